@@ -1,0 +1,1 @@
+"""edgeemo: facial expressions in video, in real time, on the machine itself."""

@@ -1,0 +1,25 @@
+"""What can go wrong in the running program.
+
+    EdgeemoError                the user can mend it: one line, exit code 2
+    ├── ConfigError             an unknown key, a value out of range, a malformed file
+    ├── SourceError             a source that cannot be opened, or broke off
+    └── SinkError               a sink that cannot be opened or written to
+"""
+
+from __future__ import annotations
+
+
+class EdgeemoError(Exception):
+    """Base of all errors of this package; the message says what happened and what to do next, in one line."""
+
+
+class ConfigError(EdgeemoError):
+    pass
+
+
+class SourceError(EdgeemoError):
+    pass
+
+
+class SinkError(EdgeemoError):
+    pass

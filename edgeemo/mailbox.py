@@ -1,0 +1,78 @@
+"""The one primitive that crosses threads: a box that holds a single item."""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Closed(Exception):
+    """The other side has closed the box: nothing more will come, or nobody will take it."""
+
+
+class Mailbox(Generic[T]):
+    """Hands single items from one thread to another.
+
+    With `newest_only` an untaken item is replaced and the drop counted (live sources, the window); without, `put`
+    waits until the item before was taken (files: every frame counts). An exception given to `fail` is raised in
+    the reader, after the item that was put before it.
+    """
+
+    def __init__(self, *, newest_only: bool) -> None:
+        self._newest_only = newest_only
+        self._changed = threading.Condition()
+        self._item: list[T] = []
+        self._error: BaseException | None = None
+        self._closed = False
+        self.dropped = 0
+
+    def put(self, item: T, *, timeout: float) -> None:
+        """Leave an item.
+
+        Raises:
+            Closed: the reader has gone.
+            TimeoutError: the item before was not taken within `timeout` seconds (never with `newest_only`).
+        """
+        with self._changed:
+            if not self._newest_only and not self._changed.wait_for(
+                lambda: self._closed or not self._item, timeout
+            ):
+                raise TimeoutError(f"nobody took the item within {timeout} s")
+            if self._closed:
+                raise Closed
+            if self._item:
+                self.dropped += 1
+            self._item = [item]
+            self._changed.notify_all()
+
+    def take(self, *, timeout: float) -> T:
+        """Wait for the next item and take it.
+
+        Raises:
+            Closed: the writer has finished and its last item was taken.
+            TimeoutError: nothing came within `timeout` seconds.
+            BaseException: whatever the writer gave to `fail`.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._item or self._closed, timeout):
+                raise TimeoutError(f"nothing came within {timeout} s")
+            if self._item:
+                item = self._item.pop()
+                self._changed.notify_all()
+                return item
+            if self._error is not None:
+                raise self._error
+            raise Closed
+
+    def fail(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = error
+            self._closed = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,183 @@
+"""What flows from stage to stage, and the protocols of the stages.
+
+Arrays are checked once, when a value is made, and never written to afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+U8: TypeAlias = npt.NDArray[np.uint8]
+F32: TypeAlias = npt.NDArray[np.float32]
+I64: TypeAlias = npt.NDArray[np.int64]
+
+KEYPOINTS = ("right_eye", "left_eye", "nose", "mouth", "right_ear", "left_ear")
+UNTRACKED = -1
+
+
+def _expect(name: str, array: npt.NDArray[np.generic], shape: tuple[int | None, ...], dtype: type) -> None:
+    fits = len(array.shape) == len(shape) and all(
+        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
+    )
+    if not fits or array.dtype != dtype:
+        wanted = ", ".join("*" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must be ({wanted}) {np.dtype(dtype)}, got {array.shape} {array.dtype}")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR, C-contiguous.
+        index: 0 for the first frame of the source; a dropped frame leaves a gap.
+        time: seconds of media time since the first frame (live sources: since the source opened).
+        origin: what the user would call the source: a file name, "camera 0", a URL without its password.
+        still: the picture has no predecessor in time (a folder of pictures): nothing is tracked or smoothed across it.
+    """
+
+    image: U8
+    index: int
+    time: float
+    origin: str
+    still: bool = False
+
+    def __post_init__(self) -> None:
+        _expect("image", self.image, (None, None, 3), np.uint8)
+        if 0 in self.image.shape:
+            raise ValueError(f"image is empty: {self.image.shape}")
+        if not self.image.flags.c_contiguous:
+            raise ValueError("image must be C-contiguous: MediaPipe misreads views")
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces of one frame, N >= 0 rows.
+
+    Attributes:
+        boxes: (N, 4) float32 x1, y1, x2, y2 in pixels; may reach outside the image.
+        keypoints: (N, 6, 2) float32 pixels, in the order of `KEYPOINTS`.
+        scores: (N,) float32, the detector's confidence in 0..1.
+        ids: (N,) int64 track ids from 1 on, or `UNTRACKED`.
+    """
+
+    boxes: F32
+    keypoints: F32
+    scores: F32
+    ids: I64
+
+    def __post_init__(self) -> None:
+        count = self.boxes.shape[0] if self.boxes.ndim else 0
+        _expect("boxes", self.boxes, (count, 4), np.float32)
+        _expect("keypoints", self.keypoints, (count, len(KEYPOINTS), 2), np.float32)
+        _expect("scores", self.scores, (count,), np.float32)
+        _expect("ids", self.ids, (count,), np.int64)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def none(cls) -> Faces:
+        return cls(
+            np.zeros((0, 4), np.float32),
+            np.zeros((0, len(KEYPOINTS), 2), np.float32),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.int64),
+        )
+
+    def take(self, rows: npt.NDArray[np.bool_] | I64 | list[int]) -> Faces:
+        """The chosen rows, by index or mask, in that order."""
+        chosen = np.asarray(rows)
+        if chosen.size == 0 and chosen.dtype != np.bool_:
+            chosen = chosen.astype(np.int64)
+        return Faces(self.boxes[chosen], self.keypoints[chosen], self.scores[chosen], self.ids[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What was recognised in one frame.
+
+    Attributes:
+        frame: the very frame that was analysed.
+        faces: N faces.
+        probabilities: (N, K) float32 as shown: smoothed in time where the source is a video.
+        raw: (N, K) float32 as the engine gave them.
+        labels: K class names.
+        emotions: N names out of `labels`: what is shown for each face (with hysteresis, so not always the arg max).
+        timings: milliseconds each stage took, by stage name.
+    """
+
+    frame: Frame
+    faces: Faces
+    probabilities: F32
+    raw: F32
+    labels: tuple[str, ...]
+    emotions: tuple[str, ...]
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.faces), len(self.labels))
+        _expect("probabilities", self.probabilities, shape, np.float32)
+        _expect("raw", self.raw, shape, np.float32)
+        if len(self.emotions) != len(self.faces):
+            raise ValueError(f"emotions must name {len(self.faces)} faces, got {len(self.emotions)}")
+
+    def confidence(self, row: int) -> float:
+        """Probability of the emotion shown for a face."""
+        return float(self.probabilities[row, self.labels.index(self.emotions[row])])
+
+
+class Source(Protocol):
+    """Frames of a camera, file, stream or folder.
+
+    `frames()` opens the source, yields its frames and releases it when the generator is closed. It raises
+    `SourceError` when the source cannot be opened or breaks off.
+    """
+
+    name: str
+    live: bool  # frames arrive at the world's pace: the newest counts, untaken ones are dropped
+
+    def frames(self) -> Iterator[Frame]: ...
+
+
+class Detector(Protocol):
+    def detect(self, frame: Frame) -> Faces: ...
+    def close(self) -> None: ...
+
+
+class Tracker(Protocol):
+    def update(self, faces: Faces, frame: Frame) -> Faces:
+        """The same faces with ids; rows may be added where a face is carried over from the frame before."""
+        ...
+
+    def reset(self) -> None: ...
+
+
+class Classifier(Protocol):
+    labels: tuple[str, ...]
+
+    def classify(self, frame: Frame, faces: Faces) -> F32:
+        """(N, K) probabilities; all faces of a frame go through the engine in one call, none without faces."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Smoother(Protocol):
+    def smooth(self, frame: Frame, faces: Faces, raw: F32) -> tuple[F32, tuple[str, ...]]:
+        """(N, K) smoothed probabilities and N names to show."""
+        ...
+
+    def reset(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Takes results in the order of their frames. Opened by its constructor; raises `SinkError` in one line."""
+
+    def write(self, result: Result) -> None: ...
+    def close(self) -> None: ...

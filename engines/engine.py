@@ -1,0 +1,64 @@
+"""A bundle and the runtime that executes it: faces in a picture -> probabilities."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import numpy as np
+
+from engines.backends import Backend, open_backend
+from engines.bundle import find_bundle
+from engines.preprocess import F32, U8, batch, crop
+from engines.spec import ModelSpec
+
+
+class Engine:
+    """Classifies faces. Use it as a context manager, or call `close()`."""
+
+    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+        self.spec = spec
+        self._backend = backend
+
+    @classmethod
+    def open(cls, name: str, *, backend: str = "onnx", threads: int = 1) -> Engine:
+        """Load a bundle by name or path.
+
+        Raises:
+            EngineError: there is no such bundle or backend, or its files are wrong.
+        """
+        bundle = find_bundle(name)
+        return cls(bundle.spec, open_backend(backend, bundle, threads=threads))
+
+    @property
+    def description(self) -> str:
+        return self._backend.description
+
+    def classify(self, image: U8, boxes: F32, keypoints: F32) -> F32:
+        """Crop each face and run all of them in one call.
+
+        Args:
+            image: (H, W, 3) BGR.
+            boxes: (N, 4) pixels, N >= 0.
+            keypoints: (N, 6, 2) pixels.
+
+        Returns:
+            (N, K) probabilities in the order of `spec.labels`.
+        """
+        return self.infer([crop(image, box, points, self.spec) for box, points in zip(boxes, keypoints, strict=True)])
+
+    def infer(self, faces: list[U8]) -> F32:
+        """(S, S, C) crops -> (N, K) probabilities; an empty list gives (0, K) without a call of the runtime."""
+        if not faces:
+            return np.zeros((0, len(self.spec.labels)), dtype=np.float32)
+        return self._backend.infer(batch(faces, self.spec))
+
+    def close(self) -> None:
+        self._backend.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

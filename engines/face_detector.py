@@ -1,0 +1,64 @@
+"""MediaPipe's face detector on one picture: what the running program and the preparation of training data share.
+
+Which of the two models runs when, and what happens from frame to frame, is `edgeemo.detect`'s business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import mediapipe as mp
+import numpy as np
+from mediapipe.tasks.python import vision
+from mediapipe.tasks.python.core.base_options import BaseOptions
+
+from engines.preprocess import F32, U8
+
+Range = Literal["near", "far"]
+MODELS: dict[Range, Path] = {
+    "near": Path(__file__).parent / "face_models" / "face_detection_short_range.tflite",
+    "far": Path(__file__).parent / "face_models" / "face_detection_full_range_sparse.tflite",
+}
+KEYPOINTS = 6  # right eye, left eye, nose tip, mouth, right ear, left ear
+
+
+class FaceDetector:
+    """One of MediaPipe's two face detectors: "near" (short range, to about 2 m) or "far" (full range).
+
+    Close it with `close()`; left to the interpreter's exit MediaPipe complains.
+    """
+
+    def __init__(self, model: Range = "near", *, min_score: float = 0.5) -> None:
+        self._detector = vision.FaceDetector.create_from_options(
+            vision.FaceDetectorOptions(
+                base_options=BaseOptions(model_asset_path=str(MODELS[model])), min_detection_confidence=min_score
+            )
+        )
+
+    def detect(self, image: U8) -> tuple[F32, F32, F32]:
+        """Find the faces of one picture.
+
+        Args:
+            image: (H, W, 3) BGR.
+
+        Returns:
+            Boxes (N, 4) x1, y1, x2, y2 and keypoints (N, 6, 2) in pixels, scores (N,); float32.
+        """
+        # cvtColor also makes a contiguous copy: MediaPipe silently misreads views
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        found = self._detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=rgb)).detections
+        boxes = np.empty((len(found), 4), np.float32)
+        keypoints = np.empty((len(found), KEYPOINTS, 2), np.float32)
+        scores = np.empty(len(found), np.float32)
+        size = (image.shape[1], image.shape[0])
+        for row, face in enumerate(found):
+            box = face.bounding_box
+            boxes[row] = box.origin_x, box.origin_y, box.origin_x + box.width, box.origin_y + box.height
+            keypoints[row] = [(point.x * size[0], point.y * size[1]) for point in face.keypoints]
+            scores[row] = face.categories[0].score
+        return boxes, keypoints, scores
+
+    def close(self) -> None:
+        self._detector.close()

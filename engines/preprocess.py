@@ -1,0 +1,111 @@
+"""From pixels to a network's input: the only way, for training, evaluation, export parity and the running program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from engines.spec import ModelSpec
+
+U8: TypeAlias = npt.NDArray[np.uint8]
+F32: TypeAlias = npt.NDArray[np.float32]
+
+
+def roll(keypoints: F32) -> float:
+    """Angle in radians by which the line from the right eye to the left eye (first two rows) leans; 0 is level.
+
+    A positive angle means clockwise on the screen. Eyes in the same place give 0.
+    """
+    right, left = keypoints[0], keypoints[1]
+    across, down = float(left[0] - right[0]), float(left[1] - right[1])
+    return float(np.arctan2(down, across)) if (across, down) != (0.0, 0.0) else 0.0
+
+
+def crop(image: U8, box: F32, keypoints: F32 | None, spec: ModelSpec) -> U8:
+    """Cut one face out of a frame, upright, with the geometry the model was trained on.
+
+    Args:
+        image: (H, W, 3) BGR or (H, W) grey.
+        box: (4,) x1, y1, x2, y2 in pixels; may reach outside the image.
+        keypoints: (6, 2) pixels, MediaPipe order: right eye, left eye, nose, mouth, right ear, left ear. None: no
+            alignment.
+
+    Returns:
+        (S, S, C) uint8 in the spec's colour; pixels outside the image repeat the border.
+
+    Raises:
+        ValueError: image or box have another shape.
+    """
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
+        raise ValueError(f"image must be (H, W, 3) or (H, W) and not empty, got {image.shape}")
+    if box.shape != (4,):
+        raise ValueError(f"box must be (4,), got {box.shape}")
+    x1, y1, x2, y2 = (float(value) for value in box)
+    width, height = max(x2 - x1, 1.0), max(y2 - y1, 1.0)
+    side = spec.crop.scale * max(width, height)
+    angle = roll(keypoints) if spec.crop.align and keypoints is not None else 0.0
+    sin, cos = np.sin(angle), np.cos(angle)
+    # the way up from the box's centre turns with the head
+    centre_x = (x1 + x2) / 2 + sin * spec.crop.rise * height
+    centre_y = (y1 + y2) / 2 - cos * spec.crop.rise * height
+
+    # Interpolation alone aliases when a face is made much smaller, so a large face is first averaged down.
+    shrink = max(1, int(side // spec.size))
+    if shrink > 1:
+        image, left, top = _shrunk_window(image, centre_x, centre_y, side, shrink)
+        centre_x, centre_y, side = (centre_x - left) / shrink, (centre_y - top) / shrink, side / shrink
+    step = side / spec.size
+    # pixel centres: output pixel i covers the input interval [i, i + 1] * step
+    middle = (spec.size - 1) / 2
+    matrix = np.array(
+        [
+            [cos * step, -sin * step, centre_x - 0.5 - middle * step * (cos - sin)],
+            [sin * step, cos * step, centre_y - 0.5 - middle * step * (sin + cos)],
+        ],
+        dtype=np.float64,
+    )
+    face = cv2.warpAffine(
+        image,
+        matrix,
+        (spec.size, spec.size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return _in_colour(face, spec)
+
+
+def batch(faces: Sequence[U8], spec: ModelSpec) -> F32:
+    """Stack (S, S, C) crops into the network's input, float32 (N, C, S, S) in 0..255; N may be 0."""
+    stacked = np.empty((len(faces), spec.channels, spec.size, spec.size), dtype=np.float32)
+    for row, face in enumerate(faces):
+        stacked[row] = face.transpose(2, 0, 1)
+    return stacked
+
+
+def _shrunk_window(image: U8, x: float, y: float, side: float, shrink: int) -> tuple[U8, float, float]:
+    """The part of the image that a crop of any angle needs, its border repeated, averaged down `shrink` times."""
+    reach = side * 0.75 + shrink  # half a diagonal is 0.71 sides
+    left, top = int(np.floor(x - reach)), int(np.floor(y - reach))
+    cells = int(np.ceil(2 * reach / shrink))
+    span = cells * shrink
+    height, width = image.shape[:2]
+    inside = image[max(top, 0) : max(top + span, 0), max(left, 0) : max(left + span, 0)]
+    if inside.shape[0] != span or inside.shape[1] != span:
+        columns = np.clip(np.arange(left, left + span), 0, width - 1)
+        rows = np.clip(np.arange(top, top + span), 0, height - 1)
+        inside = image[rows[:, None], columns[None, :]]
+    small = cv2.resize(inside, (cells, cells), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8), float(left), float(top)
+
+
+def _in_colour(face: npt.NDArray[np.uint8], spec: ModelSpec) -> U8:
+    if face.ndim == 2:
+        grey = face[:, :, None]
+        return grey if spec.colour == "grey" else np.repeat(grey, 3, axis=2)
+    if spec.colour == "grey":
+        return np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), dtype=np.uint8)[:, :, None]
+    return np.asarray(cv2.cvtColor(face, cv2.COLOR_BGR2RGB), dtype=np.uint8)

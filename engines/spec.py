@@ -1,0 +1,174 @@
+"""The taxonomy of expressions, and what a trained model expects of its input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+from engines.errors import SpecError
+
+Colour = Literal["grey", "rgb"]
+
+
+class Emotion(Enum):
+    """AffectNet's eleven classes, in AffectNet's order (Mollahosseini et al., 2017).
+
+    The first eight are expressions; the last three say why no expression is named.
+    """
+
+    NEUTRAL = ("neutral", "Neutral", "#9aa5b1")
+    HAPPINESS = ("happiness", "Happiness", "#f6c344")
+    SADNESS = ("sadness", "Sadness", "#4f83cc")
+    SURPRISE = ("surprise", "Surprise", "#f08a4b")
+    FEAR = ("fear", "Fear", "#8e6bbf")
+    DISGUST = ("disgust", "Disgust", "#5fa55a")
+    ANGER = ("anger", "Anger", "#d64545")
+    CONTEMPT = ("contempt", "Contempt", "#b0704f")
+    NONE = ("none", "None of these", "#6b7280")
+    UNCERTAIN = ("uncertain", "Uncertain", "#7b8794")
+    NO_FACE = ("no_face", "No face", "#52606d")
+
+    def __init__(self, label: str, display: str, colour: str) -> None:
+        self.label = label
+        self.display = display
+        self.colour = colour
+
+    @classmethod
+    def of(cls, label: str) -> Emotion:
+        for emotion in cls:
+            if emotion.label == label:
+                return emotion
+        raise SpecError(f"unknown emotion {label!r}; known: {', '.join(LABELS)}")
+
+    @property
+    def is_expression(self) -> bool:
+        return self.label in EXPRESSIONS
+
+    @property
+    def bgr(self) -> tuple[int, int, int]:
+        red, green, blue = (int(self.colour[i : i + 2], 16) for i in (1, 3, 5))
+        return blue, green, red
+
+
+LABELS: tuple[str, ...] = tuple(emotion.label for emotion in Emotion)
+EXPRESSIONS: tuple[str, ...] = LABELS[:8]
+
+
+@dataclass(frozen=True)
+class CropGeometry:
+    """Which part of the frame around a detected face the network sees.
+
+    Attributes:
+        scale: side of the square crop, in sides of the detector's box (its longer side).
+        rise: how far the crop's centre lies above the box's centre, in box heights.
+        align: turn the crop so that the line between the eyes is level.
+    """
+
+    scale: float = 1.14
+    rise: float = 0.08
+    align: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.scale <= 4:
+            raise SpecError(f"crop scale must be between 0.5 and 4, not {self.scale}")
+        if not -1 <= self.rise <= 1:
+            raise SpecError(f"crop rise must be between -1 and 1, not {self.rise}")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What travels with a trained model: spec.json of its bundle.
+
+    The graph takes float32 (N, C, size, size) in 0..255 and returns probabilities (N, K): normalisation, the
+    calibrating temperature and softmax are inside it. `temperature` records the value that was built in.
+
+    Raises:
+        SpecError: a value is out of range; the message names it.
+    """
+
+    name: str
+    labels: tuple[str, ...] = LABELS
+    size: int = 64
+    colour: Colour = "grey"
+    crop: CropGeometry = field(default_factory=CropGeometry)
+    temperature: float = 1.0
+    input: str = "faces"
+    output: str = "probabilities"
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise SpecError("the model has no name")
+        unknown = [label for label in self.labels if label not in LABELS]
+        if unknown or len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+            raise SpecError(
+                f"labels must be two or more different ones of {', '.join(LABELS)}; got {', '.join(self.labels)}"
+            )
+        if not 8 <= self.size <= 1024:
+            raise SpecError(f"input size must be between 8 and 1024 pixels, not {self.size}")
+        if self.colour not in ("grey", "rgb"):
+            raise SpecError(f"colour must be grey or rgb, not {self.colour!r}")
+        if not 0 < self.temperature < 100:
+            raise SpecError(f"temperature must be between 0 and 100, not {self.temperature}")
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.colour == "grey" else 3
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read a spec.json. Unknown keys are errors, missing ones take their default.
+
+        Raises:
+            SpecError: the text is no JSON object, or a key or value is wrong.
+        """
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise SpecError(f"not valid JSON ({error})") from error
+        values = _fields(cls, data)
+        if "crop" in values:
+            values["crop"] = CropGeometry(**_fields(CropGeometry, values["crop"]))
+        if isinstance(values.get("labels"), list):
+            values["labels"] = tuple(values["labels"])
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise SpecError(f"a value has the wrong type or is missing ({error})") from error
+
+    @classmethod
+    def load(cls, path: Path) -> ModelSpec:
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"cannot read {path}: {error}") from error
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from error
+
+
+_TYPES = {"str": str, "float": (int, float), "int": int, "bool": bool, "Colour": str}
+
+
+def _fields(kind: type, data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise SpecError(f"expected an object with the keys of {kind.__name__}, got {type(data).__name__}")
+    known = {item.name: item for item in fields(kind)}
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise SpecError(f"unknown key {', '.join(unknown)}; known: {', '.join(known)}")
+    for key, value in data.items():
+        expected = _TYPES.get(str(known[key].type))
+        if expected is not None and (
+            not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)  # type: ignore[arg-type]
+        ):
+            raise SpecError(f"{key} must be {known[key].type}, not {value!r}")
+        if str(known[key].type) == "tuple[str, ...]" and not (
+            isinstance(value, list) and all(isinstance(item, str) for item in value)
+        ):
+            raise SpecError(f"{key} must be a list of strings, not {value!r}")
+    return dict(data)

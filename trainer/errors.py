@@ -1,0 +1,20 @@
+"""What can go wrong in the trainer.
+
+    TrainerError                the user can mend it: one line, exit code 2
+    ├── DataError               a data set is missing, in another layout, or empty
+    └── RunError                a run folder or checkpoint does not fit, or training broke down
+"""
+
+from __future__ import annotations
+
+
+class TrainerError(Exception):
+    """Base of all errors of this package; the message says what to do next."""
+
+
+class DataError(TrainerError):
+    pass
+
+
+class RunError(TrainerError):
+    pass

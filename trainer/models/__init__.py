@@ -1,0 +1,76 @@
+"""The networks: one file each, and this literal table of their builders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engines.spec import LABELS, ModelSpec
+from trainer.errors import RunError
+from trainer.models.hybrid_lite import HybridLite
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network and the input it is made for.
+
+    Attributes:
+        build: number of classes -> network from normalised faces (N, C, S, S) to logits (N, K).
+        spec: input size, colour and crop geometry that the network is trained with.
+    """
+
+    build: Callable[[int], nn.Module]
+    spec: ModelSpec
+
+
+ARCHITECTURES = {
+    "hybrid_lite": Architecture(HybridLite, ModelSpec("hybrid_lite", size=48, colour="grey")),
+}
+
+
+def architecture(name: str) -> Architecture:
+    if name not in ARCHITECTURES:
+        raise RunError(f"no network named {name!r}; there are: {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
+
+
+class Standardise(nn.Module):
+    """Grey levels 0..255 -> zero mean and unit deviation over each face, so that the room's light cancels out.
+
+    Eight grey levels are added to the deviation: an evenly coloured patch stays near zero, it is not blown up to noise.
+    """
+
+    def forward(self, faces: Tensor) -> Tensor:
+        mean = faces.mean(dim=(1, 2, 3), keepdim=True)
+        centred = faces - mean
+        deviation = centred.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+        return centred / (deviation + 8)
+
+
+class Classifier(nn.Module):
+    """What is exported: faces in 0..255 -> normalisation, network, temperature, softmax -> probabilities."""
+
+    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.normalise = Standardise()
+        self.network = network
+        self.temperature = temperature
+
+    def logits(self, faces: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.normalise(faces))
+        return logits
+
+    def forward(self, faces: Tensor) -> Tensor:
+        return torch.softmax(self.logits(faces) / self.temperature, dim=1)
+
+
+def build(name: str, classes: int = len(LABELS)) -> Classifier:
+    """A network with fresh weights.
+
+    Raises:
+        RunError: there is none of that name.
+    """
+    return Classifier(architecture(name).build(classes))
