@@ -1,0 +1,7 @@
+"""`python -m edgeemo`."""
+
+import sys
+
+from edgeemo.cli import main
+
+sys.exit(main())

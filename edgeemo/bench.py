@@ -1,0 +1,159 @@
+"""How fast the main job is on this machine: each stage alone, then all of it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from edgeemo.config import Config
+from edgeemo.errors import ConfigError, SourceError
+from edgeemo.pipeline import STAGES
+from edgeemo.session import open_pipeline, open_session, open_source_of
+from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.types import Frame
+
+WARM_UP = 10  # frames: caches, first allocations, the detector's own start
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Milliseconds:
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Milliseconds:
+        p50, p95, p99 = np.percentile(np.array(seconds) * 1e3, [50, 95, 99]).tolist()
+        return cls(round(p50, 3), round(p95, 3), round(p99, 3))
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What was measured.
+
+    Attributes:
+        stages: milliseconds a frame of decode, detect, track, classify, smooth, sink, and of them all together
+            ("total"), one after the other in one thread.
+        fps: frames a second end to end: every frame, capture in its own thread, JSON lines into a file; the median of
+            `runs` passes, start-up left out.
+        peak_memory_mb: the most resident memory the process had, MiB.
+    """
+
+    source: str
+    engine: str
+    width: int
+    height: int
+    frames: int
+    faces: int
+    stages: dict[str, Milliseconds]
+    fps: float
+    runs: tuple[float, ...]
+    peak_memory_mb: float
+    cpus: int
+
+    def to_mapping(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def measure(config: Config) -> Benchmark:
+    """Run the benchmark on a file.
+
+    Args:
+        config: its `frames` limits each pass; its sinks are not used.
+
+    Raises:
+        ConfigError, SourceError: no source, a live one, or one that gives too few frames.
+        EdgeemoError, EngineError: as a run.
+    """
+    if not config.source:
+        raise ConfigError("no source: say --source with a video file or demo")
+    config = replace(config, sinks=(), capture=replace(config.capture, loop=False, paced=False))
+    with tempfile.TemporaryDirectory(prefix="edgeemo-bench-") as folder:
+        alone = _alone(config, Path(folder) / "alone.jsonl")
+        runs = tuple(_end_to_end(config, Path(folder) / f"run{number}.jsonl") for number in range(REPEATS))
+    return replace(
+        alone,
+        fps=round(statistics.median(runs), 1),
+        runs=tuple(round(run, 1) for run in runs),
+        peak_memory_mb=round(peak_memory_mb(), 1),
+    )
+
+
+def peak_memory_mb() -> float:
+    """The most resident memory this process has had, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
+
+
+def _alone(config: Config, path: Path) -> Benchmark:
+    taken: dict[str, list[float]] = {stage: [] for stage in ("decode", *STAGES, "sink", "total")}
+    frames = faces = 0
+    shape: tuple[int, ...] = (0, 0, 3)
+    with ExitStack() as stack:
+        source = open_source_of(config)
+        if source.live:
+            raise ConfigError(f"{config.source} is live, its speed is the world's; give a video file or demo")
+        pipeline, description = open_pipeline(config, stack)
+        sink = open_sink(f"jsonl:{path}", SinkContext(pipeline.labels, draw=lambda result: result.frame.image))
+        stack.callback(sink.close)
+        stream = source.frames()
+        for frame, decoding in _timed(stream):
+            began = perf_counter()
+            result = pipeline.step(frame)
+            stepped = perf_counter()
+            sink.write(result)
+            written = perf_counter()
+            frames += 1
+            faces += len(result.faces)
+            shape = frame.image.shape
+            if frames > WARM_UP:
+                taken["decode"].append(decoding)
+                for stage in STAGES:
+                    taken[stage].append(result.timings[stage] / 1e3)
+                taken["sink"].append(written - stepped)
+                taken["total"].append(decoding + written - began)
+            if config.frames and frames >= config.frames:
+                break
+    if not taken["total"]:
+        raise SourceError(
+            f"{config.source} gave only {frames} frames; a benchmark needs more than {WARM_UP}, take a longer one"
+        )
+    return Benchmark(
+        source=source.name,
+        engine=description,
+        width=shape[1],
+        height=shape[0],
+        frames=frames,
+        faces=faces,
+        stages={stage: Milliseconds.of(seconds) for stage, seconds in taken.items()},
+        fps=0.0,
+        runs=(),
+        peak_memory_mb=0.0,
+        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
+
+
+def _timed(stream: Iterator[Frame]) -> Iterator[tuple[Frame, float]]:
+    while True:
+        began = perf_counter()
+        frame = next(stream, None)
+        if frame is None:
+            return
+        yield frame, perf_counter() - began
+
+
+def _end_to_end(config: Config, path: Path) -> float:
+    with open_session(replace(config, sinks=(f"jsonl:{path}",))) as session:
+        stats = session.run()
+    return stats.frames / stats.seconds if stats.seconds else 0.0

@@ -1,0 +1,314 @@
+"""The command `edgeemo`. Light until a command runs: heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from edgeemo.config import Config, load_config
+from edgeemo.errors import EdgeemoError
+
+DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 done, 2 the user's mistake (one line on standard error), 130 interrupted, 1 a fault of ours.
+    """
+    arguments = _parser().parse_args(argv)
+    verbose: int = arguments.verbose
+    logging.basicConfig(
+        level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)],
+        format="edgeemo: %(message)s",
+        handlers=[_StandardError()],
+    )
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        with _native_noise_muted() if not verbose else contextlib.nullcontext():
+            return command(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # standard output's reader has gone; the interpreter would complain when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if _is_mistake(error):
+            if verbose > 1:
+                traceback.print_exc()
+            print(f"edgeemo: {_one_line(error)}", file=sys.stderr)
+            return MISTAKE
+        traceback.print_exc()
+        print("edgeemo: this is a fault of edgeemo's, please report it with the lines above", file=sys.stderr)
+        return FAULT
+
+
+def _app(arguments: argparse.Namespace) -> int:
+    from edgeemo.doctor import display_fault, qt_fault
+
+    config = _config(arguments)
+    fault = qt_fault() or display_fault(os.environ)
+    if not fault:
+        try:
+            from edgeemo.ui import app
+        except ImportError as error:
+            fault = f"the window's libraries cannot be loaded ({_one_line(error)})"
+        else:
+            return int(app.run(config))
+    from edgeemo import headless
+
+    config = replace(config, source=config.source or "demo")
+    shown = "the demo clip" if config.source == "demo" else config.source
+    print(f"edgeemo: no window: {fault}; running {shown} headless instead", file=sys.stderr)
+    return headless.run(config)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from edgeemo import headless
+
+    return headless.run(_config(arguments), quiet=arguments.quiet)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from edgeemo.doctor import examine
+
+    checks = []
+    for check in examine(_config(arguments)):
+        checks.append(check)
+        if not arguments.json:
+            print(f"{check.status:<8} {check.name:<12} {check.detail}", flush=True)
+            if check.mend:
+                print(f"{'':<21} -> {check.mend}", flush=True)
+    healthy = all(check.status != "fault" for check in checks)
+    if arguments.json:
+        print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))
+    else:
+        print("edgeemo can run here." if healthy else "edgeemo cannot run here: mend the faults above.")
+    return DONE if healthy else MISTAKE
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from edgeemo.bench import measure
+
+    done = measure(_config(arguments))
+    if arguments.json:
+        print(json.dumps(done.to_mapping(), indent=2))
+        return DONE
+    print(f"{done.source}: {done.width}x{done.height}, {done.frames} frames, {done.faces} faces")
+    print(f"{done.engine}; {done.cpus} CPUs")
+    print(f"\n{'ms a frame':<12}{'p50':>9}{'p95':>9}{'p99':>9}")
+    for stage, taken in done.stages.items():
+        print(f"{stage:<12}{taken.p50:>9.2f}{taken.p95:>9.2f}{taken.p99:>9.2f}")
+    print(f"\n{done.fps:.1f} frames a second end to end (median of {', '.join(map(str, done.runs))})")
+    print(f"{done.peak_memory_mb:.0f} MiB of memory at the most")
+    return DONE
+
+
+def _engines(arguments: argparse.Namespace) -> int:
+    from engines import EngineError, bundle_names, find_bundle
+    from engines.bundle import ZOO, user_folder
+
+    found: list[dict[str, Any]] = []
+    for name in bundle_names():
+        try:
+            bundle = find_bundle(name)
+        except EngineError as error:
+            found.append({"name": name, "fault": _one_line(error)})
+            continue
+        origin = "shipped" if bundle.folder.parent == ZOO else "yours"
+        found.append(
+            {
+                "name": name,
+                "origin": origin,
+                "folder": str(bundle.folder),
+                "bytes": bundle.model.stat().st_size,
+                "input": f"{bundle.spec.size}x{bundle.spec.size} {bundle.spec.colour}",
+                "labels": list(bundle.spec.labels),
+            }
+        )
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return DONE
+    if not found:
+        print(f"no engines: neither in {ZOO} nor in {user_folder()}")
+    for item in found:
+        if "fault" in item:
+            print(f"{item['name']}: broken: {item['fault']}")
+            continue
+        print(f"{item['name']}: {item['origin']}, {item['bytes'] / 1e6:.1f} MB, {item['input']}")
+        print(f"    {item['folder']}")
+        print(f"    {', '.join(item['labels'])}")
+    return DONE
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    """The file, if one is named, overridden by the command line."""
+    given = vars(arguments)
+    config = load_config(Path(given["config"])) if given.get("config") else Config()
+    changes = {
+        name: given[name]
+        for name in ("source", "engine", "backend", "threads", "frames")
+        if given.get(name) is not None
+    }
+    if given.get("sink"):
+        changes["sinks"] = tuple(given["sink"])
+    return replace(config, **changes)
+
+
+class _StandardError(logging.Handler):
+    """Writes to what `sys.stderr` is at the time: it changes while native noise is muted."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISTAKE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="print the version")
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        # takes a while, so only when asked for
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("edgeemo")
+        except PackageNotFoundError:
+            number = "(not installed)"
+        print(f"edgeemo {number}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="edgeemo",
+        description="Facial expressions in video, in real time, on this machine. Without a command: the desktop app.",
+        epilog="Sources: 0 (a camera), /dev/video2, clip.mp4, pictures/, rtsp://..., http://..., demo. "
+        "Exit codes: 0 done, 2 your mistake, 130 interrupted, 1 our fault.",
+    )
+    parser.add_argument("--version", action=_Version)
+    _common(parser, default=None)
+    parser.set_defaults(command=_app, verbose=0)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser("run", help="headless: from a source to sinks")
+    _common(run, default=argparse.SUPPRESS)
+    run.add_argument(
+        "--sink",
+        action="append",
+        metavar="KIND:TARGET",
+        help="where results go: jsonl:PATH (jsonl:- is standard output, the default), csv:PATH, sqlite:PATH, "
+        "video:PATH; may be given several times",
+    )
+    run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")
+    run.add_argument("--quiet", action="store_true", help="no summary at the end")
+    run.set_defaults(command=_run)
+
+    doctor = commands.add_parser("doctor", help="what this machine has and what it lacks, with the mend")
+    _common(doctor, default=argparse.SUPPRESS)
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.set_defaults(command=_doctor)
+
+    bench = commands.add_parser("bench", help="milliseconds a stage, frames a second, memory")
+    _common(bench, default=argparse.SUPPRESS)
+    bench.add_argument("--frames", type=_count, metavar="N", help="no more than that many frames a pass")
+    bench.add_argument("--json", action="store_true", help="as JSON")
+    bench.set_defaults(command=_bench)
+
+    engines = commands.add_parser("engines", help="the engines that are here")
+    engines.add_argument("--json", action="store_true", help="as JSON")
+    engines.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    engines.set_defaults(command=_engines)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    parser.add_argument("--source", metavar="S", default=default, help="where frames come from")
+    parser.add_argument("--engine", metavar="E", default=default, help="name or folder of an engine")
+    parser.add_argument("--backend", metavar="B", default=default, help="what executes it (onnx)")
+    parser.add_argument("--threads", metavar="N", type=_count, default=default, help="threads of the engine")
+    parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say more; twice: everything"
+    )
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return number
+
+
+def _is_mistake(error: Exception) -> bool:
+    if isinstance(error, EdgeemoError):
+        return True
+    from engines.errors import EngineError
+
+    return isinstance(error, EngineError)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+@contextlib.contextmanager
+def _native_noise_muted() -> Iterator[None]:
+    """Keep what C++ libraries print on descriptor 2 off the terminal; Python's own standard error goes on.
+
+    MediaPipe writes some fifty lines when a detector opens and closes, and has no switch for most of them.
+    """
+    try:
+        sys.stderr.flush()
+        on_terminal = sys.stderr.fileno() == 2
+        kept = os.dup(2)
+    except (OSError, ValueError, AttributeError):
+        yield
+        return
+    before = sys.stderr
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    crashes_shown = faulthandler.is_enabled()
+    faulthandler.enable(kept)
+    if on_terminal:
+        sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1, encoding=before.encoding, errors="backslashreplace")
+    try:
+        yield
+    finally:
+        if on_terminal:
+            sys.stderr.close()
+            sys.stderr = before
+        os.dup2(kept, 2)
+        if crashes_shown:
+            faulthandler.enable(2)
+        else:
+            faulthandler.disable()
+        os.close(kept)

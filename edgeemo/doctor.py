@@ -1,0 +1,254 @@
+"""What this machine has and what it lacks, with the mend for each fault."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from edgeemo.config import Config
+from edgeemo.errors import EdgeemoError
+
+Status = Literal["ok", "warning", "fault"]
+REINSTALL = "install edgeemo again in a fresh environment: pip install edgeemo"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        status: "fault" means that the main job cannot run; "warning" that something optional is missing.
+        mend: what to do about it; empty when nothing needs doing.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    mend: str = ""
+
+
+def examine(config: Config) -> Iterator[Check]:
+    """Every check in turn; none of them raises."""
+    for name, check in CHECKS.items():
+        try:
+            yield check(config)
+        except Exception as error:  # a check that fails is a finding too
+            yield Check(name, "fault", f"{type(error).__name__}: {error}", REINSTALL)
+
+
+def display_fault(environment: Mapping[str, str]) -> str:
+    """Why no window can be opened here, in one clause; empty when one can.
+
+    It looks only at what is cheap to see: Qt itself ends the process when it finds no display.
+    """
+    if environment.get("QT_QPA_PLATFORM") or not sys.platform.startswith("linux"):
+        return ""
+    wayland, x11 = environment.get("WAYLAND_DISPLAY"), environment.get("DISPLAY")
+    if not wayland and not x11:
+        return "there is no display (DISPLAY and WAYLAND_DISPLAY are not set)"
+    if wayland:
+        place = Path(environment.get("XDG_RUNTIME_DIR", "/")) / wayland
+        if place.exists():
+            return ""
+        if not x11:
+            return f"the display {wayland} cannot be reached ({place} does not exist)"
+    if not _x11_answers(str(x11)):
+        return f"the display {x11} cannot be reached"
+    try:
+        ctypes.CDLL("libxcb-cursor.so.0")
+    except OSError:
+        return "Qt needs the library libxcb-cursor0 (on Debian and Ubuntu: sudo apt install libxcb-cursor0)"
+    return ""
+
+
+def qt_fault() -> str:
+    """Why PyQt6 cannot be used here, in one clause; empty when it can."""
+    if importlib.util.find_spec("PyQt6") is None:
+        return "PyQt6 is not installed (pip install 'edgeemo[app]')"
+    return ""
+
+
+def _x11_answers(display: str) -> bool:
+    host, _, rest = display.rpartition(":")
+    number = rest.split(".")[0]
+    if not number.isdigit():
+        return False
+    if host in ("", "unix"):
+        for address in (f"\0/tmp/.X11-unix/X{number}", f"/tmp/.X11-unix/X{number}"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(address) == 0:
+                    return True
+        return False
+    try:
+        socket.create_connection((host, 6000 + int(number)), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def _python(config: Config) -> Check:
+    # an older Python cannot even import this file
+    return Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _packages(config: Config) -> Check:
+    found, missing = [], []
+    for name, module in (
+        ("numpy", "numpy"),
+        ("opencv", "cv2"),
+        ("mediapipe", "mediapipe"),
+        ("onnxruntime", "onnxruntime"),
+    ):
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError as error:
+            missing.append(f"{name} ({error})")
+        else:
+            found.append(f"{name} {getattr(loaded, '__version__', '?')}")
+    if missing:
+        return Check("packages", "fault", f"cannot import {', '.join(missing)}", REINSTALL)
+    return Check("packages", "ok", ", ".join(found))
+
+
+def _opencv(config: Config) -> Check:
+    wheels = sorted(
+        name
+        for item in metadata.distributions()
+        if (name := (item.metadata["Name"] or "").lower()).startswith("opencv-")
+    )
+    if len(wheels) > 1:
+        return Check(
+            "opencv",
+            "warning",
+            f"{' and '.join(wheels)} are installed over each other",
+            f"pip uninstall -y {' '.join(wheels)} && pip install opencv-contrib-python",
+        )
+    return Check("opencv", "ok", wheels[0] if wheels else "not from a wheel")
+
+
+def _models(config: Config) -> Check:
+    from engines.face_detector import MODELS
+
+    missing = [path.name for path in MODELS.values() if not path.is_file()]
+    if missing:
+        return Check("detector", "fault", f"{', '.join(missing)} missing", REINSTALL)
+    return Check("detector", "ok", ", ".join(path.name for path in MODELS.values()))
+
+
+def _engine(config: Config) -> Check:
+    import numpy as np
+
+    from engines import Engine, EngineError
+
+    try:
+        with Engine.open(config.engine, backend=config.backend, threads=config.threads) as engine:
+            face = np.full((engine.spec.size, engine.spec.size, engine.spec.channels), 127, np.uint8)
+            taken = []
+            for _ in range(20):
+                began = perf_counter()
+                engine.infer([face])
+                taken.append((perf_counter() - began) * 1e3)
+            detail = f"{config.engine}: {engine.description}, {statistics.median(taken):.1f} ms a face"
+    except EngineError as error:
+        return Check("engine", "fault", str(error), "edgeemo engines lists what there is")
+    return Check("engine", "ok", detail)
+
+
+def _main_job(config: Config) -> Check:
+    from edgeemo.session import open_session
+    from engines import EngineError
+
+    try:
+        with open_session(replace(config, source="demo", sinks=(), frames=25)) as session:
+            stats = session.run()
+    except (EdgeemoError, EngineError) as error:
+        return Check("main job", "fault", str(error), "mend what is named above first")
+    if not stats.faces:
+        return Check("main job", "fault", f"no face found in {stats.frames} frames of the demo clip", REINSTALL)
+    each = sum(stats.timings.values())
+    return Check("main job", "ok", f"{stats.faces} faces in {stats.frames} frames of the demo clip, {each:.1f} ms each")
+
+
+def _cameras(config: Config) -> Check:
+    devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
+    if not devices:
+        return Check(
+            "cameras", "warning", "none found", "plug one in, or use a file, a stream or the demo clip as source"
+        )
+    closed = [str(path) for path in devices if not os.access(path, os.R_OK | os.W_OK)]
+    if closed:
+        return Check(
+            "cameras",
+            "warning",
+            f"no permission for {', '.join(closed)}",
+            f"sudo usermod -aG video {os.environ.get('USER', '$USER')}, then log in again",
+        )
+    return Check("cameras", "ok", ", ".join(map(str, devices)))
+
+
+def _window(config: Config) -> Check:
+    fault = qt_fault()
+    if fault:
+        return Check("window", "warning", fault, "only the app needs it; edgeemo run works without")
+    fault = display_fault(os.environ)
+    if fault:
+        return Check("window", "warning", fault, "only the app needs it; edgeemo run works without")
+    return Check("window", "ok", f"PyQt6 {metadata.version('PyQt6')}, display found")
+
+
+def _accelerator(config: Config) -> Check:
+    import onnxruntime
+
+    parts = [f"ONNX Runtime has {', '.join(onnxruntime.get_available_providers())}"]
+    jetson = Path("/etc/nv_tegra_release")
+    if jetson.is_file():
+        parts.insert(0, f"Jetson ({jetson.read_text(errors='replace').split(',')[0].strip('# ')})")
+    parts.insert(0, _gpu())
+    tensorrt = importlib.util.find_spec("tensorrt") is not None
+    parts.append("TensorRT is installed" if tensorrt else "TensorRT is not installed")
+    return Check("accelerator", "ok", "; ".join(part for part in parts if part))
+
+
+def _gpu() -> str:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "no NVIDIA GPU found"
+    try:
+        answer = subprocess.run(
+            [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "nvidia-smi does not answer"
+    return answer.stdout.strip().replace("\n", "; ") if answer.returncode == 0 else "no NVIDIA GPU found"
+
+
+CHECKS: dict[str, Callable[[Config], Check]] = {
+    "python": _python,
+    "packages": _packages,
+    "opencv": _opencv,
+    "detector": _models,
+    "engine": _engine,
+    "main job": _main_job,
+    "cameras": _cameras,
+    "window": _window,
+    "accelerator": _accelerator,
+}

@@ -1,0 +1,382 @@
+"""The one place that names concrete stages: configuration -> a running pipeline, closed in reverse order."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+
+from edgeemo.config import Config
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.mailbox import Closed, Mailbox
+from edgeemo.pipeline import STAGES, Pipeline
+from edgeemo.sinks import ReaderGone, SinkContext, file_of, open_sink
+from edgeemo.types import Frame, Result, Sink, Source
+
+log = logging.getLogger(__name__)
+
+WINDOW = 120  # results over which rate, latency and timings are taken
+POLL_S = 0.1  # how soon a wait notices that it should stop
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a session has done so far.
+
+    Attributes:
+        frames: frames recognised.
+        faces: faces in them, summed.
+        dropped: frames of a live source that were never looked at.
+        seconds: time since the first frame was taken.
+        fps: frames a second of late; of the whole run: `frames / seconds`.
+        latency_ms: median time from a frame's capture to its result, of late.
+        timings: median milliseconds of late by stage: detect, track, classify, smooth, sink.
+        emotions: how often each expression was shown, by its label.
+    """
+
+    frames: int = 0
+    faces: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+    fps: float = 0.0
+    latency_ms: float = 0.0
+    timings: dict[str, float] = field(default_factory=dict)
+    emotions: dict[str, int] = field(default_factory=dict)
+
+
+class Session:
+    """A source running through a pipeline into sinks and, if wanted, to a window.
+
+    `run()` blocks; `start()` does the same in a background thread. Capture has its own thread, everything else is done
+    by one: the caller's or the background one. An exception in either comes out of `run()`, or out of `screen` after
+    the last result.
+
+    Attributes:
+        screen: the newest result for a window, while `screen` was asked for; closed at the end, failed after an error.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        pipeline: Pipeline,
+        sinks: Sequence[Sink] = (),
+        *,
+        engine_description: str = "",
+        frames: int = 0,
+        screen: bool = False,
+        resources: ExitStack | None = None,
+    ) -> None:
+        self.engine_description = engine_description
+        self.screen: Mailbox[Result] = Mailbox(newest_only=True)
+        self._source = source
+        self._pipeline = pipeline
+        self._sinks = tuple(sinks)
+        self._limit = frames
+        self._shows = screen
+        self._resources = resources or ExitStack()
+        self._stop = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._runner: threading.Thread | None = None
+        self._worker: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._tally = _Tally()
+
+    @property
+    def source_name(self) -> str:
+        return self._source.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._pipeline.labels
+
+    def run(self, stop: threading.Event | None = None) -> Stats:
+        """Work until the source ends, the limit of frames is reached or `stop` is set.
+
+        Raises:
+            EdgeemoError, EngineError: a stage failed; results before that were written.
+            ReaderGone: the reader of a sink's pipe has closed it.
+        """
+        frames: Mailbox[_Captured] = Mailbox(newest_only=self._source.live)
+        capture = threading.Thread(target=self._read, args=(frames,), name="edgeemo-capture", daemon=True)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the session is closed")
+            self._runner = threading.current_thread()
+            self._idle.clear()
+        try:
+            capture.start()
+            self._work(frames, stop or self._stop)
+        except BaseException as error:
+            self.screen.fail(error)
+            raise
+        finally:
+            self._stop.set()
+            frames.close()
+            capture.join(timeout=1.5)
+            if capture.is_alive():
+                log.warning("source %s did not stop; its thread is left behind", self._source.name)
+            self.screen.close()
+            self._idle.set()
+        return self.stats()
+
+    def start(self) -> None:
+        """As `run`, in the background; an error reaches whoever takes from `screen`."""
+        if self._worker is not None:
+            raise RuntimeError("a session can be started once")
+        self._worker = threading.Thread(target=self._run_in_background, name="edgeemo-pipeline", daemon=True)
+        self._worker.start()
+
+    def pause(self) -> None:
+        """Stop looking at frames: a file waits, a live source goes on and its frames are dropped."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        self._going.set()
+
+    @property
+    def paused(self) -> bool:
+        return not self._going.is_set()
+
+    def stats(self) -> Stats:
+        return self._tally.stats()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """End every thread and close all stages in reverse order; may be called twice and from any thread.
+
+        Raises:
+            SinkError: a sink could not write its last results.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._stop.set()
+        self._going.set()
+        if self._runner is not threading.current_thread() and not self._idle.wait(timeout):
+            # closing the stages under a thread that uses them would crash it
+            log.warning("the pipeline did not end within %.1f s; it is left behind", timeout)
+            return
+        if self._worker is not None and self._worker is not threading.current_thread():
+            self._worker.join(timeout)
+        self._resources.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except SinkError:
+            # the error that is on its way says more
+            if error is None:
+                raise
+            log.warning("closing after an error", exc_info=True)
+
+    def _run_in_background(self) -> None:
+        try:
+            self.run()
+        except ReaderGone:
+            pass
+        except Exception:
+            log.debug("the session ended with an error", exc_info=True)
+
+    def _read(self, frames: Mailbox[_Captured]) -> None:
+        source = self._source.frames()
+        try:
+            for frame in source:
+                captured = _Captured(frame, perf_counter())
+                while True:
+                    try:
+                        frames.put(captured, timeout=POLL_S)
+                        break
+                    except TimeoutError:
+                        if self._stop.is_set():
+                            return
+                self._tally.dropped = frames.dropped
+                if self._stop.is_set():
+                    return
+            frames.close()
+        except Closed:
+            pass
+        except BaseException as error:
+            frames.fail(error)
+        finally:
+            if isinstance(source, Iterator) and hasattr(source, "close"):
+                source.close()
+
+    def _work(self, frames: Mailbox[_Captured], stop: threading.Event) -> None:
+        while not stop.is_set() and not self._stop.is_set():
+            if not self._going.wait(POLL_S):
+                continue
+            try:
+                captured = frames.take(timeout=POLL_S)
+            except TimeoutError:
+                continue
+            except Closed:
+                return
+            result = self._pipeline.step(captured.frame)
+            stepped = perf_counter()
+            for sink in self._sinks:
+                sink.write(result)
+            written = perf_counter()
+            if self._shows:
+                try:
+                    self.screen.put(result, timeout=0)
+                except Closed:
+                    return
+            self._tally.add(result, captured.at, written, (written - stepped) * 1e3)
+            if self._limit and self._tally.frames >= self._limit:
+                return
+
+
+@dataclass(frozen=True, eq=False)
+class _Captured:
+    frame: Frame
+    at: float
+
+
+class _Tally:
+    """Running figures of a session; written by one thread, read by others."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.dropped = 0
+        self._faces = 0
+        self._began = 0.0
+        self._ended = 0.0
+        self._emotions: dict[str, int] = {}
+        self._recent: deque[tuple[float, float, dict[str, float]]] = deque(maxlen=WINDOW)
+        self._lock = threading.Lock()
+
+    def add(self, result: Result, captured: float, written: float, sink_ms: float) -> None:
+        with self._lock:
+            self.frames += 1
+            self._began = self._began or captured
+            self._ended = written
+            self._faces += len(result.faces)
+            for emotion in result.emotions:
+                self._emotions[emotion] = self._emotions.get(emotion, 0) + 1
+            self._recent.append((written, (written - captured) * 1e3, {**result.timings, "sink": sink_ms}))
+
+    def stats(self) -> Stats:
+        with self._lock:
+            recent = list(self._recent)
+            done = Stats(
+                self.frames,
+                self._faces,
+                self.dropped,
+                self._ended - self._began,
+                emotions=dict(self._emotions),
+            )
+        if not recent:
+            return done
+        span = recent[-1][0] - recent[0][0]
+        return Stats(
+            done.frames,
+            done.faces,
+            done.dropped,
+            done.seconds,
+            fps=(len(recent) - 1) / span if span > 0 else 0.0,
+            latency_ms=statistics.median(latency for _, latency, _ in recent),
+            timings={
+                stage: statistics.median(timings.get(stage, 0.0) for *_, timings in recent)
+                for stage in (*STAGES, "sink")
+            },
+            emotions=done.emotions,
+        )
+
+
+def open_session(config: Config, *, screen: bool = False) -> Session:
+    """Open every stage that a configuration asks for; nothing runs yet.
+
+    Args:
+        config: its source may be empty: then the demo clip is taken.
+        screen: results are also put into `Session.screen`, for a window.
+
+    Raises:
+        EdgeemoError, EngineError: something that was asked for cannot be had; all that was opened is closed again.
+    """
+    with ExitStack() as stack:
+        source = open_source_of(config)
+        _expect_separate_files(config)
+        pipeline, description = open_pipeline(config, stack)
+        sinks = [_opened(text, pipeline.labels, stack) for text in config.sinks]
+        return Session(
+            source,
+            pipeline,
+            sinks,
+            engine_description=description,
+            frames=config.frames,
+            screen=screen,
+            resources=stack.pop_all(),
+        )
+
+
+def open_source_of(config: Config) -> Source:
+    """The source of a configuration; the demo clip if it names none.
+
+    Raises:
+        SourceError: there is no such source.
+    """
+    from edgeemo.capture import open_source
+
+    return open_source(config.source or "demo", loop=config.capture.loop, paced=config.capture.paced)
+
+
+def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
+    """The stages between source and sinks, closed by `stack`; and what the engine really is.
+
+    Raises:
+        EngineError: there is no such engine or backend, or its files are wrong.
+    """
+    from edgeemo.classify import EngineClassifier
+    from edgeemo.detect import FaceDetector
+    from edgeemo.smooth import Smoother
+    from edgeemo.track import Tracker
+    from engines import Engine
+
+    classifier = EngineClassifier(Engine.open(config.engine, backend=config.backend, threads=config.threads))
+    stack.callback(classifier.close)
+    detector = FaceDetector(config.detect)
+    stack.callback(detector.close)
+    return Pipeline(detector, Tracker(config.track), classifier, Smoother(classifier.labels, config.smooth)), (
+        classifier.description
+    )
+
+
+def _opened(text: str, labels: tuple[str, ...], stack: ExitStack) -> Sink:
+    from edgeemo import overlay
+
+    sink = open_sink(text, SinkContext(labels, draw=lambda result: overlay.draw(result.frame.image, result)))
+    stack.callback(sink.close)
+    return sink
+
+
+def _expect_separate_files(config: Config) -> None:
+    """A sink must not overwrite the source, nor another sink."""
+    taken: dict[str, str] = {}
+    for text in config.sinks:
+        file = file_of(text)
+        if file is None:
+            place = "standard output"
+        else:
+            place = str(file.resolve())
+            source = Path(config.source).expanduser()
+            if config.source and file.exists() and source.exists() and file.samefile(source):
+                raise ConfigError(f"sink {text!r} would overwrite the source; choose another path")
+        if place in taken and (file is None or file.is_file() or not file.exists()):
+            raise ConfigError(f"sinks {taken[place]!r} and {text!r} write to the same place; choose another path")
+        taken[place] = text

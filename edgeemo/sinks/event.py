@@ -1,0 +1,47 @@
+"""A result as the event that leaves the program: one JSON object a frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from edgeemo.types import Result
+
+
+def event(result: Result) -> dict[str, Any]:
+    """The event of one frame.
+
+    Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
+    JSON cannot carry (NaN, infinity) becomes null.
+    """
+    faces = result.faces
+    return {
+        "frame": result.frame.index,
+        "time": _rounded(result.frame.time, 4),
+        "origin": result.frame.origin,
+        "faces": [
+            {
+                "id": int(faces.ids[row]),
+                "box": [_rounded(value, 1) for value in faces.boxes[row].tolist()],
+                "score": _rounded(float(faces.scores[row]), 4),
+                "emotion": result.emotions[row],
+                "confidence": _rounded(result.confidence(row), 4),
+                "probabilities": {
+                    label: _rounded(value, 4)
+                    for label, value in zip(result.labels, result.probabilities[row].tolist(), strict=True)
+                },
+            }
+            for row in range(len(faces))
+        ],
+    }
+
+
+def line(result: Result) -> str:
+    """The event as one line of JSON, without the line's end."""
+    return json.dumps(event(result), ensure_ascii=False, allow_nan=False)
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    # + 0.0 turns a rounded -0.0 into 0.0
+    return round(value, digits) + 0.0 if math.isfinite(value) else None

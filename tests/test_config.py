@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeemo.config import CaptureConfig, Config, load_config
+from edgeemo.errors import ConfigError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "edgeemo.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    assert load_config(written(tmp_path, "")) == Config()
+
+
+def test_values_of_every_kind_are_read(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        'source = "clip.mp4"\nthreads = 2\nsinks = ["jsonl:-", "csv:out.csv"]\n[capture]\nloop = true\n',
+    )
+    assert load_config(path) == Config(
+        source="clip.mp4", threads=2, sinks=("jsonl:-", "csv:out.csv"), capture=CaptureConfig(loop=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('sorce = "x"', "unknown key sorce; did you mean source?"),
+        ("[capture]\nlop = true", "unknown key capture.lop; did you mean capture.loop?"),
+        ("[captur]\nloop = true", "unknown key captur; did you mean capture?"),
+        ("qqq = 1", "unknown key qqq; known: source, engine"),
+        ("source = 3", "source must be a string, not 3"),
+        ('threads = "two"', "threads must be a whole number"),
+        ("threads = true", "threads must be a whole number"),
+        ("threads = 0", "threads must be between 1 and 64, not 0"),
+        ("frames = -1", "frames must be between"),
+        ('sinks = "jsonl:-"', "sinks must be a list"),
+        ("sinks = [1]", r"sinks\[0\] must be a string"),
+        ("capture = 1", "capture must be a table"),
+        ("[capture]\nloop = 1", "capture.loop must be true or false"),
+        ("source = ", "is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_the_file_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_text_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "edgeemo.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_a_file_that_cannot_be_read_is_a_mistake(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot read the configuration"):
+        load_config(tmp_path / name)
+
+
+def test_the_configuration_needs_no_heavy_library() -> None:
+    code = "import sys, edgeemo.config, edgeemo.cli; print([m for m in ('numpy', 'cv2') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

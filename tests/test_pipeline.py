@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes import FakeBackend, FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, faces, frame, probabilities
+
+from edgeemo.classify import EngineClassifier
+from edgeemo.pipeline import STAGES, Pipeline
+from engines import LABELS, Engine, ModelSpec
+from engines.errors import ModelError
+
+
+def build(count: int) -> tuple[Pipeline, FakeDetector, FakeTracker, FakeClassifier, FakeSmoother]:
+    stages = FakeDetector(count), FakeTracker(), FakeClassifier(), FakeSmoother()
+    return Pipeline(*stages), *stages
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_every_face_of_a_frame_goes_through_the_classifier_in_one_call(count: int) -> None:
+    pipeline, _, _, classifier, _ = build(count)
+    result = pipeline.step(frame())
+    assert result.probabilities.shape == (count, len(LABELS))
+    assert result.emotions == (LABELS[1],) * count
+    assert classifier.calls == ([count] if count else [])
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_every_stage_is_timed(count: int) -> None:
+    result = build(count)[0].step(frame())
+    assert tuple(result.timings) == STAGES
+    assert all(taken >= 0 for taken in result.timings.values())
+
+
+def test_the_result_belongs_to_the_very_frame_that_was_given() -> None:
+    given = frame(7)
+    assert build(1)[0].step(given).frame is given
+
+
+def test_a_video_keeps_the_memory_of_tracker_and_smoother_and_stills_clear_it() -> None:
+    pipeline, _, tracker, _, smoother = build(1)
+    pipeline.step(frame(0))
+    pipeline.step(frame(1))
+    assert (tracker.resets, smoother.resets) == (0, 0)
+    pipeline.step(frame(0, still=True))
+    pipeline.step(frame(1, still=True))
+    assert (tracker.resets, smoother.resets) == (2, 2)
+
+
+def test_closing_closes_what_holds_something() -> None:
+    pipeline, detector, _, classifier, _ = build(1)
+    pipeline.close()
+    assert detector.closed
+    assert classifier.closed
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_engine_is_called_once_for_all_faces_and_never_for_none(count: int) -> None:
+    backend = FakeBackend(probabilities(1)[0])
+    classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
+    raw = classifier.classify(frame(), faces(count))
+    assert raw.shape == (count, len(LABELS))
+    assert raw.dtype == np.float32
+    assert backend.calls == ([count] if count else [])
+
+
+def test_the_classifier_says_what_really_runs_and_closes_its_engine() -> None:
+    backend = FakeBackend(probabilities(1)[0])
+    classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
+    assert classifier.description == "tiny, fake"
+    classifier.close()
+    assert backend.closed
+
+
+def test_an_engine_that_answers_with_no_numbers_is_an_error_in_one_line() -> None:
+    backend = FakeBackend(np.full(len(LABELS), np.nan, np.float32))
+    classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
+    with pytest.raises(ModelError, match="tiny gave values that are no numbers"):
+        classifier.classify(frame(), faces(1))
+
+
+def test_a_frame_of_one_pixel_and_a_face_beyond_the_border_do_not_crash() -> None:
+    backend = FakeBackend(probabilities(1)[0])
+    classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
+    pipeline = Pipeline(FakeDetector(2), FakeTracker(), classifier, FakeSmoother())
+    assert len(pipeline.step(frame(size=1)).faces) == 2

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import result
+
+from edgeemo.errors import SinkError
+from edgeemo.sinks import SinkContext, open_sink
+from engines import LABELS
+
+CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    database = sqlite3.connect(path)
+    try:
+        return list(database.execute(query))
+    finally:
+        database.close()
+
+
+def test_frames_and_faces_are_tables_and_every_run_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    for _ in range(2):
+        sink = open_sink(f"sqlite:{path}", CONTEXT)
+        sink.write(result(2, index=0, time=0.0))
+        sink.write(result(0, index=1, time=0.04))
+        sink.close()
+    assert rows(path, "SELECT run, frame, time, origin FROM frames ORDER BY run, frame") == [
+        (run, frame, frame / 25, "clip.mp4") for run in (1, 2) for frame in (0, 1)
+    ]
+    faces = rows(path, "SELECT frame, id, x1, y2, emotion, confidence, happiness FROM faces WHERE run = 1")
+    assert faces == [(0, 1, 4.0, 28.0, "happiness", 0.9, 0.9), (0, 2, 28.0, 28.0, "happiness", 0.9, 0.9)]
+    assert json.loads(str(rows(path, "SELECT labels FROM runs")[0][0])) == list(LABELS)
+
+
+def test_classes_that_the_engine_does_not_know_stay_null(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    sink = open_sink(f"sqlite:{path}", SinkContext(LABELS[:8], draw=CONTEXT.draw))
+    whole = result(1)
+    few = type(whole)(
+        whole.frame, whole.faces, whole.probabilities[:, :8], whole.raw[:, :8], LABELS[:8], whole.emotions
+    )
+    sink.write(few)
+    sink.close()
+    assert rows(path, "SELECT happiness, no_face FROM faces") == [(0.9, None)]
+
+
+def test_a_run_without_frames_leaves_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    open_sink(f"sqlite:{path}", CONTEXT).close()
+    assert rows(path, "SELECT count(*) FROM runs") == [(0,)]
+
+
+def test_others_can_read_while_it_grows(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    sink = open_sink(f"sqlite:{path}", CONTEXT)
+    assert rows(path, "PRAGMA journal_mode") == [("wal",)]
+    sink.write(result(1))
+    sink.close()
+    assert rows(path, "SELECT count(*) FROM faces") == [(1,)]
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear reader, " * 100)
+    with pytest.raises(SinkError, match="as a database"):
+        open_sink(f"sqlite:{path}", CONTEXT)
+    assert path.read_text() == "Dear reader, " * 100
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE songs (name TEXT)")
+    database.close()
+    with pytest.raises(SinkError, match="something else"):
+        open_sink(f"sqlite:{path}", CONTEXT)
+    assert rows(path, "SELECT name FROM sqlite_master") == [("songs",)]
+
+
+PROGRAM = """
+import os, resource, signal, sys, time
+sys.path.insert(0, sys.argv[1])
+from fakes import result
+from edgeemo.errors import SinkError
+from edgeemo.sinks import SinkContext, open_sink
+from engines import LABELS
+
+sink = open_sink("sqlite:" + sys.argv[2], SinkContext(LABELS, draw=None))
+sink.write(result(1, index=0))
+time.sleep(1.05)
+sink.write(result(1, index=1))
+"""
+
+
+def ran(tmp_path: Path, path: Path, ending: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM + ending, str(Path(__file__).parent), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+    )
+
+
+def test_a_crash_keeps_what_is_older_than_a_second(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    done = ran(tmp_path, path, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert rows(path, "SELECT frame FROM frames") == [(0,), (1,)]
+
+
+def test_a_full_disk_is_an_error_in_one_line_and_keeps_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    ending = """
+size = os.path.getsize(sys.argv[2] + "-wal")
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096, size + 4096))
+for index in range(2, 500):
+    sink.write(result(3, index=index))
+try:
+    sink.close()
+except SinkError as error:
+    print(error)
+"""
+    done = ran(tmp_path, path, ending)
+    assert done.returncode == 0, done.stderr
+    assert "cannot go on writing" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert rows(path, "SELECT frame FROM frames") == [(0,), (1,)]
+    assert os.path.exists(path)

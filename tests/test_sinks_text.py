@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import frame, result
+
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.sinks import KINDS, ReaderGone, SinkContext, open_sink, parse
+from edgeemo.sinks.event import event, line
+from edgeemo.types import Faces, Result
+from engines import LABELS
+
+CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
+
+
+def events(path: Path) -> list[dict[str, object]]:
+    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_event_has_exactly_the_documented_form() -> None:
+    whole = event(result(1, index=12, time=0.4))
+    face = whole["faces"][0]
+    assert list(whole) == ["frame", "time", "origin", "faces"]
+    assert (whole["frame"], whole["time"], whole["origin"]) == (12, 0.4, "clip.mp4")
+    assert list(face) == ["id", "box", "score", "emotion", "confidence", "probabilities"]
+    assert (face["id"], face["box"], face["score"]) == (1, [4.0, 6.0, 24.0, 28.0], 0.94)
+    assert (face["emotion"], face["confidence"]) == ("happiness", 0.9)
+    assert list(face["probabilities"]) == list(LABELS)
+
+
+def test_a_frame_without_faces_has_an_event_too() -> None:
+    assert event(result(0))["faces"] == []
+
+
+def test_an_event_is_valid_json_even_with_numbers_that_json_cannot_carry() -> None:
+    whole = result(1)
+    faces = Faces(
+        np.array([[np.nan, -0.01, np.inf, 28.04]], np.float32),
+        whole.faces.keypoints,
+        whole.faces.scores,
+        whole.faces.ids,
+    )
+    odd = Result(frame(), faces, whole.probabilities, whole.raw, LABELS, whole.emotions)
+    text = line(odd)
+    assert "NaN" not in text
+    assert "-0.0" not in text
+    assert json.loads(text)["faces"][0]["box"] == [None, 0.0, None, 28.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jsnl:x", "did you mean jsonl:x"),
+        ("nonsense", "unknown sink 'nonsense': known are jsonl:PATH, csv:PATH"),
+        ("jsonl", "write jsonl:PATH"),
+        ("jsonl:", "write jsonl:PATH"),
+        ("mqtt://host:1883/topic", "mqtt comes with a later version"),
+        ("metrics:0.0.0.0:9000", "metrics comes with a later version"),
+        ("web:0.0.0.0:8000", "web comes with a later version"),
+        ("video:-", "only jsonl and csv can go to standard output"),
+        ("sqlite:-", "only jsonl and csv can go to standard output"),
+    ],
+)
+def test_a_description_that_names_no_sink_is_a_mistake_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        open_sink(text, CONTEXT)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_the_first_colon_divides_kind_and_target() -> None:
+    assert parse("jsonl:C:/a:b.jsonl") == ("jsonl", "C:/a:b.jsonl")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_path_that_cannot_be_written_is_a_mistake_at_once(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(SinkError, match="does not exist; make it first"):
+        open_sink(f"{kind}:{tmp_path}/no/such/out.mp4", CONTEXT)
+    folder = tmp_path / "folder.mp4"
+    folder.mkdir()
+    with pytest.raises(SinkError, match="cannot write"):
+        open_sink(f"{kind}:{folder}", CONTEXT)
+
+
+def test_jsonl_writes_one_line_a_frame_and_hides_nothing_in_a_buffer(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    sink = open_sink(f"jsonl:{path}", CONTEXT)
+    for index, count in enumerate((2, 0, 1)):
+        sink.write(result(count, index=index, time=index / 25))
+        assert len(events(path)) == index + 1
+    sink.close()
+    sink.close()
+    assert [len(item["faces"]) for item in events(path)] == [2, 0, 1]  # type: ignore[arg-type]
+
+
+def test_what_a_file_held_is_replaced_by_the_first_result_but_not_by_opening(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("precious\n")
+    sink = open_sink(f"jsonl:{path}", CONTEXT)
+    assert path.read_text() == "precious\n"
+    sink.write(result(0))
+    sink.close()
+    assert len(events(path)) == 1
+
+
+def test_names_with_any_letters_survive(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    sink = open_sink(f"jsonl:{path}", CONTEXT)
+    sink.write(result(0, origin="Überraschung 笑.mp4"))
+    sink.write(result(0, origin="not text \udcff.mp4"))
+    sink.close()
+    assert events(path)[0]["origin"] == "Überraschung 笑.mp4"
+    assert len(events(path)) == 2
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_full_disk_is_an_error_in_one_line(kind: str) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    sink = open_sink(f"{kind}:/dev/full", CONTEXT)
+    with pytest.raises(SinkError, match="No space left"):
+        sink.write(result(1))
+    sink.close()
+
+
+def test_a_reader_that_closes_its_pipe_is_told_apart_from_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = open_sink(f"jsonl:{path}", CONTEXT)
+    sink.write(result(1))
+    assert json.loads(os.read(reader, 1 << 16))["frame"] == 0
+    os.close(reader)
+    with pytest.raises(ReaderGone):
+        sink.write(result(1, index=1))
+    sink.close()
+
+
+def test_csv_has_one_row_a_face_and_a_header_even_without_faces(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    sink = open_sink(f"csv:{path}", CONTEXT)
+    sink.write(result(0, index=0))
+    assert path.read_text(encoding="utf-8").count("\n") == 1
+    sink.write(result(2, index=1, time=0.04, origin='a "quoted", name.mp4'))
+    sink.close()
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["frame"], row["id"]) for row in rows] == [("1", "1"), ("1", "2")]
+    assert rows[0]["origin"] == 'a "quoted", name.mp4'
+    assert rows[0]["emotion"] == "happiness"
+    assert [rows[0][name] for name in ("time", "x1", "y1", "x2", "y2", "happiness")] == [
+        "0.04", "4.0", "6.0", "24.0", "28.0", "0.9",
+    ]  # fmt: skip
+    assert set(LABELS) < set(rows[0])
