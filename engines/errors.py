@@ -1,10 +1,10 @@
 """What can go wrong with an engine.
 
-    EngineError                 the user can mend it: one line, exit code 2
-    ├── BundleNotFound          no such name in the zoo, no such folder
-    ├── SpecError               spec.json is missing, malformed or does not fit its graph
-    ├── ModelError              the model file cannot be loaded
-    └── BackendUnavailable      the runtime that was asked for is not here
+EngineError                 the user can mend it: one line, exit code 2
+├── BundleNotFound          no such name in the zoo, no such folder
+├── SpecError               spec.json is missing, malformed or does not fit its graph
+├── ModelError              the model file cannot be loaded
+└── BackendUnavailable      the runtime that was asked for is not here
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def crop(image: U8, box: F32, keypoints: F32 | None, spec: ModelSpec) -> U8:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return _in_colour(face, spec)
+    return _in_colour(np.asarray(face, np.uint8), spec)
 
 
 def batch(faces: Sequence[U8], spec: ModelSpec) -> F32:

@@ -1,8 +1,8 @@
 """What can go wrong in the trainer.
 
-    TrainerError                the user can mend it: one line, exit code 2
-    ├── DataError               a data set is missing, in another layout, or empty
-    └── RunError                a run folder or checkpoint does not fit, or training broke down
+TrainerError                the user can mend it: one line, exit code 2
+├── DataError               a data set is missing, in another layout, or empty
+└── RunError                a run folder or checkpoint does not fit, or training broke down
 """
 
 from __future__ import annotations

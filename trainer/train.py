@@ -66,14 +66,16 @@ def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu") -> Pa
     targets = torch.from_numpy(train.targets).to(device)
 
     torch.manual_seed(config.seed)
-    model = build(config.arch).to(device, memory_format=torch.channels_last)
+    model = build(config.arch).to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [value for value in model.parameters() if value.ndim > 1]
     plain = [value for value in model.parameters() if value.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
         lr=config.learning_rate,
     )
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average_decay), use_buffers=True)
+    averaging = get_ema_multi_avg_fn(config.average_decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=averaging, use_buffers=True)
     first, best = _resume(run, model, average, optimiser)
 
     steps = len(faces) // config.batch
@@ -98,14 +100,16 @@ def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu") -> Pa
                     "lower --learning-rate or train with --no-bf16; the last checkpoint is whole"
                 )
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
             optimiser.step()
             average.update_parameters(model)
             total += float(loss.detach())
             progress.set_postfix(loss=f"{total / (step + 1):.3f}", refresh=False)
 
-        logits = predict(average.module, valid, device)
+        averaged = average.module
+        assert isinstance(averaged, Classifier)
+        logits = predict(averaged, valid, device)
         accuracy = _accuracy(logits, valid)
         improved = accuracy > best
         best = max(best, accuracy)
@@ -119,9 +123,10 @@ def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu") -> Pa
             "optimiser": optimiser.state_dict(),
         }
         if improved:
-            _save({key: state[key] for key in ("arch", "epoch", "accuracy")} | {
-                "network": average.module.network.state_dict()
-            }, run / "best.pt")
+            _save(
+                {key: state[key] for key in ("arch", "epoch", "accuracy")} | {"network": averaged.network.state_dict()},
+                run / "best.pt",
+            )
         _log(
             run / "metrics.csv",
             {
@@ -147,9 +152,8 @@ def learning_rate(config: FitConfig, epoch: float) -> float:
 
 
 @torch.no_grad()
-def predict(model: torch.nn.Module, faces: FaceSet, device: str = "cpu", batch: int = 256) -> F32:
+def predict(model: Classifier, faces: FaceSet, device: str = "cpu", batch: int = 256) -> F32:
     """(N, K) logits for every face, in float32."""
-    assert isinstance(model, Classifier)
     training = model.training
     model.eval()
     logits = [
@@ -172,16 +176,12 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
         model.network.load_state_dict(state["network"])
     except FileNotFoundError as error:
         raise RunError(f"no checkpoint at {path}") from error
-    except (KeyError, RuntimeError, TypeError, ValueError, EOFError) as error:
-        raise RunError(f"{path} is no checkpoint of this trainer: {str(error).splitlines()[0][:200]}") from error
-    except Exception as error:  # pickle and zip errors have no common base
-        raise RunError(f"cannot read {path}: {str(error).splitlines()[0][:200]}") from error
+    except Exception as error:  # pickle, zip and state_dict errors have no common base
+        raise RunError(f"{path} is no whole checkpoint of this trainer: {_reason(error)}") from error
     return str(state["arch"]), model.eval()
 
 
-def _loss(
-    model: Classifier, faces: Tensor, targets: Tensor, config: FitConfig, generator: torch.Generator
-) -> Tensor:
+def _loss(model: Classifier, faces: Tensor, targets: Tensor, config: FitConfig, generator: torch.Generator) -> Tensor:
     images = augment(_to_input(faces), config.augment, generator)
     if config.mixup > 0:
         # Beta(a, a) by two gamma draws; torch's own takes no generator, NumPy's does through a seed
@@ -243,7 +243,12 @@ def _resume(
         optimiser.load_state_dict(state["optimiser"])
         return int(state["epoch"]), float(state["best"])
     except Exception as error:  # pickle and zip errors have no common base
-        raise RunError(f"cannot continue from {path}: {str(error).splitlines()[0][:200]}") from error
+        raise RunError(f"cannot continue from {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def _save(state: dict[str, object], path: Path) -> None:

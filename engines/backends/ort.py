@@ -31,9 +31,7 @@ class OrtBackend:
             )
         except Exception as error:  # onnxruntime raises its own classes, which share no base
             reason = str(error).splitlines()[0][:200]
-            raise ModelError(
-                f"cannot load {bundle.model}: {reason}; export or download the bundle again"
-            ) from error
+            raise ModelError(f"cannot load {bundle.model}: {reason}; export or download the bundle again") from error
         self._spec = bundle.spec
         self.description = f"ONNX Runtime {ort.__version__}, CPU, {bundle.precision}"
         self._check_graph()
@@ -63,4 +61,6 @@ class OrtBackend:
             )
         classes = outputs[spec.output].shape[-1]
         if classes != len(spec.labels):
-            raise SpecError(f"spec.json of {spec.name} lists {len(spec.labels)} labels, its graph has {classes} outputs")
+            raise SpecError(
+                f"spec.json of {spec.name} lists {len(spec.labels)} labels, its graph has {classes} outputs"
+            )

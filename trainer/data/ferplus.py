@@ -6,6 +6,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -97,7 +98,11 @@ def majority(votes: F32) -> np.ndarray:
     """(N, 10) votes -> (N,) bool: counts in the paper's majority protocol."""
     kept = np.where(votes > 1, votes, 0)
     top = kept.argmax(axis=1)
-    return (kept.max(axis=1) > kept.sum(axis=1) / 2) & (top < 8)
+    return np.asarray((kept.max(axis=1) > kept.sum(axis=1) / 2) & (top < 8))
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    return (folder / name).read_bytes()
 
 
 def _opener(path: Path, folder: str) -> tuple[set[str], Callable[[str], bytes]]:
@@ -106,7 +111,7 @@ def _opener(path: Path, folder: str) -> tuple[set[str], Callable[[str], bytes]]:
     if path.is_dir():
         for root in (path / folder, path / "ferplus" / folder):
             if (root / "label.csv").is_file():
-                return {item.name for item in root.iterdir()}, lambda name: (root / name).read_bytes()
+                return {item.name for item in root.iterdir()}, partial(_read_file, root)
         raise DataError(f"no FER+ split in {path}: {hint}")
     if not path.is_file():
         raise DataError(f"{path} is not there: {hint}")

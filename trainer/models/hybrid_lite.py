@@ -14,9 +14,7 @@ from torch.nn import functional
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution and batch norm."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
-    )
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs))
 
 
 class Inception(nn.Module):
@@ -31,7 +29,7 @@ class Inception(nn.Module):
         self.mix = conv(sum(self.widths), channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        one, three, five = functional.relu(self.reduce(x)).split(self.widths, dim=1)
+        one, three, five = torch.split(functional.relu(self.reduce(x)), self.widths, dim=1)
         branches = [one, functional.relu(self.three(three)), functional.relu(self.five(five))]
         return functional.relu(x + self.mix(torch.cat(branches, dim=1)))
 

@@ -1,0 +1,204 @@
+import csv
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from datasets import make_ferplus
+
+from engines.bundle import load_bundle
+from engines.engine import Engine
+from engines.spec import LABELS
+from trainer.augment import AugmentConfig, augment
+from trainer.bundle import make_bundle, multiply_adds
+from trainer.cli import main
+from trainer.data import open_data
+from trainer.data.faces import load_faces
+from trainer.errors import RunError
+from trainer.models import ARCHITECTURES, Standardise, build
+from trainer.train import FitConfig, fit, learning_rate, load_checkpoint, predict
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ferplus")
+    make_ferplus(root, "FER2013Train", 48)
+    make_ferplus(root, "FER2013Valid", 24, seed=1)
+    return f"ferplus:{root}"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+def settings(data, **changes):
+    return FitConfig(**({"data": data, "epochs": 2, "batch": 16, "bf16": False, "average_decay": 0.5} | changes))
+
+
+@pytest.fixture(scope="module")
+def run(data, cache, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    fit(settings(data, epochs=8), folder, cache=cache)
+    return folder
+
+
+def test_hybrid_lite_keeps_within_its_budget():
+    model = build("hybrid_lite")
+    assert sum(value.numel() for value in model.parameters()) <= 1_000_000
+    assert multiply_adds(model, ARCHITECTURES["hybrid_lite"].spec) <= 60_000_000
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_network_takes_its_spec_and_gives_probabilities(name, count):
+    spec = ARCHITECTURES[name].spec
+    with torch.no_grad():
+        out = build(name).eval()(torch.rand(count, spec.channels, spec.size, spec.size) * 255)
+    assert out.shape == (count, len(LABELS))
+    assert out.sum(dim=1).numpy() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_rooms_light_cancels_out():
+    face = torch.rand(1, 1, 48, 48) * 100
+    standardise = Standardise()
+    assert torch.allclose(standardise(face), standardise(face + 80), atol=1e-4)
+    assert float(standardise(torch.full((1, 1, 48, 48), 200.0)).abs().max()) == pytest.approx(0, abs=1e-5)
+
+
+def test_augmented_faces_keep_shape_and_range_and_differ():
+    faces = torch.rand(6, 1, 48, 48) * 255
+    changed = augment(faces, AugmentConfig(), torch.Generator().manual_seed(1))
+    assert changed.shape == faces.shape
+    assert float(changed.min()) >= 0
+    assert float(changed.max()) <= 255
+    assert all(float((one - two).abs().mean()) > 1 for one, two in zip(faces, changed, strict=True))
+
+
+def test_no_augmentation_changes_nothing():
+    off = {name: 0.0 for name in AugmentConfig.__dataclass_fields__ if name != "occlude_side"}
+    faces = torch.rand(3, 1, 48, 48) * 255
+    assert torch.allclose(augment(faces, AugmentConfig(**off), torch.Generator()), faces, atol=1e-2)
+
+
+def test_a_flip_mirrors_the_face():
+    off = {name: 0.0 for name in AugmentConfig.__dataclass_fields__ if name != "occlude_side"}
+    faces = torch.rand(2, 1, 48, 48) * 255
+    flipped = augment(faces, AugmentConfig(**(off | {"flip": 1.0})), torch.Generator())
+    assert torch.allclose(flipped, faces.flip(3), atol=1e-2)
+
+
+def test_the_learning_rate_warms_up_and_falls_along_a_cosine():
+    config = FitConfig(epochs=10, warmup_epochs=2, learning_rate=1.0)
+    rates = [learning_rate(config, epoch) for epoch in (0, 1, 2, 6, 10)]
+    assert rates == pytest.approx([0.005, 0.505, 1.0, 0.505, 0.01], abs=1e-3)
+
+
+def test_training_learns_what_there_is_to_learn_and_keeps_a_record(run):
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 9))
+    assert float(rows[-1]["train_loss"]) < float(rows[0]["train_loss"])
+    assert max(float(row["valid_accuracy"]) for row in rows) >= 0.9
+    assert json.loads((run / "config.json").read_text())["batch"] == 16
+
+
+CUT_RUN = """
+import sys
+from pathlib import Path
+from trainer.train import FitConfig, fit
+
+fit(FitConfig(data=sys.argv[1], epochs=3, batch=16, bf16=False, average_decay=0.5), Path(sys.argv[2]), cache=Path(sys.argv[3]))
+"""
+
+
+def test_a_run_that_was_killed_continues_to_the_same_weights(data, cache, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    arguments = [sys.executable, "-c", CUT_RUN, data]
+    subprocess.run([*arguments, whole, cache], check=True, capture_output=True)
+    killed = subprocess.Popen([*arguments, cut, cache], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (cut / "last.pt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    subprocess.run([*arguments, cut, cache], check=True, capture_output=True)
+
+    one, two = (torch.load(folder / "last.pt", weights_only=True) for folder in (whole, cut))
+    assert one["epoch"] == two["epoch"] == 3
+    for name, value in one["model"].items():
+        assert torch.equal(value, two["model"][name]), name
+    rows = [list(csv.DictReader((folder / "metrics.csv").open())) for folder in (whole, cut)]
+    assert [row["train_loss"] for row in rows[0]] == [row["train_loss"] for row in rows[1]]
+
+
+def test_a_folder_of_another_run_is_not_overwritten(run, data, cache):
+    with pytest.raises(RunError, match="other settings \\(epochs\\)"):
+        fit(settings(data, epochs=3), run, cache=cache)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_reason(data, cache, tmp_path):
+    with pytest.raises(RunError, match=r"the loss became .* lower --learning-rate"):
+        fit(settings(data, learning_rate=1e30, epochs=3, warmup_epochs=0.1), tmp_path, cache=cache)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04N."])
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, content):
+    (tmp_path / "best.pt").write_bytes(content)
+    with pytest.raises(RunError) as error:
+        load_checkpoint(tmp_path / "best.pt")
+    assert "best.pt" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
+    scores = make_bundle(run / "best.pt", data, tmp_path / "mine", cache=cache)
+    _, model = load_checkpoint(run / "best.pt")
+    bundle = load_bundle(tmp_path / "mine")
+    faces = load_faces(open_data(data, "valid"), bundle.spec, cache)
+    with Engine.open(str(tmp_path / "mine")) as engine:
+        given = engine.infer(list(faces.faces))
+        assert engine.infer([]).shape == (0, 11)
+    logits = torch.from_numpy(predict(model, faces)) / bundle.spec.temperature
+    assert np.abs(torch.softmax(logits, dim=1).numpy() - given).max() < 1e-4
+    assert scores.accuracy >= 0.9
+    assert "28,558" in bundle.card.read_text()
+
+
+def test_evaluate_writes_a_row_a_picture(run, data, cache, tmp_path, capsys):
+    make_bundle(run / "best.pt", data, tmp_path / "mine", cache=cache)
+    out = tmp_path / "out.csv"
+    arguments = ["evaluate", "--engine", str(tmp_path / "mine"), "--data", data, "--cache", str(cache), "--json"]
+    assert main([*arguments, "--predictions", str(out)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["faces"] == 24
+    rows = list(csv.DictReader(out.open()))
+    assert list(rows[0]) == ["image", *LABELS]
+    assert len(rows) == 24
+    assert sum(float(value) for key, value in rows[0].items() if key != "image") == pytest.approx(1, abs=1e-4)
+    assert main([*arguments, "--predictions", str(tmp_path / "no" / "out.csv")]) == 2
+    assert main([*arguments, "--split", "test"]) == 2
+
+
+def test_the_table_of_networks_prints(capsys):
+    assert main(["models"]) == 0
+    assert "784,779" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "--arch", "resnet9000", "--data", "ferplus:nowhere"],
+        ["fit", "--arch", "hybrid_lite", "--data", "ferplus:nowhere"],
+        ["evaluate", "--engine", "nothing", "--data", "ferplus:nowhere"],
+        ["bundle", "nowhere.pt", "--data", "ferplus:nowhere", "--output", "x"],
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("edgeemo-train: ")
+    assert "\n" not in said
