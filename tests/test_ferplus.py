@@ -11,7 +11,7 @@ from trainer.errors import DataError
 
 
 def votes(**counts):
-    order = "neutral happiness surprise sadness anger disgust fear contempt unknown NF".split()
+    order = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
     return [counts.get(name, 0) for name in order]
 
 

@@ -110,7 +110,8 @@ import sys
 from pathlib import Path
 from trainer.train import FitConfig, fit
 
-fit(FitConfig(data=sys.argv[1], epochs=3, batch=16, bf16=False, average_decay=0.5), Path(sys.argv[2]), cache=Path(sys.argv[3]))
+config = FitConfig(data=sys.argv[1], epochs=3, batch=16, bf16=False, average_decay=0.5)
+fit(config, Path(sys.argv[2]), cache=Path(sys.argv[3]))
 """
 
 
