@@ -18,7 +18,7 @@ from edgeemo.errors import ConfigError, SinkError
 from edgeemo.mailbox import Closed, Mailbox
 from edgeemo.pipeline import STAGES, Pipeline
 from edgeemo.sinks import ReaderGone, SinkContext, file_of, open_sink
-from edgeemo.types import Frame, Result, Sink, Source
+from edgeemo.types import U8, Frame, Result, Sink, Source
 
 log = logging.getLogger(__name__)
 
@@ -309,11 +309,16 @@ def open_session(config: Config, *, screen: bool = False) -> Session:
     Raises:
         EdgeemoError, EngineError: something that was asked for cannot be had; all that was opened is closed again.
     """
+    _expect_separate_files(config)
     with ExitStack() as stack:
         source = open_source_of(config)
-        _expect_separate_files(config)
         pipeline, description = open_pipeline(config, stack)
-        sinks = [_opened(text, pipeline.labels, stack) for text in config.sinks]
+        context = SinkContext(pipeline.labels, draw=_drawn)
+        sinks = []
+        for text in config.sinks:
+            sink = open_sink(text, context)
+            stack.callback(sink.close)
+            sinks.append(sink)
         return Session(
             source,
             pipeline,
@@ -357,12 +362,10 @@ def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
     )
 
 
-def _opened(text: str, labels: tuple[str, ...], stack: ExitStack) -> Sink:
+def _drawn(result: Result) -> U8:
     from edgeemo import overlay
 
-    sink = open_sink(text, SinkContext(labels, draw=lambda result: overlay.draw(result.frame.image, result)))
-    stack.callback(sink.close)
-    return sink
+    return overlay.draw(result.frame.image, result)
 
 
 def _expect_separate_files(config: Config) -> None:
