@@ -1,0 +1,321 @@
+"""Frame -> faces, with MediaPipe's two detectors.
+
+Looking at a whole frame with the full-range model each time finds nearly every face and costs three times the
+short-range model, which in turn misses faces under a fifth of the frame's height. So the whole frame is looked at a few
+times a second only, and in between every known face is followed: its surroundings, turned upright and enlarged, are
+given to the short-range model, up to four faces side by side in one picture. That costs one short-range call a frame
+whatever the faces' distance, and gives boxes of one geometry (upright, the face filling half of the model's input),
+where the two models on a whole frame differ by up to 20 % in size and shrink boxes of tilted heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from edgeemo.config import expect_range
+from edgeemo.errors import ConfigError
+from edgeemo.types import F32, U8, UNTRACKED, Faces, Frame
+from engines.errors import ModelError
+from engines.face_detector import MODELS, FaceDetector, Range
+from engines.preprocess import roll
+
+Policy = Literal["auto", "near", "far"]
+
+SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
+CANVAS_PX = 256  # twice the short-range model's input: boxes come in whole pixels, so this halves their rounding
+REACH = 2.0  # side of the window around a followed face, in sides of its box
+SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
+SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
+GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between two looks
+TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
+TICK_S = 1e-3  # frame times are rounded
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """How faces are found.
+
+    Attributes:
+        policy: which models look at whole frames: `near` the short-range one (to about 2 m), `far` the full-range one,
+            `auto` both, in turns. Known faces are followed by the short-range model in each case.
+        min_score: what a whole frame's detection must reach to be looked at more closely, 0..1.
+        confirm_score: what a new face must reach in that closer look.
+        keep_score: what a face that was there before must reach to stay.
+        scan_s: seconds between two looks at the whole frame; 0 looks at every frame.
+        search_s: the same while a face is missing and the full-range model has to find it.
+        patience_s: how long a missing face is searched for in that way, and where it was last seen.
+        max_faces: at most so many, the largest first.
+    """
+
+    policy: Policy = "auto"
+    min_score: float = 0.5
+    confirm_score: float = 0.65
+    keep_score: float = 0.4
+    scan_s: float = 0.25
+    search_s: float = 0.1
+    patience_s: float = 0.5
+    max_faces: int = 16
+
+    def __post_init__(self) -> None:
+        if self.policy not in ("auto", "near", "far"):
+            raise ConfigError(f"policy must be auto, near or far, not {self.policy!r}")
+        for name in ("min_score", "confirm_score", "keep_score"):
+            expect_range(name, getattr(self, name), 0.05, 1)
+        for name in ("scan_s", "search_s", "patience_s"):
+            expect_range(name, getattr(self, name), 0, 60)
+        expect_range("max_faces", self.max_faces, 1, 256)
+
+
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """One face: box (4,) and keypoints (6, 2) in pixels of the frame; `seen`: media time of the frame it was in."""
+
+    box: F32
+    keypoints: F32
+    score: float
+    seen: float
+
+    @property
+    def centre(self) -> F32:
+        return (self.box[:2] + self.box[2:]) * np.float32(0.5)
+
+    @property
+    def side(self) -> float:
+        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1.0))
+
+
+class MediaPipeDetector:
+    """The detect stage: remembers the faces of the frame before, forgets them for a still or a frame of another size.
+
+    Raises:
+        ModelError: a model file is missing.
+    """
+
+    def __init__(self, config: DetectConfig | None = None) -> None:
+        self._config = config or DetectConfig()
+        for path in MODELS.values():
+            if not path.is_file():
+                raise ModelError(f"the face detector's model {path} is missing; install edgeemo again")
+        lowest = min(self._config.min_score, self._config.confirm_score, self._config.keep_score)
+        # the short-range model follows faces under every policy
+        self._models: dict[Range, FaceDetector] = {"near": FaceDetector("near", min_score=lowest)}
+        if self._config.policy != "near":
+            self._models["far"] = FaceDetector("far", min_score=self._config.min_score)
+        self._scanners: tuple[Range, ...] = ("far", "near") if self._config.policy == "auto" else (self._config.policy,)
+        self._closed = False
+        self._canvas: U8 = np.zeros((CANVAS_PX, CANVAS_PX, 3), np.uint8)
+        self._known: list[_Face] = []
+        self._missing: list[_Face] = []
+        self._shape: tuple[int, ...] = ()
+        self._time = 0.0
+        self._scanned: dict[Range, float] = {}
+
+    def detect(self, frame: Frame) -> Faces:
+        """Find the faces of a frame; those that were in the frame before come first, in the same order.
+
+        Raises:
+            RuntimeError: the detector was closed.
+        """
+        if self._closed:
+            raise RuntimeError("the face detector was closed")
+        if frame.still or frame.image.shape != self._shape or frame.time < self._time:
+            self._forget()
+        found, just_lost = self._follow(frame)
+        due = self._due(frame.time, just_lost)
+        if due:
+            newcomers = self._confirm(frame, self._scan(frame, due), found)
+            for face in newcomers:
+                self._no_longer_missing(face)
+            found += newcomers
+        if len(found) > self._config.max_faces:
+            smallest_kept = sorted((face.side for face in found), reverse=True)[self._config.max_faces - 1]
+            found = [face for face in found if face.side >= smallest_kept][: self._config.max_faces]
+        self._known, self._shape, self._time = found, frame.image.shape, frame.time
+        if frame.still:
+            self._forget()
+        return _as_faces(found)
+
+    def close(self) -> None:
+        """Release the models; may be called twice."""
+        if not self._closed:
+            self._closed = True
+            for model in self._models.values():
+                model.close()
+
+    def _forget(self) -> None:
+        self._known, self._missing, self._scanned = [], [], {}
+
+    def _follow(self, frame: Frame) -> tuple[list[_Face], bool]:
+        """Look where faces were in the frame before, or before they went missing; True: one has just gone missing."""
+        expected = self._known + self._missing
+        enough = [self._config.keep_score] * len(self._known) + [self._config.confirm_score] * len(self._missing)
+        looks: list[_Face | None] = []
+        for start in range(0, len(expected), TOGETHER):
+            looks += self._look(frame, expected[start : start + TOGETHER])
+        seen = {row: look for row, look in enumerate(looks) if look is not None and look.score >= enough[row]}
+        kept: dict[int, _Face] = {}
+        # where two windows show one face, it belongs to the one in whose middle it is
+        for row in sorted(seen, key=lambda row: _distance(seen[row], expected[row])):
+            if not any(_same(seen[row], other) for other in kept.values()):
+                kept[row] = seen[row]
+        lost = [row for row in range(len(expected)) if row not in kept]
+        self._missing = [
+            expected[row] for row in lost if frame.time - expected[row].seen <= self._config.patience_s + TICK_S
+        ]
+        return [kept[row] for row in sorted(kept)], any(row < len(self._known) for row in lost)
+
+    def _due(self, now: float, just_lost: bool) -> list[Range]:
+        """Which models look at the whole frame this time."""
+        if just_lost or not self._scanned:
+            return list(self._scanners)
+        waited = {model: now - self._scanned[model] + TICK_S for model in self._scanners}
+        if self._missing or not self._known:
+            pause = self._config.search_s if self._missing else self._config.scan_s
+            # the short-range model is cheap enough for every frame
+            return [model for model in self._scanners if model == "near" or waited[model] >= pause]
+        if min(waited.values()) < self._config.scan_s:
+            return []
+        return [max(self._scanners, key=lambda model: waited[model])]
+
+    def _scan(self, frame: Frame, models: Sequence[Range]) -> list[_Face]:
+        """What these models find in the whole frame, best first, one model after the other."""
+        image, scale = _shrunk(frame.image)
+        found: list[_Face] = []
+        for model in models:
+            self._scanned[model] = frame.time
+            boxes, keypoints, scores = self._models[model].detect(image)
+            found += [
+                _Face(
+                    (boxes[row].reshape(2, 2) * scale).ravel(), keypoints[row] * scale, float(scores[row]), frame.time
+                )
+                for row in np.argsort(-scores)
+                if scores[row] >= self._config.min_score
+            ]
+        return found
+
+    def _confirm(self, frame: Frame, candidates: Sequence[_Face], found: Sequence[_Face]) -> list[_Face]:
+        """The candidates that are faces on a closer look and not among those found already."""
+        new: list[_Face] = []
+        for candidate in candidates:
+            if any(_same(candidate, other) for other in (*found, *new)):
+                continue
+            (look,) = self._look(frame, [candidate])
+            if look is None or look.score < self._config.confirm_score:
+                continue
+            if not any(_same(look, other) for other in (*found, *new)):
+                new.append(look)
+        return new
+
+    def _look(self, frame: Frame, faces: Sequence[_Face]) -> list[_Face | None]:
+        """Look for each of one to four faces in the upright window around where it was, with one short-range call."""
+        across = 1 if len(faces) == 1 else 2
+        size = CANVAS_PX // across
+        self._canvas[:] = 0
+        windows = []
+        for cell, face in enumerate(faces):
+            left, top = cell % across * size, cell // across * size
+            window = _Window.around(face, size)
+            self._canvas[top : top + size, left : left + size] = window.cut(frame.image)
+            windows.append((window, np.array([left, top], np.float32)))
+        boxes, keypoints, scores = self._models["near"].detect(self._canvas)
+        cells = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / size)
+        looks: list[_Face | None] = []
+        for face, (window, corner) in zip(faces, windows, strict=True):
+            inside = np.flatnonzero((cells == corner / size).all(axis=1))
+            seen = [window.face(boxes[row], keypoints[row], float(scores[row]), corner, frame.time) for row in inside]
+            fitting = [each for each in seen if 1 / GREATEST_CHANGE <= each.side / face.side <= GREATEST_CHANGE]
+            looks.append(min(fitting, key=lambda each: _distance(each, face), default=None))
+        return looks
+
+    def _no_longer_missing(self, face: _Face) -> None:
+        """A face that appears is, in all likelihood, the missing one that was nearest."""
+        if self._missing:
+            nearest = min(range(len(self._missing)), key=lambda row: _distance(self._missing[row], face))
+            del self._missing[nearest]
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """A square of the frame, turned with the head, and its picture of `size` pixels a side.
+
+    `turn` (2, 2) and `centre` (2,) lead from a point of the picture to the frame: centre + turn @ (point - size / 2),
+    with pixel i covering i to i + 1.
+    """
+
+    size: int
+    turn: F32
+    centre: F32
+
+    @classmethod
+    def around(cls, face: _Face, size: int) -> _Window:
+        step, angle = REACH * face.side / size, roll(face.keypoints)
+        across, down = step * np.cos(angle), step * np.sin(angle)
+        return cls(size, np.array([[across, -down], [down, across]], np.float32), face.centre)
+
+    def cut(self, image: U8) -> U8:
+        matrix = np.empty((2, 3))
+        matrix[:, :2] = self.turn
+        # OpenCV's coordinates are those of pixel centres
+        matrix[:, 2] = self.centre - 0.5 + self.turn @ np.full(2, (1 - self.size) / 2)
+        picture = cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        return np.asarray(picture, np.uint8)
+
+    def face(self, box: F32, keypoints: F32, score: float, corner: F32, time: float) -> _Face:
+        """What was found in the picture, which lies at `corner` of the canvas, as an upright box in the frame."""
+        middle = corner + np.float32(self.size / 2)
+        centre = self.centre + self.turn @ ((box[:2] + box[2:]) / 2 - middle)
+        half = (box[2:] - box[:2]) / 2 * np.hypot(self.turn[0, 0], self.turn[1, 0])
+        points = self.centre + (keypoints - middle) @ self.turn.T
+        return _Face(
+            np.concatenate([centre - half, centre + half]).astype(np.float32), points.astype(np.float32), score, time
+        )
+
+
+def _shrunk(image: U8) -> tuple[U8, F32]:
+    """A picture of at most SCAN_PX a side, and by what (x, y) its coordinates are multiplied to be the frame's.
+
+    Both models take far less, and their own reduction of a large picture is costly and skips pixels.
+    """
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    if longer <= SCAN_PX:
+        return image, np.ones(2, np.float32)
+    size = max(1, round(width * SCAN_PX / longer)), max(1, round(height * SCAN_PX / longer))
+    small = image
+    if longer > 2 * SCAN_PX:
+        # averaging is dear unless it is over whole pixels: sample to twice the size, then average two by two
+        small = np.asarray(cv2.resize(small, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR), np.uint8)
+        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
+    else:
+        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return small, np.array([width / size[0], height / size[1]], np.float32)
+
+
+def _distance(face: _Face, other: _Face) -> float:
+    """Between the centres of two boxes, in sides of the smaller one."""
+    return float(np.hypot(*(face.centre - other.centre))) / min(face.side, other.side)
+
+
+def _same(face: _Face, other: _Face) -> bool:
+    if _distance(face, other) < SAME_CENTRE:
+        return True
+    low, high = np.maximum(face.box[:2], other.box[:2]), np.minimum(face.box[2:], other.box[2:])
+    common = float(np.prod(np.maximum(high - low, 0)))
+    total = sum(float(np.prod(each.box[2:] - each.box[:2])) for each in (face, other)) - common
+    return common >= SAME_OVERLAP * total > 0
+
+
+def _as_faces(found: Sequence[_Face]) -> Faces:
+    if not found:
+        return Faces.none()
+    return Faces(
+        np.stack([face.box for face in found]).astype(np.float32),
+        np.stack([face.keypoints for face in found]).astype(np.float32),
+        np.array([face.score for face in found], np.float32),
+        np.full(len(found), UNTRACKED, np.int64),
+    )
