@@ -1,0 +1,143 @@
+"""Cameras of the machine, by V4L2."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeemo.capture.decoder import open_camera
+from edgeemo.errors import SourceError
+from edgeemo.types import Frame
+
+try:
+    import fcntl
+except ImportError:  # no V4L2 without it either
+    fcntl = None  # type: ignore[assignment]
+
+_QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP, linux/videodev2.h
+_CAPTURE = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, _MPLANE
+_HAS_DEVICE_CAPS = 0x80000000
+
+
+@dataclass(frozen=True)
+class CameraInfo:
+    """A camera that is connected.
+
+    Attributes:
+        uri: what `open_source` takes: the path that stays the same when cameras are plugged in another order, where
+            there is one.
+        name: what the camera calls itself.
+        device: its device file.
+    """
+
+    uri: str
+    name: str
+    device: str
+
+
+class CameraSource:
+    """Frames of a camera as they come, stamped with the seconds since it was opened.
+
+    Raises:
+        SourceError: there is no such camera, it may not be used, or it was unplugged.
+    """
+
+    live = True
+
+    def __init__(self, device: str, *, name: str) -> None:
+        self.name = name
+        self._device = device
+        if not os.path.exists(device):
+            missing = name if name == device else f"{name}: {device} does not exist"
+            raise SourceError(f"there is no {missing}; {_others()}")
+
+    def frames(self) -> Iterator[Frame]:
+        began = time.monotonic()
+        decoder = open_camera(self._device)
+        if decoder is None:
+            raise SourceError(f"cannot open {self.name}: {_why_not(self._device)}")
+        index, last = 0, 0.0
+        try:
+            while True:
+                image = decoder.read()
+                if image is None:
+                    break
+                last = max(time.monotonic() - began, last + 1e-6)
+                yield Frame(image, index, last, self.name)
+                index += 1
+        finally:
+            decoder.close()
+        raise SourceError(
+            f"{self.name} stopped after {index} frames; check its cable, then start again"
+            if index
+            else f"{self.name} gives no picture; close other programs that use it, or connect it again"
+        )
+
+
+def list_cameras(dev: Path = Path("/dev"), sys: Path = Path("/sys/class/video4linux")) -> list[CameraInfo]:
+    """The cameras that are connected, without opening a stream; empty where there are none.
+
+    Args:
+        dev, sys: where the device files and their descriptions are.
+    """
+    stable: dict[str, str] = {}
+    for link in sorted((dev / "v4l" / "by-id").glob("*")):
+        stable.setdefault(os.path.realpath(link), str(link))
+    cameras = []
+    for device in sorted(dev.glob("video*"), key=lambda path: (len(path.name), path.name)):
+        if not re.fullmatch(r"video\d+", device.name) or not _captures(device):
+            continue
+        try:
+            name = (sys / device.name / "name").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            name = ""
+        uri = stable.get(os.path.realpath(device), str(device))
+        cameras.append(CameraInfo(uri, name or device.name, str(device)))
+    return cameras
+
+
+def _captures(device: Path) -> bool:
+    """Whether a video device is a camera; encoders, outputs and metadata nodes are video devices, too."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        # listed, so that opening it can say what is wrong
+        return error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY)
+    try:
+        answer = fcntl.ioctl(handle, _QUERYCAP, bytes(104))
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    # struct v4l2_capability: driver[16] card[32] bus_info[32] version capabilities device_caps reserved[3]
+    capabilities, device_caps = struct.unpack_from("=II", answer, 84)
+    return bool((device_caps if capabilities & _HAS_DEVICE_CAPS else capabilities) & _CAPTURE)
+
+
+def _others() -> str:
+    cameras = list_cameras()
+    if not cameras:
+        return "no camera is connected; connect one, or try the source demo"
+    return "connected: " + ", ".join(f"{camera.name} at {camera.device}" for camera in cameras)
+
+
+def _why_not(device: str) -> str:
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return "permission denied; add yourself to the group video and log in again"
+        if error.errno == errno.EBUSY:
+            return "another program uses it; close that first"
+        return f"{error.strerror}; {_others()}"
+    if not _captures(Path(device)):
+        return f"{device} is no camera; {_others()}"
+    return "another program may be using it; close that first"
