@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edgeemo.config import Config, load_config
+from edgeemo.config import Config, load_config, stage_config
 from edgeemo.errors import EdgeemoError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
@@ -157,13 +157,15 @@ def _config(arguments: argparse.Namespace) -> Config:
     """The file, if one is named, overridden by the command line."""
     given = vars(arguments)
     config = load_config(Path(given["config"])) if given.get("config") else Config()
-    changes = {
+    changes: dict[str, Any] = {
         name: given[name]
         for name in ("source", "engine", "backend", "threads", "frames")
         if given.get(name) is not None
     }
     if given.get("sink"):
         changes["sinks"] = tuple(given["sink"])
+    if given.get("policy"):
+        changes["detect"] = replace(config.detect or stage_config("detect")(), policy=given["policy"])
     return replace(config, **changes)
 
 
@@ -251,6 +253,11 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
     parser.add_argument("--engine", metavar="E", default=default, help="name or folder of an engine")
     parser.add_argument("--backend", metavar="B", default=default, help="what executes it (onnx)")
     parser.add_argument("--threads", metavar="N", type=_count, default=default, help="threads of the engine")
+    models = parser.add_mutually_exclusive_group()
+    for policy, text in (("near", "faces within about 2 m only: cheapest"), ("far", "every face, at the full cost")):
+        models.add_argument(
+            f"--{policy}", dest="policy", action="store_const", const=policy, default=argparse.SUPPRESS, help=text
+        )
     parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
     parser.add_argument(
         "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say more; twice: everything"

@@ -8,7 +8,8 @@
     [detect]
     min_score = 0.5
 
-Light on purpose: the command line reads it before any heavy library is imported.
+Light on purpose: the command line reads it before any heavy library is imported. The configuration of a stage lives
+with its stage, and is imported only where a file has a section for it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeemo.errors import ConfigError
 
@@ -29,7 +31,19 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+if TYPE_CHECKING:
+    from edgeemo.detect import DetectConfig
+    from edgeemo.smooth import SmoothConfig
+    from edgeemo.track import TrackConfig
+
 T = TypeVar("T")
+
+# section -> (module, class)
+STAGES = {
+    "detect": ("edgeemo.detect", "DetectConfig"),
+    "track": ("edgeemo.track", "TrackConfig"),
+    "smooth": ("edgeemo.smooth", "SmoothConfig"),
+}
 
 
 def expect_range(name: str, value: float, low: float, high: float) -> None:
@@ -66,6 +80,7 @@ class Config:
         threads: threads the engine may use.
         sinks: where results go, each KIND:TARGET.
         frames: stop after that many; 0: at the end of the source.
+        detect, track, smooth: the configuration of a stage; None: its default.
     """
 
     source: str = ""
@@ -75,6 +90,9 @@ class Config:
     sinks: tuple[str, ...] = ()
     frames: int = 0
     capture: CaptureConfig = field(default_factory=CaptureConfig)
+    detect: DetectConfig | None = None
+    track: TrackConfig | None = None
+    smooth: SmoothConfig | None = None
 
     def __post_init__(self) -> None:
         expect_range("threads", self.threads, 1, 64)
@@ -107,7 +125,8 @@ def from_mapping(kind: type[T], data: Mapping[str, Any], *, section: str = "") -
         ConfigError: an unknown key, a value of the wrong type or out of range.
     """
     prefix = f"{section}." if section else ""
-    hints = get_type_hints(kind)
+    stages = {cls: stage_config(name) if name in data else object for name, (_, cls) in STAGES.items()}
+    hints = get_type_hints(kind, localns=stages if kind is Config else None)
     known = {item.name: hints[item.name] for item in fields(kind)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in data.items():
@@ -118,6 +137,12 @@ def from_mapping(kind: type[T], data: Mapping[str, Any], *, section: str = "") -
         return kind(**values)
     except ConfigError as error:
         raise ConfigError(f"[{section}] {error}" if section else str(error)) from error
+
+
+def stage_config(section: str) -> Any:
+    """The configuration class of a stage."""
+    module, name = STAGES[section]
+    return getattr(import_module(module), name)
 
 
 def _suggestion(key: str, prefix: str, known: Mapping[str, Any]) -> str:

@@ -6,12 +6,13 @@ import logging
 import statistics
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError, SinkError
@@ -19,6 +20,9 @@ from edgeemo.mailbox import Closed, Mailbox
 from edgeemo.pipeline import STAGES, Pipeline
 from edgeemo.sinks import ReaderGone, SinkContext, file_of, open_sink
 from edgeemo.types import U8, Frame, Result, Sink, Source
+
+if TYPE_CHECKING:
+    from edgeemo.capture import Reader
 
 log = logging.getLogger(__name__)
 
@@ -107,25 +111,22 @@ class Session:
             EdgeemoError, EngineError: a stage failed; results before that were written.
             ReaderGone: the reader of a sink's pipe has closed it.
         """
-        frames: Mailbox[_Captured] = Mailbox(newest_only=self._source.live)
-        capture = threading.Thread(target=self._read, args=(frames,), name="edgeemo-capture", daemon=True)
+        from edgeemo.capture import Reader
+
+        source = _Clocked(self._source)
+        reader = Reader(source)
         with self._lock:
             if self._closed:
                 raise RuntimeError("the session is closed")
             self._runner = threading.current_thread()
             self._idle.clear()
         try:
-            capture.start()
-            self._work(frames, stop or self._stop)
+            with reader:
+                self._work(reader, source, stop or self._stop)
         except BaseException as error:
             self.screen.fail(error)
             raise
         finally:
-            self._stop.set()
-            frames.close()
-            capture.join(timeout=1.5)
-            if capture.is_alive():
-                log.warning("source %s did not stop; its thread is left behind", self._source.name)
             self.screen.close()
             self._idle.set()
         return self.stats()
@@ -193,41 +194,18 @@ class Session:
         except Exception:
             log.debug("the session ended with an error", exc_info=True)
 
-    def _read(self, frames: Mailbox[_Captured]) -> None:
-        source = self._source.frames()
-        try:
-            for frame in source:
-                captured = _Captured(frame, perf_counter())
-                while True:
-                    try:
-                        frames.put(captured, timeout=POLL_S)
-                        break
-                    except TimeoutError:
-                        if self._stop.is_set():
-                            return
-                self._tally.dropped = frames.dropped
-                if self._stop.is_set():
-                    return
-            frames.close()
-        except Closed:
-            pass
-        except BaseException as error:
-            frames.fail(error)
-        finally:
-            if isinstance(source, Iterator) and hasattr(source, "close"):
-                source.close()
-
-    def _work(self, frames: Mailbox[_Captured], stop: threading.Event) -> None:
+    def _work(self, reader: Reader, source: _Clocked, stop: threading.Event) -> None:
         while not stop.is_set() and not self._stop.is_set():
             if not self._going.wait(POLL_S):
                 continue
             try:
-                captured = frames.take(timeout=POLL_S)
+                frame = reader.frames.take(timeout=POLL_S)
             except TimeoutError:
                 continue
             except Closed:
                 return
-            result = self._pipeline.step(captured.frame)
+            arrived = source.arrival(frame)
+            result = self._pipeline.step(frame)
             stepped = perf_counter()
             for sink in self._sinks:
                 sink.write(result)
@@ -237,15 +215,35 @@ class Session:
                     self.screen.put(result, timeout=0)
                 except Closed:
                     return
-            self._tally.add(result, captured.at, written, (written - stepped) * 1e3)
+            self._tally.add(result, arrived, written, (written - stepped) * 1e3, reader.dropped)
             if self._limit and self._tally.frames >= self._limit:
                 return
 
 
-@dataclass(frozen=True, eq=False)
-class _Captured:
-    frame: Frame
-    at: float
+class _Clocked:
+    """A source that remembers when its latest frames arrived."""
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self.live = source.live
+        self._source = source
+        self._arrivals: dict[int, float] = {}
+
+    def frames(self) -> Iterator[Frame]:
+        frames = self._source.frames()
+        try:
+            for frame in frames:
+                self._arrivals[frame.index] = perf_counter()
+                if len(self._arrivals) > 8:
+                    del self._arrivals[next(iter(self._arrivals))]
+                yield frame
+        finally:
+            # not left to the garbage collector: it may hold a device
+            if isinstance(frames, Generator):
+                frames.close()
+
+    def arrival(self, frame: Frame) -> float:
+        return self._arrivals.get(frame.index, perf_counter())
 
 
 class _Tally:
@@ -261,15 +259,16 @@ class _Tally:
         self._recent: deque[tuple[float, float, dict[str, float]]] = deque(maxlen=WINDOW)
         self._lock = threading.Lock()
 
-    def add(self, result: Result, captured: float, written: float, sink_ms: float) -> None:
+    def add(self, result: Result, arrived: float, written: float, sink_ms: float, dropped: int) -> None:
         with self._lock:
             self.frames += 1
-            self._began = self._began or captured
+            self.dropped = dropped
+            self._began = self._began or arrived
             self._ended = written
             self._faces += len(result.faces)
             for emotion in result.emotions:
                 self._emotions[emotion] = self._emotions.get(emotion, 0) + 1
-            self._recent.append((written, (written - captured) * 1e3, {**result.timings, "sink": sink_ms}))
+            self._recent.append((written, (written - arrived) * 1e3, {**result.timings, "sink": sink_ms}))
 
     def stats(self) -> Stats:
         with self._lock:
@@ -348,16 +347,16 @@ def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
         EngineError: there is no such engine or backend, or its files are wrong.
     """
     from edgeemo.classify import EngineClassifier
-    from edgeemo.detect import FaceDetector
+    from edgeemo.detect import MediaPipeDetector
     from edgeemo.smooth import Smoother
-    from edgeemo.track import Tracker
+    from edgeemo.track import FaceTracker
     from engines import Engine
 
     classifier = EngineClassifier(Engine.open(config.engine, backend=config.backend, threads=config.threads))
     stack.callback(classifier.close)
-    detector = FaceDetector(config.detect)
+    detector = MediaPipeDetector(config.detect)
     stack.callback(detector.close)
-    return Pipeline(detector, Tracker(config.track), classifier, Smoother(classifier.labels, config.smooth)), (
+    return Pipeline(detector, FaceTracker(config.track), classifier, Smoother(classifier.labels, config.smooth)), (
         classifier.description
     )
 

@@ -25,7 +25,7 @@ def pipeline(count: int = 1, *, detector: Detector | None = None) -> Pipeline:
 
 
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("edgeemo")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(("edgeemo", "capture"))]
 
 
 def shown(session: Session) -> Iterator[int]:
