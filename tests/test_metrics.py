@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from engines.metrics import calibration_error, fit_temperature, over_expressions, score, wilson
 from engines.spec import EXPRESSIONS, LABELS
-from trainer.metrics import calibration_error, fit_temperature, over_expressions, score, wilson
 
 
 def one_hot(classes, width=8):

@@ -14,13 +14,13 @@ import torch
 from engines.backends import open_backend
 from engines.bundle import load_bundle
 from engines.engine import Engine
+from engines.metrics import Scores, fit_temperature, over_expressions, score
 from engines.preprocess import batch
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.data import open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import RunError
 from trainer.evaluate import infer
-from trainer.metrics import Scores, fit_temperature, over_expressions, score
 from trainer.models import Classifier, architecture
 from trainer.train import load_checkpoint, predict
 

@@ -11,12 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from engines.engine import Engine
+from engines.metrics import Scores, over_expressions, score
 from engines.preprocess import F32
 from engines.spec import EXPRESSIONS
 from trainer.data import open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError
-from trainer.metrics import Scores, over_expressions, score
 
 
 @dataclass(frozen=True, eq=False)

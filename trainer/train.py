@@ -17,12 +17,12 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from engines.metrics import over_expressions, score
 from engines.preprocess import F32
 from trainer.augment import AugmentConfig, augment
 from trainer.data import open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import RunError
-from trainer.metrics import over_expressions, score
 from trainer.models import Classifier, architecture, build
 
 
