@@ -134,13 +134,17 @@ def _data(options: argparse.Namespace) -> int:
 def _models(_: argparse.Namespace) -> int:
     from trainer.bundle import multiply_adds
     from trainer.models import ARCHITECTURES, build
+    from trainer.recipes import poster_accuracy
 
-    print(f"{'name':14} {'input':>10} {'parameters':>12} {'multiply-adds':>14}")
+    print(f"{'name':12} {'input':>10} {'parameters':>12} {'multiply-adds':>14} {'poster':>8}")
     for name, entry in ARCHITECTURES.items():
         model = build(name)
         parameters = sum(value.numel() for value in model.parameters())
         size = f"{entry.spec.size}x{entry.spec.size}x{entry.spec.channels}"
-        print(f"{name:14} {size:>10} {parameters:12,} {multiply_adds(model, entry.spec) / 1e6:12.1f} M")
+        poster = poster_accuracy(name)
+        printed = "-" if poster is None else f"{poster:.1%}"
+        operations = multiply_adds(model, entry.spec) / 1e6
+        print(f"{name:12} {size:>10} {parameters:12,} {operations:12,.1f} M {printed:>8}")
     return 0
 
 

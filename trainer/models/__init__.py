@@ -10,7 +10,12 @@ from torch import Tensor, nn
 
 from engines.spec import LABELS, ModelSpec
 from trainer.errors import RunError
+from trainer.models.baseline import baseline64, baseline128
+from trainer.models.densenet import DenseNet
+from trainer.models.hybrid import Hybrid
 from trainer.models.hybrid_lite import HybridLite
+from trainer.models.layers import Network
+from trainer.models.resnet import resnet64, resnet128
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,17 @@ class Architecture:
         spec: input size, colour and crop geometry that the network is trained with.
     """
 
-    build: Callable[[int], nn.Module]
+    build: Callable[[int], Network]
     spec: ModelSpec
 
 
 ARCHITECTURES = {
+    "baseline64": Architecture(baseline64, ModelSpec("baseline64", size=64, colour="rgb")),
+    "baseline128": Architecture(baseline128, ModelSpec("baseline128", size=128, colour="rgb")),
+    "resnet64": Architecture(resnet64, ModelSpec("resnet64", size=64, colour="rgb")),
+    "resnet128": Architecture(resnet128, ModelSpec("resnet128", size=128, colour="rgb")),
+    "densenet": Architecture(DenseNet, ModelSpec("densenet", size=128, colour="rgb")),
+    "hybrid": Architecture(Hybrid, ModelSpec("hybrid", size=128, colour="rgb")),
     "hybrid_lite": Architecture(HybridLite, ModelSpec("hybrid_lite", size=48, colour="grey")),
 }
 
@@ -38,7 +49,7 @@ def architecture(name: str) -> Architecture:
 
 
 class Standardise(nn.Module):
-    """Grey levels 0..255 -> zero mean and unit deviation over each face, so that the room's light cancels out.
+    """Levels 0..255 -> zero mean and unit deviation over each whole face, so that the room's light cancels out.
 
     Eight grey levels are added to the deviation: an evenly coloured patch stays near zero, it is not blown up to noise.
     """
@@ -53,7 +64,7 @@ class Standardise(nn.Module):
 class Classifier(nn.Module):
     """What is exported: faces in 0..255 -> normalisation, network, temperature, softmax -> probabilities."""
 
-    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
+    def __init__(self, network: Network, temperature: float = 1.0) -> None:
         super().__init__()
         self.normalise = Standardise()
         self.network = network

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.models.layers import Network
+
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution and batch norm."""
@@ -34,7 +36,7 @@ class Inception(nn.Module):
         return functional.relu(x + self.mix(torch.cat(branches, dim=1)))
 
 
-class HybridLite(nn.Module):
+class HybridLite(Network):
     """Grey faces (N, 1, 48, 48), already normalised -> logits (N, K)."""
 
     def __init__(self, classes: int = 11, dropout: float = 0.2) -> None:
@@ -52,7 +54,6 @@ class HybridLite(nn.Module):
         self.classify = nn.Linear(192, classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """The last map, (N, 192, 6, 6): what class activation is computed from."""
         x1 = functional.max_pool2d(functional.relu(self.stem(x)), 2)
         x2 = functional.relu(self.low(x1))
         x3 = functional.relu(self.middle(x2) + self.middle_from_stem(functional.avg_pool2d(x1, 2)))
@@ -65,6 +66,6 @@ class HybridLite(nn.Module):
         maps: Tensor = self.high_blocks(x4)
         return maps
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classify(self.dropout(self.features(x).mean(dim=(2, 3))))
+    def head(self, maps: Tensor) -> Tensor:
+        logits: Tensor = self.classify(self.dropout(maps.mean(dim=(2, 3))))
         return logits

@@ -1,0 +1,47 @@
+"""What the poster's networks are made of (shared/ARCHITECTURES: recovered from their parameter counts)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Network(nn.Module):
+    """A network in two halves: `features` ends with the last map, `head` makes logits of it.
+
+    The cut is where class activation (Grad-CAM) looks.
+    """
+
+    def features(self, x: Tensor) -> Tensor:
+        """(N, C, S, S) normalised faces -> the last map (N, F, s, s)."""
+        raise NotImplementedError
+
+    def head(self, maps: Tensor) -> Tensor:
+        """The last map -> logits (N, K)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
+    """Convolution that keeps the map's size, and batch norm. The bias before the norm is the poster's: it counts."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.BatchNorm2d(outputs))
+
+
+def pool(maps: Tensor, side: int = 2) -> Tensor:
+    return functional.max_pool2d(maps, side)
+
+
+class Head(nn.Sequential):
+    """Flatten, linear, batch norm, ReLU, dropout, linear. The poster does not print its dropout; 0.5 is ours."""
+
+    def __init__(self, inputs: int, hidden: int, classes: int, dropout: float = 0.5) -> None:
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(inputs, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, classes),
+        )
