@@ -1,0 +1,112 @@
+"""A message across the window: what happened, and buttons for what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+
+from edgeemo.ui.icons import icon, pixmap
+from edgeemo.ui.theme import LIGHT, Theme, named
+
+Kind = Literal["error", "notice"]
+Action = tuple[str, Callable[[], None]]
+
+
+class Banner(QFrame):
+    """Shows one message at a time; hidden without one."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("banner")
+        self._theme = LIGHT
+        self._kind: Kind = "notice"
+        self._mark = QLabel()
+        self._text = QLabel()
+        self._text.setWordWrap(True)
+        self._text.setTextFormat(Qt.TextFormat.PlainText)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._actions = QHBoxLayout()
+        self._actions.setSpacing(8)
+        self.dismiss = named(QToolButton(), "dismiss")
+        self.dismiss.setToolTip("Dismiss (Esc)")
+        self.dismiss.setAccessibleName("Dismiss the message")
+        self.dismiss.clicked.connect(self.take_down)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 8, 8, 8)
+        layout.setSpacing(10)
+        layout.addWidget(self._mark)
+        layout.addWidget(self._text, 1)
+        layout.addLayout(self._actions)
+        layout.addWidget(self.dismiss)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self.take_down)
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        """What is shown; empty while the banner is hidden."""
+        return self._text.text() if not self.isHidden() else ""
+
+    @property
+    def kind(self) -> Kind:
+        return self._kind
+
+    @property
+    def buttons(self) -> list[QPushButton]:
+        widgets = (self._actions.itemAt(index).widget() for index in range(self._actions.count()))  # type: ignore[union-attr]
+        return [widget for widget in widgets if isinstance(widget, QPushButton)]
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.dismiss.setIcon(icon("dismiss", theme.text))
+        self._paint_mark()
+
+    def put_up(self, kind: Kind, text: str, *actions: Action, seconds: float = 0) -> None:
+        """Show a message instead of what is shown.
+
+        Args:
+            actions: words of a button and what it does; pressing it also takes the message down.
+            seconds: take it down after that time; 0: it stays until it is dismissed or replaced.
+        """
+        self._timer.stop()
+        self._kind = kind
+        self._text.setText(text)
+        for button in self.buttons:
+            self._actions.removeWidget(button)
+            button.hide()
+            button.deleteLater()
+        for words, action in actions:
+            button = QPushButton(words)
+            button.clicked.connect(lambda _=False, action=action: self._act(action))
+            self._actions.addWidget(button)
+        self.setProperty("kind", kind)
+        self.setAccessibleName(text)
+        self._restyle()
+        self._paint_mark()
+        self.show()
+        if seconds:
+            self._timer.start(round(seconds * 1000))
+
+    def take_down(self) -> None:
+        self._timer.stop()
+        self.hide()
+
+    def _act(self, action: Callable[[], None]) -> None:
+        self.take_down()
+        action()
+
+    def _restyle(self) -> None:
+        # a style sheet looks at properties only when it is applied
+        style = self.style()
+        if style is not None:
+            style.unpolish(self)
+            style.polish(self)
+
+    def _paint_mark(self) -> None:
+        colour = self._theme.error[1] if self._kind == "error" else self._theme.notice[1]
+        self._mark.setPixmap(pixmap(self._kind, colour, 22, self.devicePixelRatioF()))

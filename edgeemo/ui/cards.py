@@ -1,0 +1,336 @@
+"""The panel beside the picture: a card for each face, with all its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PyQt6.QtCore import QRectF, QSize, Qt
+from PyQt6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent
+from PyQt6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from edgeemo.overlay import fitted, percent
+from edgeemo.types import U8, UNTRACKED, Frame, Result
+from edgeemo.ui.pixels import as_image
+from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named
+from engines.spec import Emotion
+
+WIDTH = 312
+THUMB = 46
+PROMISE = "Expressions, not feelings.\nNothing leaves this machine."
+
+
+class Bars(QWidget):
+    """One bar a class with its name and percentage; or, short, all of them as one line."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = LIGHT
+        self._classes: list[tuple[Emotion, float]] = []
+        self._shown = ""
+        self._short = False
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.update()
+
+    def show_classes(self, classes: list[tuple[Emotion, float]], shown: str, *, short: bool) -> None:
+        taller = short is not self._short or len(classes) != len(self._classes)
+        self._classes, self._shown, self._short = classes, shown, short
+        if taller:
+            self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(200, 10 if self._short else len(self._classes) * self._row())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(120, self.sizeHint().height())
+
+    def _row(self) -> int:
+        return round(self.fontMetrics().height() * 1.2)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._short:
+            self._paint_line(painter)
+        else:
+            self._paint_rows(painter)
+        painter.end()
+
+    def _paint_line(self, painter: QPainter) -> None:
+        clip = QPainterPath()
+        clip.addRoundedRect(QRectF(0, 1, self.width(), 8), 4, 4)
+        painter.setClipPath(clip)
+        painter.fillRect(self.rect(), QColor(self._theme.track))
+        x = 0.0
+        for emotion, probability in self._classes:
+            width = self.width() * probability
+            painter.fillRect(QRectF(x, 0, width, self.height()), emotion_colour(emotion))
+            x += width
+
+    def _paint_rows(self, painter: QPainter) -> None:
+        metrics = QFontMetricsF(self.font())
+        row = self._row()
+        names = max((metrics.horizontalAdvance(emotion.display) for emotion, _ in self._classes), default=0.0) + 10
+        numbers = metrics.horizontalAdvance("100 %") + 8
+        track = max(self.width() - names - numbers, 10.0)
+        thick = max(6.0, row * 0.42)
+        for index, (emotion, probability) in enumerate(self._classes):
+            top = index * row
+            chosen = emotion.label == self._shown
+            painter.setPen(QColor(self._theme.text if chosen else self._theme.muted))
+            line = QRectF(0, top, self.width(), row)
+            painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), emotion.display)
+            painter.drawText(
+                line, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), percent(probability)
+            )
+            bar = QRectF(names, top + (row - thick) / 2, track, thick)
+            round_ends = QPainterPath()
+            round_ends.addRoundedRect(bar, thick / 2, thick / 2)
+            painter.fillPath(round_ends, QColor(self._theme.track))
+            painter.save()
+            painter.setClipPath(round_ends)
+            bar.setWidth(track * min(max(probability, 0.0), 1.0))
+            painter.fillRect(bar, emotion_colour(emotion))
+            painter.restore()
+
+
+class Thumb(QWidget):
+    """A small picture of the face, so that a card and a face find each other."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setFixedSize(THUMB, THUMB)
+        self._pixels: U8 | None = None
+        self._image = QImage()
+        self._edge = QColor()
+
+    def show_face(self, frame: Frame, box: Sequence[float], emotion: Emotion) -> None:
+        height, width = frame.image.shape[:2]
+        x1, y1, x2, y2 = (float(edge) for edge in box)
+        side = min(max(x2 - x1, y2 - y1, 1.0) * 1.2, height, width)
+        left = round(min(max((x1 + x2 - side) / 2, 0.0), width - side))
+        top = round(min(max((y1 + y2 - side) / 2, 0.0), height - side))
+        pixels = max(1, round(side))
+        screen = round(THUMB * self.devicePixelRatioF())
+        self._pixels = fitted(frame.image[top : top + pixels, left : left + pixels], screen, screen)
+        self._image = as_image(self._pixels)
+        self._edge = emotion_colour(emotion)
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        area = QRectF(self.rect())
+        path = QPainterPath()
+        path.addRoundedRect(area, 9, 9)
+        painter.fillPath(path, self._edge)
+        inner = QPainterPath()
+        inner.addRoundedRect(area.adjusted(2, 2, -2, -2), 7, 7)
+        painter.setClipPath(inner)
+        painter.drawImage(area, self._image)
+        painter.end()
+
+
+class FaceCard(QFrame):
+    """One face: who, which expression, how sure, and the bars."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("card")
+        self.thumb = Thumb()
+        self.expression = named(QLabel(), "expression")
+        self.confidence = named(QLabel(), "expression")
+        self.person = named(QLabel(), "muted")
+        self.extent = named(QLabel(), "muted")
+        self.bars = Bars()
+        self.others = named(QLabel(), "muted")
+        self.others.hide()
+        font = self.expression.font()
+        font.setPointSizeF(font.pointSizeF() * 1.2)
+        self.expression.setFont(font)
+        self.confidence.setFont(font)
+        grid = QGridLayout()
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(10)
+        grid.setVerticalSpacing(0)
+        grid.addWidget(self.thumb, 0, 0, 2, 1)
+        grid.addWidget(self.expression, 0, 1)
+        grid.addWidget(self.confidence, 0, 2, Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(self.person, 1, 1)
+        grid.addWidget(self.extent, 1, 2, Qt.AlignmentFlag.AlignRight)
+        grid.setColumnStretch(1, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 12)
+        layout.setSpacing(10)
+        layout.addLayout(grid)
+        layout.addWidget(self.bars)
+        layout.addWidget(self.others)
+
+    def set_theme(self, theme: Theme) -> None:
+        self.bars.set_theme(theme)
+
+    def show_face(self, result: Result, row: int, *, short: bool) -> None:
+        emotion = Emotion.of(result.emotions[row])
+        number = int(result.faces.ids[row])
+        box = result.faces.boxes[row]
+        self.thumb.show_face(result.frame, box.tolist(), emotion)
+        _set(self.expression, emotion.display)
+        _set(self.confidence, percent(result.confidence(row)))
+        _set(self.person, "Face" if number == UNTRACKED else f"Person {number}")
+        _set(self.extent, f"{float(box[2] - box[0]):.0f} px wide")
+        classes = [
+            (Emotion.of(label), float(probability))
+            for label, probability in zip(result.labels, result.probabilities[row], strict=True)
+        ]
+        self.bars.show_classes(classes, emotion.label, short=short)
+        if short:
+            ranked = [f"{each.display} {percent(probability)}" for each, probability in _by_size(classes, emotion)]
+            _set(self.others, "  ·  ".join(ranked[:2]))
+            self.setToolTip("\n".join(ranked))
+        elif self.toolTip():
+            self.setToolTip("")
+        self.others.setVisible(short)
+        self.setAccessibleName(f"{self.person.text()}: {emotion.display}, {self.confidence.text()}")
+
+
+def _by_size(classes: list[tuple[Emotion, float]], but: Emotion) -> list[tuple[Emotion, float]]:
+    return sorted((each for each in classes if each[0] is not but), key=lambda each: -each[1])
+
+
+class FacePanel(QWidget):
+    """All cards, oldest person first; says so when there is no face."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("side")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFixedWidth(WIDTH)
+        self._theme = LIGHT
+        self._cards: dict[tuple[str, int], FaceCard] = {}
+
+        self.heading = named(QLabel("Faces"), "heading")
+        self.count = named(QLabel(""), "muted")
+        top = QHBoxLayout()
+        top.setContentsMargins(16, 12, 16, 2)
+        top.addWidget(self.heading)
+        top.addStretch()
+        top.addWidget(self.count)
+
+        self.nobody = named(QLabel("No face"), "nobody")
+        self.hint = named(QLabel(""), "nobody_hint")
+        self.hint.setWordWrap(True)
+        for label in (self.nobody, self.hint):
+            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        empty = QWidget()
+        column = QVBoxLayout(empty)
+        column.setContentsMargins(24, 0, 24, 0)
+        column.addStretch(2)
+        column.addWidget(self.nobody)
+        column.addWidget(self.hint)
+        column.addStretch(3)
+
+        cards = named(QWidget(), "cards")
+        self._column = QVBoxLayout(cards)
+        self._column.setContentsMargins(12, 6, 12, 12)
+        self._column.setSpacing(10)
+        self._column.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.viewport().setAutoFillBackground(False)  # type: ignore[union-attr]
+        scroll.setWidget(cards)
+        scroll.setAccessibleName("Faces")
+        self._pages = QStackedLayout()
+        self._pages.addWidget(empty)
+        self._pages.addWidget(scroll)
+
+        self.promise = named(QLabel(PROMISE), "muted")
+        self.promise.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.promise.setToolTip(
+            "edgeemo says which expression a face shows; what somebody feels cannot be seen.\n"
+            "All pictures are analysed here; none is sent anywhere."
+        )
+        font = self.promise.font()
+        font.setPointSizeF(font.pointSizeF() * 0.88)
+        self.promise.setFont(font)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 10)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addLayout(self._pages, 1)
+        layout.addWidget(self.promise)
+        self.clear("")
+
+    @property
+    def cards(self) -> list[FaceCard]:
+        """The cards that are shown, from top to bottom."""
+        return list(self._cards.values())
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        for card in self._cards.values():
+            card.set_theme(theme)
+
+    def clear(self, hint: str) -> None:
+        """Show no cards; the hint says what would bring some."""
+        self._show({}, None)
+        self.nobody.setText("" if hint else "No face")
+        self.hint.setText(hint)
+        self.count.setText("")
+
+    def show_result(self, result: Result) -> None:
+        rows = {
+            ("row", row) if number == UNTRACKED else ("person", int(number)): row
+            for row, number in enumerate(result.faces.ids)
+        }
+        self._show(dict(sorted(rows.items())), result)
+        if not rows:
+            _set(self.nobody, "No face")
+            _set(self.hint, "Nobody is in the picture, or the face is too small or turned away.")
+        _set(self.count, str(len(rows)) if rows else "")
+
+    def _show(self, rows: dict[tuple[str, int], int], result: Result | None) -> None:
+        for key in [key for key in self._cards if key not in rows]:
+            card = self._cards.pop(key)
+            self._column.removeWidget(card)
+            card.hide()
+            card.deleteLater()
+        if result is not None:
+            # where the cards would not all fit each one is short
+            short = len(rows) > 1 and len(rows) * self._tall(len(result.labels)) > self._room()
+            for key, row in rows.items():
+                shown = self._cards.get(key)
+                if shown is None:
+                    shown = self._cards[key] = FaceCard()
+                    shown.set_theme(self._theme)
+                    self._cards = dict(sorted(self._cards.items()))
+                    self._column.insertWidget(list(self._cards).index(key), shown)
+                shown.show_face(result, row, short=short)
+        self._pages.setCurrentIndex(1 if rows else 0)
+
+    def _tall(self, classes: int) -> float:
+        """Height of a card with all bars, and of the space below it."""
+        return THUMB + 2 * 12 + 10 + classes * round(self.fontMetrics().height() * 1.2) + 12
+
+    def _room(self) -> int:
+        return self.height() - self.heading.height() - self.promise.height() - 40
+
+
+def _set(label: QLabel, text: str) -> None:
+    if label.text() != text:
+        label.setText(text)

@@ -1,0 +1,188 @@
+"""The two pickers of the window: where the picture comes from, and which engine looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QAction, QKeySequence
+from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMenu, QPushButton, QWidget
+
+from edgeemo.capture import CameraInfo
+
+VIDEOS = "Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)"
+PICTURES = "Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)"
+
+
+def shown_name(uri: str, cameras: Sequence[CameraInfo] = ()) -> str:
+    """What a person would call a source; never with the password of a URL.
+
+    Args:
+        uri: as `edgeemo.capture.open_source` takes it.
+    """
+    for camera in cameras:
+        if uri in (camera.uri, camera.device):
+            return camera.name
+    if uri.split("?")[0] == "demo":
+        return "Demo clip"
+    if uri.isdigit():
+        return f"Camera {uri}"
+    if "://" in uri:
+        try:
+            parts = urlsplit(uri)
+            return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+        except ValueError:
+            return "stream"
+    return Path(uri).name or uri
+
+
+class Picker(QPushButton):
+    """A button that names what is chosen and opens a menu; long names are cut in the middle."""
+
+    chosen = pyqtSignal(str)
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = title
+        self._name = ""
+        self.choices = QMenu(self)
+        self.choices.setToolTipsVisible(True)
+        self.choices.aboutToShow.connect(self.fill)
+        self.setMenu(self.choices)
+        self.setIconSize(QSize(20, 20))
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(110)
+
+    def fill(self) -> None:
+        """Make the menu anew: cameras come and go."""
+        raise NotImplementedError
+
+    def name(self, text: str) -> None:
+        self._name = text
+        self.setToolTip(f"{self._title}: {text}")
+        self.setAccessibleName(f"{self._title}: {text}")
+        self._cut()
+
+    def _cut(self) -> None:
+        room = self.maximumWidth() - 70  # what icon, arrow and padding leave
+        text = self.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideMiddle, room)
+        # an ampersand would become a mnemonic
+        self.setText(f"{text.replace('&', '&&')}  ▾")
+
+
+class SourcePicker(Picker):
+    """Cameras, the demo clip, and dialogs for a file, a folder and an address."""
+
+    def __init__(self, cameras: Callable[[], Sequence[CameraInfo]], parent: QWidget | None = None) -> None:
+        super().__init__("Source", parent)
+        self.setMaximumWidth(240)
+        self._cameras = cameras
+        self._uri = ""
+        self.open_file = self._dialog("Open file…", QKeySequence.StandardKey.Open, self._ask_for_file)
+        self.open_folder = self._dialog("Open folder…", QKeySequence("Ctrl+Shift+O"), self._ask_for_folder)
+        self.open_stream = self._dialog("Open stream URL…", QKeySequence("Ctrl+U"), self._ask_for_address)
+        self.fill()
+
+    def show_source(self, uri: str) -> None:
+        self._uri = uri
+        self.name(shown_name(uri, self._cameras()))
+
+    def fill(self) -> None:
+        self.choices.clear()
+        cameras = list(self._cameras())
+        self.choices.addSection("Cameras")
+        for camera in cameras:
+            self._choice(camera.name, camera.uri, self._uri in (camera.uri, camera.device)).setToolTip(camera.device)
+        if not cameras:
+            nothing = self.choices.addAction("No camera found")
+            if nothing is not None:
+                nothing.setEnabled(False)
+        self.choices.addSeparator()
+        self._choice("Demo clip", "demo", self._uri == "demo")
+        self.choices.addSeparator()
+        self.choices.addActions([self.open_file, self.open_folder, self.open_stream])
+
+    def _choice(self, words: str, uri: str, checked: bool) -> QAction:
+        action = QAction(words.replace("&", "&&"), self.choices)
+        action.setCheckable(True)
+        action.setChecked(checked)
+        action.triggered.connect(lambda: self.chosen.emit(uri))
+        self.choices.addAction(action)
+        return action
+
+    def _dialog(self, words: str, key: QKeySequence | QKeySequence.StandardKey, ask: Callable[[], None]) -> QAction:
+        action = QAction(words, self)
+        action.setShortcut(QKeySequence(key))
+        action.triggered.connect(lambda: ask())
+        return action
+
+    def _ask_for_file(self) -> None:
+        dialog = QFileDialog(self.window(), "Open a video or picture")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters([VIDEOS, PICTURES, "All files (*)"])
+        self._ask(dialog)
+
+    def _ask_for_folder(self) -> None:
+        dialog = QFileDialog(self.window(), "Open a folder of pictures")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._ask(dialog)
+
+    def _ask(self, dialog: QFileDialog) -> None:
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self.chosen.emit)
+        dialog.open()
+
+    def _ask_for_address(self) -> None:
+        dialog = QInputDialog(self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle("Open a stream")
+        dialog.setLabelText("Address of the stream (rtsp://… or http://…):")
+        dialog.setOkButtonText("Open")
+        dialog.setMinimumWidth(460)
+        dialog.textValueSelected.connect(lambda text: self.chosen.emit(text.strip()) if text.strip() else None)
+        dialog.open()
+
+
+class EnginePicker(Picker):
+    """The engines that are here, and a dialog for a bundle elsewhere."""
+
+    def __init__(self, engines: Callable[[], Sequence[str]], parent: QWidget | None = None) -> None:
+        super().__init__("Engine", parent)
+        self.setMaximumWidth(200)
+        self._engines = engines
+        self._engine = ""
+        self.open_bundle = QAction("Open engine folder…", self)
+        self.open_bundle.triggered.connect(self._ask_for_bundle)
+        self.fill()
+
+    def show_engine(self, engine: str) -> None:
+        self._engine = engine
+        self.name(Path(engine).name or engine)
+
+    def fill(self) -> None:
+        self.choices.clear()
+        self.choices.addSection("Engines")
+        names = list(self._engines())
+        for engine in names:
+            action = QAction(engine.replace("&", "&&"), self.choices)
+            action.setCheckable(True)
+            action.setChecked(engine == self._engine)
+            action.triggered.connect(lambda _=False, engine=engine: self.chosen.emit(engine))
+            self.choices.addAction(action)
+        if not names:
+            nothing = self.choices.addAction("No engine found")
+            if nothing is not None:
+                nothing.setEnabled(False)
+        self.choices.addSeparator()
+        self.choices.addAction(self.open_bundle)
+
+    def _ask_for_bundle(self) -> None:
+        dialog = QFileDialog(self.window(), "Open an engine folder (spec.json, model.onnx)")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(self.chosen.emit)
+        dialog.open()

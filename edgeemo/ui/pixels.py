@@ -1,0 +1,17 @@
+"""NumPy's pixels as Qt's, without a copy."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from PyQt6.QtGui import QImage
+
+from edgeemo.types import U8
+
+
+def as_image(pixels: U8) -> QImage:
+    """(H, W, 3) BGR or (H, W, 4) BGRx -> an image over the same memory: keep the array as long as the image."""
+    height, width, channels = pixels.shape
+    kind = QImage.Format.Format_BGR888 if channels == 3 else QImage.Format.Format_RGB32
+    # PyQt takes any buffer, its stubs know only bytes
+    return QImage(cast(bytes, pixels.data), width, height, pixels.strides[0], kind)

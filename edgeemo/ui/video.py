@@ -1,0 +1,179 @@
+"""The picture, with the overlay of the very frame that was analysed.
+
+Drawn with Qt's painter and not by `overlay.draw`: its text is sharp at any size of the window and on any screen. Where
+everything goes is the same `overlay.arrange`.
+"""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent, QPen
+from PyQt6.QtWidgets import QSizePolicy, QWidget
+
+from edgeemo.overlay import Rect, Tag, arrange, fitted, ink_on
+from edgeemo.types import U8, Result
+from edgeemo.ui.pixels import as_image
+from edgeemo.ui.theme import LIGHT, Theme, emotion_colour
+
+SMALLEST_TEXT, LARGEST_TEXT = 11.0, 19.0  # logical pixels
+MARGIN, RADIUS = 14, 10
+INK = QColor(16, 20, 24)
+
+
+class VideoView(QWidget):
+    """Shows one result at a time, its sides in proportion, and a line of text where there is none."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("video")
+        self.setMinimumSize(320, 200)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._theme = LIGHT
+        self._result: Result | None = None
+        self._message = ""
+        self._dimmed = False
+        self._scaled: tuple[Result, QSize, U8, QImage] | None = None
+
+    @property
+    def result(self) -> Result | None:
+        return self._result
+
+    @property
+    def message(self) -> str:
+        return self._message
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(900, 560)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.update()
+
+    def show_result(self, result: Result) -> None:
+        if self._result is None or result.emotions != self._result.emotions:
+            self.setAccessibleDescription(described(result))
+        self._result = result
+        self._message = ""
+        self._dimmed = False
+        self.update()
+
+    def show_message(self, message: str, *, keep_picture: bool = False) -> None:
+        """Say something where the picture is, over the dimmed picture or instead of it."""
+        self._message = message
+        self._dimmed = keep_picture
+        if not keep_picture:
+            self._result = self._scaled = None
+        self.update()
+
+    def picture_rect(self) -> QRectF:
+        """Where the picture lies in the widget, in logical pixels; empty without one."""
+        if self._result is None:
+            return QRectF()
+        height, width = self._result.frame.image.shape[:2]
+        room = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
+        scale = min(room.width() / width, room.height() / height)
+        # whole pixels of the screen, so that the picture is not blurred by being put between them
+        ratio = self.devicePixelRatioF()
+        across, down = (max(1, round(side * scale * ratio)) / ratio for side in (width, height))
+        left, top = (
+            round((start + (space - side) / 2) * ratio) / ratio
+            for start, space, side in ((room.x(), room.width(), across), (room.y(), room.height(), down))
+        )
+        return QRectF(left, top, across, down)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(self._theme.window))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._result is not None:
+            self._paint_result(painter, self._result)
+        else:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(self._theme.well))
+            room = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
+            painter.drawRoundedRect(room, RADIUS, RADIUS)
+        if self._message:
+            self._paint_message(painter)
+        painter.end()
+
+    def _paint_result(self, painter: QPainter, result: Result) -> None:
+        where = self.picture_rect()
+        ratio = self.devicePixelRatioF()
+        size = QSize(round(where.width() * ratio), round(where.height() * ratio))
+        image = self._image(result, size)
+        clip = QPainterPath()
+        clip.addRoundedRect(where, RADIUS, RADIUS)
+        painter.save()
+        painter.setClipPath(clip)
+        painter.drawImage(where, image)
+        if self._dimmed:
+            painter.fillRect(where, QColor(0, 0, 0, 130))
+        else:
+            painter.translate(where.topLeft())
+            scale = where.width() / result.frame.image.shape[1]
+            text = min(max(where.height() / 40, SMALLEST_TEXT), LARGEST_TEXT)
+            font = QFont(self.font())
+            font.setPixelSize(round(text))
+            font.setWeight(QFont.Weight.DemiBold)
+            metrics = QFontMetricsF(font)
+            painter.setFont(font)
+            tags = arrange(result, scale, text, metrics.horizontalAdvance, bars=False)
+            for tag in tags:
+                _paint_box(painter, tag)
+            for tag in tags:
+                if tag.title:
+                    _paint_label(painter, tag)
+        painter.restore()
+
+    def _image(self, result: Result, size: QSize) -> QImage:
+        """The frame in the screen's pixels; made once a frame, and again when the window changes its size."""
+        if self._scaled is None or self._scaled[0] is not result or self._scaled[1] != size:
+            pixels = fitted(result.frame.image, size.width(), size.height())
+            self._scaled = result, size, pixels, as_image(pixels)
+        return self._scaled[3]
+
+    def _paint_message(self, painter: QPainter) -> None:
+        font = QFont(self.font())
+        font.setPointSizeF(font.pointSizeF() * 1.15)
+        painter.setFont(font)
+        room = QRectF(self.rect()).adjusted(3 * MARGIN, 3 * MARGIN, -3 * MARGIN, -3 * MARGIN)
+        flags = int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap)
+        painter.setPen(QColor("#e8ebf0"))
+        painter.drawText(room, flags, self._message)
+
+
+def described(result: Result) -> str:
+    """What a screen reader says about a picture."""
+    if not result.emotions:
+        return "No face"
+    return ", ".join(emotion.replace("_", " ") for emotion in result.emotions)
+
+
+def _qt(rect: Rect) -> QRectF:
+    return QRectF(rect.x, rect.y, rect.width, rect.height)
+
+
+def _paint_box(painter: QPainter, tag: Tag) -> None:
+    box = _qt(tag.box).adjusted(1, 1, -1, -1)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    # a dark rim keeps the line visible on a picture of the same colour
+    painter.setPen(QPen(QColor(0, 0, 0, 110), 4.5))
+    painter.drawRoundedRect(box, 6, 6)
+    painter.setPen(QPen(emotion_colour(tag.emotion), 2.5))
+    painter.drawRoundedRect(box, 6, 6)
+
+
+def _paint_label(painter: QPainter, tag: Tag) -> None:
+    where = _qt(tag.label)
+    text = painter.fontMetrics().horizontalAdvance(tag.title)
+    # the layout reserves room for the widest number
+    pad = where.height() * 0.28
+    where.setWidth(min(where.width(), text + 2 * pad))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(emotion_colour(tag.emotion))
+    painter.drawRoundedRect(where, 5, 5)
+    blue, green, red = ink_on(tag.emotion)
+    painter.setPen(QColor(red, green, blue))
+    baseline = where.center().y() + painter.fontMetrics().capHeight() / 2
+    painter.drawText(QPointF(where.x() + pad, baseline), tag.title)
