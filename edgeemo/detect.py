@@ -4,7 +4,7 @@ Looking at a whole frame with the full-range model each time finds nearly every 
 short-range model, which in turn misses faces under a fifth of the frame's height. So the whole frame is looked at a few
 times a second only, and in between every known face is followed: its surroundings, turned upright and enlarged, are
 given to the short-range model, up to four faces side by side in one picture. That costs one short-range call a frame
-whatever the faces' distance, and gives boxes of one geometry (upright, the face filling half of the model's input),
+whatever the faces' distance, and gives boxes of one geometry (upright, the face filling two fifths of the window),
 where the two models on a whole frame differ by up to 20 % in size and shrink boxes of tilted heads.
 """
 
@@ -28,10 +28,11 @@ Policy = Literal["auto", "near", "far"]
 
 SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
 CANVAS_PX = 256  # twice the short-range model's input: boxes come in whole pixels, so this halves their rounding
-REACH = 2.0  # side of the window around a followed face, in sides of its box
+REACH = 2.5  # side of the window around a followed face, in sides of its box
 SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
 SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
 GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between two looks
+AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # of the way from the last window to the face found in it
 TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
 TICK_S = 1e-3  # frame times are rounded
 
@@ -53,8 +54,8 @@ class DetectConfig:
     """
 
     policy: Policy = "auto"
-    min_score: float = 0.5
-    confirm_score: float = 0.65
+    min_score: float = 0.4
+    confirm_score: float = 0.7
     keep_score: float = 0.4
     scan_s: float = 0.25
     search_s: float = 0.1
@@ -73,12 +74,28 @@ class DetectConfig:
 
 @dataclass(frozen=True, eq=False)
 class _Face:
-    """One face: box (4,) and keypoints (6, 2) in pixels of the frame; `seen`: media time of the frame it was in."""
+    """One face: box (4,) and keypoints (6, 2) in pixels of the frame.
+
+    Attributes:
+        seen: media time of the frame it was in.
+        aim: (4,) where to look for it next: centre, side of the box, roll. Not simply the box just found: what is found
+            depends a little on where one looks, and a window that jumps after each box makes the next box jump back.
+    """
 
     box: F32
     keypoints: F32
     score: float
     seen: float
+    aim: F32
+
+    @classmethod
+    def found(cls, box: F32, keypoints: F32, score: float, seen: float, aimed: F32 | None = None) -> _Face:
+        x1, y1, x2, y2 = (float(value) for value in box)
+        aim = np.array([(x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1, 1.0), roll(keypoints)], np.float32)
+        if aimed is not None:
+            turn = (aim[3] - aimed[3] + np.pi) % (2 * np.pi) - np.pi
+            aim = aimed + AIM_SHARE * np.array([*(aim - aimed)[:3], turn], np.float32)
+        return cls(box, keypoints, score, seen, aim)
 
     @property
     def centre(self) -> F32:
@@ -190,7 +207,7 @@ class MediaPipeDetector:
             self._scanned[model] = frame.time
             boxes, keypoints, scores = self._models[model].detect(image)
             found += [
-                _Face(
+                _Face.found(
                     (boxes[row].reshape(2, 2) * scale).ravel(), keypoints[row] * scale, float(scores[row]), frame.time
                 )
                 for row in np.argsort(-scores)
@@ -219,7 +236,7 @@ class MediaPipeDetector:
         windows = []
         for cell, face in enumerate(faces):
             left, top = cell % across * size, cell // across * size
-            window = _Window.around(face, size)
+            window = _Window.at(face.aim, size)
             self._canvas[top : top + size, left : left + size] = window.cut(frame.image)
             windows.append((window, np.array([left, top], np.float32)))
         boxes, keypoints, scores = self._models["near"].detect(self._canvas)
@@ -250,12 +267,14 @@ class _Window:
     size: int
     turn: F32
     centre: F32
+    aim: F32
 
     @classmethod
-    def around(cls, face: _Face, size: int) -> _Window:
-        step, angle = REACH * face.side / size, roll(face.keypoints)
-        across, down = step * np.cos(angle), step * np.sin(angle)
-        return cls(size, np.array([[across, -down], [down, across]], np.float32), face.centre)
+    def at(cls, aim: F32, size: int) -> _Window:
+        """The window around an aim: centre, side, roll."""
+        step = REACH * aim[2] / size
+        across, down = step * np.cos(aim[3]), step * np.sin(aim[3])
+        return cls(size, np.array([[across, -down], [down, across]], np.float32), aim[:2], aim)
 
     def cut(self, image: U8) -> U8:
         matrix = np.empty((2, 3))
@@ -271,9 +290,8 @@ class _Window:
         centre = self.centre + self.turn @ ((box[:2] + box[2:]) / 2 - middle)
         half = (box[2:] - box[:2]) / 2 * np.hypot(self.turn[0, 0], self.turn[1, 0])
         points = self.centre + (keypoints - middle) @ self.turn.T
-        return _Face(
-            np.concatenate([centre - half, centre + half]).astype(np.float32), points.astype(np.float32), score, time
-        )
+        box = np.concatenate([centre - half, centre + half]).astype(np.float32)
+        return _Face.found(box, points.astype(np.float32), score, time, self.aim)
 
 
 def _shrunk(image: U8) -> tuple[U8, F32]:

@@ -1,0 +1,113 @@
+"""What is shown of a face: its probabilities without the flicker of single frames, and one emotion that holds.
+
+Everything is measured in seconds of media time, so dropped frames and other frame rates change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeemo.config import expect_range
+from edgeemo.types import F32, UNTRACKED, Faces, Frame
+
+
+@dataclass(frozen=True)
+class SmoothConfig:
+    """How calm the display is.
+
+    Attributes:
+        time_constant_s: of the exponential average over a face's probabilities; 0 shows them as they are.
+        margin: by how much another emotion's averaged probability must exceed the shown one's ...
+        hold_s: ... and for how long, before it is shown instead.
+        forget_s: after so long without a face its average begins anew.
+    """
+
+    time_constant_s: float = 0.12
+    margin: float = 0.15
+    hold_s: float = 0.1
+    forget_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        expect_range("time_constant_s", self.time_constant_s, 0, 10)
+        expect_range("margin", self.margin, 0, 1)
+        expect_range("hold_s", self.hold_s, 0, 10)
+        expect_range("forget_s", self.forget_s, 0, 60)
+
+
+@dataclass
+class _Shown:
+    """What is shown of one face. `behind_since`: when the shown emotion fell behind by the margin, if it has."""
+
+    average: F32
+    emotion: int
+    time: float
+    behind_since: float | None = None
+
+
+class Smoother:
+    """The smooth stage: one average and one shown emotion for each track id.
+
+    Args:
+        labels: the K class names, in the engine's order.
+        config: see there.
+    """
+
+    def __init__(self, labels: tuple[str, ...], config: SmoothConfig | None = None) -> None:
+        self._labels = labels
+        self._config = config or SmoothConfig()
+        self._shown: dict[int, _Shown] = {}
+
+    def smooth(self, frame: Frame, faces: Faces, raw: F32) -> tuple[F32, tuple[str, ...]]:
+        """Average each face's probabilities in time.
+
+        Args:
+            raw: (N, K) as the engine gave them, N >= 0. Faces without an id are passed through, and so is a still.
+
+        Returns:
+            (N, K) averaged probabilities, which sum to 1 where the raw ones do, and N emotions to show.
+
+        Raises:
+            ValueError: raw has another shape.
+        """
+        if raw.shape != (len(faces), len(self._labels)):
+            raise ValueError(f"raw must be ({len(faces)}, {len(self._labels)}), got {raw.shape}")
+        if frame.still:
+            self.reset()
+            return raw, tuple(self._labels[row.argmax()] for row in raw)
+        averages = np.empty_like(raw, dtype=np.float32)
+        emotions: list[str] = []
+        for row, (number, probabilities) in enumerate(zip(faces.ids.tolist(), raw, strict=True)):
+            shown = self._next(number, probabilities, frame.time)
+            if number != UNTRACKED:
+                self._shown[number] = shown
+            averages[row] = shown.average
+            emotions.append(self._labels[shown.emotion])
+        self._shown = {
+            number: shown
+            for number, shown in self._shown.items()
+            if 0 <= frame.time - shown.time <= self._config.forget_s
+        }
+        return averages, tuple(emotions)
+
+    def reset(self) -> None:
+        """Forget every face."""
+        self._shown = {}
+
+    def _next(self, number: int, probabilities: F32, now: float) -> _Shown:
+        config = self._config
+        before = self._shown.get(number)
+        if before is None or not 0 <= now - before.time <= config.forget_s:
+            return _Shown(probabilities, int(probabilities.argmax()), now)
+        passed = now - before.time
+        share = np.float32(-np.expm1(-passed / config.time_constant_s) if config.time_constant_s else 1.0)
+        average = before.average + share * (probabilities - before.average)
+        ahead = int(average.argmax())
+        if average[ahead] - average[before.emotion] < max(config.margin, 1e-6):
+            return _Shown(average, before.emotion, now)
+        since = now if before.behind_since is None else before.behind_since
+        # 1 ms: frame times are rounded
+        if now - since >= config.hold_s - 1e-3:
+            return _Shown(average, ahead, now)
+        return _Shown(average, before.emotion, now, since)

@@ -1,0 +1,251 @@
+"""Who is who from frame to frame, and boxes that hold still when the face does.
+
+Written here because no library fits: `trackers` brings SciPy, matplotlib, PyAV and a second OpenCV wheel that
+overwrites MediaPipe's, `norfair` and `motpy` rest on filterpy (last released in 2018) and SciPy. What is left to do
+for a handful of faces that the detector already follows is a page of NumPy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.config import expect_range
+from edgeemo.types import Faces, Frame
+
+NDF = npt.NDArray[np.float64]
+
+GLIDE_S = 0.3  # a face that is not seen goes on at its speed, which falls to 0 with this time constant
+LONGEST_REACH = 1.5  # in box sides, whatever time has passed: beyond this it may well be someone else
+GREATEST_GROWTH = math.log(2.0)
+SHORTEST_S = 1e-3  # two frames of the same time are treated as this far apart
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """How faces are told apart in time.
+
+    Attributes:
+        patience_s: how long a face may be out of sight and still be the same one when it comes back.
+        carry_s: how long a face that was not detected is still reported, where it should be by now.
+        reach: how far from where it should be a face may turn up, in sides of its box.
+        reach_per_s: how much farther for each second since it was seen.
+        steadiness_hz: cut-off of the low-pass filter over boxes and keypoints of a face at rest; lower is steadier.
+        agility: by how many Hz the cut-off rises when the face moves by its own size a second; higher is less lag.
+    """
+
+    patience_s: float = 1.0
+    carry_s: float = 0.15
+    reach: float = 0.6
+    reach_per_s: float = 4.0
+    steadiness_hz: float = 1.5
+    agility: float = 8.0
+
+    def __post_init__(self) -> None:
+        expect_range("patience_s", self.patience_s, 0, 60)
+        expect_range("carry_s", self.carry_s, 0, 1)
+        expect_range("reach", self.reach, 0.1, 5)
+        expect_range("reach_per_s", self.reach_per_s, 0, 50)
+        expect_range("steadiness_hz", self.steadiness_hz, 0.1, 1000)
+        expect_range("agility", self.agility, 0, 1000)
+
+
+class FaceTracker:
+    """The track stage: matches faces to tracks by place and size, with the least total cost.
+
+    Ids count up from 1 and are not used again until `reset()`.
+    """
+
+    def __init__(self, config: TrackConfig | None = None) -> None:
+        self._config = config or TrackConfig()
+        self._tracks: list[_Track] = []
+        self._next_id = 1
+        self._shape: tuple[int, ...] = ()
+        self._time = 0.0
+
+    def update(self, faces: Faces, frame: Frame) -> Faces:
+        """Give each face its id and steady its box and keypoints.
+
+        Returns:
+            The faces in their order, then those carried over from the frames before; their scores fall to 0 over
+            `carry_s`.
+        """
+        if frame.still:
+            self.reset()
+            return Faces(faces.boxes, faces.keypoints, faces.scores, np.arange(1, len(faces) + 1, dtype=np.int64))
+        if frame.image.shape != self._shape or frame.time < self._time:
+            # another picture size, or the clip has begun again: places mean nothing any more
+            self._tracks = []
+        self._shape, self._time = frame.image.shape, frame.time
+
+        config = self._config
+        self._tracks = [track for track in self._tracks if frame.time - track.seen <= config.patience_s]
+        points = _points(faces)
+        of_face: list[_Track | None] = [None] * len(faces)
+        for row, column in assign(self._costs(points, frame.time)):
+            of_face[row] = self._tracks[column]
+        rows: list[_Track] = []
+        for row, track in enumerate(of_face):
+            if track is None:
+                track = _Track(self._next_id, points[row], float(faces.scores[row]), frame.time)
+                self._next_id += 1
+                self._tracks.append(track)
+            else:
+                track.meet(points[row], float(faces.scores[row]), frame.time, config)
+            rows.append(track)
+        carried = [track for track in self._tracks if self._carries(track, rows, frame)]
+        return _faces(
+            [(track.id, track.points, track.score) for track in rows]
+            + [
+                (track.id, track.expected(frame.time), track.score * (1 - (frame.time - track.seen) / config.carry_s))
+                for track in carried
+            ]
+        )
+
+    def reset(self) -> None:
+        """Forget every face; ids begin at 1 again."""
+        self._tracks = []
+        self._next_id = 1
+
+    def _costs(self, points: NDF, now: float) -> NDF:
+        """(faces, tracks): distance from the expected place in box sides plus change of size; infinite if too far."""
+        costs = np.full((len(points), len(self._tracks)), np.inf)
+        for column, track in enumerate(self._tracks):
+            expected = track.expected(now)
+            side, sides = expected[1].max(), points[:, 1].max(axis=1)
+            distance = np.hypot(*(points[:, 0] - expected[0]).T) / np.minimum(side, sides)
+            growth = np.abs(np.log(sides / side))
+            reach = self._config.reach + self._config.reach_per_s * (now - track.seen)
+            costs[:, column] = np.where(
+                (distance <= min(reach, LONGEST_REACH)) & (growth <= GREATEST_GROWTH), distance + growth / 2, np.inf
+            )
+        return costs
+
+    def _carries(self, track: _Track, present: list[_Track], frame: Frame) -> bool:
+        """A face just missed is still reported, unless it has left the picture or another one is in front of it."""
+        missed = frame.time - track.seen
+        if not 0 < missed < self._config.carry_s:
+            return False
+        centre, size = track.expected(frame.time)[:2]
+        height, width = frame.image.shape[:2]
+        if not (0 <= centre[0] < width and 0 <= centre[1] < height):
+            return False
+        return all(np.hypot(*(other.points[0] - centre)) > size.max() / 2 for other in present)
+
+
+class _Track:
+    """One face in time.
+
+    `points` (8, 2): centre of the box, its width and height, six keypoints; low-passed by a One Euro filter (Casiez,
+    Roussel and Vogel, 2012): the faster a point moves, the higher the cut-off.
+    """
+
+    SPEED_HZ = 2.0  # cut-off for the speeds themselves
+
+    def __init__(self, number: int, points: NDF, score: float, time: float) -> None:
+        self.id = number
+        self.points = points
+        self.score = score
+        self.seen = time
+        self._raw = points
+        self._speeds: NDF = np.zeros_like(points)
+
+    def meet(self, points: NDF, score: float, time: float, config: TrackConfig) -> None:
+        """Go on with what was detected at `time`."""
+        passed = max(time - self.seen, SHORTEST_S)
+        self._speeds = self._speeds + _share(self.SPEED_HZ, passed) * ((points - self._raw) / passed - self._speeds)
+        pace = np.linalg.norm(self._speeds, axis=1, keepdims=True) / points[1].max()
+        cutoff = config.steadiness_hz + config.agility * pace
+        self.points = self.points + _share(cutoff, passed) * (points - self.points)
+        self._raw, self.score, self.seen = points, score, time
+
+    def expected(self, time: float) -> NDF:
+        """Where the points should be by now; the box keeps its size."""
+        glide = GLIDE_S * (1 - math.exp(-max(time - self.seen, 0.0) / GLIDE_S))
+        moved: NDF = self.points.copy()
+        moved[[0, 2, 3, 4, 5, 6, 7]] += self._speeds[0] * glide
+        return moved
+
+
+def assign(costs: NDF) -> list[tuple[int, int]]:
+    """Pairs (row, column) so that as many as possible are paired, at the least total cost; infinite: never paired.
+
+    Args:
+        costs: (R, C), not negative.
+    """
+    rows, columns = costs.shape
+    if not rows or not columns or not np.isfinite(costs).any():
+        return []
+    best = costs.argmin(axis=1)
+    if np.isfinite(costs.min(axis=1)).all() and len(set(best.tolist())) == rows:
+        # every row gets its cheapest column: nothing can be better
+        return list(enumerate(best.tolist()))
+    never = 2 * float(costs[np.isfinite(costs)].max(initial=0.0)) * min(rows, columns) + 1
+    size = max(rows, columns)
+    square = np.full((size, size), never)
+    square[:rows, :columns] = np.where(np.isfinite(costs), costs, never)
+    return [
+        (row, column)
+        for column, row in enumerate(_least_cost(square))
+        if row < rows and column < columns and np.isfinite(costs[row, column])
+    ]
+
+
+def _least_cost(square: NDF) -> list[int]:
+    """The row of each column in the cheapest perfect matching: shortest augmenting paths (Kuhn, Munkres)."""
+    size = len(square)
+    row_price, column_price = np.zeros(size), np.zeros(size)
+    row_of = np.full(size, -1)
+    for start in range(size):
+        slack = np.full(size, np.inf)
+        came_from = np.full(size, -1)
+        reached = np.zeros(size, bool)
+        row, column = start, -1
+        while True:
+            reduced = square[row] - row_price[row] - column_price
+            better = ~reached & (reduced < slack)
+            slack[better], came_from[better] = reduced[better], column
+            nearest = int(np.where(reached, np.inf, slack).argmin())
+            step = slack[nearest]
+            row_price[start] += step
+            row_price[row_of[reached]] += step
+            column_price[reached] -= step
+            slack[~reached] -= step
+            reached[nearest] = True
+            column = nearest
+            if row_of[column] < 0:
+                break
+            row = int(row_of[column])
+        while column >= 0:
+            before = int(came_from[column])
+            row_of[column] = start if before < 0 else row_of[before]
+            column = before
+    return [int(row) for row in row_of]
+
+
+def _share(cutoff: NDF | float, passed: float) -> NDF | float:
+    """Of the way to a new value that a low-pass filter goes in `passed` seconds."""
+    return 1 - np.exp(-2 * np.pi * cutoff * passed)
+
+
+def _points(faces: Faces) -> NDF:
+    """(N, 8, 2): centre, size and keypoints of each face."""
+    boxes = faces.boxes.astype(np.float64).reshape(-1, 2, 2)
+    centre, size = boxes.mean(axis=1, keepdims=True), np.diff(boxes, axis=1)
+    return np.concatenate([centre, np.maximum(size, 1.0), faces.keypoints.astype(np.float64)], axis=1)
+
+
+def _faces(rows: list[tuple[int, NDF, float]]) -> Faces:
+    if not rows:
+        return Faces.none()
+    points = np.stack([each for _, each, _ in rows])
+    half = points[:, 1] / 2
+    return Faces(
+        np.concatenate([points[:, 0] - half, points[:, 0] + half], axis=1).astype(np.float32),
+        points[:, 2:].astype(np.float32),
+        np.array([score for *_, score in rows], np.float32),
+        np.array([number for number, *_ in rows], np.int64),
+    )
