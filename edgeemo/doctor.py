@@ -185,20 +185,22 @@ def _main_job(config: Config) -> Check:
 
 
 def _cameras(config: Config) -> Check:
-    devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
-    if not devices:
+    from edgeemo.capture import list_cameras
+
+    cameras = list_cameras()
+    if not cameras:
         return Check(
             "cameras", "warning", "none found", "plug one in, or use a file, a stream or the demo clip as source"
         )
-    closed = [str(path) for path in devices if not os.access(path, os.R_OK | os.W_OK)]
+    closed = [camera.device for camera in cameras if not os.access(camera.device, os.R_OK | os.W_OK)]
     if closed:
         return Check(
             "cameras",
             "warning",
             f"no permission for {', '.join(closed)}",
-            f"sudo usermod -aG video {os.environ.get('USER', '$USER')}, then log in again",
+            "sudo usermod -aG video $USER, then log in again",
         )
-    return Check("cameras", "ok", ", ".join(map(str, devices)))
+    return Check("cameras", "ok", ", ".join(f"{camera.name} ({camera.uri})" for camera in cameras))
 
 
 def _window(config: Config) -> Check:

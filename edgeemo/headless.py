@@ -21,7 +21,7 @@ DONE, INTERRUPTED = 0, 130
 def run(config: Config, *, quiet: bool = False) -> int:
     """Run a configuration to its end; without sinks the results go to standard output as JSON lines.
 
-    SIGINT and SIGTERM end it after the frame at hand, with everything written.
+    SIGINT, SIGTERM and SIGHUP end it after the frame at hand, with everything written.
 
     Args:
         quiet: no summary on standard error.
@@ -64,7 +64,10 @@ def summary(stats: Stats) -> str:
 
 @contextmanager
 def ending_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM set `stop`; a second one raises KeyboardInterrupt. Only in the main thread."""
+    """Let SIGINT, SIGTERM and SIGHUP set `stop`; a second one raises KeyboardInterrupt. Only in the main thread.
+
+    A signal that whoever started this process had ignored (nohup) stays ignored.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
@@ -74,7 +77,11 @@ def ending_on_signals(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:

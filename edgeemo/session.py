@@ -181,8 +181,8 @@ class Session:
         try:
             self.close()
         except SinkError:
-            # the error that is on its way says more
-            if error is None:
+            # an error that is on its way says more
+            if error is None or isinstance(error, ReaderGone):
                 raise
             log.warning("closing after an error", exc_info=True)
 

@@ -213,3 +213,17 @@ def test_names_come_from_the_stages(tmp_path: Path) -> None:
         assert session.source_name == "clip.mp4"
         assert session.labels == LABELS
         assert session.engine_description == "tiny, CPU"
+
+
+def test_a_sink_that_cannot_write_its_last_results_is_heard_although_a_reader_has_gone() -> None:
+    def refuse() -> None:
+        raise SinkError("disk full")
+
+    resources = ExitStack()
+    resources.callback(refuse)
+    sink = FakeSink(fails_at=1, error=ReaderGone("gone"))
+    with (
+        pytest.raises(SinkError, match="disk full"),
+        Session(FakeSource(5), pipeline(), [sink], resources=resources) as session,
+    ):
+        session.run()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -79,6 +81,37 @@ def test_dropped_frames_are_filled_so_that_the_video_is_as_long_as_its_source(tm
     assert len(pictures) == 11
     assert abs(float(pictures[7][40:].mean()) - (40 + 5 * 5)) < 4
     assert abs(float(pictures[9][40:].mean()) - (40 + 9 * 5)) < 4
+
+
+PROGRAM = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from fakes import result
+from edgeemo.errors import SinkError
+from edgeemo.sinks import SinkContext, open_sink
+
+sink = open_sink("video:" + sys.argv[2], SinkContext((), draw=lambda result: result.frame.image))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+try:
+    for index in range(300):
+        sink.write(result(0, index=index, time=index / 25))
+    sink.close()
+except SinkError as error:
+    print(error)
+"""
+
+
+def test_a_video_whose_end_found_no_room_is_an_error_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(tmp_path / "out.mp4")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "could not be finished" in done.stdout
+    assert done.stdout.count("\n") == 1
 
 
 def test_pictures_of_other_and_odd_sizes_fit_into_the_first_ones(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ class VideoSink:
                 self._writer.release()
                 self._writer = None
                 self._expect_space()
+                self._expect_readable()
 
     def _begin(self) -> None:
         times = [time for time, _ in self._waiting]
@@ -115,6 +116,16 @@ class VideoSink:
                 self._writer.release()
                 self._writer = None
             raise SinkError(f"cannot go on writing {self._path}: the disk is full; what came before is kept")
+
+    def _expect_readable(self) -> None:
+        again = cv2.VideoCapture(str(self._path))
+        readable = again.isOpened()
+        again.release()
+        if not readable:
+            raise SinkError(
+                f"{self._path} could not be finished, perhaps there was no room for its end; "
+                "a name that ends in .mkv is readable up to such a break"
+            )
 
 
 def rate_of(times: list[float]) -> float:
