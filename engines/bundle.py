@@ -1,12 +1,14 @@
-"""A trained model as a folder: spec.json, model.onnx, CARD.md."""
+"""A trained model as a folder: spec.json, model.onnx, CARD.md, and what was exported from it: parity.json says what."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.errors import BundleNotFound, ModelError
+from engines.manifest import FILES, PRECISIONS, Manifest
+from engines.model_file import sha256_of
 from engines.spec import ModelSpec
 
 ZOO = Path(__file__).parent / "zoo"
@@ -24,6 +26,40 @@ class Bundle:
     @property
     def card(self) -> Path:
         return self.folder / "CARD.md"
+
+    def at(self, precision: str) -> Bundle:
+        """The same bundle with the file of another precision.
+
+        Raises:
+            ModelError: it was not exported, was exported from another model.onnx, is not the file that was compared
+                with the model, or did not pass that comparison.
+        """
+        if precision not in PRECISIONS:
+            raise ModelError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        if precision == "fp32":
+            return self if self.precision == "FP32" else load_bundle(self.folder)
+        again = f"run: edgeemo-export --bundle {self.folder} --{precision}"
+        manifest = Manifest.load(self.folder)
+        export = manifest.of(precision) if manifest is not None else None
+        path = self.folder / FILES[precision]
+        if manifest is None or export is None or not path.is_file():
+            raise ModelError(f"{self.spec.name} has no {precision.upper()} model; {again}")
+        if manifest.source_sha256 != sha256_of(self.folder / FILES["fp32"]):
+            raise ModelError(f"{path} was made from another model.onnx than the one beside it; {again}")
+        if export.sha256 != sha256_of(path):
+            raise ModelError(f"{path} is not the file that its parity report is about; {again}")
+        if not export.accepted:
+            raise ModelError(f"{path} did not pass its parity report; {again}")
+        return replace(self, model=path, precision=precision.upper())
+
+    def precisions(self) -> tuple[str, ...]:
+        """What `at` has a file for, without checking the files."""
+        try:
+            manifest = Manifest.load(self.folder)
+        except ModelError:
+            manifest = None
+        exported = () if manifest is None else tuple(item.precision for item in manifest.exports if item.accepted)
+        return ("fp32", *(name for name in PRECISIONS[1:] if name in exported))
 
 
 def user_folder() -> Path:

@@ -74,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--split", default="train", choices=("train", "valid", "test"))
     prepare.set_defaults(run_command=_data)
 
+    cut = commands.add_parser("cut", parents=[data], help="a split's faces and truths as one .npz, for edgeemo-export")
+    cut.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
+    cut.add_argument("--split", default="valid", choices=("train", "valid", "test"))
+    cut.add_argument("--limit", type=_positive, metavar="N", help="that many pictures, evenly spread")
+    cut.add_argument("--output", type=Path, required=True, metavar="NPZ")
+    cut.set_defaults(run_command=_cut)
+
     commands.add_parser("models", help="the networks and their sizes").set_defaults(run_command=_models)
     return parser
 
@@ -128,6 +135,17 @@ def _data(options: argparse.Namespace) -> int:
 
     faces = load_faces(open_data(options.data, options.split), architecture(options.arch).spec, options.cache)
     print(f"{len(faces)} faces in {options.cache}")
+    return 0
+
+
+def _cut(options: argparse.Namespace) -> int:
+    from engines.spec import ModelSpec
+    from trainer.data import open_data
+    from trainer.data.faces import save_cut
+
+    data = open_data(options.data, options.split)
+    count = save_cut(data, ModelSpec.load(options.spec), options.output, limit=options.limit, cache=options.cache)
+    print(f"{count} faces in {options.output}")
     return 0
 
 

@@ -1,4 +1,7 @@
-"""Runtimes that can execute a model: a table of names, each imported when it is asked for."""
+"""Runtimes that can execute a model: a table of names, each imported when it is asked for.
+
+A choice is written BACKEND or BACKEND:PRECISION, for example onnx, openvino:int8, tensorrt:fp16 or auto.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from engines.errors import BackendUnavailable
+from engines.manifest import PRECISIONS
 from engines.preprocess import F32
 
 if TYPE_CHECKING:
@@ -24,25 +28,50 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-# name -> (module, class); the class takes (bundle, threads)
+# name -> (module, class, precision where none is asked for); the class takes (bundle, threads)
 BACKENDS = {
-    "onnx": ("engines.backends.ort", "OrtBackend"),
+    "onnx": ("engines.backends.ort", "OrtBackend", "fp32"),
+    "onnx-cuda": ("engines.backends.ort", "OrtCudaBackend", "fp32"),
+    "onnx-tensorrt": ("engines.backends.ort", "OrtTensorrtBackend", "fp32"),
+    "openvino": ("engines.backends.ov", "OpenVinoBackend", "fp32"),
+    "tensorrt": ("engines.backends.trt", "TensorrtBackend", "fp16"),
+    "auto": ("engines.backends.choose", "AutoBackend", "fp32"),
 }
 
 
-def open_backend(name: str, bundle: Bundle, *, threads: int = 1) -> Backend:
+def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
     """Load a bundle's model into a runtime.
+
+    Args:
+        choice: BACKEND or BACKEND:PRECISION. Without a precision: FP32, on TensorRT FP16.
 
     Raises:
         BackendUnavailable: the name is unknown or its library is not installed.
-        ModelError, SpecError: the file cannot be loaded or does not fit its spec.
+        ModelError, SpecError: the file cannot be loaded or does not fit its spec, or that precision was not exported.
     """
-    if name not in BACKENDS:
-        raise BackendUnavailable(name, hint=f"known backends are {', '.join(BACKENDS)}")
-    module, cls = BACKENDS[name]
+    name, precision = parse_choice(choice)
+    module, cls, usual = BACKENDS[name]
     try:
         loaded = import_module(module)
     except ImportError as error:
         raise BackendUnavailable(name, hint=f"{error}; `edgeemo doctor` says what to install") from error
+    # a bundle that already is at another precision was chosen by whoever opened it
+    if precision or bundle.precision == "FP32":
+        bundle = bundle.at(precision or usual)
     backend: Backend = getattr(loaded, cls)(bundle, threads=threads)
     return backend
+
+
+def parse_choice(choice: str) -> tuple[str, str]:
+    """BACKEND[:PRECISION] -> its two parts, the second "" where it is missing.
+
+    Raises:
+        BackendUnavailable: one of them is unknown.
+    """
+    name, colon, precision = choice.partition(":")
+    if name not in BACKENDS:
+        raise BackendUnavailable(name, hint=f"known backends are {', '.join(BACKENDS)}")
+    if colon and (precision not in PRECISIONS or name == "auto"):
+        known = "none after auto, which chooses it itself" if name == "auto" else ", ".join(PRECISIONS)
+        raise BackendUnavailable(choice, hint=f"precisions are {known}")
+    return name, precision

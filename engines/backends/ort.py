@@ -1,24 +1,43 @@
-"""ONNX Runtime on the CPU: the backend that every machine has."""
+"""ONNX Runtime: the backend that every machine has, on the CPU and, where its build has them, on NVIDIA's GPUs."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
 from engines.bundle import Bundle
-from engines.errors import ModelError, SpecError
+from engines.errors import BackendUnavailable, ModelError, SpecError
+from engines.model_file import read_model
 from engines.preprocess import F32
+from engines.spec import ModelSpec
+
+# backend -> (execution provider, how a description calls it)
+PROVIDERS = {
+    "onnx": ("CPUExecutionProvider", "CPU"),
+    "onnx-cuda": ("CUDAExecutionProvider", "CUDA"),
+    "onnx-tensorrt": ("TensorrtExecutionProvider", "TensorRT"),
+}
 
 
 class OrtBackend:
     """Runs a bundle's ONNX file.
 
+    Args:
+        provider: one of `PROVIDERS`.
+
     Raises:
         ModelError: the file is missing, damaged, or no ONNX model.
         SpecError: inputs or outputs of the graph differ from what spec.json says.
+        BackendUnavailable: this build of ONNX Runtime lacks the provider, or it does not start here.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1, provider: str = "onnx") -> None:
+        wanted, place = PROVIDERS[provider]
+        if reason := missing_provider(provider):
+            raise BackendUnavailable(provider, hint=reason)
+        content = read_model(bundle.model)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -26,15 +45,25 @@ class OrtBackend:
         # a spinning thread would take a core from the detector
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
+            # the bytes that were checked, not the path: it may hold other ones by now
             self._session = ort.InferenceSession(
-                str(bundle.model), sess_options=options, providers=["CPUExecutionProvider"]
+                content, sess_options=options, providers=_providers(provider, bundle), enable_fallback=0
             )
         except Exception as error:  # onnxruntime raises its own classes, which share no base
             reason = str(error).splitlines()[0][:200]
             raise ModelError(f"cannot load {bundle.model}: {reason}; export or download the bundle again") from error
+        if wanted not in self._session.get_providers():
+            # onnxruntime goes on with the CPU and only logs it
+            raise BackendUnavailable(
+                provider, hint=f"{wanted} did not start: check that its CUDA and cuDNN libraries are installed"
+            )
         self._spec = bundle.spec
-        self.description = f"ONNX Runtime {ort.__version__}, CPU, {bundle.precision}"
-        self._check_graph()
+        self.description = f"ONNX Runtime {ort.__version__}, {place}, {bundle.precision}"
+        check_graph(
+            self._spec,
+            {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()},
+            {item.name: (item.type, list(item.shape)) for item in self._session.get_outputs()},
+        )
 
     def infer(self, faces: F32) -> F32:
         (probabilities,) = self._session.run([self._spec.output], {self._spec.input: faces})
@@ -43,24 +72,69 @@ class OrtBackend:
     def close(self) -> None:
         del self._session
 
-    def _check_graph(self) -> None:
-        spec = self._spec
-        inputs = {item.name: item for item in self._session.get_inputs()}
-        outputs = {item.name: item for item in self._session.get_outputs()}
-        if list(inputs) != [spec.input] or spec.output not in outputs:
-            raise SpecError(
-                f"spec.json of {spec.name} names input {spec.input!r} and output {spec.output!r}, "
-                f"its graph has {', '.join(inputs)} and {', '.join(outputs)}"
-            )
-        _, *wanted = (None, spec.channels, spec.size, spec.size)
-        got = list(inputs[spec.input].shape[1:])
-        if got != wanted or inputs[spec.input].type != "tensor(float)":
-            raise SpecError(
-                f"spec.json of {spec.name} says an input of float32 (N, {', '.join(map(str, wanted))}), "
-                f"its graph has {inputs[spec.input].type} (N, {', '.join(map(str, got))})"
-            )
-        classes = outputs[spec.output].shape[-1]
-        if classes != len(spec.labels):
-            raise SpecError(
-                f"spec.json of {spec.name} lists {len(spec.labels)} labels, its graph has {classes} outputs"
-            )
+
+class OrtCudaBackend(OrtBackend):
+    """ONNX Runtime with CUDA; asked for and not there is an error, never the CPU instead."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        super().__init__(bundle, threads=threads, provider="onnx-cuda")
+
+
+class OrtTensorrtBackend(OrtBackend):
+    """ONNX Runtime that hands the graph to TensorRT; its engines are kept beside the plans."""
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        super().__init__(bundle, threads=threads, provider="onnx-tensorrt")
+
+
+def missing_provider(backend: str) -> str:
+    """Why one of `PROVIDERS` cannot be used, in one clause; empty when it can be tried."""
+    there = ort.get_available_providers()
+    if PROVIDERS[backend][0] in there:
+        return ""
+    names = ", ".join(name.removesuffix("ExecutionProvider") for name in there)
+    return f"this build of ONNX Runtime has only {names}; install onnxruntime-gpu in place of onnxruntime"
+
+
+def check_graph(
+    spec: ModelSpec, inputs: dict[str, tuple[str, list[Any]]], outputs: dict[str, tuple[str, list[Any]]]
+) -> None:
+    """Compare a graph's (type, shape) by name with a spec.
+
+    Raises:
+        SpecError: they differ; the message says in what.
+    """
+    if list(inputs) != [spec.input] or spec.output not in outputs:
+        raise SpecError(
+            f"spec.json of {spec.name} names input {spec.input!r} and output {spec.output!r}, "
+            f"its graph has {', '.join(inputs)} and {', '.join(outputs)}"
+        )
+    wanted = [spec.channels, spec.size, spec.size]
+    kind, shape = inputs[spec.input]
+    if shape[1:] != wanted or kind != "tensor(float)":
+        raise SpecError(
+            f"spec.json of {spec.name} says an input of float32 (N, {', '.join(map(str, wanted))}), "
+            f"its graph has {kind} (N, {', '.join(map(str, shape[1:]))})"
+        )
+    kind, shape = outputs[spec.output]
+    if not shape or shape[-1] != len(spec.labels) or kind != "tensor(float)":
+        raise SpecError(
+            f"spec.json of {spec.name} lists {len(spec.labels)} labels, "
+            f"its graph has {shape[-1] if shape else 0} outputs of {kind}"
+        )
+
+
+def _providers(backend: str, bundle: Bundle) -> list[Any]:
+    if backend == "onnx":
+        return ["CPUExecutionProvider"]
+    if backend == "onnx-cuda":
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    cache = bundle.folder / "plans" / "onnxruntime"
+    options = {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(cache),
+        "trt_fp16_enable": "True" if bundle.precision == "FP16" else "False",
+    }
+    return [("TensorrtExecutionProvider", options), "CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -1,38 +1,69 @@
-"""Cut the faces out of a data set once, with the runtime's detector and geometry, and keep them."""
+"""Cut the faces out of a data set once, with the runtime's detector and geometry, and keep them.
+
+A cache folder holds faces.npy (mapped into memory, never loaded whole), rows.npy (which pictures they are of) and
+skipped.csv. While it is being made, faces are appended in the data set's order and progress.json says how far it is,
+so that a run that was killed goes on from there.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import hashlib
+import io
 import json
+import multiprocessing
+import os
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from engines.face_detector import FaceDetector
 from engines.preprocess import F32, U8, crop
-from engines.spec import ModelSpec
-from trainer.data.dataset import Dataset
+from engines.spec import EXPRESSIONS, ModelSpec
+from trainer.data.dataset import Dataset, Skipped
+from trainer.errors import DataError, PictureError
+
+CHUNK = 128  # pictures that a process cuts at once; 6 MB of faces at 128 px
+SMALL = 2000  # below it starting processes costs more than it saves
+HEADER = 128  # bytes of a .npy header with a shape of any length that occurs
+OVERLAP = 0.3  # a detected face that shares less with the data set's box is another one
 
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
-    """Faces ready for a network: (N, S, S, C) uint8, their pictures' numbers in the data set, and the targets."""
+    """Faces ready for a network: (N, S, S, C) uint8, their pictures' numbers in the data set, and the targets.
+
+    `counted`: (N,) which of them the protocol scores; `classes`: what it tells apart.
+    """
 
     faces: U8
-    rows: np.ndarray
+    rows: npt.NDArray[np.int64]
     targets: F32
-    counted: np.ndarray
+    counted: npt.NDArray[np.bool_]
+    classes: tuple[str, ...] = EXPRESSIONS
 
     def __len__(self) -> int:
         return len(self.faces)
 
 
-def find_face(image: U8, detector: FaceDetector, enlarge: float = 1.0) -> tuple[F32, F32] | None:
-    """The largest face of a picture: box (4,) and keypoints (6, 2) in its pixels, or None.
+def find_face(
+    image: U8, detector: FaceDetector, enlarge: float = 1.0, near: F32 | None = None
+) -> tuple[F32, F32] | None:
+    """The largest face of a picture, or the one at the box `near`.
+
+    Returns:
+        Box (4,) and keypoints (6, 2) in the picture's pixels, or None.
 
     `enlarge`: how many times the picture is made larger for the detector (tiny pictures).
     """
@@ -43,45 +74,306 @@ def find_face(image: U8, detector: FaceDetector, enlarge: float = 1.0) -> tuple[
     boxes, keypoints, _ = detector.detect(image)
     if not len(boxes):
         return None
-    largest = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
-    return boxes[largest] / np.float32(enlarge), keypoints[largest] / np.float32(enlarge)
+    boxes, keypoints = boxes / np.float32(enlarge), keypoints / np.float32(enlarge)
+    if near is None:
+        best = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
+    else:
+        overlaps = _overlap(boxes, near)
+        best = int(np.argmax(overlaps))
+        if overlaps[best] < OVERLAP:
+            return None
+    return boxes[best], keypoints[best]
 
 
-def cut_faces(data: Dataset, rows: Iterable[int], spec: ModelSpec) -> Iterator[tuple[int, U8]]:
-    """Row and (S, S, C) crop of each picture that shows a face (or has a default box)."""
-    detector = FaceDetector("near")
-    try:
+def cut_faces(
+    data: Dataset, rows: Iterable[int], spec: ModelSpec, skipped: list[Skipped] | None = None
+) -> Iterator[tuple[int, U8]]:
+    """Row and (S, S, C) crop of each picture whose face is known or found (or has a default box).
+
+    Where the data set knows box and keypoints, they are used; where it knows a box only, the detector is asked for the
+    face there. What cannot be read or shows no face is added to `skipped`.
+    """
+    with contextlib.ExitStack() as stack:
+        detector: FaceDetector | None = None
         for row in rows:
-            image = data.read(row)
-            found = find_face(image, detector, data.enlarge)
-            if found is not None:
-                yield row, crop(image, *found, spec)
-            elif data.default_box is not None:
-                yield row, crop(image, np.asarray(data.default_box, np.float32), None, spec)
-    finally:
-        detector.close()
+            try:
+                image = data.read(row)
+            except PictureError as error:
+                if skipped is not None:
+                    skipped.append(Skipped(data.images[row], error.reason))
+                continue
+            box = _known(data.boxes, row)
+            keypoints = _known(data.keypoints, row)
+            if box is None or keypoints is None:
+                if detector is None:
+                    detector = _detector() if multiprocessing.parent_process() else FaceDetector("near")
+                    if not multiprocessing.parent_process():
+                        stack.callback(detector.close)
+                found = find_face(image, detector, data.enlarge, near=box)
+                if found is not None:
+                    box, keypoints = found
+                elif box is None and data.default_box is not None:
+                    box = np.asarray(data.default_box, np.float32)
+            if box is not None:
+                yield row, crop(image, box, keypoints, spec)
+            elif skipped is not None:
+                skipped.append(Skipped(data.images[row], "no face found"))
 
 
-def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None) -> FaceSet:
-    """All faces of a split; with a cache folder they are cut once and mapped into memory from then on."""
-    folder = None if cache is None else cache / f"{data.name}-{data.split}-{_key(data, spec)}"
-    if folder is not None and (folder / "rows.npy").is_file():
+def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, processes: int = 1) -> FaceSet:
+    """All faces of a split; with a cache folder they are cut once and mapped into memory from then on.
+
+    Args:
+        processes: how many cut faces at once. More than 1 starts new interpreters, so the main program must be
+            importable (an `if __name__ == "__main__"` guard); only with a cache.
+
+    Raises:
+        DataError: no picture of the split gave a face, or the cache cannot be written.
+    """
+    if cache is None:
+        skipped: list[Skipped] = []
+        cut = list(cut_faces(data, range(len(data)), spec, skipped))
+        rows = np.array([row for row, _ in cut], np.int64)
+        if not cut:
+            raise _nothing(data, skipped)
+        faces = np.stack([face for _, face in cut])
+    else:
+        folder = cache_folder(data, spec, cache)
+        if not (folder / "rows.npy").is_file():
+            try:
+                _prepare(data, spec, folder, processes)
+            except OSError as error:
+                raise DataError(f"cannot keep faces in {folder}: {error.strerror or error}") from error
         faces = np.load(folder / "faces.npy", mmap_mode="r")
         rows = np.load(folder / "rows.npy")
+    return FaceSet(faces, rows, data.targets[rows], data.counted[rows], data.classes)
+
+
+def cache_folder(data: Dataset, spec: ModelSpec, cache: Path) -> Path:
+    """Where the faces of a split are kept, cut for a network's size, colour and geometry."""
+    return cache / f"{data.name}-{data.split}-{_key(data, spec)}"
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How far a cache is: pictures done, faces written, bytes of skipped.csv."""
+
+    done: int = 0
+    faces: int = 0
+    skipped_bytes: int = 0
+
+    @classmethod
+    def load(cls, path: Path) -> _Progress:
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return cls()
+
+    def save(self, path: Path) -> None:
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        os.replace(part, path)
+
+
+def _prepare(data: Dataset, spec: ModelSpec, folder: Path, processes: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder / "lock"):
+        if (folder / "rows.npy").is_file():  # another process made it while this one waited
+            return
+        progress = _Progress.load(folder / "progress.json")
+        shape = (spec.size, spec.size, spec.channels)
+        face_bytes = int(np.prod(shape))
+        with contextlib.ExitStack() as stack:
+            faces, rows, skipped = (
+                stack.enter_context(_append(folder / name, size))
+                for name, size in (
+                    ("faces.npy", HEADER + progress.faces * face_bytes),
+                    ("rows.part", progress.faces * 8),
+                    ("skipped.csv", progress.skipped_bytes),
+                )
+            )
+            bar = stack.enter_context(
+                tqdm(
+                    desc=f"faces of {data.name} {data.split}",
+                    total=len(data),
+                    initial=progress.done,
+                    unit="face",
+                    smoothing=0.05,
+                    disable=None,
+                )
+            )
+            for cut in _chunks(data, spec, progress.done, processes):
+                faces.write(cut.faces.tobytes())
+                rows.write(cut.rows.astype("<i8").tobytes())
+                skipped.write(_as_csv(cut.skipped))
+                for file in (faces, rows, skipped):
+                    file.flush()
+                progress = _Progress(cut.stop, progress.faces + len(cut.rows), skipped.tell())
+                progress.save(folder / "progress.json")
+                bar.update(cut.stop - cut.start)
+            if not progress.faces:
+                raise _nothing(data, _read_skipped(folder / "skipped.csv"))
+            faces.seek(0)
+            faces.write(_header((progress.faces, *shape)))
+        np.save(folder / "rows.part.npy", np.fromfile(folder / "rows.part", "<i8"))
+        # comes last: its presence says that the cache is whole
+        os.replace(folder / "rows.part.npy", folder / "rows.npy")
+        for name in ("rows.part", "progress.json"):
+            (folder / name).unlink(missing_ok=True)
+
+
+def skipped_pictures(data: Dataset, folder: Path) -> list[Skipped]:
+    """Rows that the reader could not use, then pictures that could not be read or show no face."""
+    return [*data.skipped, *_read_skipped(folder / "skipped.csv")]
+
+
+def by_reason(skipped: Iterable[Skipped]) -> Counter[str]:
+    """How many were skipped for which reason; what is particular to a row is left out of the reason."""
+    return Counter(
+        " ".join(word for word in item.reason.split(",")[0].split() if "'" not in word)[:60] for item in skipped
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """Faces of the pictures start to stop."""
+
+    start: int
+    stop: int
+    rows: npt.NDArray[np.int64]
+    faces: U8
+    skipped: list[Skipped]
+
+
+def _cut(part: Dataset, start: int, spec: ModelSpec) -> _Cut:
+    skipped: list[Skipped] = []
+    cut = list(cut_faces(part, range(len(part)), spec, skipped))
+    faces = np.stack([face for _, face in cut]) if cut else np.zeros((0, spec.size, spec.size, spec.channels), np.uint8)
+    rows = np.array([start + row for row, _ in cut], np.int64)
+    return _Cut(start, start + len(part), rows, faces, skipped)
+
+
+def _chunks(data: Dataset, spec: ModelSpec, first: int, processes: int) -> Iterator[_Cut]:
+    """Chunks in the data set's order; a bounded number is under way, so memory does not grow with the data set."""
+    starts = range(first, len(data), CHUNK)
+    if processes <= 1 or len(data) - first < SMALL:
+        for start in starts:
+            yield _cut(data.part(start, start + CHUNK), start, spec)
+        return
+    # fresh interpreters: a fork would copy MediaPipe's and torch's threads half-way through their locks
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    waiting: deque[Future[_Cut]] = deque()
+    try:
+        for start in starts:
+            waiting.append(pool.submit(_cut, data.part(start, start + CHUNK), start, spec))
+            if len(waiting) >= 3 * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that cut faces died (out of memory?); the same command goes on from there"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@lru_cache(maxsize=1)
+def _detector() -> FaceDetector:
+    """A worker process's own; it lives as long as the process."""
+    return FaceDetector("near")
+
+
+def _known(values: F32 | None, row: int) -> F32 | None:
+    return None if values is None or not np.isfinite(values[row]).all() else np.asarray(values[row], np.float32)
+
+
+def _overlap(boxes: F32, box: F32) -> F32:
+    """Intersection over union of (N, 4) boxes with one."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    union = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod() - shared
+    return np.asarray(shared / np.maximum(union, 1e-6), np.float32)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """A .npy header of always the same length, so that the shape can be filled in when it is known."""
+    described = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + described.ljust(HEADER - 11).encode() + b"\n"
+
+
+@contextlib.contextmanager
+def _append(path: Path, size: int) -> Iterator[BinaryIO]:
+    """A file cut to the bytes that count, open behind them."""
+    path.touch()
+    with path.open("r+b") as file:
+        file.truncate(size)
+        file.seek(size)
+        yield file
+
+
+def _as_csv(skipped: list[Skipped]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows((item.where, item.reason) for item in skipped)
+    return text.getvalue().encode()
+
+
+def _read_skipped(path: Path) -> list[Skipped]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Skipped(*row) for row in csv.reader(file) if len(row) == 2]
+
+
+def _nothing(data: Dataset, skipped: list[Skipped]) -> DataError:
+    reasons = ", ".join(f"{count} x {reason}" for reason, count in by_reason(skipped).most_common(3))
+    return DataError(f"no picture of {data.name} {data.split} gave a face ({reasons}): check the path of the pictures")
+
+
+@contextlib.contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Two commands that prepare the same faces wait for each other, where the system has file locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def save_cut(data: Dataset, spec: ModelSpec, path: Path, *, limit: int | None = None, cache: Path | None = None) -> int:
+    """Write faces and truths in the neutral form that edgeemo-export reads; returns how many.
+
+    The truth is a row of `EXPRESSIONS`, or -1 where the data set's protocol does not count the face.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    if limit is None or limit >= len(data):
+        found = load_faces(data, spec, cache)
     else:
-        progress = tqdm(range(len(data)), desc=f"faces of {data.name} {data.split}", unit="face", disable=None)
-        cut = list(cut_faces(data, progress, spec))
-        rows = np.array([row for row, _ in cut], np.int64)
-        shape = (len(cut), spec.size, spec.size, spec.channels)
+        rows = np.linspace(0, len(data) - 1, limit).round().astype(int)
+        cut = list(cut_faces(data, tqdm(rows, desc=f"faces of {data.name}", unit="face", disable=None), spec))
+        kept = np.array([row for row, _ in cut], np.int64)
+        shape = (0, spec.size, spec.size, spec.channels)
         faces = np.stack([face for _, face in cut]) if cut else np.zeros(shape, np.uint8)
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(folder / "faces.npy", faces)
-            # written last: its presence says that the cache is whole
-            np.save(folder / "rows.npy", rows)
-    return FaceSet(faces, rows, data.targets[rows], data.counted[rows])
+        found = FaceSet(faces, kept, data.targets[kept], data.counted[kept])
+    truth = np.where(found.counted, found.targets[:, : len(EXPRESSIONS)].argmax(axis=1), -1)
+    try:
+        with path.open("wb") as file:
+            np.savez(file, faces=found.faces, truth=truth, pictures=limit or len(data))
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    return len(found)
 
 
 def _key(data: Dataset, spec: ModelSpec) -> str:
     facts = [spec.size, spec.colour, asdict(spec.crop), data.enlarge, len(data), *data.images]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for known in (data.boxes, data.keypoints):
+        if known is not None:
+            digest.update(known.tobytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,173 @@
+"""edgeemo-export: a trained network -> verified engines. What it needs is imported when it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from engines.bundle import Bundle, find_bundle, user_folder
+from engines.errors import BackendUnavailable, BundleNotFound, EngineError
+
+DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 2 the user's mistake, 3 an engine is out of budget, 130 interrupted, 1 a fault of ours."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _export(options)
+    except EngineError as error:
+        print(f"edgeemo-export: {' '.join(str(error).split())}", file=sys.stderr)
+        return MISTAKE
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("onnx", "onnxconverter_common", "sympy"):
+            raise
+        print(f"edgeemo-export: {error.name} is not installed: pip install 'edgeemo[export]'", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        print("edgeemo-export: interrupted; what was published is whole", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edgeemo-export",
+        description="From a trained network to engines that are proven to answer like it.",
+        epilog="Exit codes: 0 done, 2 your mistake, 3 out of budget (the file is set apart), 130 interrupted.",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--arch", metavar="NAME", help="a bundle by its name: your own first, then the shipped ones")
+    source.add_argument("--bundle", type=Path, metavar="DIR", help="a bundle's folder")
+    source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a run folder or best.pt of edgeemo-train")
+    parser.add_argument("--fp32", action="store_true", help="compare the model itself on another backend")
+    parser.add_argument("--fp16", action="store_true", help="half precision (default where nothing is chosen)")
+    parser.add_argument("--int8", action="store_true", help="8-bit integers; needs --calibration")
+    parser.add_argument("--calibration", metavar="DATA", help="faces that set the ranges of INT8")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        help="faces for the parity report: a folder or zip of pictures, an .npz, or KIND:PATH, for example "
+        "ferplus:ferplus.zip (default: those of --calibration, else a shipped portrait, varied)",
+    )
+    parser.add_argument("--limit", type=_count, default=0, metavar="N", help="look at no more pictures of --data")
+    parser.add_argument("--calibration-limit", type=_count, default=512, metavar="N", help="default: 512")
+    parser.add_argument("--backend", default="onnx", choices=("onnx", "openvino", "tensorrt", "onnx-cuda"))
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: the bundle's own folder")
+    parser.add_argument(
+        "--batch", type=_profile, default=(1, 4, 16), metavar="MIN:OPT:MAX", help="faces a call on TensorRT (1:4:16)"
+    )
+    parser.add_argument("--workspace", type=_count, default=1024, metavar="MIB", help="TensorRT's scratch memory")
+    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="CPU threads of the comparison")
+    parser.add_argument("--progress", choices=("bar", "json"), default="bar", help=argparse.SUPPRESS)
+    return parser
+
+
+def _export(options: argparse.Namespace) -> int:
+    precisions = [name for name in ("fp32", "fp16", "int8") if getattr(options, name)] or ["fp16"]
+    if "int8" in precisions and not options.calibration:
+        raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
+    bundle = _bundle(options)
+    if options.backend == "tensorrt":
+        _expect_tensorrt(bundle, precisions)
+
+    from engines.build.export import Exporter, prepare_output
+    from engines.build.faces import load_faces
+
+    source = options.data or options.calibration
+    data = load_faces(source, bundle.spec, split="valid", limit=options.limit)
+    calibration = None
+    if options.calibration:
+        if options.calibration == source and Path(source).expanduser().exists():
+            calibration, data = data.halves(options.calibration_limit)
+        else:
+            calibration = load_faces(options.calibration, bundle.spec, split="train", limit=options.calibration_limit)
+    if "int8" in precisions and not data.labelled:
+        raise EngineError(
+            f"INT8 is accepted by its accuracy, and no face of {source} is labelled: give --data with labels"
+        )
+    bundle, output = prepare_output(bundle, options.output)
+    exporter = Exporter(bundle, output, data, calibration, threads=options.threads)
+    outcomes = []
+    for precision in precisions:
+        outcomes += exporter.run(precision, options.backend)
+    rejected = [outcome for outcome in outcomes if not outcome.report.accepted]
+    for outcome in outcomes:
+        state = "published" if outcome.report.accepted else "OUT OF BUDGET, set apart"
+        print(f"{state}: {outcome.path}")
+    if options.backend == "onnx" and "fp16" in precisions and not rejected:
+        print(
+            f"use it: edgeemo --engine {bundle.spec.name} --backend onnx:fp16 (on most CPUs FP32 is faster)\n"
+            f"for TensorRT: copy {output} to the device and run there: "
+            f"edgeemo-export --bundle {output.name} --fp16 --backend tensorrt"
+        )
+    return OUT_OF_BUDGET if rejected else DONE
+
+
+def _bundle(options: argparse.Namespace) -> Bundle:
+    if options.bundle is not None:
+        return find_bundle(os.path.join(options.bundle, ""))
+    if options.checkpoint is not None:
+        return _bundle_of_checkpoint(options)
+    name: str = options.arch
+    try:
+        return find_bundle(name)
+    except BundleNotFound as error:
+        if os.sep in name:
+            raise
+        raise BundleNotFound(
+            f"{error}; to train one: edgeemo-train fit --arch {name} --data KIND:PATH, then edgeemo-train bundle "
+            f"runs/{name} --data KIND:PATH --output {user_folder() / name}"
+        ) from error
+
+
+def _bundle_of_checkpoint(options: argparse.Namespace) -> Bundle:
+    """Torch belongs to the trainer, so it turns the checkpoint into a bundle, as a program of its own."""
+    source = options.data or options.calibration
+    if not source or ":" not in source:
+        raise EngineError("a checkpoint is calibrated while it is bundled: add --data KIND:PATH, see edgeemo-train")
+    checkpoint: Path = options.checkpoint
+    if not checkpoint.exists():
+        raise EngineError(f"no checkpoint at {checkpoint}")
+    run = checkpoint if checkpoint.is_dir() else checkpoint.parent
+    folder = options.output or user_folder() / run.resolve().name
+    command = [sys.executable, "-m", "trainer.cli", "bundle", str(checkpoint), "--data", source]
+    done = subprocess.run([*command, "--output", str(folder)], check=False)
+    if done.returncode:
+        raise EngineError(f"edgeemo-train could not bundle {checkpoint}: see its line above")
+    return find_bundle(os.path.join(folder, ""))
+
+
+def _expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
+    try:
+        from engines.backends import trt
+    except ImportError as error:
+        flags = " ".join(f"--{name}" for name in precisions)
+        raise BackendUnavailable(
+            "tensorrt",
+            hint=f"{error}; on a Jetson it comes with JetPack. Here, leave --backend out: that makes the ONNX file; "
+            f"then run on the device: edgeemo-export --bundle {bundle.folder.name} {flags} --backend tensorrt",
+        ) from error
+    trt.expect_usable()
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def _profile(text: str) -> tuple[int, int, int]:
+    parts = text.split(":")
+    if len(parts) == 3 and all(part.isdigit() for part in parts):
+        least, usual, most = (int(part) for part in parts)
+        if 1 <= least <= usual <= most <= 1024:
+            return least, usual, most
+    raise argparse.ArgumentTypeError(f"{text!r} is not MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX <= 1024")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The export itself: convert in a scratch folder, hold the very file against the model, publish it or set it apart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from engines.backends import Backend, open_backend
+from engines.build.errors import ExportError
+from engines.build.faces import FaceData
+from engines.build.graph import parse
+from engines.build.half import to_half
+from engines.build.parity import LATENCY_CALLS, Report, as_text, compare
+from engines.build.quantise import to_int8
+from engines.build.stress import stress_inputs
+from engines.bundle import Bundle, load_bundle, user_folder
+from engines.errors import ModelError
+from engines.manifest import FILES, Export, Manifest, write_whole
+from engines.model_file import read_model, sha256_of
+from engines.preprocess import batch
+
+PROBE_FACES = 256
+REJECTED = "rejected"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one precision on one backend.
+
+    Attributes:
+        path: the published file, or where the rejected one was set apart.
+    """
+
+    report: Report
+    path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Exporter:
+    """Exports one bundle.
+
+    Args:
+        bundle: the model, at FP32.
+        output: an existing folder, which becomes (or already is) a bundle with the exports.
+        data: faces for the parity report.
+        calibration: faces for INT8; other ones than `data`.
+    """
+
+    bundle: Bundle
+    output: Path
+    data: FaceData
+    calibration: FaceData | None = None
+    threads: int = 1
+    calls: int = LATENCY_CALLS
+    say: Say = print
+
+    def run(self, precision: str, backend: str = "onnx") -> list[Outcome]:
+        """Make the file of a precision, unless the same was made before, and compare it on a backend.
+
+        A file is first judged on ONNX Runtime; on another backend only when it passed there.
+
+        Raises:
+            EngineError: nothing was written.
+        """
+        outcomes = []
+        if precision != "fp32":
+            outcomes.append(self._convert(precision))
+            if not outcomes[0].report.accepted:
+                return outcomes
+        if backend != "onnx" or precision == "fp32":
+            outcomes.append(self._judge_on(backend, precision))
+        return outcomes
+
+    def _convert(self, precision: str) -> Outcome:
+        content = read_model(self.bundle.model)
+        model = parse(content)
+        self.say(f"converting {self.bundle.spec.name} to {precision.upper()}")
+        if precision == "fp16":
+            stress = list(stress_inputs(self.bundle.spec).values())
+            faces = (self.calibration or self.data).spread(PROBE_FACES).faces
+            made = to_half(model, batch([*faces, *stress], self.bundle.spec))
+            kept, made_by, converted = made.kept, made.made_by, made.model
+        else:
+            if self.calibration is None:
+                raise ExportError("INT8 needs faces to calibrate with: add --calibration PATH")
+            quantised = to_int8(model, self.calibration, self.bundle.spec)
+            kept, made_by, converted = quantised.kept, quantised.made_by, quantised.model
+        with scratch(self.output) as folder:
+            path = folder / FILES[precision]
+            path.write_bytes(converted.SerializeToString())
+            report = self._compare("onnx", precision, path)
+            export = Export(
+                file=FILES[precision],
+                precision=precision,
+                sha256=sha256_of(path),
+                bytes=path.stat().st_size,
+                made_by=made_by,
+                kept_float32=kept,
+                reports={"onnx": report.to_mapping()},
+            )
+            for name, why in kept.items():
+                self.say(f"  {name} stays float32: {why}")
+            self.say(as_text(report))
+            return Outcome(report, self._publish(path, export, report))
+
+    def _judge_on(self, backend: str, precision: str) -> Outcome:
+        path = self.output / FILES[precision]
+        report = self._compare(backend, precision, path)
+        self.say(as_text(report))
+        export = Export(
+            FILES[precision], precision, sha256_of(path), path.stat().st_size, reports={backend: report.to_mapping()}
+        )
+        manifest = self._manifest()
+        before = manifest.of(precision)
+        if before is not None and before.sha256 == export.sha256:
+            export = replace(export, made_by=before.made_by, kept_float32=before.kept_float32)
+        self._record(manifest.with_export(export), report)
+        return Outcome(report, path)
+
+    def _compare(self, backend: str, precision: str, path: Path) -> Report:
+        candidate = replace(self.bundle, model=path, precision=precision.upper())
+        with ExitStack() as stack:
+            reference = stack.enter_context(closing(open_backend("onnx", self.bundle, threads=self.threads)))
+            opened = stack.enter_context(closing(_open(backend, candidate, self.threads)))
+            return compare(
+                reference,
+                opened,
+                spec=self.bundle.spec,
+                precision=precision,
+                data=self.data,
+                stress=list(stress_inputs(self.bundle.spec).values()),
+                sizes=(self.bundle.model.stat().st_size, path.stat().st_size),
+                calls=self.calls,
+            )
+
+    def _publish(self, path: Path, export: Export, report: Report) -> Path:
+        if report.accepted:
+            target = self.output / export.file
+            os.replace(path, target)
+            self._record(self._manifest().with_export(export), report)
+            return target
+        apart = self.output / REJECTED
+        apart.mkdir(exist_ok=True)
+        target = apart / path.name.replace(".onnx", ".out-of-budget.onnx")
+        os.replace(path, target)
+        (apart / f"parity.{export.precision}.txt").write_text(as_text(report) + "\n", encoding="utf-8")
+        return target
+
+    def _manifest(self) -> Manifest:
+        """What the folder already has, if it is about this very model."""
+        source = sha256_of(self.output / FILES["fp32"])
+        try:
+            before = Manifest.load(self.output)
+        except ModelError:
+            before = None
+        return before if before is not None and before.source_sha256 == source else Manifest(source)
+
+    def _record(self, manifest: Manifest, report: Report) -> None:
+        manifest.save(self.output)
+        backend = report.candidate.split(",")[0].split()[0].lower()
+        name = f"parity.{report.precision}.{'onnx' if backend == 'onnx' else backend}.txt"
+        write_whole(self.output / name, (as_text(report) + "\n").encode())
+
+
+def prepare_output(bundle: Bundle, output: Path | None) -> tuple[Bundle, Path]:
+    """The folder that takes the exports, with the bundle's own files in it, and the bundle as it lies there.
+
+    Without `output` that is the bundle's own folder, or where that cannot be written to, one of its name among the
+    user's engines, which is found before it.
+
+    Raises:
+        ModelError: the folder cannot be made or written to.
+    """
+    if output is None:
+        writable = os.access(bundle.folder, os.W_OK)
+        output = bundle.folder if writable else user_folder() / bundle.folder.name
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if not os.access(output, os.W_OK):
+            raise PermissionError(13, "it is read-only")
+        if output.resolve() != bundle.folder.resolve():
+            for name in ("spec.json", "model.onnx", "CARD.md"):
+                if (bundle.folder / name).is_file():
+                    shutil.copyfile(bundle.folder / name, output / name)
+    except OSError as error:
+        raise ModelError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
+    return load_bundle(output), output
+
+
+@contextmanager
+def scratch(output: Path) -> Iterator[Path]:
+    """A folder on the output's own disk, so that publishing is a rename; gone afterwards."""
+    try:
+        folder = Path(tempfile.mkdtemp(dir=output, prefix=".export-"))
+    except OSError as error:
+        raise ModelError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open(backend: str, candidate: Bundle, threads: int) -> Backend:
+    """A candidate has no report yet, so it is opened as the file it is and not through `Bundle.at`."""
+    opened = open_backend(backend, candidate, threads=threads)
+    dry = np.zeros((1, candidate.spec.channels, candidate.spec.size, candidate.spec.size), np.float32)
+    try:
+        opened.infer(dry)
+    except Exception as error:
+        opened.close()
+        raise ExportError(f"{backend} cannot run the {candidate.precision} model: {str(error)[:200]}") from error
+    return opened

@@ -1,0 +1,284 @@
+"""Real faces to compare and calibrate with: cut by the runtime's detector and geometry, whatever they come from.
+
+PATH          a folder or zip of pictures. Labels, where there are some: a labels.csv with the columns `image` and
+              `emotion` (more are ignored), or folders named after the expressions.
+PATH.npz      faces that are cut already: `faces` (N, S, S, C) uint8, and `truth` (N,), see `FaceData`
+KIND:PATH     a data set that edgeemo-train reads, for example ferplus:data/ferplus.zip; no torch is needed
+(nothing)     the portrait that ships with this package, varied
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from engines.build.errors import ExportError
+from engines.face_detector import FaceDetector
+from engines.preprocess import F32, U8, crop
+from engines.spec import EXPRESSIONS, ModelSpec
+
+log = logging.getLogger(__name__)
+
+I64 = npt.NDArray[np.int64]
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+LARGEST_PICTURE = 64 << 20
+TINY = 96  # pixels; below it the detector needs the picture enlarged
+PORTRAIT = Path(__file__).parent / "face.jpg"
+PORTRAIT_FACE = (52.0, 52.0, 147.0, 147.0)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceData:
+    """Faces ready for a network.
+
+    Attributes:
+        name: what a report calls them; no path.
+        faces: (N, S, S, C) uint8.
+        truth: (N,) rows of `EXPRESSIONS`, or -1 where a face has no label or does not count.
+        pictures: how many pictures were looked at; in those that are missing from `faces` no face was found.
+    """
+
+    name: str
+    faces: U8
+    truth: I64
+    pictures: int
+
+    def __post_init__(self) -> None:
+        if self.faces.ndim != 4 or self.faces.dtype != np.uint8 or self.truth.shape != (len(self.faces),):
+            raise ValueError(
+                f"faces must be (N, S, S, C) uint8 with N truths, got {self.faces.shape} {self.truth.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    @property
+    def labelled(self) -> int:
+        return int((self.truth >= 0).sum())
+
+    def spread(self, count: int) -> FaceData:
+        """At most `count` of the faces, evenly spread over all."""
+        if len(self) <= count:
+            return self
+        rows = np.linspace(0, len(self) - 1, count).round().astype(np.int64)
+        return FaceData(self.name, self.faces[rows], self.truth[rows], self.pictures)
+
+    def halves(self, count: int) -> tuple[FaceData, FaceData]:
+        """At most `count` faces, but no more than half, evenly spread; and all others."""
+        rows = np.linspace(0, len(self) - 1, min(count, len(self) // 2)).round().astype(np.int64)
+        chosen = np.zeros(len(self), bool)
+        chosen[rows] = True
+        first, second = (
+            FaceData(self.name, self.faces[mask], self.truth[mask], self.pictures) for mask in (chosen, ~chosen)
+        )
+        return first, second
+
+
+def load_faces(source: str | None, spec: ModelSpec, *, split: str = "valid", limit: int = 0) -> FaceData:
+    """Read, detect and cut.
+
+    Args:
+        source: see the module; None: the shipped portrait.
+        split: which part of a KIND:PATH data set.
+        limit: look at no more pictures than that, evenly spread; 0: all.
+
+    Raises:
+        ExportError: the source is not there, is unreadable, or shows no face.
+    """
+    if not source:
+        return portrait(spec)
+    kind, colon, rest = source.partition(":")
+    path = Path(source).expanduser()
+    if colon and rest and not path.exists() and len(kind) > 1:
+        return _from_trainer(source, spec, split, limit)
+    if path.suffix == ".npz":
+        return _from_npz(path, path.name, spec, limit)
+    if path.is_dir():
+        files = {item.relative_to(path).as_posix(): item for item in sorted(path.rglob("*")) if item.is_file()}
+
+        def read(name: str) -> bytes:
+            if files[name].stat().st_size > LARGEST_PICTURE:
+                raise ExportError(f"{files[name]} is no reasonable picture: more than 64 MiB")
+            return files[name].read_bytes()
+
+        return _cut(path.name, list(files), read, spec, limit)
+    if not path.is_file():
+        raise ExportError(f"no faces at {source}: give a folder or zip of pictures, an .npz, or KIND:PATH")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {item.filename: item.file_size for item in archive.infolist() if not item.is_dir()}
+
+            def read_member(name: str) -> bytes:
+                if sizes[name] > LARGEST_PICTURE:
+                    raise ExportError(f"{name} in {path} is no reasonable picture: more than 64 MiB")
+                return archive.read(name)
+
+            return _cut(path.name, list(sizes), read_member, spec, limit)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+        raise ExportError(f"{path} cannot be read as a zip of pictures ({error})") from error
+
+
+def portrait(spec: ModelSpec, count: int = 256) -> FaceData:
+    """One real face (NASA's portrait of Eileen Collins, in the public domain), cut and lit in many ways.
+
+    Says little about people: one person, no labels. Real data says more.
+    """
+    image = cv2.imread(str(PORTRAIT))
+    if image is None:
+        raise ExportError(f"{PORTRAIT} is missing: install edgeemo again")
+    random = np.random.default_rng(0)
+    faces = []
+    for _ in range(count):
+        box = np.asarray(PORTRAIT_FACE, np.float32)
+        side = box[2] - box[0]
+        box = box + np.tile(random.normal(0, 0.06, 2), 2).astype(np.float32) * side
+        grow = random.uniform(-0.12, 0.12) * side
+        box = box + np.asarray([-grow, -grow, grow, grow], np.float32)
+        lean = random.uniform(-0.4, 0.4)
+        keypoints = np.zeros((6, 2), np.float32)
+        keypoints[1] = np.cos(lean), np.sin(lean)
+        picture = image if random.random() < 0.5 else image[:, ::-1]
+        lit = picture.astype(np.float32) * random.uniform(0.3, 1.5) + random.uniform(-60, 60)
+        lit += random.normal(0, random.uniform(0, 20), lit.shape)
+        dim = random.random() < 0.3
+        if dim:
+            lit *= np.linspace(0.3, 1, lit.shape[1], dtype=np.float32)[None, :, None]
+        varied = np.ascontiguousarray(lit.clip(0, 255).astype(np.uint8))
+        if random.random() < 0.4:
+            varied = np.asarray(cv2.GaussianBlur(varied, (0, 0), float(random.uniform(0.5, 4))), np.uint8)
+        faces.append(crop(varied, box.astype(np.float32), keypoints, spec))
+    name = f"one portrait, varied {count} times (give --data for real proof)"
+    return FaceData(name, np.stack(faces), np.full(count, -1, np.int64), 1)
+
+
+def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelSpec, limit: int) -> FaceData:
+    pictures = sorted(item for item in names if item.lower().endswith(PICTURES) and "__MACOSX" not in item)
+    if not pictures:
+        raise ExportError(f"{name} holds no pictures ({', '.join(PICTURES)})")
+    labels = _labels(names, pictures, read)
+    if limit and len(pictures) > limit:
+        pictures = [pictures[row] for row in np.linspace(0, len(pictures) - 1, limit).round().astype(int)]
+    faces, truth = [], []
+    detector = FaceDetector("near")
+    try:
+        for picture in tqdm(pictures, desc=f"faces of {name}", unit="face", disable=None, leave=False):
+            encoded = np.frombuffer(read(picture), np.uint8)
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+            if image is None:
+                log.warning("%s in %s cannot be decoded; it is left out", picture, name)
+                continue
+            found = _largest_face(np.asarray(image, np.uint8), detector)
+            if found is not None:
+                faces.append(crop(np.asarray(image, np.uint8), *found, spec))
+                truth.append(labels.get(picture, -1))
+    finally:
+        detector.close()
+    if not faces:
+        raise ExportError(f"no face was found in the {len(pictures)} pictures of {name}")
+    return FaceData(name, np.stack(faces), np.asarray(truth, np.int64), len(pictures))
+
+
+def _largest_face(image: U8, detector: FaceDetector) -> tuple[F32, F32] | None:
+    enlarge = 4 if min(image.shape[:2]) < TINY else 1
+    shown = image
+    if enlarge > 1:
+        shown = np.asarray(cv2.resize(image, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_CUBIC), np.uint8)
+    boxes, keypoints, _ = detector.detect(shown)
+    if not len(boxes):
+        return None
+    row = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
+    return boxes[row] / np.float32(enlarge), keypoints[row] / np.float32(enlarge)
+
+
+def _labels(names: list[str], pictures: list[str], read: Callable[[str], bytes]) -> dict[str, int]:
+    """Picture -> row of `EXPRESSIONS`, for those that have a label."""
+    found = {}
+    for table in (name for name in names if Path(name).name == "labels.csv"):
+        by_name = dict(_rows(table, read(table)))
+        root = table.removesuffix("labels.csv")
+        for picture in pictures:
+            inside = picture.removeprefix(root)
+            label = by_name.get(inside, by_name.get(Path(picture).name, ""))
+            if label in EXPRESSIONS:
+                found[picture] = EXPRESSIONS.index(label)
+    for picture in pictures:
+        folder = Path(picture).parent.name.lower()
+        if picture not in found and folder in EXPRESSIONS:
+            found[picture] = EXPRESSIONS.index(folder)
+    return found
+
+
+def _rows(table: str, content: bytes) -> Iterator[tuple[str, str]]:
+    try:
+        for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"))):
+            yield row["image"], row["emotion"]
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise ExportError(f"{table} must be CSV with the columns image and emotion ({error} is missing)") from error
+
+
+def _from_npz(path: Path, name: str, spec: ModelSpec, limit: int) -> FaceData:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            faces = arrays["faces"]
+            truth = arrays["truth"].astype(np.int64) if "truth" in arrays else np.full(len(faces), -1, np.int64)
+            pictures = int(arrays["pictures"]) if "pictures" in arrays else len(faces)
+        data = FaceData(name, faces, truth, pictures)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ExportError(f"{path} holds no cut faces ({error}); expected `faces` (N, S, S, C) uint8") from error
+    if not len(faces) or faces.shape[1:] != (spec.size, spec.size, spec.channels):
+        raise ExportError(
+            f"{path} holds faces of {faces.shape}, {spec.name} wants (N, {spec.size}, {spec.size}, {spec.channels})"
+        )
+    if truth.size and (truth.max() >= len(EXPRESSIONS) or truth.min() < -1):
+        raise ExportError(f"{path}: truth must be -1 to {len(EXPRESSIONS) - 1}")
+    return data.spread(limit) if limit else data
+
+
+def _from_trainer(source: str, spec: ModelSpec, split: str, limit: int) -> FaceData:
+    """Data sets are the trainer's; it runs as a program of its own, because this package must not import it."""
+    kind = source.partition(":")[0]
+    with tempfile.TemporaryDirectory(prefix="edgeemo-faces-") as scratch:
+        wanted, cut = Path(scratch) / "spec.json", Path(scratch) / "faces.npz"
+        wanted.write_text(spec.to_json(), encoding="utf-8")
+        command = [sys.executable, "-m", "trainer.cli", "cut", "--data", source, "--split", split]
+        command += ["--spec", str(wanted), "--output", str(cut)]
+        if limit:
+            command += ["--limit", str(limit)]
+        code, last = _watched(command)
+        if code or not cut.is_file():
+            raise ExportError(f"no faces from {source}: {last or f'edgeemo-train ended with code {code}'}")
+        return _from_npz(cut, f"{kind} {split}", spec, 0)
+
+
+def _watched(command: list[str]) -> tuple[int, str]:
+    """Run a command, let its progress bar through and keep what native libraries chatter; its code and last word."""
+    last = ""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        held = b""
+        while chunk := os.read(running.stderr.fileno(), 4096):
+            *whole, held = re.split(rb"[\r\n]", held + chunk)
+            for line in whole:
+                if line.startswith(b"faces of") and sys.stderr.isatty():
+                    print(f"\r{line.decode(errors='replace')}", end="", file=sys.stderr, flush=True)
+                elif line.startswith(b"edgeemo-train: "):
+                    last = line.removeprefix(b"edgeemo-train: ").decode(errors="replace")
+        code = running.wait()
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    return code, last

@@ -1,0 +1,104 @@
+"""Reading an ONNX graph and looking into it while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+
+from engines.build.errors import ExportError
+from engines.preprocess import F32
+
+PROBE_BATCH = 8
+AnyArray = npt.NDArray[np.generic]
+
+
+def parse(content: bytes) -> ModelProto:
+    """Bytes that `read_model` let through -> a checked model whose nodes all have different names.
+
+    Raises:
+        ExportError: onnx finds it inconsistent.
+    """
+    try:
+        model = onnx.load_model_from_string(content)
+        onnx.checker.check_model(model)
+    except Exception as error:  # onnx and protobuf raise classes without a common base
+        raise ExportError(f"the model is not valid ONNX: {str(error).splitlines()[0][:200]}") from error
+    taken: set[str] = set()
+    for number, node in enumerate(model.graph.node):
+        if not node.name or node.name in taken:
+            node.name = f"{node.op_type}_{number}"
+        taken.add(node.name)
+    return model
+
+
+def producers(model: ModelProto) -> dict[str, NodeProto]:
+    """Tensor -> the node that makes it."""
+    return {output: node for node in model.graph.node for output in node.output if output}
+
+
+def constants(model: ModelProto) -> dict[str, AnyArray]:
+    """Initialisers and the outputs of Constant nodes."""
+    found: dict[str, AnyArray] = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    found[node.output[0]] = numpy_helper.to_array(attribute.t)
+    return found
+
+
+def watch(model: ModelProto, inputs: F32) -> Iterator[dict[str, AnyArray]]:
+    """Run in float32 without fusions, and give every floating tensor of the graph, a few inputs at a time."""
+    watched = ModelProto()
+    watched.CopyFrom(model)
+    kinds = {
+        item.name: item.type.tensor_type.elem_type for item in shape_inference.infer_shapes(model).graph.value_info
+    }
+    outputs = {item.name for item in watched.graph.output}
+    names = [name for name in producers(model) if kinds.get(name) == TensorProto.FLOAT and name not in outputs]
+    watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = ort.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    (source,) = (item.name for item in session.get_inputs())
+    wanted = [item.name for item in session.get_outputs()]
+    for start in range(0, len(inputs), PROBE_BATCH):
+        chunk = inputs[start : start + PROBE_BATCH]
+        yield {source: chunk, **dict(zip(wanted, session.run(wanted, {source: chunk}), strict=True))}
+
+
+class Loaded:
+    """A model in memory, as something that can be compared."""
+
+    def __init__(self, model: ModelProto, description: str, threads: int = 0) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 4
+        self._session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+        self.description = description
+
+    def infer(self, faces: F32) -> F32:
+        return np.asarray(self._session.run(None, {self._input: faces})[0], np.float32)
+
+
+def largest_difference(expected: F32, model: ModelProto, inputs: F32, batch: int = 64) -> float:
+    """Largest difference of a probability; infinite where the model gives no numbers or cannot be run."""
+    try:
+        loaded = Loaded(model, "")
+        answered = np.concatenate([loaded.infer(inputs[row : row + batch]) for row in range(0, len(inputs), batch)])
+    except Exception:  # the graph of one trial may be one that the runtime refuses
+        return float("inf")
+    if not np.isfinite(answered).all():
+        return float("inf")
+    return float(np.abs(answered - expected).max())
+
+
+def layers(model: ModelProto, kinds: Sequence[str]) -> list[str]:
+    return [node.name for node in model.graph.node if node.op_type in kinds]

@@ -1,0 +1,160 @@
+"""FP16 as a typed ONNX graph with float32 input and output; what would overflow or lose too much stays float32.
+
+Two measurements decide. First the float32 graph runs on real faces and stress inputs, and a node stays float32 where
+a value it meets, or the sum inside a reduction, comes near to what FP16 can hold. Then the converted graph is held
+against the model; while it is out of budget, the node that hurts most alone is put back, and the next.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto
+from onnxconverter_common.float16 import convert_float_to_float16
+from tqdm import tqdm
+
+from engines.build.errors import ExportError
+from engines.build.graph import Loaded, constants, largest_difference, producers, watch
+from engines.preprocess import F32
+
+LARGEST = 65504.0  # of FP16
+SMALLEST = 5.96e-8  # of FP16, a subnormal
+HEADROOM = 4.0  # the data that decided is not all there will be
+TARGET = 0.01  # half the budget, for the same reason
+PROBES = 64
+MADE_BY = "onnxconverter-common"
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """Attributes: kept: node -> why it stayed float32. difference: largest of a probability, on the probes."""
+
+    model: ModelProto
+    kept: dict[str, str]
+    difference: float
+    made_by: str
+
+
+def to_half(model: ModelProto, probes: F32) -> Converted:
+    """Convert.
+
+    Args:
+        model: from `graph.parse`.
+        probes: (N, C, S, S) float32 in 0..255, faces and stress inputs, that the two measurements use.
+
+    Raises:
+        ExportError: the converter gives up.
+    """
+    kept = overflowing(model, probes)
+    reference = Loaded(model, "")
+    expected = np.concatenate([reference.infer(probes[row : row + 64]) for row in range(0, len(probes), 64)])
+    half = convert(model, list(kept))
+    difference = largest_difference(expected, half, probes)
+    if difference > TARGET:
+        for name, alone in ranked(model, expected, probes, set(kept)):
+            kept[name] = f"alone it changes a probability by {alone:.3g}"
+            half = convert(model, list(kept))
+            difference = largest_difference(expected, half, probes)
+            if difference <= TARGET:
+                break
+    return Converted(half, kept, difference, f"{MADE_BY} {version(MADE_BY)}")
+
+
+def overflowing(model: ModelProto, probes: F32) -> dict[str, str]:
+    """Node -> why it must stay float32, by what its values measure."""
+    largest: dict[str, float] = {}
+    sums: dict[str, float] = {}
+    values = constants(model)
+    reductions = [node for node in model.graph.node if node.op_type in ("ReduceMean", "ReduceSum", "GlobalAveragePool")]
+    squares = [node for node in model.graph.node if node.op_type in ("ReduceSumSquare", "ReduceL2")]
+    for tensors in watch(model, probes):
+        for name, tensor in tensors.items():
+            largest[name] = max(largest.get(name, 0.0), float(np.abs(tensor).max(initial=0)))
+        for node in (*reductions, *squares):
+            taken = np.abs(tensors[node.input[0]].astype(np.float64))
+            taken = taken**2 if node in squares else taken
+            total = taken.sum(axis=_axes(node, values, taken.ndim))
+            sums[node.name] = max(sums.get(node.name, 0.0), float(total.max(initial=0)))
+    for name, value in values.items():
+        if value.dtype == np.float32:
+            largest[name] = float(np.abs(value).max(initial=0))
+    limit = LARGEST / HEADROOM
+    kept: dict[str, str] = {}
+    for node in model.graph.node:
+        met = max((largest.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
+        if not met <= limit:
+            kept[node.name] = f"a value reaches {met:.6g}"
+        elif sums.get(node.name, 0.0) > limit:
+            kept[node.name] = f"it sums up to {sums[node.name]:.6g}"
+    return {**kept, **_between(model, kept)}
+
+
+def ranked(model: ModelProto, expected: F32, probes: F32, kept: set[str]) -> list[tuple[str, float]]:
+    """Each node that is not kept yet, with the largest difference when it alone is FP16; the worst first."""
+    names = [node.name for node in model.graph.node if node.name not in kept and node.op_type != "Constant"]
+    few = np.linspace(0, len(probes) - 1, min(PROBES, len(probes))).round().astype(int)
+    found = []
+    for name in tqdm(names, desc="which node loses most", unit="node", disable=None, leave=False):
+        alone = convert(model, [node.name for node in model.graph.node if node.name != name])
+        found.append((name, largest_difference(expected[few], alone, probes[few])))
+    return sorted(found, key=lambda item: -item[1])
+
+
+def convert(model: ModelProto, kept: list[str]) -> ModelProto:
+    """All nodes but `kept` become FP16; inputs and outputs of the graph stay float32.
+
+    Raises:
+        ExportError: the converter gives up.
+    """
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of every weight that rounds to the smallest FP16 number
+            half: Any = convert_float_to_float16(
+                copy,
+                min_positive_val=SMALLEST,
+                max_finite_val=LARGEST,
+                keep_io_types=True,
+                # its usual list of operators is for other runtimes; here measurement decides
+                op_block_list=[],
+                node_block_list=list(kept),
+            )
+        onnx.checker.check_model(half, full_check=True)
+    except Exception as error:  # plain exceptions of all kinds
+        raise ExportError(f"the model cannot be converted to FP16: {str(error).splitlines()[0][:200]}") from error
+    assert isinstance(half, ModelProto)
+    return half
+
+
+def _between(model: ModelProto, kept: dict[str, str]) -> dict[str, str]:
+    """Nodes whose inputs are float32 anyway and whose result a kept node needs: FP16 there would only cast twice."""
+    made_by = producers(model)
+    initial = set(constants(model)) | {item.name for item in model.graph.input}
+    needed = {name for node in model.graph.node if node.name in kept for name in node.input}
+    found: dict[str, str] = {}
+    for node in model.graph.node:
+        sources = [made_by[name] for name in node.input if name in made_by and name not in initial]
+        if (
+            node.name not in kept
+            and set(node.output) & needed
+            and all(source.name in kept or source.name in found for source in sources)
+        ):
+            found[node.name] = "between float32 nodes"
+    return found
+
+
+def _axes(node: NodeProto, values: dict[str, Any], dimensions: int) -> tuple[int, ...]:
+    if node.op_type == "GlobalAveragePool":
+        return tuple(range(2, dimensions))
+    for attribute in node.attribute:
+        if attribute.name == "axes":
+            return tuple(int(axis) for axis in attribute.ints)
+    if len(node.input) > 1 and node.input[1] in values:
+        return tuple(int(axis) for axis in np.asarray(values[node.input[1]]).ravel())
+    return tuple(range(dimensions))

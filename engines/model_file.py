@@ -1,0 +1,176 @@
+"""Reads a model file without trusting it: what is checked before a runtime sees its first byte.
+
+A small reader of protobuf's wire format, because the runtime does without the onnx package and because a damaged
+length must be noticed before anything is allocated for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engines.errors import ModelError
+
+LARGEST_FILE = 1 << 30  # protobuf itself ends at 2 GiB; a face classifier is far below
+DEEPEST = 8
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
+# they run other graphs, for as long as they like; no classifier of faces needs one
+REFUSED = ("If", "Loop", "Scan")
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# (message, field) -> message that the field holds; what is not listed is skipped by its length
+_NESTED = {
+    ("model", 7): "graph",
+    ("model", 25): "function",
+    ("function", 7): "node",
+    ("graph", 1): "node",
+    ("graph", 5): "tensor",
+    ("graph", 15): "sparse",
+    ("node", 5): "attribute",
+    ("attribute", 5): "tensor",
+    ("attribute", 6): "graph",
+    ("attribute", 10): "tensor",
+    ("attribute", 11): "graph",
+    ("attribute", 22): "sparse",
+    ("attribute", 23): "sparse",
+    ("sparse", 1): "tensor",
+    ("sparse", 2): "tensor",
+}
+
+
+@dataclass
+class _Seen:
+    graphs: int = 0
+    nodes: int = 0
+    domains: set[str] = field(default_factory=set)
+
+
+class _Damaged(Exception):
+    pass
+
+
+def read_model(path: Path) -> bytes:
+    """The bytes of an ONNX file that stands on its own.
+
+    Raises:
+        ModelError: the file cannot be read, is larger than 1 GiB, is no whole ONNX model, refers to data outside
+            itself, or holds operators that a classifier has no use for.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise _Damaged(f"it has {size / 2**30:.1f} GiB, more than any model for faces")
+        content = path.read_bytes()
+        check_model(content)
+    except OSError as error:
+        raise ModelError(f"cannot load {path}: {error.strerror or error}; export or download it again") from error
+    except _Damaged as error:
+        raise ModelError(f"cannot load {path}: {error}; export or download the bundle again") from error
+    return content
+
+
+def check_model(content: bytes) -> None:
+    seen = _Seen()
+    _walk(memoryview(content), "model", seen, 0)
+    if seen.graphs != 1 or not seen.nodes:
+        raise _Damaged("it is no ONNX model")
+    foreign = sorted(seen.domains - set(DOMAINS))
+    if foreign:
+        raise _Damaged(f"it needs operators of {foreign[0]!r}, which is no part of ONNX Runtime")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
+    if depth > DEEPEST:
+        raise _Damaged("it is nested too deeply")
+    elements, op, domain = 1, "", ""
+    for number, value in _fields(data):
+        inner = _NESTED.get((message, number))
+        if inner is not None:
+            if isinstance(value, int):
+                raise _Damaged("it is damaged (a number where a message belongs)")
+            seen.graphs += (message, inner) == ("model", "graph")
+            seen.nodes += inner == "node"
+            _walk(value, inner, seen, depth + 1)
+        elif message == "tensor":
+            if number == 13 or (number == 14 and value):
+                raise _Damaged("its weights lie in another file, which is not allowed")
+            if number == 1:
+                for size in [value] if isinstance(value, int) else _varints(value):
+                    elements *= size
+        elif message == "node" and not isinstance(value, int):
+            if number == 4:
+                op = _text(value)
+            elif number == 7:
+                domain = _text(value)
+    # four-bit weights are the smallest: two of them a byte; string and packed forms take no less than a bit
+    if message == "tensor" and elements > 8 * len(data):
+        raise _Damaged(f"a tensor claims {elements} values in {len(data)} bytes")
+    if message == "node":
+        seen.domains.add(domain)
+        if domain in ("", "ai.onnx") and op in REFUSED:
+            raise _Damaged(f"it contains the operator {op}, which no classifier of faces needs")
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    position, end = 0, len(data)
+    while position < end:
+        key, position = _varint(data, position)
+        kind, number = key & 7, key >> 3
+        if number == 0:
+            raise _Damaged("it is no ONNX model")
+        if kind == _VARINT:
+            value, position = _varint(data, position)
+            yield number, value
+        elif kind == _BYTES:
+            length, position = _varint(data, position)
+            if length > end - position:
+                raise _Damaged(f"it is damaged or cut off ({length} bytes announced, {end - position} there)")
+            yield number, data[position : position + length]
+            position += length
+        elif kind in (_FIXED32, _FIXED64):
+            position += 4 if kind == _FIXED32 else 8
+            if position > end:
+                raise _Damaged("it is cut off")
+        else:
+            raise _Damaged("it is no ONNX model")
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < len(data) and shift < 70:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+    raise _Damaged("it is damaged or cut off")
+
+
+def _varints(data: memoryview) -> Iterator[int]:
+    position = 0
+    while position < len(data):
+        value, position = _varint(data, position)
+        yield value
+
+
+def _text(value: memoryview) -> str:
+    return bytes(value[:200]).decode("utf-8", errors="replace")
