@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 the user's mistake (one line on standard error), 130 interrupted, 1 a fault of ours.
     """
+    _occupy_standard_descriptors()
     arguments = _parser().parse_args(argv)
     verbose: int = arguments.verbose
     logging.basicConfig(
@@ -167,6 +168,18 @@ def _config(arguments: argparse.Namespace) -> Config:
     if given.get("policy"):
         changes["detect"] = replace(config.detect or stage_config("detect")(), policy=given["policy"])
     return replace(config, **changes)
+
+
+def _occupy_standard_descriptors() -> None:
+    """A standard descriptor that was closed (`>&-`) would be given to the next file, and results written into it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        # print(file=None) would go to standard output
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class _StandardError(logging.Handler):

@@ -347,18 +347,20 @@ def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
         EngineError: there is no such engine or backend, or its files are wrong.
     """
     from edgeemo.classify import EngineClassifier
-    from edgeemo.detect import MediaPipeDetector
-    from edgeemo.smooth import Smoother
-    from edgeemo.track import FaceTracker
     from engines import Engine
 
     classifier = EngineClassifier(Engine.open(config.engine, backend=config.backend, threads=config.threads))
     stack.callback(classifier.close)
+
+    # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import
+    from edgeemo.detect import MediaPipeDetector
+    from edgeemo.smooth import Smoother
+    from edgeemo.track import FaceTracker
+
     detector = MediaPipeDetector(config.detect)
     stack.callback(detector.close)
-    return Pipeline(detector, FaceTracker(config.track), classifier, Smoother(classifier.labels, config.smooth)), (
-        classifier.description
-    )
+    smoother = Smoother(classifier.labels, config.smooth)
+    return Pipeline(detector, FaceTracker(config.track), classifier, smoother), classifier.description
 
 
 def _drawn(result: Result) -> U8:

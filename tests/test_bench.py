@@ -7,6 +7,7 @@ import pytest
 from fakes import make_bundle
 
 from edgeemo.bench import measure
+from edgeemo.cli import main
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError, SourceError
 
@@ -28,6 +29,14 @@ def test_every_stage_and_the_whole_are_measured(engine: str) -> None:
     assert len(done.runs) == 3
     assert done.peak_memory_mb > 50
     assert json.loads(json.dumps(done.to_mapping()))["stages"]["total"]["p50"] > 0
+
+
+def test_the_figures_are_printed_as_a_table(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--source", "demo", "--engine", engine, "--frames", "12"]) == 0
+    shown = capsys.readouterr().out
+    assert "ms a frame" in shown
+    assert "frames a second end to end" in shown
+    assert "MiB of memory" in shown
 
 
 def test_without_a_source_it_says_what_to_give(engine: str) -> None:

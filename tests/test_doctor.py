@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fakes import make_bundle
 
+from edgeemo.cli import main
 from edgeemo.config import Config
 from edgeemo.doctor import CHECKS, Check, display_fault, examine
 
@@ -41,6 +42,14 @@ def test_everything_but_ok_says_what_to_do(engine: str) -> None:
 
 def test_every_finding_is_one_line(engine: str) -> None:
     assert all("\n" not in check.detail + check.mend for check in examine(Config(engine=engine, backend="nonsense")))
+
+
+def test_a_fault_is_printed_with_its_mend_and_gives_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--engine", "no_such_engine"]) == 2
+    shown = capsys.readouterr().out
+    assert "fault    engine" in shown
+    assert "-> edgeemo engines lists what there is" in shown
+    assert shown.endswith("edgeemo cannot run here: mend the faults above.\n")
 
 
 linux_only = pytest.mark.skipif("not __import__('sys').platform.startswith('linux')", reason="displays of Linux")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 from edgeemo.errors import SinkError
@@ -44,6 +45,8 @@ class TextOutput:
         self._fresh = True
         try:
             if target == STANDARD_OUTPUT:
+                if sys.stdout is None:
+                    raise SinkError("standard output is closed; give the sink a path")
                 # a duplicate: closing it must not close the process's own
                 self._descriptor = os.dup(1)
             else:
