@@ -38,7 +38,7 @@ class Bundle:
             raise ModelError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
         if precision == "fp32":
             return self if self.precision == "FP32" else load_bundle(self.folder)
-        again = f"run: edgeemo-export --bundle {self.folder} --{precision}"
+        again = f"run: edgeemo-export --bundle {self.folder} --{precision.removesuffix('s')}"
         manifest = Manifest.load(self.folder)
         export = manifest.of(precision) if manifest is not None else None
         path = self.folder / FILES[precision]

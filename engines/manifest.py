@@ -13,8 +13,14 @@ from engines.errors import ModelError
 
 FILE = "parity.json"
 FORMAT = 1
-PRECISIONS = ("fp32", "fp16", "int8")
-FILES = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+# int8s is signed and symmetric: the form that TensorRT takes; int8 is the form for processors
+PRECISIONS = ("fp32", "fp16", "int8", "int8s")
+FILES = {
+    "fp32": "model.onnx",
+    "fp16": "model.fp16.onnx",
+    "int8": "model.int8.onnx",
+    "int8s": "model.int8s.onnx",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Export:
 
     Attributes:
         file: its name in the bundle's folder.
-        precision: fp32, fp16 or int8.
+        precision: one of `PRECISIONS`.
         sha256: of the file.
         bytes: its size.
         made_by: tool and version.

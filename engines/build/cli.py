@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fp32", action="store_true", help="compare the model itself on another backend")
     parser.add_argument("--fp16", action="store_true", help="half precision (default where nothing is chosen)")
     parser.add_argument("--int8", action="store_true", help="8-bit integers; needs --calibration")
+    parser.add_argument("--int8s", action="store_true", help="the same, signed and symmetric: the form for TensorRT")
     parser.add_argument("--calibration", metavar="DATA", help="faces that set the ranges of INT8")
     parser.add_argument(
         "--data",
@@ -67,8 +68,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(options: argparse.Namespace) -> int:
-    precisions = [name for name in ("fp32", "fp16", "int8") if getattr(options, name)] or ["fp16"]
-    if "int8" in precisions and not options.calibration:
+    precisions = [name for name in ("fp32", "fp16", "int8", "int8s") if getattr(options, name)] or ["fp16"]
+    integers = any(name.startswith("int8") for name in precisions)
+    if integers and not options.calibration:
         raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
     bundle = _bundle(options)
     if options.backend == "tensorrt":
@@ -85,13 +87,15 @@ def _export(options: argparse.Namespace) -> int:
             calibration, data = data.halves(options.calibration_limit)
         else:
             calibration = load_faces(options.calibration, bundle.spec, split="train", limit=options.calibration_limit)
-    if "int8" in precisions and not data.labelled:
+    if integers and not data.labelled:
         raise EngineError(
             f"INT8 is accepted by its accuracy, and no face of {source} is labelled: give --data with labels"
         )
     bundle, output = prepare_output(bundle, options.output)
     exporter = Exporter(bundle, output, data, calibration, threads=options.threads)
     outcomes = []
+    if options.backend == "tensorrt":
+        precisions = [name.replace("int8", "int8s") for name in precisions]
     for precision in precisions:
         outcomes += exporter.run(precision, options.backend)
     rejected = [outcome for outcome in outcomes if not outcome.report.accepted]

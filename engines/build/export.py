@@ -92,7 +92,7 @@ class Exporter:
         else:
             if self.calibration is None:
                 raise ExportError("INT8 needs faces to calibrate with: add --calibration PATH")
-            quantised = to_int8(model, self.calibration, self.bundle.spec)
+            quantised = to_int8(model, self.calibration, self.bundle.spec, signed=precision == "int8s")
             kept, made_by, converted = quantised.kept, quantised.made_by, quantised.model
         with scratch(self.output) as folder:
             path = folder / FILES[precision]

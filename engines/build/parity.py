@@ -47,6 +47,7 @@ BUDGETS = {
     "fp32": Budget(agreement=0.999, difference=0.002),  # another runtime; TF32 units round to 10 bits
     "fp16": Budget(agreement=0.995, difference=0.02),
     "int8": Budget(loss_points=0.5),
+    "int8s": Budget(loss_points=0.5),
 }
 
 
@@ -181,7 +182,7 @@ def agree(expected: F32, answered: F32) -> Agreement:
     """Compare (N, K) with (N, K). A row that is no number agrees with nothing."""
     if not len(expected):
         return Agreement(0, 1.0, 0.0, 0.0, 0.0, 0.0)
-    good = np.isfinite(answered).all(axis=1)
+    good: npt.NDArray[np.bool_] = np.asarray(np.isfinite(answered)).all(axis=1)
     filled = np.where(good[:, None], answered, 0)
     difference = np.where(good[:, None], np.abs(filled - expected), 1.0)
     p, q = (np.maximum(side.astype(np.float64), 1e-9) for side in (expected, filled))
@@ -207,7 +208,7 @@ def side_by_side(expected: F32, answered: F32, truth: I64, labels: tuple[str, ..
     for side in sides:
         scores = score(side, targets)
         qualities.append(Quality(scores.accuracy, *scores.interval, scores.calibration_error))
-    right = [side.argmax(axis=1) == truth[rows] for side in sides]
+    right = [np.asarray(side.argmax(axis=1) == truth[rows]) for side in sides]
     lost, low, high = paired_loss(right[0], right[1])
     return Accuracy(len(rows), qualities[0], qualities[1], lost, low, high)
 
