@@ -27,7 +27,8 @@ from engines.preprocess import roll
 Policy = Literal["auto", "near", "far"]
 
 SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
-CANVAS_PX = 256  # twice the short-range model's input: boxes come in whole pixels, so this halves their rounding
+CANVAS_PX = 128  # the short-range model's input
+FINER = 2  # the canvas is repeated so many times: MediaPipe gives boxes in whole pixels, and this makes them smaller
 REACH = 2.5  # side of the window around a followed face, in sides of its box
 SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
 SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
@@ -239,7 +240,11 @@ class MediaPipeDetector:
             window = _Window.at(face.aim, size)
             self._canvas[top : top + size, left : left + size] = window.cut(frame.image)
             windows.append((window, np.array([left, top], np.float32)))
-        boxes, keypoints, scores = self._models["near"].detect(self._canvas)
+        enlarged = np.asarray(
+            cv2.resize(self._canvas, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_NEAREST), np.uint8
+        )
+        boxes, keypoints, scores = self._models["near"].detect(enlarged)
+        boxes, keypoints = boxes / np.float32(FINER), keypoints / np.float32(FINER)
         cells = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / size)
         looks: list[_Face | None] = []
         for face, (window, corner) in zip(faces, windows, strict=True):

@@ -25,7 +25,7 @@ class SmoothConfig:
     """
 
     time_constant_s: float = 0.12
-    margin: float = 0.15
+    margin: float = 0.2
     hold_s: float = 0.1
     forget_s: float = 1.0
 
