@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from edgeemo.capture.camera import CameraInfo, CameraSource, list_cameras
 from edgeemo.capture.file import VideoFile
@@ -64,7 +64,7 @@ def _by_scheme(scheme: str, uri: str, *, loop: bool, paced: bool) -> Source:
     if scheme == "csi":
         raise SourceError(f"{uri}: CSI cameras cannot be read yet; use a USB camera (0) or an RTSP stream")
     if scheme == "file":
-        return open_source(urlsplit(uri).path, loop=loop, paced=paced)
+        return open_source(unquote(urlsplit(uri).path), loop=loop, paced=paced)
     if scheme not in SCHEMES:
         raise SourceError(f"{scheme}:// is no kind of source; give {_GRAMMAR}")
     return Stream(uri)

@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgeemo.capture.container import is_cut_off, lacks_index
@@ -45,7 +45,7 @@ class VideoFile:
 
     def frames(self) -> Iterator[Frame]:
         clock = MediaClock()
-        pace = _Pace() if self._paced else None
+        pace = Pace() if self._paced else None
         index = 0
         while True:
             decoder, cut = self._open()
@@ -93,13 +93,13 @@ class VideoFile:
         if decoder is not None:
             decoder.close()
         if cut or lacks_index(path):
-            raise SourceError(
-                f"{path} breaks off before its index, so none of its frames can be found; copy or record it again"
-            )
+            raise SourceError(_nothing_left(path))
         raise SourceError(f"{path} is no video that FFmpeg can read; give a video file such as .mp4, .mkv or .avi")
 
     def _expect_all(self, decoded: int, count: int, cut: bool) -> None:
         of_all = f" of {count}" if count >= decoded else ""
+        if not decoded and cut:
+            raise SourceError(_nothing_left(self._path))
         if not decoded:
             raise SourceError(f"{self._path} has no frame that can be decoded; copy or record it again")
         if cut and (not count or decoded < count):
@@ -138,25 +138,36 @@ class MediaClock:
         return at
 
 
-class _Pace:
-    """Real time for media time."""
+class Pace:
+    """Holds media time back to the pace of a clock.
 
-    def __init__(self) -> None:
-        self._offset: float | None = None  # wall time minus media time
+    Args:
+        now, sleep: the clock, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._offset: float | None = None  # of the clock from media time
 
     def is_late(self, at: float) -> bool:
-        """Whether the frame of media time `at` should have been shown long ago; after a pause the clock starts anew."""
-        now = time.monotonic()
+        """Whether the frame of media time `at` was due too long ago to be shown; after a pause the pace begins anew."""
+        now = self._now()
         if self._offset is None or now - self._offset - at > PAUSE_S:
             self._offset = now - at
         return now - self._offset - at > LATE_S
 
     def wait(self, at: float) -> None:
-        assert self._offset is not None
-        due = self._offset + at
-        wait = due - time.monotonic()
-        if wait > LONGEST_WAIT_S:
-            self._offset -= wait - LONGEST_WAIT_S
-            wait = LONGEST_WAIT_S
-        if wait > 0:
-            time.sleep(wait)
+        """Sleep until media time `at` is due; of a gap in the video not longer than `LONGEST_WAIT_S`."""
+        if self._offset is None:
+            self._offset = self._now() - at
+        left = self._offset + at - self._now()
+        if left > LONGEST_WAIT_S:
+            self._offset -= left - LONGEST_WAIT_S
+            left = LONGEST_WAIT_S
+        if left > 0:
+            self._sleep(left)
+
+
+def _nothing_left(path: Path) -> str:
+    return f"{path} is not complete: it breaks off before any frame can be read from it; copy or record it again"

@@ -1,0 +1,65 @@
+"""What tests of several modules need: shared media, the demo clip, small clips and pictures made on the spot."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeemo.capture import DEMO_CLIP
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """Videos of several faces, which are not part of the project: three_faces.mp4 and two_faces.mp4."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "media"
+    if not folder.is_dir():
+        pytest.skip("shared/media is not laid beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_clip() -> Path:
+    return DEMO_CLIP
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> str:
+    """The program, for clips that OpenCV cannot write."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        pytest.skip("ffmpeg is not installed (scripts/test installs it)")
+    return program
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> MakeClip:
+    """Writes a video whose frame n has about grey level 20 + 4n: make_clip("a.mp4", frames=30)."""
+
+    def make(name: str, *, frames: int = 30, width: int = 64, height: int = 48, fps: float = 25) -> Path:
+        path = tmp_path / name
+        code = "MJPG" if path.suffix == ".avi" else "mp4v"
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*code), fps, (width, height))
+        assert writer.isOpened(), f"OpenCV cannot write {name}"
+        for number in range(frames):
+            writer.write(np.full((height, width, 3), 20 + 4 * (number % 55), np.uint8))
+        writer.release()
+        return path
+
+    return make
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with face2.png, face10.png and Face1.jpg, grey levels 20, 100 and 10."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, level in (("face10.png", 100), ("face2.png", 20), ("Face1.jpg", 10)):
+        cv2.imwrite(str(folder / name), np.full((24, 32, 3), level, np.uint8))
+    return folder
