@@ -575,7 +575,7 @@ def test_the_source_menu_lists_cameras_demo_and_dialogs(qtbot: QtBot, make: Call
     window = make(cameras=[CAMERA], begin=False)
     window.source.fill()
     words = [action.text() for action in window.source.choices.actions() if action.text()]
-    assert words == ["Cameras", "Desk camera", "Demo clip", "Open file…", "Open folder…", "Open stream URL…"]
+    assert words == ["Desk camera", "Demo clip", "Open file…", "Open folder…", "Open stream URL…"]
     bare = make(begin=False)
     bare.source.fill()
     assert "No camera found" in [action.text() for action in bare.source.choices.actions()]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
+import threading
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 
 import cv2
+from PyQt6.QtCore import QTimer
 from PyQt6.QtWidgets import QApplication
 
 from edgeemo.capture import list_cameras
 from edgeemo.config import Config
+from edgeemo.headless import ending_on_signals
 from edgeemo.session import Session, open_session
 from edgeemo.ui.icons import app_icon
 from edgeemo.ui.window import Window
@@ -22,10 +24,11 @@ from engines import bundle_names
 log = logging.getLogger(__name__)
 
 DONE, INTERRUPTED = 0, 130
+SIGNALS_MS = 100
 
 
 def run(config: Config) -> int:
-    """Open the window and stay until it is closed, or the process gets SIGINT or SIGTERM.
+    """Open the window and stay until it is closed, or the process is asked to end by a signal.
 
     Returns:
         The exit code: 0 closed by the user, 130 interrupted.
@@ -37,29 +40,38 @@ def run(config: Config) -> int:
     app.setDesktopFileName("edgeemo")
     app.setWindowIcon(app_icon())
     window = Window(config, opener=_open, cameras=list_cameras, engines=bundle_names)
-    interrupted = False
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupted
-        interrupted = True
-        window.close()
+    stop = threading.Event()
+    told: set[str] = set()
 
     def fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        log.error("a fault of edgeemo's, please report it", exc_info=(kind, error, trace))
+        if isinstance(error, KeyboardInterrupt):
+            app.quit()
+        elif repr(error) not in told:
+            # once each: what breaks while painting breaks at every frame
+            told.add(repr(error))
+            log.error("a fault of edgeemo's, please report it", exc_info=(kind, error, trace))
+            window.say_error(error)
 
+    def watch() -> None:
+        if stop.is_set():
+            window.close()
+            app.quit()
+
+    # Qt's loop lets Python see signals only when Python code runs
+    timer = QTimer()
+    timer.timeout.connect(watch)
+    timer.start(SIGNALS_MS)
     # an exception in a slot would otherwise end the process
     hook, sys.excepthook = sys.excepthook, fault
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        window.show()
-        window.begin()
-        app.exec()
+        with ending_on_signals(stop):
+            window.show()
+            window.begin()
+            app.exec()
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         sys.excepthook = hook
         window.player.shutdown()
-    return INTERRUPTED if interrupted else DONE
+    return INTERRUPTED if stop.is_set() else DONE
 
 
 def keep_opencvs_qt_out(environment: os._Environ[str] | dict[str, str]) -> None:

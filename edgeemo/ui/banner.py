@@ -36,7 +36,7 @@ class Banner(QFrame):
         self.dismiss.setAccessibleName("Dismiss the message")
         self.dismiss.clicked.connect(self.take_down)
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(14, 8, 8, 8)
+        layout.setContentsMargins(16, 6, 12, 6)
         layout.setSpacing(10)
         layout.addWidget(self._mark)
         layout.addWidget(self._text, 1)

@@ -92,7 +92,6 @@ class SourcePicker(Picker):
     def fill(self) -> None:
         self.choices.clear()
         cameras = list(self._cameras())
-        self.choices.addSection("Cameras")
         for camera in cameras:
             self._choice(camera.name, camera.uri, self._uri in (camera.uri, camera.device)).setToolTip(camera.device)
         if not cameras:
@@ -164,7 +163,6 @@ class EnginePicker(Picker):
 
     def fill(self) -> None:
         self.choices.clear()
-        self.choices.addSection("Engines")
         names = list(self._engines())
         for engine in names:
             action = QAction(engine.replace("&", "&&"), self.choices)

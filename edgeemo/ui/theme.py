@@ -166,10 +166,10 @@ def style_sheet(theme: Theme) -> str:
     }}
 
     #banner[kind="error"] {{
-        background: {theme.error[0]}; border: 1px solid {theme.error[1]}; border-radius: 10px;
+        background: {theme.error[0]}; border: none; border-bottom: 2px solid {theme.error[1]};
     }}
     #banner[kind="notice"] {{
-        background: {theme.notice[0]}; border: 1px solid {theme.notice[1]}; border-radius: 10px;
+        background: {theme.notice[0]}; border: none; border-bottom: 2px solid {theme.notice[1]};
     }}
     """
 

@@ -171,7 +171,7 @@ class Window(QMainWindow):
         self.player.in_background(
             lambda: saved.append(save_snapshot(result, folder, now)),
             lambda: self._on_snapshot(saved[0]),
-            self._say_error,
+            self.say_error,
         )
 
     def set_theme(self, theme: Theme) -> None:
@@ -228,18 +228,9 @@ class Window(QMainWindow):
         row.addWidget(self.start)
         row.addWidget(self.stop)
         row.addWidget(self.snapshot)
-        left = QWidget()
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        messages = QVBoxLayout()
-        messages.setContentsMargins(14, 12, 14, 0)
-        messages.addWidget(self.banner)
-        column.addLayout(messages)
-        column.addWidget(self.video, 1)
         middle = QHBoxLayout()
         middle.setSpacing(0)
-        middle.addWidget(left, 1)
+        middle.addWidget(self.video, 1)
         middle.addWidget(self.faces)
         foot = named(QWidget(), "foot")
         figures = QHBoxLayout(foot)
@@ -252,6 +243,7 @@ class Window(QMainWindow):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(bar)
+        layout.addWidget(self.banner)
         layout.addLayout(middle, 1)
         layout.addWidget(foot)
         self.setCentralWidget(whole)
@@ -282,10 +274,10 @@ class Window(QMainWindow):
     def _on_state(self, state: State) -> None:
         self._show_start()
         self.stop.setEnabled(state in (State.OPENING, State.PLAYING, State.PAUSED))
-        if state is State.PLAYING:
+        if state in (State.PLAYING, State.FAILED, State.STOPPED):
             self._description = self.player.engine_description
             self._show_description()
-        elif state is State.STOPPED:
+        if state is State.STOPPED:
             self.video.show_message("Stopped. Press Start to go on." if self._config.source else "")
             self.faces.clear("Faces appear here while the picture plays.")
         elif state is State.ENDED:
@@ -312,7 +304,7 @@ class Window(QMainWindow):
         if not mistake:
             log.error("the pipeline broke", exc_info=error)
         if self.player.state is not State.FAILED:
-            self._say_error(error)
+            self.say_error(error)
             return
         actions: list[Action] = [("Try again", self.start_or_pause)]
         works = self._works
@@ -323,9 +315,10 @@ class Window(QMainWindow):
                 actions.append((f"Use {Config.engine}", lambda: self.choose_engine(Config.engine)))
         elif self._config.source != DEMO:
             actions.append(("Play the demo clip", lambda: self.choose_source(DEMO)))
-        self._say_error(error, *actions)
+        self.say_error(error, *actions)
 
-    def _say_error(self, error: Exception, *actions: Action) -> None:
+    def say_error(self, error: BaseException, *actions: Action) -> None:
+        """Show what happened across the window, with buttons for what to do next."""
         text = " ".join(str(error).split())
         if not isinstance(error, EdgeemoError | EngineError):
             text = f"This is a fault of edgeemo's, please report it: {type(error).__name__}: {text}"
