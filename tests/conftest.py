@@ -25,6 +25,15 @@ def media() -> Path:
 
 
 @pytest.fixture(scope="session")
+def ferplus_zip() -> Path:
+    """FER+ as it is trained on, which is not part of the project."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "data" / "ferplus.zip"
+    if not path.is_file():
+        pytest.skip("shared/data/ferplus.zip is not laid beside this checkout")
+    return path
+
+
+@pytest.fixture(scope="session")
 def demo_clip() -> Path:
     return DEMO_CLIP
 
