@@ -50,18 +50,27 @@ GREY = 60
 class Clip:
     """Grey pictures at about a hundred a second, until it ends, fails or is closed."""
 
-    def __init__(self, name: str, *, frames: int = 1_000_000, error: Exception | None = None, stuck: bool = False):
+    def __init__(
+        self,
+        name: str,
+        *,
+        frames: int = 1_000_000,
+        error: Exception | None = None,
+        stuck: bool = False,
+        still: bool = False,
+    ) -> None:
         self.name = name
         self.live = True
         self.released = False
         self._frames = frames
         self._error = error
         self._stuck = stuck
+        self._still = still
 
     def frames(self) -> Iterator[Frame]:
         try:
             for index in range(self._frames):
-                yield Frame(np.full((HEIGHT, WIDTH, 3), GREY, np.uint8), index, index / 100, self.name)
+                yield Frame(np.full((HEIGHT, WIDTH, 3), GREY, np.uint8), index, index / 100, self.name, self._still)
                 sleep(0.5 if self._stuck else 0.01)
             if self._error is not None:
                 raise self._error
@@ -411,6 +420,27 @@ def test_the_end_of_a_file_is_told_and_it_can_be_played_again(
     studio.clip = Clip
     press(qtbot, window, "Play again")
     shows(qtbot, window)
+
+
+def test_a_single_picture_stays_with_its_name_and_no_message(
+    qtbot: QtBot, make: Callable[..., Window], studio: Studio
+) -> None:
+    studio.clip = lambda name: Clip(name, frames=1, still=True)
+    window = make(Config(source="portrait.jpg"))
+    qtbot.waitUntil(lambda: window.player.state is State.ENDED)
+    assert window.video.result is not None
+    assert window.banner.text == ""
+    assert window.figures.text() == "portrait.jpg"
+
+
+def test_a_source_without_a_single_frame_says_that_there_is_nothing(
+    qtbot: QtBot, make: Callable[..., Window], studio: Studio
+) -> None:
+    studio.clip = lambda name: Clip(name, frames=0)
+    window = make()
+    qtbot.waitUntil(lambda: window.player.state is State.ENDED)
+    assert window.video.message == "Nothing to show"
+    assert not window.snapshot.isEnabled()
 
 
 def test_a_sink_that_fails_on_closing_is_told(qtbot: QtBot, make: Callable[..., Window], studio: Studio) -> None:

@@ -325,8 +325,12 @@ class Window(QMainWindow):
         self.banner.put_up("error", text[:1].upper() + text[1:], *actions)
 
     def _say_ended(self) -> None:
-        if self.video.result is None:
+        last = self.video.result
+        if last is None:
             self.video.show_message("Nothing to show")
+        elif last.frame.still and last.frame.index == 0:
+            # a single picture stays, that is all that was wanted
+            return
         self.banner.put_up(
             "notice",
             f"{shown_name(self._config.source, self._cameras())} has ended.",
@@ -353,13 +357,17 @@ class Window(QMainWindow):
         self.start.setMinimumWidth(116)
 
     def _show_figures(self) -> None:
-        stats = self.player.stats()
-        if stats is None or not stats.frames:
-            self.figures.setText("")
-            return
-        parts = [f"{stats.fps:.0f} frames a second", f"{stats.latency_ms:.0f} ms latency", f"{stats.dropped} dropped"]
+        parts = []
         if self.player.state is State.PAUSED:
-            parts.insert(0, "Paused")
+            parts.append("Paused")
+        result = self.video.result
+        if result is not None and result.frame.still:
+            parts.append(result.frame.origin)
+        stats = self.player.stats()
+        if stats is not None and stats.frames:
+            parts.append(f"{stats.fps:.0f} frames a second")
+            parts.append(f"{stats.latency_ms:.0f} ms latency")
+            parts.append(f"{stats.dropped} dropped")
         self.figures.setText("   ·   ".join(parts))
 
     def _show_description(self) -> None:
