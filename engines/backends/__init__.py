@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """One loaded model, ready to run. `description` says what really runs, for example "ONNX Runtime, CPU, FP32"."""
 
-    description: str
+    @property
+    def description(self) -> str: ...
 
     def infer(self, faces: F32) -> F32:
         """(N, C, S, S) float32 in 0..255 with N >= 1 -> (N, K) probabilities."""
@@ -28,14 +29,14 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-# name -> (module, class, precision where none is asked for); the class takes (bundle, threads)
+# name -> (module, class or function, precision where none is asked for); it takes (bundle, threads)
 BACKENDS = {
     "onnx": ("engines.backends.ort", "OrtBackend", "fp32"),
     "onnx-cuda": ("engines.backends.ort", "OrtCudaBackend", "fp32"),
     "onnx-tensorrt": ("engines.backends.ort", "OrtTensorrtBackend", "fp32"),
     "openvino": ("engines.backends.ov", "OpenVinoBackend", "fp32"),
-    "tensorrt": ("engines.backends.trt", "TensorrtBackend", "fp16"),
-    "auto": ("engines.backends.choose", "AutoBackend", "fp32"),
+    "tensorrt": ("engines.backends.trt", "open_tensorrt", "fp16"),
+    "auto": ("engines.backends.choose", "open_auto", "fp32"),
 }
 
 

@@ -39,8 +39,9 @@ class OpenVinoBackend:
             raise ModelError(f"OpenVINO cannot load {bundle.model}: {reason}; use --backend onnx") from error
         check_graph(
             bundle.spec,
-            {port.any_name: _described(port) for port in compiled.inputs},
-            {port.any_name: _described(port) for port in compiled.outputs},
+            # a tensor keeps the names of those that were merged into it
+            {_name(port, bundle.spec.input): _described(port) for port in compiled.inputs},
+            {_name(port, bundle.spec.output): _described(port) for port in compiled.outputs},
         )
         self._request = compiled.create_infer_request()
         self._input, self._output = bundle.spec.input, bundle.spec.output
@@ -57,6 +58,10 @@ class OpenVinoBackend:
 
     def close(self) -> None:
         del self._request
+
+
+def _name(port: ov.ConstOutput, wanted: str) -> str:
+    return wanted if wanted in port.get_names() else str(port.any_name)
 
 
 def _described(port: ov.ConstOutput) -> tuple[str, list[int | str]]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.bundle import Bundle, find_bundle, user_folder
 from engines.errors import BackendUnavailable, BundleNotFound, EngineError
+
+if TYPE_CHECKING:
+    from engines.build.export import Exporter
 
 DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -93,9 +99,9 @@ def _export(options: argparse.Namespace) -> int:
         )
     bundle, output = prepare_output(bundle, options.output)
     exporter = Exporter(bundle, output, data, calibration, threads=options.threads)
-    outcomes = []
     if options.backend == "tensorrt":
-        precisions = [name.replace("int8", "int8s") for name in precisions]
+        return _plans(exporter, precisions, options)
+    outcomes = []
     for precision in precisions:
         outcomes += exporter.run(precision, options.backend)
     rejected = [outcome for outcome in outcomes if not outcome.report.accepted]
@@ -109,6 +115,58 @@ def _export(options: argparse.Namespace) -> int:
             f"edgeemo-export --bundle {output.name} --fp16 --backend tensorrt"
         )
     return OUT_OF_BUDGET if rejected else DONE
+
+
+def _plans(exporter: Exporter, precisions: list[str], options: argparse.Namespace) -> int:
+    """Compile on this device; the typed ONNX file is made first where it is missing."""
+    from engines.backends import trt
+    from engines.backends.cuda import CudaRuntime
+    from engines.build.device import PlanExporter
+    from engines.build.plan import PlanOptions
+    from engines.bundle import load_bundle
+
+    rejected = False
+    for precision in dict.fromkeys("int8s" if name == "int8" else name for name in precisions):
+        made = exporter.publish(precision)
+        if made is not None and not made.report.accepted:
+            print(f"OUT OF BUDGET, set apart: {made.path}")
+            return OUT_OF_BUDGET
+        job = PlanExporter(
+            trt.module(),
+            CudaRuntime(),
+            load_bundle(exporter.output).at(precision),
+            exporter.data,
+            PlanOptions(precision, options.batch, options.workspace << 20),
+            threads=options.threads,
+        )
+        with _progress_shown(options.progress) as progress:
+            report, path = job.run(progress)
+        print(f"{'published' if report.accepted else 'OUT OF BUDGET, set apart'}: {path}")
+        rejected = rejected or not report.accepted
+    return OUT_OF_BUDGET if rejected else DONE
+
+
+@contextmanager
+def _progress_shown(kind: str) -> Iterator[Callable[[float, float | None], bool]]:
+    """A bar for people, or lines of JSON for the running program that waits for the plan."""
+    if kind == "json":
+
+        def tell(done: float, left: float | None) -> bool:
+            print(json.dumps({"fraction": round(done, 4), "seconds_left": left and round(left, 1)}), flush=True)
+            return True
+
+        yield tell
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=100, desc="building", unit="%", disable=None, leave=False) as bar:
+
+        def show(done: float, left: float | None) -> bool:
+            bar.n = round(done * 100, 1)
+            bar.refresh()
+            return True
+
+        yield show
 
 
 def _bundle(options: argparse.Namespace) -> Bundle:

@@ -15,10 +15,7 @@ import numpy as np
 from engines.backends import Backend, open_backend
 from engines.build.errors import ExportError
 from engines.build.faces import FaceData
-from engines.build.graph import parse
-from engines.build.half import to_half
 from engines.build.parity import LATENCY_CALLS, Report, as_text, compare
-from engines.build.quantise import to_int8
 from engines.build.stress import stress_inputs
 from engines.bundle import Bundle, load_bundle, user_folder
 from engines.errors import ModelError
@@ -80,7 +77,20 @@ class Exporter:
             outcomes.append(self._judge_on(backend, precision))
         return outcomes
 
+    def publish(self, precision: str) -> Outcome | None:
+        """Make and judge the file of a precision; None where an accepted one is there already."""
+        try:
+            load_bundle(self.output).at(precision)
+        except ModelError:
+            return self._convert(precision)
+        return None
+
     def _convert(self, precision: str) -> Outcome:
+        # a device that only builds plans has no onnx
+        from engines.build.graph import parse
+        from engines.build.half import to_half
+        from engines.build.quantise import to_int8
+
         content = read_model(self.bundle.model)
         model = parse(content)
         self.say(f"converting {self.bundle.spec.name} to {precision.upper()}")

@@ -1,0 +1,71 @@
+"""TensorRT on NVIDIA's GPUs: the owner of its module. Compiles nothing; until a plan is there, ONNX Runtime serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorrt
+
+from engines.backends import Backend
+from engines.backends.cuda import CudaRuntime
+from engines.backends.ort import OrtBackend
+from engines.backends.plans import Device, Plan, find_plan
+from engines.backends.swap import PlanBuild, SwappingBackend
+from engines.backends.trt_runtime import PlanRunner
+from engines.bundle import Bundle, load_bundle
+from engines.errors import ModelError
+
+
+def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
+    """The plan for this GPU; where there is none yet, ONNX Runtime, which hands over when the plan is built.
+
+    Args:
+        bundle: at the precision that shall run.
+
+    Raises:
+        BackendUnavailable: no CUDA, no GPU.
+        ModelError, SpecError: as for every backend.
+    """
+    cuda = CudaRuntime()
+    device = here(cuda)
+    precision = bundle.precision.lower()
+    plan, reason = find_plan(bundle, device, precision)
+    if plan is not None:
+        try:
+            return run_plan(plan, bundle, cuda)
+        except ModelError as error:
+            reason = str(error)
+
+    def prepare() -> Backend:
+        built, why = find_plan(bundle, device, precision)
+        if built is None:
+            raise ModelError(f"the plan that was built cannot be used: {why}")
+        return run_plan(built, bundle, cuda)
+
+    first = OrtBackend(load_bundle(bundle.folder), threads=threads)
+    return SwappingBackend(first, PlanBuild(bundle.folder, precision), prepare, why=reason)
+
+
+def run_plan(plan: Plan, bundle: Bundle, cuda: CudaRuntime) -> PlanRunner:
+    """Load a plan that `find_plan` let through.
+
+    Raises:
+        ModelError, SpecError, CudaError: TensorRT refuses it, or it does not fit its spec.
+    """
+    description = f"TensorRT {tensorrt.__version__}, {plan.manifest.device.gpu}, {bundle.precision}"
+    return PlanRunner(tensorrt, cuda, plan.path.read_bytes(), bundle.spec, description=description)
+
+
+def here(cuda: CudaRuntime) -> Device:
+    gpu = cuda.gpu()
+    return Device(gpu.name, gpu.capability, str(tensorrt.__version__))
+
+
+def expect_usable() -> None:
+    """Raises: BackendUnavailable: there is no CUDA runtime or no GPU; the message says which."""
+    CudaRuntime()
+
+
+def module() -> Any:
+    """TensorRT itself, for the build."""
+    return tensorrt

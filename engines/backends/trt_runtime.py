@@ -1,0 +1,191 @@
+"""Runs a plan. TensorRT's module and the CUDA runtime are handed in, so that this can be tried without a GPU.
+
+The names of TensorRT's API that are used here exist in 8.5 to 11; tests/test_trt_contract.py holds them against the
+real bindings.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engines.backends.cuda import TO_DEVICE, TO_HOST, Cuda, CudaError, as_array
+from engines.backends.ort import check_graph
+from engines.errors import ModelError
+from engines.preprocess import F32
+from engines.spec import ModelSpec
+
+GRAPHS = 4  # batch sizes that get a CUDA graph and with it a context and its memory
+FLOAT = np.dtype(np.float32).itemsize
+
+
+@dataclass
+class _Way:
+    """How one batch size is run; `graph` is 0 where it is not recorded."""
+
+    context: Any
+    graph: int = 0
+
+
+class PlanRunner:
+    """A deserialised plan with its buffers: pinned on the host, one stream, CUDA graphs for the first batch sizes.
+
+    Raises:
+        ModelError: TensorRT refuses the plan.
+        SpecError: it does not fit its spec.
+        CudaError: the GPU has no memory left, or failed.
+    """
+
+    def __init__(self, api: Any, cuda: Cuda, plan: bytes, spec: ModelSpec, *, description: str) -> None:
+        self.description = description
+        self._cuda = cuda
+        self._spec = spec
+        self._messages = message_log(api)
+        runtime = api.Runtime(self._messages)
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise ModelError(f"TensorRT refuses the plan ({last_error(self._messages)}); it has to be built again")
+        self._runtime, self._engine = runtime, engine
+        _check(api, engine, spec)
+        least, _, most = engine.get_tensor_profile_shape(spec.input, 0)
+        self._least, self._most = int(least[0]), int(most[0])
+        self._ways: dict[int, _Way] = {}
+        self._records = True
+        self._lock = threading.Lock()
+        self._row_in = spec.channels * spec.size * spec.size
+        self._row_out = len(spec.labels)
+        self._host: list[int] = []
+        self._device: list[int] = []
+        self._stream = 0
+        self._shared: Any = None
+        try:
+            self._stream = cuda.stream()
+            for row in (self._row_in, self._row_out):
+                self._host.append(cuda.allocate_pinned(self._most * row * FLOAT))
+                self._device.append(cuda.allocate(self._most * row * FLOAT))
+        except CudaError:
+            self.close()
+            raise
+        self._input = as_array(self._host[0], (self._most, spec.channels, spec.size, spec.size))
+        self._output = as_array(self._host[1], (self._most, self._row_out))
+
+    def infer(self, faces: F32) -> F32:
+        """More faces than the plan was built for go through in several calls."""
+        with self._lock:
+            parts = [self._run(faces[row : row + self._most]) for row in range(0, len(faces), self._most)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def close(self) -> None:
+        """Give everything back; may be called twice."""
+        with self._lock:
+            for way in self._ways.values():
+                if way.graph:
+                    self._cuda.close_graph(way.graph)
+            self._ways.clear()
+            self._shared = None
+            while self._host:
+                self._cuda.free_pinned(self._host.pop())
+            while self._device:
+                self._cuda.free(self._device.pop())
+            if self._stream:
+                self._cuda.close_stream(self._stream)
+                self._stream = 0
+            # contexts before their engine, the engine before its runtime
+            self._engine = self._runtime = None
+
+    def _run(self, faces: F32) -> F32:
+        count = len(faces)
+        size = max(count, self._least)
+        self._input[:count] = faces
+        self._input[count:size] = 0
+        way = self._ways.get(size)
+        if way is None:
+            way = self._first(size)
+        elif way.graph:
+            self._cuda.launch(way.graph, self._stream)
+        else:
+            self._enqueue(way.context, size)
+        self._cuda.wait(self._stream)
+        return self._output[:count].copy()
+
+    def _first(self, size: int) -> _Way:
+        """Run a batch size for the first time; its way is kept where there is room for another graph."""
+        recorded = self._records and len(self._ways) < GRAPHS
+        if recorded:
+            context = self._context()
+        else:
+            self._shared = self._shared or self._context()
+            context = self._shared
+        if not context.set_input_shape(self._spec.input, (size, self._spec.channels, self._spec.size, self._spec.size)):
+            raise ModelError(f"the plan does not take {size} faces ({last_error(self._messages)})")
+        # TensorRT wants one run before it is recorded: that is when it sets itself up for a shape
+        self._enqueue(context, size)
+        way = _Way(context)
+        if recorded:
+            self._cuda.wait(self._stream)
+            way.graph = self._record(context, size)
+            if way.graph:
+                self._ways[size] = way
+        return way
+
+    def _record(self, context: Any, size: int) -> int:
+        try:
+            self._cuda.begin_capture(self._stream)
+            try:
+                self._enqueue(context, size)
+            finally:
+                graph = self._cuda.end_capture(self._stream)
+            return graph
+        except (CudaError, ModelError):
+            # some layers cannot be recorded; then every call is enqueued
+            self._records = False
+            return 0
+
+    def _context(self) -> Any:
+        engine = self._engine
+        context = engine.create_execution_context()
+        if context is None:
+            raise ModelError(f"TensorRT has no memory for the plan ({last_error(self._messages)})")
+        context.set_tensor_address(self._spec.input, self._device[0])
+        context.set_tensor_address(self._spec.output, self._device[1])
+        return context
+
+    def _enqueue(self, context: Any, size: int) -> None:
+        cuda, stream = self._cuda, self._stream
+        cuda.copy(self._device[0], self._host[0], size * self._row_in * FLOAT, TO_DEVICE, stream)
+        if not context.execute_async_v3(stream):
+            raise ModelError(f"TensorRT could not run the plan ({last_error(self._messages)})")
+        cuda.copy(self._host[1], self._device[1], size * self._row_out * FLOAT, TO_HOST, stream)
+
+
+def message_log(api: Any) -> Any:
+    """A logger for TensorRT that keeps its errors instead of printing them."""
+
+    class Messages(api.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            api.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in (api.ILogger.ERROR, api.ILogger.INTERNAL_ERROR):
+                self.errors.append(" ".join(msg.split()))
+
+    return Messages()
+
+
+def last_error(messages: Any) -> str:
+    return messages.errors[-1][:200] if messages.errors else "it gives no reason"
+
+
+def _check(api: Any, engine: Any, spec: ModelSpec) -> None:
+    inputs: dict[str, tuple[str, list[Any]]] = {}
+    outputs: dict[str, tuple[str, list[Any]]] = {}
+    for row in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(row)
+        side = inputs if engine.get_tensor_mode(name) == api.TensorIOMode.INPUT else outputs
+        kind = "tensor(float)" if engine.get_tensor_dtype(name) == api.DataType.FLOAT else "another type"
+        side[name] = (kind, list(engine.get_tensor_shape(name)))
+    check_graph(spec, inputs, outputs)

@@ -1,0 +1,126 @@
+"""Plans on the device: build, hold the plan itself against the model, publish. Needs no onnx package."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engines.backends.cuda import Cuda
+from engines.backends.ort import OrtBackend
+from engines.backends.plans import Device, PlanManifest, plan_path, timing_path
+from engines.backends.trt_runtime import PlanRunner
+from engines.build.faces import FaceData
+from engines.build.parity import LATENCY_CALLS, Report, as_text, compare
+from engines.build.plan import Built, PlanOptions, Progress, build_plan
+from engines.build.stress import stress_inputs
+from engines.bundle import Bundle, load_bundle
+from engines.errors import ModelError
+from engines.manifest import write_whole
+from engines.model_file import read_model, sha256_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class PlanExporter:
+    """Makes the plan of a bundle that already is at the wanted precision.
+
+    Args:
+        api: TensorRT's module.
+        calls: for the latency.
+    """
+
+    api: Any
+    cuda: Cuda
+    bundle: Bundle
+    data: FaceData
+    options: PlanOptions
+    threads: int = 1
+    calls: int = LATENCY_CALLS
+    say: Callable[[str], None] = print
+
+    @property
+    def device(self) -> Device:
+        gpu = self.cuda.gpu()
+        return Device(gpu.name, gpu.capability, str(self.api.__version__))
+
+    def run(self, progress: Progress | None = None) -> tuple[Report, Path]:
+        """Build and compare; a plan that is out of budget is set apart under another name.
+
+        Raises:
+            EngineError: nothing was published.
+        """
+        device, precision = self.device, self.options.precision
+        path = plan_path(self.bundle, device, precision)
+        timing = timing_path(self.bundle, device)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ModelError(f"cannot write to {path.parent}: {error.strerror or error}") from error
+        before = timing.read_bytes() if timing.is_file() else b""
+        self.say(f"building {path.name} for {device.gpu}")
+        built = build_plan(
+            self.api, read_model(self.bundle.model), self.bundle.spec, replace(self.options, timing=before), progress
+        )
+        if built.timing:
+            write_whole(timing, built.timing)
+        report = self._compare(built, device)
+        self.say(as_text(report))
+        if not report.accepted:
+            path = path.with_name(path.name.replace(".plan", ".out-of-budget.plan"))
+        write_whole(path, built.plan)
+        manifest = PlanManifest(
+            precision=precision,
+            device=device,
+            source_sha256=sha256_of(self.bundle.folder / "model.onnx"),
+            onnx_sha256=sha256_of(self.bundle.model),
+            plan_sha256=sha256_of(path),
+            batch=self.options.batch,
+            seconds=round(built.seconds, 1),
+            report=report.to_mapping(),
+        )
+        # last: without it the plan is not looked at
+        manifest.save(path.with_suffix(".json"))
+        if report.accepted:
+            self._sweep(path)
+        return report, path
+
+    def _compare(self, built: Built, device: Device) -> Report:
+        spec = self.bundle.spec
+        description = f"TensorRT {device.tensorrt}, {device.gpu}, {self.bundle.precision}"
+        source = load_bundle(self.bundle.folder)
+        with ExitStack() as stack:
+            reference = stack.enter_context(closing(OrtBackend(source, threads=self.threads)))
+            runner = PlanRunner(self.api, self.cuda, built.plan, spec, description=description)
+            candidate = stack.enter_context(closing(runner))
+            return compare(
+                reference,
+                candidate,
+                spec=spec,
+                precision=self.options.precision,
+                data=self.data,
+                stress=list(stress_inputs(spec).values()),
+                sizes=(source.model.stat().st_size, len(built.plan)),
+                calls=self.calls,
+            )
+
+    def _sweep(self, kept: Path) -> None:
+        """Remove what nothing will load any more: plans of this GPU and precision, but another TensorRT or model."""
+        for manifest_path in sorted(kept.parent.glob(f"{self.options.precision}-*.json")):
+            plan = manifest_path.with_suffix(".plan")
+            if plan == kept or ".out-of-budget" in plan.name:
+                continue
+            try:
+                manifest = PlanManifest.load(manifest_path)
+            except ModelError:
+                continue
+            if manifest.device.gpu == self.device.gpu:
+                log.info("%s is superseded; removing it", plan.name)
+                for old in (plan, manifest_path):
+                    if old.is_file():
+                        os.unlink(old)
