@@ -17,8 +17,8 @@ from engines.spec import Emotion
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 INK, PAPER = (24, 20, 16), (255, 255, 255)
-PANEL, TRACK = (30, 26, 22), (78, 72, 66)
-PANEL_OPACITY = 0.72
+PANEL, TRACK = (30, 26, 22), (104, 94, 86)
+PANEL_OPACITY = 0.82
 SMALLEST_TEXT, LARGEST_TEXT = 9.0, 48.0
 
 # sizes in units of the text size
