@@ -15,14 +15,14 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Quality of predictions over the eight expressions.
+    """Quality of predictions over the eight expressions, or over other C classes that a data set's protocol compares.
 
     Attributes:
         count: how many faces were scored.
         accuracy: top-1, 0..1, and its 95 % Wilson interval.
-        recall: (8,) per expression; NaN where there is none.
-        mean_recall: mean over the expressions present.
-        confusion: (8, 8) counts, true class by row, predicted class by column.
+        recall: (C,) per class; NaN where there is none.
+        mean_recall: mean over the classes present.
+        confusion: (C, C) counts, true class by row, predicted class by column.
         calibration_error: expected calibration error over 15 bins of equal width.
     """
 
@@ -35,33 +35,37 @@ class Scores:
     calibration_error: float
 
 
-def over_expressions(probabilities: F32, labels: tuple[str, ...] = LABELS) -> F32:
-    """(N, K) over `labels` -> (N, 8) over `EXPRESSIONS`, rescaled to sum 1; a class that a model lacks gets 0.
+def over_expressions(
+    probabilities: F32, labels: tuple[str, ...] = LABELS, classes: tuple[str, ...] = EXPRESSIONS
+) -> F32:
+    """(N, K) over `labels` -> (N, C) over `classes`, rescaled to sum 1; a class that a model lacks gets 0.
 
     Raises:
         ValueError: the columns do not match the labels.
     """
     if probabilities.ndim != 2 or probabilities.shape[1] != len(labels):
         raise ValueError(f"probabilities must be (N, {len(labels)}), got {probabilities.shape}")
-    chosen = np.zeros((len(probabilities), len(EXPRESSIONS)), np.float32)
-    for column, name in enumerate(EXPRESSIONS):
+    chosen = np.zeros((len(probabilities), len(classes)), np.float32)
+    for column, name in enumerate(classes):
         if name in labels:
             chosen[:, column] = probabilities[:, labels.index(name)]
     return np.asarray(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def score(probabilities: F32, targets: F32) -> Scores:
-    """Compare (N, 8) probabilities with (N, 8) or (N, 11) target distributions; the target's top class is the truth.
+def score(probabilities: F32, targets: F32, classes: tuple[str, ...] = EXPRESSIONS) -> Scores:
+    """Compare (N, C) probabilities with (N, C) or (N, 11) target distributions; the target's top class is the truth.
 
     Raises:
         ValueError: there is nothing to score, or the shapes differ.
     """
-    if len(probabilities) == 0 or probabilities.shape[1] != len(EXPRESSIONS) or len(targets) != len(probabilities):
+    if len(probabilities) == 0 or probabilities.shape[1] != len(classes) or len(targets) != len(probabilities):
         raise ValueError(f"cannot score {probabilities.shape} against {targets.shape}")
-    truth = targets[:, : len(EXPRESSIONS)].argmax(axis=1)
+    if targets.shape[1] == len(LABELS):
+        targets = targets[:, [LABELS.index(name) for name in classes]]
+    truth = targets.argmax(axis=1)
     guess = probabilities.argmax(axis=1)
     right = truth == guess
-    confusion = np.zeros((len(EXPRESSIONS), len(EXPRESSIONS)), np.int64)
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (truth, guess), 1)
     present = confusion.sum(axis=1)
     recall = np.where(present > 0, confusion.diagonal() / np.maximum(present, 1), np.nan)

@@ -1,0 +1,225 @@
+"""Plans are built: types, profiles, timing cache, progress, refusal, and what is written where."""
+
+import dataclasses
+import json
+
+import pytest
+from fake_tensorrt import FakeCuda, facts_of, make_api
+from fakes import make_bundle
+
+from engines.backends.cuda import Gpu
+from engines.backends.plans import Device, PlanManifest, find_plan, plan_path
+from engines.build.device import PlanExporter
+from engines.build.errors import ExportError
+from engines.build.faces import portrait
+from engines.build.graph import parse
+from engines.build.half import convert
+from engines.build.plan import PlanOptions, build_plan, fraction
+from engines.bundle import find_bundle
+from engines.manifest import Export, Manifest
+from engines.model_file import sha256_of
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A bundle at FP16, as if it had been exported."""
+    folder = make_bundle(tmp_path / "tiny")
+    content = convert(parse((folder / "model.onnx").read_bytes()), []).SerializeToString()
+    half = folder / "model.fp16.onnx"
+    half.write_bytes(content)
+    export = Export(half.name, "fp16", sha256_of(half), len(content), reports={"onnx": {"accepted": True}})
+    Manifest(sha256_of(folder / "model.onnx"), (export,)).save(folder)
+    return find_bundle(str(folder)).at("fp16")
+
+
+def exporter(bundle, *, version="10.3.0", gpu=None, fails=""):
+    cuda = FakeCuda(gpu=gpu)
+    lines = []
+    data = portrait(bundle.spec, 24)
+    api = make_api(version, cuda, fails=fails)
+    made = PlanExporter(api, cuda, bundle, data, PlanOptions("fp16"), calls=3, say=lines.append)
+    return made, lines
+
+
+def test_before_11_flags_allow_fp16_and_float32_layers_of_the_file_are_held(bundle):
+    built = build_plan(make_api("8.5.2", FakeCuda()), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"))
+    facts = facts_of(built.plan)
+    assert facts["flags"] == ["FP16", "OBEY_PRECISION_CONSTRAINTS"]
+    assert facts["network"] == 1
+    # all of the tiny network is FP16
+    assert facts["pinned"] == []
+    kept = convert(parse((bundle.folder / "model.onnx").read_bytes()), ["ReduceMean_0"]).SerializeToString()
+    facts = facts_of(build_plan(make_api("10.3.0", FakeCuda()), kept, bundle.spec, PlanOptions("fp16")).plan)
+    assert len(facts["pinned"]) == 1
+    assert facts["network"] == 0
+
+
+def test_from_11_on_the_types_of_the_file_are_the_precision(bundle):
+    built = build_plan(make_api("11.4.0", FakeCuda()), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"))
+    facts = facts_of(built.plan)
+    assert facts["network"] == 1  # STRONGLY_TYPED is the fake's only flag
+    assert facts["flags"] == facts["pinned"] == []
+
+
+def test_int8_has_no_fp16_beside_it(bundle):
+    model = (bundle.folder / "model.onnx").read_bytes()
+    facts = facts_of(build_plan(make_api("10.3.0", FakeCuda()), model, bundle.spec, PlanOptions("int8s")).plan)
+    assert facts["flags"] == ["INT8"]
+
+
+def test_profile_and_workspace_are_what_was_asked_for(bundle):
+    options = PlanOptions("fp16", batch=(1, 2, 8), workspace=123 << 20)
+    facts = facts_of(build_plan(make_api("11.4.0", FakeCuda()), bundle.model.read_bytes(), bundle.spec, options).plan)
+    assert facts["shapes"] == {"faces": [[1, 1, 16, 16], [2, 1, 16, 16], [8, 1, 16, 16]]}
+    assert facts["pools"] == [123 << 20]
+
+
+def test_a_timing_cache_of_another_version_is_left_aside(bundle):
+    api = make_api("10.3.0", FakeCuda())
+    built = build_plan(
+        api, bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16", timing=b"8.6.1 timing of another device")
+    )
+    assert built.timing == b"10.3.0 timing"
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("8.4.1", "too old"), ("7.2.3", "too old"), ("10.3.0", "cannot read the model: cannot parse")]
+)
+def test_what_tensorrt_cannot_do_is_one_line(bundle, version, said):
+    with pytest.raises(ExportError, match=said) as error:
+        build_plan(make_api(version, FakeCuda()), b"\x3a\xffabc", bundle.spec, PlanOptions("fp16"))
+    assert "\n" not in str(error.value)
+
+
+def test_progress_grows_tells_the_time_left_and_can_stop_the_build(bundle):
+    told = []
+
+    def progress(done, left):
+        told.append((done, left))
+        return True
+
+    api = make_api("10.3.0", FakeCuda())
+    build_plan(api, bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"), progress)
+    shares = [done for done, _ in told]
+    assert shares == sorted(shares)
+    assert shares[0] == pytest.approx(1 / 8)
+    assert shares[-1] == pytest.approx(0.999)
+    assert all(left is not None and left >= 0 for _, left in told)
+    with pytest.raises(ExportError, match="was stopped"):
+        build_plan(api, bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"), lambda done, left: False)
+
+
+def test_nested_phases_are_one_share():
+    assert fraction({}) == 0
+    assert fraction({"a": (None, 4, 1)}) == pytest.approx(0.25)
+    assert fraction({"a": (None, 4, 1), "b": ("a", 2, 1)}) == pytest.approx(0.375)
+    # a phase whose parent was never announced, and one that is its own
+    assert fraction({"b": ("gone", 2, 1)}) == pytest.approx(0.5)
+    assert 0 <= fraction({"a": ("a", 2, 1)}) <= 1
+
+
+def test_a_built_plan_is_named_manifested_compared_and_found_again(bundle):
+    made, lines = exporter(bundle)
+    report, path = made.run()
+    assert report.accepted
+    assert path.name.startswith("fp16-orin-sm87-trt10.3.0-")
+    assert any("within budget" in line for line in lines)
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    assert manifest["device"]["capability"] == "8.7"
+    assert manifest["batch"] == [1, 4, 16]
+    assert manifest["report"]["faces"]["count"] == 24
+    found, reason = find_plan(bundle, made.device, "fp16")
+    assert found is not None
+    assert found.path == path
+    assert reason == ""
+    assert (path.parent / "sm87-trt10.3.0.timing").read_bytes() == b"10.3.0 timing"
+
+
+def test_no_plan_of_another_gpu_version_or_model_is_loaded(bundle):
+    made, _ = exporter(bundle)
+    _, path = made.run()
+    device = made.device
+    for change in ({"gpu": "Xavier"}, {"capability": "7.2"}, {"tensorrt": "10.7.0"}):
+        assert find_plan(bundle, dataclasses.replace(device, **change), "fp16")[0] is None
+    # renamed as if it were of this device
+    other = dataclasses.replace(device, tensorrt="10.7.0")
+    renamed = plan_path(bundle, other, "fp16")
+    renamed.write_bytes(path.read_bytes())
+    renamed.with_suffix(".json").write_text(path.with_suffix(".json").read_text())
+    plan, reason = find_plan(bundle, other, "fp16")
+    assert plan is None
+    assert "built for tensorrt 10.3.0, this is 10.7.0" in reason
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda path, manifest: path.write_bytes(b"PLAN other"), "not the file that its manifest is about"),
+        (lambda path, manifest: manifest.write_text("{"), "no manifest of a plan"),
+        (lambda path, manifest: manifest.write_text('{"format": 1, "extra": 2}'), "unknown key extra"),
+        (lambda path, manifest: manifest.unlink(), "no manifest of a plan"),
+        (lambda path, manifest: path.unlink(), "none was built"),
+    ],
+)
+def test_a_harmed_plan_is_not_loaded(bundle, harm, said):
+    made, _ = exporter(bundle)
+    _, path = made.run()
+    harm(path, path.with_suffix(".json"))
+    plan, reason = find_plan(bundle, made.device, "fp16")
+    assert plan is None
+    assert said in reason
+
+
+def test_a_plan_that_did_not_pass_or_is_of_another_onnx_file_is_not_loaded(bundle):
+    made, _ = exporter(bundle)
+    _, path = made.run()
+    manifest = PlanManifest.load(path.with_suffix(".json"))
+    dataclasses.replace(manifest, report={"accepted": False}).save(path.with_suffix(".json"))
+    assert "did not pass its parity report" in find_plan(bundle, made.device, "fp16")[1]
+    dataclasses.replace(manifest, onnx_sha256="0" * 64).save(path.with_suffix(".json"))
+    assert "another model.fp16.onnx" in find_plan(bundle, made.device, "fp16")[1]
+
+
+def test_a_plan_out_of_budget_is_set_apart_and_never_found(bundle):
+    # a graph of other weights stands for a compiler that answers wrongly
+    wrong = make_bundle(bundle.folder.parent / "wrong", not_a_number=True)
+    content = (wrong / "model.onnx").read_bytes()
+    bundle.model.write_bytes(content)
+    made, lines = exporter(bundle)
+    report, path = made.run()
+    assert not report.accepted
+    assert path.name.endswith(".out-of-budget.plan")
+    assert "no numbers" in lines[-1]
+    assert find_plan(bundle, made.device, "fp16")[0] is None
+
+
+def test_a_compiler_that_gives_up_leaves_nothing_behind(bundle):
+    made, _ = exporter(bundle, fails="Error Code 10:\n could not find any implementation")
+    with pytest.raises(ExportError, match="cannot compile the model: Error Code 10: could not find"):
+        made.run()
+    assert not list((bundle.folder / "plans").glob("*"))
+
+
+def test_a_newer_plan_of_the_same_gpu_replaces_the_older_one(bundle):
+    _, old = exporter(bundle, version="10.3.0")[0].run()
+    _, other = exporter(bundle, version="10.3.0", gpu=Gpu("Xavier NX", "7.2"))[0].run()
+    _, new = exporter(bundle, version="10.7.0")[0].run()
+    assert not old.exists()
+    assert not old.with_suffix(".json").exists()
+    assert other.exists()
+    assert new.exists()
+
+
+def test_the_second_build_begins_with_the_timings_of_the_first(bundle):
+    made, _ = exporter(bundle)
+    made.run()
+    timing = bundle.folder / "plans" / "sm87-trt10.3.0.timing"
+    timing.write_bytes(b"10.3.0 timing, more of it")
+    made.run()
+    assert timing.read_bytes() == b"10.3.0 timing"
+
+
+def test_a_device_is_named_for_files():
+    device = Device("NVIDIA Jetson Orin Nano (8GB)", "8.7", "10.3.0", "linux-aarch64")
+    assert device.slug == "nvidia-jetson-orin-nano-8gb-sm87-trt10.3.0"
+    assert Device("", "8.7", "10.3.0").slug.startswith("gpu-sm87")
