@@ -95,11 +95,15 @@ def test_what_is_no_data_set_is_one_clear_line(ferplus, tmp_path):
         open_data(f"ferplus:{ferplus}", "train")
 
 
-def test_a_malformed_row_is_named(ferplus):
+@pytest.mark.parametrize("row", ["1,2,x", "1,2,3,4,5,6,7,8,9,-1", "1,2,3,4,5,6,7,8,9,1e9", ""])
+def test_a_malformed_row_is_named_and_skipped(ferplus, row):
     labels = ferplus / "ferplus" / "FER2013Valid" / "label.csv"
-    labels.write_text(labels.read_text() + 'fer1.png,"(0, 0, 48, 48)",1,2,x\n')
-    with pytest.raises(DataError, match="row 4"):
-        open_data(f"ferplus:{ferplus}", "valid")
+    labels.write_text(labels.read_text() + f'fer1.png,"(0, 0, 48, 48)",{row}\n')
+    data = open_data(f"ferplus:{ferplus}", "valid")
+    assert len(data) == 2
+    assert [item.where for item in data.skipped] == [f"FER2013Valid/label.csv, row {number}" for number in (3, 4)]
+    assert "missing file gone.png" in data.skipped[0].reason
+    assert "ten votes expected" in data.skipped[1].reason
 
 
 def test_a_damaged_picture_is_named(ferplus):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -26,16 +27,81 @@ class AugmentConfig:
     low_resolution: float = 0.15
     occlude: float = 0.3
     occlude_side: float = 0.45  # of the side, at most
+    saturation: float = 0.3  # colour faces only, as hue
+    hue_degrees: float = 10.0
+
+
+OFF = AugmentConfig(
+    flip=0.0,
+    rotate_degrees=0.0,
+    scale=0.0,
+    shift=0.0,
+    brightness=0.0,
+    contrast=0.0,
+    gamma=0.0,
+    noise=0.0,
+    blur=0.0,
+    low_resolution=0.0,
+    occlude=0.0,
+    saturation=0.0,
+    hue_degrees=0.0,
+)
+# "poster" is the poster's DA: horizontal flip and colour jitter; it does not print how strong, these are common values
+PRESETS = {
+    "full": AugmentConfig(),
+    "poster": replace(OFF, flip=0.5, brightness=0.1, contrast=0.2, saturation=0.2, hue_degrees=10.0),
+    "none": OFF,
+}
 
 
 def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """(N, C, S, S) float in 0..255 -> the same shape and range; every face is changed in its own way."""
-    faces = _move(faces, config, generator)
-    faces = _sometimes(faces, _blurred(faces), config.blur, generator)
-    faces = _sometimes(faces, _pixelated(faces, generator), config.low_resolution, generator)
-    faces = _light(faces, config, generator)
-    faces = _occlude(faces, config, generator)
+    if config.rotate_degrees or config.scale or config.shift:
+        faces = _move(faces, config, generator)
+    elif config.flip:
+        faces = _sometimes(faces, faces.flip(3), config.flip, generator)
+    if config.blur:
+        faces = _sometimes(faces, _blurred(faces), config.blur, generator)
+    if config.low_resolution:
+        faces = _sometimes(faces, _pixelated(faces, generator), config.low_resolution, generator)
+    if config.brightness or config.contrast or config.gamma or config.noise:
+        faces = _light(faces, config, generator)
+    if faces.shape[1] == 3 and (config.saturation or config.hue_degrees):
+        faces = _colour(faces, config, generator)
+    if config.occlude:
+        faces = _occlude(faces, config, generator)
     return faces.clamp(0, 255)
+
+
+def mix(
+    faces: Tensor, targets: Tensor, mixup: float, cutmix: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Blend each face with another one, or put a rectangle of another one into it; targets are shared accordingly.
+
+    `mixup` and `cutmix` are the parameters of their Beta distributions (Zhang et al., 2018; Yun et al., 2019), 0 for
+    off; with both on, a coin decides for each batch.
+    """
+    if mixup <= 0 and cutmix <= 0:
+        return faces, targets
+    cut = cutmix > 0 and (mixup <= 0 or float(_uniform((1,), 0, 1, faces, generator)) < 0.5)
+    strength = cutmix if cut else mixup
+    # Beta(a, a); torch's own takes no generator, NumPy's does through a seed
+    seed = int(torch.randint(2**31, (1,), generator=generator, device=faces.device))
+    random = np.random.default_rng(seed)
+    share = float(random.beta(strength, strength))
+    other = torch.randperm(len(faces), generator=generator, device=faces.device)
+    if cut:
+        side = faces.shape[-1]
+        half = math.sqrt(1 - share) * side / 2
+        x, y = random.uniform(0, side, 2)
+        x1, x2 = (round(min(max(value, 0), side)) for value in (x - half, x + half))
+        y1, y2 = (round(min(max(value, 0), side)) for value in (y - half, y + half))
+        blended = faces.clone()
+        blended[:, :, y1:y2, x1:x2] = faces[other, :, y1:y2, x1:x2]
+        share = 1 - (x2 - x1) * (y2 - y1) / side**2
+    else:
+        blended = share * faces + (1 - share) * faces[other]
+    return blended, share * targets + (1 - share) * targets[other]
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: torch.Generator) -> Tensor:
@@ -91,6 +157,21 @@ def _light(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> 
     strength = _uniform(shape, 0, config.noise, faces, generator)
     noise = torch.empty_like(faces).normal_(generator=generator) * strength
     return ((faces - mean) * contrast + mean + brightness + noise).clamp(0, 255)
+
+
+def _colour(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Turn and stretch the colours around the grey axis (YIQ's, Foley et al.); the brightness stays."""
+    count = (len(faces),)
+    angle = _uniform(count, -1, 1, faces, generator) * math.radians(config.hue_degrees)
+    stretch = 1 + _uniform(count, -1, 1, faces, generator) * config.saturation
+    to_yiq = faces.new_tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    turn = torch.zeros((len(faces), 3, 3), device=faces.device, dtype=faces.dtype)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1] = turn[:, 2, 2] = stretch * angle.cos()
+    turn[:, 1, 2] = -stretch * angle.sin()
+    turn[:, 2, 1] = stretch * angle.sin()
+    matrix = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    return torch.einsum("nij,njhw->nihw", matrix, faces).clamp(0, 255)
 
 
 def _occlude(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

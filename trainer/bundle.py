@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import warnings
 from pathlib import Path
@@ -16,13 +17,14 @@ from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.metrics import Scores, fit_temperature, over_expressions, score
 from engines.preprocess import batch
-from engines.spec import EXPRESSIONS, ModelSpec
-from trainer.data import open_data
+from engines.spec import LABELS, ModelSpec
+from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
-from trainer.errors import RunError
+from trainer.errors import DataError, RunError
 from trainer.evaluate import infer
 from trainer.models import Classifier, architecture
-from trainer.train import load_checkpoint, predict
+from trainer.runs import load_checkpoint
+from trainer.train import predict
 
 LARGEST_DIFFERENCE = 1e-4
 
@@ -40,13 +42,19 @@ def make_bundle(checkpoint: Path, data: str, output: Path, *, name: str | None =
         DataError: the data is not there.
     """
     arch, model = load_checkpoint(checkpoint)
-    faces = load_faces(open_data(data, "valid"), architecture(arch).spec, cache)
+    opened = open_data(data, "valid")
+    faces = load_faces(opened, architecture(arch).spec, cache)
+    if not faces.counted.any():
+        raise DataError(f"no picture of {opened.name} valid counts by its protocol: the temperature cannot be fitted")
     model.temperature = temperature(model, faces)
     spec = dataclasses.replace(architecture(arch).spec, name=name or arch, temperature=round(model.temperature, 4))
     model.temperature = spec.temperature
-    output.mkdir(parents=True, exist_ok=True)
-    export_onnx(model, spec, output / "model.onnx")
-    (output / "spec.json").write_text(spec.to_json(), encoding="utf-8")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        export_onnx(model, spec, output / "model.onnx")
+        (output / "spec.json").write_text(spec.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"cannot write the bundle {output}: {error.strerror}") from error
     bundle = load_bundle(output)
     with Engine(spec, open_backend("onnx", bundle)) as engine:
         difference = largest_difference(model, engine, faces)
@@ -55,22 +63,39 @@ def make_bundle(checkpoint: Path, data: str, output: Path, *, name: str | None =
                 f"{output / 'model.onnx'} differs from the checkpoint by up to {difference:.2e} in a probability "
                 f"(allowed: {LARGEST_DIFFERENCE:.0e}); do not use it, export with another torch or onnx version"
             )
-        probabilities = over_expressions(infer(engine, faces), spec.labels)
-    scores = score(probabilities[faces.counted], faces.targets[faces.counted])
-    parameters = sum(value.numel() for value in model.parameters())
-    (output / "CARD.md").write_text(
-        card(spec, arch, data.partition(":")[0], parameters, multiply_adds(model, spec), scores, difference),
-        encoding="utf-8",
+        probabilities = over_expressions(infer(engine, faces), spec.labels, faces.classes)
+    scores = score(probabilities[faces.counted], faces.targets[faces.counted], faces.classes)
+    text = card(
+        spec,
+        arch,
+        data.partition(":")[0],
+        opened,
+        len(open_data(data, "train")),
+        faces.classes,
+        model,
+        scores,
+        difference,
     )
+    (output / "CARD.md").write_text(text, encoding="utf-8")
+    measured = {
+        "data": opened.name,
+        "split": "valid",
+        "faces": scores.count,
+        "classes": list(faces.classes),
+        "accuracy": round(scores.accuracy, 5),
+        "interval_95": [round(value, 5) for value in scores.interval],
+        "calibration_error": round(scores.calibration_error, 5),
+    }
+    (output / "scores.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     return scores
 
 
 def temperature(model: Classifier, faces: FaceSet) -> float:
-    """Fitted to the majority's class, over the eight expressions: what the confidence is later read as."""
+    """Fitted to the majority's class, over the classes that the data tells apart: what confidence is later read as."""
     counted = faces.counted
-    columns = len(EXPRESSIONS)
-    truth = np.eye(columns, dtype=np.float32)[faces.targets[counted][:, :columns].argmax(axis=1)]
-    return fit_temperature(predict(model, faces)[counted][:, :columns], truth)
+    columns = [LABELS.index(name) for name in faces.classes]
+    truth = np.eye(len(columns), dtype=np.float32)[faces.targets[counted][:, columns].argmax(axis=1)]
+    return fit_temperature(predict(model, faces)[counted][:, columns], truth)
 
 
 def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
@@ -133,27 +158,43 @@ def multiply_adds(model: Classifier, spec: ModelSpec) -> int:
 
 
 def card(
-    spec: ModelSpec, arch: str, data: str, parameters: int, operations: int, scores: Scores, difference: float
+    spec: ModelSpec,
+    arch: str,
+    kind: str,
+    data: Dataset,
+    train_pictures: int,
+    classes: tuple[str, ...],
+    model: Classifier,
+    scores: Scores,
+    difference: float,
 ) -> str:
     low, high = scores.interval
+    parameters = sum(value.numel() for value in model.parameters())
     recalls = "\n".join(
-        f"| {name} | {scores.recall[row]:.1%} | {scores.confusion[row].sum()} |" for row, name in enumerate(EXPRESSIONS)
+        f"| {name} | {_percent(scores.recall[row])} | {scores.confusion[row].sum()} |"
+        for row, name in enumerate(classes)
+    )
+    missing = [f"`{name}`" for name in LABELS if name not in classes]
+    unseen = (
+        f"- {', '.join(missing)}: not scored by this protocol, and rare or absent in the data; do not rely on these "
+        "answers.\n"
+        if missing
+        else ""
     )
     return f"""# {spec.name}
 
 Names the expression of one face: {len(spec.labels)} classes, {spec.size}x{spec.size} {spec.colour}, architecture
-`{arch}`, {parameters:,} parameters, {operations / 1e6:.1f} M multiply-adds a face.
+`{arch}`, {parameters:,} parameters, {multiply_adds(model, spec) / 1e6:,.1f} M multiply-adds a face.
 It sees an expression, not a feeling.
 
 ## Data
-Trained on FER+ (`{data}`, split train: 28,558 pictures of 48x48 grey pixels; the votes of ten annotators as target
-distributions, single votes removed). Labels: microsoft/FERPlus, MIT. Pictures: FER2013 (ICML 2013 challenge), for
-research. Nothing else was trained on, and no weights came from elsewhere.
+Trained on {train_pictures:,} pictures, the training split of: {data.about}
+No weights came from elsewhere.
 
 ## Accuracy
-FER2013Valid, the "majority" protocol of the FER+ paper, {scores.count:,} faces: **{scores.accuracy:.2%}**
-(95 % interval {low:.2%} to {high:.2%}). Mean recall {scores.mean_recall:.2%}. The checkpoint was chosen on this split,
-so a fresh set will score a little lower.
+The validation split, {scores.count:,} faces that the data set's protocol counts, {len(classes)} classes:
+**{scores.accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}). Mean recall {scores.mean_recall:.2%}.
+The checkpoint was chosen on this split, so a fresh set will score a little lower.
 
 | class | recall | faces |
 |---|---|---|
@@ -164,15 +205,19 @@ Expected calibration error {scores.calibration_error:.4f} (15 bins) with tempera
 fitted on the same split.
 
 ## Limits
-- Trained on web pictures that are grey, small and mostly frontal. Strong yaw, darkness and covered faces make it worse.
-- Disgust, contempt and fear are rare in the data: see their recall.
-- `none` never occurs in FER+, so this model never answers it. `uncertain` and `no_face` are rare too.
-- Age, sex and skin tone are not labelled in FER+: nothing is known of differences between groups.
+- Trained on pictures from the web. Strong yaw, darkness and covered faces make it worse.
+- Classes with few faces above are learned and measured badly: see their recall.
+{unseen}- Age, sex and skin tone are not labelled in the data: nothing is known of differences between groups.
 
 ## Files
 `model.onnx`: input `{spec.input}` float32 (N, {spec.channels}, {spec.size}, {spec.size}) in 0..255, output
 `{spec.output}` (N, {len(spec.labels)}); normalisation, temperature and softmax are inside. Largest difference of a
-probability from the checkpoint, on real faces: {difference:.1e}.
+probability from the checkpoint, on real faces: {difference:.1e}. About {parameters * 4 / 1e6:.1f} MB, as FP16
+{parameters * 2 / 1e6:.1f} MB (`edgeemo-export`).
 
-Reproduce: `edgeemo-train evaluate --engine {spec.name} --data ferplus:PATH --split valid`.
+Reproduce: `edgeemo-train evaluate --engine {spec.name} --data {kind}:PATH --split valid`.
 """
+
+
+def _percent(share: float) -> str:
+    return "-" if np.isnan(share) else f"{share:.1%}"

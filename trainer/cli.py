@@ -1,15 +1,24 @@
-"""edgeemo-train: fit, evaluate, bundle, data, models. Torch is imported only by the commands that need it."""
+"""edgeemo-train: from pictures to an engine. Torch is imported only by the commands that need it."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engines.errors import EngineError
 from trainer.errors import TrainerError
+
+# imported late, and named to the user when they are missing
+OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib")
+DATA_HELP = (
+    "ferplus:FOLDER_OR_ZIP, affectnet:FOLDER[,classes=11|8|7][,protocol=poster|official][,seed=N], fer2013:CSV, "
+    "folder:FOLDER_OR_ZIP"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: int = options.run_command(options)
         return command
     except (TrainerError, EngineError) as error:
-        print(f"edgeemo-train: {error}", file=sys.stderr)
+        # of several processes started by torchrun one speaks
+        if os.environ.get("RANK", "0") == "0":
+            print(f"edgeemo-train: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "onnx", "onnxscript"):
+        if error.name not in OPTIONAL:
             raise
         print(f"edgeemo-train: {error.name} is not installed: pip install 'edgeemo[train]'", file=sys.stderr)
         return 2
@@ -39,29 +50,15 @@ def default_cache() -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edgeemo-train", description="Train, score and package networks.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    data = argparse.ArgumentParser(add_help=False)
-    data.add_argument("--data", required=True, metavar="KIND:PATH", help="for example ferplus:data/ferplus.zip")
-    data.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where cut faces are kept")
-
-    fit = commands.add_parser("fit", parents=[data], help="train a network; the same command resumes")
-    fit.add_argument("--arch", required=True, help="see edgeemo-train models")
-    fit.add_argument("--run", type=Path, metavar="DIR", help="run folder (default: runs/ARCH)")
-    fit.add_argument("--epochs", type=_positive)
-    fit.add_argument("--batch", type=_positive)
-    fit.add_argument("--learning-rate", type=float)
-    fit.add_argument("--mixup", type=float, help="strength of mixup, 0 for none")
-    fit.add_argument("--seed", type=int)
-    fit.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="mixed precision (default: on)")
-    fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
-    fit.set_defaults(run_command=_fit)
-
-    score = commands.add_parser("evaluate", parents=[data], help="score an engine; needs no torch")
-    score.add_argument("--engine", required=True, help="name in the zoo or path of a bundle")
-    score.add_argument("--backend", default="onnx")
-    score.add_argument("--split", default="valid", choices=("train", "valid", "test"))
-    score.add_argument("--predictions", type=Path, metavar="CSV", help="write the probabilities of each picture")
-    score.add_argument("--json", action="store_true")
-    score.set_defaults(run_command=_evaluate)
+    cached = argparse.ArgumentParser(add_help=False)
+    cached.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where cut faces are kept")
+    cached.add_argument(
+        "--processes", type=_positive, default=os.cpu_count() or 1, metavar="N", help="how many cut faces at once"
+    )
+    data = argparse.ArgumentParser(add_help=False, parents=[cached])
+    data.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
+    _add_fit(commands, data)
+    _add_evaluate(commands, data)
 
     pack = commands.add_parser("bundle", parents=[data], help="checkpoint -> calibrated ONNX bundle with its card")
     pack.add_argument("checkpoint", type=Path, help="run folder or best.pt")
@@ -69,20 +66,91 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("--name", help="the bundle's name (default: its architecture)")
     pack.set_defaults(run_command=_bundle)
 
-    prepare = commands.add_parser("data", parents=[data], help="cut a data set's faces into the cache")
-    prepare.add_argument("--arch", default="hybrid_lite", help="whose input size and geometry")
-    prepare.add_argument("--split", default="train", choices=("train", "valid", "test"))
-    prepare.set_defaults(run_command=_data)
+    look = commands.add_parser("saliency", parents=[data], help="a page of where a network looks (Grad-CAM)")
+    look.add_argument("checkpoint", type=Path, help="run folder or best.pt")
+    look.add_argument("--split", default="valid")
+    look.add_argument("--output", type=Path, default=Path("saliency.html"), metavar="HTML")
+    look.add_argument("--count", type=_positive, default=24, help="right answers shown, and as many wrong ones")
+    look.set_defaults(run_command=_saliency)
 
-    cut = commands.add_parser("cut", parents=[data], help="a split's faces and truths as one .npz, for edgeemo-export")
-    cut.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
-    cut.add_argument("--split", default="valid", choices=("train", "valid", "test"))
-    cut.add_argument("--limit", type=_positive, metavar="N", help="that many pictures, evenly spread")
-    cut.add_argument("--output", type=Path, required=True, metavar="NPZ")
-    cut.set_defaults(run_command=_cut)
+    sets = commands.add_parser("data", help="look at a data set, or cut its faces into the cache")
+    actions = sets.add_subparsers(required=True, metavar="ACTION")
+    prepare = actions.add_parser("prepare", parents=[cached], help="cut the faces once; the same command resumes")
+    prepare.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
+    prepare.add_argument("--arch", default="hybrid_lite", help="whose input size, colour and geometry")
+    prepare.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
+    prepare.set_defaults(run_command=_prepare)
+    info = actions.add_parser("info", help="pictures a class, and what cannot be used")
+    info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
+    info.set_defaults(run_command=_info)
 
-    commands.add_parser("models", help="the networks and their sizes").set_defaults(run_command=_models)
+    shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
+    shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are looked for")
+    shown.set_defaults(run_command=_models)
+
+    compared = commands.add_parser("table", help="the poster's table beside run folders, as Markdown")
+    compared.add_argument("runs", type=Path, nargs="*", default=[Path("runs")], help="run folders, or folders of them")
+    compared.set_defaults(run_command=_table)
     return parser
+
+
+def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
+    fit = commands.add_parser(
+        "fit",
+        parents=[data],
+        help="train a network; the same command resumes",
+        description="Train a network; the same command resumes. Several GPUs: "
+        "torchrun --nproc-per-node N -m trainer.cli fit --device cuda ...",
+    )
+    what = fit.add_mutually_exclusive_group(required=True)
+    what.add_argument("--arch", help="a network, see edgeemo-train models")
+    what.add_argument("--recipe", help="a row of the poster's table, see edgeemo-train table")
+    fit.add_argument("--run", type=Path, metavar="DIR", help="run folder (default: runs/NAME)")
+    fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    loop = fit.add_argument_group("loop")
+    loop.add_argument("--epochs", type=_positive)
+    loop.add_argument("--batch", type=_positive, help="faces a step, over all processes (default: 128)")
+    loop.add_argument("--optimiser", choices=("adamw", "sgd"))
+    loop.add_argument("--learning-rate", type=_number)
+    loop.add_argument("--momentum", type=_number, help="of SGD")
+    loop.add_argument("--weight-decay", type=_number)
+    loop.add_argument("--warmup-epochs", type=_number)
+    loop.add_argument("--average-decay", type=_share, help="of the moving average of the weights, 0 for none")
+    loop.add_argument("--clip-norm", type=_number, help="largest norm of the gradient, 0 for no limit")
+    loop.add_argument("--precision", choices=("bf16", "fp16", "fp32"), help="of the forward pass (default: bf16)")
+    loop.add_argument("--patience", type=int, help="stop after so many epochs without a better accuracy, 0: never")
+    loop.add_argument("--dropout", type=_share, help="instead of the network's own")
+    loop.add_argument("--seed", type=int)
+    change = fit.add_argument_group("pictures")
+    change.add_argument("--augment", choices=("full", "poster", "none"), help="poster: flip and colour jitter")
+    change.add_argument("--mixup", type=_number, help="strength, 0 for none")
+    change.add_argument("--cutmix", type=_number, help="strength, 0 for none")
+    loss = fit.add_argument_group("loss")
+    loss.add_argument("--smoothing", type=_share, help="share of a label spread over all classes")
+    loss.add_argument("--class-weight", type=_number, help="0: as in the data; 1: all classes weigh the same")
+    loss.add_argument("--logit-adjustment", type=_number, help="0: none; 1: as if all classes were equally frequent")
+    loss.add_argument("--focal", type=_number, help="power by which sure faces weigh less")
+    teach = fit.add_argument_group("distillation")
+    teach.add_argument(
+        "--teacher", nargs="+", default=(), metavar="RUN_OR_ENGINE", help="networks to learn from beside the labels"
+    )
+    teach.add_argument("--teacher-weight", type=_share)
+    teach.add_argument("--teacher-temperature", type=_number)
+    fit.set_defaults(run_command=_fit)
+
+
+def _add_evaluate(commands: Any, data: argparse.ArgumentParser) -> None:
+    score = commands.add_parser("evaluate", parents=[data], help="score an engine (needs no torch) or a checkpoint")
+    score.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
+    score.add_argument("--against", metavar="ENGINE", help="a second one: paired test on the same faces")
+    score.add_argument("--backend", default="onnx")
+    score.add_argument("--device", default="cpu", help="of checkpoints")
+    score.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
+    score.add_argument("--by", metavar="FILE.csv:COLUMN", help="accuracy of each group; the file has a column image")
+    score.add_argument("--predictions", type=Path, metavar="CSV", help="write the probabilities of each picture")
+    score.add_argument("--report", type=Path, metavar="DIR", help="write confusion, reliability, risk-coverage")
+    score.add_argument("--json", action="store_true")
+    score.set_defaults(run_command=_evaluate)
 
 
 def _positive(text: str) -> int:
@@ -92,69 +160,175 @@ def _positive(text: str) -> int:
     return value
 
 
+def _number(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, not {text}")
+    return value
+
+
+SETTINGS = (
+    *("arch", "data", "epochs", "batch", "optimiser", "learning_rate", "momentum", "weight_decay", "warmup_epochs"),
+    *("average_decay", "clip_norm", "precision", "patience", "dropout", "seed", "mixup", "cutmix"),
+    *("teacher_weight", "teacher_temperature"),
+)
+LOSSES = ("smoothing", "class_weight", "logit_adjustment", "focal")
+
+
 def _fit(options: argparse.Namespace) -> int:
+    from trainer.augment import PRESETS
+    from trainer.losses import LossConfig
+    from trainer.recipes import find_recipe
     from trainer.train import FitConfig, fit
 
-    chosen = {
-        key: getattr(options, key)
-        for key in ("arch", "data", "epochs", "batch", "learning_rate", "mixup", "seed", "bf16")
-        if getattr(options, key) is not None
-    }
-    run = options.run or Path("runs") / options.arch
-    best = fit(FitConfig(**chosen), run, cache=options.cache, device=options.device)
-    print(f"best checkpoint: {best}")
-    print(f"next: edgeemo-train bundle {run} --data {options.data} --output {options.arch}")
+    name = options.arch
+    augment = options.augment or "full"
+    if options.recipe is not None:
+        recipe = find_recipe(options.recipe)
+        name = options.recipe
+        options.arch = recipe.arch
+        augment = options.augment or recipe.augment
+        if options.mixup is None and recipe.augment != "full":
+            options.mixup = 0.0
+    given = vars(options)
+    config = FitConfig(
+        **{key: given[key] for key in SETTINGS if given[key] is not None},
+        loss=LossConfig(**{key: given[key] for key in LOSSES if given[key] is not None}),
+        augment=PRESETS[augment],
+        teachers=tuple(options.teacher),
+        recipe=options.recipe or "",
+    )
+    run = options.run or Path("runs") / name
+    best = fit(config, run, cache=options.cache, device=options.device, processes=options.processes)
+    if os.environ.get("RANK", "0") == "0":
+        print(f"best checkpoint: {best}")
+        print(f"next: edgeemo-train bundle {run} --data {options.data} --output {name}")
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from engines.engine import Engine
-    from trainer.evaluate import as_json, as_text, evaluate, write_predictions
+    from trainer import evaluate as scoring
 
-    with Engine.open(options.engine, backend=options.backend, threads=os.cpu_count() or 1) as engine:
-        evaluation = evaluate(engine, options.data, options.split, cache=options.cache)
+    groups = scoring.read_groups(options.by) if options.by else None
+
+    def score(name: str) -> scoring.Evaluation:
+        with scoring.open_model(name, backend=options.backend, device=options.device) as model:
+            return scoring.evaluate(
+                model, options.data, options.split, cache=options.cache, processes=options.processes
+            )
+
+    evaluation = score(options.engine)
+    paired = scoring.compare(evaluation, score(options.against)) if options.against else None
+    table = scoring.by_group(evaluation, groups) if groups is not None else None
     if options.predictions is not None:
-        write_predictions(options.predictions, evaluation)
-    print(as_json(evaluation) if options.json else as_text(evaluation))
+        scoring.write_predictions(options.predictions, evaluation)
+    if options.report is not None:
+        scoring.write_report(options.report, evaluation)
+    if options.json:
+        content = json.loads(scoring.as_json(evaluation))
+        if paired is not None:
+            content["against"] = {"name": options.against, "difference": paired.difference, **vars(paired)}
+        if table is not None:
+            content["groups"] = {group: {"faces": faces, "hits": hits} for group, (faces, hits) in table.items()}
+        print(json.dumps(content, indent=2))
+        return 0
+    print(scoring.as_text(evaluation))
+    if table is not None:
+        print("\n" + scoring.groups_as_text(table))
+    if paired is not None:
+        print("\n" + scoring.paired_as_text(options.engine, options.against, paired))
     return 0
 
 
 def _bundle(options: argparse.Namespace) -> int:
     from trainer.bundle import make_bundle
+    from trainer.runs import find_checkpoint
 
-    checkpoint = options.checkpoint / "best.pt" if options.checkpoint.is_dir() else options.checkpoint
+    checkpoint = find_checkpoint(options.checkpoint)
     scores = make_bundle(checkpoint, options.data, options.output, name=options.name, cache=options.cache)
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
     return 0
 
 
-def _data(options: argparse.Namespace) -> int:
+def _saliency(options: argparse.Namespace) -> int:
     from trainer.data import open_data
     from trainer.data.faces import load_faces
     from trainer.models import architecture
+    from trainer.runs import find_checkpoint, load_checkpoint
+    from trainer.saliency import write_page
 
-    faces = load_faces(open_data(options.data, options.split), architecture(options.arch).spec, options.cache)
-    print(f"{len(faces)} faces in {options.cache}")
-    return 0
-
-
-def _cut(options: argparse.Namespace) -> int:
-    from engines.spec import ModelSpec
-    from trainer.data import open_data
-    from trainer.data.faces import save_cut
-
+    arch, model = load_checkpoint(find_checkpoint(options.checkpoint))
+    spec = architecture(arch).spec
     data = open_data(options.data, options.split)
-    count = save_cut(data, ModelSpec.load(options.spec), options.output, limit=options.limit, cache=options.cache)
-    print(f"{count} faces in {options.output}")
+    faces = load_faces(data, spec, options.cache, processes=options.processes)
+    write_page(model, spec, data, faces, options.output, count=options.count)
+    print(f"written: {options.output}")
     return 0
 
 
-def _models(_: argparse.Namespace) -> int:
+def _prepare(options: argparse.Namespace) -> int:
+    from trainer.data import open_data
+    from trainer.data.faces import by_reason, cache_folder, load_faces, skipped_pictures, write_skipped
+    from trainer.models import architecture
+
+    spec = architecture(options.arch).spec
+    for split in options.split or ("train", "valid"):
+        data = open_data(options.data, split)
+        faces = load_faces(data, spec, options.cache, processes=options.processes)
+        folder = cache_folder(data, spec, options.cache)
+        skipped = skipped_pictures(data, folder)
+        print(f"{split}: {len(faces)} faces of {spec.size}x{spec.size} in {folder}, {len(skipped)} skipped")
+        for reason, count in by_reason(skipped).most_common(5):
+            print(f"    {count} x {reason}")
+        if skipped:
+            write_skipped(folder / "report.csv", skipped)
+            print(f"    each of them: {folder / 'report.csv'}")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from engines.spec import LABELS
+    from trainer.data import open_data
+    from trainer.data.faces import by_reason
+    from trainer.errors import DataError
+
+    found = {}
+    for split in ("train", "valid", "test"):
+        try:
+            found[split] = open_data(options.data, split)
+        except DataError as error:
+            print(f"{split}: {error}")
+    if not found:
+        return 2
+    print(f"{'':12}" + "".join(f"{split:>10}" for split in found))
+    print(f"{'pictures':12}" + "".join(f"{len(data):10,}" for data in found.values()))
+    print(f"{'counted':12}" + "".join(f"{int(data.counted.sum()):10,}" for data in found.values()))
+    for column, label in enumerate(LABELS):
+        shares = [int((data.targets.argmax(axis=1) == column).sum()) for data in found.values()]
+        print(f"{label:12}" + "".join(f"{share:10,}" for share in shares))
+    last = next(iter(found.values()))
+    if last.skipped:
+        print(f"skipped: {len(last.skipped)} rows")
+        for reason, count in by_reason(last.skipped).most_common(5):
+            print(f"    {count} x {reason}")
+    return 0
+
+
+def _models(options: argparse.Namespace) -> int:
+    from engines.bundle import ZOO
     from trainer.bundle import multiply_adds
     from trainer.models import ARCHITECTURES, build
     from trainer.recipes import poster_accuracy
+    from trainer.table import measured
 
-    print(f"{'name':12} {'input':>10} {'parameters':>12} {'multiply-adds':>14} {'poster':>8}")
+    print(f"{'name':12} {'input':>10} {'parameters':>12} {'multiply-adds':>14} {'poster':>8}   ours")
     for name, entry in ARCHITECTURES.items():
         model = build(name)
         parameters = sum(value.numel() for value in model.parameters())
@@ -162,7 +336,15 @@ def _models(_: argparse.Namespace) -> int:
         poster = poster_accuracy(name)
         printed = "-" if poster is None else f"{poster:.1%}"
         operations = multiply_adds(model, entry.spec) / 1e6
-        print(f"{name:12} {size:>10} {parameters:12,} {operations:12,.1f} M {printed:>8}")
+        ours = measured(name, options.runs, ZOO)
+        print(f"{name:12} {size:>10} {parameters:12,} {operations:12,.1f} M {printed:>8}   {ours}")
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    from trainer.table import find_runs, read_result, table
+
+    print(table(read_result(run) for run in find_runs(options.runs)))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 TrainerError                the user can mend it: one line, exit code 2
 ├── DataError               a data set is missing, in another layout, or empty
+│   └── PictureError        one picture cannot be read: it is counted and skipped
 └── RunError                a run folder or checkpoint does not fit, or training broke down
 """
 
@@ -14,6 +15,12 @@ class TrainerError(Exception):
 
 class DataError(TrainerError):
     pass
+
+
+class PictureError(DataError):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"cannot decode {name}: {reason}")
+        self.reason = reason
 
 
 class RunError(TrainerError):

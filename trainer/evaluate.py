@@ -1,68 +1,187 @@
-"""How good an engine is on a data set, through the runtime's own path: detector, crop, engine. Needs no torch."""
+"""How good an engine or a checkpoint is on a data set, through the runtime's own path: detector, crop, network.
+
+Engines need no torch.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from engines.engine import Engine
-from engines.metrics import Scores, over_expressions, score
-from engines.preprocess import F32
-from engines.spec import EXPRESSIONS
+from engines.metrics import Scores, over_expressions, score, wilson
+from engines.preprocess import F32, U8
+from engines.spec import LABELS, ModelSpec
+from trainer.analysis import (
+    Calibration,
+    PairedTest,
+    area_under_risk,
+    calibration,
+    f1,
+    mcnemar,
+    reliability,
+    risk_at,
+    risk_coverage,
+)
 from trainer.data import open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError
 
+COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
+
+
+class Model(Protocol):
+    """What can be scored: `engines.engine.Engine` and `trainer.runs.Checkpoint`."""
+
+    spec: ModelSpec
+
+    def infer(self, faces: list[U8]) -> F32:
+        """(S, S, C) crops -> (N, K) probabilities in the order of `spec.labels`."""
+        ...
+
+
+@contextlib.contextmanager
+def open_model(name: str, *, backend: str = "onnx", device: str = "cpu") -> Iterator[Model]:
+    """An engine by name or folder, or a run folder or .pt file (which needs torch).
+
+    Raises:
+        EngineError, RunError: there is none, or it is damaged.
+    """
+    path = Path(name)
+    if path.suffix == ".pt" or (path / "best.pt").is_file():
+        from trainer.runs import Checkpoint, find_checkpoint
+
+        yield Checkpoint(find_checkpoint(path), device)
+        return
+    with Engine.open(name, backend=backend, threads=os.cpu_count() or 1) as engine:
+        yield engine
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an engine said about each face of a split.
+    """What a model said about each face of a split.
 
     Attributes:
         images: N picture names.
         probabilities: (N, K) in the order of `labels`.
-        skipped: pictures in which no face was found; they are in no figure.
-        scores: over the faces that the data set's protocol counts.
+        skipped: pictures that could not be read or show no face; they are in no figure.
+        classes: the C classes that the data set's protocol tells apart.
+        counted: (N,) which faces the protocol counts: M of them.
+        answers: (M, C) probabilities over `classes` of the counted faces; `truth`: (M,) their class.
+        scores, calibration: over the counted faces.
     """
 
     images: tuple[str, ...]
     labels: tuple[str, ...]
     probabilities: F32
     skipped: int
+    classes: tuple[str, ...]
+    counted: npt.NDArray[np.bool_]
+    answers: F32
+    truth: npt.NDArray[np.int64]
     scores: Scores
+    calibration: Calibration
+
+    @property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """(M,) which of the counted faces were named rightly."""
+        return np.asarray(self.answers.argmax(axis=1) == self.truth)
+
+    @property
+    def counted_images(self) -> list[str]:
+        return [image for image, counts in zip(self.images, self.counted, strict=True) if counts]
 
 
-def evaluate(engine: Engine, data: str, split: str, *, cache: Path | None = None) -> Evaluation:
-    """Score an engine.
+def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, processes: int = 1) -> Evaluation:
+    """Score a model.
 
     Raises:
         DataError: the data is not there, or no face of it counts.
     """
     opened = open_data(data, split)
-    faces = load_faces(opened, engine.spec, cache)
-    probabilities = infer(engine, faces)
+    faces = load_faces(opened, model.spec, cache, processes=processes)
     if not faces.counted.any():
         raise DataError(f"no picture of {opened.name} {split} counts by its protocol: there is nothing to score")
-    over_eight = over_expressions(probabilities, engine.spec.labels)
+    probabilities = infer(model, faces)
+    answers = over_expressions(probabilities, model.spec.labels, faces.classes)[faces.counted]
+    targets = faces.targets[faces.counted]
+    truth = targets[:, [LABELS.index(name) for name in faces.classes]].argmax(axis=1)
     return Evaluation(
         images=tuple(opened.images[row] for row in faces.rows),
-        labels=engine.spec.labels,
+        labels=model.spec.labels,
         probabilities=probabilities,
-        skipped=len(opened) - len(faces),
-        scores=score(over_eight[faces.counted], faces.targets[faces.counted]),
+        skipped=len(opened) + len(opened.skipped) - len(faces),
+        classes=faces.classes,
+        counted=faces.counted,
+        answers=answers,
+        truth=truth,
+        scores=score(answers, targets, faces.classes),
+        calibration=calibration(answers, truth, model.spec.temperature),
     )
 
 
-def infer(engine: Engine, faces: FaceSet, batch: int = 64) -> F32:
+def infer(model: Model, faces: FaceSet, batch: int = 64) -> F32:
     """(N, K) probabilities of all faces."""
-    starts = tqdm(range(0, len(faces), batch), desc=f"{engine.spec.name}", unit="batch", disable=None)
-    parts = [engine.infer(list(faces.faces[start : start + batch])) for start in starts]
-    return np.concatenate(parts) if parts else engine.infer([])
+    starts = tqdm(range(0, len(faces), batch), desc=f"{model.spec.name}", unit="batch", disable=None)
+    parts = [model.infer(list(faces.faces[start : start + batch])) for start in starts]
+    return np.concatenate(parts) if parts else model.infer([])
+
+
+def compare(first: Evaluation, second: Evaluation) -> PairedTest:
+    """Paired test over the faces that both models were given.
+
+    Raises:
+        DataError: they share none.
+    """
+    answers = dict(zip(second.counted_images, second.right, strict=True))
+    shared = [
+        (one, answers[image]) for image, one in zip(first.counted_images, first.right, strict=True) if image in answers
+    ]
+    if not shared:
+        raise DataError("the two models were asked about different pictures: there is nothing to compare")
+    pairs = np.array(shared, bool)
+    return mcnemar(pairs[:, 0], pairs[:, 1])
+
+
+def read_groups(column: str) -> dict[str, str]:
+    """`FILE.csv:COLUMN` -> group of each picture, by the file's column `image`.
+
+    Raises:
+        DataError: the file or the column is not there.
+    """
+    path, colon, name = column.rpartition(":")
+    if not colon:
+        raise DataError(f"--by must be FILE.csv:COLUMN, not {column!r}")
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"image", name} <= set(reader.fieldnames or ()):
+                raise DataError(
+                    f"{path} must have the columns image and {name}; it has {', '.join(reader.fieldnames or ())}"
+                )
+            return {row["image"]: row[name] for row in reader if row["image"] and row[name]}
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+
+
+def by_group(evaluation: Evaluation, groups: dict[str, str]) -> dict[str, tuple[int, int]]:
+    """Faces and hits of each group; a picture is found by its name or its file name, the rest is group "(unknown)"."""
+    table: dict[str, tuple[int, int]] = {}
+    for image, right in zip(evaluation.counted_images, evaluation.right, strict=True):
+        group = groups.get(image, groups.get(image.rpartition("/")[2], "(unknown)"))
+        faces, hits = table.get(group, (0, 0))
+        table[group] = (faces + 1, hits + int(right))
+    return dict(sorted(table.items()))
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:
@@ -71,50 +190,127 @@ def write_predictions(path: Path, evaluation: Evaluation) -> None:
     Raises:
         DataError: the file cannot be written.
     """
+    rows = (
+        [image, *(f"{value:.6f}" for value in row)]
+        for image, row in zip(evaluation.images, evaluation.probabilities, strict=True)
+    )
+    _write_csv(path, ["image", *evaluation.labels], rows)
+
+
+def write_report(folder: Path, evaluation: Evaluation) -> None:
+    """confusion.csv and .png, reliability.png, risk_coverage.csv, predictions.csv and scores.json.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    from trainer.plots import draw_confusion, draw_reliability
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write {folder}: {error.strerror}") from error
+    confusion = evaluation.scores.confusion
+    names = evaluation.classes
+    _write_csv(folder / "confusion.csv", ["true", *names], ([names[row], *confusion[row]] for row in range(len(names))))
+    confidence = evaluation.answers.max(axis=1)
+    coverage, risk = risk_coverage(confidence, evaluation.right)
+    curve = ([f"{one:.6f}", f"{two:.6f}"] for one, two in zip(coverage, risk, strict=True))
+    _write_csv(folder / "risk_coverage.csv", ["coverage", "risk"], curve)
+    write_predictions(folder / "predictions.csv", evaluation)
+    draw_confusion(confusion, names, folder / "confusion.png")
+    bins = reliability(confidence, evaluation.right)
+    draw_reliability(bins, coverage, risk, folder / "reliability.png")
+    (folder / "scores.json").write_text(as_json(evaluation) + "\n", encoding="utf-8")
+
+
+def _write_csv(path: Path, header: list[str], rows: Iterator[list[object]] | Iterator[list[str]]) -> None:
     try:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["image", *evaluation.labels])
-            for image, row in zip(evaluation.images, evaluation.probabilities, strict=True):
-                writer.writerow([image, *(f"{value:.6f}" for value in row)])
+            writer.writerow(header)
+            writer.writerows(rows)
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from error
 
 
 def as_text(evaluation: Evaluation) -> str:
     """A table for people."""
-    scores = evaluation.scores
+    scores, honest = evaluation.scores, evaluation.calibration
     low, high = scores.interval
+    harmonic = f1(scores.confusion)
+    coverage, risk = risk_coverage(evaluation.answers.max(axis=1), evaluation.right)
+    silent = ", ".join(f"{1 - risk_at(coverage, risk, share):.1%} of the surest {share:.0%}" for share in COVERAGES[1:])
+    fitted = "built in" if honest.built_in else "fitted on one half of these faces, judged on the other"
     lines = [
         f"accuracy           {scores.accuracy:7.2%}   (95 % interval {low:.2%} to {high:.2%}, {scores.count} faces)",
-        f"mean recall        {scores.mean_recall:7.2%}",
-        f"calibration error  {scores.calibration_error:7.4f}",
+        f"mean recall        {scores.mean_recall:7.2%}   mean F1 {np.nanmean(harmonic):.2%}",
+        f"calibration error  {honest.before:7.4f}   without temperature; "
+        f"{honest.after:.4f} with {honest.temperature:.2f} ({fitted})",
+        f"right              {silent}; area under risk-coverage {area_under_risk(coverage, risk):.4f}",
         "",
-        f"{'':12}{'recall':>8}   predicted as " + " ".join(f"{name[:6]:>6}" for name in EXPRESSIONS),
+        f"{'':12}{'recall':>8}{'F1':>8}   predicted as " + " ".join(f"{name[:6]:>6}" for name in evaluation.classes),
     ]
-    for row, name in enumerate(EXPRESSIONS):
+    for row, name in enumerate(evaluation.classes):
         counts = " ".join(f"{count:6d}" for count in scores.confusion[row])
-        recall = f"{scores.recall[row]:8.1%}" if np.isfinite(scores.recall[row]) else f"{'-':>8}"
-        lines.append(f"{name:12}{recall}   {'':12} {counts}")
+        shares = "".join(
+            f"{value:8.1%}" if np.isfinite(value) else f"{'-':>8}" for value in (scores.recall[row], harmonic[row])
+        )
+        lines.append(f"{name:12}{shares}   {'':12} {counts}")
     if evaluation.skipped:
-        lines.append(f"\n{evaluation.skipped} pictures without a face found are in no figure")
+        lines.append(f"\n{evaluation.skipped} pictures without a readable face are in no figure")
     return "\n".join(lines)
 
 
+def groups_as_text(table: dict[str, tuple[int, int]]) -> str:
+    lines = [f"{'group':24}{'faces':>7}{'accuracy':>10}   95 % interval"]
+    for group, (faces, hits) in table.items():
+        low, high = wilson(hits, faces)
+        lines.append(f"{group[:24]:24}{faces:7d}{hits / faces:10.2%}   {low:.2%} to {high:.2%}")
+    return "\n".join(lines)
+
+
+def paired_as_text(first: str, second: str, test: PairedTest) -> str:
+    if test.p < 0.05:
+        better = first if test.difference > 0 else second
+        verdict = f"{better} is better (p = {test.p:.2g}, McNemar's exact test)"
+    else:
+        verdict = f"they cannot be told apart (p = {test.p:.2f}, McNemar's exact test)"
+    return (
+        f"{first} against {second} on {test.count} faces: {test.difference:+.2%} in accuracy; "
+        f"only the first right {test.only_first}, only the second {test.only_second}: {verdict}"
+    )
+
+
 def as_json(evaluation: Evaluation) -> str:
-    scores = evaluation.scores
-    recall = {
-        name: round(float(value), 4) for name, value in zip(EXPRESSIONS, scores.recall, strict=True) if value == value
-    }
+    scores, honest = evaluation.scores, evaluation.calibration
+    coverage, risk = risk_coverage(evaluation.answers.max(axis=1), evaluation.right)
+
+    def by_class(values: npt.NDArray[np.float64]) -> dict[str, float]:
+        return {
+            name: round(float(value), 4)
+            for name, value in zip(evaluation.classes, values, strict=True)
+            if np.isfinite(value)
+        }
+
     return json.dumps(
         {
             "faces": scores.count,
             "skipped": evaluation.skipped,
+            "classes": list(evaluation.classes),
             "accuracy": round(scores.accuracy, 5),
             "interval_95": [round(value, 5) for value in scores.interval],
             "mean_recall": round(scores.mean_recall, 5),
             "calibration_error": round(scores.calibration_error, 5),
-            "recall": recall,
+            "calibration": {
+                "before": round(honest.before, 5),
+                "after": round(honest.after, 5),
+                "temperature": round(honest.temperature, 4),
+                "built_in": honest.built_in,
+            },
+            "risk_at_coverage": {f"{share:.0%}": round(risk_at(coverage, risk, share), 5) for share in COVERAGES},
+            "area_under_risk_coverage": round(area_under_risk(coverage, risk), 5),
+            "recall": by_class(scores.recall),
+            "f1": by_class(f1(scores.confusion)),
             "confusion": scores.confusion.tolist(),
         },
         indent=2,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer.errors import RunError
+
 Augmentation = Literal["full", "poster", "none"]
 
 HUMANS = {"human, untrained": 0.570, "human, trained": 0.630}
@@ -41,6 +43,16 @@ RECIPES = {
     "hybrid": Recipe("Hybrid", "hybrid", "none", 0.634),
     "hybrid_lite": Recipe("hybrid_lite", "hybrid_lite", "full", None),
 }
+
+
+def find_recipe(name: str) -> Recipe:
+    """
+    Raises:
+        RunError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise RunError(f"no recipe named {name!r}; there are: {', '.join(RECIPES)}")
+    return RECIPES[name]
 
 
 def poster_accuracy(arch: str) -> float | None:

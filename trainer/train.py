@@ -1,55 +1,91 @@
-"""The training loop: one run folder, resumable at any moment with the same result."""
+"""The training loop: one run folder, resumable at any moment with the same result, on one process or several."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from engines.metrics import over_expressions, score
-from engines.preprocess import F32
-from trainer.augment import AugmentConfig, augment
-from trainer.data import open_data
+from engines.metrics import Scores, over_expressions, score
+from engines.preprocess import F32, U8
+from trainer.augment import AugmentConfig, augment, mix
+from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
-from trainer.errors import RunError
+from trainer.data.loader import Loader
+from trainer.distill import Teachers
+from trainer.errors import DataError, RunError
+from trainer.losses import LossConfig, Objective, soft_target_loss
 from trainer.models import Classifier, architecture, build
+from trainer.parallel import Processes, distributed, joined, shared_norms
+from trainer.plots import draw_curves
+from trainer.runs import Board, claim, load_state, log, read_metrics, reason, replace_text, save
+
+# reading the loss waits for the device, so it is looked at once in so many batches
+LOOK_EVERY = 25
+DRAW_EVERY = 10  # epochs
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Everything that decides a run's result; stored in its folder as config.json."""
+    """Everything that decides a run's result; stored in its folder as config.json.
+
+    Attributes:
+        data: KIND:PATH, see `trainer.data.open_data`.
+        batch: faces a step, over all processes.
+        clip_norm: largest norm of the gradient, 0 for no limit.
+        average_decay: of the exponential moving average of the weights, which is what is scored and kept.
+        mixup, cutmix: see `trainer.augment.mix`.
+        precision: of the forward pass; weights and their updates are always float32.
+        patience: stop when so many epochs brought no better accuracy; 0: never.
+        dropout: replaces the network's own; None keeps it.
+        teachers: runs, checkpoints or engines to learn from beside the labels, see `trainer.distill`.
+        teacher_weight: the teachers' share of the loss.
+        recipe: the row of the poster's table that this run is meant to be, or "".
+    """
 
     arch: str = "hybrid_lite"
     data: str = ""
     epochs: int = 60
     batch: int = 128
+    optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
+    momentum: float = 0.9  # of SGD
     weight_decay: float = 0.05
     warmup_epochs: float = 2.0
     average_decay: float = 0.998
     mixup: float = 0.2
+    cutmix: float = 0.0
     clip_norm: float = 2.0
-    bf16: bool = True
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    patience: int = 0
+    dropout: float | None = None
     seed: int = 0
+    loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    teachers: tuple[str, ...] = ()
+    teacher_weight: float = 0.7
+    teacher_temperature: float = 2.0
+    recipe: str = ""
 
 
-def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu") -> Path:
+def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu", processes: int = 1) -> Path:
     """Train a network; a run folder that has a checkpoint is continued.
 
-    Writes config.json, metrics.csv (one row an epoch), last.pt and best.pt (highest accuracy on the validation split,
-    of the averaged weights).
+    Started by torchrun, all its processes train the one network. Writes config.json, metrics.csv (one row an epoch),
+    curves.png, result.json, tensorboard/, last.pt and best.pt (highest accuracy on the validation split, of the
+    averaged weights).
+
+    Args:
+        processes: how many cut faces that are not yet in the cache, see `load_faces`.
 
     Returns:
         The best checkpoint.
@@ -57,89 +93,134 @@ def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu") -> Pa
     Raises:
         TrainerError: the data is not there, the folder belongs to another configuration, or the loss became NaN.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    _claim(run, config)
+    with joined(device) as team:
+        return _fit(config, run, cache, team, processes)
+
+
+def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: int) -> Path:
+    if config.batch % team.world:
+        raise RunError(f"--batch {config.batch} cannot be shared by {team.world} processes: choose a multiple of it")
+    if team.first:
+        claim(run, config, FitConfig())
     spec = architecture(config.arch).spec
-    train = load_faces(open_data(config.data, "train"), spec, cache)
-    valid = load_faces(open_data(config.data, "valid"), spec, cache)
-    faces = torch.from_numpy(np.array(train.faces)).to(device)
-    targets = torch.from_numpy(train.targets).to(device)
+    train, valid = (
+        _faces(open_data(config.data, split), spec_of=config.arch, cache=cache, team=team, cutters=cutters)
+        for split in ("train", "valid")
+    )
+    steps = len(train) // config.batch
+    if not steps:
+        raise DataError(f"{len(train)} faces do not fill one batch of {config.batch}: lower --batch")
+    if not valid.counted.any():
+        raise DataError("no picture of the validation split counts by its protocol: there is nothing to choose by")
 
     torch.manual_seed(config.seed)
-    model = build(config.arch).to(device)
+    model = build(config.arch)
+    _set_dropout(model, config.dropout)
+    model = shared_norms(model, team).to(team.device)  # type: ignore[assignment]
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decayed = [value for value in model.parameters() if value.ndim > 1]
-    plain = [value for value in model.parameters() if value.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.learning_rate,
-    )
+    network = distributed(model, team)
+    optimiser = _optimiser(model, config)
     averaging = get_ema_multi_avg_fn(config.average_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(model, multi_avg_fn=averaging, use_buffers=True)
-    first, best = _resume(run, model, average, optimiser)
+    scaler = torch.amp.GradScaler(team.device.type, enabled=config.precision == "fp16")
+    first, best, best_epoch = _resume(run, team, model, average, optimiser, scaler)
 
-    steps = len(faces) // config.batch
+    loader = Loader(train.faces, train.targets, team.device)
+    objective = Objective(config.loss, torch.from_numpy(train.targets).to(team.device))
+    teachers = None
+    if config.teachers:
+        teachers = Teachers(config.teachers, spec, config.teacher_temperature, team.device)
+    board = Board(run, first) if team.first else None
+
     for epoch in range(first, config.epochs):
+        if config.patience and epoch - best_epoch >= config.patience:
+            _say(team, f"no better accuracy in {config.patience} epochs: stopped early")
+            break
         started = time.perf_counter()
-        # seeded by the epoch, so that a run continued after a kill repeats it to the letter
-        torch.manual_seed(config.seed * 100_003 + epoch)
-        generator = torch.Generator(device).manual_seed(config.seed * 100_003 + epoch)
-        order = torch.randperm(len(faces), generator=generator, device=device)
+        order, generator = _epoch_order(config, epoch, len(train), steps, team)
         model.train()
-        total = 0.0
-        progress = tqdm(range(steps), desc=f"epoch {epoch + 1}/{config.epochs}", unit="batch", disable=None)
-        for step in progress:
+        total = torch.zeros((), device=team.device, dtype=torch.float64)
+        bar = tqdm(
+            loader.batches(order),
+            desc=f"epoch {epoch + 1}/{config.epochs}",
+            total=steps,
+            unit="batch",
+            disable=None if team.first else True,
+        )
+        for step, (faces, targets) in enumerate(bar):
             rate = learning_rate(config, epoch + step / steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            rows = order[step * config.batch : (step + 1) * config.batch]
-            loss = _loss(model, faces[rows], targets[rows], config, generator)
-            if not math.isfinite(float(loss.detach())):
-                raise RunError(
-                    f"the loss became {float(loss.detach())} in epoch {epoch + 1}, batch {step + 1}: "
-                    "lower --learning-rate or train with --no-bf16; the last checkpoint is whole"
-                )
+            images = augment(_to_input(faces), config.augment, generator)
+            images, targets = mix(images, targets, config.mixup, config.cutmix, generator)
+            images = images.contiguous(memory_format=torch.channels_last)
+            with _precision(config, team.device):
+                logits = network(images)
+            loss = objective(logits, targets)
+            if teachers is not None:
+                taught = soft_target_loss(logits, teachers(images), config.teacher_temperature)
+                loss = (1 - config.teacher_weight) * loss + config.teacher_weight * taught
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-            optimiser.step()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            if config.clip_norm:
+                scaler.unscale_(optimiser)
+                nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+            scaler.step(optimiser)
+            scaler.update()
             average.update_parameters(model)
-            total += float(loss.detach())
-            progress.set_postfix(loss=f"{total / (step + 1):.3f}", refresh=False)
+            total += loss.detach()
+            if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+                mean = float(team.mean(total)) / (step + 1)
+                if not math.isfinite(mean):
+                    raise RunError(
+                        f"the loss became {mean} in epoch {epoch + 1}, by batch {step + 1}: "
+                        "lower --learning-rate or train with --precision fp32; the last checkpoint is whole"
+                    )
+                bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
 
         averaged = average.module
         assert isinstance(averaged, Classifier)
-        logits = predict(averaged, valid, device)
-        accuracy = _accuracy(logits, valid)
-        improved = accuracy > best
-        best = max(best, accuracy)
-        state = {
-            "arch": config.arch,
-            "epoch": epoch + 1,
-            "best": best,
-            "accuracy": accuracy,
-            "model": model.state_dict(),
-            "average": average.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        }
+        logits_valid = _predict_together(averaged, valid, team)
+        scores = _scores(logits_valid, valid)
+        improved = scores.accuracy > best
         if improved:
-            _save(
-                {key: state[key] for key in ("arch", "epoch", "accuracy")} | {"network": averaged.network.state_dict()},
-                run / "best.pt",
-            )
-        _log(
-            run / "metrics.csv",
-            {
+            best, best_epoch = scores.accuracy, epoch + 1
+        if team.first:
+            if improved:
+                kept = {"arch": config.arch, "epoch": epoch + 1, "accuracy": best}
+                save(kept | {"network": averaged.network.state_dict()}, run / "best.pt")
+                _write_result(run, config, model, scores, epoch + 1)
+            row = {
                 "epoch": epoch + 1,
                 "learning_rate": round(rate, 7),
-                "train_loss": round(total / steps, 5),
-                "valid_loss": round(_cross_entropy(logits, valid.targets), 5),
-                "valid_accuracy": round(accuracy, 5),
+                "train_loss": round(mean, 5),
+                "valid_loss": round(_cross_entropy(logits_valid, valid.targets), 5),
+                "valid_accuracy": round(scores.accuracy, 5),
+                "valid_recall": round(scores.mean_recall, 5),
                 "seconds": round(time.perf_counter() - started, 1),
-            },
-        )
-        _save(state, run / "last.pt")
-        tqdm.write(f"epoch {epoch + 1}: accuracy {accuracy:.2%} on valid, best {best:.2%}")
+            }
+            log(run, row)
+            if board is not None:
+                board.add(row)
+            if (epoch + 1) % DRAW_EVERY == 0:
+                draw_curves(read_metrics(run), run / "curves.png")
+            state = {
+                "arch": config.arch,
+                "epoch": epoch + 1,
+                "best": best,
+                "best_epoch": best_epoch,
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "scaler": scaler.state_dict(),
+            }
+            save(state, run / "last.pt")
+            tqdm.write(f"epoch {epoch + 1}: accuracy {scores.accuracy:.2%} on valid, best {best:.2%}")
+    if board is not None:
+        board.close()
+        if read_metrics(run):
+            draw_curves(read_metrics(run), run / "curves.png")
+    team.wait()
     return run / "best.pt"
 
 
@@ -151,49 +232,74 @@ def learning_rate(config: FitConfig, epoch: float) -> float:
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
-@torch.no_grad()
 def predict(model: Classifier, faces: FaceSet, device: str = "cpu", batch: int = 256) -> F32:
     """(N, K) logits for every face, in float32."""
+    return _logits(model, faces.faces, torch.device(device), batch)
+
+
+@torch.no_grad()
+def _logits(model: Classifier, faces: U8, device: torch.device, batch: int = 256) -> F32:
     training = model.training
     model.eval()
-    logits = [
-        model.logits(_to_input(torch.from_numpy(np.array(faces.faces[start : start + batch])).to(device))).cpu()
-        for start in range(0, len(faces), batch)
+    parts = [
+        model.logits(_to_input(torch.from_numpy(np.array(faces[start : start + batch])).to(device))).cpu()
+        # one batch even without faces: it knows the number of columns
+        for start in range(0, max(len(faces), 1), batch)
     ]
     model.train(training)
-    return np.asarray(torch.cat(logits).numpy(), np.float32)
+    return np.asarray(torch.cat(parts).numpy(), np.float32)
 
 
-def load_checkpoint(path: Path) -> tuple[str, Classifier]:
-    """Architecture name and network of a best.pt.
+def _predict_together(model: Classifier, faces: FaceSet, team: Processes) -> F32:
+    """Each process takes its share of the faces, so that every face is scored once."""
+    part = _logits(model, faces.faces[team.rank :: team.world], team.device)
+    return team.gather(part, len(faces))
 
-    Raises:
-        RunError: the file is missing, damaged, or of another layout.
+
+def _faces(data: Dataset, *, spec_of: str, cache: Path, team: Processes, cutters: int) -> FaceSet:
+    """One process of each machine cuts what is not in the cache yet; the others wait."""
+    if team.local_rank == 0:
+        load_faces(data, architecture(spec_of).spec, cache, processes=cutters)
+    team.wait()
+    return load_faces(data, architecture(spec_of).spec, cache)
+
+
+def _epoch_order(
+    config: FitConfig, epoch: int, count: int, steps: int, team: Processes
+) -> tuple[np.ndarray, torch.Generator]:
+    """(steps, faces of this process) row numbers, and the generator of its augmentations.
+
+    Seeded by the epoch, so that a run continued after a kill repeats it to the letter.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model = build(state["arch"])
-        model.network.load_state_dict(state["network"])
-    except FileNotFoundError as error:
-        raise RunError(f"no checkpoint at {path}") from error
-    except Exception as error:  # pickle, zip and state_dict errors have no common base
-        raise RunError(f"{path} is no whole checkpoint of this trainer: {_reason(error)}") from error
-    return str(state["arch"]), model.eval()
+    seed = config.seed * 100_003 + epoch
+    torch.manual_seed(seed + team.rank * 1_000_000_007)
+    generator = torch.Generator(team.device).manual_seed(seed)
+    order = torch.randperm(count, generator=generator, device=team.device).cpu().numpy()
+    if team.rank:
+        generator.manual_seed(seed + team.rank * 1_000_000_007)
+    lines = order[: steps * config.batch].reshape(steps, config.batch)
+    return lines[:, team.rank :: team.world], generator
 
 
-def _loss(model: Classifier, faces: Tensor, targets: Tensor, config: FitConfig, generator: torch.Generator) -> Tensor:
-    images = augment(_to_input(faces), config.augment, generator)
-    if config.mixup > 0:
-        # Beta(a, a) by two gamma draws; torch's own takes no generator, NumPy's does through a seed
-        seed = int(torch.randint(2**31, (1,), generator=generator, device=faces.device))
-        share = float(np.random.default_rng(seed).beta(config.mixup, config.mixup))
-        other = torch.randperm(len(images), generator=generator, device=images.device)
-        images = share * images + (1 - share) * images[other]
-        targets = share * targets + (1 - share) * targets[other]
-    images = images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=config.bf16):
-        logits = model.logits(images)
-    return functional.cross_entropy(logits.float(), targets)
+def _optimiser(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
+    decayed = [value for value in model.parameters() if value.ndim > 1]
+    plain = [value for value in model.parameters() if value.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _set_dropout(model: nn.Module, share: float | None) -> None:
+    if share is not None:
+        for layer in model.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = share
+
+
+def _precision(config: FitConfig, device: torch.device) -> torch.autocast:
+    kind = torch.float16 if config.precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, kind, enabled=config.precision != "fp32")
 
 
 def _to_input(faces: Tensor) -> Tensor:
@@ -201,9 +307,9 @@ def _to_input(faces: Tensor) -> Tensor:
     return faces.permute(0, 3, 1, 2).float()
 
 
-def _accuracy(logits: F32, faces: FaceSet) -> float:
-    counted = faces.counted
-    return score(over_expressions(_softmax(logits))[counted], faces.targets[counted]).accuracy
+def _scores(logits: F32, faces: FaceSet) -> Scores:
+    probabilities = over_expressions(_softmax(logits), classes=faces.classes)
+    return score(probabilities[faces.counted], faces.targets[faces.counted], faces.classes)
 
 
 def _softmax(logits: F32) -> F32:
@@ -215,58 +321,48 @@ def _cross_entropy(logits: F32, targets: F32) -> float:
     return float(-(targets * np.log(np.maximum(_softmax(logits), 1e-12))).sum(axis=1).mean())
 
 
-def _claim(run: Path, config: FitConfig) -> None:
-    path = run / "config.json"
-    wanted = json.loads(json.dumps(asdict(config)))
-    if path.is_file():
-        there = json.loads(path.read_text(encoding="utf-8"))
-        changed = sorted(key for key in wanted if there.get(key) != wanted[key])
-        if changed:
-            raise RunError(
-                f"{run} holds a run with other settings ({', '.join(changed)}): "
-                "choose another --run, or repeat its settings to continue it"
-            )
-    path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+def _write_result(run: Path, config: FitConfig, model: nn.Module, scores: Scores, epoch: int) -> None:
+    """The best epoch so far: what `edgeemo-train table` and `models` read."""
+    result = {
+        "arch": config.arch,
+        "recipe": config.recipe,
+        "data": config.data.partition(":")[0],
+        "split": "valid",
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "accuracy": round(scores.accuracy, 5),
+        "interval_95": [round(value, 5) for value in scores.interval],
+        "mean_recall": round(scores.mean_recall, 5),
+        "faces": scores.count,
+        "classes": len(scores.recall),
+        "epoch": epoch,
+        "epochs": config.epochs,
+    }
+    replace_text(run / "result.json", json.dumps(result, indent=2) + "\n")
 
 
 def _resume(
-    run: Path, model: torch.nn.Module, average: AveragedModel, optimiser: torch.optim.Optimizer
-) -> tuple[int, float]:
-    """Epochs done and best accuracy of a checkpoint, loaded into the arguments; 0 and -1 without one."""
-    path = run / "last.pt"
-    if not path.is_file():
-        return 0, -1.0
+    run: Path,
+    team: Processes,
+    model: nn.Module,
+    average: AveragedModel,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+) -> tuple[int, float, int]:
+    """Epochs done, best accuracy and its epoch of a checkpoint, which is loaded into the arguments."""
+    state = team.share(load_state(run) if team.first else None)
+    if state is None:
+        return 0, -1.0, 0
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        return int(state["epoch"]), float(state["best"])
-    except Exception as error:  # pickle and zip errors have no common base
-        raise RunError(f"cannot continue from {path}: {_reason(error)}") from error
+        if scaler.is_enabled() and state.get("scaler"):
+            scaler.load_state_dict(state["scaler"])
+        return int(state["epoch"]), float(state["best"]), int(state.get("best_epoch", state["epoch"]))
+    except Exception as error:  # a state of another layout raises whatever it meets first
+        raise RunError(f"cannot continue from {run / 'last.pt'}: {reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
-
-
-def _save(state: dict[str, object], path: Path) -> None:
-    """Written beside and moved over: a kill leaves the old file or the new one, never half a file."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    """Append a row; rows of the same or later epochs, left by a kill before the checkpoint, are dropped."""
-    rows: list[dict[str, object]] = []
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        writer.writeheader()
-        writer.writerows([*rows, row])
-    os.replace(part, path)
+def _say(team: Processes, text: str) -> None:
+    if team.first:
+        tqdm.write(text)

@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from trainer.data.dataset import Dataset
+from trainer.data.affectnet import open_affectnet
+from trainer.data.dataset import Dataset, Skipped
+from trainer.data.fer2013 import open_fer2013
 from trainer.data.ferplus import open_ferplus
+from trainer.data.folders import open_folder
 from trainer.errors import DataError
 
-READERS = {"ferplus": open_ferplus}
+
+@dataclass(frozen=True)
+class Reader:
+    """How to open a data set, and which options its name may carry: option -> type."""
+
+    open: Callable[..., Dataset]
+    options: Mapping[str, type] = field(default_factory=dict)
+
+
+READERS = {
+    "ferplus": Reader(open_ferplus),
+    "affectnet": Reader(open_affectnet, {"classes": int, "protocol": str, "seed": int}),
+    "fer2013": Reader(open_fer2013),
+    "folder": Reader(open_folder),
+}
+SPLITS = ("train", "valid", "test", "all")
 
 
 def open_data(spec: str, split: str) -> Dataset:
-    """Open one split of `KIND:PATH`, for example `ferplus:data/ferplus.zip`.
+    """Open one split of `KIND:PATH[,OPTION=VALUE]...`, for example `ferplus:data/ferplus.zip` or
+    `affectnet:/data/AffectNet,classes=8,protocol=official`.
 
     Raises:
-        DataError: the kind is unknown, or the path does not hold such a data set.
+        DataError: kind or option are unknown, or the path does not hold such a data set.
     """
-    kind, colon, path = spec.partition(":")
+    kind, colon, rest = spec.partition(":")
     if not colon or kind not in READERS:
         raise DataError(f"data must be KIND:PATH with KIND one of {', '.join(READERS)}, not {spec!r}")
-    return READERS[kind](Path(path).expanduser(), split)
+    reader = READERS[kind]
+    options: dict[str, Any] = {}
+    while "," in rest and "=" in rest.rpartition(",")[2]:
+        rest, _, option = rest.rpartition(",")
+        name, _, value = option.partition("=")
+        if name not in reader.options:
+            known = ", ".join(reader.options) or "none"
+            raise DataError(f"{kind} has no option {name!r}; it has: {known}")
+        try:
+            options[name] = reader.options[name](value)
+        except ValueError as error:
+            raise DataError(f"{kind}'s option {name} must be a number, not {value!r}") from error
+    try:
+        return reader.open(Path(rest).expanduser(), split, **options)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or rest}: {error.strerror or error}") from error
 
 
-__all__ = ["READERS", "Dataset", "open_data"]
+__all__ = ["READERS", "SPLITS", "Dataset", "Skipped", "open_data"]

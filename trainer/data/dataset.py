@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from engines.preprocess import F32, U8
-from engines.spec import LABELS
+from engines.spec import EXPRESSIONS, LABELS
+from trainer.data.pictures import Pictures
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """One row or picture that is not used: where it is, and why."""
+
+    where: str
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,30 +25,68 @@ class Dataset:
     """One split of a data set; pictures are read when they are asked for.
 
     Attributes:
-        name: for example "ferplus".
+        name: for example "ferplus"; two data sets of one name and split differ in their pictures.
         split: train, valid or test.
         images: N names, unique within the split.
         targets: (N, 11) float32, rows sum to 1: how the annotators' votes are distributed over `LABELS`.
         counted: (N,) bool: the picture counts in the accuracy by the data set's protocol.
-        read: picture number -> (H, W, 3) BGR or (H, W) grey; raises `DataError` where it is unreadable.
+        pictures: picture name -> pixels.
         enlarge: the pictures are this many times too small for the face detector.
         default_box: x1, y1, x2, y2 where the face is when the detector finds none; None: skip such pictures.
+        boxes: (N, 4) the detector's box where the data set knows the face, in pixels; the detector is not asked.
+        keypoints: (N, 6, 2) pixels, NaN where unknown; only with `boxes`.
+        classes: what the protocol tells apart.
+        skipped: rows that could not be used.
+        about: what it is, how labelled, whose, under which licence: sentences for a model card.
     """
 
     name: str
     split: str
     images: tuple[str, ...]
     targets: F32
-    counted: np.ndarray
-    read: Callable[[int], U8]
+    counted: npt.NDArray[np.bool_]
+    pictures: Pictures
     enlarge: float = 1.0
     default_box: tuple[float, float, float, float] | None = None
+    boxes: F32 | None = None
+    keypoints: F32 | None = None
+    classes: tuple[str, ...] = EXPRESSIONS
+    skipped: tuple[Skipped, ...] = ()
+    about: str = ""
 
     def __post_init__(self) -> None:
-        if self.targets.shape != (len(self.images), len(LABELS)):
-            raise ValueError(f"targets must be ({len(self.images)}, {len(LABELS)}), got {self.targets.shape}")
-        if self.counted.shape != (len(self.images),):
-            raise ValueError(f"counted must be ({len(self.images)},), got {self.counted.shape}")
+        count = len(self.images)
+        for name, array, shape in (
+            ("targets", self.targets, (count, len(LABELS))),
+            ("counted", self.counted, (count,)),
+            ("boxes", self.boxes, (count, 4)),
+            ("keypoints", self.keypoints, (count, 6, 2)),
+        ):
+            if array is not None and array.shape != shape:
+                raise ValueError(f"{name} must be {shape}, got {array.shape}")
+        if self.keypoints is not None and self.boxes is None:
+            raise ValueError("keypoints need boxes")
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def read(self, row: int) -> U8:
+        """Pixels of a row: (H, W, 3) BGR or (H, W) grey.
+
+        Raises:
+            PictureError: it is missing or unreadable.
+        """
+        return self.pictures(self.images[row])
+
+    def part(self, start: int, stop: int) -> Dataset:
+        """Rows start to stop alone: small enough to send to another process."""
+        rows = slice(start, stop)
+        return replace(
+            self,
+            images=self.images[rows],
+            targets=self.targets[rows],
+            counted=self.counted[rows],
+            boxes=None if self.boxes is None else self.boxes[rows],
+            keypoints=None if self.keypoints is None else self.keypoints[rows],
+            skipped=(),
+        )

@@ -227,6 +227,17 @@ def skipped_pictures(data: Dataset, folder: Path) -> list[Skipped]:
     return [*data.skipped, *_read_skipped(folder / "skipped.csv")]
 
 
+def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
+    """
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        path.write_bytes(b"where,reason\r\n" + _as_csv(skipped))
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+
+
 def by_reason(skipped: Iterable[Skipped]) -> Counter[str]:
     """How many were skipped for which reason; what is particular to a row is left out of the reason."""
     return Counter(
@@ -313,7 +324,7 @@ def _append(path: Path, size: int) -> Iterator[BinaryIO]:
         yield file
 
 
-def _as_csv(skipped: list[Skipped]) -> bytes:
+def _as_csv(skipped: Iterable[Skipped]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows((item.where, item.reason) for item in skipped)
     return text.getvalue().encode()

@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from engines.preprocess import F32, U8
+from engines.preprocess import F32
 from engines.spec import LABELS
-from trainer.data.dataset import Dataset
+from trainer.data.dataset import Dataset, Skipped
+from trainer.data.pictures import FolderPictures, ZipPictures
 from trainer.errors import DataError
 
 # FER+'s ten columns, in its order, in the project's names
@@ -33,42 +31,43 @@ COLUMNS = (
 FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
 # where the detector's box lies in a 48x48 picture, median over those where it finds a face
 TYPICAL_BOX = (3.25, 6.25, 45.25, 48.25)
+ABOUT = (
+    "FER+: 48x48 grey pictures from the web; the votes of ten annotators as target distributions, single votes "
+    "removed. Labels: microsoft/FERPlus, MIT. Pictures: FER2013 (ICML 2013 challenge), for research."
+)
 
 
 def open_ferplus(path: Path, split: str) -> Dataset:
     """Read FER+ in its own layout, from a folder or a zip file.
 
     A picture counts in the accuracy by the paper's "majority" protocol: votes of 1 are set to 0; the top class must
-    have more than half of what remains and be one of the eight expressions.
+    have more than half of what remains and be one of the eight emotions.
 
     Raises:
-        DataError: the path or split is not there, or a row is malformed.
+        DataError: the path or split is not there, or holds no usable row.
     """
     if split not in FOLDERS:
         raise DataError(f"FER+ has no split {split!r}; choose one of {', '.join(FOLDERS)}")
-    members, load = _opener(path, FOLDERS[split])
+    pictures = _pictures(path, FOLDERS[split])
     label_file = f"{FOLDERS[split]}/label.csv"
-    votes, images = [], []
-    for number, row in enumerate(csv.reader(io.StringIO(load("label.csv").decode("utf-8"))), start=1):
+    there = pictures.names()
+    votes, images, skipped = [], [], []
+    text = pictures.read_bytes("label.csv").decode("utf-8", errors="replace")
+    for number, row in enumerate(csv.reader(io.StringIO(text)), start=1):
+        where = f"{label_file}, row {number}"
         try:
             counts = [float(value) for value in row[2:12]]
-            if len(counts) != len(COLUMNS):
-                raise ValueError("ten votes expected")
-        except ValueError as error:
-            raise DataError(f"{label_file}, row {number}: {error}: {row}") from error
-        if row[0] in members:
+        except ValueError:
+            counts = []
+        if len(counts) != len(COLUMNS) or not all(0 <= count <= 100 for count in counts):
+            skipped.append(Skipped(where, f"ten votes expected, got {','.join(row[2:12])[:60]!r}"))
+        elif row[0] not in there:
+            skipped.append(Skipped(where, f"missing file {row[0]}"))
+        else:
             images.append(row[0])
             votes.append(counts)
     if not images:
         raise DataError(f"{label_file} names no picture that is there")
-
-    def read(index: int) -> U8:
-        encoded = np.frombuffer(load(images[index]), np.uint8)
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-        if image is None:
-            raise DataError(f"cannot decode {FOLDERS[split]}/{images[index]}")
-        return np.asarray(image, np.uint8)
-
     table = np.asarray(votes, np.float32)
     return Dataset(
         name="ferplus",
@@ -76,9 +75,11 @@ def open_ferplus(path: Path, split: str) -> Dataset:
         images=tuple(images),
         targets=distributions(table),
         counted=majority(table),
-        read=read,
+        pictures=pictures,
         enlarge=4.0,
         default_box=TYPICAL_BOX,
+        skipped=tuple(skipped),
+        about=ABOUT,
     )
 
 
@@ -101,27 +102,20 @@ def majority(votes: F32) -> np.ndarray:
     return np.asarray((kept.max(axis=1) > kept.sum(axis=1) / 2) & (top < 8))
 
 
-def _read_file(folder: Path, name: str) -> bytes:
-    return (folder / name).read_bytes()
-
-
-def _opener(path: Path, folder: str) -> tuple[set[str], Callable[[str], bytes]]:
-    """Names in a split's folder and a function that loads one of them."""
+def _pictures(path: Path, folder: str) -> FolderPictures | ZipPictures:
     hint = f"expected {folder}/label.csv and its pictures (see the FER+ data set's own layout)"
     if path.is_dir():
         for root in (path / folder, path / "ferplus" / folder):
             if (root / "label.csv").is_file():
-                return {item.name for item in root.iterdir()}, partial(_read_file, root)
+                return FolderPictures(root)
         raise DataError(f"no FER+ split in {path}: {hint}")
     if not path.is_file():
         raise DataError(f"{path} is not there: {hint}")
     try:
-        archive = zipfile.ZipFile(path)
+        names = zipfile.ZipFile(path).namelist()
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} is no zip file: {hint}") from error
-    labels = [name for name in archive.namelist() if name.endswith(f"{folder}/label.csv")]
+    labels = [name for name in names if name.endswith(f"{folder}/label.csv")]
     if not labels:
         raise DataError(f"no FER+ split in {path}: {hint}")
-    prefix = labels[0].removesuffix("label.csv")
-    names = {name.removeprefix(prefix) for name in archive.namelist() if name.startswith(prefix)}
-    return names, lambda name: archive.read(prefix + name)
+    return ZipPictures(path, labels[0].removesuffix("label.csv"))

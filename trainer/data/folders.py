@@ -1,0 +1,152 @@
+"""Folders of pictures: a folder a class, or pictures with a labels.csv."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from engines.spec import LABELS
+from trainer.data.dataset import Dataset, Skipped
+from trainer.data.pictures import FolderPictures, ZipPictures
+from trainer.errors import DataError
+
+SPLITS = ("train", "valid", "test", "all")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+# what other people call the classes
+OTHER_NAMES = {
+    "happy": "happiness",
+    "joy": "happiness",
+    "sad": "sadness",
+    "surprised": "surprise",
+    "fearful": "fear",
+    "afraid": "fear",
+    "disgusted": "disgust",
+    "angry": "anger",
+    "no face": "no_face",
+}
+HINT = (
+    "expected CLASS/picture.jpg, or train/CLASS/picture.jpg and so on, or labels.csv (image, emotion) beside the "
+    f"pictures; the classes are {', '.join(LABELS)}"
+)
+
+
+def open_folder(path: Path, split: str) -> Dataset:
+    """Read `CLASS/*.jpg`, `SPLIT/CLASS/*.jpg`, or `labels.csv` (image, emotion and, where known, x, y, w, h: the
+    detector's box) with the pictures beside it or in `images/`; from a folder or a zip file.
+
+    Without split folders a picture's split is decided by its name's hash, 80 / 10 / 10 %; "all" takes every picture.
+
+    Raises:
+        DataError: there is nothing of that kind.
+    """
+    if split not in SPLITS:
+        raise DataError(f"a folder has no split {split!r}; choose one of {', '.join(SPLITS)}")
+    names, pictures = _listing(path)
+    table = min((name for name in names if name.rpartition("/")[2] == "labels.csv"), key=len, default=None)
+    if table is not None:
+        rows, skipped = _from_table(pictures.read_bytes(table), table, names)
+    else:
+        rows, skipped = _from_folders(names)
+    if not rows:
+        raise DataError(f"no labelled picture in {path}: {HINT}")
+    has_splits = any(_split_of(name) for name, _, _ in rows)
+    wanted = []
+    for row in rows:
+        own = _split_of(row[0]) if has_splits else _hashed_split(row[0])
+        if split in ("all", own):
+            wanted.append(row)
+    if not wanted:
+        raise DataError(f"{path} has no picture of split {split!r}")
+    boxes = np.array([[np.nan] * 4 if box is None else box for _, _, box in wanted], np.float32)
+    return Dataset(
+        name=f"folder-{path.stem}",
+        split=split,
+        images=tuple(name for name, _, _ in wanted),
+        targets=np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(label) for _, label, _ in wanted]],
+        counted=np.ones(len(wanted), bool),
+        pictures=pictures,
+        boxes=boxes if np.isfinite(boxes).any() else None,
+        classes=tuple(label for label in LABELS if any(label == row[1] for row in rows)),
+        skipped=tuple(skipped),
+        about=f"Pictures and labels of {path.name}, as its owner gives them.",
+    )
+
+
+Row = tuple[str, str, "tuple[float, float, float, float] | None"]
+
+
+def _listing(path: Path) -> tuple[list[str], FolderPictures | ZipPictures]:
+    if path.is_dir():
+        found = [item.relative_to(path).as_posix() for item in path.rglob("*") if item.is_file()]
+        return sorted(found), FolderPictures(path)
+    if not path.is_file():
+        raise DataError(f"{path} is not there: {HINT}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sorted(name for name in archive.namelist() if not name.endswith("/")), ZipPictures(path)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path} is neither a folder nor a zip file: {HINT}") from error
+
+
+def class_name(text: str) -> str | None:
+    """The project's name of a class as people write it, or None."""
+    name = text.strip().lower()
+    name = OTHER_NAMES.get(name, name)
+    return name if name in LABELS else None
+
+
+def _from_folders(names: list[str]) -> tuple[list[Row], list[Skipped]]:
+    rows: list[Row] = []
+    skipped = []
+    for name in names:
+        folder = name.rpartition("/")[0].rpartition("/")[2]
+        label = class_name(folder)
+        if not name.lower().endswith(SUFFIXES):
+            skipped.append(Skipped(name, "no picture by its suffix"))
+        elif label is None:
+            skipped.append(Skipped(name, f"folder {folder!r} is no class"))
+        else:
+            rows.append((name, label, None))
+    return rows, skipped
+
+
+def _from_table(content: bytes, table: str, names: list[str]) -> tuple[list[Row], list[Skipped]]:
+    root = table.rpartition("/")[0]
+    there = set(names)
+    rows: list[Row] = []
+    skipped = []
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")))
+    if not {"image", "emotion"} <= set(reader.fieldnames or ()):
+        raise DataError(f"{table} must have the columns image and emotion")
+    for number, row in enumerate(reader, start=2):
+        where = f"{table}, row {number}"
+        image, emotion = row["image"] or "", row["emotion"] or ""
+        places = [f"{root}/{place}".removeprefix("/") for place in (image, f"images/{image}")]
+        name = next((place for place in places if place in there), None)
+        label = class_name(emotion)
+        if name is None:
+            skipped.append(Skipped(where, f"missing file {image[:80]!r}"))
+        elif label is None:
+            skipped.append(Skipped(where, f"{emotion[:40]!r} is no class"))
+        else:
+            try:
+                x, y, w, h = (float(row.get(key) or "nan") for key in "xywh")
+            except ValueError:
+                skipped.append(Skipped(where, "a box that is no numbers"))
+                continue
+            rows.append((name, label, (x, y, x + w, y + h) if w > 0 and h > 0 else None))
+    return rows, skipped
+
+
+def _split_of(name: str) -> str | None:
+    return next((part for part in name.split("/")[:-1] if part in SPLITS), None)
+
+
+def _hashed_split(name: str) -> str:
+    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+    return "train" if share < 0.8 else "valid" if share < 0.9 else "test"

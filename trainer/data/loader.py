@@ -1,0 +1,70 @@
+"""Batches of faces on the device: from its own memory where they fit, else read ahead from the mapped cache."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from engines.preprocess import F32, U8
+
+SHARE_OF_DEVICE = 0.4  # of a GPU's free memory that the faces may take
+COPY = 4096  # faces copied to the device at once
+
+
+class Loader:
+    """Faces (N, S, S, C) uint8 and targets (N, K), given out in batches on a device.
+
+    The faces may be a memory map larger than the machine's memory: only the batches read ahead are held.
+    """
+
+    def __init__(self, faces: U8, targets: F32, device: torch.device, *, threads: int = 2, ahead: int = 4) -> None:
+        self._faces = faces
+        self._device = device
+        self._targets = torch.from_numpy(np.ascontiguousarray(targets)).to(device)
+        self._threads = threads
+        self._ahead = ahead
+        self._resident: Tensor | None = None
+        if device.type == "cuda" and faces.nbytes < SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+            self._resident = torch.empty(faces.shape, dtype=torch.uint8, device=device)
+            for start in range(0, len(faces), COPY):
+                part = np.array(faces[start : start + COPY])
+                self._resident[start : start + COPY] = torch.from_numpy(part)
+
+    @property
+    def resident(self) -> bool:
+        """The faces lie on the device: an epoch reads nothing from the host."""
+        return self._resident is not None
+
+    def batches(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each line of (steps, B) rows: faces (B, S, S, C) uint8 and targets (B, K), in that order."""
+        if self._resident is not None:
+            for line in rows:
+                index = torch.from_numpy(line).to(self._device)
+                yield self._resident[index], self._targets[index]
+            return
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: deque[Future[Tensor]] = deque()
+            try:
+                for step in range(len(rows) + self._ahead):
+                    if step < len(rows):
+                        waiting.append(pool.submit(self._read, rows[step]))
+                    if step >= self._ahead:
+                        line = torch.from_numpy(rows[step - self._ahead]).to(self._device)
+                        faces = waiting.popleft().result()
+                        yield faces.to(self._device, non_blocking=True), self._targets[line]
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _read(self, line: npt.NDArray[np.int64]) -> Tensor:
+        shape = (len(line), *self._faces.shape[1:])
+        faces = torch.empty(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+        # in this mode take writes straight into the buffer and lets other threads run
+        np.take(self._faces, line, axis=0, out=faces.numpy(), mode="clip")
+        return faces

@@ -1,0 +1,82 @@
+"""Teachers: trained networks or engines whose answers a smaller network learns beside the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engines.backends import open_backend
+from engines.bundle import find_bundle
+from engines.spec import LABELS, ModelSpec
+from trainer.errors import RunError
+from trainer.models import architecture
+from trainer.runs import find_checkpoint, load_checkpoint
+
+GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV turns colour into grey
+
+Answer = Callable[[Tensor], Tensor]  # faces (N, C, S, S) in 0..255 of its own spec -> probabilities (N, 11)
+
+
+class Teachers:
+    """One or more teachers; they see the very faces the student sees, augmented and mixed (Beyer et al., 2022).
+
+    A teacher is a run folder, a checkpoint, or an engine's name or folder. It may have another input size or colour;
+    faces are resized for it. Its crop geometry must be the student's.
+
+    Raises:
+        RunError: a teacher cannot be loaded, or was trained with another crop geometry.
+        EngineError: the same of an engine.
+    """
+
+    def __init__(self, names: Sequence[str], student: ModelSpec, temperature: float, device: torch.device) -> None:
+        self._temperature = temperature
+        self._teachers = [_load(name, device) for name in names]
+        for name, (spec, _) in zip(names, self._teachers, strict=True):
+            if spec.crop != student.crop:
+                raise RunError(
+                    f"teacher {name} cuts faces in another way ({spec.crop}) than the student ({student.crop})"
+                )
+
+    @torch.no_grad()
+    def __call__(self, faces: Tensor) -> Tensor:
+        """Student's input (N, C, S, S) in 0..255 -> the teachers' mean softened probabilities (N, 11)."""
+        total = torch.zeros((len(faces), len(LABELS)), device=faces.device)
+        for spec, answer in self._teachers:
+            probabilities = answer(fit_input(faces.float(), spec)).clamp_min(1e-8)
+            # softening probabilities is softening logits: their logarithm differs by a constant a row
+            total += (probabilities.log() / self._temperature).softmax(dim=1)
+        return total / len(self._teachers)
+
+
+def fit_input(faces: Tensor, spec: ModelSpec) -> Tensor:
+    """Faces of any size and colour -> what `spec` asks for."""
+    if faces.shape[1] != spec.channels:
+        if spec.channels == 3:
+            faces = faces.expand(-1, 3, -1, -1)
+        else:
+            faces = (faces * faces.new_tensor(GREY).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    if faces.shape[-1] != spec.size:
+        size = (spec.size, spec.size)
+        faces = functional.interpolate(faces, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return faces
+
+
+def _load(name: str, device: torch.device) -> tuple[ModelSpec, Answer]:
+    path = Path(name)
+    if path.suffix == ".pt" or (path / "best.pt").is_file():
+        arch, model = load_checkpoint(find_checkpoint(path))
+        return architecture(arch).spec, model.to(device).eval()
+    bundle = find_bundle(name)
+    backend = open_backend("onnx", bundle, threads=torch.get_num_threads())
+    columns = [LABELS.index(label) for label in bundle.spec.labels]
+
+    def answer(faces: Tensor) -> Tensor:
+        probabilities = torch.zeros((len(faces), len(LABELS)), device=faces.device)
+        probabilities[:, columns] = torch.from_numpy(backend.infer(faces.cpu().numpy())).to(faces.device)
+        return probabilities
+
+    return bundle.spec, answer

@@ -1,0 +1,171 @@
+"""One process, or several started by torchrun: PyTorch's own DistributedDataParallel, on one machine or more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import numpy as np
+import torch
+import torch.distributed
+from torch import Tensor, nn
+from torch.distributed.nn import functional as differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from engines.preprocess import F32
+from trainer.errors import RunError
+
+T = TypeVar("T")
+# one process may cut a whole data set while the others wait
+PATIENCE = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among the `world` that train together; alone it is 0 of 1."""
+
+    rank: int
+    local_rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Writes the run folder and talks to the user."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        if self.world > 1:
+            torch.distributed.barrier()
+
+    def share(self, value: T) -> T:
+        """The first process's value, on all."""
+        if self.world == 1:
+            return value
+        box = [value]
+        torch.distributed.broadcast_object_list(box, src=0, device=self.device)
+        return box[0]
+
+    def mean(self, value: Tensor) -> Tensor:
+        if self.world == 1:
+            return value
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total / self.world
+
+    def gather(self, part: F32, count: int) -> F32:
+        """Rows rank, rank + world, ... of every process -> all `count` rows, each once, on all processes."""
+        if self.world == 1:
+            return part
+        parts: list[F32] = [part] * self.world
+        torch.distributed.all_gather_object(parts, part)
+        whole = np.empty((count, *part.shape[1:]), part.dtype)
+        for rank, rows in enumerate(parts):
+            whole[rank :: self.world] = rows
+        return whole
+
+
+@contextlib.contextmanager
+def joined(device: str) -> Iterator[Processes]:
+    """Join the processes that torchrun started; without torchrun this one is alone.
+
+    Raises:
+        RunError: the device is not there.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = _device(f"cuda:{local}" if device == "cuda" and world > 1 else device)
+    if world == 1:
+        yield Processes(0, 0, 1, chosen)
+        return
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Processes(rank, local, world, chosen)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise RunError(f"device {name!r} cannot be used ({reason}); train with --device cpu") from error
+    return device
+
+
+def shared_norms(model: nn.Module, processes: Processes) -> nn.Module:
+    """Batch norms see the batch of all processes, so that splitting it changes nothing."""
+    if processes.world == 1:
+        return model
+    if processes.device.type == "cuda":
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return converted
+    for name, child in model.named_children():
+        if isinstance(child, _BatchNorm):
+            norm = SharedBatchNorm(child.num_features, child.eps, child.momentum)
+            norm.load_state_dict(child.state_dict())
+            setattr(model, name, norm)
+        else:
+            shared_norms(child, processes)
+    return model
+
+
+class SharedBatchNorm(_BatchNorm):
+    """Batch norm over the batch of all processes, for the CPU, where PyTorch's SyncBatchNorm does not run.
+
+    Every process must bring as many rows as the others.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        over = [0, *range(2, x.ndim)]
+        moments = torch.stack([x.float().mean(dim=over), x.float().square().mean(dim=over)])
+        moments = differentiable.all_reduce(moments) / torch.distributed.get_world_size()  # type: ignore[no-untyped-call]
+        mean, variance = moments[0], (moments[1] - moments[0].square()).clamp_min(0)
+        count = x.numel() / x.shape[1] * torch.distributed.get_world_size()
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            momentum = self.momentum if self.momentum is not None else 0.1
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
+        shape = [1, -1, *[1] * (x.ndim - 2)]
+        scale = (self.weight * (variance + self.eps).rsqrt()).view(shape)
+        normed: Tensor = (x.float() - mean.view(shape)) * scale + self.bias.view(shape)
+        return normed.to(x.dtype)
+
+
+class Logits(nn.Module):
+    """A classifier whose call gives logits: DistributedDataParallel watches nothing but calls."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model.logits(images)  # type: ignore[operator]
+        return logits
+
+
+def distributed(model: nn.Module, processes: Processes) -> nn.Module:
+    """Images -> logits; where there are several processes, their gradients are averaged."""
+    logits = Logits(model)
+    if processes.world == 1:
+        return logits
+    devices = [processes.device] if processes.device.type == "cuda" else None
+    return DistributedDataParallel(logits, device_ids=devices, broadcast_buffers=False)

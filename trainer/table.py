@@ -1,0 +1,149 @@
+"""The poster's table, side by side with what run folders reached."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.metrics import wilson
+from trainer.augment import PRESETS
+from trainer.errors import RunError
+from trainer.models import ARCHITECTURES
+from trainer.recipes import HUMANS, RECIPES
+from trainer.runs import read_metrics
+
+# the poster's own figures, as `edgeemo-train models` counts them
+HEAD = (
+    "| model | input | poster: AffectNet, 11 classes | ours | 95 % interval | mean recall | measured on | epochs |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run reached: the best epoch on its validation split.
+
+    Attributes:
+        row: the recipe that it is a run of, or "".
+        done: epochs trained of `epochs`.
+    """
+
+    run: Path
+    arch: str
+    row: str
+    measured_on: str
+    accuracy: float
+    interval: tuple[float, float] | None
+    mean_recall: float | None
+    done: int
+    epochs: int
+
+
+def read_result(run: Path) -> Result:
+    """A run folder's result.
+
+    Raises:
+        RunError: it is no run folder, or has no finished epoch.
+    """
+    try:
+        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        rows = read_metrics(run)
+        path = run / "result.json"
+        result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run} is no run folder (it needs a readable config.json): {error}") from error
+    if not rows:
+        raise RunError(f"{run} has no finished epoch yet")
+    accuracy = result.get("accuracy", max(row["valid_accuracy"] for row in rows))
+    faces = result.get("faces")
+    kind = str(config.get("data", "")).partition(":")[0]
+    classes = f", {result['classes']} classes" if "classes" in result else ""
+    return Result(
+        run=run,
+        arch=config["arch"],
+        row=_row(config),
+        measured_on=f"{kind} valid{classes}",
+        accuracy=accuracy,
+        interval=wilson(round(accuracy * faces), faces) if faces else None,
+        mean_recall=result.get("mean_recall"),
+        done=int(rows[-1]["epoch"]),
+        epochs=int(config["epochs"]),
+    )
+
+
+def measured(arch: str, runs: Path, zoo: Path) -> str:
+    """What a network reached, for the list of networks: its bundle's scores, else its best run's; "-" without."""
+    bundle = zoo / arch / "scores.json"
+    if bundle.is_file():
+        scores = json.loads(bundle.read_text(encoding="utf-8"))
+        return f"{scores['accuracy']:.1%} ({scores['data']} {scores['split']}, {len(scores['classes'])} classes)"
+    results = []
+    for run in find_runs([runs]) if runs.is_dir() else []:
+        with contextlib.suppress(RunError):  # a run of which no epoch is done has nothing to say
+            results.append(read_result(run))
+    best = max((one for one in results if one.arch == arch), key=lambda one: one.accuracy, default=None)
+    return "-" if best is None else f"{best.accuracy:.1%} ({best.measured_on}, run {best.run.name})"
+
+
+def _row(config: dict[str, object]) -> str:
+    """The recipe a run names, else the one whose network and augmentation it has."""
+    if config.get("recipe"):
+        return str(config["recipe"])
+    given = config.get("augment")
+    for name, recipe in RECIPES.items():
+        preset = PRESETS[recipe.augment].__dict__
+        known = {key: value for key, value in preset.items() if isinstance(given, dict) and key in given}
+        if recipe.arch == config.get("arch") and given == known:
+            return name
+    return ""
+
+
+def find_runs(places: Iterable[Path]) -> list[Path]:
+    """Run folders among the given ones and one level below them."""
+    found = []
+    for place in places:
+        if (place / "config.json").is_file():
+            found.append(place)
+        elif place.is_dir():
+            found += sorted(item.parent for item in place.glob("*/config.json"))
+        else:
+            raise RunError(f"no run folder at {place}")
+    return found
+
+
+def table(results: Iterable[Result]) -> str:
+    """Markdown: the poster's rows in its order with our runs of each, then our other runs."""
+    left = list(results)
+    humans = list(HUMANS.items())
+    rows = [_line(humans[0][0], "", humans[0][1], None)]
+    for name, recipe in RECIPES.items():
+        size = ARCHITECTURES[recipe.arch].spec.size
+        if name == "densenet_da":
+            rows.append(_line(humans[1][0], "", humans[1][1], None))
+        ours = [one for one in left if one.row == name]
+        left = [one for one in left if one.row != name]
+        best = max(ours, key=lambda one: one.accuracy, default=None)
+        rows.append(_line(recipe.title, f"{size}x{size}", recipe.poster, best))
+        left += [one for one in ours if one is not best and one.measured_on != (best and best.measured_on)]
+    for one in left:
+        size = ARCHITECTURES[one.arch].spec.size
+        rows.append(_line(f"{one.arch} ({one.run.name})", f"{size}x{size}", None, one))
+    return "\n".join([HEAD, *rows])
+
+
+def _line(title: str, size: str, poster: float | None, ours: Result | None) -> str:
+    cells = [title, size, "" if poster is None else f"{poster:.1%}"]
+    if ours is None:
+        cells += [""] * 5
+    else:
+        cells += [
+            f"{ours.accuracy:.2%}",
+            "" if ours.interval is None else f"{ours.interval[0]:.1%} to {ours.interval[1]:.1%}",
+            "" if ours.mean_recall is None else f"{ours.mean_recall:.1%}",
+            ours.measured_on,
+            f"{ours.done} of {ours.epochs}" if ours.done < ours.epochs else str(ours.done),
+        ]
+    return "| " + " | ".join(cells) + " |"
