@@ -12,6 +12,8 @@ import numpy as np
 from edgeemo.config import expect_range
 from edgeemo.types import F32, UNTRACKED, Faces, Frame
 
+SETTLE_S = 0.25  # a face just met is shown by its average alone: its first frame may be an odd one
+
 
 @dataclass(frozen=True)
 class SmoothConfig:
@@ -24,9 +26,9 @@ class SmoothConfig:
         forget_s: after so long without a face its average begins anew.
     """
 
-    time_constant_s: float = 0.12
+    time_constant_s: float = 0.1
     margin: float = 0.2
-    hold_s: float = 0.1
+    hold_s: float = 0.08
     forget_s: float = 1.0
 
     def __post_init__(self) -> None:
@@ -38,10 +40,17 @@ class SmoothConfig:
 
 @dataclass
 class _Shown:
-    """What is shown of one face. `behind_since`: when the shown emotion fell behind by the margin, if it has."""
+    """What is shown of one face.
+
+    Attributes:
+        met: when it was first seen.
+        time: when it was last seen.
+        behind_since: when the shown emotion fell behind by the margin, if it has.
+    """
 
     average: F32
     emotion: int
+    met: float
     time: float
     behind_since: float | None = None
 
@@ -99,15 +108,17 @@ class Smoother:
         config = self._config
         before = self._shown.get(number)
         if before is None or not 0 <= now - before.time <= config.forget_s:
-            return _Shown(probabilities, int(probabilities.argmax()), now)
+            return _Shown(probabilities, int(probabilities.argmax()), met=now, time=now)
         passed = now - before.time
         share = np.float32(-np.expm1(-passed / config.time_constant_s) if config.time_constant_s else 1.0)
         average = before.average + share * (probabilities - before.average)
         ahead = int(average.argmax())
-        if average[ahead] - average[before.emotion] < max(config.margin, 1e-6):
-            return _Shown(average, before.emotion, now)
+        if now - before.met <= SETTLE_S:
+            return _Shown(average, ahead, before.met, now)
+        if ahead == before.emotion or average[ahead] - average[before.emotion] < config.margin:
+            return _Shown(average, before.emotion, before.met, now)
         since = now if before.behind_since is None else before.behind_since
         # 1 ms: frame times are rounded
         if now - since >= config.hold_s - 1e-3:
-            return _Shown(average, ahead, now)
-        return _Shown(average, before.emotion, now, since)
+            return _Shown(average, ahead, before.met, now)
+        return _Shown(average, before.emotion, before.met, now, since)

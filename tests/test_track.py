@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeemo.detect import MediaPipeDetector
+from edgeemo.errors import ConfigError
+from edgeemo.track import FaceTracker, TrackConfig, assign
+from edgeemo.types import UNTRACKED, Faces, Frame
+
+IMAGE = np.zeros((480, 640, 3), np.uint8)
+POINTS = np.array([[0.3, 0.35], [0.7, 0.35], [0.5, 0.55], [0.5, 0.75], [0.1, 0.4], [0.9, 0.4]])
+
+
+def frame(time: float, *, still: bool = False, image: np.ndarray = IMAGE) -> Frame:
+    return Frame(image, round(time * 1000), time, "clip", still)
+
+
+def faces(*centres: tuple[float, float], side: float = 80, score: float = 0.9) -> Faces:
+    """Square faces around these points."""
+    corners = np.array(centres, np.float32).reshape(-1, 2) - side / 2
+    return Faces(
+        np.concatenate([corners, corners + side], axis=1).astype(np.float32),
+        (corners[:, None] + POINTS * side).astype(np.float32),
+        np.full(len(corners), score, np.float32),
+        np.full(len(corners), UNTRACKED, np.int64),
+    )
+
+
+def middles(tracked: Faces) -> np.ndarray:
+    return (tracked.boxes[:, :2] + tracked.boxes[:, 2:]) / 2
+
+
+def test_no_faces_give_no_faces() -> None:
+    tracker = FaceTracker()
+    for time in (0.0, 0.1):
+        tracked = tracker.update(Faces.none(), frame(time))
+        assert tracked.boxes.shape == (0, 4)
+        assert tracked.keypoints.shape == (0, 6, 2)
+
+
+def test_ids_count_from_one_and_follow_their_faces_whatever_the_order() -> None:
+    tracker = FaceTracker()
+    assert tracker.update(faces((100, 100), (300, 100)), frame(0)).ids.tolist() == [1, 2]
+    assert tracker.update(faces((304, 101), (103, 102)), frame(0.04)).ids.tolist() == [2, 1]
+    assert tracker.update(faces((500, 300), (106, 102), (306, 100)), frame(0.08)).ids.tolist() == [3, 1, 2]
+
+
+def test_ids_are_not_used_again() -> None:
+    tracker = FaceTracker()
+    for row in range(5):
+        assert tracker.update(faces((100, 100)), frame(10.0 * row)).ids.tolist() == [row + 1]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_two_people_keep_their_ids_over_a_whole_clip(media: Path, step: int) -> None:
+    clip = cv2.VideoCapture(str(media / "two_faces.mp4"))
+    detector, tracker = MediaPipeDetector(), FaceTracker()
+    sides: dict[int, set[bool]] = {}
+    for index in range(56):
+        there, picture = clip.read()
+        assert there
+        if index % step:
+            continue
+        now = Frame(np.asarray(picture, np.uint8), index, index / 12, "clip")
+        tracked = tracker.update(detector.detect(now), now)
+        assert len(tracked) == 2
+        for number, (x, _) in zip(tracked.ids.tolist(), middles(tracked), strict=True):
+            sides.setdefault(number, set()).add(bool(x > 480))
+    clip.release()
+    detector.close()
+    assert sorted(sides) == [1, 2]
+    assert sides[1] != sides[2]
+    assert all(len(places) == 1 for places in sides.values())
+
+
+def test_people_who_pass_each_other_keep_their_ids() -> None:
+    tracker = FaceTracker()
+    for index in range(60):
+        across = 6.0 * index
+        # they come within half a face of each other
+        tracked = tracker.update(faces((100 + across, 200), (500 - across, 240)), frame(index / 30))
+        assert tracked.ids.tolist() == [1, 2]
+
+
+def test_a_face_behind_another_comes_out_with_its_id() -> None:
+    tracker = FaceTracker()
+    for index in range(60):
+        across = 6.0 * index
+        there = [(100 + across, 200.0), (400.0, 200.0)]
+        hidden = abs(there[0][0] - there[1][0]) < 40
+        tracked = tracker.update(faces(*(there[1:] if hidden else there)), frame(index / 30))
+        if not hidden:
+            assert tracked.ids.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("away", "same"), [(0.9, True), (1.1, False)])
+def test_a_face_is_remembered_for_its_patience(away: float, same: bool) -> None:
+    tracker = FaceTracker(TrackConfig(patience_s=1.0))
+    tracker.update(faces((100, 100)), frame(0))
+    tracker.update(Faces.none(), frame(0.5))
+    assert (tracker.update(faces((104, 100)), frame(away)).ids.tolist() == [1]) is same
+
+
+def test_a_face_elsewhere_or_of_another_size_is_someone_else() -> None:
+    tracker = FaceTracker()
+    tracker.update(faces((100, 100)), frame(0))
+    assert tracker.update(faces((300, 100)), frame(0.04)).ids.tolist()[0] == 2
+    tracker.update(faces((300, 100)), frame(0.08))
+    assert tracker.update(faces((300, 100), side=200), frame(0.12)).ids.tolist()[0] == 3
+
+
+def test_a_missed_face_is_carried_for_a_moment_where_it_should_be() -> None:
+    tracker = FaceTracker(TrackConfig(carry_s=0.15))
+    for index in range(10):
+        tracker.update(faces((100 + 8 * index, 200)), frame(index / 30))
+    seen = [tracker.update(Faces.none(), frame((10 + index) / 30)) for index in range(6)]
+    assert [len(each) for each in seen] == [1, 1, 1, 1, 0, 0]
+    assert all(each.ids.tolist() == [1] for each in seen[:4])
+    xs = [float(middles(each)[0, 0]) for each in seen[:4]]
+    assert xs[0] == pytest.approx(180, abs=6)
+    assert xs == sorted(xs)
+    scores = [float(each.scores[0]) for each in seen[:4]]
+    assert 0 < scores[-1] < scores[0] < 0.9
+    back = tracker.update(faces((210, 200)), frame(16 / 30))
+    assert back.ids.tolist() == [1]
+
+
+def test_a_face_that_left_the_picture_or_went_behind_another_is_not_carried() -> None:
+    tracker = FaceTracker()
+    for index in range(10):
+        tracker.update(faces((572 + 8 * index, 200)), frame(index / 30))
+    assert len(tracker.update(Faces.none(), frame(10 / 30))) == 0
+
+    tracker = FaceTracker()
+    tracker.update(faces((200, 200), (290, 200)), frame(0))
+    tracker.update(faces((220, 200), (272, 200)), frame(0.03))
+    assert len(tracker.update(faces((262, 200)), frame(0.06))) == 1
+
+
+def test_a_face_at_rest_is_steadied_at_any_frame_rate() -> None:
+    for fps in (10, 30, 60):
+        random = np.random.default_rng(1)
+        tracker = FaceTracker()
+        noisy, steady = [], []
+        for index in range(fps * 4):
+            seen = faces(tuple(random.normal((200, 150), 0.8)))
+            tracked = tracker.update(seen, frame(index / fps))
+            noisy.append(middles(seen)[0])
+            steady.append(middles(tracked)[0])
+        ratio = np.std(steady[fps:], axis=0) / np.std(noisy[fps:], axis=0)
+        assert (ratio < {10: 0.9, 30: 0.65, 60: 0.6}[fps]).all(), fps
+
+
+def test_a_moving_face_does_not_lag_behind() -> None:
+    """A face that crosses two of its own widths a second is drawn within 4 % of a width of where it is."""
+    for fps, dropped in ((30, 0.0), (60, 0.0), (30, 0.4)):
+        random = np.random.default_rng(2)
+        tracker = FaceTracker()
+        for index in range(fps * 2):
+            if random.random() < dropped:
+                continue
+            x = 100 + 160 * index / fps
+            tracked = tracker.update(faces((x, 200)), frame(index / fps))
+            if index > fps // 2:
+                assert abs(middles(tracked)[0, 0] - x) < 0.04 * 80
+
+
+def test_dropped_frames_do_not_change_where_a_face_is_drawn() -> None:
+    def last(times: np.ndarray) -> np.ndarray:
+        tracker = FaceTracker()
+        for time in times:
+            tracked = tracker.update(faces((200, 150 + (20 if time > 0.5 else 0))), frame(float(time)))
+        return middles(tracked)[0]
+
+    whole = np.arange(31) / 30
+    np.testing.assert_allclose(last(whole), last(np.delete(whole, [3, 8, 9, 20, 25, 26])), atol=0.8)
+
+
+def test_scores_and_rows_of_seen_faces_stay() -> None:
+    tracker = FaceTracker()
+    seen = faces((300, 100), (100, 100), score=0.71)
+    tracked = tracker.update(seen, frame(0))
+    np.testing.assert_allclose(tracked.boxes, seen.boxes, atol=1e-3)
+    np.testing.assert_allclose(tracked.keypoints, seen.keypoints, atol=1e-3)
+    np.testing.assert_array_equal(tracked.scores, seen.scores)
+
+
+def test_every_still_has_its_own_ids_and_nothing_is_steadied() -> None:
+    tracker = FaceTracker()
+    for time, count in ((0.0, 2), (1.0, 3), (2.0, 0)):
+        seen = faces(*[(100 + 90 * row + 10 * time, 100) for row in range(count)])
+        tracked = tracker.update(seen, frame(time, still=True))
+        assert tracked.ids.tolist() == list(range(1, count + 1))
+        np.testing.assert_array_equal(tracked.boxes, seen.boxes)
+
+
+def test_a_reset_starts_at_one_again() -> None:
+    tracker = FaceTracker()
+    tracker.update(faces((100, 100), (300, 100)), frame(0))
+    tracker.reset()
+    assert tracker.update(faces((300, 100)), frame(0.04)).ids.tolist() == [1]
+
+
+def test_a_clip_that_begins_again_or_changes_size_brings_new_faces() -> None:
+    tracker = FaceTracker()
+    tracker.update(faces((100, 100)), frame(5))
+    assert tracker.update(faces((100, 100)), frame(0)).ids.tolist() == [2]
+    larger = np.zeros((720, 1280, 3), np.uint8)
+    assert tracker.update(faces((100, 100)), frame(0.1, image=larger)).ids.tolist() == [3]
+
+
+def test_two_frames_of_one_time_do_no_harm() -> None:
+    tracker = FaceTracker()
+    tracker.update(faces((100, 100)), frame(1))
+    tracked = tracker.update(faces((101, 100)), frame(1))
+    assert tracked.ids.tolist() == [1]
+    assert np.isfinite(tracked.boxes).all()
+    assert len(tracker.update(faces((101, 100), side=0), frame(1.1))) >= 1
+
+
+def test_assignment_pairs_as_many_as_possible_at_the_least_cost() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        rows, columns = random.integers(0, 5, 2)
+        costs = random.integers(0, 8, (rows, columns)) + random.random((rows, columns)) / 4
+        costs[random.random((rows, columns)) < 0.3] = np.inf
+        pairs = assign(costs)
+        got = len(pairs), sum(costs[pair] for pair in pairs)
+        best = next(
+            (size, min(sums))
+            for size in range(min(rows, columns), -1, -1)
+            if (
+                sums := [
+                    total
+                    for some in itertools.combinations(range(rows), size)
+                    for others in itertools.permutations(range(columns), size)
+                    if np.isfinite(total := sum(costs[pair] for pair in zip(some, others, strict=True)))
+                ]
+            )
+        )
+        assert got == pytest.approx(best)
+
+
+@pytest.mark.parametrize("values", [{"patience_s": -1}, {"carry_s": 2}, {"reach": 0}, {"steadiness_hz": 0}])
+def test_a_value_out_of_range_is_named(values: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        TrackConfig(**values)
