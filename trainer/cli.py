@@ -83,6 +83,13 @@ def _parser() -> argparse.ArgumentParser:
     info = actions.add_parser("info", help="pictures a class, and what cannot be used")
     info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
     info.set_defaults(run_command=_info)
+    cut = actions.add_parser("cut", parents=[cached], help="faces and truths of a split as one .npz: edgeemo-export's")
+    cut.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
+    cut.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
+    cut.add_argument("--split", default="valid")
+    cut.add_argument("--limit", type=_positive, metavar="N", help="that many pictures, evenly spread")
+    cut.add_argument("--output", type=Path, required=True, metavar="NPZ")
+    cut.set_defaults(run_command=_cut)
 
     shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
     shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are looked for")
@@ -105,7 +112,9 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     what = fit.add_mutually_exclusive_group(required=True)
     what.add_argument("--arch", help="a network, see edgeemo-train models")
     what.add_argument("--recipe", help="a row of the poster's table, see edgeemo-train table")
-    fit.add_argument("--run", type=Path, metavar="DIR", help="run folder (default: runs/NAME)")
+    # torchrun takes --run, wherever it stands, for a beginning of its own --run-path
+    run_help = "run folder (default: runs/NAME); under torchrun write --run-folder"
+    fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
     fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     loop = fit.add_argument_group("loop")
     loop.add_argument("--epochs", type=_positive)
@@ -290,6 +299,23 @@ def _prepare(options: argparse.Namespace) -> int:
         if skipped:
             write_skipped(folder / "report.csv", skipped)
             print(f"    each of them: {folder / 'report.csv'}")
+    return 0
+
+
+def _cut(options: argparse.Namespace) -> int:
+    from engines.spec import ModelSpec
+    from trainer.data import open_data
+    from trainer.data.faces import save_cut
+
+    count = save_cut(
+        open_data(options.data, options.split),
+        ModelSpec.load(options.spec),
+        options.output,
+        limit=options.limit,
+        cache=options.cache,
+        processes=options.processes,
+    )
+    print(f"{count} faces in {options.output}")
     return 0
 
 

@@ -66,7 +66,11 @@ class OrtBackend:
         )
 
     def infer(self, faces: F32) -> F32:
-        (probabilities,) = self._session.run([self._spec.output], {self._spec.input: faces})
+        try:
+            (probabilities,) = self._session.run([self._spec.output], {self._spec.input: faces})
+        except Exception as error:  # as above; a graph can be wrong in a way that only shows when it runs
+            reason = str(error).splitlines()[0][:200]
+            raise ModelError(f"{self._spec.name} cannot be run on {len(faces)} faces: {reason}") from error
         return np.asarray(probabilities, dtype=np.float32)
 
     def close(self) -> None:

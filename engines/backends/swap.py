@@ -148,7 +148,7 @@ class PlanBuild:
             raise ModelError("the build was stopped")
         if process.returncode:
             raise ModelError(
-                last.removeprefix("edgeemo-export: ")[:300] or f"its build ended with {process.returncode}"
+                last.removeprefix("edgeemo-export: ")[:300] or f"its build ended with code {process.returncode}"
             )
 
     def stop(self) -> None:

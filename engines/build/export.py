@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +20,15 @@ from engines.build.parity import LATENCY_CALLS, Report, as_text, compare
 from engines.build.stress import stress_inputs
 from engines.bundle import Bundle, load_bundle, user_folder
 from engines.errors import ModelError
-from engines.manifest import FILES, Export, Manifest, write_whole
+from engines.manifest import EMULATED, FILES, Export, Manifest, write_whole
 from engines.model_file import read_model, sha256_of
 from engines.preprocess import batch
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 PROBE_FACES = 256
+EMULATED_FACES = 1024  # the emulation takes some ten times as long
 REJECTED = "rejected"
 
 Say = Callable[[str], None]
@@ -108,6 +113,9 @@ class Exporter:
             path = folder / FILES[precision]
             path.write_bytes(converted.SerializeToString())
             report = self._compare("onnx", precision, path)
+            reports = {"onnx": report}
+            if precision == "fp16":
+                reports[EMULATED] = self._compare_emulated(converted, path)
             export = Export(
                 file=FILES[precision],
                 precision=precision,
@@ -115,12 +123,14 @@ class Exporter:
                 bytes=path.stat().st_size,
                 made_by=made_by,
                 kept_float32=kept,
-                reports={"onnx": report.to_mapping()},
+                reports={name: one.to_mapping() for name, one in reports.items()},
             )
             for name, why in kept.items():
                 self.say(f"  {name} stays float32: {why}")
-            self.say(as_text(report))
-            return Outcome(report, self._publish(path, export, report))
+            for one in reports.values():
+                self.say(as_text(one))
+            worst = next((one for one in reports.values() if not one.accepted), report)
+            return Outcome(worst, self._publish(path, export, reports))
 
     def _judge_on(self, backend: str, precision: str) -> Outcome:
         path = self.output / FILES[precision]
@@ -133,7 +143,7 @@ class Exporter:
         before = manifest.of(precision)
         if before is not None and before.sha256 == export.sha256:
             export = replace(export, made_by=before.made_by, kept_float32=before.kept_float32)
-        self._record(manifest.with_export(export), report)
+        self._record(manifest.with_export(export), backend, precision, as_text(report) + "\n")
         return Outcome(report, path)
 
     def _compare(self, backend: str, precision: str, path: Path) -> Report:
@@ -152,17 +162,35 @@ class Exporter:
                 calls=self.calls,
             )
 
-    def _publish(self, path: Path, export: Export, report: Report) -> Path:
-        if report.accepted:
+    def _compare_emulated(self, model: ModelProto, path: Path) -> Report:
+        """ONNX Runtime's CPU computes an FP16 graph in float32; this is what a GPU makes of it."""
+        from engines.build.emulate import emulate_half
+        from engines.build.graph import Loaded
+
+        with closing(open_backend("onnx", self.bundle, threads=self.threads)) as reference:
+            return compare(
+                reference,
+                Loaded(emulate_half(model), "the same file, FP16 arithmetic emulated", self.threads),
+                spec=self.bundle.spec,
+                precision="fp16",
+                data=self.data.spread(EMULATED_FACES),
+                stress=list(stress_inputs(self.bundle.spec).values()),
+                sizes=(self.bundle.model.stat().st_size, path.stat().st_size),
+                calls=0,
+            )
+
+    def _publish(self, path: Path, export: Export, reports: dict[str, Report]) -> Path:
+        text = "\n".join(as_text(report) for report in reports.values()) + "\n"
+        if all(report.accepted for report in reports.values()):
             target = self.output / export.file
             os.replace(path, target)
-            self._record(self._manifest().with_export(export), report)
+            self._record(self._manifest().with_export(export), "onnx", export.precision, text)
             return target
         apart = self.output / REJECTED
         apart.mkdir(exist_ok=True)
         target = apart / path.name.replace(".onnx", ".out-of-budget.onnx")
         os.replace(path, target)
-        (apart / f"parity.{export.precision}.txt").write_text(as_text(report) + "\n", encoding="utf-8")
+        (apart / f"parity.{export.precision}.txt").write_text(text, encoding="utf-8")
         return target
 
     def _manifest(self) -> Manifest:
@@ -174,11 +202,9 @@ class Exporter:
             before = None
         return before if before is not None and before.source_sha256 == source else Manifest(source)
 
-    def _record(self, manifest: Manifest, report: Report) -> None:
+    def _record(self, manifest: Manifest, backend: str, precision: str, text: str) -> None:
         manifest.save(self.output)
-        backend = report.candidate.split(",")[0].split()[0].lower()
-        name = f"parity.{report.precision}.{'onnx' if backend == 'onnx' else backend}.txt"
-        write_whole(self.output / name, (as_text(report) + "\n").encode())
+        write_whole(self.output / f"parity.{precision}.{backend}.txt", text.encode())
 
 
 def prepare_output(bundle: Bundle, output: Path | None) -> tuple[Bundle, Path]:

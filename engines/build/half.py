@@ -2,7 +2,8 @@
 
 Two measurements decide. First the float32 graph runs on real faces and stress inputs, and a node stays float32 where
 a value it meets, or the sum inside a reduction, comes near to what FP16 can hold. Then the converted graph is held
-against the model; while it is out of budget, the node that hurts most alone is put back, and the next.
+against the model, with FP16's rounding emulated; while it is out of budget, the node that hurts most alone is put
+back, and the next.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from onnx import ModelProto, NodeProto
 from onnxconverter_common.float16 import convert_float_to_float16
 from tqdm import tqdm
 
+from engines.build.emulate import LARGEST, emulate_half
 from engines.build.errors import ExportError
 from engines.build.graph import Loaded, constants, largest_difference, producers, watch
 from engines.preprocess import F32
 
-LARGEST = 65504.0  # of FP16
 SMALLEST = 5.96e-8  # of FP16, a subnormal
 HEADROOM = 4.0  # the data that decided is not all there will be
 TARGET = 0.01  # half the budget, for the same reason
@@ -54,12 +55,12 @@ def to_half(model: ModelProto, probes: F32) -> Converted:
     reference = Loaded(model, "")
     expected = np.concatenate([reference.infer(probes[row : row + 64]) for row in range(0, len(probes), 64)])
     half = convert(model, list(kept))
-    difference = largest_difference(expected, half, probes)
+    difference = largest_difference(expected, emulate_half(half), probes)
     if difference > TARGET:
         for name, alone in ranked(model, expected, probes, set(kept)):
             kept[name] = f"alone it changes a probability by {alone:.3g}"
             half = convert(model, list(kept))
-            difference = largest_difference(expected, half, probes)
+            difference = largest_difference(expected, emulate_half(half), probes)
             if difference <= TARGET:
                 break
     return Converted(half, kept, difference, f"{MADE_BY} {version(MADE_BY)}")
@@ -101,7 +102,7 @@ def ranked(model: ModelProto, expected: F32, probes: F32, kept: set[str]) -> lis
     found = []
     for name in tqdm(names, desc="which node loses most", unit="node", disable=None, leave=False):
         alone = convert(model, [node.name for node in model.graph.node if node.name != name])
-        found.append((name, largest_difference(expected[few], alone, probes[few])))
+        found.append((name, largest_difference(expected[few], emulate_half(alone), probes[few])))
     return sorted(found, key=lambda item: -item[1])
 
 

@@ -35,6 +35,7 @@ from trainer.data.dataset import Dataset, Skipped
 from trainer.errors import DataError, PictureError
 
 CHUNK = 128  # pictures that a process cuts at once; 6 MB of faces at 128 px
+METHOD = 2  # goes up whenever the same picture would be cut differently: caches made before are not used any more
 SMALL = 2000  # below it starting processes costs more than it saves
 HEADER = 128  # bytes of a .npy header with a shape of any length that occurs
 OVERLAP = 0.3  # a detected face that shares less with the data set's box is another one
@@ -65,16 +66,16 @@ def find_face(
     Returns:
         Box (4,) and keypoints (6, 2) in the picture's pixels, or None.
 
-    `enlarge`: how many times the picture is made larger for the detector (tiny pictures).
+    `enlarge`: how many times the picture is made larger for the detector (tiny pictures that a face fills).
     """
-    if image.ndim == 2:
-        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
     if enlarge != 1:
-        image = np.asarray(cv2.resize(image, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_CUBIC), np.uint8)
-    boxes, keypoints, _ = detector.detect(image)
+        boxes, keypoints, _ = detector.detect_in_crop(image, enlarge=enlarge)
+    else:
+        if image.ndim == 2:
+            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+        boxes, keypoints, _ = detector.detect(image)
     if not len(boxes):
         return None
-    boxes, keypoints = boxes / np.float32(enlarge), keypoints / np.float32(enlarge)
     if near is None:
         best = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
     else:
@@ -355,7 +356,15 @@ def _only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def save_cut(data: Dataset, spec: ModelSpec, path: Path, *, limit: int | None = None, cache: Path | None = None) -> int:
+def save_cut(
+    data: Dataset,
+    spec: ModelSpec,
+    path: Path,
+    *,
+    limit: int | None = None,
+    cache: Path | None = None,
+    processes: int = 1,
+) -> int:
     """Write faces and truths in the neutral form that edgeemo-export reads; returns how many.
 
     The truth is a row of `EXPRESSIONS`, or -1 where the data set's protocol does not count the face.
@@ -364,7 +373,7 @@ def save_cut(data: Dataset, spec: ModelSpec, path: Path, *, limit: int | None = 
         DataError: the file cannot be written.
     """
     if limit is None or limit >= len(data):
-        found = load_faces(data, spec, cache)
+        found = load_faces(data, spec, cache, processes=processes)
     else:
         rows = np.linspace(0, len(data) - 1, limit).round().astype(int)
         cut = list(cut_faces(data, tqdm(rows, desc=f"faces of {data.name}", unit="face", disable=None), spec))
@@ -382,7 +391,7 @@ def save_cut(data: Dataset, spec: ModelSpec, path: Path, *, limit: int | None = 
 
 
 def _key(data: Dataset, spec: ModelSpec) -> str:
-    facts = [spec.size, spec.colour, asdict(spec.crop), data.enlarge, len(data), *data.images]
+    facts = [METHOD, spec.size, spec.colour, asdict(spec.crop), data.enlarge, len(data), *data.images]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for known in (data.boxes, data.keypoints):
         if known is not None:
