@@ -30,7 +30,7 @@ COLUMNS = (
 )
 FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
 # where the detector's box lies in a 48x48 picture, median over those where it finds a face
-TYPICAL_BOX = (3.25, 6.25, 45.25, 48.25)
+TYPICAL_BOX = (3.5, 7.5, 44.75, 48.5)
 ABOUT = (
     "FER+: 48x48 grey pictures from the web; the votes of ten annotators as target distributions, single votes "
     "removed. Labels: microsoft/FERPlus, MIT. Pictures: FER2013 (ICML 2013 challenge), for research."
