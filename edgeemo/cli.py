@@ -79,7 +79,10 @@ def _app(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from edgeemo import headless
 
-    return headless.run(_config(arguments), quiet=arguments.quiet)
+    config = _config(arguments)
+    if config.sources:
+        return headless.serve(config, lambda: _config(arguments), quiet=arguments.quiet)
+    return headless.run(config, quiet=arguments.quiet)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -158,6 +161,8 @@ def _config(arguments: argparse.Namespace) -> Config:
     """The file, if one is named, overridden by the command line."""
     given = vars(arguments)
     config = load_config(Path(given["config"])) if given.get("config") else Config()
+    if given.get("source"):
+        config = replace(config, sources=())
     changes: dict[str, Any] = {
         name: given[name]
         for name in ("source", "engine", "backend", "threads", "frames")
@@ -222,7 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="edgeemo",
         description="Facial expressions in video, in real time, on this machine. Without a command: the desktop app.",
-        epilog="Sources: 0 (a camera), /dev/video2, clip.mp4, pictures/, rtsp://..., http://..., demo. "
+        epilog="Sources: 0 (a camera), /dev/video2, clip.mp4, pictures/, rtsp://..., http://..., csi://0, demo. "
         "Exit codes: 0 done, 2 your mistake, 130 interrupted, 1 our fault.",
     )
     parser.add_argument("--version", action=_Version)

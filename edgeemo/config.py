@@ -8,6 +8,12 @@
     [detect]
     min_score = 0.5
 
+A service has several sources instead of one:
+
+    [[sources]]
+    name = "door"
+    uri = "rtsp://camera.local/stream"
+
 Light on purpose: the command line reads it before any heavy library is imported. The configuration of a stage lives
 with its stage, and is imported only where a file has a section for it.
 """
@@ -15,6 +21,7 @@ with its stage, and is imported only where a file has a section for it.
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import types
 import typing
@@ -33,6 +40,11 @@ else:
 
 if TYPE_CHECKING:
     from edgeemo.detect import DetectConfig
+    from edgeemo.sinks.jsonl import JsonlConfig
+    from edgeemo.sinks.metrics import MetricsConfig
+    from edgeemo.sinks.mqtt import MqttConfig
+    from edgeemo.sinks.sqlite import SqliteConfig
+    from edgeemo.sinks.web import WebConfig
     from edgeemo.smooth import SmoothConfig
     from edgeemo.track import TrackConfig
 
@@ -43,7 +55,13 @@ STAGES = {
     "detect": ("edgeemo.detect", "DetectConfig"),
     "track": ("edgeemo.track", "TrackConfig"),
     "smooth": ("edgeemo.smooth", "SmoothConfig"),
+    "jsonl": ("edgeemo.sinks.jsonl", "JsonlConfig"),
+    "sqlite": ("edgeemo.sinks.sqlite", "SqliteConfig"),
+    "mqtt": ("edgeemo.sinks.mqtt", "MqttConfig"),
+    "metrics": ("edgeemo.sinks.metrics", "MetricsConfig"),
+    "web": ("edgeemo.sinks.web", "WebConfig"),
 }
+MOST_SOURCES = 64
 
 
 def expect_range(name: str, value: float, low: float, high: float) -> None:
@@ -70,6 +88,70 @@ class CaptureConfig:
 
 
 @dataclass(frozen=True)
+class SourceConfig:
+    """One of several sources of a service.
+
+    Attributes:
+        name: letters, digits, - and _; what results, topics and metrics call it.
+        uri: as on the command line. A camera's /dev/v4l/by-id/... stays the same when it is plugged in elsewhere.
+        loop, paced: for files, as `CaptureConfig`; a paced one is treated as live.
+        width, height, fps, format: what is asked of a camera; 0 or empty leaves its own. The format is a V4L2 code
+            such as MJPG or YUYV: MJPG gives large pictures at full rate over USB 2.
+    """
+
+    name: str = ""
+    uri: str = ""
+    loop: bool = False
+    paced: bool = False
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    format: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
+            raise ConfigError(f"name must be 1 to 64 letters, digits, - or _, not {self.name!r}")
+        if not self.uri:
+            raise ConfigError(f"source {self.name} has no uri; give a camera, an rtsp:// or http:// address or a file")
+        expect_range("width", self.width, 0, 16384)
+        expect_range("height", self.height, 0, 16384)
+        expect_range("fps", self.fps, 0, 1000)
+        if self.format and not re.fullmatch(r"[A-Z0-9]{4}", self.format):
+            raise ConfigError(f"format must be four capital letters such as MJPG, not {self.format!r}")
+
+
+@dataclass(frozen=True)
+class ServiceConfig:
+    """How a service treats its sources and sinks.
+
+    Attributes:
+        stalled_s: a live source without a frame for so long is called stalled.
+        hang_s: one that still gives nothing is given up and opened anew.
+        backoff_s: pause before a lost source is opened again; doubled with each failure ...
+        backoff_max_s: ... up to this.
+        open_timeout_s, read_timeout_s: how long a stream may take to begin, and to give the next frame.
+        queue: results that wait for a slow sink before the oldest is dropped.
+    """
+
+    stalled_s: float = 2.0
+    hang_s: float = 20.0
+    backoff_s: float = 0.25
+    backoff_max_s: float = 2.0
+    open_timeout_s: float = 5.0
+    read_timeout_s: float = 3.0
+    queue: int = 512
+
+    def __post_init__(self) -> None:
+        expect_range("stalled_s", self.stalled_s, 0.1, 3600)
+        expect_range("hang_s", self.hang_s, 1, 3600)
+        expect_range("backoff_s", self.backoff_s, 0.01, 60)
+        expect_range("backoff_max_s", self.backoff_max_s, self.backoff_s, 3600)
+        expect_range("open_timeout_s", self.open_timeout_s, 0.1, 60)
+        expect_range("read_timeout_s", self.read_timeout_s, 0.1, 60)
+        expect_range("queue", self.queue, 8, 65536)
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole run.
 
@@ -81,6 +163,9 @@ class Config:
         sinks: where results go, each KIND:TARGET.
         frames: stop after that many; 0: at the end of the source.
         detect, track, smooth: the configuration of a stage; None: its default.
+        sources: several sources at once, in place of `source`: then the run is a service.
+        service: how it treats them.
+        jsonl, sqlite, mqtt, metrics, web: the configuration of all sinks of that kind; None: its default.
     """
 
     source: str = ""
@@ -93,10 +178,25 @@ class Config:
     detect: DetectConfig | None = None
     track: TrackConfig | None = None
     smooth: SmoothConfig | None = None
+    sources: tuple[SourceConfig, ...] = ()
+    service: ServiceConfig = field(default_factory=ServiceConfig)
+    jsonl: JsonlConfig | None = None
+    sqlite: SqliteConfig | None = None
+    mqtt: MqttConfig | None = None
+    metrics: MetricsConfig | None = None
+    web: WebConfig | None = None
 
     def __post_init__(self) -> None:
         expect_range("threads", self.threads, 1, 64)
         expect_range("frames", self.frames, 0, 2**53)
+        names = [each.name for each in self.sources]
+        if len(names) > MOST_SOURCES:
+            raise ConfigError(f"there are {len(names)} sources; {MOST_SOURCES} is the most")
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigError(f"two sources are called {twice}; give each a name of its own")
+        if self.source and self.sources:
+            raise ConfigError("give either source or [[sources]], not both")
 
 
 def load_config(path: Path) -> Config:
@@ -142,7 +242,12 @@ def from_mapping(kind: type[T], data: Mapping[str, Any], *, section: str = "") -
 def stage_config(section: str) -> Any:
     """The configuration class of a stage."""
     module, name = STAGES[section]
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(("edgeemo", "engines")):
+            raise
+        raise ConfigError(f"[{section}] needs {error.name}, which is missing: pip install 'edgeemo[edge]'") from error
 
 
 def _suggestion(key: str, prefix: str, known: Mapping[str, Any]) -> str:

@@ -1,11 +1,12 @@
-"""A run without a window: from a source to sinks, until it ends or is interrupted."""
+"""A run without a window: from sources to sinks, until they end or it is interrupted."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -48,6 +49,46 @@ def run(config: Config, *, quiet: bool = False) -> int:
     return INTERRUPTED if stop.is_set() else DONE
 
 
+def serve(config: Config, load: Callable[[], Config], *, quiet: bool = False) -> int:
+    """Run a configuration with several sources until it is told to end.
+
+    SIGINT and SIGTERM end it within 3 s with everything written, SIGHUP has the configuration read again by `load`.
+
+    Returns:
+        The exit code: 0 every source was a file and has ended, 130 interrupted. Where a source or sink hangs the
+        process ends here.
+
+    Raises:
+        EdgeemoError, EngineError: the user can mend it.
+    """
+    from edgeemo.service.notify import Notifier
+    from edgeemo.session import open_service
+
+    if not config.sinks:
+        config = replace(config, sinks=("jsonl:-",))
+    stop, reload = threading.Event(), threading.Event()
+    with ending_on_signals(stop, reload=reload):
+        service = open_service(config, Notifier(os.environ))
+        try:
+            status = service.run(stop, reload, load)
+        finally:
+            clean = service.close()
+    code = INTERRUPTED if stop.is_set() else DONE
+    if not quiet:
+        frames, dropped = sum(each.processed for each in status.sources), sum(each.dropped for each in status.sources)
+        print(
+            f"edgeemo: {_counted(len(status.sources), 'source')}, {_counted(frames, 'frame')}, {dropped} dropped, "
+            f"{status.uptime_s:.0f} s",
+            file=sys.stderr,
+        )
+    if not clean:
+        # a thread is caught in a driver; the interpreter's own end would wait for it or crash under it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
 def summary(stats: Stats) -> str:
     """One line about a run."""
     parts = [_counted(stats.frames, "frame"), _counted(stats.faces, "face")]
@@ -63,13 +104,19 @@ def summary(stats: Stats) -> str:
 
 
 @contextmanager
-def ending_on_signals(stop: threading.Event) -> Iterator[None]:
+def ending_on_signals(stop: threading.Event, *, reload: threading.Event | None = None) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP set `stop`; a second one raises KeyboardInterrupt. Only in the main thread.
+
+    Args:
+        reload: what SIGHUP sets instead, as often as it comes.
 
     A signal that whoever started this process had ignored (nohup) stays ignored.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if reload is not None and number == getattr(signal, "SIGHUP", None):
+            reload.set()
+            return
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()

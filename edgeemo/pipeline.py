@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 
-from edgeemo.types import Classifier, Detector, Frame, Result, Smoother, Tracker
+from edgeemo.types import F32, Classifier, Detector, Faces, Frame, Result, Smoother, Tracker
 
 STAGES = ("detect", "track", "classify", "smooth")
 
@@ -30,6 +33,16 @@ class Pipeline:
         All its faces go through the engine in one call; without faces the engine is not called. A still picture
         has no past: tracker and smoother forget theirs.
         """
+        look = self._look(frame)
+        began = perf_counter()
+        if len(look.faces):
+            raw = self._classifier.classify(frame, look.faces)
+        else:
+            raw = np.zeros((0, len(self.labels)), np.float32)
+        return self._show(look, raw, (perf_counter() - began) * 1e3)
+
+    def _look(self, frame: Frame) -> _Look:
+        """The stages before the engine."""
         if frame.still:
             self._tracker.reset()
             self._smoother.reset()
@@ -37,27 +50,59 @@ class Pipeline:
         detected = self._detector.detect(frame)
         found = perf_counter()
         faces = self._tracker.update(detected, frame)
-        tracked = perf_counter()
-        labels = self._classifier.labels
-        raw = self._classifier.classify(frame, faces) if len(faces) else np.zeros((0, len(labels)), np.float32)
-        classified = perf_counter()
-        probabilities, emotions = self._smoother.smooth(frame, faces, raw)
-        smoothed = perf_counter()
+        return _Look(frame, faces, (found - began) * 1e3, (perf_counter() - found) * 1e3)
+
+    def _show(self, look: _Look, raw: F32, classify_ms: float) -> Result:
+        """The stages behind the engine."""
+        began = perf_counter()
+        probabilities, emotions = self._smoother.smooth(look.frame, look.faces, raw)
         return Result(
-            frame=frame,
-            faces=faces,
+            frame=look.frame,
+            faces=look.faces,
             probabilities=probabilities,
             raw=raw,
-            labels=labels,
+            labels=self._classifier.labels,
             emotions=emotions,
             timings={
-                "detect": (found - began) * 1e3,
-                "track": (tracked - found) * 1e3,
-                "classify": (classified - tracked) * 1e3,
-                "smooth": (smoothed - classified) * 1e3,
+                "detect": look.detect_ms,
+                "track": look.track_ms,
+                "classify": classify_ms,
+                "smooth": (perf_counter() - began) * 1e3,
             },
         )
 
     def close(self) -> None:
         self._classifier.close()
         self._detector.close()
+
+
+class BatchClassifier(Classifier, Protocol):
+    """A classifier that takes the faces of several frames in one call of its engine."""
+
+    def classify_together(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
+        """(N, K) probabilities for each frame."""
+        ...
+
+
+def step_together(work: Sequence[tuple[Pipeline, Frame]], classifier: BatchClassifier) -> list[Result]:
+    """Recognise one frame of each of several sources, all their faces in one call of the engine they share.
+
+    Args:
+        work: a pipeline of its own for each source (its detector, tracker and smoother remember), and its frame.
+        classifier: the one that all pipelines were made with.
+    """
+    looks = [pipeline._look(frame) for pipeline, frame in work]
+    began = perf_counter()
+    raws = classifier.classify_together([(look.frame, look.faces) for look in looks])
+    each_ms = (perf_counter() - began) * 1e3 / max(1, len(looks))
+    return [pipeline._show(look, raw, each_ms) for (pipeline, _), look, raw in zip(work, looks, raws, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What was found in a frame before the engine saw it."""
+
+    frame: Frame
+    faces: Faces
+    detect_ms: float
+    track_ms: float

@@ -14,15 +14,17 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from edgeemo.config import Config
+from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.mailbox import Closed, Mailbox
-from edgeemo.pipeline import STAGES, Pipeline
+from edgeemo.pipeline import STAGES, BatchClassifier, Pipeline
 from edgeemo.sinks import ReaderGone, SinkContext, file_of, open_sink
-from edgeemo.types import U8, Frame, Result, Sink, Source
+from edgeemo.types import U8, Classifier, Frame, Result, Sink, Source
 
 if TYPE_CHECKING:
     from edgeemo.capture import Reader
+    from edgeemo.service.notify import Notifier
+    from edgeemo.service.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -346,12 +348,61 @@ def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
     Raises:
         EngineError: there is no such engine or backend, or its files are wrong.
     """
+    classifier, description = _open_classifier(config)
+    stack.callback(classifier.close)
+    return _open_stages(config, classifier, stack), description
+
+
+def open_service(config: Config, notifier: Notifier | None = None) -> Service:
+    """Open what a configuration with several sources asks for; nothing runs yet.
+
+    Raises:
+        EdgeemoError, EngineError: a mistake in it; a camera or stream that is not there is none.
+    """
+    from edgeemo.service.service import Service
+
+    _expect_separate_files(config)
+    return Service(config, _Parts(), notifier=notifier)
+
+
+class _Parts:
+    """The concrete stages of a service."""
+
+    def classifier(self, config: Config) -> tuple[BatchClassifier, str]:
+        return _open_classifier(config)
+
+    def pipeline(self, config: Config, classifier: BatchClassifier, resources: ExitStack) -> Pipeline:
+        return _open_stages(config, classifier, resources)
+
+    def source(self, config: Config, source: SourceConfig) -> Source:
+        from edgeemo.capture import open_source
+        from edgeemo.capture.camera import CameraFormat
+
+        return open_source(
+            source.uri,
+            loop=source.loop,
+            paced=source.paced,
+            camera=CameraFormat(source.width, source.height, source.fps, source.format),
+            open_timeout=config.service.open_timeout_s,
+            read_timeout=config.service.read_timeout_s,
+        )
+
+    def sink(self, text: str, context: SinkContext) -> Sink:
+        return open_sink(text, context)
+
+    def context(self, labels: tuple[str, ...]) -> SinkContext:
+        return SinkContext(labels, draw=_drawn)
+
+
+def _open_classifier(config: Config) -> tuple[BatchClassifier, str]:
     from edgeemo.classify import EngineClassifier
     from engines import Engine
 
     classifier = EngineClassifier(Engine.open(config.engine, backend=config.backend, threads=config.threads))
-    stack.callback(classifier.close)
+    return classifier, classifier.description
 
+
+def _open_stages(config: Config, classifier: Classifier, stack: ExitStack) -> Pipeline:
     # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import
     from edgeemo.detect import MediaPipeDetector
     from edgeemo.smooth import Smoother
@@ -359,8 +410,7 @@ def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
 
     detector = MediaPipeDetector(config.detect)
     stack.callback(detector.close)
-    smoother = Smoother(classifier.labels, config.smooth)
-    return Pipeline(detector, FaceTracker(config.track), classifier, smoother), classifier.description
+    return Pipeline(detector, FaceTracker(config.track), classifier, Smoother(classifier.labels, config.smooth))
 
 
 def _drawn(result: Result) -> U8:
@@ -375,7 +425,7 @@ def _expect_separate_files(config: Config) -> None:
     for text in config.sinks:
         file = file_of(text)
         if file is None:
-            place = "standard output"
+            place = "standard output" if text.endswith(":-") else text
         else:
             place = str(file.resolve())
             source = Path(config.source).expanduser()

@@ -39,6 +39,7 @@ class Frame:
         time: seconds of media time since the first frame (live sources: since the source opened).
         origin: what the user would call the source: a file name, "camera 0", a URL without its password.
         still: the picture has no predecessor in time (a folder of pictures): nothing is tracked or smoothed across it.
+        wall: when it was captured, in seconds since the epoch; None where nobody asked (only a service does).
     """
 
     image: U8
@@ -46,6 +47,7 @@ class Frame:
     time: float
     origin: str
     still: bool = False
+    wall: float | None = None
 
     def __post_init__(self) -> None:
         _expect("image", self.image, (None, None, 3), np.uint8)

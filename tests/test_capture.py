@@ -78,7 +78,7 @@ def levels(frames: list[Frame]) -> list[int]:
         ("-1", "there is no file or folder '-1'"),
         ("99", "there is no camera 99: /dev/video99 does not exist"),
         ("/dev/video99", "there is no /dev/video99"),
-        ("csi://0", "CSI cameras cannot be read yet"),
+        ("csi://x", "write csi:// and the number of the camera"),
         ("ftp://host/clip.mp4", "ftp:// is no kind of source"),
         ("rtsp://", "names no host"),
         ("rtsp://host:port/", "is no valid address"),

@@ -245,7 +245,7 @@ def test_a_picture_of_one_pixel_and_one_of_an_odd_size_do_not_crash(command: Com
         (["run", "--source", "demo", "--engine", "tiny", "--sink", "jsonl:no/such/a.jsonl"], "does not exist"),
         (["run", "--source", "demo", "--engine", "tiny", "--sink", "jsonl:/dev/full"], "No space left"),
         (["run", "--source", "demo", "--engine", "tiny", "--sink", "jsn:a"], "unknown sink"),
-        (["run", "--source", "demo", "--engine", "tiny", "--sink", "mqtt://h/t"], "comes with a later version"),
+        (["run", "--source", "demo", "--engine", "tiny", "--sink", "mqtt://h"], "lacks a topic"),
         (["run", "--source", "demo", "--sink", "csv:a", "--sink", "jsonl:./a"], "write to the same place"),
         (["run", "--source", "demo", "--frames", "none"], "no whole number"),
         (["run", "--nonsense"], "see edgeemo"),

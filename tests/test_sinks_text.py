@@ -10,7 +10,7 @@ import pytest
 from fakes import frame, result
 
 from edgeemo.errors import ConfigError, SinkError
-from edgeemo.sinks import KINDS, ReaderGone, SinkContext, open_sink, parse
+from edgeemo.sinks import FILES, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
 from edgeemo.types import Faces, Result
 from engines import LABELS
@@ -59,9 +59,9 @@ def test_an_event_is_valid_json_even_with_numbers_that_json_cannot_carry() -> No
         ("nonsense", "unknown sink 'nonsense': known are jsonl:PATH, csv:PATH"),
         ("jsonl", "write jsonl:PATH"),
         ("jsonl:", "write jsonl:PATH"),
-        ("mqtt://host:1883/topic", "mqtt comes with a later version"),
-        ("metrics:0.0.0.0:9000", "metrics comes with a later version"),
-        ("web:0.0.0.0:8000", "web comes with a later version"),
+        ("mqtt://host:1883", "lacks a topic; write mqtt://HOST:PORT/TOPIC"),
+        ("metrics:0.0.0.0:9000", "open to the network at 0.0.0.0; give it a token"),
+        ("web:0.0.0.0:8000", "open to the network at 0.0.0.0; give it a token"),
         ("video:-", "only jsonl and csv can go to standard output"),
         ("sqlite:-", "only jsonl and csv can go to standard output"),
     ],
@@ -76,7 +76,7 @@ def test_only_the_first_colon_divides_kind_and_target() -> None:
     assert parse("jsonl:C:/a:b.jsonl") == ("jsonl", "C:/a:b.jsonl")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FILES)
 def test_a_path_that_cannot_be_written_is_a_mistake_at_once(tmp_path: Path, kind: str) -> None:
     with pytest.raises(SinkError, match="does not exist; make it first"):
         open_sink(f"{kind}:{tmp_path}/no/such/out.mp4", CONTEXT)

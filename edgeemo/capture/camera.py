@@ -41,6 +41,20 @@ class CameraInfo:
     device: str
 
 
+@dataclass(frozen=True)
+class CameraFormat:
+    """What is asked of a camera; 0 or empty leaves its own choice.
+
+    Attributes:
+        format: a V4L2 code such as MJPG or YUYV.
+    """
+
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    format: str = ""
+
+
 class CameraSource:
     """Frames of a camera as they come, stamped with the seconds since it was opened.
 
@@ -50,16 +64,20 @@ class CameraSource:
 
     live = True
 
-    def __init__(self, device: str, *, name: str) -> None:
+    def __init__(self, device: str, *, name: str, wanted: CameraFormat | None = None) -> None:
         self.name = name
         self._device = device
+        self._wanted = wanted or CameraFormat()
         if not os.path.exists(device):
             missing = name if name == device else f"{name}: {device} does not exist"
             raise SourceError(f"there is no {missing}; {_others()}")
 
     def frames(self) -> Iterator[Frame]:
         began = time.monotonic()
-        decoder = open_camera(self._device)
+        wanted = self._wanted
+        decoder = open_camera(
+            self._device, width=wanted.width, height=wanted.height, fps=wanted.fps, fourcc=wanted.format
+        )
         if decoder is None:
             raise SourceError(f"cannot open {self.name}: {_why_not(self._device)}")
         index, last = 0, 0.0

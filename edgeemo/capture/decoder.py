@@ -84,9 +84,23 @@ def open_video(address: str, *, open_timeout: float = 0, read_timeout: float = 0
     return _open(address, cv2.CAP_FFMPEG, options)
 
 
-def open_camera(device: str) -> Decoder | None:
-    """Open a camera by its device file; None where that fails."""
-    decoder = _open(device, cv2.CAP_V4L2, [])
+def open_camera(device: str, *, width: int = 0, height: int = 0, fps: float = 0.0, fourcc: str = "") -> Decoder | None:
+    """Open a camera by its device file; None where that fails.
+
+    Args:
+        width, height, fps, fourcc: what is asked of it; 0 or empty leaves its own. A camera may choose otherwise.
+    """
+    options: list[int] = []
+    if fourcc:
+        options += [cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc)]
+    if width and height:
+        options += [cv2.CAP_PROP_FRAME_WIDTH, width, cv2.CAP_PROP_FRAME_HEIGHT, height]
+    if fps:
+        options += [cv2.CAP_PROP_FPS, round(fps)]
+    decoder = _open(device, cv2.CAP_V4L2, options)
+    if decoder is None and options:
+        # a camera that lacks what is asked for is better than none
+        decoder = _open(device, cv2.CAP_V4L2, [])
     if decoder is not None:
         # the newest frame counts: what queues up in the driver is late
         decoder._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)

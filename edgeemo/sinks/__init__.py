@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from edgeemo.errors import ConfigError
+from edgeemo.status import Status
 from edgeemo.types import U8, Result, Sink
 
 # kind -> (module, class, target); the class takes (target, context)
@@ -17,8 +19,12 @@ KINDS = {
     "csv": ("edgeemo.sinks.csv", "CsvSink", "PATH"),
     "sqlite": ("edgeemo.sinks.sqlite", "SqliteSink", "PATH"),
     "video": ("edgeemo.sinks.video", "VideoSink", "PATH"),
+    "mqtt": ("edgeemo.sinks.mqtt", "MqttSink", "//HOST:PORT/TOPIC"),
+    "mqtts": ("edgeemo.sinks.mqtt", "MqttTlsSink", "//HOST:PORT/TOPIC"),
+    "metrics": ("edgeemo.sinks.metrics", "MetricsSink", "HOST:PORT"),
+    "web": ("edgeemo.sinks.web", "WebSink", "HOST:PORT"),
 }
-LATER = ("mqtt", "metrics", "web")
+FILES = ("jsonl", "csv", "sqlite", "video")
 STANDARD_OUTPUT = "-"
 
 
@@ -33,10 +39,18 @@ class SinkContext:
     Attributes:
         labels: the engine's class names.
         draw: Result -> a new picture (H, W, 3) of its frame with the overlay.
+        options: the configuration of a kind of sink, by its name; a kind that is missing has its default.
+        sources: the names of a service's sources; empty in a single run.
+        status: how the service is doing; None in a single run.
+        lasting: a service's: what a file holds is kept and added to.
     """
 
     labels: tuple[str, ...]
     draw: Callable[[Result], U8]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    status: Callable[[], Status] | None = None
+    lasting: bool = False
 
 
 def open_sink(text: str, context: SinkContext) -> Sink:
@@ -50,7 +64,13 @@ def open_sink(text: str, context: SinkContext) -> Sink:
     """
     kind, target = parse(text)
     module, cls, _ = KINDS[kind]
-    sink: Sink = getattr(import_module(module), cls)(target, context)
+    try:
+        opener = getattr(import_module(module), cls)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(("edgeemo", "engines")):
+            raise
+        raise ConfigError(f"sink {text!r} needs {error.name}, which is missing: pip install 'edgeemo[edge]'") from error
+    sink: Sink = opener(target, context)
     return sink
 
 
@@ -62,8 +82,6 @@ def parse(text: str) -> tuple[str, str]:
     """
     kind, colon, target = text.partition(":")
     forms = ", ".join(f"{name}:{form}" for name, (_, _, form) in KINDS.items())
-    if kind in LATER:
-        raise ConfigError(f"sink {text!r}: {kind} comes with a later version; this one has {forms}")
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f"did you mean {near[0]}:{target or 'PATH'}? " if near else ""
@@ -76,6 +94,6 @@ def parse(text: str) -> tuple[str, str]:
 
 
 def file_of(text: str) -> Path | None:
-    """The file that a sink writes, if it writes one."""
-    _, target = parse(text)
-    return None if target == STANDARD_OUTPUT else Path(target).expanduser()
+    """The file that a sink writes, if it writes one; neither standard output nor an address."""
+    kind, target = parse(text)
+    return None if target == STANDARD_OUTPUT or kind not in FILES else Path(target).expanduser()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
-from edgeemo.sinks import SinkContext
+from edgeemo.sinks import STANDARD_OUTPUT, SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.output import TextOutput
 from edgeemo.types import Result
@@ -19,9 +20,9 @@ class CsvSink:
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:
-        self._output = TextOutput(target)
+        self._output = TextOutput(target, lasting=context.lasting)
         self._labels = context.labels
-        self._begun = False
+        self._begun = context.lasting and target != STANDARD_OUTPUT and Path(target).expanduser().stat().st_size > 0
 
     def write(self, result: Result) -> None:
         text = io.StringIO(newline="")

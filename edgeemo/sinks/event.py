@@ -13,12 +13,14 @@ def event(result: Result) -> dict[str, Any]:
     """The event of one frame.
 
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
-    JSON cannot carry (NaN, infinity) becomes null.
+    JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch.
     """
     faces = result.faces
+    wall = result.frame.wall
     return {
         "frame": result.frame.index,
         "time": _rounded(result.frame.time, 4),
+        **({} if wall is None else {"wall": _rounded(wall, 3)}),
         "origin": result.frame.origin,
         "faces": [
             {

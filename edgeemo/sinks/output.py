@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -35,14 +36,21 @@ def refusal(path: Path, error: OSError) -> SinkError:
 class TextOutput:
     """Whole lines, each handed to the operating system at once: a pipe's reader sees it, a crash loses none.
 
+    Args:
+        lasting: a file is added to instead of replaced; half a line at its end (a crash) is cut off.
+        rotate_bytes: before a file would exceed this it becomes NAME.1, the one before NAME.2 and so on; 0: never.
+        keep: so many of those are kept.
+
     Raises:
-        SinkError: the target cannot be opened or written to.
+        SinkError: the target cannot be opened or written to. No half of a line stays in a file.
         ReaderGone: the other end of the pipe was closed.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, *, lasting: bool = False, rotate_bytes: int = 0, keep: int = 1) -> None:
         self._name = "standard output" if target == STANDARD_OUTPUT else target
-        self._fresh = True
+        self._path: Path | None = None
+        self._rotate_bytes = rotate_bytes
+        self._keep = keep
         try:
             if target == STANDARD_OUTPUT:
                 if sys.stdout is None:
@@ -50,26 +58,37 @@ class TextOutput:
                 # a duplicate: closing it must not close the process's own
                 self._descriptor = os.dup(1)
             else:
-                path = writable(target)
-                self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+                self._path = writable(target)
+                self._descriptor = _opened(self._path)
         except OSError as error:
             raise SinkError(f"cannot write to {self._name}: {error.strerror or error}") from error
-        regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        self._replaces = regular and target != STANDARD_OUTPUT
         self._open = True
+        self._regular = self._path is not None and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        self._replaces = self._regular and not lasting
+        self._size = os.fstat(self._descriptor).st_size if self._regular else 0
+        if self._regular and lasting and self._path is not None:
+            self._size = _end_of_lines(self._path, self._size)
+            os.ftruncate(self._descriptor, self._size)
 
     def write(self, text: str) -> None:
         """Write one or more whole lines."""
-        data = memoryview(text.encode("utf-8", errors="replace"))
+        content = text.encode("utf-8", errors="replace")
+        data = memoryview(content)
         try:
-            if self._fresh and self._replaces:
+            if self._replaces:
                 os.ftruncate(self._descriptor, 0)
-            self._fresh = False
+                self._replaces, self._size = False, 0
+            if self._regular and self._rotate_bytes and self._size and self._size + len(content) > self._rotate_bytes:
+                self._rotate()
             while data:
                 data = data[os.write(self._descriptor, data) :]
+            self._size += len(content)
         except BrokenPipeError as error:
             raise ReaderGone(f"the reader of {self._name} has gone") from error
         except OSError as error:
+            if self._regular:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, self._size)
             raise SinkError(
                 f"cannot go on writing {self._name}: {error.strerror or error}; what came before is kept"
             ) from error
@@ -78,3 +97,33 @@ class TextOutput:
         if self._open:
             self._open = False
             os.close(self._descriptor)
+
+    def _rotate(self) -> None:
+        path = self._path
+        assert path is not None
+        names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, self._keep + 1))]
+        for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+            if newer.exists():
+                os.replace(newer, older)
+        descriptor = _opened(path)
+        os.close(self._descriptor)
+        self._descriptor, self._size = descriptor, 0
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    return os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
+
+
+def _end_of_lines(path: Path, size: int) -> int:
+    """Where the last whole line of a file ends."""
+    with path.open("rb") as file:
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0

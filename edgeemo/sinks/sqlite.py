@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
+from edgeemo.config import expect_range
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import event
@@ -16,11 +18,15 @@ from edgeemo.types import Result
 from engines.spec import LABELS
 
 BATCH_S = 1.0  # a crash loses no more than this
-SCHEMA_VERSION = 1
+RETENTION_S = 60.0  # between two looks for what is too old
+RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
+LEAP_S = 3600.0  # a wall clock that leaps further is not believed when it says that everything is old
+SCHEMA_VERSION = 2
 SCHEMA = f"""
 CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL);
 CREATE TABLE frames (
     run INTEGER NOT NULL REFERENCES runs, frame INTEGER NOT NULL, time REAL NOT NULL, origin TEXT NOT NULL,
+    wall REAL,
     PRIMARY KEY (run, frame)
 ) WITHOUT ROWID;
 CREATE TABLE faces (
@@ -34,9 +40,25 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
+@dataclass(frozen=True)
+class SqliteConfig:
+    """What a database keeps.
+
+    Attributes:
+        keep_days: frames captured longer ago are deleted; 0: never. Only those of a service, which know their time.
+    """
+
+    keep_days: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect_range("keep_days", self.keep_days, 0, 36500)
+
+
 class SqliteSink:
     """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
     engine doesn't know stays NULL). Write-ahead log: others may read while it grows.
+
+    Each source of a service is a run of its own.
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:
@@ -45,7 +67,12 @@ class SqliteSink:
         self._frames: list[tuple[Any, ...]] = []
         self._faces: list[tuple[Any, ...]] = []
         self._written = monotonic()
-        self._run: int | None = None
+        self._runs: dict[str, int] = {}
+        self._sources = context.sources
+        config = context.options.get("sqlite") or SqliteConfig()
+        self._keep_s = config.keep_days * 86400
+        self._cleaned = monotonic()
+        self._clock_offset = time() - monotonic()
         self._started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         try:
             # opened by one thread, written by another, never by two at once
@@ -60,10 +87,12 @@ class SqliteSink:
 
     def write(self, result: Result) -> None:
         whole = event(result)
-        self._frames.append((whole["frame"], whole["time"], whole["origin"]))
+        run = whole["origin"] if whole["origin"] in self._sources else ""
+        self._frames.append((run, whole["frame"], whole["time"], whole["origin"], whole.get("wall")))
         for face in whole["faces"]:
             self._faces.append(
                 (
+                    run,
                     whole["frame"],
                     face["id"],
                     *face["box"],
@@ -73,8 +102,16 @@ class SqliteSink:
                     *(face["probabilities"].get(label) for label in LABELS),
                 )
             )
-        if monotonic() - self._written >= BATCH_S:
+        self.tick()
+
+    def tick(self) -> None:
+        """Write what has waited long enough, and delete what is too old."""
+        now = monotonic()
+        if now - self._written >= BATCH_S:
             self._flush()
+        if self._keep_s and now - self._cleaned >= RETENTION_S:
+            self._cleaned = now
+            self._delete_old()
 
     def close(self) -> None:
         try:
@@ -88,18 +125,23 @@ class SqliteSink:
             return
         try:
             self._database.execute("BEGIN IMMEDIATE")
-            if self._run is None:
-                self._run = self._database.execute(
-                    "INSERT INTO runs (started, labels) VALUES (?, ?)", (self._started, json.dumps(self._labels))
-                ).lastrowid
+            runs = dict(self._runs)
+            for run in dict.fromkeys(row[0] for row in self._frames):
+                if run not in runs:
+                    added = self._database.execute(
+                        "INSERT INTO runs (started, labels) VALUES (?, ?)", (self._started, json.dumps(self._labels))
+                    )
+                    runs[run] = int(added.lastrowid or 0)
             self._database.executemany(
-                "INSERT INTO frames VALUES (?, ?, ?, ?)", [(self._run, *row) for row in self._frames]
+                "INSERT INTO frames (run, frame, time, origin, wall) VALUES (?, ?, ?, ?, ?)",
+                [(runs[run], *row) for run, *row in self._frames],
             )
             self._database.executemany(
                 f"INSERT INTO faces VALUES ({', '.join('?' * (10 + len(LABELS)))})",
-                [(self._run, *row) for row in self._faces],
+                [(runs[run], *row) for run, *row in self._faces],
             )
             self._database.execute("COMMIT")
+            self._runs = runs
         except sqlite3.Error as error:
             self._frames, self._faces = [], []
             raise SinkError(
@@ -107,15 +149,45 @@ class SqliteSink:
             ) from error
         self._frames, self._faces = [], []
 
+    def _delete_old(self) -> None:
+        offset = time() - monotonic()
+        leap, self._clock_offset = abs(offset - self._clock_offset), offset
+        if leap > LEAP_S:
+            return
+        before = time() - self._keep_s
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            old = self._database.execute(
+                "SELECT run, frame FROM frames WHERE wall < ? LIMIT ?", (before, RETENTION_ROWS)
+            ).fetchall()
+            self._database.executemany("DELETE FROM faces WHERE run = ? AND frame = ?", old)
+            self._database.executemany("DELETE FROM frames WHERE run = ? AND frame = ?", old)
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise SinkError(f"cannot delete old results from {self._path}: {error}") from error
+        if len(old) == RETENTION_ROWS:
+            # there is more: go on with the next batch
+            self._cleaned = monotonic() - RETENTION_S
+        self._database.execute("PRAGMA incremental_vacuum(256)").fetchall()
+
     def _prepare(self) -> None:
         try:
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if version != SCHEMA_VERSION and tables:
+            if version not in (1, SCHEMA_VERSION) and tables:
                 raise SinkError(f"{self._path} is a database of something else; choose another path")
+            if not tables:
+                # only possible while the file is empty; lets the file shrink when old results are deleted
+                self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             if not tables:
                 self._database.executescript(f"BEGIN;{SCHEMA}COMMIT;")
+            elif version == 1:
+                self._database.executescript(
+                    f"BEGIN;ALTER TABLE frames ADD COLUMN wall REAL;PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+                )
+            if self._keep_s:
+                self._database.execute("CREATE INDEX IF NOT EXISTS frames_by_wall ON frames (wall)")
         except sqlite3.DatabaseError as error:
             raise SinkError(f"cannot use {self._path} as a database: {error}; choose another path") from error

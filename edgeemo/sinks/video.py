@@ -31,6 +31,8 @@ class VideoSink:
     are fitted into the size of the first one.
     """
 
+    pictures = True
+
     def __init__(self, target: str, context: SinkContext) -> None:
         self._path = writable(target)
         suffix = self._path.suffix.lower()

@@ -1,0 +1,45 @@
+"""What a service tells systemd: the datagrams of sd_notify(3)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from time import monotonic
+
+log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Readiness, status and watchdog; silent where systemd did not start this process.
+
+    Args:
+        environment: NOTIFY_SOCKET, and WATCHDOG_USEC with WATCHDOG_PID, as systemd sets them.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        address = environment.get("NOTIFY_SOCKET", "")
+        # a name that begins with @ lies in the abstract name space
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        usec = environment.get("WATCHDOG_USEC", "")
+        self._pause = int(usec) / 2e6 if mine and usec.isdigit() else 0.0
+        self._fed = 0.0
+
+    def tell(self, message: str) -> None:
+        """Send, for example, "READY=1"."""
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0)) as outlet:
+                outlet.settimeout(0.5)
+                outlet.sendto(message.encode(), self._address)
+        except OSError as error:
+            log.debug("systemd was not told %s: %s", message, error)
+
+    def feed(self) -> None:
+        """Say that the loop still turns; at half the watchdog's interval."""
+        if self._pause and monotonic() - self._fed >= self._pause / 2:
+            self._fed = monotonic()
+            self.tell("WATCHDOG=1")

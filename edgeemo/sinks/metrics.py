@@ -1,0 +1,263 @@
+"""Figures for Prometheus, over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from edgeemo.errors import SinkError
+from edgeemo.sinks import SinkContext
+from edgeemo.sinks.access import Guard, address
+from edgeemo.status import State, Status
+from edgeemo.types import Result
+
+log = logging.getLogger(__name__)
+
+CONTENT = "text/plain; version=0.0.4; charset=utf-8"
+BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
+AT_ONCE = 8  # requests; more are turned away
+PATIENCE_S = 5.0  # with a slow client
+THERMAL = Path("/sys/class/thermal")
+
+
+@dataclass(frozen=True)
+class MetricsConfig:
+    """Who may read the figures.
+
+    Attributes:
+        token_file: a file with the token that a request must carry; needed where it listens beyond this machine.
+    """
+
+    token_file: str = ""
+
+
+class MetricsSink:
+    """`metrics:HOST:PORT`: answers GET /metrics; GET /health says whether every source is live."""
+
+    def __init__(self, target: str, context: SinkContext) -> None:
+        config = context.options.get("metrics") or MetricsConfig()
+        host, port = address("metrics", target)
+        guard = Guard("metrics", host, config.token_file)
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._stages = Histogram(
+            "edgeemo_stage_seconds", "Time each stage took for a frame.", ["stage"],
+            registry=self._registry, buckets=BUCKETS_S,
+        )  # fmt: skip
+        self._shown = Counter(
+            "edgeemo_emotions", "How often each expression was shown.", ["source", "emotion"], registry=self._registry
+        )
+        self._registry.register(_Figures(context))
+        try:
+            self._server = _Server(host, port, self._registry, guard, context)
+        except (OSError, OverflowError) as error:
+            raise SinkError(
+                f"cannot listen on {target} for metrics: {getattr(error, 'strerror', None) or error}; "
+                "choose another port"
+            ) from error
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="edgeemo-metrics", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    def write(self, result: Result) -> None:
+        for stage, taken_ms in result.timings.items():
+            self._stages.labels(stage).observe(taken_ms / 1e3)
+        for emotion in result.emotions:
+            self._shown.labels(result.frame.origin, emotion).inc()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(1)
+
+
+class _Figures(Collector):
+    """What is read at the moment of asking."""
+
+    def __init__(self, context: SinkContext) -> None:
+        self._status = context.status
+
+    def collect(self) -> Iterable[Metric]:
+        if self._status is not None:
+            yield from _of_status(self._status())
+        heat = GaugeMetricFamily("edgeemo_temperature_celsius", "Temperature of the machine.", labels=["zone"])
+        for zone, degrees in temperatures().items():
+            heat.add_metric([zone], degrees)
+        yield heat
+        yield from _of_jetson()
+
+
+def _of_status(status: Status) -> Iterator[Metric]:
+    info = GaugeMetricFamily("edgeemo_info", "What runs.", labels=["version", "engine"])
+    info.add_metric([_version(), status.engine], 1)
+    yield info
+    yield GaugeMetricFamily("edgeemo_uptime_seconds", "Since the service began.", value=status.uptime_s)
+    state = GaugeMetricFamily("edgeemo_source_state", "1 for the present state.", labels=["source", "state"])
+    gauges = {
+        "camera_fps": GaugeMetricFamily("edgeemo_camera_fps", "Frames a second from the source.", labels=["source"]),
+        "process_fps": GaugeMetricFamily("edgeemo_process_fps", "Frames a second recognised.", labels=["source"]),
+        "faces": GaugeMetricFamily("edgeemo_faces", "Faces in the newest frame.", labels=["source"]),
+    }
+    counters = {
+        "captured": CounterMetricFamily("edgeemo_frames_captured", "Frames the source gave.", labels=["source"]),
+        "processed": CounterMetricFamily("edgeemo_frames_processed", "Frames recognised.", labels=["source"]),
+        "dropped": CounterMetricFamily("edgeemo_frames_dropped", "Frames never looked at.", labels=["source"]),
+        "connects": CounterMetricFamily("edgeemo_source_connects", "Times the source was opened.", labels=["source"]),
+    }
+    for source in status.sources:
+        for each in State:
+            state.add_metric([source.name, each.value], float(source.state is each))
+        for name, gauge in gauges.items():
+            gauge.add_metric([source.name], float(getattr(source, name)))
+        for name, counter in counters.items():
+            counter.add_metric([source.name], float(getattr(source, name)))
+    yield state
+    yield from gauges.values()
+    yield from counters.values()
+    written = CounterMetricFamily("edgeemo_sink_written", "Results a sink took.", labels=["sink"])
+    dropped = CounterMetricFamily("edgeemo_sink_dropped", "Results a sink never got.", labels=["sink"])
+    waiting = GaugeMetricFamily("edgeemo_sink_waiting", "Results that wait for a sink.", labels=["sink"])
+    up = GaugeMetricFamily("edgeemo_sink_up", "Whether a sink can be written to.", labels=["sink"])
+    for sink in status.sinks:
+        written.add_metric([sink.name], sink.written)
+        dropped.add_metric([sink.name], sink.dropped)
+        waiting.add_metric([sink.name], sink.waiting)
+        up.add_metric([sink.name], float(not sink.error))
+    yield from (written, dropped, waiting, up)
+
+
+def temperatures(folder: Path = THERMAL) -> dict[str, float]:
+    """Degrees Celsius by the zones of the kernel."""
+    found = {}
+    for zone in sorted(folder.glob("thermal_zone*")):
+        try:
+            name = (zone / "type").read_text(encoding="utf-8").strip() or zone.name
+            found[name if name not in found else f"{name} {zone.name}"] = int((zone / "temp").read_text()) / 1000
+        except (OSError, ValueError):  # a zone that is switched off cannot be read
+            continue
+    return found
+
+
+class _Jetson:
+    """jetson-stats, where it is installed and its service runs; asked once and kept open."""
+
+    def __init__(self) -> None:
+        self._jtop: Any = None
+        self._tried = False
+
+    def figures(self) -> dict[str, float]:
+        if not self._tried:
+            self._tried = True
+            try:
+                from jtop import jtop
+
+                opened = jtop(interval=2)
+                opened.start()
+                self._jtop = opened
+            except Exception as error:  # its own classes, which it has changed between versions
+                log.debug("no jetson-stats: %s", error)
+        if self._jtop is None:
+            return {}
+        try:
+            return {name: float(value) for name, value in self._jtop.stats.items() if isinstance(value, int | float)}
+        except Exception as error:
+            log.debug("jetson-stats: %s", error)
+            return {}
+
+
+_JETSON = _Jetson()
+
+
+def _of_jetson() -> Iterator[Metric]:
+    figures = _JETSON.figures()
+    if figures:
+        family = GaugeMetricFamily("edgeemo_jetson", "What jetson-stats says.", labels=["name"])
+        for name, value in figures.items():
+            family.add_metric([name], value)
+        yield family
+
+
+def _version() -> str:
+    try:
+        return metadata.version("edgeemo")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 16
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, guard: Guard, context: SinkContext) -> None:
+        self.registry = registry
+        self.guard = guard
+        self.context = context
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.debug("a request for metrics failed", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "edgeemo"
+    sys_version = ""
+    timeout = PATIENCE_S
+
+    def do_GET(self) -> None:
+        if not self.server.guard.allows(self.headers.get("Authorization", ""), self.headers.get("Host", "")):
+            self._answer(401, b"the token is missing or wrong\n")
+        elif self.path == "/metrics":
+            self._answer(200, generate_latest(self.server.registry), CONTENT)
+        elif self.path == "/health":
+            status = self.server.context.status
+            sources = status().sources if status is not None else ()
+            healthy = all(source.state in (State.LIVE, State.ENDED) for source in sources)
+            self._answer(200 if healthy else 503, b"ok\n" if healthy else b"a source is not live\n")
+        else:
+            self._answer(404, b"there is /metrics and /health\n")
+
+    def _answer(self, code: int, body: bytes, content: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", content)
+        self.send_header("Content-Length", str(len(body)))
+        if code == 401:
+            self.send_header("WWW-Authenticate", "Bearer")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        # the default prints each request line
+        pass
