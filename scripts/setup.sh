@@ -41,6 +41,13 @@ need_libraries() {
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 }
 
+# Qt draws boxes instead of letters on a machine without a font
+need_font() {
+    if [ -z "$(find /usr/share/fonts /usr/local/share/fonts "$HOME/.fonts" -name '*.[to]tf' -print -quit 2>/dev/null)" ]; then
+        apt_install fonts-dejavu-core
+    fi
+}
+
 # need_commands COMMAND=PACKAGE...
 need_commands() {
     local pair missing=()
@@ -84,5 +91,5 @@ WINDOW_LIBRARIES=(
     libxcb-cursor.so.0=libxcb-cursor0 libxcb-icccm.so.4=libxcb-icccm4 libxcb-image.so.0=libxcb-image0
     libxcb-keysyms.so.1=libxcb-keysyms1 libxcb-randr.so.0=libxcb-randr0
     libxcb-render-util.so.0=libxcb-render-util0 libxcb-shape.so.0=libxcb-shape0 libxcb-xkb.so.1=libxcb-xkb1
-    libSM.so.6=libsm6 libXext.so.6=libxext6
+    libX11-xcb.so.1=libx11-xcb1 libxcb-util.so.1=libxcb-util1 libSM.so.6=libsm6 libXext.so.6=libxext6
 )
