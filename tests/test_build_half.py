@@ -8,6 +8,7 @@ import pytest
 from small_networks import make_network
 
 from engines.build.emulate import LARGEST, emulate_half, rounding_model
+from engines.build.errors import ExportError
 from engines.build.faces import portrait
 from engines.build.graph import Loaded, parse
 from engines.build.half import TARGET, convert, overflowing, to_half
@@ -109,3 +110,22 @@ def test_the_emulation_agrees_with_onnxs_own_reference(tmp_path):
     half = convert(model, ["mean", "centre", "square", "variance"])
     (expected,) = onnx.reference.ReferenceEvaluator(half).run(None, {"faces": probes[:6]})
     assert np.abs(answers(emulate_half(half), probes[:6]) - expected).max() < 2e-3
+
+
+@pytest.mark.parametrize("kept", [["softmax"], ["softmax", "fc"], ["mean", "centre"], [], ["one"]])
+def test_whatever_is_kept_the_ends_are_float32_and_the_graph_is_valid(tmp_path, kept):
+    """The converter forgets it where the last node is kept."""
+    model, probes = load(make_network(tmp_path / "small"))
+    half = convert(model, kept)
+    for port in (half.graph.input[0], half.graph.output[0]):
+        assert port.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert [item.name for item in half.graph.output] == ["probabilities"]
+    assert np.abs(answers(model, probes) - answers(half, probes)).max() < 0.01
+
+
+def test_a_model_that_gives_no_numbers_is_not_converted(tmp_path):
+    model, probes = load(make_network(tmp_path / "small"))
+    bias = next(item for item in model.graph.initializer if item.name == "fc.b")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(11, np.nan, np.float32), "fc.b"))
+    with pytest.raises(ExportError, match="nothing to compare with"):
+        to_half(model, probes)

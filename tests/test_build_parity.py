@@ -183,3 +183,11 @@ def test_stress_inputs_fit_every_spec_and_hold_the_extremes():
         assert inputs["black"].max() == 0
         assert inputs["white"].min() == 255
         assert inputs["one bright pixel"].sum() == 255 * spec.channels
+
+
+def test_an_engine_that_keeps_its_answers_but_not_its_doubt_is_out_of_the_int8_budget():
+    truth = [row % 2 for row in range(100)]
+    sure, unsure = (rows(*(row % 2 for row in range(256)), sure=share) for share in (0.97, 0.6))
+    made = report(sure, unsure, data(100, truth), "int8")
+    assert made.accuracy.loss_points == 0
+    assert "its calibration error grows by 0.297" in made.breaches[0]

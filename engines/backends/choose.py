@@ -165,7 +165,7 @@ def backend_fault(name: str) -> str:
     except ImportError as error:
         return f"{error.name or error} is not installed"
     except BackendUnavailable as error:
-        return str(error)
+        return str(error).partition("is not available: ")[2] or str(error)
     return ""
 
 

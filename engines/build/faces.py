@@ -194,15 +194,14 @@ def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelS
 
 
 def _largest_face(image: U8, detector: FaceDetector) -> tuple[F32, F32] | None:
-    enlarge = 4 if min(image.shape[:2]) < TINY else 1
-    shown = image
-    if enlarge > 1:
-        shown = np.asarray(cv2.resize(image, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_CUBIC), np.uint8)
-    boxes, keypoints, _ = detector.detect(shown)
+    if min(image.shape[:2]) < TINY:
+        boxes, keypoints, _ = detector.detect_in_crop(image, enlarge=4)
+    else:
+        boxes, keypoints, _ = detector.detect(image)
     if not len(boxes):
         return None
     row = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
-    return boxes[row] / np.float32(enlarge), keypoints[row] / np.float32(enlarge)
+    return boxes[row], keypoints[row]
 
 
 def _labels(names: list[str], pictures: list[str], read: Callable[[str], bytes]) -> dict[str, int]:

@@ -88,6 +88,19 @@ class Loaded:
         return np.asarray(self._session.run(None, {self._input: faces})[0], np.float32)
 
 
+def answers(model: ModelProto, inputs: F32, batch: int = 64) -> F32:
+    """(N, K) probabilities of the model that others are compared with.
+
+    Raises:
+        ExportError: some are no numbers.
+    """
+    loaded = Loaded(model, "")
+    answered = np.concatenate([loaded.infer(inputs[row : row + batch]) for row in range(0, len(inputs), batch)])
+    if not np.isfinite(answered).all():
+        raise ExportError("the model itself gives values that are no numbers: there is nothing to compare with")
+    return answered
+
+
 def largest_difference(expected: F32, model: ModelProto, inputs: F32, batch: int = 64) -> float:
     """Largest difference of a probability; infinite where the model gives no numbers or cannot be run."""
     try:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from engines.build.errors import ExportError
 from engines.build.faces import I64, FaceData
 from engines.metrics import over_expressions, score
 from engines.preprocess import F32, U8, batch
@@ -37,18 +38,20 @@ class Budget:
         agreement: least share of faces with the same top class.
         difference: largest difference of any probability, stress inputs included.
         loss_points: accuracy lost, in percentage points.
+        miscalibration: how much the calibration error may grow: an engine can keep every answer and lose its doubt.
     """
 
     agreement: float | None = None
     difference: float | None = None
     loss_points: float | None = None
+    miscalibration: float | None = None
 
 
 BUDGETS = {
     "fp32": Budget(agreement=0.999, difference=0.002),  # another runtime; TF32 units round to 10 bits
     "fp16": Budget(agreement=0.995, difference=0.02),
-    "int8": Budget(loss_points=0.5),
-    "int8s": Budget(loss_points=0.5),
+    "int8": Budget(loss_points=0.5, miscalibration=0.02),
+    "int8s": Budget(loss_points=0.5, miscalibration=0.02),
 }
 
 
@@ -140,10 +143,15 @@ def compare(
     Args:
         sizes: bytes of the two files.
         calls: for the latency, alternating between the two so that both see the same machine; 0: not measured.
+
+    Raises:
+        ExportError: the reference gives no numbers.
     """
     expected = infer(reference, data.faces, spec, "reference")
     answered = infer(candidate, data.faces, spec, precision)
     expected_stress = infer(reference, stress, spec)
+    if not (np.isfinite(expected).all() and np.isfinite(expected_stress).all()):
+        raise ExportError(f"{spec.name} itself gives values that are no numbers: there is nothing to compare with")
     answered_stress = infer(candidate, stress, spec)
     agreement = agree(expected, answered)
     agreement_stress = agree(expected_stress, answered_stress)
@@ -258,6 +266,10 @@ def breaches(
             found.append("its accuracy is unknown: no face of the data is labelled")
         elif accuracy.loss_points > budget.loss_points:
             found.append(f"it loses {accuracy.loss_points:.2f} points of accuracy (at most {budget.loss_points:g})")
+    if budget.miscalibration is not None and accuracy is not None:
+        grown = accuracy.candidate.calibration_error - accuracy.reference.calibration_error
+        if grown > budget.miscalibration:
+            found.append(f"its calibration error grows by {grown:.3f} (at most {budget.miscalibration:g})")
     return found
 
 

@@ -35,7 +35,7 @@ from tqdm import tqdm
 
 from engines.build.errors import ExportError
 from engines.build.faces import FaceData
-from engines.build.graph import Loaded, layers, watch
+from engines.build.graph import Loaded, answers, layers, watch
 from engines.build.parity import agree
 from engines.preprocess import F32, batch
 from engines.spec import ModelSpec
@@ -136,7 +136,7 @@ def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed
             quant_pre_process(
                 str(folder / "float.onnx"), str(prepared), skip_symbolic_shape=True, skip_optimization=True
             )
-        job = _Job(prepared, folder, spec.input, faces, judges, _answers(Loaded(model, ""), judges), signed)
+        job = _Job(prepared, folder, spec.input, faces, judges, answers(model, judges), signed)
         normalising = _before_weights(model)
         method, made, divergence = _best_method(job, model, list(normalising))
         kept = dict(normalising)

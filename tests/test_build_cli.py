@@ -1,0 +1,183 @@
+"""edgeemo-export as a user meets it: what is published, set apart, refused, and what is left behind."""
+
+import importlib.util
+import json
+import os
+import re
+from contextlib import closing
+
+import numpy as np
+import onnx
+import pytest
+from fakes import make_bundle
+from small_networks import make_network
+
+from engines.backends import open_backend
+from engines.build.cli import main
+from engines.build.faces import portrait
+from engines.bundle import find_bundle
+from engines.manifest import Manifest
+from engines.preprocess import batch
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEEMO_ENGINES", str(tmp_path / "engines"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return make_network(tmp_path / "engines" / "small")
+
+
+def cut(path, bundle, count=150):
+    """Faces labelled with what the model itself says of them, where that is one of the eight."""
+    data = portrait(bundle.spec, count)
+    with closing(open_backend("onnx", bundle)) as model:
+        answers = model.infer(batch(list(data.faces), bundle.spec)).argmax(axis=1)
+    np.savez(path, faces=data.faces, truth=np.where(answers < 8, answers, -1))
+    return str(path)
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_fp16_is_the_default_and_is_published_with_its_report(mine, capsys):
+    assert main(["--arch", "small"]) == 0
+    assert "model.fp16.onnx" in names(mine)
+    manifest = Manifest.load(mine)
+    export = manifest.of("fp16")
+    assert export.accepted
+    assert set(export.reports) == {"onnx", "emulated"}
+    assert "square" in export.kept_float32
+    out = capsys.readouterr().out
+    assert "within budget" in out
+    assert f"for TensorRT: copy {mine} to the device and run there: edgeemo-export --bundle small --fp16" in out
+    assert "FP16 arithmetic emulated" in (mine / "parity.fp16.onnx.txt").read_text()
+    with closing(open_backend("onnx:fp16", find_bundle("small"))) as backend:
+        assert backend.description.endswith("FP16")
+
+
+def test_int8_in_both_forms_is_published_when_it_keeps_the_accuracy(mine, tmp_path, capsys):
+    data = cut(tmp_path / "faces.npz", find_bundle("small"), 260)
+    code = main(["--arch", "small", "--int8", "--int8s", "--calibration", data, "--calibration-limit", "128"])
+    out = capsys.readouterr().out
+    # labelled with the model's own answers, every disagreement is a loss: either verdict may be right here
+    manifest = Manifest.load(mine)
+    published = [name for name in ("int8", "int8s") if manifest is not None and manifest.of(name)]
+    assert code == (0 if len(published) == 2 else 3)
+    assert out.count("accuracy lost") == 2
+    for name in published:
+        assert f"model.{name}.onnx" in names(mine)
+
+
+def test_what_is_out_of_budget_is_set_apart_and_named_so(mine, tmp_path, capsys):
+    bundle = find_bundle("small")
+    data = cut(tmp_path / "faces.npz", bundle)
+    # ranges of nearly even pictures clip everything that a face has
+    calibration = str(tmp_path / "even.npz")
+    np.savez(calibration, faces=np.random.default_rng(0).integers(0, 2, (96, 24, 24, 1)).astype(np.uint8))
+    assert main(["--bundle", str(mine), "--int8", "--calibration", calibration, "--data", data]) == 3
+    assert "OUT OF BUDGET" in capsys.readouterr().out
+    assert "rejected/model.int8.out-of-budget.onnx" in names(mine)
+    assert "OUT OF BUDGET" in (mine / "rejected" / "parity.int8.txt").read_text()
+    assert "model.int8.onnx" not in names(mine)
+    assert Manifest.load(mine) is None
+    assert find_bundle("small").precisions() == ("fp32",)
+
+
+def test_another_output_becomes_a_bundle_of_its_own(mine, tmp_path):
+    before = names(mine)
+    assert main(["--arch", "small", "--fp16", "--output", str(tmp_path / "made" / "here")]) == 0
+    assert names(mine) == before
+    made = find_bundle(str(tmp_path / "made" / "here"))
+    assert made.card.is_file()
+    assert made.precisions() == ("fp32", "fp16")
+
+
+def test_a_second_export_keeps_what_the_first_one_reported(mine, capsys):
+    assert main(["--arch", "small", "--fp16"]) == 0
+    assert main(["--arch", "small", "--fp32"]) == 0
+    manifest = Manifest.load(mine)
+    assert {item.precision for item in manifest.exports} == {"fp16", "fp32"}
+    assert main(["--arch", "small", "--fp16"]) == 0
+    assert Manifest.load(mine).of("fp16").sha256 == manifest.of("fp16").sha256
+
+
+def test_exports_of_a_model_that_was_replaced_are_not_used(mine, tmp_path):
+    assert main(["--arch", "small", "--fp16"]) == 0
+    other = make_network(tmp_path / "other", seed=1)
+    (mine / "model.onnx").write_bytes((other / "model.onnx").read_bytes())
+    with pytest.raises(Exception, match=r"made from another model\.onnx"):
+        find_bundle("small").at("fp16")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--arch", "resnet50"], "to train one: edgeemo-train fit --arch resnet50"),
+        (["--bundle", "nowhere"], "no engine folder at nowhere"),
+        (["--arch", "small", "--int8"], "add --calibration"),
+        (["--arch", "small", "--data", "nowhere"], "no faces at nowhere"),
+        (["--arch", "small", "--int8", "--calibration", "nowhere"], "no faces at nowhere"),
+        (["--checkpoint", "best.pt"], "add --data KIND:PATH"),
+        (["--checkpoint", "best.pt", "--data", "ferplus:x"], r"no checkpoint at best\.pt"),
+        (["--arch", "small", "--output", "/proc/nowhere"], "choose another --output"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(mine, capsys, arguments, said):
+    before = names(mine.parent)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("edgeemo-export: ")
+    assert captured.err.count("\n") == 1
+    assert len(captured.err) < 800
+    assert re.search(said, captured.err)
+    assert names(mine.parent) == before
+
+
+def test_int8_is_not_judged_without_labels(mine, tmp_path, capsys):
+    np.savez(tmp_path / "plain.npz", faces=portrait(find_bundle("small").spec, 80).faces)
+    assert main(["--arch", "small", "--int8", "--calibration", str(tmp_path / "plain.npz")]) == 2
+    assert "no face of" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here")
+def test_without_tensorrt_it_says_what_to_run_on_the_device(mine, capsys):
+    assert main(["--arch", "small", "--fp16", "--backend", "tensorrt"]) == 2
+    said = capsys.readouterr().err
+    assert "No module named 'tensorrt'" in said
+    assert "run on the device: edgeemo-export --bundle small --fp16 --backend tensorrt" in said
+
+
+@pytest.mark.parametrize("text", ["4", "1:2", "0:1:2", "4:2:8", "1:2:9999", "a:b:c", "1:2:3:4"])
+def test_a_profile_that_makes_no_sense_is_refused(text, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--arch", "small", "--batch", text])
+    assert ended.value.code == 2
+    assert "is not MIN:OPT:MAX" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("harm", ["truncated", "external", "wrong classes"])
+def test_a_hostile_model_is_not_exported_and_nothing_is_written(mine, capsys, harm):
+    model = mine / "model.onnx"
+    if harm == "truncated":
+        model.write_bytes(model.read_bytes()[:1000])
+    elif harm == "external":
+        loaded = onnx.load(str(model))
+        loaded.graph.initializer[-1].data_location = onnx.TensorProto.EXTERNAL
+        loaded.graph.initializer[-1].external_data.add(key="location", value="../../secret")
+        model.write_bytes(loaded.SerializeToString())
+    else:
+        spec = json.loads((mine / "spec.json").read_text())
+        (mine / "spec.json").write_text(json.dumps({**spec, "labels": spec["labels"][:8]}))
+    before = names(mine)
+    assert main(["--arch", "small", "--fp16"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert names(mine) == before
+
+
+def test_a_model_that_gives_no_numbers_is_not_exported(tmp_path, capsys):
+    folder = make_bundle(tmp_path / "nan", not_a_number=True)
+    assert main(["--bundle", str(folder), "--fp16"]) == 2
+    assert "nothing to compare with" in capsys.readouterr().err
+    assert names(folder) == ["model.onnx", "spec.json"]
+    assert sorted(os.listdir(folder)) == ["model.onnx", "spec.json"]

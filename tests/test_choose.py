@@ -1,0 +1,137 @@
+"""auto: the fastest of those that are proven, and what it does where one is missing."""
+
+import json
+
+import numpy as np
+import pytest
+from small_networks import make_network
+
+from engines.backends import choose, open_backend, parse_choice
+from engines.backends.choose import Option, best, options_of, survey
+from engines.build.graph import parse
+from engines.build.half import convert
+from engines.bundle import find_bundle
+from engines.errors import BackendUnavailable, ModelError
+from engines.manifest import Export, Manifest
+from engines.model_file import sha256_of
+
+
+@pytest.fixture
+def bundle(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = make_network(tmp_path / "small")
+    half = folder / "model.fp16.onnx"
+    half.write_bytes(
+        convert(
+            parse((folder / "model.onnx").read_bytes()), ["mean", "centre", "square", "variance"]
+        ).SerializeToString()
+    )
+    export = Export(half.name, "fp16", sha256_of(half), half.stat().st_size, reports={"onnx": {"accepted": True}})
+    Manifest(sha256_of(folder / "model.onnx"), (export,)).save(folder)
+    return find_bundle(str(folder))
+
+
+def option(choice, milliseconds, **more):
+    return Option(*choice.split(":"), milliseconds=milliseconds, **{"proven": True, **more})
+
+
+def test_the_fastest_proven_way_is_chosen():
+    ways = [option("onnx:fp32", 2.0), option("onnx:int8", 0.9), option("openvino:fp32", 1.2)]
+    assert best(ways).choice == "onnx:int8"
+
+
+def test_what_is_not_proven_or_not_usable_is_never_chosen():
+    ways = [
+        option("onnx:fp32", 2.0),
+        option("onnx:int8", 0.1, proven=False),
+        option("openvino:fp32", 0.2, fault="a probability differs"),
+        option("tensorrt:fp16", None),
+    ]
+    assert best(ways).choice == "onnx:fp32"
+
+
+def test_a_tenth_faster_is_not_worth_another_precision():
+    assert best([option("onnx:fp32", 2.0), option("onnx:fp16", 1.9)]).choice == "onnx:fp32"
+
+
+def test_without_any_measurement_it_is_the_model_itself():
+    assert best([]).choice == "onnx:fp32"
+
+
+def test_every_way_is_listed_with_the_reason_why_not(bundle):
+    ways = {way.choice: way for way in options_of(bundle)}
+    assert ways["onnx:fp32"].proven
+    assert ways["onnx:fp32"].fault == ""
+    assert ways["onnx:fp16"].proven
+    # accepted on ONNX Runtime says nothing about OpenVINO
+    assert not ways["openvino:fp16"].proven
+    assert "install onnxruntime-gpu" in ways["onnx-cuda:fp32"].fault or not ways["onnx-cuda:fp32"].fault
+
+
+def test_speeds_are_measured_once_and_remembered(bundle):
+    first = survey(bundle)
+    measured = {way.choice: way.milliseconds for way in first}
+    assert measured["onnx:fp32"] > 0
+    assert measured["onnx:fp16"] > 0
+    assert survey(bundle) == first
+    assert {way.choice for way in survey(bundle, again=True)} == set(measured)
+
+
+def test_another_file_is_measured_anew(bundle, tmp_path):
+    survey(bundle)
+    cache = tmp_path / "cache" / "edgeemo" / "speeds.json"
+    assert len(json.loads(cache.read_text())) == 1
+    other = make_network(tmp_path / "other", seed=3)
+    (bundle.folder / "model.onnx").write_bytes((other / "model.onnx").read_bytes())
+    survey(find_bundle(str(bundle.folder)))
+    assert len(json.loads(cache.read_text())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', "{broken"])
+def test_a_damaged_memory_is_measured_over(bundle, tmp_path, content):
+    cache = tmp_path / "cache" / "edgeemo" / "speeds.json"
+    cache.parent.mkdir(parents=True)
+    cache.write_text(content)
+    assert survey(bundle)
+
+
+def test_auto_opens_what_it_chose_and_says_which(bundle):
+    backend = open_backend("auto", bundle)
+    assert backend.infer(np.zeros((2, 1, 24, 24), np.float32)).shape == (2, 11)
+    assert "ONNX Runtime" in backend.description or "OpenVINO" in backend.description
+    backend.close()
+
+
+def test_auto_falls_back_to_the_model_where_its_choice_was_harmed_since(bundle, monkeypatch, tmp_path):
+    memory = choose._Memory.load()
+    memory.keep(choose._key(bundle, 1), [option("onnx:fp32", 2.0), option("onnx:fp16", 0.1)])
+    bundle.model.with_name("model.fp16.onnx").write_bytes(b"harmed")
+    memory.keep(choose._key(bundle, 1), [option("onnx:fp32", 2.0), option("onnx:fp16", 0.1)])
+    backend = open_backend("auto", bundle)
+    assert backend.description.endswith("FP32")
+    backend.close()
+
+
+def test_auto_does_not_hide_that_the_model_itself_is_broken(bundle):
+    bundle.model.write_bytes(b"broken")
+    with pytest.raises(ModelError, match="cannot load"):
+        open_backend("auto", bundle)
+
+
+def test_a_choice_is_a_backend_and_perhaps_a_precision():
+    assert parse_choice("onnx") == ("onnx", "")
+    assert parse_choice("openvino:int8") == ("openvino", "int8")
+    for wrong in ("onnx:", "onnx:fp8", "auto:fp16"):
+        with pytest.raises(BackendUnavailable, match="precisions are"):
+            parse_choice(wrong)
+    with pytest.raises(BackendUnavailable, match="known backends are onnx"):
+        parse_choice("tpu:fp16")
+
+
+@pytest.mark.parametrize("name", ["onnx-cuda", "onnx-tensorrt", "tensorrt"])
+def test_asked_for_and_not_there_is_an_error_with_the_reason(bundle, name):
+    if not choose.backend_fault(name):
+        pytest.skip(f"{name} can be used on this machine")
+    with pytest.raises(BackendUnavailable, match=f"backend '{name}' is not available: ") as error:
+        open_backend(name, bundle)
+    assert "\n" not in str(error.value)
