@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from edgeemo.config import Config, load_config, stage_config
-from edgeemo.errors import EdgeemoError
+from edgeemo.errors import ConfigError, EdgeemoError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
@@ -85,6 +85,33 @@ def _run(arguments: argparse.Namespace) -> int:
     return headless.run(config, quiet=arguments.quiet)
 
 
+def _service(arguments: argparse.Namespace) -> int:
+    from edgeemo.service import unit
+
+    if arguments.action == "status":
+        found = unit.state(arguments.name)
+        for name, value in found.items():
+            print(f"{name:<22} {value}")
+        return DONE if found.get("ActiveState") == "active" else FAULT
+    if arguments.action == "uninstall":
+        done = unit.uninstall(arguments.name)
+    else:
+        if arguments.config is None:
+            raise ConfigError("say --config with the file that the service shall run with")
+        path = Path(arguments.config).expanduser().absolute()
+        config = load_config(path)
+        if not config.sources:
+            raise ConfigError(f"{path} names no [[sources]]; a service needs at least one")
+        wanted = unit.Unit(path, arguments.name, arguments.user, arguments.memory, csi=unit.has_csi())
+        if arguments.print:
+            print(wanted.text(config), end="")
+            return DONE
+        done = unit.install(wanted, config)
+    for line in done:
+        print(line)
+    return DONE
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from edgeemo.doctor import examine
 
@@ -122,6 +149,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _engines(arguments: argparse.Namespace) -> int:
     from engines import EngineError, bundle_names, find_bundle
+    from engines.backends.choose import best, survey
     from engines.bundle import ZOO, user_folder
 
     found: list[dict[str, Any]] = []
@@ -132,6 +160,7 @@ def _engines(arguments: argparse.Namespace) -> int:
             found.append({"name": name, "fault": _one_line(error)})
             continue
         origin = "shipped" if bundle.folder.parent == ZOO else "yours"
+        ways = survey(bundle, threads=arguments.threads, again=arguments.again)
         found.append(
             {
                 "name": name,
@@ -140,6 +169,9 @@ def _engines(arguments: argparse.Namespace) -> int:
                 "bytes": bundle.model.stat().st_size,
                 "input": f"{bundle.spec.size}x{bundle.spec.size} {bundle.spec.colour}",
                 "labels": list(bundle.spec.labels),
+                "precisions": list(bundle.precisions()),
+                "auto": best(ways).choice,
+                "ways": [asdict(way) for way in ways],
             }
         )
     if arguments.json:
@@ -154,6 +186,14 @@ def _engines(arguments: argparse.Namespace) -> int:
         print(f"{item['name']}: {item['origin']}, {item['bytes'] / 1e6:.1f} MB, {item['input']}")
         print(f"    {item['folder']}")
         print(f"    {', '.join(item['labels'])}")
+        for way in item["ways"]:
+            choice = f"{way['backend']}:{way['precision']}"
+            state = way["fault"] or ("" if way["proven"] else "no parity report on this backend")
+            speed = f"{way['milliseconds']:.2f} ms a face" if way["milliseconds"] is not None else "-"
+            mark = "*" if choice == item["auto"] else " "
+            print(f"  {mark} {choice:16} {speed:>18}   {state}".rstrip())
+    if any("fault" not in item for item in found):
+        print("* what --backend auto takes; other precisions: edgeemo-export --help")
     return DONE
 
 
@@ -242,7 +282,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="KIND:TARGET",
         help="where results go: jsonl:PATH (jsonl:- is standard output, the default), csv:PATH, sqlite:PATH, "
-        "video:PATH; may be given several times",
+        "video:PATH, mqtt://HOST:PORT/TOPIC, metrics:HOST:PORT, web:HOST:PORT; may be given several times",
     )
     run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")
     run.add_argument("--quiet", action="store_true", help="no summary at the end")
@@ -259,8 +299,20 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="as JSON")
     bench.set_defaults(command=_bench)
 
+    service = commands.add_parser("service", help="run at every boot, under systemd")
+    service.add_argument("action", choices=("install", "status", "uninstall"))
+    service.add_argument("--config", metavar="F", help="the TOML file it runs with")
+    service.add_argument("--name", default="edgeemo", help="of the unit (edgeemo)")
+    service.add_argument("--user", default="edgeemo", help="who it runs as (edgeemo)")
+    service.add_argument("--memory", default="2G", metavar="M", help="the most memory it may use (2G)")
+    service.add_argument("--print", action="store_true", help="only show the unit")
+    service.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    service.set_defaults(command=_service)
+
     engines = commands.add_parser("engines", help="the engines that are here")
     engines.add_argument("--json", action="store_true", help="as JSON")
+    engines.add_argument("--threads", metavar="N", type=_count, default=1, help="threads of the engine")
+    engines.add_argument("--again", action="store_true", help="measure again what was measured before")
     engines.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     engines.set_defaults(command=_engines)
     return parser
@@ -269,7 +321,13 @@ def _parser() -> argparse.ArgumentParser:
 def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
     parser.add_argument("--source", metavar="S", default=default, help="where frames come from")
     parser.add_argument("--engine", metavar="E", default=default, help="name or folder of an engine")
-    parser.add_argument("--backend", metavar="B", default=default, help="what executes it (onnx)")
+    parser.add_argument(
+        "--backend",
+        metavar="B",
+        default=default,
+        help="what executes it: onnx, openvino, tensorrt, "
+        "onnx-cuda or auto; with :fp16 or :int8 behind it, what edgeemo-export made",
+    )
     parser.add_argument("--threads", metavar="N", type=_count, default=default, help="threads of the engine")
     models = parser.add_mutually_exclusive_group()
     for policy, text in (("near", "faces within about 2 m only: cheapest"), ("far", "every face, at the full cost")):

@@ -1,9 +1,10 @@
 """What can go wrong in the running program.
 
-    EdgeemoError                the user can mend it: one line, exit code 2
-    ├── ConfigError             an unknown key, a value out of range, a malformed file
-    ├── SourceError             a source that cannot be opened, or broke off
-    └── SinkError               a sink that cannot be opened or written to
+EdgeemoError                the user can mend it: one line, exit code 2
+├── ConfigError             an unknown key, a value out of range, a malformed file
+├── SourceError             a source that cannot be opened, or broke off
+├── SinkError               a sink that cannot be opened or written to
+└── ServiceError            a service that cannot be installed or asked
 """
 
 from __future__ import annotations
@@ -22,4 +23,8 @@ class SourceError(EdgeemoError):
 
 
 class SinkError(EdgeemoError):
+    pass
+
+
+class ServiceError(EdgeemoError):
     pass

@@ -138,7 +138,7 @@ class Service:
     def status(self) -> Status:
         """May be called from any thread."""
         return Status(
-            engine=self._engine,
+            engine=str(getattr(self._classifier, "description", self._engine)),
             started=self._started,
             uptime_s=monotonic() - self._began,
             sources=tuple(lane.supervisor.status() for lane in list(self._lanes.values())),

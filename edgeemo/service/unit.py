@@ -1,0 +1,240 @@
+"""The service as systemd knows it: a hardened unit, installed and removed by one command."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeemo.config import Config
+from edgeemo.errors import ServiceError
+from edgeemo.sinks import file_of
+
+UNITS = Path("/etc/systemd/system")
+NVARGUS = "nvargus-daemon.service"
+LIMIT_S = 60
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What `edgeemo service install` was asked for.
+
+    Attributes:
+        config_file: the configuration, with `[[sources]]`.
+        name: of the unit, without ".service".
+        user: who it runs as; made if there is no such user.
+        memory: the most it may use, as systemd writes it.
+        csi: the machine has a daemon for CSI cameras.
+    """
+
+    config_file: Path
+    name: str = "edgeemo"
+    user: str = "edgeemo"
+    memory: str = "2G"
+    csi: bool = False
+
+    def __post_init__(self) -> None:
+        for what, value in (("name", self.name), ("user", self.user)):
+            if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", value):
+                raise ServiceError(f"--{what} {value!r}: small letters, digits, - and _ only, 31 at most")
+        if not re.fullmatch(r"[1-9]\d{0,6}[MG]", self.memory):
+            raise ServiceError(f"--memory {self.memory!r}: write a number and M or G, for example 2G")
+
+    def text(self, config: Config) -> str:
+        """The unit file."""
+        python = Path(sys.executable)
+        command = [str(python), "-m", "edgeemo", "run", "--quiet", "--config", str(self.config_file)]
+        folders = sorted(
+            {
+                str(file.parent)
+                for sink in config.sinks
+                if (file := file_of(sink)) is not None and file.is_absolute() and not _is_device(file)
+            }
+        )
+        in_home = any(str(path).startswith(("/home/", "/root/")) for path in (python, self.config_file, *folders))
+        after = ["network-online.target", *([NVARGUS] if self.csi else [])]
+        lines = [
+            "# Written by: edgeemo service install",
+            "[Unit]",
+            "Description=edgeemo: facial expressions in video",
+            "Wants=" + " ".join(after),
+            "After=" + " ".join(after),
+            "# a camera or broker that is away for long is no reason to give up",
+            "StartLimitIntervalSec=0",
+            "",
+            "[Service]",
+            "Type=notify",
+            "NotifyAccess=main",
+            "ExecStart=" + " ".join(_quoted(word) for word in command),
+            "ExecReload=/bin/kill -HUP $MAINPID",
+            "Restart=on-failure",
+            "RestartSec=2",
+            "# 130: ended by SIGTERM, as asked",
+            "SuccessExitStatus=130",
+            "# an engine may have to be built first",
+            "TimeoutStartSec=20min",
+            "TimeoutStopSec=10",
+            "WatchdogSec=30",
+            f"User={self.user}",
+            *(f"SupplementaryGroups={group}" for group in _groups(("video", "render"))),
+            f"StateDirectory={self.name}",
+            "StateDirectoryMode=0750",
+            f"WorkingDirectory=%S/{self.name}",
+            f"Environment=HOME=%S/{self.name}",
+            "UMask=0027",
+            f"MemoryMax={self.memory}",
+            "TasksMax=256",
+            "LimitNOFILE=4096",
+            "",
+            "NoNewPrivileges=yes",
+            "CapabilityBoundingSet=",
+            "AmbientCapabilities=",
+            "ProtectSystem=strict",
+            f"ProtectHome={'read-only' if in_home else 'yes'}",
+            *(f"ReadWritePaths={_quoted(folder)}" for folder in folders),
+            # the camera daemon's socket lies in /tmp
+            f"PrivateTmp={'no' if self.csi else 'yes'}",
+            "ProtectProc=invisible",
+            "ProtectHostname=yes",
+            "ProtectKernelTunables=yes",
+            "ProtectKernelModules=yes",
+            "ProtectKernelLogs=yes",
+            "ProtectControlGroups=yes",
+            "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+            "RestrictNamespaces=yes",
+            "RestrictRealtime=yes",
+            "RestrictSUIDSGID=yes",
+            "LockPersonality=yes",
+            "KeyringMode=private",
+            "RemoveIPC=yes",
+            "SystemCallArchitectures=native",
+            "SystemCallFilter=@system-service",
+            "SystemCallErrorNumber=EPERM",
+        ]
+        if not self.csi:
+            # a Jetson's GPU and camera have dozens of device files that change with its releases
+            lines += ["DevicePolicy=closed", "DeviceAllow=char-video4linux rw", "DeviceAllow=char-drm rw"]
+            lines += ["DeviceAllow=char-nvidia-frontend rw", "DeviceAllow=char-nvidia-uvm rw"] if _has_nvidia() else []
+        lines += ["", "[Install]", "WantedBy=multi-user.target", ""]
+        return "\n".join(lines)
+
+
+def install(unit: Unit, config: Config, *, folder: Path = UNITS) -> list[str]:
+    """Write the unit, make its user, start it now and at every boot.
+
+    Returns:
+        What was done, a line each.
+
+    Raises:
+        ServiceError: not root, no systemd, or one of its commands failed.
+    """
+    _expect_systemd()
+    if os.geteuid() != 0:
+        raise ServiceError("only root can install a service; run it again with sudo")
+    done = []
+    if not _user_exists(unit.user):
+        _run("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", unit.user)
+        done.append(f"made the user {unit.user}")
+    path = folder / f"{unit.name}.service"
+    try:
+        path.write_text(unit.text(config), encoding="utf-8")
+    except OSError as error:
+        raise ServiceError(f"cannot write {path}: {error.strerror or error}") from error
+    done.append(f"wrote {path}")
+    _run("systemctl", "daemon-reload")
+    _run("systemctl", "enable", "--now", f"{unit.name}.service")
+    done.append(f"started {unit.name}; its log: journalctl -u {unit.name} -f")
+    return done
+
+
+def uninstall(name: str, *, folder: Path = UNITS) -> list[str]:
+    """Stop the service and remove its unit; its results and its user stay.
+
+    Raises:
+        ServiceError: as `install`, or there is no such unit.
+    """
+    _expect_systemd()
+    path = folder / f"{name}.service"
+    if not path.is_file():
+        raise ServiceError(f"there is no {path}; nothing to remove")
+    if os.geteuid() != 0:
+        raise ServiceError("only root can remove a service; run it again with sudo")
+    _run("systemctl", "disable", "--now", f"{name}.service")
+    path.unlink()
+    _run("systemctl", "daemon-reload")
+    return [f"removed {path}", f"its results in /var/lib/{name} and its user are still there"]
+
+
+def state(name: str) -> dict[str, str]:
+    """What systemd says about the service.
+
+    Raises:
+        ServiceError: there is no systemd, or it doesn't answer.
+    """
+    _expect_systemd()
+    wanted = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "NRestarts", "MemoryCurrent",
+              "ActiveEnterTimestamp", "Result")  # fmt: skip
+    said = _run("systemctl", "show", f"{name}.service", "--property=" + ",".join(wanted))
+    return dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+
+
+def has_csi() -> bool:
+    """Whether this machine has the daemon that CSI cameras are read through."""
+    folders = (UNITS, Path("/lib/systemd/system"), Path("/usr/lib/systemd/system"))
+    return any((folder / NVARGUS).exists() for folder in folders)
+
+
+def _expect_systemd() -> None:
+    if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
+        raise ServiceError("systemd does not run here; --print shows the unit, edgeemo run --config starts it by hand")
+
+
+def _run(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ServiceError(f"{command[0]} cannot be run: {error}") from error
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())
+        raise ServiceError(f"{' '.join(command)} failed: {said or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _quoted(word: str) -> str:
+    """A word of a command in a unit: systemd expands % and $ in it."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return escaped if re.fullmatch(r"[^\s\"'\\;]+", escaped) else f'"{escaped}"'
+
+
+def _user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def _groups(names: tuple[str, ...]) -> list[str]:
+    """Those of them that this machine has; systemd refuses a unit with an unknown one."""
+    there = []
+    for name in names:
+        try:
+            grp.getgrnam(name)
+        except KeyError:
+            continue
+        there.append(name)
+    return there
+
+
+def _is_device(file: Path) -> bool:
+    return str(file).startswith("/dev/")
+
+
+def _has_nvidia() -> bool:
+    return Path("/dev/nvidiactl").exists()
