@@ -186,12 +186,18 @@ def _engines(arguments: argparse.Namespace) -> int:
         print(f"{item['name']}: {item['origin']}, {item['bytes'] / 1e6:.1f} MB, {item['input']}")
         print(f"    {item['folder']}")
         print(f"    {', '.join(item['labels'])}")
+        told: set[tuple[str, str]] = set()
         for way in item["ways"]:
             choice = f"{way['backend']}:{way['precision']}"
-            state = way["fault"] or ("" if way["proven"] else "no parity report on this backend")
-            speed = f"{way['milliseconds']:.2f} ms a face" if way["milliseconds"] is not None else "-"
-            mark = "*" if choice == item["auto"] else " "
-            print(f"  {mark} {choice:16} {speed:>18}   {state}".rstrip())
+            if way["milliseconds"] is not None:
+                state = "" if way["proven"] else "no parity report on this backend"
+                mark = "*" if choice == item["auto"] else " "
+                print(f"  {mark} {choice:16} {way['milliseconds']:6.2f} ms a face   {state}".rstrip())
+                continue
+            reason = (way["backend"], way["fault"] or "not measured: its plan is built when it is asked for")
+            if reason not in told:
+                told.add(reason)
+                print(f"    {': '.join(reason)}")
     if any("fault" not in item for item in found):
         print("* what --backend auto takes; other precisions: edgeemo-export --help")
     return DONE

@@ -42,10 +42,11 @@ def run(config: Config, *, quiet: bool = False) -> int:
         try:
             with open_session(config) as session:
                 stats = session.run(stop)
+                engine = session.engine_description
         except ReaderGone:
             return DONE
     if not quiet:
-        print(f"edgeemo: {summary(stats)}", file=sys.stderr)
+        print(f"edgeemo: {summary(stats)} ({engine})", file=sys.stderr)
     return INTERRUPTED if stop.is_set() else DONE
 
 

@@ -27,6 +27,11 @@ class Pipeline:
     def labels(self) -> tuple[str, ...]:
         return self._classifier.labels
 
+    @property
+    def engine_description(self) -> str:
+        """What really runs now; it changes when an engine hands over to a faster one. Empty where nobody knows."""
+        return str(getattr(self._classifier, "description", ""))
+
     def step(self, frame: Frame) -> Result:
         """Recognise one frame.
 

@@ -79,7 +79,7 @@ class Session:
         screen: bool = False,
         resources: ExitStack | None = None,
     ) -> None:
-        self.engine_description = engine_description
+        self._engine_description = engine_description
         self.screen: Mailbox[Result] = Mailbox(newest_only=True)
         self._source = source
         self._pipeline = pipeline
@@ -101,6 +101,11 @@ class Session:
     @property
     def source_name(self) -> str:
         return self._source.name
+
+    @property
+    def engine_description(self) -> str:
+        """What really runs now: an engine may hand over to a faster one while the session goes on."""
+        return getattr(self._pipeline, "engine_description", "") or self._engine_description
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -369,6 +369,9 @@ class Window(QMainWindow):
             parts.append(f"{stats.latency_ms:.0f} ms latency")
             parts.append(f"{stats.dropped} dropped")
         self.figures.setText("   ·   ".join(parts))
+        if self.player.engine_description not in ("", self._description):
+            self._description = self.player.engine_description
+            self._show_description()
 
     def _show_description(self) -> None:
         cut = self.description.fontMetrics().elidedText(
