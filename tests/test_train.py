@@ -1,10 +1,12 @@
 import csv
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,12 +15,13 @@ from datasets import make_ferplus
 from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.spec import LABELS
-from trainer.augment import AugmentConfig, augment
+from trainer.augment import PRESETS, AugmentConfig, augment
 from trainer.bundle import make_bundle, multiply_adds
 from trainer.cli import main
 from trainer.data import open_data
 from trainer.data.faces import load_faces
-from trainer.errors import RunError
+from trainer.errors import DataError, RunError
+from trainer.losses import LossConfig
 from trainer.models import ARCHITECTURES, Standardise, build
 from trainer.runs import load_checkpoint
 from trainer.train import FitConfig, fit, learning_rate, predict
@@ -124,7 +127,8 @@ def test_a_run_that_was_killed_continues_to_the_same_weights(data, cache, tmp_pa
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     arguments = [sys.executable, "-c", CUT_RUN, data]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*arguments, whole, cache], check=True, capture_output=True, env=one_thread)
+    config = settings(data, epochs=3)
+    fit(config, whole, cache=cache)
     killed = subprocess.Popen(
         [*arguments, cut, cache], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread
     )
@@ -133,7 +137,7 @@ def test_a_run_that_was_killed_continues_to_the_same_weights(data, cache, tmp_pa
         time.sleep(0.01)
     killed.kill()
     killed.wait()
-    subprocess.run([*arguments, cut, cache], check=True, capture_output=True, env=one_thread)
+    fit(config, cut, cache=cache)
 
     one, two = (torch.load(folder / "last.pt", weights_only=True) for folder in (whole, cut))
     assert one["epoch"] == two["epoch"] == 3
@@ -141,6 +145,20 @@ def test_a_run_that_was_killed_continues_to_the_same_weights(data, cache, tmp_pa
         assert torch.equal(value, two["model"][name]), name
     rows = [list(csv.DictReader((folder / "metrics.csv").open())) for folder in (whole, cut)]
     assert [row["train_loss"] for row in rows[0]] == [row["train_loss"] for row in rows[1]]
+
+
+def test_a_run_of_an_older_trainer_that_lacked_a_setting_continues(run, data, cache):
+    path = run / "config.json"
+    config = json.loads(path.read_text())
+    older = {key: value for key, value in config.items() if key not in ("loss", "teachers", "precision")} | {"gone": 1}
+    older["augment"] = {key: value for key, value in config["augment"].items() if key != "saturation"}
+    path.write_text(json.dumps(older))
+    try:
+        with pytest.raises(RunError, match="other settings \\(precision\\)"):
+            fit(settings(data, epochs=8), run, cache=cache)
+        fit(settings(data, epochs=8, precision="bf16"), run, cache=cache)
+    finally:
+        path.write_text(json.dumps(config))
 
 
 def test_a_folder_of_another_run_is_not_overwritten(run, data, cache):
@@ -151,6 +169,41 @@ def test_a_folder_of_another_run_is_not_overwritten(run, data, cache):
 def test_a_loss_that_is_no_number_stops_with_the_reason(data, cache, tmp_path):
     with pytest.raises(RunError, match=r"the loss became .* lower --learning-rate"):
         fit(settings(data, learning_rate=1e30, epochs=3, warmup_epochs=0.1), tmp_path, cache=cache)
+
+
+def test_training_stops_when_it_no_longer_helps_and_stays_stopped(data, cache, tmp_path):
+    config = settings(data, epochs=40, patience=2, learning_rate=0.0, optimiser="sgd")
+    for _ in range(2):  # the second time it is continued
+        fit(config, tmp_path, cache=cache)
+        rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+        assert len(rows) < 10
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["epoch"] == len(rows) - 2
+    assert result["faces"] == 24
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimiser": "sgd", "cutmix": 1.0, "loss": LossConfig(class_weight=0.5, focal=1)},
+        {"precision": "fp16", "loss": LossConfig(logit_adjustment=1, smoothing=0.1)},
+        {"precision": "bf16", "arch": "baseline64", "augment": PRESETS["poster"], "clip_norm": 0.0},
+    ],
+)
+def test_every_way_of_training_runs_and_writes_its_record(data, cache, tmp_path, changes):
+    fit(settings(data, epochs=1, **changes), tmp_path, cache=cache)
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").open())
+    assert np.isfinite(float(row["train_loss"]))
+    assert cv2.imread(str(tmp_path / "curves.png")).size > 0
+    if importlib.util.find_spec("tensorboardX") is not None:
+        assert any((tmp_path / "tensorboard").iterdir())
+
+
+def test_too_few_faces_for_a_batch_is_one_clear_line(data, cache, tmp_path):
+    with pytest.raises(DataError, match="do not fill one batch of 100"):
+        fit(settings(data, batch=100), tmp_path, cache=cache)
+    with pytest.raises(RunError, match="train with --device cpu"):
+        fit(settings(data), tmp_path / "gpu", cache=cache, device="cuda:77")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04N."])

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.distributed.nn import functional as differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -132,9 +131,12 @@ class SharedBatchNorm(_BatchNorm):
         if not self.training:
             return super().forward(x)
         over = [0, *range(2, x.ndim)]
-        moments = torch.stack([x.float().mean(dim=over), x.float().square().mean(dim=over)])
-        moments = differentiable.all_reduce(moments) / torch.distributed.get_world_size()  # type: ignore[no-untyped-call]
-        mean, variance = moments[0], (moments[1] - moments[0].square()).clamp_min(0)
+        shape = [1, -1, *[1] * (x.ndim - 2)]
+        exact = x if x.dtype == torch.float64 else x.float()
+        mean = _mean_of_all(exact.mean(dim=over))
+        centred = exact - mean.view(shape)
+        # a second message: the mean square minus the squared mean would lose digits
+        variance = _mean_of_all(centred.square().mean(dim=over))
         count = x.numel() / x.shape[1] * torch.distributed.get_world_size()
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -144,10 +146,28 @@ class SharedBatchNorm(_BatchNorm):
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, momentum)
             self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
-        shape = [1, -1, *[1] * (x.ndim - 2)]
         scale = (self.weight * (variance + self.eps).rsqrt()).view(shape)
-        normed: Tensor = (x.float() - mean.view(shape)) * scale + self.bias.view(shape)
+        normed: Tensor = centred * scale + self.bias.view(shape)
         return normed.to(x.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; each one's slope is the sum of the slopes that all of them see."""
+
+    @staticmethod
+    def forward(ctx: object, value: Tensor) -> Tensor:
+        total = value.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, *slopes: Tensor) -> Tensor:
+        return _Sum.forward(ctx, slopes[0])
+
+
+def _mean_of_all(value: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
+    return total / torch.distributed.get_world_size()
 
 
 class Logits(nn.Module):

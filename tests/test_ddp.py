@@ -1,0 +1,135 @@
+"""Two processes on the CPU, started by torchrun, train as one does."""
+
+import csv
+import json
+import os
+import runpy
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from datasets import make_ferplus
+
+from trainer.cli import main
+
+torch.set_num_threads(1)
+
+# what each process draws for itself is off: augmentation, mixing, dropout. Plain descent, because Adam's first steps
+# follow a slope's sign and so make a rounding of a slope near zero as large as any step
+SETTINGS = [
+    *("--arch", "hybrid_lite", "--epochs", "2", "--batch", "16", "--precision", "fp32"),
+    *("--augment", "none", "--mixup", "0", "--dropout", "0", "--optimiser", "sgd", "--learning-rate", "0.05"),
+]
+
+
+def torchrun(processes):
+    """Arguments of Python that start a script, or with -m a module, in so many processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    return ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", port]
+
+
+def fit(data, run, cache, *more):
+    """As one process: this one."""
+    return main(["fit", *SETTINGS, "--data", data, "--run", str(run), "--cache", str(cache), *more])
+
+
+def fit_as_two(data, run, cache, *more):
+    command = [
+        sys.executable,
+        *torchrun(2),
+        "-m",
+        "trainer.cli",
+        "fit",
+        *SETTINGS,
+        "--data",
+        data,
+        "--run-folder",
+        str(run),
+        "--cache",
+        str(cache),
+        *more,
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ddp")
+    make_ferplus(root / "set", "FER2013Train", 50)
+    make_ferplus(root / "set", "FER2013Valid", 25, seed=1)  # an odd number: the processes get 13 and 12
+    return root
+
+
+ONE_STEP = """
+import sys
+import torch
+from trainer.models import build
+from trainer.parallel import distributed, joined, shared_norms
+
+torch.manual_seed(0)
+model = build("hybrid_lite")
+for layer in model.modules():
+    if isinstance(layer, torch.nn.Dropout):
+        layer.p = 0.0
+faces = torch.rand(12, 1, 48, 48, dtype=torch.float64) * 255
+classes = torch.arange(12) % 11
+with joined("cpu") as team:
+    network = distributed(shared_norms(model, team).double(), team).train()
+    mine = slice(team.rank, None, team.world)
+    torch.nn.functional.cross_entropy(network(faces[mine]), classes[mine]).backward()
+    if team.first:
+        slopes = {name: value.grad for name, value in model.named_parameters()}
+        torch.save(slopes | dict(model.named_buffers()), sys.argv[1])
+"""
+
+
+def test_the_slopes_and_norms_of_a_split_batch_are_exactly_those_of_the_whole(tmp_path, monkeypatch):
+    script = tmp_path / "step.py"
+    script.write_text(ONE_STEP)
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path / "one")])
+    runpy.run_path(str(script))
+    command = [sys.executable, *torchrun(2), str(script), str(tmp_path / "two")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    assert done.returncode == 0, done.stderr
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one", "two"))
+    assert list(one) == list(two)
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], rtol=1e-7, atol=1e-11), name
+
+
+def metrics(run):
+    return [
+        {key: float(value) for key, value in row.items() if key != "seconds"}
+        for row in csv.DictReader((run / "metrics.csv").open())
+    ]
+
+
+def test_two_processes_reach_the_metrics_of_one_and_score_every_face_once(place):
+    data = f"ferplus:{place / 'set'}"
+    assert fit(data, place / "one", place / "cache") == 0
+    done = fit_as_two(data, place / "two", place / "cache")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best checkpoint") == 1
+    one, two = metrics(place / "one"), metrics(place / "two")
+    assert len(one) == len(two) == 2
+    for first, second in zip(one, two, strict=True):
+        assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
+    results = [json.loads((place / run / "result.json").read_text()) for run in ("one", "two")]
+    assert results[0]["faces"] == results[1]["faces"] == 25
+    weights = [torch.load(place / run / "last.pt", weights_only=True)["model"] for run in ("one", "two")]
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], rtol=1e-2, atol=3e-3), name
+    # what two processes wrote, one can continue or load
+    assert fit(data, place / "two", place / "cache") == 0
+
+
+def test_a_batch_that_cannot_be_shared_is_one_clear_line(place):
+    done = fit_as_two(f"ferplus:{place / 'set'}", place / "odd", place / "cache", "--batch", "15")
+    assert done.returncode != 0
+    assert done.stderr.count("edgeemo-train: --batch 15 cannot be shared by 2 processes") == 1

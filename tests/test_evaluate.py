@@ -1,0 +1,159 @@
+"""The commands that score: engines, checkpoints, two of them, groups, reports, tables."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from datasets import make_affectnet, make_ferplus
+
+from engines.spec import LABELS
+from trainer.cli import main
+from trainer.models import ARCHITECTURES, build
+from trainer.recipes import RECIPES
+
+torch.set_num_threads(1)
+
+
+def checkpoint(folder, arch="hybrid_lite", seed=0):
+    torch.manual_seed(seed)
+    folder.mkdir()
+    state = {"arch": arch, "epoch": 1, "accuracy": 0.5, "network": build(arch).network.state_dict()}
+    torch.save(state, folder / "best.pt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scoring")
+    make_ferplus(root / "set", "FER2013Train", 24)
+    make_ferplus(root / "set", "FER2013Valid", 24, seed=1)
+    checkpoint(root / "mine")
+    checkpoint(root / "other", "baseline64", seed=3)
+    return root
+
+
+def arguments(place, *more):
+    return ["evaluate", "--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache"), *more]
+
+
+def test_a_checkpoint_is_scored_like_the_bundle_made_of_it(place, capsys, tmp_path):
+    assert main(arguments(place, "--engine", str(place / "mine"), "--json")) == 0
+    checkpointed = json.loads(capsys.readouterr().out)
+    assert checkpointed["calibration"]["built_in"] is False
+    made = tmp_path / "bundle"
+    data = ["--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache")]
+    assert main(["bundle", str(place / "mine"), *data, "--output", str(made), "--name", "mine"]) == 0
+    capsys.readouterr()
+    assert main(arguments(place, "--engine", str(made), "--json")) == 0
+    bundled = json.loads(capsys.readouterr().out)
+    assert bundled["calibration"]["built_in"] is True
+    assert bundled["confusion"] == checkpointed["confusion"]
+    assert bundled["calibration"]["before"] == pytest.approx(checkpointed["calibration"]["before"], abs=1e-3)
+    scores = json.loads((made / "scores.json").read_text())
+    assert scores["accuracy"] == bundled["accuracy"]
+
+
+def test_two_models_are_compared_on_the_same_faces(place, capsys):
+    assert main(arguments(place, "--engine", str(place / "mine"), "--against", str(place / "other"))) == 0
+    said = capsys.readouterr().out
+    assert "on 24 faces" in said
+    assert "McNemar's exact test" in said
+
+
+def test_groups_are_scored_apart(place, capsys, tmp_path):
+    table = tmp_path / "groups.csv"
+    table.write_text("image,age\n" + "".join(f"fer{n:04d}.png,{'old' if n % 3 else 'young'}\n" for n in range(20)))
+    assert main(arguments(place, "--engine", str(place / "mine"), "--by", f"{table}:age", "--json")) == 0
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert {name: group["faces"] for name, group in groups.items()} == {"(unknown)": 4, "old": 13, "young": 7}
+    assert main(arguments(place, "--engine", str(place / "mine"), "--by", f"{table}:age")) == 0
+    assert "young" in capsys.readouterr().out
+    for wrong in ("age", f"{table}:height", f"{tmp_path / 'no.csv'}:age"):
+        assert main(arguments(place, "--engine", str(place / "mine"), "--by", wrong)) == 2
+        assert "\n" not in capsys.readouterr().err.strip()
+
+
+def test_a_report_has_its_tables_and_pictures(place, tmp_path):
+    report = tmp_path / "report"
+    assert main(arguments(place, "--engine", str(place / "mine"), "--report", str(report))) == 0
+    for name in ("confusion.png", "reliability.png"):
+        assert cv2.imread(str(report / name)).size > 0
+    confusion = list(csv.reader((report / "confusion.csv").open()))
+    assert confusion[0] == ["true", *LABELS[:8]]
+    assert sum(int(count) for row in confusion[1:] for count in row[1:]) == 24
+    curve = list(csv.DictReader((report / "risk_coverage.csv").open()))
+    assert float(curve[-1]["coverage"]) == 1
+    assert len(list(csv.DictReader((report / "predictions.csv").open()))) == 24
+    (tmp_path / "file").write_text("")
+    assert main(arguments(place, "--engine", str(place / "mine"), "--report", str(tmp_path / "file"))) == 2
+
+
+def test_an_engine_is_scored_without_torch(place, tmp_path):
+    made = tmp_path / "bundle"
+    data = ["--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache")]
+    assert main(["bundle", str(place / "mine"), *data, "--output", str(made)]) == 0
+    script = (
+        "import sys; from trainer.cli import main; code = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments(place, "--engine", str(made))], capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_all_eleven_classes_of_affectnet_are_scored(tmp_path, capsys):
+    root = make_affectnet(tmp_path / "AffectNet", 88)
+    checkpoint(tmp_path / "run")
+    given = ["--data", f"affectnet:{root}", "--split", "train", "--cache", str(tmp_path / "cache"), "--json"]
+    assert main(["evaluate", "--engine", str(tmp_path / "run"), *given]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["classes"] == list(LABELS)
+    assert np.array(scores["confusion"]).shape == (11, 11)
+    assert scores["faces"] == 99
+
+
+@pytest.mark.parametrize("arch", [name for name in ARCHITECTURES if name not in ("densenet", "hybrid")])
+def test_every_network_becomes_a_bundle(place, tmp_path, arch):
+    run = checkpoint(tmp_path / "run", arch)
+    data = ["--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache")]
+    assert main(["bundle", str(run), *data, "--output", str(tmp_path / "made")]) == 0
+    assert "MB (`edgeemo-export`)" in (tmp_path / "made" / "CARD.md").read_text()
+
+
+def run_folder(folder, arch, augment, accuracy, **config):
+    folder.mkdir(parents=True)
+    settings = {"arch": arch, "data": "affectnet:x", "epochs": 5, "augment": augment} | config
+    (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "metrics.csv").write_text(f"epoch,valid_accuracy\n1,0.1\n2,{accuracy}\n")
+
+
+def test_the_table_puts_runs_beside_the_posters_rows(tmp_path, capsys):
+    runs = tmp_path / "runs"
+    run_folder(runs / "a", "hybrid", {}, 0.61, recipe="hybrid")
+    run_folder(runs / "b", "densenet", {}, 0.62, recipe="densenet_da")
+    run_folder(runs / "c", "resnet64", {"flip": 0.123}, 0.5)
+    result = {"accuracy": 0.61, "faces": 19542, "classes": 11, "mean_recall": 0.5}
+    (runs / "a" / "result.json").write_text(json.dumps(result))
+    assert main(["table", str(runs)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    titles = [line.split(" | ")[0].removeprefix("| ") for line in lines[2:]]
+    assert [recipe.title for recipe in RECIPES.values()] == [title for title in titles if "human" not in title][:8]
+    assert titles.index("human, trained") == titles.index("DenseNet (128, DA)") - 1
+    hybrid = next(line for line in lines if line.startswith("| Hybrid |"))
+    assert "63.4% | 61.00% | 60.3% to 61.7% | 50.0% | affectnet valid, 11 classes | 2 of 5" in hybrid
+    assert lines[-1].startswith("| resnet64 (c) | 64x64 |  | 50.00%")
+    assert main(["models", "--runs", str(runs)]) == 0
+    said = capsys.readouterr().out
+    assert "62.0% (affectnet valid, run b)" in said
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"arch": "hybrid", "epochs": 3, "data": ""}'])
+def test_a_folder_that_is_no_run_is_one_clear_line(tmp_path, capsys, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    assert main(["table", str(tmp_path / "nowhere" if content is None else tmp_path)]) == 2
+    assert "\n" not in capsys.readouterr().err.strip()
