@@ -70,7 +70,8 @@ class Broker(Process):
         settings = folder / "mosquitto.conf"
         # as root it would change to a user who may not read the folder
         settings.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\nuser root\npersistence false\n{extra}\n"
+            f"listener {port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\n"
+            f"user root\npersistence false\n{extra}\n"
         )
         super().__init__([program, "-c", str(settings)], port)
 

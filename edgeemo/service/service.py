@@ -18,7 +18,7 @@ from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.pipeline import BatchClassifier, Pipeline, step_together
 from edgeemo.service.notify import Notifier
 from edgeemo.service.supervisor import Supervisor
-from edgeemo.sinks import SinkContext, parse
+from edgeemo.sinks import SinkContext
 from edgeemo.sinks.queued import QueuedSink
 from edgeemo.status import Status
 from edgeemo.types import Frame, Result, Sink, Source
@@ -276,7 +276,7 @@ class Service:
                 for text, sink in self._sinks.items()
                 if text in config.sinks
                 and classifier.labels == self._classifier.labels
-                and _options(config).get(parse(text)[0]) == _options(old).get(parse(text)[0])
+                and _options(config).get(text.partition(":")[0]) == _options(old).get(text.partition(":")[0])
                 and [each.name for each in config.sources] == [each.name for each in old.sources]
                 and config.service.queue == old.service.queue
             }
