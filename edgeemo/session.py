@@ -152,6 +152,16 @@ class Session:
     def resume(self) -> None:
         self._going.set()
 
+    def attach(self, sink: Sink) -> None:
+        """Give results to another sink from the next frame on; whoever attaches it closes it."""
+        with self._lock:
+            self._sinks = (*self._sinks, sink)
+
+    def detach(self, sink: Sink) -> None:
+        """Give it no more results; one that is on its way may still arrive."""
+        with self._lock:
+            self._sinks = tuple(each for each in self._sinks if each is not sink)
+
     @property
     def paused(self) -> bool:
         return not self._going.is_set()
@@ -233,6 +243,7 @@ class _Clocked:
     def __init__(self, source: Source) -> None:
         self.name = source.name
         self.live = source.live
+        self.pause_s = float(getattr(source, "pause_s", 0.0))
         self._source = source
         self._arrivals: dict[int, float] = {}
 

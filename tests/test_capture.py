@@ -402,6 +402,20 @@ def test_pictures_come_in_natural_order_with_their_names(pictures: Path) -> None
     assert (source.name, source.live) == ("pictures", False)
 
 
+def test_only_a_paced_folder_of_pictures_lets_each_one_stay(pictures: Path) -> None:
+    assert open_source(str(pictures), paced=True).pause_s == 1.5  # type: ignore[attr-defined]
+    assert open_source(str(pictures)).pause_s == 0  # type: ignore[attr-defined]
+    assert open_source(str(pictures / "face2.png"), paced=True).pause_s == 0  # type: ignore[attr-defined]
+
+
+def test_stopping_does_not_wait_for_the_next_picture_of_a_paced_folder(pictures: Path) -> None:
+    with Reader(open_source(str(pictures), paced=True)) as reader:
+        assert reader.frames.take(timeout=2).origin == "Face1.jpg"
+        with pytest.raises(TimeoutError):
+            reader.frames.take(timeout=0.2)
+        assert reader.stop(timeout=0.5)
+
+
 def test_a_single_picture_is_a_source(pictures: Path) -> None:
     frames, error = read(open_source(str(pictures / "face2.png")))
     assert ([frame.origin for frame in frames], error) == (["face2.png"], "")

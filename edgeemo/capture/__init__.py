@@ -25,6 +25,7 @@ from edgeemo.types import Source
 
 __all__ = ["DEMO_CLIP", "CameraInfo", "Reader", "list_cameras", "open_source"]
 
+PICTURE_S = 1.5  # how long a paced picture of a folder stays
 DEMO_CLIP = Path(__file__).parents[1] / "demo" / "demo.mp4"
 
 _GRAMMAR = "a camera number, a video file, a folder of pictures, an rtsp:// or http:// address, or demo"
@@ -44,7 +45,8 @@ def open_source(
     Args:
         uri: see above; `demo?loop` is the demo clip over and over.
         loop: a video file begins again when it ends, time and index going on. Other sources ignore it.
-        paced: a video file plays at its own speed instead of as fast as it is read. Other sources ignore it.
+        paced: a video file plays at its own speed instead of as fast as it is read, and of a folder each picture stays
+            for a moment. Other sources ignore it.
         camera: what is asked of a camera. Other sources ignore it.
         open_timeout, read_timeout: seconds, for streams.
 
@@ -72,7 +74,7 @@ def open_source(
     if uri.startswith("/dev/") and not path.is_file() and not path.is_dir():
         return CameraSource(str(path), name=uri, wanted=camera)
     if path.is_dir():
-        return Pictures(path)
+        return Pictures(path, pause_s=PICTURE_S if paced else 0.0)
     if not path.exists():
         raise SourceError(f"there is no file or folder {uri!r}; a source is {_GRAMMAR}")
     return Pictures(path) if is_picture(path) else VideoFile(path, loop=loop, paced=paced)

@@ -32,14 +32,19 @@ class Pictures:
     Each comes upright (EXIF), as 8-bit BGR, without transparency; its file name is the frame's `origin`. Of an
     animation the first picture counts.
 
+    Attributes:
+        pause_s: seconds that whoever shows the pictures leaves between two of them; the reader keeps to it, for its
+            wait can be ended at any time.
+
     Raises:
         SourceError: there is no picture, or none that can be read. One among others is passed over with a warning.
     """
 
     live = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pause_s: float = 0.0) -> None:
         self.name = path.resolve().name
+        self.pause_s = pause_s
         self._path = path
         self._files = [path] if path.is_file() else _pictures_of(path)
 

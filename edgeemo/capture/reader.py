@@ -35,6 +35,7 @@ class Reader:
         self.frames: Mailbox[Frame] = Mailbox(newest_only=source.live)
         self.captured = 0
         self._source = source
+        self._pause_s = float(getattr(source, "pause_s", 0.0))
         self._stop = threading.Event()
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._thread = threading.Thread(target=self._run, name=f"capture {source.name}", daemon=True)
@@ -85,7 +86,7 @@ class Reader:
             for frame in frames:
                 self.captured += 1
                 self._recent.append(time.monotonic())
-                if not self._hand_over(frame):
+                if not self._hand_over(frame) or self._stop.wait(self._pause_s):
                     return
             self.frames.close()
         except Closed:
