@@ -312,7 +312,7 @@ def _address(scheme: str, target: str, port: int) -> tuple[str, int, str]:
     topic = parts.path.strip("/")
     if not parts.hostname or not topic:
         raise ConfigError(f"sink {scheme}:{target} lacks {'a topic' if parts.hostname else 'a host'}; {form}")
-    if re.search(r"[+#\x00]", topic) or parts.query or parts.fragment:
+    if re.search(r"[+#?\x00]", target):
         raise ConfigError(f"sink {scheme}:{target}: a topic to publish to has no +, # or ?; {form}")
     return parts.hostname, port, topic
 

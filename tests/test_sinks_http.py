@@ -1,0 +1,267 @@
+"""The sinks that answer over HTTP: metrics and the page."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fakes import result
+from servers import until
+
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.sinks.access import Guard, address, is_loopback, is_own_name
+from edgeemo.sinks.metrics import MetricsConfig, MetricsSink, temperatures
+from edgeemo.sinks.web import WebConfig, WebSink
+from edgeemo.status import SinkStatus, SourceStatus, State, Status
+from engines import LABELS
+
+TOKEN = "correct-horse-battery"
+STATUS = Status(
+    "hybrid_lite, fake",
+    1.0,
+    75.0,
+    (
+        SourceStatus(
+            "door", State.LIVE, captured=12, processed=10, dropped=2, camera_fps=15, process_fps=14.5, faces=1
+        ),
+        SourceStatus("yard", State.BACK_OFF, error="<b>no camera</b>"),
+    ),
+    (SinkStatus("jsonl:a", 10), SinkStatus("mqtt://h/t", 3, 7, 5, "the broker has gone")),
+)
+
+
+def context(**options: Any) -> SinkContext:
+    return SinkContext(LABELS, draw=lambda each: each.frame.image, options=options, status=lambda: STATUS)
+
+
+def get(port: int, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content.decode("latin-1"), {name.lower(): value for name, value in answer.getheaders()}
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return str(path)
+
+
+@pytest.fixture
+def metrics() -> Iterator[MetricsSink]:
+    sink = MetricsSink("127.0.0.1:0", context())
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def page() -> Iterator[WebSink]:
+    sink = WebSink("127.0.0.1:0", context())
+    yield sink
+    sink.close()
+
+
+def test_figures_of_sources_sinks_and_stages(metrics: MetricsSink) -> None:
+    for count in (0, 2):
+        metrics.write(result(count, origin="door"))
+    code, text, headers = get(metrics.port, "/metrics")
+    assert code == 200
+    assert headers["content-type"].startswith("text/plain; version=")
+    for line in (
+        'edgeemo_frames_dropped_total{source="door"} 2.0',
+        'edgeemo_camera_fps{source="door"} 15.0',
+        'edgeemo_process_fps{source="door"} 14.5',
+        'edgeemo_source_state{source="yard",state="back-off"} 1.0',
+        'edgeemo_sink_dropped_total{sink="mqtt://h/t"} 7.0',
+        'edgeemo_sink_up{sink="mqtt://h/t"} 0.0',
+        'edgeemo_stage_seconds_count{stage="detect"} 2.0',
+        'edgeemo_stage_seconds_bucket{le="0.003",stage="detect"} 2.0',
+        'edgeemo_emotions_total{emotion="happiness",source="door"} 2.0',
+    ):
+        assert line in text.splitlines()
+    assert "process_resident_memory_bytes" in text
+    assert re.search(r'edgeemo_info\{engine="hybrid_lite, fake",version="[^"]+"\} 1.0', text)
+
+
+def test_metrics_are_as_prometheus_reads_them(metrics: MetricsSink) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families = {family.name for family in text_string_to_metric_families(get(metrics.port, "/metrics")[1])}
+    assert {"edgeemo_info", "edgeemo_stage_seconds", "edgeemo_frames_captured"} <= families
+
+
+def test_health_says_whether_every_source_is_live(metrics: MetricsSink) -> None:
+    assert get(metrics.port, "/health")[0] == 503
+    assert get(metrics.port, "/other")[0] == 404
+
+
+def test_temperatures_are_read_from_the_kernel(tmp_path: Path) -> None:
+    for number, (kind, value) in enumerate((("CPU-therm", "48500"), ("GPU-therm", "off"), ("CPU-therm", "50000"))):
+        zone = tmp_path / f"thermal_zone{number}"
+        zone.mkdir()
+        (zone / "type").write_text(f"{kind}\n")
+        (zone / "temp").write_text(value)
+    assert temperatures(tmp_path) == {"CPU-therm": 48.5, "CPU-therm thermal_zone2": 50.0}
+
+
+@pytest.mark.parametrize("kind", ["metrics", "web"])
+def test_beyond_this_machine_a_token_is_required(kind: str, token: str) -> None:
+    with pytest.raises(ConfigError, match="open to the network"):
+        open_sink(f"{kind}:0.0.0.0:0", context())
+    config = MetricsConfig(token_file=token) if kind == "metrics" else WebConfig(token_file=token)
+    sink: Any = open_sink(f"{kind}:0.0.0.0:0", context(**{kind: config}))
+    path = "/metrics" if kind == "metrics" else "/api/status"
+    try:
+        assert get(sink.port, path)[0] == 401
+        assert get(sink.port, path, Authorization=f"Bearer {TOKEN[:-1]}")[0] == 401
+        assert get(sink.port, path, Authorization=TOKEN)[0] == 401
+        assert get(sink.port, path, Authorization=f"Bearer {TOKEN}")[0] == 200
+        assert get(sink.port, path, Authorization=f"Bearer {TOKEN}", Host="my.name:80")[0] == 200
+        assert get(sink.port, f"{path}?token={TOKEN}")[0] == 401
+    finally:
+        sink.close()
+
+
+@pytest.mark.parametrize("kind", ["metrics", "web"])
+def test_a_foreign_page_that_points_here_gets_nothing(kind: str, metrics: MetricsSink, page: WebSink) -> None:
+    port, path = (metrics.port, "/metrics") if kind == "metrics" else (page.port, "/api/status")
+    assert get(port, path, Host="evil.example")[0] == 401
+    assert get(port, path, Host=f"localhost:{port}")[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["metrics", "web"])
+def test_a_port_that_is_taken_is_a_mistake_in_one_line(kind: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(SinkError, match="choose another port") as caught,
+    ):
+        open_sink(f"{kind}:127.0.0.1:{taken.getsockname()[1]}", context())
+    assert "\n" not in str(caught.value)
+
+
+def test_many_connections_that_say_nothing_do_not_end_it(metrics: MetricsSink, page: WebSink) -> None:
+    for port, path in ((metrics.port, "/metrics"), (page.port, "/api/status")):
+        silent = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(40)]
+        for each in silent:
+            each.close()
+
+        def answered(port: int = port, path: str = path) -> bool:
+            with suppress(OSError, http.client.HTTPException):
+                return get(port, path)[0] == 200
+            return False
+
+        until(answered)
+
+
+def test_too_many_and_too_large_requests_are_turned_away(page: WebSink) -> None:
+    codes = [get(page.port, "/api/status")[0] for _ in range(200)]
+    assert codes[0] == 200
+    assert 429 in codes
+    with suppress(OSError, http.client.HTTPException):
+        assert get(page.port, "/" + "x" * 100_000)[0] in (400, 404, 414, 429, 431)
+
+
+def test_the_status_holds_what_the_page_shows(page: WebSink) -> None:
+    page.write(result(0, origin="door"))
+    page.write(result(2, origin="door"))
+    code, text, headers = get(page.port, "/api/status")
+    figures = json.loads(text)
+    assert code == 200
+    assert [label["name"] for label in figures["labels"]] == list(LABELS)
+    assert figures["status"]["sources"][0]["state"] == "live"
+    assert [face["emotion"] for face in figures["history"]["door"]["faces"]] == ["happiness"] * 2
+    assert figures["history"]["door"]["seconds"][-1][1][1] == pytest.approx(0.9)
+    assert headers["cache-control"] == "no-store"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+
+
+def test_pictures_are_off_unless_asked_for(page: WebSink) -> None:
+    page.write(result(1, origin="door"))
+    assert not page.pictures
+    assert get(page.port, "/api/picture/door")[0] == 404
+    sink = WebSink("127.0.0.1:0", context(web=WebConfig(preview=True)))
+    try:
+        assert sink.pictures
+        assert get(sink.port, "/api/picture/door")[0] == 404
+        sink.write(result(1, origin="door"))
+        code, content, headers = get(sink.port, "/api/picture/door")
+        assert (code, headers["content-type"]) == (200, "image/jpeg")
+        image = cv2.imdecode(np.frombuffer(content.encode("latin-1"), np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (64, 128, 3)
+        for path in ("/api/picture/..%2f..%2fetc%2fpasswd", "/etc/passwd", "/docs", "/openapi.json"):
+            assert get(sink.port, path)[0] == 404
+    finally:
+        sink.close()
+
+
+def test_the_page_in_a_browser(tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("chromium is not installed (apt install chromium)")
+    sink = WebSink("127.0.0.1:0", context(web=WebConfig(preview=True)))
+    try:
+        for index in range(3):
+            sink.write(result(1, index=index, origin="door"))
+        done = subprocess.run(
+            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+             f"--user-data-dir={tmp_path}", "--virtual-time-budget=3000", "--dump-dom",
+             f"http://127.0.0.1:{sink.port}/"],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    finally:
+        sink.close()
+    page = done.stdout
+    assert "hybrid_lite, fake" in page, done.stderr[-2000:]
+    assert "Happiness 90 %" in page
+    assert "15.0 fps in, 14.5 recognised, 2 of 12 dropped" in page
+    assert '<span class="state back-off">back-off</span>' in page
+    assert "&lt;b&gt;no camera&lt;/b&gt;" in page
+    assert "the broker has gone" in page
+    assert 'src="blob:' in page
+    assert re.search(r'id="login"[^>]*hidden', page)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80)), ("8080", ("127.0.0.1", 8080))],
+)
+def test_addresses_are_read(target: str, expected: tuple[str, int]) -> None:
+    assert address("web", target) == expected
+
+
+@pytest.mark.parametrize("target", ["", "host", "host:", ":80", "host:-1", "host:65536", "host:८०"])
+def test_what_is_no_address_is_a_mistake(target: str) -> None:
+    with pytest.raises(ConfigError, match="write web:HOST:PORT"):
+        address("web", target)
+
+
+def test_what_counts_as_this_machine() -> None:
+    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "example.org", "")))
+    assert all(map(is_own_name, ("", "localhost", "localhost:80", "127.0.0.1:80", "[::1]:80", "192.168.1.2")))
+    assert not any(map(is_own_name, ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "[x]:80")))
+
+
+def test_a_token_that_is_short_or_missing_is_a_mistake_that_does_not_show_it(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("short-one")
+    with pytest.raises(ConfigError, match="at least 16") as caught:
+        Guard("web", "127.0.0.1", str(path))
+    assert "short-one" not in str(caught.value)
+    with pytest.raises(ConfigError, match="cannot read the token"):
+        Guard("web", "127.0.0.1", str(tmp_path / "none"))

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+from fakes import result
+from paho.mqtt.enums import CallbackAPIVersion
+from servers import Broker, until
+
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.sinks.mqtt import MqttConfig, MqttSink
+from edgeemo.sinks.outbox import Outbox
+from edgeemo.status import SourceStatus, State, Status
+from engines import LABELS
+
+
+class Listener:
+    """A client that keeps all it hears."""
+
+    def __init__(self, port: int, *, user: str = "", password: str = "") -> None:
+        self.heard: list[tuple[str, bytes]] = []
+        self._ready = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        if user:
+            self._client.username_pw_set(user, password)
+        self._client.on_message = lambda client, data, message: self.heard.append((message.topic, message.payload))
+        self._client.on_connect = lambda client, *rest: client.subscribe("#", qos=1)
+        self._client.on_subscribe = lambda *rest: self._ready.set()
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._ready.wait(10)
+
+    def of(self, topic: str) -> list[Any]:
+        return [json.loads(payload) for name, payload in list(self.heard) if name == topic]
+
+    def text(self, topic: str) -> list[str]:
+        return [payload.decode() for name, payload in list(self.heard) if name == topic]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., MqttSink]]:
+    sinks: list[MqttSink] = []
+
+    def make(port: int, status: Callable[[], Status] | None = None, **options: Any) -> MqttSink:
+        config = MqttConfig(**{"spool": str(tmp_path / "spool.db"), **options})
+        context = SinkContext(
+            LABELS, draw=lambda each: each.frame.image, options={"mqtt": config, "mqtts": config}, status=status
+        )
+        scheme = "mqtts" if config.ca_file else "mqtt"
+        sink = open_sink(f"{scheme}://localhost:{port}/home/edge", context)
+        assert isinstance(sink, MqttSink)
+        sinks.append(sink)
+        return sink
+
+    yield make
+    for sink in sinks:
+        sink.close()
+
+
+def events(listener: Listener) -> list[int]:
+    return [event["frame"] for event in listener.of("home/edge/door/results")]
+
+
+def test_results_arrive_in_order_with_and_without_faces(broker: Broker, opened: Callable[..., MqttSink]) -> None:
+    listener = Listener(broker.port)
+    sink = opened(broker.port)
+    for index in range(50):
+        sink.write(result(index % 3, index=index, origin="door"))
+    until(lambda: len(events(listener)) == 50)
+    assert events(listener) == list(range(50))
+    whole = listener.of("home/edge/door/results")
+    assert [len(event["faces"]) for event in whole[:4]] == [0, 1, 2, 0]
+    assert set(whole[1]["faces"][0]["probabilities"]) == set(LABELS)
+    state = {"emotion": "happiness", "confidence": 0.9, "faces": 1}
+    until(lambda: listener.of("home/edge/door/state")[-1:] == [state])
+    listener.close()
+
+
+def test_an_orderly_end_and_a_sudden_one_both_leave_offline(
+    broker: Broker, opened: Callable[..., MqttSink], tmp_path: Path
+) -> None:
+    listener = Listener(broker.port)
+    sink = opened(broker.port)
+    until(lambda: listener.text("home/edge/status") == ["online"])
+    sink.close()
+    until(lambda: listener.text("home/edge/status") == ["online", "offline"])
+    code = (
+        "import time\nfrom edgeemo.sinks import SinkContext, open_sink\nfrom edgeemo.sinks.mqtt import MqttConfig\n"
+        f"options = {{'mqtt': MqttConfig(spool={str(tmp_path / 'other.db')!r})}}\n"
+        f"open_sink('mqtt://localhost:{broker.port}/home/edge', SinkContext((), draw=None, options=options))\n"
+        "time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    until(lambda: listener.text("home/edge/status")[2:] == ["online"])
+    process.kill()
+    process.wait()
+    until(lambda: listener.text("home/edge/status")[3:] == ["offline"])
+    listener.close()
+
+
+def test_home_assistant_finds_each_source(broker: Broker, opened: Callable[..., MqttSink]) -> None:
+    states = {"door": State.LIVE, "yard": State.BACK_OFF}
+    listener = Listener(broker.port)
+    opened(broker.port, lambda: Status(sources=tuple(SourceStatus(name, state) for name, state in states.items())))
+    topic = "homeassistant/sensor/edgeemo_home_edge_door/emotion/config"
+    until(lambda: listener.of(topic) and listener.text("home/edge/yard/availability"))
+    found = listener.of(topic)[0]
+    assert found["state_topic"] == "home/edge/door/state"
+    assert found["availability"] == [{"topic": "home/edge/status"}, {"topic": "home/edge/door/availability"}]
+    assert found["availability_mode"] == "all"
+    assert found["device_class"] == "enum"
+    assert set(found["options"]) == set(LABELS)
+    assert found["unique_id"].startswith("edgeemo_home_edge_door")
+    until(lambda: listener.of("homeassistant/sensor/edgeemo_home_edge_yard/faces/config"))
+    assert listener.text("home/edge/door/availability") == ["online"]
+    assert listener.text("home/edge/yard/availability") == ["offline"]
+    states["yard"] = State.LIVE
+    until(lambda: listener.text("home/edge/yard/availability") == ["offline", "online"])
+    listener.close()
+
+
+def test_what_comes_while_the_broker_is_away_arrives_in_order_after_it_is_back(
+    broker: Broker, opened: Callable[..., MqttSink]
+) -> None:
+    listener = Listener(broker.port)
+    sink = opened(broker.port)
+    for index in range(20):
+        sink.write(result(1, index=index, origin="door"))
+    until(lambda: len(events(listener)) == 20)
+    listener.close()
+    broker.kill()
+    until(lambda: sink.fault)
+    for index in range(20, 420):
+        sink.write(result(1, index=index, origin="door"))
+    broker.start()
+    listener = Listener(broker.port)
+    for index in range(420, 440):
+        sink.write(result(1, index=index, origin="door"))
+    until(lambda: events(listener)[-1:] == [439])
+    got = events(listener)
+    # messages that the broker confirmed and this late listener missed are not its loss
+    assert got == list(range(got[0], 440))
+    assert got[0] <= 420
+    assert sink.lost == 0
+    assert sink.fault == ""
+    listener.close()
+
+
+def test_what_waits_survives_the_end_of_the_process(broker: Broker, opened: Callable[..., MqttSink]) -> None:
+    broker.kill()
+    sink = opened(broker.port)
+    for index in range(30):
+        sink.write(result(0, index=index, origin="door"))
+    sink.close()
+    broker.start()
+    listener = Listener(broker.port)
+    opened(broker.port)
+    until(lambda: len(events(listener)) == 30)
+    assert events(listener) == list(range(30))
+    listener.close()
+
+
+def test_results_may_be_thinned_out(broker: Broker, opened: Callable[..., MqttSink]) -> None:
+    listener = Listener(broker.port)
+    sink = opened(broker.port, interval_s=3600)
+    for index in range(10):
+        sink.write(result(1, index=index, origin="door"))
+        sink.write(result(1, index=index, origin="a/+b"))
+    until(lambda: listener.of("home/edge/a__b/results"))
+    assert events(listener) == [0]
+    listener.close()
+
+
+def test_a_password_is_needed_and_never_shown(tmp_path: Path, opened: Callable[..., MqttSink]) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.write_text("")
+    done = subprocess.run(["mosquitto_passwd", "-b", str(passwords), "edge", "secret-word"], capture_output=True)
+    if done.returncode:
+        pytest.skip("mosquitto_passwd does not work here")
+    broker = Broker(tmp_path / "closed", anonymous=False, extra=f"password_file {passwords}")
+    broker.start()
+    try:
+        (tmp_path / "word").write_text("wrong-word\n")
+        sink = opened(broker.port, user="edge", password_file=str(tmp_path / "word"))
+        until(lambda: "refuses" in sink.fault)
+        assert "word" not in sink.fault.replace("password_file", "")
+        sink.close()
+        (tmp_path / "word").write_text("secret-word\n")
+        listener = Listener(broker.port, user="edge", password="secret-word")
+        opened(broker.port, user="edge", password_file=str(tmp_path / "word")).write(result(origin="door"))
+        until(lambda: events(listener) == [0])
+        listener.close()
+    finally:
+        broker.kill()
+
+
+def test_tls_checks_who_the_broker_is(tmp_path: Path, opened: Callable[..., MqttSink]) -> None:
+    def certificate(name: str) -> tuple[Path, Path]:
+        certificate, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                   "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "3650",
+                   "-keyout", str(key), "-out", str(certificate)]  # fmt: skip
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("openssl is not installed")
+        return certificate, key
+
+    (mine, key), (other, _) = certificate("mine"), certificate("other")
+    broker = Broker(tmp_path / "tls", extra=f"certfile {mine}\nkeyfile {key}")
+    broker.start()
+    try:
+        wrong = opened(broker.port, ca_file=str(other))
+        until(lambda: "cannot be reached" in wrong.fault)
+        wrong.close()
+        right = opened(broker.port, ca_file=str(mine))
+        until(lambda: right.fault == "")
+    finally:
+        broker.kill()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mqtt://h", "lacks a topic"),
+        ("mqtt:///t", "lacks a host"),
+        ("mqtt://h:port/t", "the port is no number"),
+        ("mqtt://h/a/#", "write mqtt://HOST:PORT/TOPIC"),
+        ("mqtts://u:secret@h/t", "put them under"),
+    ],
+)
+def test_a_mistake_in_the_address_is_told_at_once_without_secrets(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        open_sink(text, SinkContext(LABELS, draw=lambda each: each.frame.image))
+    assert "secret" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path, opened: Callable[..., MqttSink]) -> None:
+    with pytest.raises(ConfigError, match="cannot read the broker's password"):
+        opened(1, password_file=str(tmp_path / "none"))
+    with pytest.raises(SinkError, match="cannot use the certificates"):
+        opened(1, ca_file=str(tmp_path / "none"))
+    with pytest.raises(SinkError, match="spool"):
+        opened(1, spool=str(tmp_path))
+
+
+def test_the_outbox_keeps_the_order_whatever_happens(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "box.db", 10**6)
+
+    def put(*numbers: int) -> None:
+        for number in numbers:
+            box.append("t", str(number).encode())
+
+    def taken(count: int) -> tuple[list[int], list[int]]:
+        got = box.take(count)
+        return [key for key, _ in got], [int(message.payload) for _, message in got]
+
+    put(1, 2)
+    box.connected()
+    assert taken(1)[1] == [1]
+    put(3)
+    box.broken()
+    put(4)
+    box.connected()
+    keys, numbers = taken(3)
+    assert numbers == [1, 2, 3]
+    box.done(keys)
+    put(5)
+    keys, numbers = taken(9)
+    assert numbers == [4, 5]
+    box.done(keys)
+    put(6, 7)
+    keys, numbers = taken(1)
+    assert numbers == [6]
+    box.close()
+    again = Outbox(tmp_path / "box.db", 10**6)
+    again.connected()
+    assert [int(message.payload) for _, message in again.take(9)] == [6, 7]
+    again.close()
+
+
+def test_the_outbox_is_bounded_and_drops_the_oldest(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "box.db", 1000)
+    for number in range(300):
+        box.append("t", b"%03d" % number + bytes(7))
+    assert box.dropped == 200
+    assert len(box) == 100
+    box.connected()
+    assert int(box.take(1)[0][1].payload[:3]) == 200
+    box.close()
