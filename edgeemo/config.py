@@ -40,6 +40,7 @@ else:
 
 if TYPE_CHECKING:
     from edgeemo.detect import DetectConfig
+    from edgeemo.quality import QualityConfig
     from edgeemo.sinks.jsonl import JsonlConfig
     from edgeemo.sinks.metrics import MetricsConfig
     from edgeemo.sinks.mqtt import MqttConfig
@@ -55,6 +56,7 @@ STAGES = {
     "detect": ("edgeemo.detect", "DetectConfig"),
     "track": ("edgeemo.track", "TrackConfig"),
     "smooth": ("edgeemo.smooth", "SmoothConfig"),
+    "quality": ("edgeemo.quality", "QualityConfig"),
     "jsonl": ("edgeemo.sinks.jsonl", "JsonlConfig"),
     "sqlite": ("edgeemo.sinks.sqlite", "SqliteConfig"),
     "mqtt": ("edgeemo.sinks.mqtt", "MqttConfig"),
@@ -162,7 +164,7 @@ class Config:
         threads: threads the engine may use.
         sinks: where results go, each KIND:TARGET.
         frames: stop after that many; 0: at the end of the source.
-        detect, track, smooth: the configuration of a stage; None: its default.
+        detect, track, smooth, quality: the configuration of a stage; None: its default.
         sources: several sources at once, in place of `source`: then the run is a service.
         service: how it treats them.
         jsonl, sqlite, mqtt, metrics, web: the configuration of all sinks of that kind; None: its default.
@@ -178,6 +180,7 @@ class Config:
     detect: DetectConfig | None = None
     track: TrackConfig | None = None
     smooth: SmoothConfig | None = None
+    quality: QualityConfig | None = None
     sources: tuple[SourceConfig, ...] = ()
     service: ServiceConfig = field(default_factory=ServiceConfig)
     jsonl: JsonlConfig | None = None

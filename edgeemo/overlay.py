@@ -76,7 +76,7 @@ class Tag:
 
     Attributes:
         row: of the result.
-        emotion: what is shown for the face.
+        emotion: what is shown for the face; uncertain where that is unsure.
         box: the face, cut off at the picture's border.
         title: identity, name and confidence; empty where the picture has no room for it.
         label: the title's strip.
@@ -102,13 +102,20 @@ def text_size(height: float) -> float:
 
 
 def title_of(result: Result, row: int, *, confidence: bool = True) -> str:
-    """For example "#1 Happiness 91 %"; without the number where faces are not tracked."""
+    """For example "#1 Happiness 91 %" or "#1 Unsure: face 31 px"; no number where faces are not tracked."""
     number = int(result.faces.ids[row])
     parts = [] if number == UNTRACKED else [f"#{number}"]
+    if reasons := result.reasons(row):
+        return " ".join([*parts, f"Unsure: {reasons[0]}"])
     parts.append(Emotion.of(result.emotions[row]).display)
     if confidence:
         parts.append(percent(result.confidence(row)))
     return " ".join(parts)
+
+
+def coloured_as(result: Result, row: int) -> Emotion:
+    """The emotion whose colour a face gets: what is shown, or the grey of "uncertain" where that is unsure."""
+    return Emotion.UNCERTAIN if result.reasons(row) else Emotion.of(result.emotions[row])
 
 
 def percent(probability: float) -> str:
@@ -205,7 +212,7 @@ def _tag(
     size: float,
     measure: Measure,
 ) -> Tag:
-    emotion = Emotion.of(result.emotions[row])
+    emotion = coloured_as(result, row)
     title = title_of(result, row)
     pad, strip = PAD * size, TITLE * size
     # room for the widest number, so that the panel keeps its width while the confidence moves

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgeemo.types import F32, Classifier, Detector, Faces, Frame, Result, Smoother, Tracker
+from edgeemo.types import F32, Classifier, Detector, Faces, Frame, Judge, Result, Smoother, Tracker
 
 STAGES = ("detect", "track", "classify", "smooth")
 
@@ -17,11 +17,19 @@ STAGES = ("detect", "track", "classify", "smooth")
 class Pipeline:
     """Frame -> Result. Owns its stages: `close()` closes those that hold something."""
 
-    def __init__(self, detector: Detector, tracker: Tracker, classifier: Classifier, smoother: Smoother) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        tracker: Tracker,
+        classifier: Classifier,
+        smoother: Smoother,
+        judge: Judge | None = None,
+    ) -> None:
         self._detector = detector
         self._tracker = tracker
         self._classifier = classifier
         self._smoother = smoother
+        self._judge = judge
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,6 +69,11 @@ class Pipeline:
         """The stages behind the engine."""
         began = perf_counter()
         probabilities, emotions = self._smoother.smooth(look.frame, look.faces, raw)
+        doubts: tuple[tuple[str, ...], ...] = ()
+        if self._judge is not None:
+            columns = [self.labels.index(emotion) for emotion in emotions]
+            confidences = [float(row[column]) for row, column in zip(probabilities, columns, strict=True)]
+            doubts = self._judge.judge(look.frame, look.faces, confidences)
         return Result(
             frame=look.frame,
             faces=look.faces,
@@ -74,6 +87,7 @@ class Pipeline:
                 "classify": classify_ms,
                 "smooth": (perf_counter() - began) * 1e3,
             },
+            doubts=doubts,
         )
 
     def close(self) -> None:

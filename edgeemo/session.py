@@ -421,12 +421,19 @@ def _open_classifier(config: Config) -> tuple[BatchClassifier, str]:
 def _open_stages(config: Config, classifier: Classifier, stack: ExitStack) -> Pipeline:
     # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import
     from edgeemo.detect import MediaPipeDetector
+    from edgeemo.quality import QualityJudge
     from edgeemo.smooth import Smoother
     from edgeemo.track import FaceTracker
 
     detector = MediaPipeDetector(config.detect)
     stack.callback(detector.close)
-    return Pipeline(detector, FaceTracker(config.track), classifier, Smoother(classifier.labels, config.smooth))
+    return Pipeline(
+        detector,
+        FaceTracker(config.track),
+        classifier,
+        Smoother(classifier.labels, config.smooth),
+        QualityJudge(config.quality),
+    )
 
 
 def _drawn(result: Result) -> U8:

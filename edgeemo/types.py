@@ -112,6 +112,8 @@ class Result:
         labels: K class names.
         emotions: N names out of `labels`: what is shown for each face (with hysteresis, so not always the arg max).
         timings: milliseconds each stage took, by stage name.
+        doubts: N tuples of reasons in words why a face's expression is unsure ("face 31 px", "38 % sure"), empty ones
+            for faces that are read well; () where nobody judged.
     """
 
     frame: Frame
@@ -121,6 +123,7 @@ class Result:
     labels: tuple[str, ...]
     emotions: tuple[str, ...]
     timings: dict[str, float] = field(default_factory=dict)
+    doubts: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.faces), len(self.labels))
@@ -128,10 +131,16 @@ class Result:
         _expect("raw", self.raw, shape, np.float32)
         if len(self.emotions) != len(self.faces):
             raise ValueError(f"emotions must name {len(self.faces)} faces, got {len(self.emotions)}")
+        if self.doubts and len(self.doubts) != len(self.faces):
+            raise ValueError(f"doubts must speak of {len(self.faces)} faces, got {len(self.doubts)}")
 
     def confidence(self, row: int) -> float:
         """Probability of the emotion shown for a face."""
         return float(self.probabilities[row, self.labels.index(self.emotions[row])])
+
+    def reasons(self, row: int) -> tuple[str, ...]:
+        """Why a face's expression is unsure; empty when it is not."""
+        return self.doubts[row] if self.doubts else ()
 
 
 class Source(Protocol):
@@ -176,6 +185,12 @@ class Smoother(Protocol):
         ...
 
     def reset(self) -> None: ...
+
+
+class Judge(Protocol):
+    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[str, ...], ...]:
+        """For each of N faces the reasons why its expression is unsure, given the N confidences."""
+        ...
 
 
 class Sink(Protocol):

@@ -30,7 +30,7 @@ from edgeemo.pipeline import Pipeline
 from edgeemo.session import Session
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
-from edgeemo.ui.cards import Bars
+from edgeemo.ui.cards import Bars, FacePanel
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import State
 from edgeemo.ui.snapshot import save_snapshot
@@ -729,3 +729,21 @@ def test_the_app_runs_on_the_demo_clip_until_it_is_interrupted(qtbot: QtBot, tmp
             assert process.wait(timeout=10) == 130
         finally:
             process.kill()
+
+
+def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> None:
+    panel = FacePanel()
+    qtbot.addWidget(panel)
+    values = np.full((1, len(LABELS)), 0.3, np.float32)
+    box = np.array([[10, 10, 41, 41]], np.float32)
+    faces = Faces(box, np.zeros((1, 6, 2), np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
+    shown = Frame(np.full((90, 160, 3), 90, np.uint8), 0, 0.0, "x")
+    panel.show_result(
+        Result(shown, faces, values, values, LABELS, ("fear",), doubts=(("face 31 px", "turned 38 degrees"),))
+    )
+    (card,) = panel.cards
+    assert card.expression.text() == "Unsure"
+    assert card.reason.text() == "Perhaps fear: face 31 px, turned 38 degrees"
+    panel.show_result(Result(shown, faces, values, values, LABELS, ("fear",)))
+    assert card.expression.text() == "Fear"
+    assert card.reason.isHidden()

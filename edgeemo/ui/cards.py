@@ -18,7 +18,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from edgeemo.overlay import fitted, percent
+from edgeemo.overlay import coloured_as, fitted, percent
 from edgeemo.types import U8, UNTRACKED, Frame, Result
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named
@@ -158,6 +158,9 @@ class FaceCard(QFrame):
         self.bars = Bars()
         self.others = named(QLabel(), "muted")
         self.others.hide()
+        self.reason = named(QLabel(), "muted")
+        self.reason.setWordWrap(True)
+        self.reason.hide()
         font = self.expression.font()
         font.setPointSizeF(font.pointSizeF() * 1.2)
         self.expression.setFont(font)
@@ -176,6 +179,7 @@ class FaceCard(QFrame):
         layout.setContentsMargins(12, 12, 12, 12)
         layout.setSpacing(10)
         layout.addLayout(grid)
+        layout.addWidget(self.reason)
         layout.addWidget(self.bars)
         layout.addWidget(self.others)
 
@@ -186,9 +190,12 @@ class FaceCard(QFrame):
         emotion = Emotion.of(result.emotions[row])
         number = int(result.faces.ids[row])
         box = result.faces.boxes[row]
-        self.thumb.show_face(result.frame, box.tolist(), emotion)
-        _set(self.expression, emotion.display)
-        _set(self.confidence, percent(result.confidence(row)))
+        self.thumb.show_face(result.frame, box.tolist(), coloured_as(result, row))
+        reasons = result.reasons(row)
+        _set(self.expression, "Unsure" if reasons else emotion.display)
+        _set(self.confidence, "" if reasons else percent(result.confidence(row)))
+        _set(self.reason, f"Perhaps {emotion.display.lower()}: {', '.join(reasons)}" if reasons else "")
+        self.reason.setVisible(bool(reasons))
         _set(self.person, "Face" if number == UNTRACKED else f"Person {number}")
         _set(self.extent, f"{float(box[2] - box[0]):.0f} px wide")
         classes = [
@@ -203,7 +210,8 @@ class FaceCard(QFrame):
         elif self.toolTip():
             self.setToolTip("")
         self.others.setVisible(short)
-        self.setAccessibleName(f"{self.person.text()}: {emotion.display}, {self.confidence.text()}")
+        said = self.reason.text() or self.confidence.text()
+        self.setAccessibleName(f"{self.person.text()}: {self.expression.text()}, {said}")
 
 
 def _by_size(classes: list[tuple[Emotion, float]], but: Emotion) -> list[tuple[Emotion, float]]:

@@ -1,0 +1,161 @@
+"""Whether a face can be read at all: its size, sharpness, turn and light; and when to say "unsure", with the reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgeemo.config import expect_range
+from edgeemo.types import F32, U8, Faces, Frame
+
+PATCH = 48  # pixels: faces are compared at one size, so that sharpness means the same near and far
+PITCH_REACH = 0.75  # where the profile of an ear-to-ear line ends: beyond this the far ear is a guess
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """When a face is called unsure.
+
+    Attributes:
+        min_confidence: of the calibrated probability of what is shown.
+        min_face_px: width of the face in pixels of the frame.
+        max_yaw_deg: turned left or right; estimated from six keypoints, good to about ten degrees.
+        max_roll_deg: leaning; crops are turned upright, so only a face on its side is a problem.
+        min_sharpness: standard deviation of the Laplacian of the face at 48 px, over its contrast.
+        min_light, max_light: mean grey level of the face, 0 to 255.
+        min_contrast: standard deviation of its grey levels.
+    """
+
+    min_confidence: float = 0.45
+    min_face_px: float = 40.0
+    max_yaw_deg: float = 45.0
+    max_roll_deg: float = 60.0
+    min_sharpness: float = 0.12
+    min_light: float = 35.0
+    max_light: float = 235.0
+    min_contrast: float = 5.0
+
+    def __post_init__(self) -> None:
+        expect_range("min_confidence", self.min_confidence, 0, 1)
+        expect_range("min_face_px", self.min_face_px, 0, 4096)
+        expect_range("max_yaw_deg", self.max_yaw_deg, 0, 90)
+        expect_range("max_roll_deg", self.max_roll_deg, 0, 180)
+        expect_range("min_sharpness", self.min_sharpness, 0, 100)
+        expect_range("min_light", self.min_light, 0, 255)
+        expect_range("max_light", self.max_light, self.min_light, 255)
+        expect_range("min_contrast", self.min_contrast, 0, 128)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What one face's picture is like.
+
+    Attributes:
+        width_px: width of the box in pixels of the frame.
+        yaw_deg: turned to its own left (positive) or right; roll_deg: leaning clockwise on the screen (positive).
+        sharpness: as `QualityConfig.min_sharpness`; light: mean grey level; contrast: its standard deviation.
+    """
+
+    width_px: float
+    yaw_deg: float
+    roll_deg: float
+    sharpness: float
+    light: float
+    contrast: float
+
+
+def assess(image: U8, box: F32, keypoints: F32) -> Quality:
+    """Measure one face.
+
+    Args:
+        image: (H, W, 3) BGR.
+        box: (4,) x1, y1, x2, y2 in pixels; may reach outside the image.
+        keypoints: (6, 2) pixels in the order of `edgeemo.types.KEYPOINTS`.
+    """
+    patch = _patch(image, box)
+    if patch is None:
+        sharpness = light = contrast = 0.0
+    else:
+        grey = np.asarray(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), np.float32)
+        light, contrast = float(grey.mean()), float(grey.std())
+        edges = cv2.Laplacian(grey, cv2.CV_32F)
+        sharpness = float(np.std(edges)) / max(contrast, 1.0)
+    return Quality(float(box[2] - box[0]), yaw_deg(keypoints), roll_deg(keypoints), sharpness, light, contrast)
+
+
+def yaw_deg(keypoints: F32) -> float:
+    """How far the head is turned, from where the nose lies between the ears; 0 where the points say nothing."""
+    right_ear, left_ear = keypoints[4].astype(np.float64), keypoints[5].astype(np.float64)
+    across = left_ear - right_ear
+    length = float(across @ across)
+    if not np.isfinite(keypoints).all() or length < 1e-6:
+        return 0.0
+    place = float((keypoints[2].astype(np.float64) - right_ear) @ across) / length
+    # on a circle seen from above the nose moves by the sine of the angle, between ears at its sides
+    return math.degrees(math.asin(min(max((place - 0.5) / PITCH_REACH, -1.0), 1.0)))
+
+
+def roll_deg(keypoints: F32) -> float:
+    """How far the line between the eyes leans, 0 where they lie in one place."""
+    across, down = (float(value) for value in keypoints[1] - keypoints[0])
+    return math.degrees(math.atan2(down, across)) if (across, down) != (0.0, 0.0) else 0.0
+
+
+def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[str, ...]:
+    """Why a face is called unsure, in words, the picture's faults first; empty when it is not."""
+    found: list[str] = []
+    if quality.width_px < config.min_face_px:
+        found.append(f"face {quality.width_px:.0f} px")
+    if abs(quality.yaw_deg) > config.max_yaw_deg:
+        found.append(f"turned {abs(quality.yaw_deg):.0f} degrees")
+    if abs(quality.roll_deg) > config.max_roll_deg:
+        found.append(f"leaning {abs(quality.roll_deg):.0f} degrees")
+    if quality.light < config.min_light:
+        found.append("too dark")
+    elif quality.light > config.max_light:
+        found.append("too bright")
+    elif quality.contrast < config.min_contrast:
+        found.append("hardly any contrast")
+    elif quality.sharpness < config.min_sharpness:
+        found.append("blurred")
+    if confidence < config.min_confidence:
+        found.append(f"{confidence * 100:.0f} % sure")
+    return tuple(found)
+
+
+class QualityJudge:
+    """The judge of a pipeline: for each face why its expression is unsure."""
+
+    def __init__(self, config: QualityConfig | None = None) -> None:
+        self.config = config or QualityConfig()
+
+    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[str, ...], ...]:
+        """N tuples of reasons, empty ones for faces that can be read.
+
+        Args:
+            confidences: N probabilities of what is shown.
+        """
+        return tuple(
+            doubts(assess(frame.image, box, points), confidence, self.config)
+            for box, points, confidence in zip(faces.boxes, faces.keypoints, confidences, strict=True)
+        )
+
+
+def _patch(image: U8, box: F32) -> U8 | None:
+    """The middle of the face at one size, without hair and background; None where it lies outside the picture."""
+    if not np.isfinite(box).all():
+        return None
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    inset_x, inset_y = 0.12 * (x2 - x1), 0.12 * (y2 - y1)
+    height, width = image.shape[:2]
+    left, right = max(int(x1 + inset_x), 0), min(math.ceil(x2 - inset_x), width)
+    top, bottom = max(int(y1 + inset_y), 0), min(math.ceil(y2 - inset_y), height)
+    if right - left < 1 or bottom - top < 1:
+        return None
+    # a large face is thinned out first: averaging all of its pixels would cost more than the engine
+    step = max(1, (right - left) // (4 * PATCH))
+    window = np.ascontiguousarray(image[top:bottom:step, left:right:step])
+    return np.asarray(cv2.resize(window, (PATCH, PATCH), interpolation=cv2.INTER_AREA), np.uint8)

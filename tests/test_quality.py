@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, frame, result
+
+from edgeemo.config import ConfigError
+from edgeemo.overlay import coloured_as, title_of
+from edgeemo.pipeline import Pipeline
+from edgeemo.quality import Quality, QualityConfig, QualityJudge, assess, doubts, roll_deg, yaw_deg
+from edgeemo.types import F32, U8, Faces
+from engines import Emotion
+
+GOOD = Quality(width_px=120, yaw_deg=5, roll_deg=3, sharpness=0.6, light=120, contrast=30)
+BOX = np.array([20, 20, 120, 120], np.float32)
+
+
+def head(*, yaw: float = 0.0, roll: float = 0.0) -> F32:
+    """Keypoints of a head at (70, 70), turned in degrees."""
+    turn = np.sin(np.radians(yaw)) * 0.75
+    points = np.array([[-20, -15], [20, -15], [100 * turn, 0], [0, 20], [-50, 0], [50, 0]], np.float64)
+    sin, cos = np.sin(np.radians(roll)), np.cos(np.radians(roll))
+    return (points @ np.array([[cos, sin], [-sin, cos]]) + 70).astype(np.float32)
+
+
+def texture(level: int = 120) -> U8:
+    noise = np.random.default_rng(0).integers(-40, 40, (160, 160, 1))
+    return np.clip(level + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
+
+
+def test_a_good_face_raises_no_doubt() -> None:
+    assert doubts(GOOD, 0.9, QualityConfig()) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"width_px": 31.0}, "face 31 px"),
+        ({"yaw_deg": -52.0}, "turned 52 degrees"),
+        ({"roll_deg": 80.0}, "leaning 80 degrees"),
+        ({"light": 12.0}, "too dark"),
+        ({"light": 250.0}, "too bright"),
+        ({"contrast": 2.0}, "hardly any contrast"),
+        ({"sharpness": 0.05}, "blurred"),
+    ],
+)
+def test_each_fault_of_a_face_is_a_reason_in_words(change: dict[str, float], words: str) -> None:
+    assert doubts(replace(GOOD, **change), 0.9, QualityConfig()) == (words,)
+
+
+def test_low_confidence_is_a_reason_and_several_come_in_order() -> None:
+    assert doubts(GOOD, 0.31, QualityConfig()) == ("31 % sure",)
+    poor = replace(GOOD, width_px=31.0, yaw_deg=50.0)
+    assert doubts(poor, 0.2, QualityConfig()) == ("face 31 px", "turned 50 degrees", "20 % sure")
+
+
+@pytest.mark.parametrize("angle", [-60, -20, 0, 35, 70])
+def test_yaw_is_estimated_whatever_the_roll(angle: int) -> None:
+    assert yaw_deg(head(yaw=angle)) == pytest.approx(angle, abs=2)
+    assert yaw_deg(head(yaw=angle, roll=30)) == pytest.approx(angle, abs=2)
+
+
+@pytest.mark.parametrize("angle", [-80, 0, 45, 170])
+def test_roll_is_the_lean_of_the_eyes(angle: int) -> None:
+    assert roll_deg(head(roll=angle)) == pytest.approx(angle, abs=0.1)
+
+
+def test_keypoints_in_one_place_or_not_finite_say_nothing() -> None:
+    assert (yaw_deg(np.zeros((6, 2), np.float32)), roll_deg(np.zeros((6, 2), np.float32))) == (0, 0)
+    assert yaw_deg(np.full((6, 2), np.nan, np.float32)) == 0
+
+
+def test_a_blurred_copy_is_less_sharp_and_a_dark_one_darker() -> None:
+    image = texture()
+    sharp = assess(image, BOX, head())
+    blurred = assess(np.asarray(cv2.GaussianBlur(image, (0, 0), 9), np.uint8), BOX, head())
+    dark = assess(image // 8, BOX, head())
+    assert blurred.sharpness < sharp.sharpness / 2
+    assert dark.light < sharp.light / 4
+    assert sharp.width_px == 100
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(-500, -500, -400, -400), (10, 10, 10, 10), (np.nan, 0, 5, 5), (150, 150, 400, 400), (-50, -50, 5000, 5000)],
+)
+def test_boxes_at_and_beyond_the_border_do_no_harm(box: tuple[float, ...]) -> None:
+    quality = assess(texture(), np.array(box, np.float32), head())
+    assert quality.light >= 0
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_pipeline_gives_every_face_its_reasons(count: int) -> None:
+    pipeline = Pipeline(FakeDetector(count), FakeTracker(), FakeClassifier(), FakeSmoother(), QualityJudge())
+    done = pipeline.step(frame())
+    assert len(done.doubts) == count
+    for row in range(count):
+        assert done.reasons(row)[0] == "face 20 px"
+
+
+def test_without_a_judge_nothing_is_doubted() -> None:
+    done = Pipeline(FakeDetector(1), FakeTracker(), FakeClassifier(), FakeSmoother()).step(frame())
+    assert done.reasons(0) == ()
+
+
+def test_the_judge_of_no_faces_says_nothing() -> None:
+    assert QualityJudge().judge(frame(), Faces.none(), []) == ()
+
+
+def test_the_overlay_says_unsure_with_the_first_reason_and_in_grey() -> None:
+    sure = result(1)
+    unsure = replace(sure, doubts=(("face 31 px", "turned 50 degrees"),))
+    assert title_of(unsure, 0) == "#1 Unsure: face 31 px"
+    assert coloured_as(unsure, 0) is Emotion.UNCERTAIN
+    assert coloured_as(sure, 0) is Emotion.HAPPINESS
+
+
+def test_doubts_must_speak_of_every_face() -> None:
+    with pytest.raises(ValueError, match="2 faces, got 1"):
+        replace(result(2), doubts=((),))
+
+
+def test_thresholds_out_of_range_are_mistakes() -> None:
+    with pytest.raises(ConfigError, match="min_confidence must be between 0 and 1"):
+        QualityConfig(min_confidence=1.5)
