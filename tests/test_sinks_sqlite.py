@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from fakes import result
 
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.sinks.sqlite import SqliteConfig, SqliteSink
 from engines import LABELS
 
 CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
@@ -137,3 +139,59 @@ except SinkError as error:
     assert done.stdout.count("\n") == 1
     assert rows(path, "SELECT frame FROM frames") == [(0,), (1,)]
     assert os.path.exists(path)
+
+
+def test_each_source_of_a_service_is_a_run_of_its_own_with_wall_times(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    sink = open_sink(f"sqlite:{path}", replace(CONTEXT, sources=("door", "yard"), lasting=True))
+    for index in range(3):
+        for origin in ("door", "yard"):
+            whole = result(1, index=index, origin=origin)
+            sink.write(replace(whole, frame=replace(whole.frame, wall=1e9 + index)))
+    sink.close()
+    found = rows(path, "SELECT run, origin, count(*), max(wall) FROM frames GROUP BY run ORDER BY run")
+    assert found == [(1, "door", 3, 1e9 + 2), (2, "yard", 3, 1e9 + 2)]
+
+
+def aged(path: Path, clock: list[float], days: float) -> SqliteSink:
+    """A sink that keeps so many days, with ten frames of one day each behind it."""
+    context = replace(CONTEXT, sources=("door",), options={"sqlite": SqliteConfig(keep_days=days)})
+    sink = SqliteSink(str(path), context, clock=lambda: clock[0])
+    for index in range(10):
+        whole = result(1, index=index, origin="door")
+        sink.write(replace(whole, frame=replace(whole.frame, wall=clock[0] - (9 - index) * 86400)))
+    sink.close()
+    return SqliteSink(str(path), context, clock=lambda: clock[0])
+
+
+def test_what_is_too_old_is_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    sink = aged(path, [1e9], 3.5)
+    sink.forget()
+    sink.close()
+    assert rows(path, "SELECT count(*), min(frame) FROM frames") == [(4, 6)]
+    assert rows(path, "SELECT count(*) FROM faces") == [(4,)]
+
+
+def test_a_clock_that_leaps_deletes_nothing(tmp_path: Path) -> None:
+    path, clock = tmp_path / "out.db", [1e9]
+    sink = aged(path, clock, 3.5)
+    clock[0] += 10 * 365 * 86400
+    for _ in range(3):
+        sink.forget()
+    clock[0] = 0
+    sink.forget()
+    sink.close()
+    assert rows(path, "SELECT count(*) FROM frames") == [(10,)]
+
+
+def test_a_database_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    open_sink(f"sqlite:{path}", CONTEXT).close()
+    database = sqlite3.connect(path)
+    database.executescript("ALTER TABLE frames DROP COLUMN wall; PRAGMA user_version = 1;")
+    database.close()
+    sink = open_sink(f"sqlite:{path}", CONTEXT)
+    sink.write(result(1))
+    sink.close()
+    assert rows(path, "SELECT frame, wall FROM frames") == [(0, None)]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from fakes import frame, result
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import FILES, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
-from edgeemo.types import Faces, Result
+from edgeemo.sinks.jsonl import JsonlConfig
+from edgeemo.types import Faces, Result, Sink
 from engines import LABELS
 
 CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
@@ -156,3 +158,42 @@ def test_csv_has_one_row_a_face_and_a_header_even_without_faces(tmp_path: Path) 
         "0.04", "4.0", "6.0", "24.0", "28.0", "0.9",
     ]  # fmt: skip
     assert set(LABELS) < set(rows[0])
+
+
+def lasting(path: Path, **options: object) -> Sink:
+    return open_sink(f"jsonl:{path}", replace(CONTEXT, lasting=True, options=options))
+
+
+def test_a_service_adds_to_what_a_file_holds(tmp_path: Path) -> None:
+    for kind, lines in (("jsonl", 4), ("csv", 5)):
+        path = tmp_path / f"out.{kind}"
+        for index in range(2):
+            sink = open_sink(f"{kind}:{path}", replace(CONTEXT, lasting=True))
+            sink.write(result(1, index=2 * index))
+            sink.write(result(1, index=2 * index + 1))
+            sink.close()
+        assert len(path.read_text().splitlines()) == lines
+
+
+def test_half_a_line_that_a_crash_left_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"frame": 0}\n{"fra')
+    sink = lasting(path)
+    sink.write(result(0, index=1))
+    sink.close()
+    assert [json.loads(text)["frame"] for text in path.read_text().splitlines()] == [0, 1]
+
+
+def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    sink = lasting(path, jsonl=JsonlConfig(rotate_mb=0.001, keep=2))
+    for index in range(100):
+        sink.write(result(1, index=index))
+    sink.close()
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert names == ["out.jsonl", "out.jsonl.1", "out.jsonl.2"]
+    numbers = [
+        json.loads(text)["frame"] for name in reversed(names) for text in (tmp_path / name).read_text().splitlines()
+    ]
+    assert numbers == list(range(numbers[0], 100))
+    assert all((tmp_path / name).stat().st_size <= 1000 for name in names)

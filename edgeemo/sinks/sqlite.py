@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from time import monotonic, time
@@ -20,7 +21,8 @@ from engines.spec import LABELS
 BATCH_S = 1.0  # a crash loses no more than this
 RETENTION_S = 60.0  # between two looks for what is too old
 RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
-LEAP_S = 3600.0  # a wall clock that leaps further is not believed when it says that everything is old
+LEAP_S = 3600.0  # after the wall clock has leapt further than this ...
+DOUBT_S = 86400.0  # ... nothing is deleted for so long: somebody may set it right
 SCHEMA_VERSION = 2
 SCHEMA = f"""
 CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL);
@@ -59,10 +61,14 @@ class SqliteSink:
     engine doesn't know stays NULL). Write-ahead log: others may read while it grows.
 
     Each source of a service is a run of its own.
+
+    Args:
+        clock: seconds since the epoch, by which results grow old.
     """
 
-    def __init__(self, target: str, context: SinkContext) -> None:
+    def __init__(self, target: str, context: SinkContext, *, clock: Callable[[], float] = time) -> None:
         self._path = writable(target)
+        self._clock = clock
         self._labels = context.labels
         self._frames: list[tuple[Any, ...]] = []
         self._faces: list[tuple[Any, ...]] = []
@@ -72,7 +78,8 @@ class SqliteSink:
         config = context.options.get("sqlite") or SqliteConfig()
         self._keep_s = config.keep_days * 86400
         self._cleaned = monotonic()
-        self._clock_offset = time() - monotonic()
+        self._clock_offset = clock() - monotonic()
+        self._doubted_until = 0.0
         self._started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         try:
             # opened by one thread, written by another, never by two at once
@@ -110,8 +117,7 @@ class SqliteSink:
         if now - self._written >= BATCH_S:
             self._flush()
         if self._keep_s and now - self._cleaned >= RETENTION_S:
-            self._cleaned = now
-            self._delete_old()
+            self.forget()
 
     def close(self) -> None:
         try:
@@ -149,12 +155,19 @@ class SqliteSink:
             ) from error
         self._frames, self._faces = [], []
 
-    def _delete_old(self) -> None:
-        offset = time() - monotonic()
+    def forget(self) -> None:
+        """Delete what is too old, a bounded number of frames at a time.
+
+        For a day after the wall clock has leapt nothing is: what looks old may be of today.
+        """
+        self._cleaned = monotonic()
+        offset = self._clock() - monotonic()
         leap, self._clock_offset = abs(offset - self._clock_offset), offset
         if leap > LEAP_S:
+            self._doubted_until = monotonic() + DOUBT_S
+        if monotonic() < self._doubted_until:
             return
-        before = time() - self._keep_s
+        before = self._clock() - self._keep_s
         try:
             self._database.execute("BEGIN IMMEDIATE")
             old = self._database.execute(

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgeemo.config import Config, SourceConfig
+from edgeemo.errors import ServiceError
+from edgeemo.service.notify import Notifier
+from edgeemo.service.unit import Unit, state, uninstall
+
+CONFIG = Config(
+    sources=(SourceConfig("door", "rtsp://camera/stream"),), sinks=("jsonl:/srv/edge/a.jsonl", "mqtt://localhost/edge")
+)
+
+
+@contextmanager
+def systemd(address: str) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inlet:
+        inlet.bind("\0" + address[1:] if address.startswith("@") else address)
+        inlet.settimeout(5)
+        yield inlet
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told_and_its_watchdog_fed(tmp_path: Path, abstract: bool) -> None:
+    address = f"@edgeemo-{tmp_path.name}" if abstract else str(tmp_path / "notify")
+    with systemd(address) as inlet:
+        notifier = Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "40000"})
+        notifier.tell("READY=1")
+        notifier.feed()
+        notifier.feed()
+        assert inlet.recv(100) == b"READY=1"
+        assert inlet.recv(100) == b"WATCHDOG=1"
+        inlet.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            inlet.recv(100)
+
+
+def test_a_watchdog_of_another_process_is_not_fed(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with systemd(address) as inlet:
+        Notifier({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}).feed()
+        inlet.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            inlet.recv(100)
+
+
+def test_without_systemd_nothing_is_told() -> None:
+    notifier = Notifier({})
+    notifier.tell("READY=1")
+    notifier.feed()
+    Notifier({"NOTIFY_SOCKET": "/no/such/socket"}).tell("READY=1")
+
+
+def test_the_unit_restarts_is_watched_and_ends_cleanly() -> None:
+    lines = Unit(Path("/etc/edgeemo/edge.toml"), csi=False).text(CONFIG).splitlines()
+    for line in (
+        "Type=notify", "WatchdogSec=30", "Restart=on-failure", "SuccessExitStatus=130", "User=edgeemo", "MemoryMax=2G",
+        "StartLimitIntervalSec=0", "NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=",
+        "ReadWritePaths=/srv/edge", "ExecReload=/bin/kill -HUP $MAINPID", "PrivateTmp=yes",
+    ):  # fmt: skip
+        assert line in lines
+
+
+def test_on_a_jetson_it_waits_for_the_camera_daemon_and_sees_its_socket() -> None:
+    lines = Unit(Path("/etc/edgeemo/edge.toml"), csi=True).text(CONFIG).splitlines()
+    assert "After=network-online.target nvargus-daemon.service" in lines
+    assert "PrivateTmp=no" in lines
+    assert not any(line.startswith("DevicePolicy") for line in lines)
+
+
+def test_words_that_systemd_would_expand_are_quoted() -> None:
+    text = Unit(Path("/etc/my edge/100%.toml")).text(CONFIG)
+    assert '--config "/etc/my edge/100%%.toml"' in text
+
+
+@pytest.mark.parametrize("csi", [False, True])
+def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path: Path, csi: bool) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    path = tmp_path / "edgeemo.service"
+    path.write_text(Unit(tmp_path / "edge.toml", csi=csi).text(CONFIG))
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True, check=False)
+    complaints = [line for line in done.stderr.splitlines() if "edgeemo.service" in line and "nvargus" not in line]
+    assert complaints == []
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=40", path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "unrecognized option" in done.stderr or "Unknown" in done.stderr:
+        pytest.skip("this systemd-analyze cannot judge a unit offline")
+    assert done.returncode == 0, done.stdout[-500:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"name": "../x"}, "--name"), ({"user": "Root"}, "--user"), ({"memory": "lots"}, "--memory")],
+)
+def test_names_that_do_not_belong_into_a_unit_are_mistakes(changes: dict[str, str], says: str) -> None:
+    with pytest.raises(ServiceError, match=says):
+        Unit(Path("/etc/edgeemo/edge.toml"), **changes)
+
+
+def test_without_systemd_it_says_what_to_do_instead(tmp_path: Path) -> None:
+    if Path("/run/systemd/system").is_dir():
+        pytest.skip("systemd runs here")
+    for action in (lambda: state("edgeemo"), lambda: uninstall("edgeemo", folder=tmp_path)):
+        with pytest.raises(ServiceError, match="systemd does not run here"):
+            action()
