@@ -4,7 +4,8 @@ EdgeemoError                the user can mend it: one line, exit code 2
 ├── ConfigError             an unknown key, a value out of range, a malformed file
 ├── SourceError             a source that cannot be opened, or broke off
 ├── SinkError               a sink that cannot be opened or written to
-└── ServiceError            a service that cannot be installed or asked
+├── ServiceError            a service that cannot be installed or asked
+└── RecordingError          a session that cannot be recorded, read, renamed or deleted
 """
 
 from __future__ import annotations
@@ -27,4 +28,8 @@ class SinkError(EdgeemoError):
 
 
 class ServiceError(EdgeemoError):
+    pass
+
+
+class RecordingError(EdgeemoError):
     pass

@@ -1,0 +1,26 @@
+"""Recorded sessions: a folder each, readable up to the last second whatever happens.
+
+    2026-11-24 09.12.03/
+      session.json     name, source, engine, when; an `ended` that is missing tells of a crash
+      events.sqlite    runs, frames, faces as `sqlite:PATH` writes them; markers, doubts, baselines, cuts
+      video.mkv        if wanted: pictures without overlay, whole or with faces made unrecognisable
+      CARD.md          the engine's card as it was
+
+The overlay is data, not pixels: a replay draws it anew.
+"""
+
+from edgeemo.recording.folder import VIDEO_CHOICES, SessionFolder, SessionInfo, sessions_folder
+from edgeemo.recording.read import Marker, Recording, Track, load
+from edgeemo.recording.recorder import Recorder
+
+__all__ = [
+    "VIDEO_CHOICES",
+    "Marker",
+    "Recorder",
+    "Recording",
+    "SessionFolder",
+    "SessionInfo",
+    "Track",
+    "load",
+    "sessions_folder",
+]

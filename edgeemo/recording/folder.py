@@ -1,0 +1,189 @@
+"""Session folders on the disk: made, listed, renamed, deleted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from edgeemo.errors import RecordingError
+
+META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
+VIDEO_CHOICES = ("none", "blurred", "whole")
+
+
+def sessions_folder() -> Path:
+    """Where sessions are kept: $EDGEEMO_SESSIONS, else the data folder of the XDG base directory standard."""
+    chosen = os.environ.get("EDGEEMO_SESSIONS")
+    if chosen:
+        return Path(chosen).expanduser()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "edgeemo" / "sessions"
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """What session.json says.
+
+    Attributes:
+        name: what the user calls it.
+        source, engine: as shown while it was recorded; a source never with the password of its address.
+        labels: the engine's classes in its order.
+        started, ended: ISO 8601 with the zone; `ended` is empty while it is recorded, and after a crash.
+        video: one of `VIDEO_CHOICES`.
+        frames, seconds: how long it is; 0 until it has ended.
+    """
+
+    name: str
+    source: str = ""
+    engine: str = ""
+    labels: tuple[str, ...] = ()
+    started: str = ""
+    ended: str = ""
+    video: str = "none"
+    frames: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class SessionFolder:
+    """One session on the disk."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, parent: Path, info: SessionInfo, *, card: str = "", now: datetime | None = None) -> SessionFolder:
+        """Make a new folder, named after the time; an older one is never written over.
+
+        Raises:
+            RecordingError: it cannot be made.
+        """
+        began = now or datetime.now().astimezone()
+        stem = f"{began:%Y-%m-%d %H.%M.%S}"
+        number = 1
+        while True:
+            path = parent / (stem if number == 1 else f"{stem} ({number})")
+            try:
+                parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir()
+                break
+            except FileExistsError as error:
+                if not parent.is_dir():
+                    raise RecordingError(f"cannot record: {parent} is a file, not a folder; move it away") from error
+                number += 1
+            except OSError as error:
+                raise RecordingError(
+                    f"cannot record into {parent} ({error.strerror or error}); choose another folder or free some space"
+                ) from error
+        made = cls(path)
+        made.write(replace(info, started=began.isoformat(timespec="seconds")))
+        if card:
+            with contextlib.suppress(OSError):
+                (path / CARD).write_text(card, encoding="utf-8")
+        return made
+
+    @property
+    def events(self) -> Path:
+        return self.path / EVENTS
+
+    @property
+    def video(self) -> Path:
+        """Where the video is, if there is one."""
+        return self.path / VIDEO
+
+    @property
+    def card(self) -> str:
+        """The engine's card; empty where there is none."""
+        try:
+            return (self.path / CARD).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def read(self) -> SessionInfo:
+        """What session.json says; what a crash left out is taken from the events.
+
+        Raises:
+            RecordingError: the folder is no session.
+        """
+        try:
+            data = json.loads((self.path / META).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"{self.path} is no recorded session: {META} is missing or damaged") from error
+        if not isinstance(data, dict):
+            raise RecordingError(f"{self.path} is no recorded session: {META} is damaged")
+        known = {item.name for item in fields(SessionInfo)}
+        values: dict[str, Any] = {key: value for key, value in data.items() if key in known}
+        values["labels"] = tuple(values.get("labels") or ())
+        info = SessionInfo(**{"name": self.path.name, **values})
+        return info if info.ended else replace(info, **self._extent())
+
+    def write(self, info: SessionInfo) -> None:
+        """Replace session.json in one step: a crash leaves the old one or the new one.
+
+        Raises:
+            RecordingError: it cannot be written.
+        """
+        draft = self.path / f".{META}.new"
+        try:
+            draft.write_text(json.dumps(asdict(info), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            draft.replace(self.path / META)
+        except OSError as error:
+            raise RecordingError(f"cannot write {self.path / META} ({error.strerror or error})") from error
+
+    def rename(self, name: str) -> None:
+        """Give it another name; the folder keeps its own.
+
+        Raises:
+            RecordingError: the name is empty, or it cannot be written.
+        """
+        name = " ".join(name.split())
+        if not name:
+            raise RecordingError("a session needs a name; type one")
+        self.write(replace(self.read(), name=name[:200]))
+
+    def delete(self) -> None:
+        """Remove the folder with all that is in it.
+
+        Raises:
+            RecordingError: it is no session, or something in it cannot be removed.
+        """
+        self.read()
+        if self.path.is_symlink():
+            raise RecordingError(f"{self.path} is a link; delete what it points to by hand")
+        try:
+            shutil.rmtree(self.path)
+        except OSError as error:
+            raise RecordingError(f"cannot delete {self.path} ({error.strerror or error})") from error
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
+    def _extent(self) -> dict[str, Any]:
+        try:
+            with contextlib.closing(sqlite3.connect(self.events.as_uri() + "?mode=rw", uri=True)) as database:
+                frames, first, last = database.execute("SELECT count(*), min(time), max(time) FROM frames").fetchone()
+        except sqlite3.Error:
+            return {}
+        return {"frames": int(frames), "seconds": float(last - first) if frames else 0.0}
+
+
+def list_sessions(parent: Path) -> Iterator[tuple[SessionFolder, SessionInfo]]:
+    """Every session in a folder, newest first; what is no session is passed over."""
+    try:
+        folders = sorted((each for each in parent.iterdir() if each.is_dir()), key=lambda each: each.name, reverse=True)
+    except OSError:
+        return
+    for path in folders:
+        try:
+            folder = SessionFolder(path)
+            yield folder, folder.read()
+        except (RecordingError, TypeError):
+            continue

@@ -1,0 +1,381 @@
+"""What was recorded, as arrays: from a session folder, a database of `sqlite:PATH`, or lines of `jsonl:PATH`."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.errors import RecordingError
+from edgeemo.recording.folder import SessionFolder, sessions_folder
+from edgeemo.types import F32, I64
+from engines.spec import LABELS
+
+F64 = npt.NDArray[np.float64]
+_FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Something that happened, at a media time in seconds."""
+
+    time: float
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person, in the order of the frames.
+
+    Attributes:
+        id: of the track; -1 where faces were not tracked.
+        frames: (n,) numbers of the frames. times: (n,) media seconds.
+        boxes: (n, 4) pixels. scores, confidences: (n,) 0..1.
+        probabilities: (n, K).
+        emotions: (n,) column of what was shown.
+        unsure: (n,) whether it was called unsure; all False where nobody judged.
+        reasons: by frame number, why.
+        baseline: (K,) what the face shows at rest, if that was taken.
+    """
+
+    id: int
+    frames: I64
+    times: F64
+    boxes: F32
+    scores: F32
+    confidences: F32
+    probabilities: F32
+    emotions: I64
+    unsure: npt.NDArray[np.bool_]
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    baseline: F32 | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def relative(self) -> F32 | None:
+        """(n, K) differences from the face at rest; None without a baseline. The raw values stay as they are."""
+        return None if self.baseline is None else np.asarray(self.probabilities - self.baseline, np.float32)
+
+    def seconds_of(self, longest: float = 1.0) -> F64:
+        """(n,) how long each row held: to the next one, but no longer than `longest` (the face was away)."""
+        if len(self) < 2:
+            return np.full(len(self), 0.0)
+        steps = np.diff(self.times)
+        usual = float(np.median(steps))
+        return np.append(np.minimum(steps, max(longest, usual)), min(usual, longest))
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A whole session.
+
+    Attributes:
+        labels: K class names. card: the engine's card in Markdown, if it was kept.
+        frames, times: (F,) number and media seconds of every frame, with or without faces.
+        origins: by frame number where it is not the same for all (a folder of pictures), else empty.
+        cuts: (time, seconds left out before it) of the video.
+    """
+
+    name: str
+    path: Path
+    source: str
+    engine: str
+    started: str
+    labels: tuple[str, ...]
+    frames: I64
+    times: F64
+    tracks: tuple[Track, ...]
+    markers: tuple[Marker, ...] = ()
+    card: str = ""
+    video: Path | None = None
+    origins: Mapping[int, str] = field(default_factory=dict)
+    cuts: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def begin(self) -> float:
+        return float(self.times[0]) if len(self.times) else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return float(self.times[-1] - self.times[0]) if len(self.times) else 0.0
+
+    def video_time(self, time: float) -> float:
+        """Where in the video a media time is."""
+        skipped = max((skip for at, skip in self.cuts if at <= time), default=0.0)
+        return max(0.0, time - self.begin - skipped)
+
+
+def load(target: str | Path) -> Recording:
+    """Read a session.
+
+    Args:
+        target: a session's folder or its name, a .sqlite or .db file (PATH#2 for its second run; without: its last
+            one), or a .jsonl file.
+
+    Raises:
+        RecordingError: there is no such session, or it cannot be read.
+    """
+    text = str(target)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _from_folder(SessionFolder(path))
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json") and path.is_file():
+        return _from_lines(path)
+    if path.is_file():
+        return _from_database(path, None)
+    stem, _, number = text.rpartition("#")
+    if stem and number.isdecimal() and Path(stem).expanduser().is_file():
+        return _from_database(Path(stem).expanduser(), int(number))
+    from edgeemo.recording.folder import list_sessions
+
+    if "/" not in text and text:
+        found = [folder for folder, info in list_sessions(sessions_folder()) if text in (info.name, folder.path.name)]
+        if found:
+            return _from_folder(found[0])
+    raise RecordingError(
+        f"there is no session {text!r}; give the folder or name of a session, a .sqlite or a .jsonl file of results"
+    )
+
+
+def export_csv(recording: Recording, path: Path) -> int:
+    """Write one row a face and frame; the file appears when it is whole.
+
+    Columns: frame, time, origin, person, box, score, emotion, confidence, unsure (the reasons), one a class, and
+    `relative_` ones where a baseline was taken.
+
+    Returns:
+        How many rows.
+
+    Raises:
+        RecordingError: it cannot be written.
+    """
+    relative = any(track.baseline is not None for track in recording.tracks)
+    header = ["frame", "time", "origin", "person", "x1", "y1", "x2", "y2", "score", "emotion", "confidence", "unsure"]
+    header += recording.labels
+    if relative:
+        header += [f"relative_{label}" for label in recording.labels]
+    rows = [(int(frame), track, row) for track in recording.tracks for row, frame in enumerate(track.frames.tolist())]
+    rows.sort(key=lambda item: (item[0], item[1].id))
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(header)
+            for frame, track, row in rows:
+                difference = track.relative
+                writer.writerow(
+                    [
+                        frame,
+                        f"{track.times[row]:.4f}",
+                        recording.origins.get(frame, recording.source),
+                        track.id,
+                        *(f"{value:.1f}" for value in track.boxes[row]),
+                        f"{track.scores[row]:.4f}",
+                        recording.labels[track.emotions[row]],
+                        f"{track.confidences[row]:.4f}",
+                        track.reasons.get(frame, ""),
+                        *(f"{value:.4f}" for value in track.probabilities[row]),
+                        *(
+                            (["" for _ in recording.labels] if difference is None else map(_signed, difference[row]))
+                            if relative
+                            else ()
+                        ),
+                    ]
+                )
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise RecordingError(f"cannot write {path} ({error.strerror or error}); choose another place") from error
+    return len(rows)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _from_folder(folder: SessionFolder) -> Recording:
+    info = folder.read()
+    if not folder.events.is_file():
+        raise RecordingError(f"{folder.path} holds no events; the session was ended before its first second")
+    read = _from_database(folder.events, None)
+    return Recording(
+        info.name,
+        folder.path,
+        info.source or read.source,
+        info.engine,
+        info.started or read.started,
+        read.labels or info.labels,
+        read.frames,
+        read.times,
+        read.tracks,
+        read.markers,
+        folder.card,
+        folder.video if folder.video.is_file() else None,
+        read.origins,
+        read.cuts,
+    )
+
+
+def _from_database(path: Path, run: int | None) -> Recording:
+    try:
+        # read and write: a database that a crash left behind is put in order by whoever opens it next
+        with contextlib.closing(sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True)) as database:
+            return _read(database, path, run)
+    except sqlite3.Error:
+        pass
+    try:
+        with contextlib.closing(
+            sqlite3.connect(path.absolute().as_uri() + "?mode=ro&immutable=1", uri=True)
+        ) as database:
+            return _read(database, path, run)
+    except sqlite3.Error as error:
+        raise RecordingError(f"{path} is no database of results ({error})") from error
+
+
+def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recording:
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"runs", "frames", "faces"} <= tables:
+        raise RecordingError(f"{path} is no database of results: it has no tables runs, frames and faces")
+    runs = database.execute("SELECT run, started, labels FROM runs ORDER BY run").fetchall()
+    if not runs:
+        return Recording(path.stem, path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
+    chosen = next((row for row in runs if row[0] == run), None) if run is not None else runs[-1]
+    if chosen is None:
+        raise RecordingError(f"{path} has no run {run}; it has {', '.join(str(number) for number, *_ in runs)}")
+    number, started, stored = chosen
+    labels = tuple(label for label in json.loads(stored) if label in LABELS)
+    frames = database.execute(
+        "SELECT frame, time, origin FROM frames WHERE run = ? ORDER BY time, frame", (number,)
+    ).fetchall()
+    notes = _Notes.read(database, tables)
+    columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels)))
+    rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
+    return _assemble(path.stem, path, str(started), labels, frames, rows, notes)
+
+
+@dataclass(frozen=True)
+class _Notes:
+    """What a database of a session folder has besides the results."""
+
+    markers: tuple[Marker, ...] = ()
+    doubts: Mapping[int, Mapping[int, str]] = field(default_factory=dict)  # by person, then frame
+    baselines: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    cuts: tuple[tuple[float, float], ...] = ()
+
+    @classmethod
+    def read(cls, database: sqlite3.Connection, tables: set[str]) -> _Notes:
+        if not {"markers", "doubts", "baselines", "cuts"} <= tables:
+            return cls()
+        doubts: dict[int, dict[int, str]] = defaultdict(dict)
+        for frame, person, reasons in database.execute("SELECT frame, id, reasons FROM doubts"):
+            doubts[person][frame] = reasons
+        baselines: dict[int, dict[str, float]] = defaultdict(dict)
+        for person, label, value in database.execute("SELECT id, label, value FROM baselines"):
+            baselines[person][label] = value
+        return cls(
+            tuple(Marker(*row) for row in database.execute("SELECT time, label FROM markers ORDER BY time")),
+            doubts,
+            baselines,
+            tuple((at, skipped) for at, skipped in database.execute("SELECT time, skipped FROM cuts ORDER BY time")),
+        )
+
+
+def _from_lines(path: Path) -> Recording:
+    frames: list[tuple[int, float, str]] = []
+    rows: list[tuple[Any, ...]] = []
+    labels: tuple[str, ...] = ()
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                event = json.loads(line)
+                frames.append((event["frame"], event["time"] or 0.0, event["origin"]))
+                for face in event["faces"]:
+                    labels = labels or tuple(label for label in face["probabilities"] if label in LABELS)
+                    rows.append(
+                        (
+                            event["frame"],
+                            face["id"],
+                            *face["box"],
+                            face["score"],
+                            face["emotion"],
+                            face["confidence"],
+                            *(face["probabilities"].get(label) for label in labels),
+                        )
+                    )
+            except (ValueError, KeyError, TypeError) as error:
+                if not line.endswith("\n"):
+                    break  # half a line at the end: a crash
+                raise RecordingError(f"{path} line {number} is no event of edgeemo's ({error})") from error
+    return _assemble(path.stem, path, "", labels or LABELS, frames, rows, _Notes())
+
+
+def _assemble(
+    name: str,
+    path: Path,
+    started: str,
+    labels: tuple[str, ...],
+    frames: list[tuple[int, float, str]],
+    rows: Iterable[tuple[Any, ...]],
+    notes: _Notes,
+) -> Recording:
+    times = {frame: time for frame, time, _ in frames}
+    names = {origin for *_, origin in frames}
+    people: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in rows:
+        if row[0] in times:
+            people[row[1]].append(row)
+    return Recording(
+        name,
+        path,
+        next(iter(names)) if len(names) == 1 else path.stem,
+        "",
+        started,
+        labels,
+        np.array([frame for frame, *_ in frames], np.int64),
+        np.array([time for _, time, _ in frames], np.float64),
+        tuple(_track(person, people[person], times, labels, notes) for person in sorted(people)),
+        notes.markers,
+        origins={frame: origin for frame, _, origin in frames} if len(names) > 1 else {},
+        cuts=notes.cuts,
+    )
+
+
+def _track(
+    person: int, rows: list[tuple[Any, ...]], times: Mapping[int, float], labels: tuple[str, ...], notes: _Notes
+) -> Track:
+    rows.sort(key=lambda row: (times[row[0]], row[0]))
+    first = len(_FACE_COLUMNS)
+    numbers = np.array(
+        [[np.nan if value is None else value for value in (*row[2:7], row[8], *row[first:])] for row in rows],
+        np.float32,
+    )
+    frames = np.array([row[0] for row in rows], np.int64)
+    doubts = notes.doubts.get(person, {})
+    rest = notes.baselines.get(person)
+    return Track(
+        person,
+        frames,
+        np.array([times[row[0]] for row in rows], np.float64),
+        numbers[:, :4],
+        numbers[:, 4],
+        np.nan_to_num(numbers[:, 5]),
+        np.nan_to_num(numbers[:, 6:]),
+        np.array([labels.index(row[7]) if row[7] in labels else 0 for row in rows], np.int64),
+        np.array([frame in doubts for frame in frames.tolist()], bool),
+        doubts,
+        None if rest is None else np.array([rest.get(label, 0.0) for label in labels], np.float32),
+    )

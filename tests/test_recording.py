@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker, result
+
+from edgeemo.errors import RecordingError
+from edgeemo.pipeline import Pipeline
+from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
+from edgeemo.recording.anonymous import Anonymiser
+from edgeemo.recording.folder import list_sessions, sessions_folder
+from edgeemo.recording.read import export_csv
+from edgeemo.recording.recorder import baseline_of
+from edgeemo.session import Session
+from edgeemo.sinks import SinkContext, open_sink
+from engines import LABELS
+
+
+def new(parent: Path, *, video: str = "none") -> SessionFolder:
+    return SessionFolder.create(parent, SessionInfo("Visit", "clip.mp4", "fake", LABELS, video=video), card="# Card")
+
+
+def record(folder: SessionFolder, frames: int, *, faces: int = 1, video: str = "none") -> Recorder:
+    recorder = Recorder(folder, LABELS, video=video, every_picture=True)
+    for index in range(frames):
+        recorder.write(result(faces, index=index, size=64))
+    return recorder
+
+
+@pytest.mark.parametrize("faces", [0, 1, 3])
+def test_every_event_is_recorded_and_read_again(tmp_path: Path, faces: int) -> None:
+    folder = new(tmp_path)
+    recorder = record(folder, 30, faces=faces)
+    recorder.close()
+    assert recorder.error == ""
+    read = load(folder.path)
+    assert (read.name, read.source, read.engine, read.card) == ("Visit", "clip.mp4", "fake", "# Card")
+    assert read.frames.tolist() == list(range(30))
+    assert read.seconds == pytest.approx(29 / 25)
+    assert [track.id for track in read.tracks] == list(range(1, faces + 1))
+    for track in read.tracks:
+        assert len(track) == 30
+        assert track.probabilities[:, 1] == pytest.approx(0.9, abs=1e-3)
+        assert set(track.emotions.tolist()) == {1}
+        assert track.relative is None
+    info = folder.read()
+    assert info.ended
+    assert info.frames == 30
+
+
+def test_markers_doubts_and_a_baseline_are_kept_beside_the_raw_values(tmp_path: Path) -> None:
+    folder = new(tmp_path)
+    recorder = Recorder(folder, LABELS)
+    recorder.write(result(1, index=0))
+    recorder.write(replace(result(1, index=1), doubts=(("face 31 px", "30 % sure"),)))
+    recorder.mark("smile")
+    recorder.mark("earlier", at=0.01)
+    recorder.keep_baseline(1, {"neutral": 0.6, "happiness": 0.4})
+    recorder.close()
+    read = load(folder.path)
+    assert [(marker.time, marker.label) for marker in read.markers] == [(0.01, "earlier"), (0.04, "smile")]
+    (track,) = read.tracks
+    assert track.unsure.tolist() == [False, True]
+    assert track.reasons == {1: "face 31 px; 30 % sure"}
+    assert track.relative is not None
+    assert track.relative[0, 1] == pytest.approx(0.5, abs=1e-3)
+    assert track.probabilities[0, 1] == pytest.approx(0.9, abs=1e-3)
+
+
+def test_a_baseline_can_be_taken_back(tmp_path: Path) -> None:
+    folder = new(tmp_path)
+    recorder = record(folder, 3)
+    recorder.keep_baseline(1, {"neutral": 1.0})
+    recorder.keep_baseline(1, None)
+    recorder.close()
+    assert load(folder.path).tracks[0].relative is None
+
+
+def test_a_baseline_is_the_median_and_sums_to_one() -> None:
+    rows = np.array([[0.8, 0.2], [0.9, 0.1], [0.1, 0.9]], np.float32)
+    rest = baseline_of(rows, ("neutral", "anger"))
+    assert sum(rest.values()) == pytest.approx(1)
+    assert rest["neutral"] == pytest.approx(0.8)
+
+
+def test_a_process_that_is_killed_leaves_a_session_that_can_be_read(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time; sys.path.insert(0, 'tests')\n"
+        "from pathlib import Path; from test_recording import new, Recorder, LABELS, result\n"
+        f"r = Recorder(new(Path({str(tmp_path)!r})), LABELS)\n"
+        "for i in range(40):\n    r.write(result(1, index=i)); time.sleep(0.03)\n"
+        "r.mark('last'); os._exit(9)"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60, env={**os.environ, "PYTHONPATH": "."})
+    assert done.returncode == 9
+    ((folder, info),) = list_sessions(tmp_path)
+    assert info.ended == ""
+    assert info.frames >= 20
+    read = load(folder.path)
+    assert len(read.frames) == info.frames
+    assert [marker.label for marker in read.markers] == ["last"]
+
+
+def test_a_full_disk_ends_the_recording_in_one_line_and_keeps_what_came_before(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys, time; sys.path.insert(0, 'tests')\n"
+        "from pathlib import Path; from test_recording import new, Recorder, LABELS, result\n"
+        f"r = Recorder(new(Path({str(tmp_path)!r})), LABELS)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))\n"
+        "for i in range(3000):\n    r.write(result(5, index=i)); time.sleep(0.004)\n    if r.error: break\n"
+        "r.close(); print(r.error)"
+    )
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=root,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "recording could not go on: cannot go on writing" in done.stdout
+    ((folder, info),) = list_sessions(tmp_path)
+    assert info.ended == ""
+    assert len(load(folder.path).frames) > 100
+
+
+def test_a_session_gives_its_results_to_a_recorder_that_joins_and_leaves(tmp_path: Path) -> None:
+    folder = new(tmp_path)
+    recorder = Recorder(folder, LABELS)
+    pipeline = Pipeline(FakeDetector(1), FakeTracker(), FakeClassifier(), FakeSmoother())
+    with Session(FakeSource(12), pipeline) as session:
+        session.attach(recorder)
+        session.run()
+        session.detach(recorder)
+    recorder.close()
+    assert len(load(folder.path).frames) == 12
+
+
+def test_a_recorder_that_is_closed_takes_nothing_more_and_can_be_closed_twice(tmp_path: Path) -> None:
+    recorder = record(new(tmp_path), 3)
+    recorder.close()
+    recorder.write(result(1, index=9))
+    recorder.mark("late")
+    recorder.close()
+    read = load(recorder.folder.path)
+    assert len(read.frames) == 3
+    assert read.markers == ()
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    video = cv2.VideoCapture(str(path))
+    pictures = []
+    while True:
+        ok, picture = video.read()
+        if not ok:
+            return pictures
+        pictures.append(picture)
+
+
+def checkered(index: int, *, faces: int = 1):  # type: ignore[no-untyped-def]
+    shown = result(faces, index=index, size=128)
+    image = np.random.default_rng(0).integers(0, 255, shown.frame.image.shape, dtype=np.uint8)
+    return replace(shown, frame=replace(shown.frame, image=image))
+
+
+@pytest.mark.parametrize("video", ["none", "blurred", "whole"])
+def test_the_video_is_none_anonymous_or_whole(tmp_path: Path, video: str) -> None:
+    folder = new(tmp_path, video=video)
+    recorder = Recorder(folder, LABELS, video=video, every_picture=True)
+    for index in range(12):
+        recorder.write(checkered(index))
+    recorder.close()
+    assert recorder.error == ""
+    assert folder.video.is_file() is (video != "none")
+    read = load(folder.path)
+    if video == "none":
+        assert read.video is None
+        return
+    pictures = frames_of(folder.video)
+    assert len(pictures) == 12
+    face = pictures[5][8:26, 6:22].astype(float)
+    assert bool(face.std() > 45) is (video == "whole")
+    assert read.video_time(read.times[5]) == pytest.approx(0.2)
+
+
+def test_a_long_pause_is_cut_out_of_the_video_and_found_again(tmp_path: Path) -> None:
+    folder = new(tmp_path)
+    recorder = Recorder(folder, LABELS, video="whole", every_picture=True)
+    for index in range(20):
+        recorder.write(result(1, index=index, time=index / 25 + (60 if index >= 10 else 0)))
+    recorder.close()
+    read = load(folder.path)
+    assert len(frames_of(folder.video)) <= 21
+    assert read.video_time(60.4) == pytest.approx(0.4, abs=0.05)
+    assert read.video_time(0.2) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_anonymising_covers_every_face_and_holds_on_for_a_moment(count: int) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (100, 100, 3), dtype=np.uint8)
+    before = image.copy()
+    box = np.array([[30, 30, 60, 60]], np.float32)[:count]
+    cover = Anonymiser()
+    first = cover.apply(image, box, 0.0)
+    assert (image == before).all()
+    assert (first == image).all() == (count == 0)
+    missed = cover.apply(image, np.zeros((0, 4), np.float32), 0.3)
+    assert (missed == image).all() == (count == 0)
+    assert (cover.apply(image, np.zeros((0, 4), np.float32), 2.0) == image).all()
+
+
+def test_sessions_are_listed_newest_first_renamed_and_deleted(tmp_path: Path) -> None:
+    first, second = new(tmp_path), new(tmp_path)
+    (tmp_path / "no session").mkdir()
+    (tmp_path / "file").write_text("x")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "session.json").write_text("{")
+    assert [folder.path for folder, _ in list_sessions(tmp_path)] == [second.path, first.path]
+    first.rename("  Interview\n 3 ")
+    assert first.read().name == "Interview 3"
+    with pytest.raises(RecordingError, match="needs a name"):
+        first.rename("  ")
+    second.delete()
+    assert not second.path.exists()
+    with pytest.raises(RecordingError, match="no recorded session"):
+        SessionFolder(tmp_path / "no session").delete()
+    assert (tmp_path / "no session").is_dir()
+    assert list(list_sessions(tmp_path / "nowhere")) == []
+
+
+def test_a_session_that_cannot_be_made_is_a_mistake_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(RecordingError, match="is a file, not a folder"):
+        new(tmp_path / "taken")
+
+
+def test_where_sessions_are_kept_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEEMO_SESSIONS", str(tmp_path))
+    folder = new(tmp_path)
+    record(folder, 2).close()
+    assert sessions_folder() == tmp_path
+    assert load("Visit").path == folder.path
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "jsonl"])
+def test_what_a_headless_run_wrote_is_read_too(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"out.{kind}"
+    sink = open_sink(f"{kind}:{path}", SinkContext(LABELS, draw=lambda shown: shown.frame.image))
+    for index in range(5):
+        sink.write(result(index % 3, index=index))
+    sink.close()
+    read = load(path)
+    assert len(read.frames) == 5
+    assert sum(len(track) for track in read.tracks) == 0 + 1 + 2 + 0 + 1
+    assert read.markers == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("nothing", None, "there is no session"),
+        ("a.sqlite", b"no database at all, really not one", "no database of results"),
+        ("a.jsonl", b'{"frame": 1}\n', "line 1 is no event"),
+    ],
+)
+def test_what_cannot_be_read_is_a_mistake_in_one_line(
+    tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RecordingError, match=words):
+        load(path)
+
+
+def test_csv_has_a_row_for_every_face_with_reasons_and_relative_values(tmp_path: Path) -> None:
+    folder = new(tmp_path)
+    recorder = Recorder(folder, LABELS)
+    recorder.write(result(2, index=0))
+    recorder.write(replace(result(1, index=1), doubts=(("blurred",),)))
+    recorder.keep_baseline(1, {"happiness": 1.0})
+    recorder.close()
+    path = tmp_path / "out.csv"
+    assert export_csv(load(folder.path), path) == 3
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["frame"], row["person"], row["unsure"]) for row in rows] == [
+        ("0", "1", ""),
+        ("0", "2", ""),
+        ("1", "1", "blurred"),
+    ]
+    assert rows[0]["relative_happiness"] == "-0.1000"
+    assert rows[1]["relative_happiness"] == ""
+    assert rows[0]["happiness"] == "0.9000"
+
+
+def test_csv_into_a_missing_folder_is_a_mistake(tmp_path: Path) -> None:
+    folder = new(tmp_path)
+    record(folder, 2).close()
+    with pytest.raises(RecordingError, match="cannot write"):
+        export_csv(load(folder.path), tmp_path / "nowhere" / "out.csv")
