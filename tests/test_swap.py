@@ -6,9 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from fakes import FakeBackend
+from fakes import FakeBackend, FakeDetector, FakeSmoother, FakeSource, FakeTracker
 
-from engines import LABELS
+from edgeemo.classify import EngineClassifier
+from edgeemo.pipeline import Pipeline
+from edgeemo.session import Session
+from engines import LABELS, Engine, ModelSpec
 from engines.backends.swap import PlanBuild, SwappingBackend
 from engines.errors import ModelError
 
@@ -183,3 +186,36 @@ def test_stopping_ends_the_process_soon_and_before_the_start_too():
     assert errors == ["the build was stopped"]
     with pytest.raises(ModelError, match="stopped"):
         build.run(print)
+
+
+def test_a_running_session_swaps_over_and_every_frame_of_its_file_has_its_result():
+    """From source to sink, with the real session, classify stage and engine."""
+    first, better, build = FakeBackend(FIRST + 1 / len(LABELS)), FakeBackend(FIRST + 1 / len(LABELS)), HandBuild()
+    swapping = SwappingBackend(first, build, lambda: better)
+    engine = Engine(ModelSpec("small", size=16), swapping)
+    classifier = EngineClassifier(engine)
+
+    frames, descriptions = [], []
+
+    class Sink:
+        def write(self, result):
+            frames.append(result.frame.index)
+            if len(frames) == 20:
+                descriptions.append(session.engine_description)
+                build.go.set()
+                assert swapping.join(10)
+
+        def close(self):
+            pass
+
+    pipeline = Pipeline(FakeDetector(2), FakeTracker(), classifier, FakeSmoother())
+    session = Session(FakeSource(60), pipeline, [Sink()])
+    with session:
+        session.run()
+        descriptions.append(session.engine_description)
+    assert frames == list(range(60))
+    assert len(first.calls) == 20
+    assert len(better.calls) == 40
+    assert "is being built" in descriptions[0]
+    assert "being built" not in descriptions[1]
+    engine.close()

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+from tqdm import tqdm
 
 from engines.build.errors import ExportError
 from engines.preprocess import F32
 
-PROBE_BATCH = 8
+PROBE_PIXELS = 8 * 64 * 64  # of inputs that are looked into at once: every tensor of the graph is held
 AnyArray = npt.NDArray[np.generic]
 
 
@@ -68,8 +69,9 @@ def watch(model: ModelProto, inputs: F32) -> Iterator[dict[str, AnyArray]]:
     session = ort.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (source,) = (item.name for item in session.get_inputs())
     wanted = [item.name for item in session.get_outputs()]
-    for start in range(0, len(inputs), PROBE_BATCH):
-        chunk = inputs[start : start + PROBE_BATCH]
+    size = max(PROBE_PIXELS // max(inputs.shape[2] * inputs.shape[3], 1), 1)
+    for start in tqdm(range(0, len(inputs), size), desc="measuring values", disable=None, leave=False):
+        chunk = inputs[start : start + size]
         yield {source: chunk, **dict(zip(wanted, session.run(wanted, {source: chunk}), strict=True))}
 
 
@@ -88,7 +90,7 @@ class Loaded:
         return np.asarray(self._session.run(None, {self._input: faces})[0], np.float32)
 
 
-def answers(model: ModelProto, inputs: F32, batch: int = 64) -> F32:
+def answers(model: ModelProto, inputs: F32, batch: int = 16) -> F32:
     """(N, K) probabilities of the model that others are compared with.
 
     Raises:
@@ -101,16 +103,14 @@ def answers(model: ModelProto, inputs: F32, batch: int = 64) -> F32:
     return answered
 
 
-def largest_difference(expected: F32, model: ModelProto, inputs: F32, batch: int = 64) -> float:
-    """Largest difference of a probability; infinite where the model gives no numbers or cannot be run."""
+def trial(model: ModelProto, inputs: F32, batch: int = 16) -> F32 | None:
+    """(N, K) probabilities of an attempt; None where it gives no numbers or cannot be run at all."""
     try:
         loaded = Loaded(model, "")
         answered = np.concatenate([loaded.infer(inputs[row : row + batch]) for row in range(0, len(inputs), batch)])
     except Exception:  # the graph of one trial may be one that the runtime refuses
-        return float("inf")
-    if not np.isfinite(answered).all():
-        return float("inf")
-    return float(np.abs(answered - expected).max())
+        return None
+    return answered if np.isfinite(answered).all() else None
 
 
 def layers(model: ModelProto, kinds: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,15 @@ from tqdm import tqdm
 
 from engines.build.emulate import LARGEST, emulate_half
 from engines.build.errors import ExportError
-from engines.build.graph import answers, constants, largest_difference, producers, watch
+from engines.build.graph import answers, constants, producers, trial, watch
 from engines.preprocess import F32
 
 SMALLEST = 5.96e-8  # of FP16, a subnormal
 HEADROOM = 4.0  # the data that decided is not all there will be
 TARGET = 0.01  # half the budget, for the same reason
-PROBES = 64
+MOST_FLIPS = 0.0025
+PROBES, FEWEST = 64, 4  # inputs that a ranking looks at
+RANKING_S = 300  # and how long it may take, roughly
 MADE_BY = "onnxconverter-common"
 
 
@@ -54,15 +57,43 @@ def to_half(model: ModelProto, probes: F32) -> Converted:
     expected = answers(model, probes)
     kept = overflowing(model, probes)
     half = convert(model, list(kept))
-    difference = largest_difference(expected, emulate_half(half), probes)
-    if difference > TARGET:
+    found = cost(expected, half, probes)
+    if not found.bearable:
         for name, alone in ranked(model, expected, probes, set(kept)):
-            kept[name] = f"alone it changes a probability by {alone:.3g}"
+            kept[name] = f"alone it {alone}"
             half = convert(model, list(kept))
-            difference = largest_difference(expected, emulate_half(half), probes)
-            if difference <= TARGET:
+            found = cost(expected, half, probes)
+            if found.bearable:
                 break
-    return Converted(half, kept, difference, f"{MADE_BY} {version(MADE_BY)}")
+    return Converted(half, kept, found.difference, f"{MADE_BY} {version(MADE_BY)}")
+
+
+@dataclass(frozen=True, order=True)
+class Cost:
+    """What FP16 costs on the probes. Attributes: flips: share of them with another top class."""
+
+    difference: float
+    flips: float
+
+    @property
+    def bearable(self) -> bool:
+        return self.difference <= TARGET and self.flips <= MOST_FLIPS
+
+    @property
+    def rank(self) -> float:
+        return max(self.difference / TARGET, self.flips / MOST_FLIPS)
+
+    def __str__(self) -> str:
+        return f"changes a probability by {self.difference:.3g} and the top class of {self.flips:.1%} of the probes"
+
+
+def cost(expected: F32, half: ModelProto, probes: F32) -> Cost:
+    """With FP16's rounding emulated; infinite where it gives no numbers."""
+    answered = trial(emulate_half(half), probes)
+    if answered is None:
+        return Cost(float("inf"), 1.0)
+    flips = (answered.argmax(axis=1) != expected.argmax(axis=1)).mean()
+    return Cost(float(np.abs(answered - expected).max()), float(flips))
 
 
 def overflowing(model: ModelProto, probes: F32) -> dict[str, str]:
@@ -94,15 +125,19 @@ def overflowing(model: ModelProto, probes: F32) -> dict[str, str]:
     return {**kept, **_between(model, kept)}
 
 
-def ranked(model: ModelProto, expected: F32, probes: F32, kept: set[str]) -> list[tuple[str, float]]:
-    """Each node that is not kept yet, with the largest difference when it alone is FP16; the worst first."""
+def ranked(model: ModelProto, expected: F32, probes: F32, kept: set[str]) -> list[tuple[str, Cost]]:
+    """Each node that is not kept yet, with what it costs when it alone is FP16; the worst first."""
     names = [node.name for node in model.graph.node if node.name not in kept and node.op_type != "Constant"]
-    few = np.linspace(0, len(probes) - 1, min(PROBES, len(probes))).round().astype(int)
+    began = perf_counter()
+    trial(emulate_half(convert(model, [])), probes[:4])
+    each = (perf_counter() - began) / 4
+    count = int(np.clip(RANKING_S / max(each * len(names), 1e-9), FEWEST, min(PROBES, len(probes))))
+    few = np.linspace(0, len(probes) - 1, count).round().astype(int)
     found = []
     for name in tqdm(names, desc="which node loses most", unit="node", disable=None, leave=False):
         alone = convert(model, [node.name for node in model.graph.node if node.name != name])
-        found.append((name, largest_difference(expected[few], emulate_half(alone), probes[few])))
-    return sorted(found, key=lambda item: -item[1])
+        found.append((name, cost(expected[few], alone, probes[few])))
+    return sorted(found, key=lambda item: -item[1].rank)
 
 
 def convert(model: ModelProto, kept: list[str]) -> ModelProto:
