@@ -49,7 +49,10 @@ class Unit:
     def text(self, config: Config) -> str:
         """The unit file."""
         python = Path(sys.executable)
-        command = [str(python), "-m", "edgeemo", "run", "--quiet", "--config", str(self.config_file)]
+        script = python.with_name("edgeemo")
+        # -I: a folder in the working directory must not be taken for a package
+        program = [str(script)] if script.is_file() else [str(python), "-I", "-m", "edgeemo"]
+        command = [*program, "run", "--quiet", "--config", str(self.config_file)]
         folders = sorted(
             {
                 str(file.parent)
