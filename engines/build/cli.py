@@ -34,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"edgeemo-export: {error.name} is not installed: pip install 'edgeemo[export]'", file=sys.stderr)
         return MISTAKE
+    except BrokenPipeError:
+        # the reader of standard output has gone; the interpreter would complain when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except KeyboardInterrupt:
         print("edgeemo-export: interrupted; what was published is whole", file=sys.stderr)
         return INTERRUPTED

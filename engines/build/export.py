@@ -96,10 +96,11 @@ class Exporter:
         # a device that only builds plans has no onnx
         from engines.build.graph import parse
         from engines.build.half import to_half
+        from engines.build.opset import lowered
         from engines.build.quantise import to_int8
 
         content = read_model(self.bundle.model)
-        model = parse(content)
+        model = lowered(parse(content))
         self.say(f"converting {self.bundle.spec.name} to {precision.upper()}")
         if precision == "fp16":
             stress = list(stress_inputs(self.bundle.spec).values())

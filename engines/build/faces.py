@@ -19,8 +19,10 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import cv2
 import numpy as np
@@ -174,9 +176,12 @@ def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelS
     if limit and len(pictures) > limit:
         pictures = [pictures[row] for row in np.linspace(0, len(pictures) - 1, limit).round().astype(int)]
     faces, truth = [], []
-    detector = FaceDetector("near")
-    try:
-        for picture in tqdm(pictures, desc=f"faces of {name}", unit="face", disable=None, leave=False):
+    with ExitStack() as stack:
+        terminal = stack.enter_context(_native_noise_muted())
+        detector = FaceDetector("near")
+        stack.callback(detector.close)
+        bar = tqdm(pictures, desc=f"faces of {name}", unit="face", disable=None, leave=False, file=terminal)
+        for picture in bar:
             encoded = np.frombuffer(read(picture), np.uint8)
             image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
             if image is None:
@@ -186,11 +191,29 @@ def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelS
             if found is not None:
                 faces.append(crop(np.asarray(image, np.uint8), *found, spec))
                 truth.append(labels.get(picture, -1))
-    finally:
-        detector.close()
     if not faces:
         raise ExportError(f"no face was found in the {len(pictures)} pictures of {name}")
     return FaceData(name, np.stack(faces), np.asarray(truth, np.int64), len(pictures))
+
+
+@contextmanager
+def _native_noise_muted() -> Iterator[TextIO]:
+    """MediaPipe writes dozens of lines to descriptor 2 and has no switch for them; what is yielded goes there still."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, ValueError, AttributeError):
+        yield sys.stderr
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="replace") as terminal:
+            yield terminal
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _largest_face(image: U8, detector: FaceDetector) -> tuple[F32, F32] | None:

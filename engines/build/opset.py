@@ -1,0 +1,72 @@
+"""Writes a graph with the operators of ONNX opset 17, the last that TensorRT 8.5 (JetPack 5) reads.
+
+onnx's own converter gives up on the operators that torch's exporter uses most (Split, ReduceMean with axes as input).
+"""
+
+from __future__ import annotations
+
+import onnx
+from onnx import ModelProto, NodeProto, helper
+
+from engines.build.graph import constants
+
+OPSET = 17
+# their axes became an input in 18
+_REDUCTIONS = (
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSumSquare",
+)
+# attributes that came after 17, with the value that means what 17 does
+_NEW = {("Cast", "saturate"): 1, ("QuantizeLinear", "saturate"): 1, ("Reshape", "allowzero"): 0}
+
+
+def lowered(model: ModelProto) -> ModelProto:
+    """The same graph in opset 17, or the model itself where it cannot be written so. Whoever calls compares anyway."""
+    version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    if version <= OPSET:
+        return model
+    made = ModelProto()
+    made.CopyFrom(model)
+    values = constants(model)
+    for node in made.graph.node:
+        if node.op_type in _REDUCTIONS and len(node.input) > 1:
+            axes = values.get(node.input[1])
+            if axes is None:
+                return model
+            del node.input[1:]
+            if axes.size:
+                node.attribute.append(helper.make_attribute("axes", [int(axis) for axis in axes.ravel()]))
+        if node.op_type in _REDUCTIONS:
+            _drop(node, "noop_with_empty_axes")
+        elif node.op_type == "Split" and len(node.input) > 1:
+            _drop(node, "num_outputs")
+        for attribute in list(node.attribute):
+            undilated = (node.op_type, attribute.name) == ("AveragePool", "dilations") and set(attribute.ints) <= {1}
+            if undilated or _NEW.get((node.op_type, attribute.name)) == attribute.i:
+                _drop(node, attribute.name)
+    for item in made.opset_import:
+        if item.domain in ("", "ai.onnx"):
+            item.version = OPSET
+    used = {name for node in made.graph.node for name in node.input} | {item.name for item in made.graph.output}
+    kept = [item for item in made.graph.initializer if item.name in used]
+    del made.graph.initializer[:]
+    made.graph.initializer.extend(kept)
+    made.ir_version = min(made.ir_version, 8)
+    try:
+        onnx.checker.check_model(made, full_check=True)
+    except Exception:  # an operator that is newer than 17, or changed in a way that is not known here
+        return model
+    return made
+
+
+def _drop(node: NodeProto, name: str) -> None:
+    kept = [item for item in node.attribute if item.name != name]
+    del node.attribute[:]
+    node.attribute.extend(kept)
