@@ -147,6 +147,24 @@ def _bench(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from edgeemo.recording import load
+    from edgeemo.report import write_report
+
+    first = [load(target) for target in arguments.sessions]
+    groups = [(" + ".join(each.name for each in first), first)]
+    if arguments.against:
+        second = [load(target) for target in arguments.against]
+        groups.append((" + ".join(each.name for each in second), second))
+    output = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
+    print(write_report(groups, output))
+    return DONE
+
+
+def _report_path(session: Path) -> Path:
+    return session / "report.html" if session.is_dir() else session.with_suffix(".html")
+
+
 def _engines(arguments: argparse.Namespace) -> int:
     from engines import EngineError, bundle_names, find_bundle
     from engines.backends.choose import best, survey
@@ -304,6 +322,15 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--frames", type=_count, metavar="N", help="no more than that many frames a pass")
     bench.add_argument("--json", action="store_true", help="as JSON")
     bench.set_defaults(command=_bench)
+
+    report = commands.add_parser("report", help="a recorded session as a page with plots that works offline")
+    report.add_argument(
+        "sessions", nargs="+", metavar="SESSION", help="a session's folder or name, or what sqlite: or jsonl: wrote"
+    )
+    report.add_argument("--against", nargs="+", metavar="SESSION", help="others, to stand beside the first ones")
+    report.add_argument("--output", metavar="PATH", help="the page (default: beside the first session)")
+    report.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    report.set_defaults(command=_report)
 
     service = commands.add_parser("service", help="run at every boot, under systemd")
     service.add_argument("action", choices=("install", "status", "uninstall"))

@@ -1,0 +1,159 @@
+"""What a report counts. Time is what counts, not frames: dropped ones change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.recording import Marker, Recording, Track
+from edgeemo.types import F32
+
+AROUND_S = 2.0  # what lies before and behind a marker
+AWAY_S = 1.0  # a face that was away for longer begins anew
+UNSURE = "unsure"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How a person's time was spent.
+
+    Attributes:
+        seconds: the face was seen for so long.
+        parts: label -> part of that time, the time that was called unsure apart under `UNSURE`; they sum to 1.
+    """
+
+    seconds: float
+    parts: dict[str, float]
+
+
+def shares(track: Track, labels: tuple[str, ...]) -> Shares:
+    """Time an expression of one person."""
+    held = track.seconds_of(AWAY_S)
+    total = float(held.sum())
+    if total <= 0:
+        # a single frame, or still pictures: every row counts the same
+        held = np.ones(len(track))
+        total = float(len(track))
+    seconds = float(track.seconds_of(AWAY_S).sum())
+    if not len(track):
+        return Shares(0.0, {})
+    parts = {
+        label: float(held[(track.emotions == column) & ~track.unsure].sum()) / total
+        for column, label in enumerate(labels)
+    }
+    parts[UNSURE] = float(held[track.unsure].sum()) / total
+    return Shares(seconds, {label: part for label, part in parts.items() if part > 0})
+
+
+def transitions(track: Track, labels: tuple[str, ...]) -> dict[tuple[str, str], int]:
+    """How often one expression followed another, most frequent first; absences and unsure times are no bridge."""
+    counts: dict[tuple[str, str], int] = {}
+    before = -1
+    last = -np.inf
+    for time, emotion, unsure in zip(track.times.tolist(), track.emotions.tolist(), track.unsure.tolist(), strict=True):
+        if time - last > AWAY_S:
+            before = -1
+        last = time
+        if unsure:
+            continue
+        if before >= 0 and emotion != before:
+            pair = labels[before], labels[emotion]
+            counts[pair] = counts.get(pair, 0) + 1
+        before = emotion
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+@dataclass(frozen=True, eq=False)
+class Around:
+    """What a person's face did around a marker.
+
+    Attributes:
+        before, after: (K,) mean probabilities of `AROUND_S` seconds; None where the face was not seen.
+    """
+
+    marker: Marker
+    person: int
+    before: F32 | None
+    after: F32 | None
+
+    def change(self) -> F32 | None:
+        """(K,) after less before."""
+        if self.before is None or self.after is None:
+            return None
+        return np.asarray(self.after - self.before, np.float32)
+
+
+def around_markers(recording: Recording) -> list[Around]:
+    """Each marker with each person who was seen near it."""
+    found = []
+    for marker in recording.markers:
+        for track in recording.tracks:
+            before = _mean(track, marker.time - AROUND_S, marker.time)
+            after = _mean(track, marker.time, marker.time + AROUND_S)
+            if before is not None or after is not None:
+                found.append(Around(marker, track.id, before, after))
+    return found
+
+
+def group_shares(recordings: Sequence[Recording]) -> tuple[dict[str, float], float, int]:
+    """Mean share of time an expression over all persons of several sessions, each person weighted by the time seen.
+
+    Returns:
+        label -> share, seconds in all, persons.
+    """
+    total: dict[str, float] = {}
+    seconds, people = 0.0, 0
+    for recording in recordings:
+        for track in recording.tracks:
+            each = shares(track, recording.labels)
+            weight = each.seconds or float(len(track)) * 1e-6
+            seconds += weight
+            people += 1
+            for label, part in each.parts.items():
+                total[label] = total.get(label, 0.0) + part * weight
+    return {label: value / seconds for label, value in total.items()} if seconds else {}, seconds, people
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A person's probabilities in equal bins of time.
+
+    Attributes:
+        edges: (B + 1,) seconds.
+        values: (B, K) means; NaN where the face was not seen.
+        unsure: (B,) part of the rows that were called unsure; NaN likewise.
+    """
+
+    edges: npt.NDArray[np.float64]
+    values: F32
+    unsure: F32
+
+
+def course(track: Track, begin: float, seconds: float, bins: int) -> Course:
+    """Average a track in bins; a bin between two rows that are near each other in time takes the one before."""
+    edges = np.linspace(begin, begin + max(seconds, 1e-3), bins + 1)
+    place = np.clip(np.searchsorted(edges, track.times, side="right") - 1, 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    values = np.full((bins, track.probabilities.shape[1]), np.nan, np.float32)
+    unsure = np.full(bins, np.nan, np.float32)
+    seen = counts > 0
+    for column in range(values.shape[1]):
+        sums = np.bincount(place, weights=track.probabilities[:, column], minlength=bins)
+        values[seen, column] = sums[seen] / counts[seen]
+    unsure[seen] = np.bincount(place, weights=track.unsure, minlength=bins)[seen] / counts[seen]
+    width = float(edges[1] - edges[0])
+    patience = max(1, int(AWAY_S / width)) if width < AWAY_S else 0
+    empty = 0
+    for index in range(1, bins):
+        empty = 0 if seen[index] else empty + 1
+        if 0 < empty <= patience and not np.isnan(unsure[index - 1]) and seen[index : index + patience].any():
+            values[index], unsure[index] = values[index - 1], unsure[index - 1]
+    return Course(edges, values, unsure)
+
+
+def _mean(track: Track, begin: float, end: float) -> F32 | None:
+    inside = (track.times >= begin) & (track.times < end)
+    return np.asarray(track.probabilities[inside].mean(axis=0), np.float32) if inside.any() else None

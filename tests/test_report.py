@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import result
+
+from edgeemo.cli import main
+from edgeemo.errors import RecordingError
+from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, Track, load
+from edgeemo.recording.read import Marker
+from edgeemo.report import page, write_report
+from edgeemo.report.markdown import to_html
+from edgeemo.report.numbers import UNSURE, around_markers, course, group_shares, shares, transitions
+from edgeemo.report.plots import clock
+from engines import LABELS
+
+NEUTRAL, HAPPY, SAD = 0, 1, 2
+
+
+def track(emotions: list[int], *, number: int = 1, step: float = 0.1, begin: float = 0.0, **more: object) -> Track:
+    count = len(emotions)
+    values = np.full((count, len(LABELS)), 0.01, np.float32)
+    values[np.arange(count), emotions] = 0.9
+    made = Track(
+        number,
+        np.arange(count, dtype=np.int64),
+        begin + np.arange(count) * step,
+        np.zeros((count, 4), np.float32),
+        np.ones(count, np.float32),
+        np.full(count, 0.9, np.float32),
+        values,
+        np.array(emotions, np.int64),
+        np.zeros(count, bool),
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def recording(
+    *tracks: Track, seconds: float = 10.0, markers: tuple[Marker, ...] = (), name: str = "Visit"
+) -> Recording:
+    times = np.arange(0, seconds, 0.1)
+    frames = np.arange(len(times), dtype=np.int64)
+    return Recording(name, Path("x"), "clip.mp4", "fake", "", LABELS, frames, times, tracks, markers)
+
+
+def test_shares_are_of_time_and_sum_to_one() -> None:
+    each = shares(track([HAPPY] * 75 + [NEUTRAL] * 25), LABELS)
+    assert each.seconds == pytest.approx(10)
+    assert each.parts == pytest.approx({"happiness": 0.75, "neutral": 0.25}, abs=0.01)
+
+
+def test_dropped_frames_do_not_change_the_shares() -> None:
+    times = np.concatenate([np.arange(0, 5, 0.05), np.arange(5, 10, 0.5)])
+    emotions = [HAPPY] * 100 + [SAD] * 10
+    each = shares(replace(track(emotions), times=times), LABELS)
+    assert each.parts["happiness"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_an_absence_is_nobodys_time() -> None:
+    times = np.array([0.0, 0.1, 0.2, 60.0, 60.1])
+    each = shares(replace(track([HAPPY] * 5), times=times), LABELS)
+    assert each.seconds < 2
+
+
+def test_unsure_time_is_told_apart() -> None:
+    unsure = np.arange(10) < 5
+    each = shares(track([HAPPY] * 10, unsure=unsure), LABELS)
+    assert each.parts[UNSURE] == pytest.approx(0.5, abs=0.1)
+    assert sum(each.parts.values()) == pytest.approx(1)
+
+
+def test_transitions_are_counted_but_not_across_absences_and_unsure_times() -> None:
+    assert transitions(track([NEUTRAL, HAPPY, HAPPY, NEUTRAL, HAPPY]), LABELS) == {
+        ("neutral", "happiness"): 2,
+        ("happiness", "neutral"): 1,
+    }
+    times = np.array([0.0, 0.1, 30.0])
+    assert transitions(replace(track([NEUTRAL, NEUTRAL, HAPPY]), times=times), LABELS) == {}
+    unsure = np.array([False, True, False])
+    assert transitions(track([NEUTRAL, SAD, HAPPY], unsure=unsure), LABELS) == {("neutral", "happiness"): 1}
+
+
+def test_around_a_marker_the_change_is_told_for_who_was_there() -> None:
+    seen = track([NEUTRAL] * 50 + [HAPPY] * 50)
+    later = track([SAD] * 20, number=2, begin=8.0)
+    (around,) = around_markers(recording(seen, later, markers=(Marker(5.0, "joke"),)))
+    assert around.person == 1
+    change = around.change()
+    assert change is not None
+    assert change[HAPPY] == pytest.approx(0.89, abs=0.02)
+
+
+def test_a_course_has_gaps_where_the_face_was_away() -> None:
+    drawn = course(track([HAPPY] * 20, begin=4.0), 0.0, 10.0, 50)
+    seen = ~np.isnan(drawn.unsure)
+    assert not seen[:19].any()
+    assert seen[21:29].all()
+    assert not seen[36:].any()
+
+
+def test_groups_are_weighted_by_time() -> None:
+    long, short = recording(track([HAPPY] * 90)), recording(track([SAD] * 10))
+    parts, _, people = group_shares([long, short])
+    assert people == 2
+    assert parts["happiness"] == pytest.approx(0.9, abs=0.02)
+    assert group_shares([]) == ({}, 0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0.0 s"), (4.26, "4.3 s"), (65, "1:05"), (59.8, "1:00"), (3725, "1:02:05")]
+)
+def test_times_are_read_easily(seconds: float, words: str) -> None:
+    assert clock(seconds) == words
+
+
+class Reader(HTMLParser):
+    """Checks that tags are closed in order, and collects what would be fetched."""
+
+    VOID = ("meta", "link", "br", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        for name, value in attrs:
+            if name in ("src", "href") and not (value or "").startswith("data:"):
+                self.fetched.append(str(value))
+            assert not name.startswith("on")
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def checked(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert reader.fetched == []
+    assert reader.scripts == 0
+    return reader
+
+
+def test_a_session_without_a_face_has_a_page() -> None:
+    text = page([("", [recording()])])
+    checked(text)
+    assert "No face was seen." in text
+
+
+def test_a_page_tells_shares_transitions_markers_and_limits() -> None:
+    seen = track([NEUTRAL] * 50 + [HAPPY] * 50)
+    text = page([("", [recording(seen, markers=(Marker(5.0, "joke"),))])])
+    checked(text)
+    for words in ("Person 1", "share of time", "transitions", "joke", "Happiness</span>", "5(1)(f)", "expressions"):
+        assert words in text or words.replace("</span>", "") in text
+
+
+def test_nothing_that_a_user_named_becomes_markup() -> None:
+    nasty = '<script>alert(1)</script>"><img src=x onerror=y>'
+    seen = track([HAPPY] * 100)
+    shown = replace(
+        recording(seen, markers=(Marker(5.0, nasty),), name=nasty), source=nasty, card=f"# {nasty}\n\n{nasty}"
+    )
+    checked(page([(nasty, [shown]), ("other", [shown])]))
+
+
+def test_two_groups_stand_side_by_side_with_their_difference() -> None:
+    first = recording(track([HAPPY] * 80 + [NEUTRAL] * 20), name="before")
+    second = recording(track([HAPPY] * 30 + [NEUTRAL] * 70), name="after")
+    text = page([("A", [first]), ("B", [second])])
+    checked(text)
+    row = re.search(r"Happiness</td>(.*?)</tr>", text)
+    assert row is not None
+    assert re.findall(r"[-+]?\d+\.\d", row[1]) == ["80.0", "30.0", "-50.0"]
+
+
+def test_a_crowd_is_cut_to_those_seen_longest() -> None:
+    people = [track([HAPPY] * (100 - number), number=number) for number in range(1, 31)]
+    text = page([("", [recording(*people)])])
+    checked(text)
+    assert text.count("seen for") == 12
+    assert "18 more seen only briefly" in text
+
+
+def test_an_hour_stays_a_small_page() -> None:
+    emotions = [number // 500 % 8 for number in range(3600 * 25)]
+    long = recording(track(emotions, step=0.04), seconds=3600)
+    text = page([("", [long])])
+    checked(text)
+    assert len(text) < 600_000
+
+
+def test_a_card_becomes_html_and_its_tags_stay_text() -> None:
+    made = to_html(
+        "# Name\n\nText with `code`, **bold** and [words](http://x).\n\n"
+        "| a | b |\n|---|---|\n| 1 | <i> |\n\n- one\n  more\n- two"
+    )
+    assert "<h3>Name</h3>" in made
+    assert "<code>code</code>" in made
+    assert "http" not in made
+    assert "<td>&lt;i&gt;</td>" in made
+    assert made.count("<li>") == 2
+
+
+def session(parent: Path, name: str, frames: int = 40) -> SessionFolder:
+    folder = SessionFolder.create(parent, SessionInfo(name, "clip.mp4", "fake", LABELS), card="# Card of the engine")
+    recorder = Recorder(folder, LABELS)
+    for index in range(frames):
+        recorder.write(result(2, index=index))
+    recorder.mark("start", at=0.2)
+    recorder.close()
+    return folder
+
+
+def test_the_command_writes_a_page_of_sessions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = session(tmp_path, "One"), session(tmp_path, "Two")
+    out = tmp_path / "page.html"
+    assert main(["report", str(first.path), "--against", str(second.path), "--output", str(out)]) == 0
+    text = out.read_text(encoding="utf-8")
+    checked(text)
+    assert "Side by side" in text
+    assert "Card of the engine" in text
+    assert str(out) in capsys.readouterr().out
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path / "nothing")]) == 2
+    error = capsys.readouterr().err
+    assert "there is no session" in error
+    assert error.count("\n") == 1
+
+
+def test_a_page_that_cannot_be_written_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="cannot write"):
+        write_report([("", [recording()])], tmp_path / "nowhere" / "page.html")
+
+
+def test_chromium_shows_the_page_without_a_complaint(tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed (scripts/test installs it)")
+    out = write_report(
+        [("A", [load(session(tmp_path, "One").path)]), ("B", [load(session(tmp_path, "Two").path)])],
+        tmp_path / "page.html",
+    )
+    picture = tmp_path / "page.png"
+    done = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--v=0",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1200,1400",
+            f"--screenshot={picture}",
+            out.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert picture.stat().st_size > 10_000
+    assert "CONSOLE" not in done.stderr
