@@ -79,10 +79,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _export(options: argparse.Namespace) -> int:
     precisions = [name for name in ("fp32", "fp16", "int8", "int8s") if getattr(options, name)] or ["fp16"]
+    if options.backend == "tensorrt":
+        precisions = list(dict.fromkeys("int8s" if name == "int8" else name for name in precisions))
     integers = any(name.startswith("int8") for name in precisions)
-    if integers and not options.calibration:
-        raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
     bundle = _bundle(options)
+    if integers and not options.calibration and not (options.backend == "tensorrt" and _is_there(bundle, "int8s")):
+        raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
     if options.backend == "tensorrt":
         _expect_tensorrt(bundle, precisions)
 
@@ -99,7 +101,8 @@ def _export(options: argparse.Namespace) -> int:
             calibration = load_faces(options.calibration, bundle.spec, split="train", limit=options.calibration_limit)
     if integers and not data.labelled:
         raise EngineError(
-            f"INT8 is accepted by its accuracy, and no face of {source} is labelled: give --data with labels"
+            f"INT8 is accepted by its accuracy, and no face of {source or 'the portrait'} is labelled: "
+            "give --data with labels"
         )
     bundle, output = prepare_output(bundle, options.output)
     exporter = Exporter(bundle, output, data, calibration, threads=options.threads)
@@ -114,11 +117,19 @@ def _export(options: argparse.Namespace) -> int:
         print(f"{state}: {outcome.path}")
     if options.backend == "onnx" and "fp16" in precisions and not rejected:
         print(
-            f"use it: edgeemo --engine {bundle.spec.name} --backend onnx:fp16 (on most CPUs FP32 is faster)\n"
+            f"use it: edgeemo --engine {bundle.spec.name} --backend onnx:fp16 (on a CPU it is no faster than FP32)\n"
             f"for TensorRT: copy {output} to the device and run there: "
             f"edgeemo-export --bundle {output.name} --fp16 --backend tensorrt"
         )
     return OUT_OF_BUDGET if rejected else DONE
+
+
+def _is_there(bundle: Bundle, precision: str) -> bool:
+    try:
+        bundle.at(precision)
+    except EngineError:
+        return False
+    return True
 
 
 def _plans(exporter: Exporter, precisions: list[str], options: argparse.Namespace) -> int:
@@ -130,7 +141,7 @@ def _plans(exporter: Exporter, precisions: list[str], options: argparse.Namespac
     from engines.bundle import load_bundle
 
     rejected = False
-    for precision in dict.fromkeys("int8s" if name == "int8" else name for name in precisions):
+    for precision in precisions:
         made = exporter.publish(precision)
         if made is not None and not made.report.accepted:
             print(f"OUT OF BUDGET, set apart: {made.path}")
