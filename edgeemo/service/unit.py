@@ -144,6 +144,8 @@ def install(unit: Unit, config: Config, *, folder: Path = UNITS) -> list[str]:
     if not _user_exists(unit.user):
         _run("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", unit.user)
         done.append(f"made the user {unit.user}")
+    if _open_to(unit.config_file, unit.user):
+        done.append(f"let {unit.user} read {unit.config_file}")
     path = folder / f"{unit.name}.service"
     try:
         path.write_text(unit.text(config), encoding="utf-8")
@@ -220,6 +222,22 @@ def _user_exists(name: str) -> bool:
         pwd.getpwnam(name)
     except KeyError:
         return False
+    return True
+
+
+def _open_to(file: Path, user: str) -> bool:
+    """Let a user read a configuration, which may hold passwords of cameras, without letting everybody.
+
+    Returns:
+        Whether anything had to be changed.
+    """
+    entry, there = pwd.getpwnam(user), file.stat()
+    if there.st_mode & 0o004 or there.st_uid == entry.pw_uid:
+        return False
+    if there.st_gid == entry.pw_gid and there.st_mode & 0o040:
+        return False
+    os.chown(file, -1, entry.pw_gid)
+    file.chmod(there.st_mode & 0o777 | 0o040)
     return True
 
 

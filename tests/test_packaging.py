@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeemo.config import load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_on_a_jetson_every_dependency_has_a_wheel() -> None:
+    """aarch64, Python 3.10, the C library of JetPack 5 and 6."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not installed")
+    done = subprocess.run(
+        [uv, "pip", "compile", "--quiet", "--python-platform", "aarch64-manylinux_2_28", "--python-version", "3.10",
+         "--only-binary", ":all:", "--no-header", "--no-annotate", "--extra", "edge", "pyproject.toml"],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    if done.returncode and re.search(r"error sending request|dns error|timed out|network|Connection", done.stderr):
+        pytest.skip("the package registry cannot be reached")
+    assert done.returncode == 0, done.stderr
+    names = {line.partition("==")[0] for line in done.stdout.splitlines()}
+    assert {"mediapipe", "onnxruntime", "opencv-contrib-python", "paho-mqtt", "prometheus-client", "uvicorn"} <= names
+    assert not names & {"torch", "pyqt6", "onnx", "opencv-python"}
+
+
+def test_the_locked_packages_of_a_device_are_hashed_and_free_of_torch_and_qt() -> None:
+    text = (ROOT / "requirements" / "edge.txt").read_text(encoding="utf-8")
+    names = re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)
+    assert "paho-mqtt" in names
+    assert not {"torch", "pyqt6"} & set(names)
+    assert text.count("--hash=sha256:") >= len(names)
+
+
+def test_the_configuration_to_start_from_is_valid() -> None:
+    config = load_config(ROOT / "docs" / "edge.toml")
+    assert [source.name for source in config.sources] == ["desk"]
+    assert config.sqlite is not None
+
+
+def test_the_set_up_for_a_jetson_refuses_another_machine() -> None:
+    if Path("/etc/nv_tegra_release").exists():
+        pytest.skip("this is a Jetson")
+    done = subprocess.run(
+        [ROOT / "scripts" / "jetson-setup", "--to", "/nonexistent"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "this is no Jetson" in done.stderr
+    assert not Path("/nonexistent").exists()
