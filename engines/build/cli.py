@@ -114,7 +114,7 @@ def _export(options: argparse.Namespace) -> int:
     rejected = [outcome for outcome in outcomes if not outcome.report.accepted]
     for outcome in outcomes:
         state = "published" if outcome.report.accepted else "OUT OF BUDGET, set apart"
-        print(f"{state}: {outcome.path}")
+        print(f"{state}: {outcome.path} ({outcome.report.candidate})")
     if options.backend == "onnx" and "fp16" in precisions and not rejected:
         print(
             f"use it: edgeemo --engine {bundle.spec.name} --backend onnx:fp16 (on a CPU it is no faster than FP32)\n"
