@@ -573,7 +573,7 @@ def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: 
     controls = {window.source, window.engine, window.start, window.stop, window.snapshot, window.banner.dismiss}
     reached = set()
     at = window.start
-    for _ in range(40):
+    for _ in range(200):
         at = at.nextInFocusChain()
         if at.focusPolicy() & Qt.FocusPolicy.TabFocus and at.isVisible():
             reached.add(at)

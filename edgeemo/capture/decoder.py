@@ -64,6 +64,10 @@ class Decoder:
         """When the grabbed frame is to be shown, in seconds from an origin of the container's own."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
 
+    def seek(self, time: float) -> None:
+        """Go near a time in seconds of a file: the next frame that is grabbed may lie a little before or behind it."""
+        self._capture.set(cv2.CAP_PROP_POS_MSEC, time * 1e3)
+
     def close(self) -> None:
         self._capture.release()
 

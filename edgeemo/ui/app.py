@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 import cv2
-from PyQt6.QtCore import QTimer
+from PyQt6.QtCore import QSettings, QTimer
 from PyQt6.QtWidgets import QApplication
 
 from edgeemo.capture import list_cameras
@@ -18,6 +18,7 @@ from edgeemo.config import Config
 from edgeemo.headless import ending_on_signals
 from edgeemo.session import Session, open_session
 from edgeemo.ui.icons import app_icon
+from edgeemo.ui.settings import Settings
 from edgeemo.ui.window import Window
 from engines import bundle_names
 
@@ -39,7 +40,14 @@ def run(config: Config) -> int:
     app.setApplicationDisplayName("edgeemo")
     app.setDesktopFileName("edgeemo")
     app.setWindowIcon(app_icon())
-    window = Window(config, opener=_open, cameras=list_cameras, engines=bundle_names)
+    app.setOrganizationName("edgeemo")
+    window = Window(
+        config,
+        opener=_open,
+        cameras=list_cameras,
+        engines=bundle_names,
+        settings=Settings(QSettings("edgeemo", "edgeemo")),
+    )
     stop = threading.Event()
     told: set[str] = set()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PyQt6.QtCore import QRectF, QSize, Qt
-from PyQt6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent
+from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QFontMetricsF, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -145,11 +145,15 @@ class Thumb(QWidget):
 
 
 class FaceCard(QFrame):
-    """One face: who, which expression, how sure, and the bars."""
+    """One face: who, which expression, how sure, and the bars. Click it to follow that person in the timeline."""
+
+    pressed = pyqtSignal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("card")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._number = UNTRACKED
         self.thumb = Thumb()
         self.expression = named(QLabel(), "expression")
         self.confidence = named(QLabel(), "expression")
@@ -212,6 +216,17 @@ class FaceCard(QFrame):
         self.others.setVisible(short)
         said = self.reason.text() or self.confidence.text()
         self.setAccessibleName(f"{self.person.text()}: {self.expression.text()}, {said}")
+        self._number = number
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
+        self.pressed.emit(self._number)
+        super().mousePressEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
+        if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.pressed.emit(self._number)
+        else:
+            super().keyPressEvent(event)
 
 
 def _by_size(classes: list[tuple[Emotion, float]], but: Emotion) -> list[tuple[Emotion, float]]:
@@ -219,7 +234,13 @@ def _by_size(classes: list[tuple[Emotion, float]], but: Emotion) -> list[tuple[E
 
 
 class FacePanel(QWidget):
-    """All cards, oldest person first; says so when there is no face."""
+    """All cards, oldest person first; says so when there is no face.
+
+    Signals:
+        chosen: the number of the person whose card was pressed.
+    """
+
+    chosen = pyqtSignal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -326,6 +347,7 @@ class FacePanel(QWidget):
                 if shown is None:
                     shown = self._cards[key] = FaceCard()
                     shown.set_theme(self._theme)
+                    shown.pressed.connect(self.chosen)
                     self._cards = dict(sorted(self._cards.items()))
                     self._column.insertWidget(list(self._cards).index(key), shown)
                 shown.show_face(result, row, short=short)

@@ -12,6 +12,7 @@ _SHAPES = {
     "stop": '<rect x="6.5" y="6.5" width="11" height="11" rx="2" fill="{c}"/>',
     "snapshot": '<path d="M4.5 8h3l1.6-2.5h5.8L16.5 8h3a1.5 1.5 0 0 1 1.5 1.5v8a1.5 1.5 0 0 1-1.5 1.5h-15'
     'A1.5 1.5 0 0 1 3 17.5v-8A1.5 1.5 0 0 1 4.5 8z"/><circle cx="12" cy="13.2" r="3.4"/>',
+    "record": '<circle cx="12" cy="12" r="6.5" fill="{c}"/>',
     "source": '<rect x="3" y="7" width="12" height="10.5" rx="2"/><path d="M15 11l5.5-3v8.5L15 13.5z"/>',
     "engine": '<rect x="6.5" y="6.5" width="11" height="11" rx="2"/><path d="M10 3v3M14 3v3M10 18v3M14 18v3M3 10h3'
     'M3 14h3M18 10h3M18 14h3"/><rect x="10" y="10" width="4" height="4"/>',

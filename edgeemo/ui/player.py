@@ -17,6 +17,7 @@ from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
 from edgeemo.config import Config
 from edgeemo.mailbox import Closed
 from edgeemo.session import Session, Stats
+from edgeemo.types import Sink
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,22 @@ class Player(QObject):
     @property
     def engine_description(self) -> str:
         return self._session.engine_description if self._session is not None else ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Classes of the engine that runs; empty while none does."""
+        return self._session.labels if self._session is not None else ()
+
+    def attach(self, sink: Sink) -> bool:
+        """Give the results of the session to a sink too; False where none plays."""
+        if self._session is None:
+            return False
+        self._session.attach(sink)
+        return True
+
+    def detach(self, sink: Sink) -> None:
+        if self._session is not None:
+            self._session.detach(sink)
 
     def stats(self) -> Stats | None:
         """Figures of the session that plays; None without one."""

@@ -133,6 +133,25 @@ def style_sheet(theme: Theme) -> str:
 
     #bar {{ background: {theme.surface}; border-bottom: 1px solid {theme.line}; }}
     #side {{ background: {theme.surface}; border-left: 1px solid {theme.line}; }}
+    #timeline, #strip, #replay {{ background: {theme.surface}; border: none; border-top: 1px solid {theme.line}; }}
+    QMenuBar {{ background: {theme.surface}; color: {theme.text}; }}
+    QMenuBar::item {{ padding: 4px 10px; background: transparent; border-radius: 5px; }}
+    QMenuBar::item:selected {{ background: {theme.hover}; }}
+    QHeaderView::section {{
+        background: {theme.surface}; color: {theme.muted}; border: none; border-bottom: 1px solid {theme.line};
+        padding: 4px 8px;
+    }}
+    QTableWidget, QPlainTextEdit {{ border: 1px solid {theme.line}; border-radius: 8px; }}
+    QProgressBar {{
+        background: {theme.track}; border: none; border-radius: 6px; height: 14px; text-align: center;
+    }}
+    QProgressBar::chunk {{ background: {theme.accent}; border-radius: 6px; }}
+    QSlider::groove:horizontal {{ background: {theme.track}; height: 6px; border-radius: 3px; }}
+    QSlider::sub-page:horizontal {{ background: {theme.accent}; border-radius: 3px; }}
+    QSlider::handle:horizontal {{
+        background: {theme.accent}; width: 16px; margin: -5px 0; border-radius: 8px;
+    }}
+    QSlider:focus {{ border: 2px solid {theme.accent}; border-radius: 6px; }}
     #foot {{ background: {theme.surface}; border-top: 1px solid {theme.line}; }}
 
     QToolButton, QPushButton {{
@@ -154,6 +173,7 @@ def style_sheet(theme: Theme) -> str:
     QToolButton#dismiss:focus {{ border: 2px solid {theme.accent}; padding: 3px; }}
 
     #card {{ background: {theme.window}; border: 1px solid {theme.line}; border-radius: 10px; }}
+    #card:focus {{ border: 2px solid {theme.accent}; }}
     #heading {{ font-weight: 600; }}
     #expression {{ font-weight: 600; }}
     #muted, #nobody_hint {{ color: {theme.muted}; }}

@@ -6,18 +6,22 @@ everything goes is the same `overlay.arrange`.
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from edgeemo.overlay import Rect, Tag, arrange, fitted, ink_on
 from edgeemo.types import U8, Result
+from edgeemo.ui.health import Paints
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour
 
 SMALLEST_TEXT, LARGEST_TEXT = 11.0, 19.0  # logical pixels
 MARGIN, RADIUS = 14, 10
 INK = QColor(16, 20, 24)
+LAMP = "#e5383b"
 
 
 class VideoView(QWidget):
@@ -30,10 +34,12 @@ class VideoView(QWidget):
         self.setMinimumSize(320, 200)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.paints = Paints()
         self._theme = LIGHT
         self._result: Result | None = None
         self._message = ""
         self._dimmed = False
+        self._recording = ""
         self._scaled: tuple[Result, QSize, U8, QImage] | None = None
 
     @property
@@ -67,6 +73,16 @@ class VideoView(QWidget):
             self._result = self._scaled = None
         self.update()
 
+    def show_recording(self, words: str) -> None:
+        """Light the red lamp over the picture with some words beside it; empty words put it out."""
+        if words != self._recording:
+            self._recording = words
+            self.update()
+
+    @property
+    def recording(self) -> str:
+        return self._recording
+
     def picture_rect(self) -> QRectF:
         """Where the picture lies in the widget, in logical pixels; empty without one."""
         if self._result is None:
@@ -84,6 +100,7 @@ class VideoView(QWidget):
         return QRectF(left, top, across, down)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        began = perf_counter()
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(self._theme.window))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -96,7 +113,11 @@ class VideoView(QWidget):
             painter.drawRoundedRect(room, RADIUS, RADIUS)
         if self._message:
             self._paint_message(painter)
+        if self._recording:
+            self._paint_lamp(painter)
         painter.end()
+        if self._result is not None:
+            self.paints.add((perf_counter() - began) * 1e3)
 
     def _paint_result(self, painter: QPainter, result: Result) -> None:
         where = self.picture_rect()
@@ -133,6 +154,21 @@ class VideoView(QWidget):
             pixels = fitted(result.frame.image, size.width(), size.height())
             self._scaled = result, size, pixels, as_image(pixels)
         return self._scaled[3]
+
+    def _paint_lamp(self, painter: QPainter) -> None:
+        font = QFont(self.font())
+        font.setWeight(QFont.Weight.DemiBold)
+        painter.setFont(font)
+        width = painter.fontMetrics().horizontalAdvance(self._recording) + 42
+        where = QRectF(self.width() - MARGIN - 10 - width, MARGIN + 10, width, 28)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(20, 20, 20, 200))
+        painter.drawRoundedRect(where, 14, 14)
+        painter.setBrush(QColor(LAMP))
+        painter.drawEllipse(QPointF(where.x() + 17, where.center().y()), 6.5, 6.5)
+        painter.setPen(QColor("#ffffff"))
+        room = where.adjusted(30, 0, 0, 0)
+        painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), self._recording)
 
     def _paint_message(self, painter: QPainter) -> None:
         font = QFont(self.font())

@@ -27,6 +27,7 @@ from PyQt6.QtWidgets import (
     QMainWindow,
     QPushButton,
     QSizePolicy,
+    QSplitter,
     QVBoxLayout,
     QWidget,
 )
@@ -34,15 +35,30 @@ from PyQt6.QtWidgets import (
 from edgeemo.capture import CameraInfo
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError
+from edgeemo.recording import Marker, Recording, SessionFolder, load, sessions_folder
+from edgeemo.recording.read import export_csv
+from edgeemo.report import write_report
+from edgeemo.report.plots import clock
 from edgeemo.types import Result
+from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.cards import FacePanel
+from edgeemo.ui.health import HealthDialog
+from edgeemo.ui.history import History
 from edgeemo.ui.icons import icon
+from edgeemo.ui.menus import Menus
 from edgeemo.ui.pickers import EnginePicker, SourcePicker, shown_name
 from edgeemo.ui.player import Opener, Player, State
+from edgeemo.ui.record import RecordControl
+from edgeemo.ui.replay import ReplayBar
+from edgeemo.ui.sessions import SessionsDialog
+from edgeemo.ui.settings import PRESETS, USUAL, Settings
 from edgeemo.ui.snapshot import pictures_folder, save_snapshot
+from edgeemo.ui.strip import Strip
 from edgeemo.ui.theme import LIGHT, Theme, dress, named, system_theme
-from edgeemo.ui.video import VideoView
+from edgeemo.ui.timeline import Timeline
+from edgeemo.ui.video import LAMP, VideoView
+from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog
 from engines.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -62,6 +78,8 @@ class Window(QMainWindow):
         opener: makes a session that fills its `screen`; called in a worker thread.
         cameras, engines: what can be picked at the moment.
         pictures: where snapshots go; None: the user's Pictures folder.
+        sessions: where recordings go; None: the user's data folder.
+        settings: what is remembered until the next time; None: nothing is.
     """
 
     def __init__(
@@ -72,9 +90,13 @@ class Window(QMainWindow):
         cameras: Callable[[], Sequence[CameraInfo]],
         engines: Callable[[], Sequence[str]],
         pictures: Path | None = None,
+        sessions: Path | None = None,
+        settings: Settings | None = None,
     ) -> None:
         super().__init__()
-        self._config = config
+        self.settings = settings or Settings()
+        self._sessions = sessions
+        self._config = self._remembered(config)
         self._cameras = cameras
         self._pictures = pictures
         self._works: Config | None = None  # the last configuration that gave a picture
@@ -82,8 +104,11 @@ class Window(QMainWindow):
         self.setWindowTitle("edgeemo")
         self.setAcceptDrops(True)
         self.setMinimumSize(760, 480)
-        self.resize(1280, 800)
+        self.resize(1280, 860)
+        if (geometry := self.settings.geometry) is not None:
+            self.restoreGeometry(geometry)
 
+        self._opener = opener
         self.player = Player(opener, self)
         self.player.changed.connect(self._on_state)
         self.player.arrived.connect(self._on_result)
@@ -98,9 +123,27 @@ class Window(QMainWindow):
         self.snapshot = self._button(
             "snapshot", self.take_snapshot, "Snapshot", "Save the picture with its overlay (Ctrl+S)"
         )
+        self.record = self._button("record", self.record_or_end)
         self.banner = Banner()
         self.video = VideoView()
         self.faces = FacePanel()
+        self.history = History()
+        self.timeline = Timeline()
+        self.timeline.show_history(self.history)
+        self.timeline.setVisible(self.settings.timeline)
+        self.timeline.sought.connect(self._on_sought)
+        self.faces.chosen.connect(self.timeline.show_person)
+        self.strip = Strip()
+        self.strip.chosen.connect(self._on_picture)
+        self.replay = ReplayBar()
+        self.replay.arrived.connect(self._show)
+        self.replay.left.connect(self._after_replay)
+        self.recording = RecordControl(self.player, self._sessions_folder, self)
+        self.recording.changed.connect(self._show_recording)
+        self.recording.failed.connect(self._on_record_failure)
+        self.recording.saved.connect(self._on_recorded)
+        self._health: HealthDialog | None = None
+        self._list: SessionsDialog | None = None
         self.figures = named(QLabel(), "muted")
         self.figures.setToolTip(
             "Frames recognised a second; time from a frame's arrival to its result (median); frames of a live source "
@@ -119,6 +162,7 @@ class Window(QMainWindow):
             (QKeySequence(QKeySequence.StandardKey.Quit), self.close),
         ):
             QShortcut(key, self, lambda action=action: _ignore(action()))
+        self.menus = Menus(self)
         self.addActions([self.source.open_file, self.source.open_folder, self.source.open_stream])
 
         self._figures_timer = QTimer(self)
@@ -138,6 +182,8 @@ class Window(QMainWindow):
 
     def begin(self) -> None:
         """Play what the configuration asks for; without a source the first camera, without a camera the demo clip."""
+        if self.settings.lasting and not self.settings.welcomed:
+            self.show_welcome()
         if self._config.source:
             self._play(self._config)
             return
@@ -154,7 +200,9 @@ class Window(QMainWindow):
 
     def start_or_pause(self) -> None:
         """The main button: pause what plays, go on with what is paused, else start."""
-        if self.player.state is State.PLAYING:
+        if self.replay.recording is not None:
+            self.replay.play_or_pause()
+        elif self.player.state is State.PLAYING:
             self.player.pause()
         elif self.player.state is State.PAUSED:
             self.player.resume()
@@ -183,6 +231,9 @@ class Window(QMainWindow):
         self.engine.setIcon(icon("engine", theme.text))
         self.stop.setIcon(icon("stop", theme.text, disabled=theme.muted))
         self.snapshot.setIcon(icon("snapshot", theme.text, disabled=theme.muted))
+        self.timeline.set_theme(theme)
+        self.replay.set_theme(theme)
+        self._show_recording()
         self._show_start()
         self.banner.set_theme(theme)
         self.video.set_theme(theme)
@@ -194,6 +245,12 @@ class Window(QMainWindow):
             self.start_or_pause()
         elif event is not None and event.key() == Qt.Key.Key_Escape:
             self.banner.take_down()
+        elif event is not None and event.key() == Qt.Key.Key_M:
+            self.mark()
+        elif event is not None and Qt.Key.Key_1 <= event.key() <= Qt.Key.Key_9 and not event.modifiers():
+            self.mark(event.text())
+        elif event is not None and event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right) and self.strip.isVisible():
+            self.strip.step(1 if event.key() == Qt.Key.Key_Right else -1)
         else:
             super().keyPressEvent(event)
 
@@ -212,6 +269,9 @@ class Window(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._figures_timer.stop()
+        self.settings.geometry = self.saveGeometry()
+        self.replay.end()
+        self.recording.end_now()
         # gone from the screen at once, whatever the threads still do
         self.hide()
         self.player.shutdown()
@@ -225,12 +285,25 @@ class Window(QMainWindow):
         row.addWidget(self.source)
         row.addWidget(self.engine)
         row.addStretch()
+        row.addWidget(self.record)
         row.addWidget(self.start)
         row.addWidget(self.stop)
         row.addWidget(self.snapshot)
         middle = QHBoxLayout()
         middle.setSpacing(0)
-        middle.addWidget(self.video, 1)
+        split = QSplitter(Qt.Orientation.Vertical)
+        split.setChildrenCollapsible(False)
+        split.addWidget(self.video)
+        split.addWidget(self.timeline)
+        split.setStretchFactor(0, 4)
+        split.setStretchFactor(1, 1)
+        split.setSizes([560, 190])
+        left = QVBoxLayout()
+        left.setSpacing(0)
+        left.addWidget(split, 1)
+        left.addWidget(self.strip)
+        left.addWidget(self.replay)
+        middle.addLayout(left, 1)
         middle.addWidget(self.faces)
         foot = named(QWidget(), "foot")
         figures = QHBoxLayout(foot)
@@ -256,7 +329,16 @@ class Window(QMainWindow):
         return button
 
     def _play(self, config: Config) -> None:
+        if self.replay.recording is not None:
+            self.replay.end()
+        self.recording.end()
         same_source = config.source == self._config.source
+        self.history = History()
+        self.timeline.show_history(self.history)
+        self.strip.start()
+        if config.source != DEMO:
+            self.settings.source = config.source
+        self.settings.engine = config.engine
         self._config = config
         self.source.show_source(config.source)
         self.engine.show_engine(config.engine)
@@ -274,6 +356,7 @@ class Window(QMainWindow):
     def _on_state(self, state: State) -> None:
         self._show_start()
         self.stop.setEnabled(state in (State.OPENING, State.PLAYING, State.PAUSED))
+        self._show_recording()
         if state in (State.PLAYING, State.FAILED, State.STOPPED):
             self._description = self.player.engine_description
             self._show_description()
@@ -293,8 +376,10 @@ class Window(QMainWindow):
     def _on_result(self, result: Result) -> None:
         first = self.video.result is None
         self._works = self._config
-        self.video.show_result(result)
-        self.faces.show_result(result)
+        self._show(result)
+        self.history.add(result)
+        if result.frame.still:
+            self.strip.add(result)
         if first:
             self.snapshot.setEnabled(True)
             self._show_figures()
@@ -344,6 +429,10 @@ class Window(QMainWindow):
         self.banner.put_up("notice", f"Snapshot saved to {path}", ("Open folder", open_folder), seconds=8)
 
     def _show_start(self) -> None:
+        if self.replay.recording is not None:
+            self.start.setText("Start")
+            self.start.setEnabled(True)
+            return
         state = self.player.state
         name, words, tip = {
             State.PLAYING: ("pause", "Pause", "Hold the picture (Space)"),
@@ -358,6 +447,13 @@ class Window(QMainWindow):
 
     def _show_figures(self) -> None:
         parts = []
+        self.recording.look()
+        self._show_lamp()
+        if self._health is not None and self._health.isVisible():
+            self._health.show_stats(self.player.stats(), self.player.engine_description, self.video.paints)
+        if (replayed := self.replay.recording) is not None:
+            self.figures.setText(f"Replay of {replayed.name}")
+            return
         if self.player.state is State.PAUSED:
             parts.append("Paused")
         result = self.video.result
@@ -379,6 +475,191 @@ class Window(QMainWindow):
         )
         self.description.setText(cut)
         self.description.setToolTip(self._description)
+
+    def _sessions_folder(self) -> Path:
+        return self._sessions or sessions_folder()
+
+    def record_or_end(self) -> None:
+        """The red button: record what plays from now on, or end the recording."""
+        if self.recording.active:
+            self.recording.end()
+            return
+        source = shown_name(self._config.source, self._cameras())
+        name = f"{source}, {datetime.now():%d %B %H:%M}"
+        self.recording.begin(name, source, self._config.engine, self.settings.video)
+
+    def mark(self, label: str = "") -> None:
+        """Note that something happens now, in the timeline and, while it is recorded, in the session."""
+        if self.replay.recording is not None or self.video.result is None or self.history.begin is None:
+            return
+        words = label or f"mark {len(self.history.markers) + 1}"
+        self.history.markers.append(Marker(self.video.result.frame.time, words))
+        self.timeline.show_markers()
+        if self.recording.recorder is not None:
+            self.recording.recorder.mark(words, self.video.result.frame.time)
+
+    def show_sessions(self) -> None:
+        if self._list is None:
+            self._list = SessionsDialog(self._sessions_folder, self)
+            self._list.replayed.connect(self.open_recording)
+            self._list.reported.connect(self.make_report)
+            self._list.exported.connect(self.export_recording)
+            self._list.failed.connect(self.say_error)
+        self._list.fill()
+        self._list.show()
+        self._list.raise_()
+
+    def show_health(self) -> None:
+        if self._health is None:
+            self._health = HealthDialog(self)
+        self._health.show()
+        self._show_figures()
+
+    def show_welcome(self) -> None:
+        dialog = WelcomeDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.accepted.connect(self._on_welcomed)
+        dialog.test.clicked.connect(self.show_doctor)
+        dialog.open()
+
+    def show_doctor(self) -> None:
+        dialog = DoctorDialog(self._config, self.player, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+
+    def analyse_file(self, path: Path) -> AnalyseDialog:
+        """Analyse a video file as fast as the machine can, into a session."""
+        dialog = AnalyseDialog(path, self._config, self._opener, self._sessions_folder, self)
+        dialog.analysed.connect(self._on_recorded)
+        dialog.failed.connect(self.say_error)
+        dialog.open()
+        return dialog
+
+    def open_recording(self, folder: SessionFolder) -> None:
+        """Replay a session."""
+        found: list[Recording] = []
+        self.player.in_background(
+            lambda: found.append(load(folder.path)), lambda: self._replay(found[0]), self.say_error
+        )
+
+    def make_report(self, folders: Sequence[SessionFolder]) -> None:
+        """Write the report of one session, or of two beside each other, and show it in the browser."""
+        pages: list[Path] = []
+
+        def write() -> None:
+            read = [load(folder.path) for folder in folders]
+            groups = [(each.name, [each]) for each in read] if len(read) == 2 else [("", read)]
+            pages.append(write_report(groups, folders[0].path / "report.html"))
+
+        self.player.in_background(write, lambda: self._on_report(pages[0]), self.say_error)
+
+    def export_recording(self, folder: SessionFolder, path: Path) -> None:
+        rows: list[int] = []
+
+        def told() -> None:
+            self.banner.put_up("notice", f"{rows[0]} rows written to {path}", seconds=8)
+
+        self.player.in_background(lambda: rows.append(export_csv(load(folder.path), path)), told, self.say_error)
+
+    def choose_preset(self, name: str) -> None:
+        """How calm what is shown is; what plays begins anew."""
+        self.settings.preset = name
+        self._config = replace(self._config, smooth=PRESETS[name])
+        if self.player.state in (State.OPENING, State.PLAYING, State.PAUSED):
+            self._play(self._config)
+
+    def show_timeline(self, shown: bool) -> None:
+        self.settings.timeline = shown
+        self.timeline.setVisible(shown)
+
+    def _remembered(self, config: Config) -> Config:
+        """What was chosen the last time, where nothing else is asked for."""
+        settings = self.settings
+        if not config.source and settings.source and _there(settings.source):
+            config = replace(config, source=settings.source)
+        if config.engine == Config.engine and settings.engine:
+            config = replace(config, engine=settings.engine)
+        if config.smooth is None and settings.preset != USUAL:
+            config = replace(config, smooth=PRESETS[settings.preset])
+        return config
+
+    def _replay(self, recording: Recording) -> None:
+        self.player.stop()
+        self.banner.take_down()
+        self.strip.start()
+        self.timeline.show_history(History.of(recording), whole=True)
+        self.setWindowTitle(f"{recording.name} - edgeemo")
+        self.replay.begin(recording)
+        self._show_start()
+        self._show_figures()
+
+    def _after_replay(self) -> None:
+        self.history = History()
+        self.timeline.show_history(self.history)
+        self.video.show_message("Press Start to go on." if self._config.source else "")
+        self.faces.clear("Faces appear here while the picture plays.")
+        self._show_start()
+        self._show_figures()
+
+    def _show(self, result: Result) -> None:
+        self.video.show_result(result)
+        self.faces.show_result(result)
+        if self.replay.recording is not None:
+            self.timeline.show_cursor(result.frame.time)
+            self.snapshot.setEnabled(True)
+
+    def _on_picture(self, result: Result) -> None:
+        self.player.pause()
+        self._show(result)
+
+    def _on_sought(self, time: float) -> None:
+        self.replay.seek(time)
+
+    def _on_welcomed(self) -> None:
+        self.settings.welcomed = True
+
+    def _on_recorded(self, folder: SessionFolder) -> None:
+        if self._list is not None:
+            self._list.fill()
+        try:
+            name = folder.read().name
+        except EdgeemoError as error:
+            self.say_error(error)
+            return
+        self.banner.put_up(
+            "notice",
+            f"Recorded: {name}",
+            ("Replay", lambda: self.open_recording(folder)),
+            ("Report", lambda: self.make_report([folder])),
+            ("Sessions…", self.show_sessions),
+        )
+
+    def _on_record_failure(self, what: Exception | str) -> None:
+        self.say_error(EdgeemoError(what) if isinstance(what, str) else what)
+
+    def _on_report(self, page: Path) -> None:
+        def show() -> None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
+
+        self.banner.put_up("notice", f"Report written to {page}", ("Open", show))
+
+    def _show_recording(self) -> None:
+        active = self.recording.active
+        self.record.setIcon(icon("stop" if active else "record", LAMP, disabled=self._theme.muted))
+        words = "End the recording" if active else "Record"
+        self.record.setToolTip(f"{words} (Ctrl+R); what is kept is chosen under Session")
+        self.record.setAccessibleName(words)
+        self.record.setEnabled(self.player.state in (State.PLAYING, State.PAUSED))
+        self._show_lamp()
+
+    def _show_lamp(self) -> None:
+        recorder = self.recording.recorder
+        self.video.show_recording("" if recorder is None else f"REC {clock(recorder.seconds)}")
+
+
+def _there(source: str) -> bool:
+    """Whether a source of the last time is worth a try: a file that was moved, or a camera unplugged, is not."""
+    return "://" in source or source.isdigit() or Path(source).exists()
 
 
 def _dropped_path(event: QDropEvent) -> str:

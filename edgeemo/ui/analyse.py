@@ -1,0 +1,131 @@
+"""A video file analysed as fast as the machine can, into a session."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+
+from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtWidgets import QDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from edgeemo.capture.decoder import open_video
+from edgeemo.config import CaptureConfig, Config
+from edgeemo.recording import Recorder, SessionFolder, SessionInfo
+from edgeemo.report.plots import clock
+from edgeemo.ui.player import Opener
+from edgeemo.ui.record import engine_card
+from edgeemo.ui.theme import named
+
+log = logging.getLogger(__name__)
+
+TICK_MS = 150
+END_S = 2.0
+
+
+class AnalyseDialog(QDialog):
+    """Analyses every frame of a file; can be cancelled, then nothing is left behind.
+
+    Signals:
+        analysed: the SessionFolder.
+        failed: an exception.
+    """
+
+    analysed = pyqtSignal(object)
+    failed = pyqtSignal(object)
+
+    def __init__(
+        self, path: Path, config: Config, opener: Opener, sessions: Callable[[], Path], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Analyse a file")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(460)
+        self._path = path
+        self._config = replace(config, source=str(path), sinks=(), frames=0, capture=CaptureConfig())
+        self._opener = opener
+        self._sessions = sessions
+        self._stop = threading.Event()
+        self._began = monotonic()
+        self._total = 0
+        self._recorder: Recorder | None = None
+        self._folder: SessionFolder | None = None
+        self._error: Exception | None = None
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 0)
+        self.progress.setAccessibleName("Progress")
+        self.figures = named(QLabel("Opening …"), "muted")
+        self.cancel = QPushButton("Cancel")
+        self.cancel.clicked.connect(self.reject)
+        row = QHBoxLayout()
+        row.addWidget(self.figures, 1)
+        row.addWidget(self.cancel)
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel(path.name))
+        layout.addWidget(self.progress)
+        layout.addLayout(row)
+        self._thread = threading.Thread(target=self._work, name="edgeemo-analysis", daemon=True)
+        self._thread.start()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(TICK_MS)
+
+    def reject(self) -> None:
+        """Cancel, or close by the window's button."""
+        self._timer.stop()
+        self._stop.set()
+        self._thread.join(END_S)
+        if self._folder is not None and not self._thread.is_alive():
+            try:
+                self._folder.delete()
+            except Exception as error:
+                self.failed.emit(error)
+        super().reject()
+
+    def _work(self) -> None:
+        try:
+            decoder = open_video(str(self._path))
+            if decoder is not None:
+                self._total = decoder.count
+                decoder.close()
+            with self._opener(self._config) as session:
+                labels = session.labels
+                info = SessionInfo(self._path.stem, self._path.name, session.engine_description, labels)
+                self._folder = SessionFolder.create(self._sessions(), info, card=engine_card(self._config.engine))
+                recorder = Recorder(self._folder, labels)
+                self._recorder = recorder
+                try:
+                    session.attach(recorder)
+                    session.run(self._stop)
+                finally:
+                    recorder.close()
+                if recorder.error:
+                    raise RuntimeError(recorder.error)
+        except Exception as error:
+            log.debug("the analysis ended with an error", exc_info=True)
+            self._error = error
+
+    def _tick(self) -> None:
+        recorder = self._recorder
+        if recorder is not None:
+            frames, seconds = recorder.frames, max(monotonic() - self._began, 1e-3)
+            if self._total:
+                self.progress.setRange(0, self._total)
+                self.progress.setValue(min(frames, self._total))
+            self.figures.setText(
+                f"{clock(recorder.seconds)} of video, {frames / seconds:.0f} frames a second, "
+                f"{recorder.seconds / seconds:.1f} times real time"
+            )
+        if self._thread.is_alive():
+            return
+        self._timer.stop()
+        folder, error = self._folder, self._error
+        if error is not None:
+            self.failed.emit(error)
+        # a file that breaks off leaves what came before
+        if folder is not None and recorder is not None and recorder.frames:
+            self.analysed.emit(folder)
+        self.accept()

@@ -1,0 +1,164 @@
+"""What has been shown so far, as columns: the timeline reads from it while it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.recording import Marker, Recording
+from edgeemo.types import F32, I64, Result
+
+MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames a second; then the oldest half goes
+AWAY_S = 1.0  # a face that was away for longer: no line is drawn across
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One person: views into the history, not to be written to or kept.
+
+    Attributes:
+        times: (n,) media seconds, increasing. values: (n, K). emotions: (n,) columns. unsure: (n,).
+    """
+
+    times: F64
+    values: F32
+    emotions: I64
+    unsure: npt.NDArray[np.bool_]
+
+
+class History:
+    """Grows by one row a face and frame; memory is bounded.
+
+    Args:
+        labels: K class names.
+    """
+
+    def __init__(self, labels: Sequence[str] = ()) -> None:
+        self.labels = tuple(labels)
+        self.markers: list[Marker] = []
+        self.begin: float | None = None
+        self.end = 0.0
+        self.rows = 0  # ever added: tells whether there is something new
+        self._people: dict[int, _Columns] = {}
+
+    @classmethod
+    def of(cls, recording: Recording) -> History:
+        """A whole recording."""
+        made = cls(recording.labels)
+        made.markers = list(recording.markers)
+        made.begin, made.end = recording.begin, recording.begin + recording.seconds
+        for track in recording.tracks:
+            made._people[track.id] = _Columns.filled(track.times, track.probabilities, track.emotions, track.unsure)
+            made.rows += len(track)
+        return made
+
+    @property
+    def people(self) -> list[int]:
+        return sorted(self._people)
+
+    def add(self, result: Result) -> None:
+        if self.begin is None:
+            self.labels = result.labels
+            self.begin = result.frame.time
+        self.end = result.frame.time
+        for row, person in enumerate(result.faces.ids.tolist()):
+            columns = self._people.get(person)
+            if columns is None:
+                columns = self._people[person] = _Columns(len(self.labels))
+            columns.append(
+                result.frame.time,
+                result.probabilities[row],
+                self.labels.index(result.emotions[row]),
+                bool(result.reasons(row)),
+            )
+            self.rows += 1
+
+    def series(self, person: int) -> Series:
+        """The rows of one person; empty for somebody unknown."""
+        columns = self._people.get(person)
+        return (columns or _Columns(len(self.labels))).view()
+
+    def shares(self, person: int) -> list[tuple[str, float]]:
+        """Part of a person's time for each label, in the engine's order; empty before the second frame."""
+        columns = self._people.get(person)
+        if columns is None or columns.held.sum() <= 0:
+            return []
+        return [
+            (label, float(part)) for label, part in zip(self.labels, columns.held / columns.held.sum(), strict=True)
+        ]
+
+
+class _Columns:
+    """Arrays that grow by doubling."""
+
+    def __init__(self, classes: int, room: int = 256) -> None:
+        self._times: F64 = np.zeros(room)
+        self._values: F32 = np.zeros((room, classes), np.float32)
+        self._emotions: I64 = np.zeros(room, np.int64)
+        self._unsure = np.zeros(room, bool)
+        self._count = 0
+        self.held: F64 = np.zeros(classes)  # seconds an expression; kept up to date, for it is shown all the time
+
+    @classmethod
+    def filled(cls, times: F64, values: F32, emotions: I64, unsure: npt.NDArray[np.bool_]) -> _Columns:
+        made = cls(values.shape[1], 1)
+        made._times, made._values, made._emotions, made._unsure = times, values, emotions, unsure
+        made._count = len(times)
+        steps = np.diff(times)
+        np.add.at(made.held, emotions[:-1], np.where(steps <= AWAY_S, steps, 0.0))
+        return made
+
+    def append(self, time: float, values: F32, emotion: int, unsure: bool) -> None:
+        if self._count == len(self._times):
+            self._make_room()
+        if self._count:
+            step = time - float(self._times[self._count - 1])
+            if 0 < step <= AWAY_S:
+                self.held[self._emotions[self._count - 1]] += step
+        at = self._count
+        self._times[at], self._values[at], self._emotions[at], self._unsure[at] = time, values, emotion, unsure
+        self._count += 1
+
+    def view(self) -> Series:
+        n = self._count
+        return Series(self._times[:n], self._values[:n], self._emotions[:n], self._unsure[:n])
+
+    def _make_room(self) -> None:
+        first = self._count // 2 if self._count >= MOST_ROWS else 0
+        room = max(256, self._count - first) * 2
+        kept = self._count - first
+        for name in ("_times", "_values", "_emotions", "_unsure"):
+            old = getattr(self, name)
+            new = np.zeros((room, *old.shape[1:]), old.dtype)
+            new[:kept] = old[first : self._count]
+            setattr(self, name, new)
+        self._count = kept
+
+
+def thinned(series: Series, begin: float, end: float, most: int) -> tuple[F64, F32]:
+    """What a plot needs of a stretch of time: at most about `most` rows, NaN where the face was away.
+
+    Between two rows that stay the one farthest from neutral ground would be lost by leaving rows out, so each
+    stretch of rows gives its mean.
+
+    Returns:
+        (m,) times and (m, K) values.
+    """
+    first = max(int(np.searchsorted(series.times, begin)) - 1, 0)
+    last = min(int(np.searchsorted(series.times, end, side="right")) + 1, len(series.times))
+    times, values = series.times[first:last], series.values[first:last]
+    stride = max(1, len(times) // most)
+    if stride > 1:
+        whole = len(times) // stride * stride
+        times = times[:whole].reshape(-1, stride).mean(axis=1)
+        values = np.asarray(values[:whole].reshape(-1, stride, values.shape[1]).mean(axis=1), np.float32)
+    steps = np.diff(times)
+    gaps = np.flatnonzero(steps > max(AWAY_S, 3 * float(np.median(steps)))) + 1 if len(steps) else np.zeros(0, np.int64)
+    if len(gaps):
+        times = np.insert(times, gaps, times[gaps] - 1e-3)
+        values = np.insert(values, gaps, np.nan, axis=0)
+    return times, values

@@ -1,0 +1,194 @@
+"""The list of recorded sessions: replay, report, export, rename, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QKeySequence, QShortcut
+from PyQt6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QInputDialog,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from edgeemo.errors import EdgeemoError
+from edgeemo.recording.folder import SessionFolder, SessionInfo, list_sessions
+from edgeemo.report.plots import clock
+from edgeemo.ui.theme import named
+
+VIDEO_WORDS = {"none": "no video", "blurred": "faces covered", "whole": "whole"}
+
+
+class SessionsDialog(QDialog):
+    """What was recorded, newest first.
+
+    Signals:
+        replayed, reported, exported: what was chosen: a SessionFolder; a list of them; a SessionFolder and a Path.
+        failed: an exception.
+    """
+
+    replayed = pyqtSignal(object)
+    reported = pyqtSignal(object)
+    exported = pyqtSignal(object, object)
+    failed = pyqtSignal(object)
+
+    def __init__(self, folder: Callable[[], Path], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Sessions")
+        self.resize(860, 420)
+        self._folder = folder
+        self._listed: list[tuple[SessionFolder, SessionInfo]] = []
+        self.table = QTableWidget(0, 5)
+        self.table.setAccessibleName("Recorded sessions")
+        self.table.setHorizontalHeaderLabels(["Name", "Recorded", "Length", "Source", "Video"])
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setTabKeyNavigation(False)
+        self.table.setShowGrid(False)
+        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
+        assert rows is not None
+        assert columns is not None
+        rows.hide()
+        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        for column in (1, 2, 3, 4):
+            columns.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.table.itemSelectionChanged.connect(self._enable)
+        self.table.itemDoubleClicked.connect(lambda _: self.replay_chosen())
+        self.nothing = named(QLabel("Nothing is recorded yet. Press the red button while the picture plays."), "muted")
+        self.replay = self._button("Replay", self.replay_chosen, "Play it again (Enter)")
+        self.report = self._button("Report", self.report_chosen, "A page with plots; choose two for side by side")
+        self.export = self._button("Export CSV…", self.export_chosen, "One row a face and frame")
+        self.rename = self._button("Rename…", self.rename_chosen, "Give it another name (F2)")
+        self.delete = self._button("Delete…", self.delete_chosen, "Remove it from the disk (Delete)")
+        row = QHBoxLayout()
+        for button in (self.replay, self.report, self.export, self.rename, self.delete):
+            row.addWidget(button)
+        row.addStretch()
+        self.place = named(QLabel(), "muted")
+        self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.nothing)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(row)
+        layout.addWidget(self.place)
+        for key, action in (
+            (Qt.Key.Key_F2, self.rename_chosen),
+            (Qt.Key.Key_Delete, self.delete_chosen),
+            (Qt.Key.Key_Return, self.replay_chosen),
+        ):
+            QShortcut(QKeySequence(key), self.table, action, context=Qt.ShortcutContext.WidgetShortcut)
+        self.fill()
+
+    @property
+    def chosen(self) -> list[SessionFolder]:
+        """The selected sessions, from top to bottom."""
+        rows = sorted({index.row() for index in self.table.selectedIndexes()})
+        return [self._listed[row][0] for row in rows if row < len(self._listed)]
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(860, 420)
+
+    def fill(self) -> None:
+        """Read the folder again."""
+        folder = self._folder()
+        self._listed = list(list_sessions(folder))
+        self.table.setRowCount(len(self._listed))
+        for row, (_, info) in enumerate(self._listed):
+            length = clock(info.seconds) + ("" if info.ended else " (cut short)")
+            cells = (
+                info.name,
+                info.started.replace("T", " ")[:16],
+                length,
+                info.source,
+                VIDEO_WORDS.get(info.video, info.video),
+            )
+            for column, text in enumerate(cells):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        self.nothing.setVisible(not self._listed)
+        self.place.setText(f"Kept in {folder}")
+        if self._listed:
+            self.table.selectRow(0)
+        self._enable()
+
+    def replay_chosen(self) -> None:
+        if len(self.chosen) == 1:
+            self.replayed.emit(self.chosen[0])
+
+    def report_chosen(self) -> None:
+        if self.chosen:
+            self.reported.emit(self.chosen)
+
+    def export_chosen(self) -> None:
+        if len(self.chosen) != 1:
+            return
+        folder = self.chosen[0]
+        dialog = QFileDialog(self, "Export as CSV", str(Path.home()), "CSV (*.csv)")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("csv")
+        dialog.selectFile(f"{folder.path.name}.csv")
+        dialog.fileSelected.connect(lambda path: self.exported.emit(folder, Path(path)))
+        dialog.open()
+
+    def rename_chosen(self) -> None:
+        if len(self.chosen) != 1:
+            return
+        folder = self.chosen[0]
+        dialog = QInputDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle("Rename")
+        dialog.setLabelText("Name of the session:")
+        dialog.setTextValue(self._listed[self.table.currentRow()][1].name)
+        dialog.textValueSelected.connect(lambda name: self._try(lambda: folder.rename(name)))
+        dialog.open()
+
+    def delete_chosen(self) -> None:
+        chosen = self.chosen
+        if not chosen:
+            return
+        names = ", ".join(folder.read().name for folder in chosen[:3]) + (" and others" if len(chosen) > 3 else "")
+        box = QMessageBox(QMessageBox.Icon.Warning, "Delete", f"Delete {names}? This cannot be undone.", parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
+        sure = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
+
+        def answered(button: object) -> None:
+            if button is sure:
+                for folder in chosen:
+                    self._try(folder.delete)
+
+        box.buttonClicked.connect(answered)
+        box.open()
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except EdgeemoError as error:
+            self.failed.emit(error)
+        self.fill()
+
+    def _enable(self) -> None:
+        count = len(self.chosen)
+        for button in (self.replay, self.export, self.rename):
+            button.setEnabled(count == 1)
+        for button in (self.report, self.delete):
+            button.setEnabled(count > 0)
+
+    def _button(self, words: str, action: Callable[[], None], tip: str) -> QPushButton:
+        button = QPushButton(words)
+        button.setToolTip(tip)
+        button.setAutoDefault(False)
+        button.clicked.connect(lambda: action())
+        return button

@@ -1,0 +1,110 @@
+"""The pictures of a folder that were looked at, small, to step back to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QIcon, QPixmap
+from PyQt6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
+
+from edgeemo.overlay import fitted
+from edgeemo.types import U8, Faces, Result
+from edgeemo.ui.pixels import as_image
+from engines.spec import Emotion
+
+MOST = 500
+LONGEST = 1280  # pixels: older pictures are kept no larger than this
+THUMB = QSize(84, 56)
+
+
+class Strip(QListWidget):
+    """One small picture each; arrow keys and clicks choose.
+
+    Signals:
+        chosen: the Result of a picture.
+    """
+
+    chosen = pyqtSignal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("strip")
+        self.setAccessibleName("Pictures looked at so far")
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setFlow(QListView.Flow.LeftToRight)
+        self.setWrapping(False)
+        self.setMovement(QListView.Movement.Static)
+        self.setIconSize(THUMB)
+        self.setSpacing(4)
+        self.setFixedHeight(THUMB.height() + 50)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._results: list[Result] = []
+        self._adding = False
+        self.currentRowChanged.connect(self._on_row)
+        self.hide()
+
+    def start(self) -> None:
+        """Forget all pictures and hide."""
+        self._adding = True
+        self.clear()
+        self._adding = False
+        self._results = []
+        self.hide()
+
+    def add(self, result: Result) -> None:
+        """Add the newest picture and choose it without a signal."""
+        if len(self._results) >= MOST:
+            return
+        kept = _smaller(result)
+        thumb = _thumb(kept.frame.image)
+        item = QListWidgetItem(QIcon(QPixmap.fromImage(as_image(thumb))), _shortened(result.frame.origin))
+        names = ", ".join(
+            "unsure" if result.reasons(row) else Emotion.of(emotion).display
+            for row, emotion in enumerate(result.emotions)
+        )
+        item.setToolTip(f"{result.frame.origin}: {names or 'no face'}")
+        self._results.append(kept)
+        self._adding = True
+        self.addItem(item)
+        self.setCurrentItem(item)
+        self.scrollToItem(item)
+        self._adding = False
+        # a single picture needs no strip
+        self.setVisible(len(self._results) > 1)
+
+    def step(self, by: int) -> None:
+        """Choose the next (1) or the last (-1) one."""
+        self.setCurrentRow(min(max(self.currentRow() + by, 0), self.count() - 1))
+
+    def _on_row(self, row: int) -> None:
+        if not self._adding and 0 <= row < len(self._results):
+            self.chosen.emit(self._results[row])
+
+
+def _smaller(result: Result) -> Result:
+    height, width = result.frame.image.shape[:2]
+    scale = LONGEST / max(height, width)
+    if scale >= 1:
+        return result
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    image = np.asarray(cv2.resize(result.frame.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    faces = result.faces
+    factor = np.float32(scale)
+    return replace(
+        result,
+        frame=replace(result.frame, image=image),
+        faces=Faces(faces.boxes * factor, faces.keypoints * factor, faces.scores, faces.ids),
+    )
+
+
+def _thumb(image: U8) -> U8:
+    height, width = image.shape[:2]
+    scale = min(2 * THUMB.width() / width, 2 * THUMB.height() / height)
+    return fitted(image, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:6]}…{name[-7:]}"

@@ -1,0 +1,223 @@
+"""Probabilities over time for one person: zoom with the wheel, move by dragging, click to go there."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg  # type: ignore[import-untyped]
+from PyQt6.QtCore import QPointF, Qt, QTimer, pyqtSignal
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from edgeemo.overlay import percent
+from edgeemo.ui.cards import Bars
+from edgeemo.ui.history import History, thinned
+from edgeemo.ui.theme import LIGHT, Theme, named
+from engines.spec import Emotion
+
+REFRESH_MS = 100  # the plot need not be as quick as the picture
+SPAN_S = 30.0  # shown while it follows
+POINTS = 600  # a curve
+
+
+class Timeline(QWidget):
+    """Follows the newest frame until somebody zooms or drags; "Follow" goes on.
+
+    Signals:
+        sought: somebody clicked at a media time in seconds.
+    """
+
+    sought = pyqtSignal(float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("timeline")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setMinimumHeight(118)
+        self._theme = LIGHT
+        self._history = History()
+        self._person: int | None = None
+        self._drawn = (-1, -1, 0.0, 0.0)
+        self._following = True
+        self._curves: dict[str, Any] = {}
+        self._lines: list[Any] = []
+
+        self.title = named(QLabel("Timeline"), "heading")
+        self.legend = named(QLabel(), "muted")
+        self.follow = QPushButton("Follow")
+        self.follow.setToolTip("Show the newest seconds again")
+        self.follow.setAccessibleName("Follow the newest frame")
+        self.follow.clicked.connect(self.go_on_following)
+        self.follow.hide()
+        self.distribution = Bars()
+        self.distribution.setFixedWidth(180)
+        self.distribution.setAccessibleName("Share of time an expression so far")
+        top = QHBoxLayout()
+        top.setContentsMargins(16, 4, 16, 0)
+        top.setSpacing(12)
+        top.addWidget(self.title)
+        top.addWidget(self.legend, 1)
+        top.addWidget(self.follow)
+        top.addWidget(self.distribution)
+
+        self.plot = pg.PlotWidget()
+        self.plot.setAccessibleName("Probabilities over time")
+        self.plot.setToolTip("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker.")
+        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        item = self.plot.getPlotItem()
+        item.hideButtons()
+        item.setMenuEnabled(False)
+        item.setMouseEnabled(x=True, y=False)
+        item.setYRange(0, 1, padding=0.02)
+        item.setXRange(0, SPAN_S, padding=0)
+        item.getAxis("left").setTicks([[(0, "0"), (0.5, "50"), (1, "100 %")]])
+        item.getAxis("left").setWidth(46)
+        item.getViewBox().sigRangeChangedManually.connect(self._moved)
+        self.plot.scene().sigMouseClicked.connect(self._clicked)
+        self._cursor = pg.InfiniteLine(angle=90, movable=False)
+        self._cursor.hide()
+        item.addItem(self._cursor, ignoreBounds=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 2, 0, 2)
+        layout.setSpacing(0)
+        layout.addLayout(top)
+        layout.addWidget(self.plot, 1)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self.refresh)
+        self._timer.start(REFRESH_MS)
+        self.set_theme(LIGHT)
+
+    @property
+    def history(self) -> History:
+        return self._history
+
+    @property
+    def person(self) -> int | None:
+        """Who is shown: who was chosen, else the first one."""
+        people = self._history.people
+        if self._person in people:
+            return self._person
+        return people[0] if people else None
+
+    @property
+    def following(self) -> bool:
+        return self._following
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.plot.setBackground(theme.surface)
+        item = self.plot.getPlotItem()
+        for side in ("left", "bottom"):
+            axis = item.getAxis(side)
+            axis.setPen(theme.line)
+            axis.setTextPen(theme.muted)
+        self._cursor.setPen(pg.mkPen(theme.text, width=1.5))
+        self.distribution.set_theme(theme)
+        self._drawn = (-1, -1, 0.0, 0.0)
+
+    def show_history(self, history: History, *, whole: bool = False) -> None:
+        """Show another history; all of it, or the newest seconds as it grows."""
+        self._history = history
+        self._person = None
+        self._drawn = (-1, -1, 0.0, 0.0)
+        self._following = not whole
+        self.follow.hide()
+        self._cursor.hide()
+        if whole:
+            begin = history.begin or 0.0
+            self.plot.getPlotItem().setXRange(begin, max(history.end, begin + 1.0), padding=0.01)
+        self.show_markers()
+        self.refresh()
+
+    def show_person(self, person: int) -> None:
+        self._person = person
+        self._drawn = (-1, -1, 0.0, 0.0)
+        self.refresh()
+
+    def show_cursor(self, time: float) -> None:
+        self._cursor.setValue(time)
+        self._cursor.show()
+
+    def show_markers(self) -> None:
+        item = self.plot.getPlotItem()
+        for line in self._lines:
+            item.removeItem(line)
+        self._lines = []
+        for marker in self._history.markers:
+            line = pg.InfiniteLine(
+                marker.time,
+                angle=90,
+                pen=pg.mkPen(self._theme.text, width=1, style=Qt.PenStyle.DashLine),
+                label=marker.label[:20],
+                labelOpts={"position": 0.92, "color": self._theme.text, "anchors": [(0, 0.5), (0, 0.5)]},
+            )
+            item.addItem(line, ignoreBounds=True)
+            self._lines.append(line)
+
+    def go_on_following(self) -> None:
+        self._following = True
+        self.follow.hide()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw what is new; cheap when nothing is, or while the timeline is hidden."""
+        if not self.isVisible():
+            return
+        history, item = self._history, self.plot.getPlotItem()
+        if self._following:
+            end = max(history.end, (history.begin or 0.0) + SPAN_S)
+            item.setXRange(end - SPAN_S, end, padding=0)
+        (begin, end), _ = item.getViewBox().viewRange()
+        person = self.person
+        state = (history.rows, -2 if person is None else person, begin, end)
+        if state == self._drawn:
+            return
+        self._drawn = state
+        if person is None:
+            self.title.setText("Timeline")
+            self.legend.setText("Expressions over time appear here.")
+            self.distribution.show_classes([], "", short=True)
+            for curve in self._curves.values():
+                curve.hide()
+            return
+        self._draw(person, begin, end)
+
+    def _draw(self, person: int, begin: float, end: float) -> None:
+        series = self._history.series(person)
+        times, values = thinned(series, begin, end, POINTS)
+        for column, label in enumerate(self._history.labels):
+            emotion = Emotion.of(label)
+            curve = self._curves.get(label)
+            if curve is None:
+                curve = self._curves[label] = self.plot.getPlotItem().plot(
+                    pen=pg.mkPen(emotion.colour, width=2), connect="finite", skipFiniteCheck=False
+                )
+            rows = values[:, column]
+            # a class that plays no part would only thicken the bottom line
+            if len(rows) and float(np.nan_to_num(rows).max(initial=0.0)) > 0.02:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
+                    curve.setData(times, rows)
+                curve.show()
+            else:
+                curve.hide()
+        self.title.setText("Faces" if person < 0 else f"Person {person}")
+        parts = self._history.shares(person)
+        top = sorted(parts, key=lambda item: -item[1])[:3]
+        self.legend.setText(
+            "   ".join(f"{Emotion.of(label).display} {percent(part)}" for label, part in top if part >= 0.01)
+        )
+        self.legend.setToolTip("Share of this person's time so far")
+        self.distribution.show_classes([(Emotion.of(label), part) for label, part in parts], "", short=True)
+
+    def _moved(self, *_: object) -> None:
+        if self._following:
+            self._following = False
+            self.follow.show()
+
+    def _clicked(self, event: Any) -> None:
+        box = self.plot.getPlotItem().getViewBox()
+        if event.button() != Qt.MouseButton.LeftButton or not box.sceneBoundingRect().contains(event.scenePos()):
+            return
+        self.sought.emit(float(box.mapSceneToView(QPointF(event.scenePos())).x()))

@@ -1,0 +1,81 @@
+"""The note of the first run, and the self-test of the help menu."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from edgeemo.config import Config
+from edgeemo.doctor import Check, examine
+from edgeemo.ui.player import Player
+
+MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
+NOTE = """
+<h3>Before you begin</h3>
+<p>edgeemo shows which <b>expression</b> a face in a picture resembles. It cannot see what somebody feels, and it is
+often wrong: the engine's card, in every report, says how often.</p>
+<p><b>Nothing leaves this machine.</b> Pictures are analysed here and forgotten; something is kept only while the red
+light says that it is recorded, and without pictures unless you choose otherwise under Session.</p>
+<p><b>Ask those who are filmed</b>, and let them see what is recorded. Expressions of a person who can be recognised are
+personal data.</p>
+<p><b>Not at work, not in education.</b> In the European Union inferring the emotions of people there is forbidden since
+2 February 2025, medical and safety reasons apart (AI Act, Regulation (EU) 2024/1689, article 5(1)(f)). Elsewhere other
+rules may apply.</p>
+"""
+
+
+class WelcomeDialog(QDialog):
+    """What it does and what must be minded; asked once."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Welcome to edgeemo")
+        self.setMinimumWidth(520)
+        self.note = QLabel(NOTE)
+        self.note.setWordWrap(True)
+        self.note.setTextFormat(Qt.TextFormat.RichText)
+        self.note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.buttons = QDialogButtonBox()
+        self.understood = self.buttons.addButton("I understand", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.test = QPushButton("Check this machine")
+        self.buttons.addButton(self.test, QDialogButtonBox.ButtonRole.ActionRole)
+        self.buttons.accepted.connect(self.accept)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.note)
+        layout.addWidget(self.buttons)
+
+
+class DoctorDialog(QDialog):
+    """`edgeemo doctor` in a window: each finding as it comes, with its mend."""
+
+    def __init__(self, config: Config, player: Player, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Check this machine")
+        self.resize(760, 460)
+        self.text = QPlainTextEdit()
+        self.text.setReadOnly(True)
+        self.text.setAccessibleName("Findings")
+        self.verdict = QLabel("Looking …")
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.verdict)
+        layout.addWidget(self.text, 1)
+        self._found: list[Check] = []
+        self._shown = 0
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._show)
+        self._timer.start(150)
+        player.in_background(lambda: self._found.extend(examine(config)), self._finish, lambda error: self._finish())
+
+    def _show(self) -> None:
+        found = list(self._found)
+        for check in found[self._shown :]:
+            self.text.appendPlainText(f"{MARKS[check.status]} {check.name}: {check.detail}")
+            if check.mend:
+                self.text.appendPlainText(f"      → {check.mend}")
+        self._shown = len(found)
+
+    def _finish(self) -> None:
+        self._timer.stop()
+        self._show()
+        faults = sum(check.status == "fault" for check in self._found)
+        self.verdict.setText("edgeemo can run here." if not faults else f"{faults} to mend: see → below.")
