@@ -168,6 +168,22 @@ def test_many_connections_that_say_nothing_do_not_end_it(metrics: MetricsSink, p
         until(answered)
 
 
+def test_a_connection_that_asks_for_nothing_is_closed(page: WebSink) -> None:
+    with socket.create_connection(("127.0.0.1", page.port), 30) as silent:
+        silent.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert silent.recv(100) == b""
+
+
+def test_strangers_do_not_use_up_what_is_meant_for_others(token: str) -> None:
+    sink = WebSink("127.0.0.1:0", context(web=WebConfig(token_file=token)))
+    try:
+        codes = {get(sink.port, "/api/status")[0] for _ in range(200)}
+        assert codes == {401, 429}
+        assert get(sink.port, "/api/status", Authorization=f"Bearer {TOKEN}")[0] == 200
+    finally:
+        sink.close()
+
+
 def test_too_many_and_too_large_requests_are_turned_away(page: WebSink) -> None:
     codes = [get(page.port, "/api/status")[0] for _ in range(200)]
     assert codes[0] == 200

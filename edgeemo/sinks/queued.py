@@ -17,6 +17,7 @@ from edgeemo.types import Result, Sink
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2  # how often an idle sink may look after itself
+MOST_BYTES = 64 << 20  # of pictures in a queue
 REOPEN_S = 1.0  # pause before a sink that failed is opened again
 
 
@@ -66,7 +67,7 @@ class QueuedSink:
         with self._changed:
             if self._closing:
                 return
-            if len(self._waiting) >= self._size:
+            while self._waiting and (len(self._waiting) >= self._size or self._is_heavy(result)):
                 self._waiting.popleft()
                 self._dropped += 1
             self._waiting.append(result)
@@ -98,28 +99,32 @@ class QueuedSink:
             return False
         return True
 
+    def _is_heavy(self, result: Result) -> bool:
+        """Whether the queue's pictures would take too much memory with this one: eight of 8K are 800 MB."""
+        if not self.pictures:
+            return False
+        return sum(each.frame.image.nbytes for each in (*self._waiting, result)) > MOST_BYTES
+
     def _run(self) -> None:
-        while True:
+        ticked = monotonic()
+        while not self._abandoned:
             with self._changed:
                 if not self._waiting and not self._closing:
                     self._changed.wait(TICK_S)
-                batch = list(self._waiting)
-                self._waiting.clear()
+                result = self._waiting.popleft() if self._waiting else None
                 closing = self._closing
             if self._sink is None and (closing or monotonic() >= self._retry_at):
                 self._guarded(self._open)
-            for done, result in enumerate(batch):
-                if self._abandoned:
-                    return
+            if result is not None:
                 sink = self._sink
-                if sink is None or not self._guarded(partial(sink.write, result)):
-                    self._count(0, len(batch) - done)
-                    break
-                self._count(1, 0)
-            tick = getattr(self._sink, "tick", None)
-            if tick is not None:
-                self._guarded(tick)
-            if closing:
+                well = sink is not None and self._guarded(partial(sink.write, result))
+                self._count(int(well), int(not well))
+            if result is None or monotonic() - ticked >= TICK_S:
+                ticked = monotonic()
+                tick = getattr(self._sink, "tick", None)
+                if tick is not None:
+                    self._guarded(tick)
+            if result is None and closing:
                 self._guarded(self._close)
                 return
 

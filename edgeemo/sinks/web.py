@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -17,6 +18,7 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgeemo.config import expect_range
 from edgeemo.errors import SinkError
@@ -30,6 +32,7 @@ log = logging.getLogger(__name__)
 PAGE = Path(__file__).with_name("page.html")
 HISTORY_S = 120
 AT_ONCE = 32  # connections
+PATIENCE_S = 5.0  # with one that asks for nothing
 REQUESTS_A_SECOND = 60.0
 BURST = 120.0
 PICTURE_S = 0.2  # between two new pictures of one source
@@ -81,7 +84,7 @@ class WebSink:
             ) from error
         self._server = uvicorn.Server(
             uvicorn.Config(
-                _application(self, guard), loop="asyncio", http="h11", ws="none", lifespan="off", access_log=False,
+                _application(self, guard), loop="asyncio", http=_Impatient, ws="none", lifespan="off", access_log=False,
                 log_config=None, log_level="warning", limit_concurrency=AT_ONCE, timeout_keep_alive=5,
                 timeout_graceful_shutdown=1, h11_max_incomplete_event_size=16384, server_header=False,
             )
@@ -180,6 +183,23 @@ class _History:
         }
 
 
+class _Impatient(H11Protocol):
+    """Closes connections that do not come to a request; uvicorn would wait for them, and has room for so many only."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(PATIENCE_S, self._expect_request)
+
+    def _expect_request(self) -> None:
+        if self.transport.is_closing():
+            return
+        waits = self.cycle is None or (self.cycle.response_complete and self.timeout_keep_alive_task is None)
+        if waits:
+            self.transport.close()
+        else:
+            self.loop.call_later(PATIENCE_S, self._expect_request)
+
+
 class _Bucket:
     """So many requests a second, more for a moment."""
 
@@ -199,16 +219,18 @@ class _Bucket:
 
 def _application(sink: WebSink, guard: Guard) -> FastAPI:
     application = FastAPI(title="edgeemo", docs_url=None, redoc_url=None, openapi_url=None)
-    bucket = _Bucket()
+    # apart, so that strangers cannot use up what is meant for others
+    bucket, strangers = _Bucket(), _Bucket()
 
     @application.middleware("http")
     async def checked(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        if not bucket.take():
-            response: Response = JSONResponse({"error": "too many requests"}, 429)
         # the page itself holds nothing secret, and asks for the token
-        elif not (guard.wants_token and request.url.path == "/") and not guard.allows(
+        welcome = (guard.wants_token and request.url.path == "/") or guard.allows(
             request.headers.get("authorization", ""), request.headers.get("host", "")
-        ):
+        )
+        if not (bucket if welcome else strangers).take():
+            response: Response = JSONResponse({"error": "too many requests"}, 429)
+        elif not welcome:
             response = JSONResponse({"error": "the token is missing or wrong"}, 401)
         else:
             response = await answer(request)
