@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeemo.config import CaptureConfig, Config, load_config
+from edgeemo.config import CaptureConfig, Config, ServiceConfig, SourceConfig, load_config
 from edgeemo.errors import ConfigError
 
 
@@ -47,6 +47,19 @@ def test_values_of_every_kind_are_read(tmp_path: Path) -> None:
         ("capture = 1", "capture must be a table"),
         ("[capture]\nloop = 1", "capture.loop must be true or false"),
         ("source = ", "is not valid TOML"),
+        ('[[sources]]\nuri = "0"', "sources\\[0\\].*name must be 1 to 64 letters"),
+        ('[[sources]]\nname = "a/b"\nuri = "0"', "name must be 1 to 64 letters"),
+        ('[[sources]]\nname = "a"', "source a has no uri"),
+        ('[[sources]]\nname = "a"\nuri = "0"\nformat = "mjpeg"', "format must be four capital letters"),
+        ('[[sources]]\nname = "a"\nuri = "0"\nwidht = 3', r"unknown key sources\[0\].widht; did you mean"),
+        ('[[sources]]\nname="a"\nuri="0"\n[[sources]]\nname="a"\nuri="1"', "two sources are called a"),
+        ('source = "0"\n[[sources]]\nname = "a"\nuri = "0"', "either source or"),
+        ("[sources]\nname = 1", "sources must be a list"),
+        ("[service]\nqueue = 1", "queue must be between 8 and 65536"),
+        ("[service]\nbackoff_s = 5.0", "backoff_max_s must be between 5"),
+        ("[mqtt]\npasword_file = 'x'", "did you mean mqtt.password_file"),
+        ("[web]\npreview = 1", "web.preview must be true or false"),
+        ("[jsonl]\nkeep = 0", "keep must be between 1"),
     ],
 )
 def test_a_mistake_is_named_with_the_file_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -74,3 +87,33 @@ def test_the_configuration_needs_no_heavy_library() -> None:
     code = "import sys, edgeemo.config, edgeemo.cli; print([m for m in ('numpy', 'cv2') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_sources_and_the_options_of_sinks_are_read(tmp_path: Path) -> None:
+    config = load_config(
+        written(
+            tmp_path,
+            """
+            [[sources]]
+            name = "desk"
+            uri = "0"
+            width = 1280
+            height = 720
+            fps = 30
+            format = "MJPG"
+            [[sources]]
+            name = "door"
+            uri = "rtsp://camera/stream"
+            [service]
+            stalled_s = 5
+            [sqlite]
+            keep_days = 30
+            """,
+        )
+    )
+    assert [source.name for source in config.sources] == ["desk", "door"]
+    assert config.sources[0] == SourceConfig("desk", "0", width=1280, height=720, fps=30, format="MJPG")
+    assert config.service == ServiceConfig(stalled_s=5)
+    assert config.sqlite is not None
+    assert config.sqlite.keep_days == 30
+    assert config.mqtt is None
