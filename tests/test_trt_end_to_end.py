@@ -1,0 +1,141 @@
+"""The commands and the swap with TensorRT as they run on a device: real processes, a stub of the CUDA runtime in C (its
+memory is the host's), and the small TensorRT that computes on the CPU."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_networks import make_network
+
+from engines.backends.cuda import CALLS
+
+CUDA = """
+#include <stdlib.h>
+#include <string.h>
+typedef void *P;
+int cudaGetDeviceCount(int *n) { *n = 1; return 0; }
+int cudaGetDeviceProperties(char *p, int d) { strcpy(p, "Stub GPU"); return 0; }
+int cudaDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : 7; return 0; }
+int cudaMalloc(P *p, size_t n) { *p = malloc(n); return *p == 0; }
+int cudaMallocHost(P *p, size_t n) { *p = malloc(n); return *p == 0; }
+int cudaFree(P p) { free(p); return 0; }
+int cudaFreeHost(P p) { free(p); return 0; }
+int cudaMemcpyAsync(P to, P from, size_t n, int kind, P s) { memcpy(to, from, n); return 0; }
+int cudaStreamCreateWithFlags(P *s, unsigned f) { *s = malloc(1); return 0; }
+int cudaStreamDestroy(P s) { free(s); return 0; }
+int cudaStreamSynchronize(P s) { return 0; }
+int cudaStreamBeginCapture(P s, int m) { return 900; }
+int cudaStreamEndCapture(P s, P *g) { return 901; }
+int cudaGraphInstantiateWithFlags(P *e, P g, unsigned long long f) { return 1; }
+int cudaGraphDestroy(P g) { return 0; }
+int cudaGraphExecDestroy(P g) { return 0; }
+int cudaGraphLaunch(P g, P s) { return 1; }
+const char *cudaGetErrorString(int e) { return e == 900 ? "not permitted" : "stub"; }
+"""
+TENSORRT = """
+from fake_tensorrt import make_api
+
+class _Now:
+    def enqueue(self, stream, step):
+        step()
+
+globals().update(vars(make_api("10.3.0", _Now())))
+"""
+SWAP = """
+import json, sys
+import numpy as np
+from engines import Engine
+
+face = np.random.default_rng(0).integers(0, 255, (24, 24, 1), np.uint8)
+with Engine.open(sys.argv[1]) as plain, Engine.open(sys.argv[1], backend="tensorrt:fp16") as engine:
+    first = engine.description
+    worst = 0.0
+    answers = 0
+    while not engine._backend.join(0.0) if hasattr(engine._backend, "join") else answers < 3:
+        worst = max(worst, float(np.abs(engine.infer([face]) - plain.infer([face])).max()))
+        answers += 1
+    worst = max(worst, float(np.abs(engine.infer([face] * 20) - plain.infer([face] * 20)).max()))
+    print(json.dumps({"first": first, "then": engine.description, "worst": worst, "answers": answers}))
+"""
+
+
+@pytest.fixture
+def device(tmp_path):
+    """The environment of a process on the pretended device."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no C compiler for the stub of the CUDA runtime")
+    assert all(f" {call}(" in CUDA or f"*{call}(" in CUDA for call in CALLS)
+    source = tmp_path / "cuda.c"
+    source.write_text(CUDA)
+    libraries = tmp_path / "lib"
+    libraries.mkdir()
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(libraries / "libcudart.so.13"), str(source)], check=True)
+    package = tmp_path / "python" / "tensorrt"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(TENSORRT)
+    paths = os.pathsep.join([str(package.parent), str(Path(__file__).parent)])
+    return {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(libraries),
+        "PYTHONPATH": paths,
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+
+
+def run(environment, *arguments):
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def export(environment, folder, *more):
+    return run(environment, "-m", "engines.build.cli", "--bundle", str(folder), "--fp16", *more)
+
+
+def test_the_plan_is_built_and_used_by_the_next_start(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    done = export(device, folder, "--backend", "tensorrt", "--batch", "1:2:8")
+    assert done.returncode == 0, done.stderr
+    (plan,) = (folder / "plans").glob("*.plan")
+    assert plan.name.startswith("fp16-stub-gpu-sm87-trt10.3.0-")
+    assert f"published: {plan}" in done.stdout
+    told = json.loads(run(device, "-c", SWAP, str(folder)).stdout)
+    assert told["first"] == told["then"] == "TensorRT 10.3.0, Stub GPU, FP16"
+    assert told["worst"] < 0.02
+
+
+def test_without_a_plan_onnx_runtime_serves_until_a_process_of_its_own_has_built_it(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    assert export(device, folder).returncode == 0
+    done = run(device, "-c", SWAP, str(folder))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["first"].startswith("ONNX Runtime")
+    assert "TensorRT is being built" in told["first"]
+    assert told["then"] == "TensorRT 10.3.0, Stub GPU, FP16"
+    assert told["answers"] > 0
+    assert told["worst"] < 0.02
+    assert len(list((folder / "plans").glob("*.plan"))) == 1
+
+
+def test_a_plan_of_another_version_is_built_again_not_loaded(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    assert export(device, folder, "--backend", "tensorrt").returncode == 0
+    (plan,) = (folder / "plans").glob("*.plan")
+    plan.write_bytes(b"PLAN harmed")
+    told = json.loads(run(device, "-c", SWAP, str(folder)).stdout)
+    assert told["first"].startswith("ONNX Runtime")
+    assert told["then"].startswith("TensorRT 10.3.0")
+    assert plan.read_bytes() != b"PLAN harmed"
+
+
+def test_auto_takes_tensorrt_where_it_is(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    assert export(device, folder, "--backend", "tensorrt").returncode == 0
+    told = run(device, "-c", SWAP.replace("tensorrt:fp16", "auto"), str(folder))
+    assert json.loads(told.stdout)["first"] == "TensorRT 10.3.0, Stub GPU, FP16"
