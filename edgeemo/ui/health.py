@@ -43,7 +43,7 @@ class HealthDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Health")
-        self.setMinimumWidth(420)
+        self.setMinimumWidth(560)
         self.values: dict[str, QLabel] = {}
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(24)

@@ -69,7 +69,7 @@ class Timeline(QWidget):
         item.hideButtons()
         item.setMenuEnabled(False)
         item.setMouseEnabled(x=True, y=False)
-        item.setYRange(0, 1, padding=0.02)
+        item.setYRange(-0.02, 1.1, padding=0)
         item.setXRange(0, SPAN_S, padding=0)
         item.getAxis("left").setTicks([[(0, "0"), (0.5, "50"), (1, "100 %")]])
         item.getAxis("left").setWidth(46)
@@ -114,6 +114,7 @@ class Timeline(QWidget):
             axis.setTextPen(theme.muted)
         self._cursor.setPen(pg.mkPen(theme.text, width=1.5))
         self.distribution.set_theme(theme)
+        self.show_markers()
         self._drawn = (-1, -1, 0.0, 0.0)
 
     def show_history(self, history: History, *, whole: bool = False) -> None:

@@ -1,0 +1,551 @@
+"""What the window does besides playing: timeline, sessions, replay, report, health, settings."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import result as made_result
+from PyQt6.QtCore import QSettings, Qt
+from PyQt6.QtGui import QAction
+from PyQt6.QtWidgets import QInputDialog, QMessageBox, QPushButton
+from pytestqt.qtbot import QtBot
+from test_ui import Clip, Studio, shows
+
+from edgeemo.config import Config
+from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
+from edgeemo.session import Stats
+from edgeemo.types import Result
+from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
+from edgeemo.ui.health import load as load_average
+from edgeemo.ui.history import MOST_ROWS, History, thinned
+from edgeemo.ui.player import State
+from edgeemo.ui.replay import Scenes
+from edgeemo.ui.sessions import SessionsDialog
+from edgeemo.ui.settings import PRESETS, Settings
+from edgeemo.ui.strip import LONGEST, Strip
+from edgeemo.ui.timeline import Timeline
+from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog
+from edgeemo.ui.window import Window
+from engines import LABELS
+
+Make = Callable[..., Window]
+
+
+@pytest.fixture
+def studio() -> Studio:
+    return Studio()
+
+
+@pytest.fixture
+def make(qtbot: QtBot, studio: Studio, tmp_path: Path) -> Iterator[Make]:
+    made: list[Window] = []
+
+    def build(config: Config | None = None, settings: Settings | None = None, begin: bool = True) -> Window:
+        window = Window(
+            config or Config(source="clip.mp4"),
+            opener=studio.open,
+            cameras=lambda: [],
+            engines=lambda: ["hybrid_lite", "other"],
+            pictures=tmp_path / "Pictures",
+            sessions=tmp_path / "sessions",
+            settings=settings,
+        )
+        made.append(window)
+        qtbot.addWidget(window)
+        window.show()
+        if begin:
+            window.begin()
+        return window
+
+    yield build
+    for window in made:
+        window.close()
+
+
+def record(
+    parent: Path, name: str = "Visit", frames: int = 30, *, video: str = "none", faces: int = 1
+) -> SessionFolder:
+    folder = SessionFolder.create(parent, SessionInfo(name, "clip.mp4", "fake", LABELS, video=video), card="# Card")
+    recorder = Recorder(folder, LABELS, video=video, every_picture=True)
+    for index in range(frames):
+        recorder.write(made_result(faces, index=index, size=64))
+    recorder.mark("smile", at=0.5)
+    recorder.close()
+    assert recorder.error == ""
+    return folder
+
+
+# history and timeline
+
+
+@pytest.mark.parametrize("faces", [0, 1, 3])
+def test_history_keeps_a_row_a_face_and_frame(faces: int) -> None:
+    history = History()
+    for index in range(600):
+        history.add(made_result(faces, index=index))
+    assert history.people == list(range(1, faces + 1))
+    for person in history.people:
+        series = history.series(person)
+        assert len(series.times) == 600
+        assert dict(history.shares(person))["happiness"] == pytest.approx(1)
+    assert len(history.series(99).times) == 0
+    assert history.shares(99) == []
+
+
+def test_history_does_not_grow_for_ever() -> None:
+    history = History()
+    frame = made_result(1)
+    for index in range(MOST_ROWS + 5000):
+        history.add(replace(frame, frame=replace(frame.frame, index=index, time=index / 25)))
+    series = history.series(1)
+    assert len(series.times) <= MOST_ROWS
+    assert series.times[-1] == pytest.approx((MOST_ROWS + 4999) / 25)
+    assert (np.diff(series.times) > 0).all()
+
+
+def test_a_plot_gets_few_rows_and_a_gap_where_the_face_was_away() -> None:
+    history = History()
+    for index in [*range(2000), *range(4000, 5000)]:
+        history.add(made_result(1, index=index))
+    times, values = thinned(history.series(1), 0, 1000, 300)
+    assert len(times) < 400
+    assert np.isnan(values).any(axis=1).sum() == 1
+    few, _ = thinned(history.series(1), 10, 12, 300)
+    assert 45 < len(few) < 60
+    nobody, none = thinned(history.series(7), 0, 10, 300)
+    assert len(nobody) == len(none) == 0
+
+
+def test_the_timeline_follows_until_somebody_moves_it(qtbot: QtBot) -> None:
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(600, 200)
+    timeline.show()
+    history = History()
+    timeline.show_history(history)
+    for index in range(2000):
+        history.add(made_result(2, index=index))
+    timeline.refresh()
+    (begin, end), _ = timeline.plot.getPlotItem().getViewBox().viewRange()
+    assert end == pytest.approx(history.end)
+    assert end - begin == pytest.approx(30)
+    assert timeline.title.text() == "Person 1"
+    assert "Happiness 100 %" in timeline.legend.text()
+    timeline.plot.getPlotItem().getViewBox().sigRangeChangedManually.emit([True, False])
+    assert not timeline.following
+    assert timeline.follow.isVisible()
+    qtbot.mouseClick(timeline.follow, Qt.MouseButton.LeftButton)
+    assert timeline.following
+    timeline.show_person(2)
+    assert timeline.title.text() == "Person 2"
+
+
+def test_a_click_in_the_timeline_seeks(qtbot: QtBot) -> None:
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(600, 200)
+    timeline.show()
+    history = History()
+    for index in range(100):
+        history.add(made_result(1, index=index))
+    timeline.show_history(history, whole=True)
+    with qtbot.waitSignal(timeline.sought) as sought:
+        qtbot.mouseClick(
+            timeline.plot.viewport(), Qt.MouseButton.LeftButton, pos=timeline.plot.viewport().rect().center()
+        )
+    assert 1 < sought.args[0] < 3
+
+
+def test_the_window_fills_the_timeline_and_a_card_chooses_the_person(qtbot: QtBot, make: Make, studio: Studio) -> None:
+    studio.faces = 2
+    window = make()
+    shows(qtbot, window)
+    qtbot.waitUntil(lambda: window.timeline.title.text() == "Person 1")
+    qtbot.mouseClick(window.faces.cards[1], Qt.MouseButton.LeftButton)
+    assert window.timeline.person == 2
+    window.faces.cards[0].setFocus()
+    qtbot.keyClick(window.faces.cards[0], Qt.Key.Key_Return)
+    assert window.timeline.person == 1
+
+
+def test_keys_set_markers(qtbot: QtBot, make: Make) -> None:
+    window = make()
+    shows(qtbot, window)
+    window.setFocus()
+    qtbot.keyClick(window, Qt.Key.Key_M)
+    qtbot.keyClick(window, Qt.Key.Key_3)
+    assert [marker.label for marker in window.history.markers] == ["mark 1", "3"]
+
+
+def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    store = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
+    window = make(settings=Settings(store), begin=False)
+    assert window.timeline.isVisible()
+    window.menus.timeline.trigger()
+    assert not window.timeline.isVisible()
+    again = make(settings=Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)), begin=False)
+    assert not again.timeline.isVisible()
+
+
+# pictures of a folder
+
+
+def test_pictures_fill_a_strip_to_step_back_in(qtbot: QtBot, make: Make, studio: Studio) -> None:
+    studio.clip = lambda name: Clip(name, frames=4, still=True, stuck=True)
+    window = make(Config(source="pictures"))
+    qtbot.waitUntil(lambda: window.player.state is State.ENDED and window.strip.count() == 4)
+    assert window.strip.isVisible()
+    window.setFocus()
+    qtbot.keyClick(window, Qt.Key.Key_Left)
+    assert window.video.result is not None
+    assert window.video.result.frame.index == 2
+    window.strip.setCurrentRow(0)
+    assert window.video.result.frame.index == 0
+
+
+def test_a_video_has_no_strip(qtbot: QtBot, make: Make) -> None:
+    window = make()
+    shows(qtbot, window)
+    assert not window.strip.isVisible()
+
+
+def test_large_pictures_are_kept_smaller_with_their_faces(qtbot: QtBot) -> None:
+    strip = Strip()
+    qtbot.addWidget(strip)
+    kept: list[Result] = []
+    strip.chosen.connect(kept.append)
+    strip.add(made_result(2, size=1600))
+    strip.add(made_result(0, index=1, size=20))
+    strip.setCurrentRow(0)
+    assert kept[0].frame.image.shape[1] == LONGEST
+    assert kept[0].faces.boxes[0].tolist() == pytest.approx((made_result(2).faces.boxes[0] * 0.4).tolist())
+
+
+# recording
+
+
+def test_recording_shows_a_light_keeps_markers_and_offers_what_comes_next(
+    qtbot: QtBot, make: Make, tmp_path: Path
+) -> None:
+    window = make()
+    assert not window.record.isEnabled()
+    shows(qtbot, window)
+    qtbot.mouseClick(window.record, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.recording.active)
+    assert window.video.recording.startswith("REC")
+    recorder = window.recording.recorder
+    assert recorder is not None
+    qtbot.waitUntil(lambda: recorder.frames > 20)
+    window.mark("joke")
+    qtbot.mouseClick(window.record, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Recorded: clip.mp4" in window.banner.text)
+    assert window.video.recording == ""
+    (path,) = (tmp_path / "sessions").iterdir()
+    read = load(path)
+    assert len(read.frames) == recorder.frames
+    assert [marker.label for marker in read.markers] == ["joke"]
+    assert read.video is None
+    assert [button.text() for button in window.banner.buttons] == ["Replay", "Report", "Sessions…"]
+
+
+def test_closing_the_window_finishes_the_recording(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    window = make()
+    window.settings.video = "blurred"
+    shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.recorder is not None and window.recording.recorder.frames > 10)
+    window.close()
+    (path,) = (tmp_path / "sessions").iterdir()
+    assert SessionFolder(path).read().ended
+    assert (path / "video.mkv").stat().st_size > 0
+    assert [thread.name for thread in threading.enumerate() if thread not in before] == []
+
+
+def test_another_source_ends_the_recording(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    window = make()
+    shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.recorder is not None and window.recording.recorder.frames > 5)
+    window.choose_source("other.mp4")
+    assert not window.recording.active
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_the_picture_goes_on(
+    qtbot: QtBot, make: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "sessions").write_text("in the way")
+    window = make()
+    shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.banner.kind == "error" and "is a file" in window.banner.text)
+    assert not window.recording.active
+    assert window.player.state is State.PLAYING
+
+
+# sessions, replay, report
+
+
+def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    record(tmp_path / "sessions", video="whole")
+    window = make(begin=False)
+    window.show_sessions()
+    assert window._list is not None
+    assert window._list.table.rowCount() == 1
+    window._list.replay_chosen()
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    assert window.video.result is not None
+    assert window.timeline.history.people == [1]
+    assert [marker.label for marker in window.timeline.history.markers] == ["smile"]
+    window.replay.pause()
+    window.timeline.sought.emit(0.81)
+    assert window.video.result.frame.index == 20
+    window.replay.slider.setValue(3)
+    assert window.video.result.frame.index == 3
+    assert window.faces.cards[0].expression.text() == "Happiness"
+    # the pictures of the fake are grey and grow lighter
+    assert abs(int(window.video.result.frame.image.mean()) - 43) < 6
+    qtbot.mouseClick(window.replay.leave, Qt.MouseButton.LeftButton)
+    assert window.replay.recording is None
+    window.start_or_pause()
+    shows(qtbot, window)
+
+
+def test_a_replay_plays_to_its_end_by_itself(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    folder = record(tmp_path / "sessions", frames=10)
+    window = make(begin=False)
+    window.open_recording(folder)
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    assert window.replay.playing
+    qtbot.waitUntil(lambda: not window.replay.playing)
+    assert window.replay.slider.value() == 9
+
+
+def test_choosing_a_source_leaves_the_replay(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    folder = record(tmp_path / "sessions")
+    window = make()
+    shows(qtbot, window)
+    window.open_recording(folder)
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    assert window.player.state is State.STOPPED
+    window.choose_source("other.mp4")
+    assert shows(qtbot, window).frame.origin == "other.mp4"
+    assert window.replay.recording is None
+
+
+@pytest.mark.parametrize("faces", [0, 2])
+def test_without_a_video_faces_are_shown_on_an_empty_picture(tmp_path: Path, faces: int) -> None:
+    scenes = Scenes(load(record(tmp_path, faces=faces).path))
+    shown = scenes.result(4)
+    assert len(shown.faces) == faces
+    assert shown.frame.image.std() == 0
+    assert scenes.nearest(-5) == 0
+    assert scenes.nearest(999) == len(scenes) - 1
+
+
+def test_the_place_in_the_video_is_right_forwards_and_backwards(tmp_path: Path) -> None:
+    scenes = Scenes(load(record(tmp_path, frames=100, video="whole").path))
+    for index in (0, 1, 2, 60, 61, 10, 99, 98):
+        assert abs(float(scenes.result(index).frame.image.mean()) - (40 + index)) < 4, index
+    scenes.close()
+
+
+def test_one_click_makes_a_report_and_two_sessions_stand_side_by_side(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    record(tmp_path / "sessions", "One")
+    record(tmp_path / "sessions", "Two")
+    window = make(begin=False)
+    window.show_sessions()
+    listed = window._list
+    assert listed is not None
+    listed.report_chosen()
+    qtbot.waitUntil(lambda: "Report written" in window.banner.text)
+    listed.table.selectAll()
+    (page,) = (tmp_path / "sessions").glob("*/report.html")
+    assert "Side by side" not in page.read_text(encoding="utf-8")
+    listed.report_chosen()
+    qtbot.waitUntil(lambda: "Side by side" in page.read_text(encoding="utf-8"))
+
+
+def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    folder = record(tmp_path / "sessions")
+    window = make(begin=False)
+    window.show_sessions()
+    listed = window._list
+    assert listed is not None
+    listed.exported.emit(folder, tmp_path / "out.csv")
+    qtbot.waitUntil(lambda: "30 rows written" in window.banner.text)
+    assert (tmp_path / "out.csv").is_file()
+    listed.rename_chosen()
+    (dialog,) = listed.findChildren(QInputDialog)
+    dialog.setTextValue("Interview")
+    dialog.accept()
+    item = listed.table.item(0, 0)
+    assert item is not None
+    assert item.text() == "Interview"
+    listed.delete_chosen()
+    (box,) = listed.findChildren(QMessageBox)
+    (sure,) = [button for button in box.findChildren(QPushButton) if button.text() == "Delete"]
+    qtbot.mouseClick(sure, Qt.MouseButton.LeftButton)
+    assert listed.table.rowCount() == 0
+    assert not folder.path.exists()
+
+
+def test_an_empty_list_says_how_to_fill_it(qtbot: QtBot, tmp_path: Path) -> None:
+    listed = SessionsDialog(lambda: tmp_path / "none")
+    qtbot.addWidget(listed)
+    listed.show()
+    assert listed.nothing.isVisible()
+    assert not listed.replay.isEnabled()
+    assert not listed.delete.isEnabled()
+
+
+def test_a_file_is_analysed_into_a_session(qtbot: QtBot, make: Make, studio: Studio, tmp_path: Path) -> None:
+    studio.clip = lambda name: Clip(name, frames=30)
+    window = make(begin=False)
+    window.analyse_file(tmp_path / "talk.mp4")
+    qtbot.waitUntil(lambda: "Recorded: talk" in window.banner.text)
+    assert not studio.configs[0].capture.paced
+    (path,) = (tmp_path / "sessions").iterdir()
+    assert len(load(path).frames) > 0
+
+
+def test_an_analysis_that_is_cancelled_leaves_nothing(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    window = make(begin=False)
+    dialog = window.analyse_file(tmp_path / "talk.mp4")
+    qtbot.waitUntil(lambda: "times real time" in dialog.figures.text())
+    qtbot.mouseClick(dialog.cancel, Qt.MouseButton.LeftButton)
+    assert list((tmp_path / "sessions").iterdir()) == []
+
+
+def test_an_analysis_of_a_missing_file_is_told(qtbot: QtBot, make: Make) -> None:
+    window = make(begin=False)
+    window.analyse_file(Path("missing.mp4"))
+    qtbot.waitUntil(lambda: "No file missing.mp4" in window.banner.text)
+
+
+# health, settings, first run
+
+
+def test_health_shows_stages_drops_and_the_engine(qtbot: QtBot, tmp_path: Path) -> None:
+    zone = tmp_path / "sys/class/thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "temp").write_text("51500\n")
+    (zone / "type").write_text("cpu-thermal\n")
+    monitor = tmp_path / "sys/class/hwmon/hwmon3"
+    monitor.mkdir(parents=True)
+    for name, value in (("name", "ina3221"), ("in1_input", "5000"), ("curr1_input", "1400")):
+        (monitor / name).write_text(value)
+    dialog = HealthDialog()
+    qtbot.addWidget(dialog)
+    paints = Paints()
+    paints.add(4.0)
+    stats = Stats(90, 90, 10, 3.0, 30.0, 12.5, {"detect": 3.25, "classify": 1.5})
+    dialog.show_stats(stats, "hybrid_lite, fake", paints, where=tmp_path)
+    shown = {name.strip(): label.text() for name, label in dialog.values.items()}
+    assert shown["Engine"] == "hybrid_lite, fake"
+    assert shown["Find faces"] == "3.25 ms a frame"
+    assert shown["Dropped"] == "10 (10 %)"
+    assert shown["Temperature"] == "cpu-thermal 52 °C"
+    assert shown["Power"] == "7.0 W"
+    dialog.show_stats(None, "", Paints(), where=tmp_path / "nothing")
+    assert "not known" in dialog.values["Temperature"].text()
+    assert temperatures(tmp_path / "nothing") == []
+    assert power(tmp_path / "nothing") is None
+    assert load_average(tmp_path / "nothing") == ""
+
+
+def test_health_is_filled_while_it_is_open(qtbot: QtBot, make: Make) -> None:
+    window = make()
+    shows(qtbot, window)
+    window.show_health()
+    health = window._health
+    assert health is not None
+    qtbot.waitUntil(lambda: health.values["Engine"].text() == "hybrid_lite, fake runtime")
+    health.close()
+
+
+def test_what_was_chosen_is_remembered(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    def settings() -> Settings:
+        return Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+
+    kept = settings()
+    kept.welcomed = True
+    clip = tmp_path / "talk.mp4"
+    clip.touch()
+    window = make(settings=kept)
+    shows(qtbot, window)
+    window.choose_source(str(clip))
+    window.choose_engine("other")
+    window.menus.video["blurred"].trigger()
+    window.menus.presets["Calm"].trigger()
+    window.close()
+    again = make(Config(), settings=settings(), begin=False)
+    assert again.config.source == str(clip)
+    assert again.config.engine == "other"
+    assert again.config.smooth == PRESETS["Calm"]
+    assert again.menus.video["blurred"].isChecked()
+    assert again.menus.presets["Calm"].isChecked()
+
+
+def test_what_the_command_line_asks_for_goes_before_what_is_remembered(make: Make, tmp_path: Path) -> None:
+    kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    kept.source = str(tmp_path)
+    kept.engine = "other"
+    window = make(Config(source="clip.mp4", engine="third"), settings=kept, begin=False)
+    assert (window.config.source, window.config.engine) == ("clip.mp4", "third")
+
+
+def test_a_file_that_is_gone_and_a_password_are_not_remembered(tmp_path: Path, make: Make) -> None:
+    kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    kept.source = "rtsp://me:secret@host/live"
+    assert kept.source == ""
+    kept.source = str(tmp_path / "gone.mp4")
+    assert make(Config(), settings=kept, begin=False).config.source == ""
+
+
+def test_the_first_run_says_what_to_mind_once(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    window = make(settings=kept)
+    (note,) = window.findChildren(WelcomeDialog)
+    for words in ("Nothing leaves this machine", "5(1)(f)", "Ask those who are filmed"):
+        assert words in note.note.text()
+    qtbot.mouseClick(note.understood, Qt.MouseButton.LeftButton)
+    assert kept.welcomed
+    assert make(settings=kept).findChildren(WelcomeDialog) == []
+
+
+def test_the_self_test_shows_findings_with_their_mends(qtbot: QtBot, make: Make) -> None:
+    window = make(begin=False)
+    window.show_doctor()
+    (dialog,) = window.findChildren(DoctorDialog)
+    qtbot.waitUntil(lambda: dialog.verdict.text() != "Looking …", timeout=30_000)
+    assert "python" in dialog.text.toPlainText().lower()
+    dialog.close()
+
+
+def test_no_key_is_used_by_two_menu_entries(make: Make) -> None:
+    window = make(begin=False)
+    keys = [action.shortcut().toString() for action in window.findChildren(QAction)]
+    used = [key for key in keys if key]
+    assert len(used) > 5
+    assert len(used) == len(set(used))
+
+
+def test_a_recording_without_a_frame_can_be_replayed(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    empty = Recording("x", tmp_path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
+    window = make(begin=False)
+    window._replay(empty)
+    assert window.replay.recording is empty
+    window.replay.play_or_pause()
+    window.replay.seek(3)
+    window.replay.end()
