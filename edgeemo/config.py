@@ -138,7 +138,7 @@ class ServiceConfig:
     stalled_s: float = 2.0
     hang_s: float = 20.0
     backoff_s: float = 0.25
-    backoff_max_s: float = 2.0
+    backoff_max_s: float = 1.5
     open_timeout_s: float = 5.0
     read_timeout_s: float = 3.0
     queue: int = 512

@@ -15,8 +15,9 @@ from edgeemo.types import U8
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # a camera that was unplugged while it is waited for
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
-# UDP, the default of FFmpeg, loses packets of key frames
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+# UDP, the default of FFmpeg, loses packets of key frames; and it would watch a stream for 20 frames to tell its rate,
+# which nobody asks, and hand them over late: an RTSP camera of 15 frames a second opens in 0.7 s instead of 2.0
+os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fpsprobesize;1")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
