@@ -17,7 +17,7 @@ from edgeemo.service.supervisor import Supervisor
 from edgeemo.status import State
 from edgeemo.types import Frame, Source
 
-QUICK = ServiceConfig(stalled_s=0.15, backoff_s=0.02, backoff_max_s=0.1, open_timeout_s=3, read_timeout_s=1)
+QUICK = ServiceConfig(stalled_s=0.8, backoff_s=0.02, backoff_max_s=0.1, open_timeout_s=3, read_timeout_s=1)
 
 
 class Running:
