@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ServiceError
 from edgeemo.service.notify import Notifier
-from edgeemo.service.unit import Unit, state, uninstall
+from edgeemo.service.unit import Unit, let_read, state, uninstall
 
 CONFIG = Config(
     sources=(SourceConfig("door", "rtsp://camera/stream"),), sinks=("jsonl:/srv/edge/a.jsonl", "mqtt://localhost/edge")
@@ -113,3 +115,17 @@ def test_without_systemd_it_says_what_to_do_instead(tmp_path: Path) -> None:
     for action in (lambda: state("edgeemo"), lambda: uninstall("edgeemo", folder=tmp_path)):
         with pytest.raises(ServiceError, match="systemd does not run here"):
             action()
+
+
+def test_a_configuration_is_opened_to_the_services_user_and_to_nobody_else(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a file to another group")
+    path = tmp_path / "edge.toml"
+    path.write_text("")
+    path.chmod(0o600)
+    assert let_read(path, "nobody")
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_gid == pwd.getpwnam("nobody").pw_gid
+    assert not let_read(path, "nobody")
+    path.chmod(0o604)
+    assert not let_read(path, "daemon")

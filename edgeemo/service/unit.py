@@ -144,7 +144,7 @@ def install(unit: Unit, config: Config, *, folder: Path = UNITS) -> list[str]:
     if not _user_exists(unit.user):
         _run("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", unit.user)
         done.append(f"made the user {unit.user}")
-    if _open_to(unit.config_file, unit.user):
+    if let_read(unit.config_file, unit.user):
         done.append(f"let {unit.user} read {unit.config_file}")
     path = folder / f"{unit.name}.service"
     try:
@@ -225,7 +225,7 @@ def _user_exists(name: str) -> bool:
     return True
 
 
-def _open_to(file: Path, user: str) -> bool:
+def let_read(file: Path, user: str) -> bool:
     """Let a user read a configuration, which may hold passwords of cameras, without letting everybody.
 
     Returns:
