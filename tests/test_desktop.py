@@ -23,7 +23,8 @@ from test_ui import Clip, Studio, shows
 from edgeemo.config import Config
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.session import Stats
-from edgeemo.types import Result
+from edgeemo.types import Frame, Result
+from edgeemo.ui.baseline import Baselines, Taking
 from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
 from edgeemo.ui.health import load as load_average
 from edgeemo.ui.history import MOST_ROWS, History, thinned
@@ -549,3 +550,68 @@ def test_a_recording_without_a_frame_can_be_replayed(qtbot: QtBot, make: Make, t
     window.replay.play_or_pause()
     window.replay.seek(3)
     window.replay.end()
+
+
+# the face at rest
+
+
+class FastClip(Clip):
+    """Ten seconds of media time in a fraction of one."""
+
+    def frames(self) -> Iterator[Frame]:
+        for shown in super().frames():
+            yield replace(shown, time=shown.index * 0.4)
+
+
+def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
+    qtbot: QtBot, make: Make, studio: Studio, tmp_path: Path
+) -> None:
+    studio.clip = FastClip
+    window = make()
+    shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.active)
+    window.take_baseline()
+    assert "look neutral for 10 seconds" in window.banner.text
+    qtbot.waitUntil(lambda: "is taken" in window.banner.text)
+    qtbot.waitUntil(lambda: window.faces.cards[0].relative.text() == "Against the face at rest: no difference")
+    window.timeline.refresh()
+    assert window.timeline.relative.isVisible()
+    window.timeline.relative.click()
+    assert window.timeline.relative.isChecked()
+    window.recording.end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (path,) = (tmp_path / "sessions").iterdir()
+    (track,) = load(path).tracks
+    assert track.baseline is not None
+    assert track.baseline[1] == pytest.approx(0.9, abs=0.01)
+    assert track.probabilities[:, 1] == pytest.approx(0.9, abs=0.01)
+    window.forget_baseline()
+    qtbot.waitUntil(lambda: window.faces.cards[0].relative.isHidden())
+    window.timeline.refresh()
+    assert not window.timeline.relative.isVisible()
+
+
+def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Make, studio: Studio) -> None:
+    studio.faces = 0
+    window = make()
+    shows(qtbot, window)
+    window.take_baseline()
+    assert "while a face is followed" in window.banner.text
+
+
+def test_a_face_that_was_hardly_seen_gives_no_face_at_rest() -> None:
+    history = History()
+    for index in range(5):
+        history.add(made_result(1, index=index))
+    taking = Taking(1, 0.0)
+    assert taking.finish(history.series(1), history.labels) is None
+    assert taking.left(4.0) == pytest.approx(6)
+
+
+def test_what_differs_most_from_the_face_at_rest_is_told_first() -> None:
+    shown = made_result(1)
+    baselines = Baselines(LABELS)
+    assert baselines.words(shown, 0) == ""
+    baselines.keep(1, {"happiness": 0.3, "neutral": 0.7})
+    assert baselines.words(shown, 0) == "Against the face at rest: neutral -69, happiness +60"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QColor, QFontMetricsF, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent
@@ -165,6 +165,9 @@ class FaceCard(QFrame):
         self.reason = named(QLabel(), "muted")
         self.reason.setWordWrap(True)
         self.reason.hide()
+        self.relative = named(QLabel(), "muted")
+        self.relative.setWordWrap(True)
+        self.relative.hide()
         font = self.expression.font()
         font.setPointSizeF(font.pointSizeF() * 1.2)
         self.expression.setFont(font)
@@ -184,13 +187,14 @@ class FaceCard(QFrame):
         layout.setSpacing(10)
         layout.addLayout(grid)
         layout.addWidget(self.reason)
+        layout.addWidget(self.relative)
         layout.addWidget(self.bars)
         layout.addWidget(self.others)
 
     def set_theme(self, theme: Theme) -> None:
         self.bars.set_theme(theme)
 
-    def show_face(self, result: Result, row: int, *, short: bool) -> None:
+    def show_face(self, result: Result, row: int, *, short: bool, relative: str = "") -> None:
         emotion = Emotion.of(result.emotions[row])
         number = int(result.faces.ids[row])
         box = result.faces.boxes[row]
@@ -200,6 +204,8 @@ class FaceCard(QFrame):
         _set(self.confidence, "" if reasons else percent(result.confidence(row)))
         _set(self.reason, f"Perhaps {emotion.display.lower()}: {', '.join(reasons)}" if reasons else "")
         self.reason.setVisible(bool(reasons))
+        _set(self.relative, relative)
+        self.relative.setVisible(bool(relative))
         _set(self.person, "Face" if number == UNTRACKED else f"Person {number}")
         _set(self.extent, f"{float(box[2] - box[0]):.0f} px wide")
         classes = [
@@ -249,6 +255,7 @@ class FacePanel(QWidget):
         self.setFixedWidth(WIDTH)
         self._theme = LIGHT
         self._cards: dict[tuple[str, int], FaceCard] = {}
+        self._relative: Callable[[Result, int], str] | None = None
 
         self.heading = named(QLabel("Faces"), "heading")
         self.count = named(QLabel(""), "muted")
@@ -322,7 +329,13 @@ class FacePanel(QWidget):
         self.hint.setText(hint)
         self.count.setText("")
 
-    def show_result(self, result: Result) -> None:
+    def show_result(self, result: Result, relative: Callable[[Result, int], str] | None = None) -> None:
+        """Show a card for each face.
+
+        Args:
+            relative: what to say of a face against its baseline; may say nothing.
+        """
+        self._relative = relative
         rows = {
             ("row", row) if number == UNTRACKED else ("person", int(number)): row
             for row, number in enumerate(result.faces.ids)
@@ -350,7 +363,8 @@ class FacePanel(QWidget):
                     shown.pressed.connect(self.chosen)
                     self._cards = dict(sorted(self._cards.items()))
                     self._column.insertWidget(list(self._cards).index(key), shown)
-                shown.show_face(result, row, short=short)
+                words = self._relative(result, row) if self._relative is not None else ""
+                shown.show_face(result, row, short=short, relative=words)
         self._pages.setCurrentIndex(1 if rows else 0)
 
     def _tall(self, classes: int) -> float:

@@ -60,6 +60,8 @@ class Menus:
             )
             for name in PRESETS
         }
+        self.baseline = self._action(view, "Take the face at rest (10 seconds)", window.take_baseline, "Ctrl+B")
+        self.forget = self._action(view, "Forget the face at rest", window.forget_baseline, "Ctrl+Shift+B")
         view.addSeparator()
         self.health = self._action(view, "Health and latency", window.show_health, "Ctrl+H")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PyQt6.QtCore import QPointF, Qt, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from edgeemo.overlay import percent
+from edgeemo.types import F32
 from edgeemo.ui.cards import Bars
 from edgeemo.ui.history import History, thinned
 from edgeemo.ui.theme import LIGHT, Theme, named
@@ -42,7 +44,13 @@ class Timeline(QWidget):
         self._following = True
         self._curves: dict[str, Any] = {}
         self._lines: list[Any] = []
+        self._rest: Callable[[int], F32 | None] = lambda person: None
 
+        self.relative = QPushButton("Relative")
+        self.relative.setCheckable(True)
+        self.relative.setToolTip("Show differences from the face at rest instead of probabilities")
+        self.relative.toggled.connect(self._on_relative)
+        self.relative.hide()
         self.title = named(QLabel("Timeline"), "heading")
         self.legend = named(QLabel(), "muted")
         self.follow = QPushButton("Follow")
@@ -58,6 +66,7 @@ class Timeline(QWidget):
         top.setSpacing(12)
         top.addWidget(self.title)
         top.addWidget(self.legend, 1)
+        top.addWidget(self.relative)
         top.addWidget(self.follow)
         top.addWidget(self.distribution)
 
@@ -131,6 +140,19 @@ class Timeline(QWidget):
         self.show_markers()
         self.refresh()
 
+    def show_rest(self, rest: Callable[[int], F32 | None]) -> None:
+        """Where a person's (K,) face at rest is to be had; None for somebody without."""
+        self._rest = rest
+        self._drawn = (-1, -1, 0.0, 0.0)
+
+    def _on_relative(self, relative: bool) -> None:
+        item = self.plot.getPlotItem()
+        item.setYRange(*((-1.05, 1.05) if relative else (-0.02, 1.1)), padding=0)
+        ticks = [(-1, "-100"), (0, "0"), (1, "+100")] if relative else [(0, "0"), (0.5, "50"), (1, "100 %")]
+        item.getAxis("left").setTicks([ticks])
+        self._drawn = (-1, -1, 0.0, 0.0)
+        self.refresh()
+
     def show_person(self, person: int) -> None:
         self._person = person
         self._drawn = (-1, -1, 0.0, 0.0)
@@ -187,6 +209,12 @@ class Timeline(QWidget):
     def _draw(self, person: int, begin: float, end: float) -> None:
         series = self._history.series(person)
         times, values = thinned(series, begin, end, POINTS)
+        rest = self._rest(person)
+        self.relative.setVisible(rest is not None)
+        if rest is None and self.relative.isChecked():
+            self.relative.setChecked(False)
+        if rest is not None and self.relative.isChecked():
+            values = np.asarray(values - rest, np.float32)
         for column, label in enumerate(self._history.labels):
             emotion = Emotion.of(label)
             curve = self._curves.get(label)
@@ -196,7 +224,7 @@ class Timeline(QWidget):
                 )
             rows = values[:, column]
             # a class that plays no part would only thicken the bottom line
-            if len(rows) and float(np.nan_to_num(rows).max(initial=0.0)) > 0.02:
+            if len(rows) and float(np.abs(np.nan_to_num(rows)).max(initial=0.0)) > 0.02:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", RuntimeWarning)
                     curve.setData(times, rows)

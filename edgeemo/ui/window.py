@@ -42,6 +42,7 @@ from edgeemo.report.plots import clock
 from edgeemo.types import Result
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Action, Banner
+from edgeemo.ui.baseline import TAKE_S, Baselines, Taking
 from edgeemo.ui.cards import FacePanel
 from edgeemo.ui.health import HealthDialog
 from edgeemo.ui.history import History
@@ -140,8 +141,11 @@ class Window(QMainWindow):
         self.replay.left.connect(self._after_replay)
         self.recording = RecordControl(self.player, self._sessions_folder, self)
         self.recording.changed.connect(self._show_recording)
+        self.recording.changed.connect(self._keep_baselines)
         self.recording.failed.connect(self._on_record_failure)
         self.recording.saved.connect(self._on_recorded)
+        self.baselines = Baselines()
+        self._taking: Taking | None = None
         self._health: HealthDialog | None = None
         self._list: SessionsDialog | None = None
         self.figures = named(QLabel(), "muted")
@@ -333,8 +337,7 @@ class Window(QMainWindow):
             self.replay.end()
         self.recording.end()
         same_source = config.source == self._config.source
-        self.history = History()
-        self.timeline.show_history(self.history)
+        self._forget_people()
         self.strip.start()
         if config.source != DEMO:
             self.settings.source = config.source
@@ -378,6 +381,8 @@ class Window(QMainWindow):
         self._works = self._config
         self._show(result)
         self.history.add(result)
+        if self._taking is not None:
+            self._take(self._taking)
         if result.frame.still:
             self.strip.add(result)
         if first:
@@ -498,6 +503,61 @@ class Window(QMainWindow):
         if self.recording.recorder is not None:
             self.recording.recorder.mark(words, self.video.result.frame.time)
 
+    def take_baseline(self) -> None:
+        """Take ten seconds of the chosen person's neutral face; then what is shown is also told relative to it."""
+        person = self.timeline.person
+        if person is None or person < 0 or self.player.state is not State.PLAYING:
+            self.banner.put_up("notice", "The face at rest is taken while a face is followed and the picture plays.")
+            return
+        self._taking = Taking(person, self.history.end)
+        self.banner.put_up(
+            "notice",
+            f"Person {person}: look neutral for {TAKE_S:.0f} seconds.",
+            ("Cancel", self._cancel_taking),
+        )
+
+    def forget_baseline(self) -> None:
+        """Show the chosen person as before; the raw values were kept all along."""
+        person = self.timeline.person
+        if person is not None:
+            self.baselines.forget(person)
+            self.timeline.show_person(person)
+            if self.recording.recorder is not None:
+                self.recording.recorder.keep_baseline(person, None)
+
+    def _cancel_taking(self) -> None:
+        self._taking = None
+
+    def _take(self, taking: Taking) -> None:
+        if taking.left(self.history.end) > 0:
+            return
+        self._taking = None
+        rest = taking.finish(self.history.series(taking.person), self.history.labels)
+        if rest is None:
+            self.banner.put_up(
+                "notice", f"Person {taking.person} was seen too rarely in these seconds.", ("Again", self.take_baseline)
+            )
+            return
+        self.baselines.labels = self.history.labels
+        self.baselines.keep(taking.person, rest)
+        if self.recording.recorder is not None:
+            self.recording.recorder.keep_baseline(taking.person, rest)
+        self.timeline.show_person(taking.person)
+        self.banner.put_up(
+            "notice",
+            f"Person {taking.person}: the face at rest is taken.",
+            ("Undo", self.forget_baseline),
+            seconds=10,
+        )
+
+    def _forget_people(self) -> None:
+        """Another source or session: persons are counted anew."""
+        self._taking = None
+        self.baselines = Baselines()
+        self.history = History()
+        self.timeline.show_history(self.history)
+        self.timeline.show_rest(self.baselines.of)
+
     def show_sessions(self) -> None:
         if self._list is None:
             self._list = SessionsDialog(self._sessions_folder, self)
@@ -587,6 +647,11 @@ class Window(QMainWindow):
         self.player.stop()
         self.banner.take_down()
         self.strip.start()
+        self._forget_people()
+        self.baselines.labels = recording.labels
+        for track in recording.tracks:
+            if track.baseline is not None:
+                self.baselines.keep(track.id, dict(zip(recording.labels, track.baseline.tolist(), strict=True)))
         self.timeline.show_history(History.of(recording), whole=True)
         self.setWindowTitle(f"{recording.name} - edgeemo")
         self.replay.begin(recording)
@@ -594,8 +659,7 @@ class Window(QMainWindow):
         self._show_figures()
 
     def _after_replay(self) -> None:
-        self.history = History()
-        self.timeline.show_history(self.history)
+        self._forget_people()
         self.video.show_message("Press Start to go on." if self._config.source else "")
         self.faces.clear("Faces appear here while the picture plays.")
         self._show_start()
@@ -603,7 +667,7 @@ class Window(QMainWindow):
 
     def _show(self, result: Result) -> None:
         self.video.show_result(result)
-        self.faces.show_result(result)
+        self.faces.show_result(result, self.baselines.words)
         if self.replay.recording is not None:
             self.timeline.show_cursor(result.frame.time)
             self.snapshot.setEnabled(True)
@@ -633,6 +697,15 @@ class Window(QMainWindow):
             ("Report", lambda: self.make_report([folder])),
             ("Sessions…", self.show_sessions),
         )
+
+    def _keep_baselines(self) -> None:
+        recorder = self.recording.recorder
+        if recorder is None:
+            return
+        for person in self.history.people:
+            rest = self.baselines.of(person)
+            if rest is not None:
+                recorder.keep_baseline(person, dict(zip(self.baselines.labels, rest.tolist(), strict=True)))
 
     def _on_record_failure(self, what: Exception | str) -> None:
         self.say_error(EdgeemoError(what) if isinstance(what, str) else what)
