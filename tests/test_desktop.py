@@ -21,6 +21,7 @@ from pytestqt.qtbot import QtBot
 from test_ui import Clip, Studio, shows
 
 from edgeemo.config import Config
+from edgeemo.errors import SourceError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.session import Stats
 from edgeemo.types import Frame, Result
@@ -615,3 +616,27 @@ def test_what_differs_most_from_the_face_at_rest_is_told_first() -> None:
     assert baselines.words(shown, 0) == ""
     baselines.keep(1, {"happiness": 0.3, "neutral": 0.7})
     assert baselines.words(shown, 0) == "Against the face at rest: neutral -69, happiness +60"
+
+
+# a camera that is lost
+
+
+def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Make, studio: Studio) -> None:
+    studio.clip = lambda name: Clip(name, frames=10, error=SourceError("the camera was unplugged; plug it in again"))
+    window = make(Config(source="/dev/video7"))
+    qtbot.waitUntil(lambda: "Trying again by itself" in window.banner.text)
+    last = window.video.result
+    assert last is not None
+    studio.clip = Clip
+    qtbot.waitUntil(lambda: window.player.state is State.PLAYING and window.video.result is not last)
+    assert window.banner.text == ""
+
+
+def test_trying_again_can_be_stopped(qtbot: QtBot, make: Make, studio: Studio) -> None:
+    studio.clip = lambda name: Clip(name, frames=10, error=SourceError("the camera was unplugged; plug it in again"))
+    window = make(Config(source="/dev/video7"))
+    qtbot.waitUntil(lambda: "Trying again by itself" in window.banner.text)
+    (stop,) = window.banner.buttons
+    qtbot.mouseClick(stop, Qt.MouseButton.LeftButton)
+    assert not window._retry.isActive()
+    assert len(studio.configs) == 1

@@ -34,7 +34,7 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.capture import CameraInfo
 from edgeemo.config import CaptureConfig, Config
-from edgeemo.errors import EdgeemoError
+from edgeemo.errors import EdgeemoError, SourceError
 from edgeemo.recording import Marker, Recording, SessionFolder, load, sessions_folder
 from edgeemo.recording.read import export_csv
 from edgeemo.report import write_report
@@ -66,6 +66,7 @@ log = logging.getLogger(__name__)
 
 DEMO = "demo"
 FIGURES_MS = 400
+RETRY_MS = 2000  # between two attempts to open a camera or stream that was lost
 NO_CAMERA = (
     "No camera found, so this is the demo clip. Connect a camera and choose it under Source, or open a video file."
 )
@@ -169,6 +170,11 @@ class Window(QMainWindow):
         self.menus = Menus(self)
         self.addActions([self.source.open_file, self.source.open_folder, self.source.open_stream])
 
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.setInterval(RETRY_MS)
+        self._retry.timeout.connect(self._try_again)
+        self._lost = False
         self._figures_timer = QTimer(self)
         self._figures_timer.timeout.connect(self._show_figures)
         self._figures_timer.start(FIGURES_MS)
@@ -273,6 +279,7 @@ class Window(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._figures_timer.stop()
+        self._retry.stop()
         self.settings.geometry = self.saveGeometry()
         self.replay.end()
         self.recording.end_now()
@@ -336,6 +343,7 @@ class Window(QMainWindow):
         if self.replay.recording is not None:
             self.replay.end()
         self.recording.end()
+        self._give_up()
         same_source = config.source == self._config.source
         self._forget_people()
         self.strip.start()
@@ -378,6 +386,9 @@ class Window(QMainWindow):
 
     def _on_result(self, result: Result) -> None:
         first = self.video.result is None
+        if self._lost:
+            self._give_up()
+            self.banner.take_down()
         self._works = self._config
         self._show(result)
         self.history.add(result)
@@ -398,6 +409,15 @@ class Window(QMainWindow):
             return
         actions: list[Action] = [("Try again", self.start_or_pause)]
         works = self._works
+        if isinstance(error, SourceError) and self._comes_back():
+            # a camera that was unplugged, a stream whose server restarts
+            self._lost = True
+            self._retry.start()
+            text = " ".join(str(error).split())
+            self.banner.put_up(
+                "error", f"{text[:1].upper()}{text[1:]}. Trying again by itself.", ("Stop trying", self._give_up)
+            )
+            return
         if isinstance(error, EngineError):
             if works is not None and works.engine != self._config.engine:
                 actions.append((f"Use {Path(works.engine).name}", lambda: self.choose_engine(works.engine)))
@@ -406,6 +426,21 @@ class Window(QMainWindow):
         elif self._config.source != DEMO:
             actions.append(("Play the demo clip", lambda: self.choose_source(DEMO)))
         self.say_error(error, *actions)
+
+    def _comes_back(self) -> bool:
+        """Whether the source is a live one that has given pictures before."""
+        uri = self._config.source
+        live = uri.isdigit() or uri.startswith("/dev/") or "://" in uri
+        return live and self._works is not None and self._works.source == uri
+
+    def _try_again(self) -> None:
+        if self._lost and self.player.state is State.FAILED:
+            # not `_play`: what is on screen, and the message, stay until there is a picture again
+            self.player.open(replace(self._config, capture=CaptureConfig(paced=True)))
+
+    def _give_up(self) -> None:
+        self._lost = False
+        self._retry.stop()
 
     def say_error(self, error: BaseException, *actions: Action) -> None:
         """Show what happened across the window, with buttons for what to do next."""
