@@ -25,6 +25,17 @@ def roll(keypoints: F32) -> float:
     return float(np.arctan2(down, across)) if (across, down) != (0.0, 0.0) else 0.0
 
 
+def square(box: F32, keypoints: F32 | None, spec: ModelSpec) -> tuple[float, float, float, float]:
+    """The square of the frame that `crop` cuts out: centre x and y and side in pixels, and its angle in radians."""
+    x1, y1, x2, y2 = (float(value) for value in box)
+    width, height = max(x2 - x1, 1.0), max(y2 - y1, 1.0)
+    angle = roll(keypoints) if spec.crop.align and keypoints is not None else 0.0
+    # the way up from the box's centre turns with the head
+    centre_x = (x1 + x2) / 2 + float(np.sin(angle)) * spec.crop.rise * height
+    centre_y = (y1 + y2) / 2 - float(np.cos(angle)) * spec.crop.rise * height
+    return centre_x, centre_y, spec.crop.scale * max(width, height), angle
+
+
 def crop(image: U8, box: F32, keypoints: F32 | None, spec: ModelSpec) -> U8:
     """Cut one face out of a frame, upright, with the geometry the model was trained on.
 
@@ -44,14 +55,8 @@ def crop(image: U8, box: F32, keypoints: F32 | None, spec: ModelSpec) -> U8:
         raise ValueError(f"image must be (H, W, 3) or (H, W) and not empty, got {image.shape}")
     if box.shape != (4,):
         raise ValueError(f"box must be (4,), got {box.shape}")
-    x1, y1, x2, y2 = (float(value) for value in box)
-    width, height = max(x2 - x1, 1.0), max(y2 - y1, 1.0)
-    side = spec.crop.scale * max(width, height)
-    angle = roll(keypoints) if spec.crop.align and keypoints is not None else 0.0
+    centre_x, centre_y, side, angle = square(box, keypoints, spec)
     sin, cos = np.sin(angle), np.cos(angle)
-    # the way up from the box's centre turns with the head
-    centre_x = (x1 + x2) / 2 + sin * spec.crop.rise * height
-    centre_y = (y1 + y2) / 2 - cos * spec.crop.rise * height
 
     # Interpolation alone aliases when a face is made much smaller, so a large face is first averaged down.
     shrink = max(1, int(side // spec.size))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PyQt6.QtCore import QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFontMetricsF, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QFontMetricsF, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -21,7 +21,7 @@ from PyQt6.QtWidgets import (
 from edgeemo.overlay import coloured_as, fitted, percent
 from edgeemo.types import U8, UNTRACKED, Frame, Result
 from edgeemo.ui.pixels import as_image
-from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named
+from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named, person_colour
 from engines.spec import Emotion
 
 WIDTH = 312
@@ -116,8 +116,10 @@ class Thumb(QWidget):
         self._pixels: U8 | None = None
         self._image = QImage()
         self._edge = QColor()
+        self._person = UNTRACKED
 
-    def show_face(self, frame: Frame, box: Sequence[float], emotion: Emotion) -> None:
+    def show_face(self, frame: Frame, box: Sequence[float], emotion: Emotion, person: int) -> None:
+        self._person = person
         height, width = frame.image.shape[:2]
         x1, y1, x2, y2 = (float(edge) for edge in box)
         side = min(max(x2 - x1, y2 - y1, 1.0) * 1.2, height, width)
@@ -141,6 +143,11 @@ class Thumb(QWidget):
         inner.addRoundedRect(area.adjusted(2, 2, -2, -2), 7, 7)
         painter.setClipPath(inner)
         painter.drawImage(area, self._image)
+        if self._person != UNTRACKED:
+            painter.setClipping(False)
+            painter.setPen(QPen(QColor("#ffffff"), 2))
+            painter.setBrush(person_colour(self._person))
+            painter.drawEllipse(QPointF(area.right() - 7, area.bottom() - 7), 5.5, 5.5)
         painter.end()
 
 
@@ -198,7 +205,7 @@ class FaceCard(QFrame):
         emotion = Emotion.of(result.emotions[row])
         number = int(result.faces.ids[row])
         box = result.faces.boxes[row]
-        self.thumb.show_face(result.frame, box.tolist(), coloured_as(result, row))
+        self.thumb.show_face(result.frame, box.tolist(), coloured_as(result, row), number)
         reasons = result.reasons(row)
         _set(self.expression, "Unsure" if reasons else emotion.display)
         _set(self.confidence, "" if reasons else percent(result.confidence(row)))

@@ -62,6 +62,10 @@ class Menus:
         }
         self.baseline = self._action(view, "Take the face at rest (10 seconds)", window.take_baseline, "Ctrl+B")
         self.forget = self._action(view, "Forget the face at rest", window.forget_baseline, "Ctrl+Shift+B")
+        self.saliency = self._action(
+            view, "What the engine looks at", lambda: window.show_saliency(self.saliency.isChecked()), "Ctrl+E"
+        )
+        self.saliency.setCheckable(True)
         view.addSeparator()
         self.health = self._action(view, "Health and latency", window.show_health, "Ctrl+H")
 

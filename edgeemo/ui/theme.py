@@ -194,6 +194,15 @@ def style_sheet(theme: Theme) -> str:
     """
 
 
+# told apart by those who see few colours too (Okabe and Ito, 2008), and by their order
+PEOPLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#8a6fdf")
+
+
+def person_colour(number: int) -> QColor:
+    """The same for a track id all the time."""
+    return QColor(PEOPLE[(number - 1) % len(PEOPLE)])
+
+
 def emotion_colour(emotion: Emotion) -> QColor:
     return QColor(emotion.colour)
 

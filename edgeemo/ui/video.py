@@ -6,17 +6,21 @@ everything goes is the same `overlay.arrange`.
 
 from __future__ import annotations
 
+import math
 from time import perf_counter
+from typing import cast
 
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from edgeemo.overlay import Rect, Tag, arrange, fitted, ink_on
-from edgeemo.types import U8, Result
+from edgeemo.types import U8, UNTRACKED, Result
 from edgeemo.ui.health import Paints
 from edgeemo.ui.pixels import as_image
-from edgeemo.ui.theme import LIGHT, Theme, emotion_colour
+from edgeemo.ui.saliency import Heat
+from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, person_colour
+from engines.preprocess import square
 
 SMALLEST_TEXT, LARGEST_TEXT = 11.0, 19.0  # logical pixels
 MARGIN, RADIUS = 14, 10
@@ -40,6 +44,7 @@ class VideoView(QWidget):
         self._message = ""
         self._dimmed = False
         self._recording = ""
+        self._heat: Heat | None = None
         self._scaled: tuple[Result, QSize, U8, QImage] | None = None
 
     @property
@@ -78,6 +83,15 @@ class VideoView(QWidget):
         if words != self._recording:
             self._recording = words
             self.update()
+
+    def show_heat(self, heat: Heat | None) -> None:
+        """Lay what the engine looked at over the face of its person, wherever it is by now."""
+        self._heat = heat
+        self.update()
+
+    @property
+    def heat(self) -> Heat | None:
+        return self._heat
 
     @property
     def recording(self) -> str:
@@ -134,6 +148,8 @@ class VideoView(QWidget):
         else:
             painter.translate(where.topLeft())
             scale = where.width() / result.frame.image.shape[1]
+            if self._heat is not None:
+                _paint_heat(painter, self._heat, result, scale)
             text = min(max(where.height() / 40, SMALLEST_TEXT), LARGEST_TEXT)
             font = QFont(self.font())
             font.setPixelSize(round(text))
@@ -146,6 +162,8 @@ class VideoView(QWidget):
             for tag in tags:
                 if tag.title:
                     _paint_label(painter, tag)
+                if (number := int(result.faces.ids[tag.row])) != UNTRACKED:
+                    _paint_person(painter, tag, number)
         painter.restore()
 
     def _image(self, result: Result, size: QSize) -> QImage:
@@ -187,6 +205,27 @@ def described(result: Result) -> str:
     return ", ".join(emotion.replace("_", " ") for emotion in result.emotions)
 
 
+def _paint_heat(painter: QPainter, heat: Heat, result: Result, scale: float) -> None:
+    for row, person in enumerate(result.faces.ids.tolist()):
+        if person != heat.person:
+            continue
+        x, y, side, angle = square(result.faces.boxes[row], result.faces.keypoints[row], heat.spec)
+        height, width = heat.pixels.shape[:2]
+        image = QImage(
+            cast(bytes, heat.pixels.data),
+            width,
+            height,
+            heat.pixels.strides[0],
+            QImage.Format.Format_ARGB32_Premultiplied,
+        )
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.translate(x * scale, y * scale)
+        painter.rotate(math.degrees(angle))
+        painter.drawImage(QRectF(-side / 2 * scale, -side / 2 * scale, side * scale, side * scale), image)
+        painter.restore()
+
+
 def _qt(rect: Rect) -> QRectF:
     return QRectF(rect.x, rect.y, rect.width, rect.height)
 
@@ -199,6 +238,14 @@ def _paint_box(painter: QPainter, tag: Tag) -> None:
     painter.drawRoundedRect(box, 6, 6)
     painter.setPen(QPen(emotion_colour(tag.emotion), 2.5))
     painter.drawRoundedRect(box, 6, 6)
+
+
+def _paint_person(painter: QPainter, tag: Tag, number: int) -> None:
+    """A disc in the person's own colour at the lower right corner of the box; its card has the same."""
+    box = _qt(tag.box)
+    painter.setPen(QPen(QColor("#ffffff"), 2))
+    painter.setBrush(person_colour(number))
+    painter.drawEllipse(box.bottomRight() - QPointF(2, 2), 6.5, 6.5)
 
 
 def _paint_label(painter: QPainter, tag: Tag) -> None:

@@ -52,6 +52,7 @@ from edgeemo.ui.pickers import EnginePicker, SourcePicker, shown_name
 from edgeemo.ui.player import Opener, Player, State
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.replay import ReplayBar
+from edgeemo.ui.saliency import Saliency
 from edgeemo.ui.sessions import SessionsDialog
 from edgeemo.ui.settings import PRESETS, USUAL, Settings
 from edgeemo.ui.snapshot import pictures_folder, save_snapshot
@@ -145,6 +146,9 @@ class Window(QMainWindow):
         self.recording.changed.connect(self._keep_baselines)
         self.recording.failed.connect(self._on_record_failure)
         self.recording.saved.connect(self._on_recorded)
+        self.saliency = Saliency(self)
+        self.saliency.arrived.connect(self.video.show_heat)
+        self.saliency.failed.connect(self._on_saliency_failure)
         self.baselines = Baselines()
         self._taking: Taking | None = None
         self._health: HealthDialog | None = None
@@ -283,6 +287,7 @@ class Window(QMainWindow):
         self.settings.geometry = self.saveGeometry()
         self.replay.end()
         self.recording.end_now()
+        self.saliency.stop()
         # gone from the screen at once, whatever the threads still do
         self.hide()
         self.player.shutdown()
@@ -350,6 +355,9 @@ class Window(QMainWindow):
         if config.source != DEMO:
             self.settings.source = config.source
         self.settings.engine = config.engine
+        self.video.show_heat(None)
+        if self.saliency.active:
+            self.saliency.start(config)
         self._config = config
         self.source.show_source(config.source)
         self.engine.show_engine(config.engine)
@@ -392,6 +400,7 @@ class Window(QMainWindow):
         self._works = self._config
         self._show(result)
         self.history.add(result)
+        self.saliency.offer(result, self.timeline.person)
         if self._taking is not None:
             self._take(self._taking)
         if result.frame.still:
@@ -537,6 +546,19 @@ class Window(QMainWindow):
         self.timeline.show_markers()
         if self.recording.recorder is not None:
             self.recording.recorder.mark(words, self.video.result.frame.time)
+
+    def show_saliency(self, shown: bool) -> None:
+        """Lay over the chosen person's face what the engine needs for its answer, renewed about twice a second."""
+        self.video.show_heat(None)
+        if shown:
+            self.saliency.start(self._config)
+        else:
+            self.saliency.stop()
+
+    def _on_saliency_failure(self, error: Exception) -> None:
+        self.menus.saliency.setChecked(False)
+        self.video.show_heat(None)
+        self.say_error(error)
 
     def take_baseline(self) -> None:
         """Take ten seconds of the chosen person's neutral face; then what is shown is also told relative to it."""

@@ -1,0 +1,160 @@
+"""What the engine looked at, once or twice a second, beside the video's path: an engine of its own in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from dataclasses import dataclass
+from time import monotonic
+
+import cv2
+import numpy as np
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from edgeemo.config import Config
+from edgeemo.mailbox import Closed, Mailbox
+from edgeemo.types import F32, U8, Result
+from engines import Engine, EngineError, ModelSpec
+from engines.preprocess import crop
+from engines.saliency import occlusion
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 0.5  # no more often than this
+SHARE = 0.15  # of a core's time at most
+TICK_MS = 60
+SIDE = 96  # pixels of the heat's picture
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """What was looked at in one face.
+
+    Attributes:
+        person: the track id of the face. spec: tells which square of the frame it covers.
+        pixels: (SIDE, SIDE, 4) BGRA, premultiplied: transparent where nothing mattered.
+        emotion: the label that was asked about.
+    """
+
+    person: int
+    spec: ModelSpec
+    pixels: U8
+    emotion: str
+
+
+class Saliency(QObject):
+    """Computes heat for one face at a time.
+
+    Signals:
+        arrived: a Heat.
+        failed: an exception; it has stopped.
+    """
+
+    arrived = pyqtSignal(object)
+    failed = pyqtSignal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._work: Mailbox[tuple[Result, int]] | None = None
+        self._done: Mailbox[Heat] | None = None
+        self._thread: threading.Thread | None = None
+        self._due = 0.0
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._collect)
+
+    @property
+    def active(self) -> bool:
+        return self._thread is not None
+
+    def start(self, config: Config) -> None:
+        """Open the engine of a configuration for it."""
+        self.stop()
+        work: Mailbox[tuple[Result, int]] = Mailbox(newest_only=True)
+        done: Mailbox[Heat] = Mailbox(newest_only=True)
+        self._work, self._done = work, done
+        self._thread = threading.Thread(target=_run, args=(config, work, done), name="edgeemo-saliency", daemon=True)
+        self._thread.start()
+        self._timer.start(TICK_MS)
+
+    def stop(self, timeout: float = 1.0) -> None:
+        self._timer.stop()
+        if self._work is not None:
+            self._work.close()
+        if self._thread is not None:
+            self._thread.join(timeout)
+        self._thread = self._work = self._done = None
+
+    def offer(self, result: Result, person: int | None) -> None:
+        """A new result; looked at if it is time for one and the person is in it."""
+        now = monotonic()
+        rows = [row for row, number in enumerate(result.faces.ids.tolist()) if number == person]
+        if self._work is None or now < self._due or not rows:
+            return
+        self._due = now + EVERY_S
+        with contextlib.suppress(Closed):
+            self._work.put((result, rows[0]), timeout=0)
+
+    def _collect(self) -> None:
+        if self._done is None:
+            return
+        try:
+            self.arrived.emit(self._done.take(timeout=0))
+        except TimeoutError:
+            pass
+        except Closed:
+            self.stop()
+        except Exception as error:
+            self.stop()
+            self.failed.emit(error)
+
+
+def _run(config: Config, work: Mailbox[tuple[Result, int]], done: Mailbox[Heat]) -> None:
+    try:
+        with Engine.open(config.engine, backend=config.backend, threads=1) as engine:
+            while True:
+                try:
+                    result, row = work.take(timeout=1)
+                except TimeoutError:
+                    continue
+                began = monotonic()
+                heat = _look(engine, result, row)
+                if heat is not None:
+                    done.put(heat, timeout=0)
+                # a slow engine is asked less often, so that the video keeps its pace
+                work_s = monotonic() - began
+                _wait(work, work_s / SHARE - work_s - EVERY_S)
+    except Closed:
+        done.close()
+    except EngineError as error:
+        done.fail(error)
+    except Exception as error:
+        log.exception("saliency broke")
+        done.fail(error)
+
+
+def _wait(work: Mailbox[tuple[Result, int]], seconds: float) -> None:
+    end = monotonic() + seconds
+    while (left := end - monotonic()) > 0:
+        try:
+            # what comes meanwhile is too much; a closed mailbox still ends the wait
+            work.take(timeout=min(left, 0.2))
+        except TimeoutError:
+            continue
+
+
+def _look(engine: Engine, result: Result, row: int) -> Heat | None:
+    label = result.emotions[row]
+    if label not in engine.spec.labels:
+        return None
+    faces = result.faces
+    face = crop(result.frame.image, faces.boxes[row], faces.keypoints[row], engine.spec)
+    heat = occlusion(engine, face, engine.spec.labels.index(label))
+    return Heat(int(faces.ids[row]), engine.spec, _coloured(heat), label)
+
+
+def _coloured(heat: F32) -> U8:
+    large = np.clip(cv2.resize(heat, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), 0, 1)
+    colours = cv2.applyColorMap((255 * large).astype(np.uint8), cv2.COLORMAP_INFERNO).astype(np.float32)
+    alpha = 0.75 * np.sqrt(large)[:, :, None]
+    return np.ascontiguousarray(np.concatenate([colours * alpha, 255 * alpha], axis=2).astype(np.uint8))

@@ -1,0 +1,115 @@
+"""What an engine looked at, and its overlay in the window."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import make_bundle
+from pytestqt.qtbot import QtBot
+from test_desktop import Make, make, studio  # noqa: F401  fixtures
+from test_ui import shows
+
+from edgeemo.config import Config
+from engines import Engine, ModelSpec
+from engines.preprocess import F32, U8, square
+from engines.saliency import GRID, occlusion
+
+
+class Eye:
+    """A backend that answers with the brightness of one corner of the face."""
+
+    description = "eye"
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def infer(self, faces: F32) -> F32:
+        self.calls.append(len(faces))
+        seen = faces[:, 0, :8, :8].mean(axis=(1, 2)) / 255
+        return np.stack([seen, 1 - seen], axis=1).astype(np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+def face() -> U8:
+    picture = np.full((48, 48, 1), 60, np.uint8)
+    picture[:8, :8] = 250
+    return picture
+
+
+def test_the_part_that_was_looked_at_is_found_in_one_call() -> None:
+    backend = Eye()
+    engine = Engine(ModelSpec("eye", labels=("neutral", "anger"), size=48), backend)
+    before = face()
+    heat = occlusion(engine, before, 0)
+    assert backend.calls == [GRID * GRID + 1]
+    assert heat.shape == (GRID, GRID)
+    assert heat[0, 0] == 1
+    assert heat[3:, 3:].max() == 0
+    assert (before == face()).all()
+
+
+def test_where_nothing_matters_the_map_is_empty() -> None:
+    engine = Engine(ModelSpec("eye", labels=("neutral", "anger"), size=48), Eye())
+    assert occlusion(engine, np.full((48, 48, 1), 90, np.uint8), 0).max() == 0
+
+
+def test_the_square_of_a_crop_turns_with_the_eyes() -> None:
+    spec = ModelSpec("x")
+    box = np.array([10, 20, 50, 60], np.float32)
+    level = np.array([[20, 30], [40, 30], [0, 0], [0, 0], [0, 0], [0, 0]], np.float32)
+    x, y, side, angle = square(box, level, spec)
+    assert (x, y, side, angle) == pytest.approx((30, 40 - 0.08 * 40, 1.14 * 40, 0))
+    upright = np.array([[30, 30], [30, 50], [0, 0], [0, 0], [0, 0], [0, 0]], np.float32)
+    x, y, _, angle = square(box, upright, spec)
+    assert angle == pytest.approx(np.pi / 2)
+    assert (x, y) == pytest.approx((30 + 0.08 * 40, 40))
+
+
+def test_the_overlay_comes_goes_and_leaves_no_thread(
+    qtbot: QtBot,
+    make: Make,
+    tmp_path: Path,
+) -> None:
+    import threading
+
+    engine = make_bundle(tmp_path / "tiny")
+    before = set(threading.enumerate())
+    window = make(Config(source="clip.mp4", engine=str(engine)))
+    shows(qtbot, window)
+    window.menus.saliency.trigger()
+    qtbot.waitUntil(lambda: window.video.heat is not None)
+    heat = window.video.heat
+    assert heat is not None
+    assert (heat.person, heat.emotion) == (1, "happiness")
+    assert not window.video.grab().isNull()
+    window.menus.saliency.trigger()
+    assert window.video.heat is None
+    assert not window.saliency.active
+    window.menus.saliency.trigger()
+    window.close()
+    assert [thread.name for thread in threading.enumerate() if thread not in before] == []
+
+
+def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Make, studio, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    studio.faces = 0
+    window = make(Config(source="clip.mp4", engine=str(make_bundle(tmp_path / "tiny"))))
+    shows(qtbot, window)
+    window.menus.saliency.trigger()
+    qtbot.wait(300)
+    assert window.video.heat is None
+
+
+def test_an_engine_that_cannot_be_opened_is_told_and_the_entry_is_off(qtbot: QtBot, make: Make) -> None:  # noqa: F811
+    window = make(Config(source="clip.mp4", engine="gone"))
+    shows(qtbot, window)
+    window.menus.saliency.trigger()
+    qtbot.waitUntil(lambda: "gone" in window.banner.text)
+    assert not window.menus.saliency.isChecked()
