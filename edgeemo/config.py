@@ -151,6 +151,8 @@ class ServiceConfig:
         expect_range("open_timeout_s", self.open_timeout_s, 0.1, 60)
         expect_range("read_timeout_s", self.read_timeout_s, 0.1, 60)
         expect_range("queue", self.queue, 8, 65536)
+        if self.hang_s <= max(self.open_timeout_s, self.read_timeout_s):
+            raise ConfigError("hang_s must be longer than open_timeout_s and read_timeout_s, which end by themselves")
 
 
 @dataclass(frozen=True)

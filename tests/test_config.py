@@ -57,6 +57,7 @@ def test_values_of_every_kind_are_read(tmp_path: Path) -> None:
         ("[sources]\nname = 1", "sources must be a list"),
         ("[service]\nqueue = 1", "queue must be between 8 and 65536"),
         ("[service]\nbackoff_s = 5.0", "backoff_max_s must be between 5"),
+        ("[service]\nopen_timeout_s = 30", "hang_s must be longer than"),
         ("[mqtt]\npasword_file = 'x'", "did you mean mqtt.password_file"),
         ("[web]\npreview = 1", "web.preview must be true or false"),
         ("[jsonl]\nkeep = 0", "keep must be between 1"),

@@ -274,19 +274,23 @@ def test_a_full_disk_is_waited_for_and_what_was_written_is_whole(small_disk: Pat
 
 def test_a_hundred_sudden_deaths_lose_no_more_than_the_last_second(tmp_path: Path) -> None:
     rng = random.Random(7)
+    writers = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("dying_writer.py"))], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )  # fmt: skip
+    assert writers.stdin is not None
+    assert writers.stdout is not None
 
-    def die(number: int) -> None:
-        folder = tmp_path / f"life{number % 20}"
-        folder.mkdir(exist_ok=True)
-        known = len(lines(folder / "out.jsonl"))
-        process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("dying_writer.py")), str(folder)], cwd=folder,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )  # fmt: skip
-        until(lambda: len(lines(folder / "out.jsonl")) > known, "a first line", LIMIT_S)
-        time.sleep(rng.uniform(0, 2))
-        process.kill()
-        process.wait()
+    def born(folder: Path) -> int:
+        print(folder, file=writers.stdin, flush=True)
+        return int(writers.stdout.readline())
+
+    def die(life: tuple[Path, int, float]) -> None:
+        folder, process, seconds = life
+        until(lambda: len(lines(folder / "out.jsonl")) > known[folder], "a first line", LIMIT_S)
+        time.sleep(seconds)
+        os.kill(process, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{process}").exists(), "the end of a process", LIMIT_S)
         examine(folder)
 
     def examine(folder: Path) -> None:
@@ -310,8 +314,11 @@ def test_a_hundred_sudden_deaths_lose_no_more_than_the_last_second(tmp_path: Pat
         # a batch a second, and a moment to write it on a busy machine
         assert newest - max(last, first_of_life) < 2.5
 
-    with ThreadPoolExecutor(10) as pool:
-        # the same folder only after the death before it
-        for start in range(0, DEATHS, 20):
-            list(pool.map(die, range(start, start + 20)))
-    assert len(list(tmp_path.glob("life*"))) == 20
+    folders = [tmp_path / f"life{number}" for number in range(20)]
+    for folder in folders:
+        folder.mkdir()
+    with writers, ThreadPoolExecutor(len(folders)) as pool:
+        for _ in range(DEATHS // len(folders)):
+            known = {folder: len(lines(folder / "out.jsonl")) for folder in folders}
+            list(pool.map(die, [(folder, born(folder), rng.uniform(0, 2)) for folder in folders]))
+        writers.stdin.close()

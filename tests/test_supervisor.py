@@ -151,7 +151,7 @@ def test_a_source_that_can_neither_give_nor_be_interrupted_is_replaced() -> None
             yield frame(1)
 
     fresh = Camera()
-    config = ServiceConfig(stalled_s=0.1, hang_s=1, backoff_s=0.02, backoff_max_s=0.1)
+    config = ServiceConfig(0.1, 1, 0.02, 0.1, open_timeout_s=0.5, read_timeout_s=0.5)
     with Running(Openings(Stuck(), fresh), config) as running:
         until(stuck.is_set)
         until(lambda: running.supervisor.status().connects == 2)
