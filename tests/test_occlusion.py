@@ -1,3 +1,4 @@
+# ruff: noqa: F811
 """What an engine looked at, and its overlay in the window."""
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def test_the_overlay_comes_goes_and_leaves_no_thread(
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 
-def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Make, studio, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Make, studio, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     studio.faces = 0
     window = make(Config(source="clip.mp4", engine=str(make_bundle(tmp_path / "tiny"))))
     shows(qtbot, window)
@@ -107,7 +108,7 @@ def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Make, studio, tmp_p
     assert window.video.heat is None
 
 
-def test_an_engine_that_cannot_be_opened_is_told_and_the_entry_is_off(qtbot: QtBot, make: Make) -> None:  # noqa: F811
+def test_an_engine_that_cannot_be_opened_is_told_and_the_entry_is_off(qtbot: QtBot, make: Make) -> None:
     window = make(Config(source="clip.mp4", engine="gone"))
     shows(qtbot, window)
     window.menus.saliency.trigger()
