@@ -511,8 +511,9 @@ def test_a_file_that_is_gone_and_a_password_are_not_remembered(tmp_path: Path, m
     kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
     kept.source = "rtsp://me:secret@host/live"
     assert kept.source == ""
-    kept.source = str(tmp_path / "gone.mp4")
-    assert make(Config(), settings=kept, begin=False).config.source == ""
+    for gone in (str(tmp_path / "gone.mp4"), "/dev/video97", "97"):
+        kept.source = gone
+        assert make(Config(), settings=kept, begin=False).config.source == ""
 
 
 def test_the_first_run_says_what_to_mind_once(qtbot: QtBot, make: Make, tmp_path: Path) -> None:

@@ -721,7 +721,11 @@ def test_the_app_runs_on_the_demo_clip_until_it_is_interrupted(qtbot: QtBot, tmp
     )
     root = str(Path(__file__).parents[1])
     with subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.DEVNULL, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}
+        [sys.executable, "-c", code],
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+        # the settings of whoever runs the tests stay as they are
+        env={**os.environ, "PYTHONPATH": root, "XDG_CONFIG_HOME": str(tmp_path)},
     ) as process:
         try:
             qtbot.waitUntil(lambda: results.is_file() and results.stat().st_size > 0, timeout=20_000)

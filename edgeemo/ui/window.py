@@ -789,7 +789,7 @@ class Window(QMainWindow):
 
 def _there(source: str) -> bool:
     """Whether a source of the last time is worth a try: a file that was moved, or a camera unplugged, is not."""
-    return "://" in source or source.isdigit() or Path(source).exists()
+    return "://" in source or Path(f"/dev/video{source}" if source.isdigit() else source).exists()
 
 
 def _dropped_path(event: QDropEvent) -> str:
