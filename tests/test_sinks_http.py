@@ -225,24 +225,28 @@ def test_pictures_are_off_unless_asked_for(page: WebSink) -> None:
         sink.close()
 
 
-def test_the_page_in_a_browser(tmp_path: Path) -> None:
+def shown_in_a_browser(port: int, folder: Path) -> str:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("chromium is not installed (apt install chromium)")
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}",
+         "--virtual-time-budget=3000", "--dump-dom", f"http://127.0.0.1:{port}/"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "</html>" in done.stdout, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_the_page_in_a_browser(tmp_path: Path) -> None:
     sink = WebSink("127.0.0.1:0", context(web=WebConfig(preview=True)))
     try:
         for index in range(3):
             sink.write(result(1, index=index, origin="door"))
-        done = subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-             f"--user-data-dir={tmp_path}", "--virtual-time-budget=3000", "--dump-dom",
-             f"http://127.0.0.1:{sink.port}/"],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+        page = shown_in_a_browser(sink.port, tmp_path)
     finally:
         sink.close()
-    page = done.stdout
-    assert "hybrid_lite, fake" in page, done.stderr[-2000:]
+    assert "hybrid_lite, fake" in page
     assert "Happiness 90 %" in page
     assert "15.0 fps in, 14.5 recognised, 2 of 12 dropped" in page
     assert '<span class="state back-off">back-off</span>' in page
@@ -250,6 +254,18 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     assert "the broker has gone" in page
     assert 'src="blob:' in page
     assert re.search(r'id="login"[^>]*hidden', page)
+
+
+def test_the_page_asks_for_the_token_and_shows_nothing_before(tmp_path: Path, token: str) -> None:
+    sink = WebSink("127.0.0.1:0", context(web=WebConfig(token_file=token)))
+    try:
+        sink.write(result(1, origin="door"))
+        page = shown_in_a_browser(sink.port, tmp_path / "browser")
+    finally:
+        sink.close()
+    assert re.search(r'<section class="wide" id="login">', page)
+    assert "door" not in page
+    assert TOKEN not in page
 
 
 @pytest.mark.parametrize(
