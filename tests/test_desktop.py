@@ -28,7 +28,7 @@ from edgeemo.types import Frame, Result
 from edgeemo.ui.baseline import Baselines, Taking
 from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
 from edgeemo.ui.health import load as load_average
-from edgeemo.ui.history import MOST_ROWS, History, thinned
+from edgeemo.ui.history import MOST_PEOPLE, MOST_ROWS, History, thinned
 from edgeemo.ui.player import State
 from edgeemo.ui.replay import Scenes
 from edgeemo.ui.sessions import SessionsDialog
@@ -112,6 +112,16 @@ def test_history_does_not_grow_for_ever() -> None:
     assert len(series.times) <= MOST_ROWS
     assert series.times[-1] == pytest.approx((MOST_ROWS + 4999) / 25)
     assert (np.diff(series.times) > 0).all()
+
+
+def test_a_street_full_of_passers_by_does_not_fill_the_memory() -> None:
+    history = History()
+    seen = made_result(1)
+    for number in range(1, 2 * MOST_PEOPLE):
+        faces = replace(seen.faces, ids=np.array([number], np.int64))
+        history.add(replace(seen, faces=faces, frame=replace(seen.frame, time=float(number))))
+    assert len(history.people) == MOST_PEOPLE
+    assert history.people[-1] == 2 * MOST_PEOPLE - 1
 
 
 def test_a_plot_gets_few_rows_and_a_gap_where_the_face_was_away() -> None:
@@ -427,6 +437,15 @@ def test_an_analysis_that_is_cancelled_leaves_nothing(qtbot: QtBot, make: Make, 
     qtbot.waitUntil(lambda: "times real time" in dialog.figures.text())
     qtbot.mouseClick(dialog.cancel, Qt.MouseButton.LeftButton)
     assert list((tmp_path / "sessions").iterdir()) == []
+
+
+def test_closing_the_window_cancels_an_analysis(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    window = make(begin=False)
+    dialog = window.analyse_file(tmp_path / "talk.mp4")
+    qtbot.waitUntil(lambda: "times real time" in dialog.figures.text())
+    window.close()
+    assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 
 def test_an_analysis_of_a_missing_file_is_told(qtbot: QtBot, make: Make) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgeemo.recording import Marker, Recording
 from edgeemo.types import F32, I64, Result
 
+MOST_PEOPLE = 300
 MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames a second; then the oldest half goes
 AWAY_S = 1.0  # a face that was away for longer: no line is drawn across
 F64 = npt.NDArray[np.float64]
@@ -68,6 +69,9 @@ class History:
         for row, person in enumerate(result.faces.ids.tolist()):
             columns = self._people.get(person)
             if columns is None:
+                if len(self._people) >= MOST_PEOPLE:
+                    # passers-by: who has not been seen for longest goes
+                    del self._people[min(self._people, key=lambda each: self._people[each].last)]
                 columns = self._people[person] = _Columns(len(self.labels))
             columns.append(
                 result.frame.time,
@@ -122,6 +126,11 @@ class _Columns:
         at = self._count
         self._times[at], self._values[at], self._emotions[at], self._unsure[at] = time, values, emotion, unsure
         self._count += 1
+
+    @property
+    def last(self) -> float:
+        """When the face was seen last."""
+        return float(self._times[self._count - 1]) if self._count else 0.0
 
     def view(self) -> Series:
         n = self._count

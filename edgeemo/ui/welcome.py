@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from edgeemo.config import Config
 from edgeemo.doctor import Check, examine
-from edgeemo.ui.player import Player
 
 MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
 NOTE = """
@@ -48,7 +49,7 @@ class WelcomeDialog(QDialog):
 class DoctorDialog(QDialog):
     """`edgeemo doctor` in a window: each finding as it comes, with its mend."""
 
-    def __init__(self, config: Config, player: Player, parent: QWidget | None = None) -> None:
+    def __init__(self, config: Config, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle("Check this machine")
         self.resize(760, 460)
@@ -64,18 +65,24 @@ class DoctorDialog(QDialog):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._show)
         self._timer.start(150)
-        player.in_background(lambda: self._found.extend(examine(config)), self._finish, lambda error: self._finish())
+        # not the player's worker: what plays must not wait for it
+        self._thread = threading.Thread(target=self._look, args=(config,), name="edgeemo-doctor", daemon=True)
+        self._thread.start()
+
+    def _look(self, config: Config) -> None:
+        for check in examine(config):
+            self._found.append(check)
 
     def _show(self) -> None:
+        ended = not self._thread.is_alive()
         found = list(self._found)
         for check in found[self._shown :]:
             self.text.appendPlainText(f"{MARKS[check.status]} {check.name}: {check.detail}")
             if check.mend:
                 self.text.appendPlainText(f"      → {check.mend}")
         self._shown = len(found)
-
-    def _finish(self) -> None:
+        if not ended:
+            return
         self._timer.stop()
-        self._show()
         faults = sum(check.status == "fault" for check in self._found)
         self.verdict.setText("edgeemo can run here." if not faults else f"{faults} to mend: see → below.")

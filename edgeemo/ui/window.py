@@ -288,6 +288,8 @@ class Window(QMainWindow):
         self.replay.end()
         self.recording.end_now()
         self.saliency.stop()
+        for analysis in self.findChildren(AnalyseDialog):
+            analysis.reject()
         # gone from the screen at once, whatever the threads still do
         self.hide()
         self.player.shutdown()
@@ -640,7 +642,7 @@ class Window(QMainWindow):
         dialog.open()
 
     def show_doctor(self) -> None:
-        dialog = DoctorDialog(self._config, self.player, self)
+        dialog = DoctorDialog(self._config, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.show()
 
