@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
@@ -12,6 +13,7 @@ import numpy as np
 from edgeemo.types import F32, Classifier, Detector, Faces, Frame, Judge, Result, Smoother, Tracker
 
 STAGES = ("detect", "track", "classify", "smooth")
+LOOK_S = 60.0  # whatever the machine does beside, a detector has answered by then
 
 
 class Pipeline:
@@ -103,14 +105,23 @@ class BatchClassifier(Classifier, Protocol):
         ...
 
 
-def step_together(work: Sequence[tuple[Pipeline, Frame]], classifier: BatchClassifier) -> list[Result]:
+def step_together(
+    work: Sequence[tuple[Pipeline, Frame]], classifier: BatchClassifier, threads: Executor | None = None
+) -> list[Result]:
     """Recognise one frame of each of several sources, all their faces in one call of the engine they share.
 
     Args:
         work: a pipeline of its own for each source (its detector, tracker and smoother remember), and its frame.
         classifier: the one that all pipelines were made with.
+        threads: look for the faces of several sources at once; detectors work outside Python's lock.
+
+    Raises:
+        TimeoutError: a detector hangs.
     """
-    looks = [pipeline._look(frame) for pipeline, frame in work]
+    if threads is None or len(work) < 2:
+        looks = [pipeline._look(frame) for pipeline, frame in work]
+    else:
+        looks = list(threads.map(lambda item: item[0]._look(item[1]), work, timeout=LOOK_S))
     began = perf_counter()
     raws = classifier.classify_together([(look.frame, look.faces) for look in looks])
     each_ms = (perf_counter() - began) * 1e3 / max(1, len(looks))

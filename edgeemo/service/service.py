@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from time import monotonic, time
@@ -67,8 +69,8 @@ class _Lane:
 class Service:
     """Several sources through one engine into sinks.
 
-    One thread does all the work between capture and sinks: in each round it takes at most one frame of every source,
-    the newest of a live one. Sources and sinks come and go without ending the service.
+    The work goes in rounds: at most one frame of every source, the newest of a live one; their faces are looked for
+    side by side, and recognised in one call. Sources and sinks come and go without ending the service.
 
     Raises:
         EdgeemoError, EngineError: a mistake in the configuration; all that was opened is closed again.
@@ -86,7 +88,7 @@ class Service:
         self._sinks: dict[str, QueuedSink] = {}
         self._classifier: BatchClassifier | None = None
         self._engine = ""
-        self._running = False
+        self._threads = ThreadPoolExecutor(_cpus(), thread_name_prefix="edgeemo-look")
         self._left_behind = False
         self._processed = 0
         try:
@@ -110,7 +112,6 @@ class Service:
         Args:
             reload: when set, the configuration is read again by `load`; one with a mistake is logged and not taken.
         """
-        self._running = True
         for lane in self._lanes.values():
             lane.supervisor.start()
         self._notifier.tell("READY=1")
@@ -163,6 +164,7 @@ class Service:
         deadline = monotonic() + FLUSH_S
         for sink in sinks:
             self._left_behind |= not sink.close(deadline - monotonic())
+        self._threads.shutdown()
         if self._classifier is not None:
             self._classifier.close()
             self._classifier = None
@@ -185,7 +187,7 @@ class Service:
         if not work:
             return
         assert self._classifier is not None
-        results = step_together([(lane.pipeline, frame) for lane, frame in work], self._classifier)
+        results = step_together([(lane.pipeline, frame) for lane, frame in work], self._classifier, self._threads)
         for (lane, _), result in zip(work, results, strict=True):
             lane.supervisor.done(len(result.faces))
             self._processed += 1
@@ -332,6 +334,10 @@ def _options(config: Config) -> dict[str, Any]:
         "web": config.web,
     }
     return {kind: options for kind, options in kinds.items() if options is not None}
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _without_picture(result: Result) -> Result:
