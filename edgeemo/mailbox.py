@@ -36,9 +36,7 @@ class Mailbox(Generic[T]):
             TimeoutError: the item before was not taken within `timeout` seconds (never with `newest_only`).
         """
         with self._changed:
-            if not self._newest_only and not self._changed.wait_for(
-                lambda: self._closed or not self._item, timeout
-            ):
+            if not self._newest_only and not self._changed.wait_for(lambda: self._closed or not self._item, timeout):
                 raise TimeoutError(f"nobody took the item within {timeout} s")
             if self._closed:
                 raise Closed
