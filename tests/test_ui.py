@@ -348,7 +348,10 @@ def test_what_was_chosen_last_wins(qtbot: QtBot, make: Callable[..., Window], st
     shows(qtbot, window)
     assert window.video.result is not None
     assert window.video.result.frame.origin == "c.mp4"
-    assert [config.source for config in studio.configs] in (["c.mp4"], ["clip.mp4", "c.mp4"])
+    # whatever was being opened when the others were chosen, and the last: those in between are not opened
+    opened = [config.source for config in studio.configs]
+    assert opened[-1] == "c.mp4"
+    assert len(opened) <= 2
 
 
 def test_sinks_of_the_configuration_are_opened_only_once(

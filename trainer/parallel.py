@@ -87,6 +87,8 @@ def joined(device: str) -> Iterator[Processes]:
     torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Processes(rank, local, world, chosen)
+        # one that leaves while another still talks to it would bring that one down
+        torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
 
