@@ -30,7 +30,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from engines.build.errors import ExportError
-from engines.face_detector import FaceDetector
+from engines.face_detector import FaceDetector, largest
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 
@@ -223,7 +223,7 @@ def _largest_face(image: U8, detector: FaceDetector) -> tuple[F32, F32] | None:
         boxes, keypoints, _ = detector.detect(image)
     if not len(boxes):
         return None
-    row = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
+    row = largest(boxes)
     return boxes[row], keypoints[row]
 
 

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from engines.face_detector import FaceDetector
+from engines.face_detector import FaceDetector, largest
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.data.dataset import Dataset, Skipped
@@ -77,7 +77,7 @@ def find_face(
     if not len(boxes):
         return None
     if near is None:
-        best = int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
+        best = largest(boxes)
     else:
         overlaps = _overlap(boxes, near)
         best = int(np.argmax(overlaps))
