@@ -132,13 +132,14 @@ def test_prepare_prints_what_it_skipped_and_writes_a_report(tmp_path, capsys):
     assert main([*arguments[:2], f"fer2013:{tmp_path / 'nothing'}", *arguments[3:]]) == 2
 
 
+@pytest.mark.parametrize("parts", [lambda faces: [faces], lambda faces: [faces[:1], faces[1:3], faces[3:]]])
 @pytest.mark.parametrize("rows", [np.zeros((0, 4), np.int64), np.array([[3, 1], [2, 2], [0, 4]] * 5)])
-def test_the_loader_gives_the_rows_that_were_asked_for_in_order(rows):
+def test_the_loader_gives_the_rows_that_were_asked_for_in_order(rows, parts):
     import torch
 
     faces = np.arange(5 * 2 * 2 * 3, dtype=np.uint8).reshape(5, 2, 2, 3)
     targets = np.eye(5, len(LABELS), dtype=np.float32)
-    given = list(Loader(faces, targets, torch.device("cpu")).batches(rows))
+    given = list(Loader(parts(faces), targets, torch.device("cpu")).batches(rows))
     assert len(given) == len(rows)
     for line, (batch, wanted) in zip(rows, given, strict=True):
         assert np.array_equal(batch.numpy(), faces[line])

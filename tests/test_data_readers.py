@@ -93,6 +93,18 @@ def test_folders_named_by_class_are_split_by_the_pictures_names(folders):
     assert sorted(item.where for item in everything.skipped) == ["bored/1.png", "happy/notes.txt"]
 
 
+def test_split_by_person_nobody_is_in_two_splits(tmp_path):
+    for person in range(12):
+        for number in (1, 2, 3):
+            picture(tmp_path / "anger" / f"Person_{chr(65 + person)}_{number:04}.jpg")
+    splits = [open_data(f"folder:{tmp_path},by=person", split).images for split in ("train", "valid", "test")]
+    people = [{name.rpartition("_")[0] for name in split} for split in splits]
+    assert sum(map(len, splits)) == 36
+    assert sum(map(len, people)) == len(set.union(*people)) == 12
+    with pytest.raises(DataError, match="by=picture or by=person, not by=luck"):
+        open_data(f"folder:{tmp_path},by=luck", "train")
+
+
 def test_split_folders_are_kept(tmp_path):
     picture(tmp_path / "train" / "fear" / "a.jpg")
     picture(tmp_path / "test" / "fear" / "b.jpg")

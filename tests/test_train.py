@@ -14,8 +14,8 @@ from datasets import make_ferplus
 
 from engines.bundle import load_bundle
 from engines.engine import Engine
-from engines.spec import LABELS
-from trainer.augment import PRESETS, AugmentConfig, augment
+from engines.spec import EXPRESSIONS, LABELS
+from trainer.augment import PRESETS, AugmentConfig, augment, scramble
 from trainer.bundle import make_bundle, multiply_adds
 from trainer.cli import main
 from trainer.data import open_data
@@ -26,6 +26,7 @@ from trainer.models import ARCHITECTURES, Standardise, build
 from trainer.runs import load_checkpoint
 from trainer.train import FitConfig, fit, learning_rate, predict
 
+SPEC = ARCHITECTURES["hybrid_lite"].spec
 # several threads on batches this small wait for each other longer than they work
 torch.set_num_threads(1)
 
@@ -90,6 +91,25 @@ def test_no_augmentation_changes_nothing():
     off = {name: 0.0 for name in AugmentConfig.__dataclass_fields__ if name != "occlude_side"}
     faces = torch.rand(3, 1, 48, 48) * 255
     assert torch.allclose(augment(faces, AugmentConfig(**off), torch.Generator()), faces, atol=1e-2)
+
+
+def test_scrambled_faces_are_no_faces_and_the_others_stay():
+    torch.manual_seed(0)
+    faces, targets = torch.rand(200, 1, 50, 50) * 255, torch.eye(11)[torch.arange(200) % 8]
+    generator = torch.Generator().manual_seed(0)
+    changed, labels = scramble(faces, targets, 0.4, generator)
+    nothing = labels[:, LABELS.index("no_face")] == 1
+    assert 0.3 < float(nothing.float().mean()) < 0.5
+    assert torch.equal(changed[~nothing], faces[~nothing])
+    assert torch.equal(labels[~nothing], targets[~nothing])
+    assert (changed[nothing] != faces[nothing]).flatten(1).any(dim=1).all()
+    assert (labels.sum(dim=1) == 1).all()
+    # tiles are moved, not changed: the light of a shuffled face stays what it was, point by point
+    same_light = (changed.flatten(1).sort(dim=1).values == faces.flatten(1).sort(dim=1).values).all(dim=1)
+    assert bool(same_light[nothing].any())
+    none, _ = scramble(faces[:0], targets[:0], 0.4, generator)
+    assert none.shape == (0, 1, 50, 50)
+    assert scramble(faces, targets, 0.0, generator)[0] is faces
 
 
 def test_a_flip_mirrors_the_face():
@@ -187,6 +207,7 @@ def test_training_stops_when_it_no_longer_helps_and_stays_stopped(data, cache, t
     [
         {"optimiser": "sgd", "cutmix": 1.0, "loss": LossConfig(class_weight=0.5, focal=1)},
         {"precision": "fp16", "loss": LossConfig(logit_adjustment=1, smoothing=0.1)},
+        {"scrambled": 0.3, "cutmix": 1.0, "mixup": 0.0},
         {"precision": "bf16", "arch": "baseline64", "augment": PRESETS["poster"], "clip_norm": 0.0},
     ],
 )
@@ -226,7 +247,37 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     logits = torch.from_numpy(predict(model, faces)) / bundle.spec.temperature
     assert np.abs(torch.softmax(logits, dim=1).numpy() - given).max() < 1e-4
     assert scores.accuracy >= 0.9
-    assert "Trained on 48 pictures" in bundle.card.read_text()
+    assert "- 48 pictures: " in bundle.card.read_text()
+    assert "Rare expressions" not in bundle.card.read_text()
+
+
+def test_a_bundle_that_favours_rare_classes_shifts_their_logits_alone(run, data, cache, tmp_path):
+    make_bundle(run / "best.pt", data, tmp_path / "rare", cache=cache, also=[data], rare=0.5)
+    _, model = load_checkpoint(run / "best.pt")
+    faces, train = (load_faces(open_data(data, split), SPEC, cache) for split in ("valid", "train"))
+    share = train.targets.mean(axis=0)[: len(EXPRESSIONS)]
+    with Engine.open(str(tmp_path / "rare")) as engine:
+        given = np.log(engine.infer(list(faces.faces)))
+        moved = given * engine.spec.temperature - predict(model, faces)
+    moved -= moved[:, -1:]
+    common, rare = (int(np.argmax(share)), int(np.argmin(np.where(share > 0, share, 2))))
+    wanted = -0.5 * np.log(share[common] / share[rare])
+    assert moved[:, common] - moved[:, rare] == pytest.approx(np.full(len(faces), wanted), abs=1e-2)
+    assert np.abs(moved[:, len(EXPRESSIONS) :]).max() < 1e-2
+    card = (tmp_path / "rare" / "CARD.md").read_text()
+    assert card.count("- 48 pictures: ") == 2
+    assert "Rare expressions are favoured: 0.5 times" in card
+
+
+def test_a_run_starts_from_another_ones_weights_and_learns_from_a_second_data_set(run, data, cache, tmp_path):
+    more = make_ferplus(make_ferplus(tmp_path / "more", count=16), "FER2013Valid", 8, seed=1)
+    changes = {"epochs": 1, "start_from": str(run), "also": (f"ferplus:{more}",), "learning_rate": 1e-9}
+    fit(settings(data, **changes), tmp_path / "on", cache=cache)
+    first, second = (load_checkpoint(folder / "best.pt")[1].network.state_dict() for folder in (run, tmp_path / "on"))
+    weights = [name for name, value in first.items() if value.is_floating_point() and "running" not in name]
+    assert all(torch.allclose(first[name], second[name], atol=1e-5) for name in weights)
+    with pytest.raises(RunError, match="is a hybrid_lite, not a baseline64: --start-from needs the same"):
+        fit(settings(data, arch="baseline64", start_from=str(run)), tmp_path / "other", cache=cache)
 
 
 def test_evaluate_writes_a_row_a_picture(run, data, cache, tmp_path, capsys):
@@ -255,6 +306,7 @@ def test_the_table_of_networks_prints(capsys):
         ["fit", "--arch", "resnet9000", "--data", "ferplus:nowhere"],
         ["fit", "--arch", "hybrid_lite", "--data", "ferplus:nowhere"],
         ["evaluate", "--engine", "nothing", "--data", "ferplus:nowhere"],
+        ["fit", "--arch", "hybrid_lite", "--data", "folder:nowhere,by=luck"],
         ["bundle", "nowhere.pt", "--data", "ferplus:nowhere", "--output", "x"],
     ],
 )

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engines.spec import LABELS
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -20,6 +22,7 @@ class AugmentConfig:
     scale: float = 0.12  # 0.12: 0.88 to 1.12 times
     shift: float = 0.06  # of the side
     brightness: float = 0.2  # of the range 0..255
+    dim: float = 0.12  # how often the light is only an eighth to a half of what it was
     contrast: float = 0.3
     gamma: float = 0.3
     noise: float = 6.0  # grey levels
@@ -37,6 +40,7 @@ OFF = AugmentConfig(
     scale=0.0,
     shift=0.0,
     brightness=0.0,
+    dim=0.0,
     contrast=0.0,
     gamma=0.0,
     noise=0.0,
@@ -64,6 +68,10 @@ def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) ->
         faces = _sometimes(faces, _blurred(faces), config.blur, generator)
     if config.low_resolution:
         faces = _sometimes(faces, _pixelated(faces, generator), config.low_resolution, generator)
+    if config.dim:
+        faces = _sometimes(
+            faces, faces * _uniform((len(faces), 1, 1, 1), 0.12, 0.5, faces, generator), config.dim, generator
+        )
     if config.brightness or config.contrast or config.gamma or config.noise:
         faces = _light(faces, config, generator)
     if faces.shape[1] == 3 and (config.saturation or config.hue_degrees):
@@ -71,6 +79,28 @@ def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) ->
     if config.occlude:
         faces = _occlude(faces, config, generator)
     return faces.clamp(0, 255)
+
+
+def scramble(faces: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Turn some faces into what only looks like one to a detector; their target becomes `no_face`.
+
+    Half of them are the face's own tiles in another order, half are smooth noise of the face's brightness.
+
+    Args:
+        faces: (N, C, S, S) in 0..255.
+        targets: (N, 11).
+        share: how many of the faces, 0 for none.
+    """
+    if share <= 0 or not len(faces):
+        return faces, targets
+    drawn = _uniform((len(faces),), 0, 1, faces, generator)
+    tiles = 2 if float(_uniform((1,), 0, 1, faces, generator)) < 0.3 else 4
+    shuffled, noise = _shuffled(faces, tiles, generator), _clouds(faces, generator)
+    faces = torch.where((drawn < share / 2).view(-1, 1, 1, 1), shuffled, faces)
+    faces = torch.where(((drawn >= share / 2) & (drawn < share)).view(-1, 1, 1, 1), noise, faces)
+    nothing = torch.zeros_like(targets)
+    nothing[:, LABELS.index("no_face")] = 1
+    return faces, torch.where((drawn < share).view(-1, 1), nothing, targets)
 
 
 def mix(
@@ -130,6 +160,29 @@ def _move(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> T
     )
     grid = functional.affine_grid(matrix, list(faces.shape), align_corners=False)
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
+
+
+def _shuffled(faces: Tensor, tiles: int, generator: torch.Generator) -> Tensor:
+    """The faces' tiles * tiles parts, each face in its own order; a rest that divides badly stays in place."""
+    count, channels, side, _ = faces.shape
+    small = side // tiles
+    whole = small * tiles
+    parts = faces[:, :, :whole, :whole].reshape(count, channels, tiles, small, tiles, small)
+    parts = parts.permute(0, 2, 4, 1, 3, 5).reshape(count, tiles * tiles, channels, small, small)
+    order = _uniform((count, tiles * tiles), 0, 1, faces, generator).argsort(dim=1)
+    parts = parts[torch.arange(count, device=faces.device).view(-1, 1), order]
+    parts = parts.reshape(count, tiles, tiles, channels, small, small).permute(0, 3, 1, 4, 2, 5)
+    made = faces.clone()
+    made[:, :, :whole, :whole] = parts.reshape(count, channels, whole, whole)
+    return made
+
+
+def _clouds(faces: Tensor, generator: torch.Generator) -> Tensor:
+    cells = int(torch.randint(2, 12, (1,), generator=generator, device=faces.device))
+    noise = torch.empty((len(faces), 1, cells, cells), device=faces.device).normal_(generator=generator)
+    noise = functional.interpolate(noise, size=faces.shape[-2:], mode="bilinear", align_corners=False)
+    mean, deviation = faces.mean(dim=(2, 3), keepdim=True), faces.std(dim=(2, 3), keepdim=True)
+    return (mean + noise * deviation.clamp_min(10)).clamp(0, 255)
 
 
 def _blurred(faces: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from engines.backends import open_backend
 from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.metrics import Scores, fit_temperature, over_expressions, score
-from engines.preprocess import batch
-from engines.spec import LABELS, ModelSpec
+from engines.preprocess import F32, batch
+from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError, RunError
@@ -29,8 +30,21 @@ from trainer.train import predict
 LARGEST_DIFFERENCE = 1e-4
 
 
-def make_bundle(checkpoint: Path, data: str, output: Path, *, name: str | None = None, cache: Path) -> Scores:
+def make_bundle(
+    checkpoint: Path,
+    data: str,
+    output: Path,
+    *,
+    name: str | None = None,
+    cache: Path,
+    also: Sequence[str] = (),
+    rare: float = 0.0,
+) -> Scores:
     """Write spec.json, model.onnx and CARD.md into a folder.
+
+    Args:
+        also: what else it was trained on, for the card.
+        rare: how much rare classes are favoured, see `favour_rare`.
 
     The temperature is fitted on the validation split of `data`, on the faces that its protocol counts.
 
@@ -42,6 +56,9 @@ def make_bundle(checkpoint: Path, data: str, output: Path, *, name: str | None =
         DataError: the data is not there.
     """
     arch, model = load_checkpoint(checkpoint)
+    trained_on = [open_data(source, "train") for source in (data, *also)]
+    if rare:
+        favour_rare(model, np.concatenate([source.targets for source in trained_on]), rare)
     opened = open_data(data, "valid")
     faces = load_faces(opened, architecture(arch).spec, cache)
     if not faces.counted.any():
@@ -69,8 +86,8 @@ def make_bundle(checkpoint: Path, data: str, output: Path, *, name: str | None =
         spec,
         arch,
         data.partition(":")[0],
-        opened,
-        len(open_data(data, "train")),
+        trained_on,
+        rare,
         faces.classes,
         model,
         scores,
@@ -88,6 +105,23 @@ def make_bundle(checkpoint: Path, data: str, output: Path, *, name: str | None =
     }
     (output / "scores.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     return scores
+
+
+def favour_rare(model: Classifier, targets: F32, amount: float) -> None:
+    """Take `amount` times the logarithm of each expression's share of the training data from its logit.
+
+    0 keeps the network as it was trained; 1 answers as if all expressions were equally frequent (Menon et al., 2021).
+
+    Args:
+        targets: (N, 11) of the training data.
+    """
+    columns = [LABELS.index(name) for name in EXPRESSIONS]
+    share = targets.mean(axis=0)[columns]
+    # what never occurred is left alone, and the mean logit stays what it was for the classes beside the expressions
+    logs = np.where(share > 0, np.log(np.maximum(share, 1e-12)), 0.0)
+    last = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.bias[columns] -= amount * torch.from_numpy(logs - (logs * share).sum() / share.sum()).to(last.bias.dtype)
 
 
 def temperature(model: Classifier, faces: FaceSet) -> float:
@@ -161,8 +195,8 @@ def card(
     spec: ModelSpec,
     arch: str,
     kind: str,
-    data: Dataset,
-    train_pictures: int,
+    trained_on: Sequence[Dataset],
+    rare: float,
     classes: tuple[str, ...],
     model: Classifier,
     scores: Scores,
@@ -181,6 +215,13 @@ def card(
         if missing
         else ""
     )
+    sources = "\n".join(f"- {len(source):,} pictures: {source.about}" for source in trained_on)
+    favoured = (
+        f"Rare expressions are favoured: {rare:g} times the logarithm of each expression's share of the training data "
+        "is taken from its logit.\n"
+        if rare
+        else ""
+    )
     return f"""# {spec.name}
 
 Names the expression of one face: {len(spec.labels)} classes, {spec.size}x{spec.size} {spec.colour}, architecture
@@ -188,7 +229,9 @@ Names the expression of one face: {len(spec.labels)} classes, {spec.size}x{spec.
 It sees an expression, not a feeling.
 
 ## Data
-Trained on {train_pictures:,} pictures, the training split of: {data.about}
+Trained on the training split of
+{sources}
+
 No weights came from elsewhere.
 
 ## Accuracy
@@ -203,7 +246,7 @@ The checkpoint was chosen on this split, so a fresh set will score a little lowe
 ## Calibration
 Expected calibration error {scores.calibration_error:.4f} (15 bins) with temperature {spec.temperature}, which was
 fitted on the same split.
-
+{favoured}
 ## Limits
 - Trained on pictures from the web. Strong yaw, darkness and covered faces make it worse.
 - Classes with few faces above are learned and measured badly: see their recall.

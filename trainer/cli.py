@@ -64,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("checkpoint", type=Path, help="run folder or best.pt")
     pack.add_argument("--output", type=Path, required=True, metavar="DIR")
     pack.add_argument("--name", help="the bundle's name (default: its architecture)")
+    pack.add_argument("--also", nargs="+", default=(), metavar="KIND:PATH", help="what else it was trained on")
+    pack.add_argument(
+        "--favour-rare", type=_number, default=0.0, metavar="X", help="0: not; 1: as if all were frequent"
+    )
     pack.set_defaults(run_command=_bundle)
 
     look = commands.add_parser("saliency", parents=[data], help="a page of where a network looks (Grad-CAM)")
@@ -109,6 +113,7 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
         description="Train a network; the same command resumes. Several GPUs: "
         "torchrun --nproc-per-node N -m trainer.cli fit --device cuda ...",
     )
+    fit.add_argument("--also", nargs="+", default=(), metavar="KIND:PATH", help="further data sets to train on")
     what = fit.add_mutually_exclusive_group(required=True)
     what.add_argument("--arch", help="a network, see edgeemo-train models")
     what.add_argument("--recipe", help="a row of the poster's table, see edgeemo-train table")
@@ -116,6 +121,7 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     run_help = "run folder (default: runs/NAME); under torchrun write --run-folder"
     fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
     fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    fit.add_argument("--start-from", metavar="RUN", help="run folder or .pt whose weights are the first ones")
     loop = fit.add_argument_group("loop")
     loop.add_argument("--epochs", type=_positive)
     loop.add_argument("--batch", type=_positive, help="faces a step, over all processes (default: 128)")
@@ -134,6 +140,7 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     change.add_argument("--augment", choices=("full", "poster", "none"), help="poster: flip and colour jitter")
     change.add_argument("--mixup", type=_number, help="strength, 0 for none")
     change.add_argument("--cutmix", type=_number, help="strength, 0 for none")
+    change.add_argument("--scrambled", type=_share, help="share of faces scrambled, to be told apart as no_face")
     loss = fit.add_argument_group("loss")
     loss.add_argument("--smoothing", type=_share, help="share of a label spread over all classes")
     loss.add_argument("--class-weight", type=_number, help="0: as in the data; 1: all classes weigh the same")
@@ -185,8 +192,8 @@ def _share(text: str) -> float:
 
 SETTINGS = (
     *("arch", "data", "epochs", "batch", "optimiser", "learning_rate", "momentum", "weight_decay", "warmup_epochs"),
-    *("average_decay", "clip_norm", "precision", "patience", "dropout", "seed", "mixup", "cutmix"),
-    *("teacher_weight", "teacher_temperature"),
+    *("average_decay", "clip_norm", "precision", "patience", "dropout", "seed", "mixup", "cutmix", "scrambled"),
+    *("teacher_weight", "teacher_temperature", "start_from"),
 )
 LOSSES = ("smoothing", "class_weight", "logit_adjustment", "focal")
 
@@ -211,6 +218,7 @@ def _fit(options: argparse.Namespace) -> int:
         **{key: given[key] for key in SETTINGS if given[key] is not None},
         loss=LossConfig(**{key: given[key] for key in LOSSES if given[key] is not None}),
         augment=PRESETS[augment],
+        also=tuple(options.also),
         teachers=tuple(options.teacher),
         recipe=options.recipe or "",
     )
@@ -261,7 +269,15 @@ def _bundle(options: argparse.Namespace) -> int:
     from trainer.runs import find_checkpoint
 
     checkpoint = find_checkpoint(options.checkpoint)
-    scores = make_bundle(checkpoint, options.data, options.output, name=options.name, cache=options.cache)
+    scores = make_bundle(
+        checkpoint,
+        options.data,
+        options.output,
+        name=options.name,
+        cache=options.cache,
+        also=options.also,
+        rare=options.favour_rare,
+    )
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
     return 0
 

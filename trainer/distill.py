@@ -46,7 +46,7 @@ class Teachers:
         """Student's input (N, C, S, S) in 0..255 -> the teachers' mean softened probabilities (N, 11)."""
         total = torch.zeros((len(faces), len(LABELS)), device=faces.device)
         for spec, answer in self._teachers:
-            probabilities = answer(fit_input(faces.float(), spec)).clamp_min(1e-8)
+            probabilities = answer(fit_input(faces.float(), spec)).float().clamp_min(1e-8)
             # softening probabilities is softening logits: their logarithm differs by a constant a row
             total += (probabilities.log() / self._temperature).softmax(dim=1)
         return total / len(self._teachers)

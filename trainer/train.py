@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from engines.metrics import Scores, over_expressions, score
 from engines.preprocess import F32, U8
-from trainer.augment import AugmentConfig, augment, mix
+from trainer.augment import AugmentConfig, augment, mix, scramble
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.data.loader import Loader
@@ -27,7 +27,18 @@ from trainer.losses import LossConfig, Objective, soft_target_loss
 from trainer.models import Classifier, architecture, build
 from trainer.parallel import Processes, distributed, joined, shared_norms
 from trainer.plots import draw_curves
-from trainer.runs import Board, claim, load_state, log, read_metrics, reason, replace_text, save
+from trainer.runs import (
+    Board,
+    claim,
+    find_checkpoint,
+    load_checkpoint,
+    load_state,
+    log,
+    read_metrics,
+    reason,
+    replace_text,
+    save,
+)
 
 # reading the loss waits for the device, so it is looked at once in so many batches
 LOOK_EVERY = 25
@@ -39,11 +50,14 @@ class FitConfig:
     """Everything that decides a run's result; stored in its folder as config.json.
 
     Attributes:
-        data: KIND:PATH, see `trainer.data.open_data`.
+        data: KIND:PATH, see `trainer.data.open_data`; its validation split chooses the best epoch.
+        also: further data sets, whose training splits are trained on too.
+        start_from: a run or checkpoint of the same architecture whose weights are the first ones, or "".
         batch: faces a step, over all processes.
         clip_norm: largest norm of the gradient, 0 for no limit.
         average_decay: of the exponential moving average of the weights, which is what is scored and kept.
         mixup, cutmix: see `trainer.augment.mix`.
+        scrambled: the share of faces that is made unrecognisable and labelled no_face, see `trainer.augment.scramble`.
         precision: of the forward pass; weights and their updates are always float32.
         patience: stop when so many epochs brought no better accuracy; 0: never.
         dropout: replaces the network's own; None keeps it.
@@ -54,6 +68,8 @@ class FitConfig:
 
     arch: str = "hybrid_lite"
     data: str = ""
+    also: tuple[str, ...] = ()
+    start_from: str = ""
     epochs: int = 60
     batch: int = 128
     optimiser: Literal["adamw", "sgd"] = "adamw"
@@ -64,6 +80,7 @@ class FitConfig:
     average_decay: float = 0.998
     mixup: float = 0.2
     cutmix: float = 0.0
+    scrambled: float = 0.0
     clip_norm: float = 2.0
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     patience: int = 0
@@ -103,18 +120,20 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
     if team.first:
         claim(run, config, FitConfig())
     spec = architecture(config.arch).spec
-    train, valid = (
-        _faces(open_data(config.data, split), spec_of=config.arch, cache=cache, team=team, cutters=cutters)
-        for split in ("train", "valid")
-    )
-    steps = len(train) // config.batch
+    train = [
+        _faces(open_data(data, "train"), spec_of=config.arch, cache=cache, team=team, cutters=cutters)
+        for data in (config.data, *config.also)
+    ]
+    valid = _faces(open_data(config.data, "valid"), spec_of=config.arch, cache=cache, team=team, cutters=cutters)
+    targets_train = np.concatenate([part.targets for part in train])
+    steps = len(targets_train) // config.batch
     if not steps:
-        raise DataError(f"{len(train)} faces do not fill one batch of {config.batch}: lower --batch")
+        raise DataError(f"{len(targets_train)} faces do not fill one batch of {config.batch}: lower --batch")
     if not valid.counted.any():
         raise DataError("no picture of the validation split counts by its protocol: there is nothing to choose by")
 
     torch.manual_seed(config.seed)
-    model = build(config.arch)
+    model = _first_weights(config) if config.start_from else build(config.arch)
     _set_dropout(model, config.dropout)
     model = shared_norms(model, team).to(team.device)  # type: ignore[assignment]
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,8 +144,8 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
     scaler = torch.amp.GradScaler(team.device.type, enabled=config.precision == "fp16")
     first, best, best_epoch = _resume(run, team, model, average, optimiser, scaler)
 
-    loader = Loader(train.faces, train.targets, team.device)
-    objective = Objective(config.loss, torch.from_numpy(train.targets).to(team.device))
+    loader = Loader([part.faces for part in train], targets_train, team.device)
+    objective = Objective(config.loss, torch.from_numpy(targets_train).to(team.device))
     teachers = None
     if config.teachers:
         teachers = Teachers(config.teachers, spec, config.teacher_temperature, team.device)
@@ -137,7 +156,7 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             _say(team, f"no better accuracy in {config.patience} epochs: stopped early")
             break
         started = time.perf_counter()
-        order, generator = _epoch_order(config, epoch, len(train), steps, team)
+        order, generator = _epoch_order(config, epoch, len(targets_train), steps, team)
         model.train()
         total = torch.zeros((), device=team.device, dtype=torch.float64)
         bar = tqdm(
@@ -151,14 +170,17 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             rate = learning_rate(config, epoch + step / steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            images = augment(_to_input(faces), config.augment, generator)
+            images, targets = scramble(_to_input(faces), targets, config.scrambled, generator)
+            images = augment(images, config.augment, generator)
             images, targets = mix(images, targets, config.mixup, config.cutmix, generator)
             images = images.contiguous(memory_format=torch.channels_last)
             with _precision(config, team.device):
                 logits = network(images)
             loss = objective(logits, targets)
             if teachers is not None:
-                taught = soft_target_loss(logits, teachers(images), config.teacher_temperature)
+                with _precision(config, team.device):
+                    answers = teachers(images)
+                taught = soft_target_loss(logits, answers, config.teacher_temperature)
                 loss = (1 - config.teacher_weight) * loss + config.teacher_weight * taught
             optimiser.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -279,6 +301,14 @@ def _epoch_order(
         generator.manual_seed(seed + team.rank * 1_000_000_007)
     lines = order[: steps * config.batch].reshape(steps, config.batch)
     return lines[:, team.rank :: team.world], generator
+
+
+def _first_weights(config: FitConfig) -> Classifier:
+    path = find_checkpoint(Path(config.start_from))
+    arch, model = load_checkpoint(path)
+    if arch != config.arch:
+        raise RunError(f"{path} is a {arch}, not a {config.arch}: --start-from needs the same architecture")
+    return model
 
 
 def _optimiser(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:

@@ -27,7 +27,7 @@ READERS = {
     "ferplus": Reader(open_ferplus),
     "affectnet": Reader(open_affectnet, {"classes": int, "protocol": str, "seed": int}),
     "fer2013": Reader(open_fer2013),
-    "folder": Reader(open_folder),
+    "folder": Reader(open_folder, {"by": str}),
 }
 SPLITS = ("train", "valid", "test", "all")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -35,15 +36,21 @@ HINT = (
 )
 
 
-def open_folder(path: Path, split: str) -> Dataset:
+def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
     """Read `CLASS/*.jpg`, `SPLIT/CLASS/*.jpg`, or `labels.csv` (image, emotion and, where known, x, y, w, h: the
     detector's box) with the pictures beside it or in `images/`; from a folder or a zip file.
 
     Without split folders a picture's split is decided by its name's hash, 80 / 10 / 10 %; "all" takes every picture.
 
+    Args:
+        by: "picture", or "person" where names end in a number (`Ann_Lee_0002.jpg`): what is before it decides the
+            split, so that nobody is in two of them.
+
     Raises:
         DataError: there is nothing of that kind.
     """
+    if by not in ("picture", "person"):
+        raise DataError(f"a folder is split by=picture or by=person, not by={by}")
     if split not in SPLITS:
         raise DataError(f"a folder has no split {split!r}; choose one of {', '.join(SPLITS)}")
     names, pictures = _listing(path)
@@ -57,7 +64,7 @@ def open_folder(path: Path, split: str) -> Dataset:
     has_splits = any(_split_of(name) for name, _, _ in rows)
     wanted = []
     for row in rows:
-        own = _split_of(row[0]) if has_splits else _hashed_split(row[0])
+        own = _split_of(row[0]) if has_splits else _hashed_split(_person(row[0]) if by == "person" else row[0])
         if split in ("all", own):
             wanted.append(row)
     if not wanted:
@@ -145,6 +152,11 @@ def _from_table(content: bytes, table: str, names: list[str]) -> tuple[list[Row]
 
 def _split_of(name: str) -> str | None:
     return next((part for part in name.split("/")[:-1] if part in SPLITS), None)
+
+
+def _person(name: str) -> str:
+    """`images/Ann_Lee_0002.jpg` -> `Ann_Lee`."""
+    return re.sub(r"[_\- ]*\d+$", "", PurePosixPath(name).stem)
 
 
 def _hashed_split(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -18,23 +18,29 @@ COPY = 4096  # faces copied to the device at once
 
 
 class Loader:
-    """Faces (N, S, S, C) uint8 and targets (N, K), given out in batches on a device.
+    """Faces (N, S, S, C) uint8, in one or several arrays, and targets (N, K), given out in batches on a device.
 
-    The faces may be a memory map larger than the machine's memory: only the batches read ahead are held.
+    The faces may be memory maps larger than the machine's memory: only the batches read ahead are held.
     """
 
-    def __init__(self, faces: U8, targets: F32, device: torch.device, *, threads: int = 2, ahead: int = 4) -> None:
-        self._faces = faces
+    def __init__(
+        self, parts: Sequence[U8], targets: F32, device: torch.device, *, threads: int = 2, ahead: int = 4
+    ) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *(len(part) for part in parts)])
+        self._shape = parts[0].shape[1:]
         self._device = device
         self._targets = torch.from_numpy(np.ascontiguousarray(targets)).to(device)
         self._threads = threads
         self._ahead = ahead
         self._resident: Tensor | None = None
-        if device.type == "cuda" and faces.nbytes < SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
-            self._resident = torch.empty(faces.shape, dtype=torch.uint8, device=device)
-            for start in range(0, len(faces), COPY):
-                part = np.array(faces[start : start + COPY])
-                self._resident[start : start + COPY] = torch.from_numpy(part)
+        size = sum(part.nbytes for part in parts)
+        if device.type == "cuda" and size < SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+            count = int(self._starts[-1])
+            self._resident = torch.empty((count, *self._shape), dtype=torch.uint8, device=device)
+            for start in range(0, count, COPY):
+                rows = np.arange(start, min(start + COPY, count))
+                self._resident[start : start + COPY] = self._read(rows).to(device)
 
     @property
     def resident(self) -> bool:
@@ -63,8 +69,13 @@ class Loader:
                     future.cancel()
 
     def _read(self, line: npt.NDArray[np.int64]) -> Tensor:
-        shape = (len(line), *self._faces.shape[1:])
-        faces = torch.empty(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
-        # in this mode take writes straight into the buffer and lets other threads run
-        np.take(self._faces, line, axis=0, out=faces.numpy(), mode="clip")
+        faces = torch.empty((len(line), *self._shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+        if len(self._parts) == 1:
+            # in this mode take writes straight into the buffer and lets other threads run
+            np.take(self._parts[0], line, axis=0, out=faces.numpy(), mode="clip")
+            return faces
+        place = faces.numpy()
+        of = np.searchsorted(self._starts, line, side="right") - 1
+        for number, part in enumerate(self._parts):
+            place[of == number] = part[line[of == number] - self._starts[number]]
         return faces
