@@ -57,6 +57,18 @@ need_commands() {
     [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 }
 
+# GStreamer's Python bindings and an RTSP server: what streams and CSI cameras are tested with. Only some machines have
+# a Python that they fit, so a machine without them is no fault: those tests are skipped and say so.
+want_gstreamer() {
+    local typelib
+    for typelib in /usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib; do
+        [ ! -e "$typelib" ] || return 0
+    done
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+    (apt_install python3-gi gir1.2-gst-plugins-base-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base \
+        gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly) || say "no GStreamer: its tests will be skipped"
+}
+
 make_environment() {
     local lock="requirements/$1.txt" python stamp
     shift
