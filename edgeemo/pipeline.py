@@ -92,6 +92,12 @@ class Pipeline:
             doubts=doubts,
         )
 
+    def going_on_with(self, classifier: Classifier) -> Pipeline:
+        """The same stages, which keep what they remember, with another classifier of the same labels."""
+        if classifier.labels != self.labels:
+            raise ValueError(f"the labels {classifier.labels} are not those that the stages know, {self.labels}")
+        return Pipeline(self._detector, self._tracker, classifier, self._smoother, self._judge)
+
     def close(self) -> None:
         self._classifier.close()
         self._detector.close()

@@ -263,6 +263,8 @@ def test_reading_the_configuration_again_leaves_alone_what_is_the_same() -> None
         assert a.opened == 1
         assert parts.classifiers[0].closed
         assert not parts.classifiers[1].closed
+        # a's stages go on with what they know (people keep their numbers), b's end and c's are new
+        assert [detector.closed for detector in parts.detectors] == [False, True, False]
         loaded = replace(loaded, sinks=("more",))
         reload.set()
         until(lambda: more.seen)

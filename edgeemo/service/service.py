@@ -266,6 +266,9 @@ class Service:
                 there = self._lanes.get(source.name)
                 if there is not None and there.config == source and same_stages:
                     del replaced[source.name]
+                    if classifier.labels == self._classifier.labels and config.quality == old.quality:
+                        lanes[source.name] = replace(there, pipeline=there.pipeline.going_on_with(classifier))
+                        continue
                     stack = ExitStack()
                     pipeline = self._parts.pipeline(config, classifier, stack)
                     undo.push(stack)
@@ -303,7 +306,7 @@ class Service:
         for name, lane in self._lanes.items():
             if name in replaced:
                 self._left_behind |= not self._close_lane(lane, deadline)
-            else:
+            elif lane.resources is not lanes[name].resources:
                 lane.resources.close()
         previous.close()
         self._config, self._engine = config, description
