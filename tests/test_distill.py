@@ -8,7 +8,7 @@ from fakes import make_bundle
 
 from engines.spec import LABELS, CropGeometry, ModelSpec
 from trainer.cli import main
-from trainer.distill import Teachers, fit_input
+from trainer.distill import Teachers, believe_no_face, fit_input
 from trainer.errors import RunError
 from trainer.models import build
 
@@ -68,6 +68,17 @@ def test_a_teacher_that_cuts_faces_in_another_way_is_refused(teacher):
     other = ModelSpec("student", size=48, crop=CropGeometry(scale=1.5))
     with pytest.raises(RunError, match="cuts faces in another way"):
         Teachers([str(teacher)], other, 1.0, CPU)
+
+
+def test_teachers_are_not_asked_about_what_is_no_face():
+    answers = torch.eye(11)[[0, 1, 2]]
+    targets = torch.zeros(3, 11)
+    nothing = LABELS.index("no_face")
+    targets[0, 3], targets[1, nothing], targets[2, 4], targets[2, nothing] = 1, 1, 0.75, 0.25
+    believed = believe_no_face(answers, targets)
+    assert torch.equal(believed[:2], torch.eye(11)[[0, nothing]])
+    assert believed[2, [2, nothing]].tolist() == [0.75, 0.25]
+    assert believe_no_face(answers[:0], targets[:0]).shape == (0, 11)
 
 
 def test_a_student_is_trained_by_a_run_and_the_run_remembers_it(teacher, tmp_path):

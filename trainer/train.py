@@ -21,7 +21,7 @@ from trainer.augment import AugmentConfig, augment, mix, scramble
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.data.loader import Loader
-from trainer.distill import Teachers
+from trainer.distill import Teachers, believe_no_face
 from trainer.errors import DataError, RunError
 from trainer.losses import LossConfig, Objective, soft_target_loss
 from trainer.models import Classifier, architecture, build
@@ -180,6 +180,8 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             if teachers is not None:
                 with _precision(config, team.device):
                     answers = teachers(images)
+                if config.scrambled:
+                    answers = believe_no_face(answers, targets)
                 taught = soft_target_loss(logits, answers, config.teacher_temperature)
                 loss = (1 - config.teacher_weight) * loss + config.teacher_weight * taught
             optimiser.zero_grad(set_to_none=True)
