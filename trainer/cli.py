@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
     _add_fit(commands, data)
     _add_evaluate(commands, data)
+    _add_robustness(commands)
 
     pack = commands.add_parser("bundle", parents=[data], help="checkpoint -> calibrated ONNX bundle with its card")
     pack.add_argument("checkpoint", type=Path, help="run folder or best.pt")
@@ -169,6 +170,21 @@ def _add_evaluate(commands: Any, data: argparse.ArgumentParser) -> None:
     score.set_defaults(run_command=_evaluate)
 
 
+def _add_robustness(commands: Any) -> None:
+    hard = commands.add_parser("robustness", help="accuracy under blur, darkness, compression ...; needs no torch")
+    hard.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
+    hard.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
+    hard.add_argument("--backend", default="onnx")
+    hard.add_argument("--device", default="cpu", help="of checkpoints")
+    hard.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
+    hard.add_argument("--limit", type=_positive, metavar="N", help="so many pictures, evenly spread")
+    hard.add_argument("--conditions", metavar="KIND,...", help="of blur, dark, jpeg, small, roll, cover, colour")
+    hard.add_argument("--seed", type=int, default=0)
+    hard.add_argument("--output", type=Path, metavar="DIR", help="write robustness.csv and robustness.png")
+    hard.add_argument("--processes", type=_positive, default=os.cpu_count() or 1, metavar="N")
+    hard.set_defaults(run_command=_robustness)
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -261,6 +277,29 @@ def _evaluate(options: argparse.Namespace) -> int:
         print("\n" + scoring.groups_as_text(table))
     if paired is not None:
         print("\n" + scoring.paired_as_text(options.engine, options.against, paired))
+    return 0
+
+
+def _robustness(options: argparse.Namespace) -> int:
+    from trainer import robustness
+    from trainer.conditions import choose
+    from trainer.evaluate import open_model
+
+    conditions = choose(options.conditions)
+    with open_model(options.engine, backend=options.backend, device=options.device) as model:
+        table = robustness.measure(
+            model,
+            options.data,
+            options.split,
+            conditions,
+            limit=options.limit,
+            seed=options.seed,
+            processes=options.processes,
+        )
+    print(robustness.as_text(table))
+    if options.output is not None:
+        robustness.write_report(options.output, table)
+        print(f"written: {options.output}")
     return 0
 
 

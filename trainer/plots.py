@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from trainer.robustness import Row
 
 matplotlib.use("agg")  # a server has no display
 
@@ -75,4 +79,31 @@ def draw_reliability(
     right.set_ylim(bottom=0)
     for axes in (left, right):
         axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=110)
+
+
+def draw_robustness(table: Sequence[Row], path: Path) -> None:
+    """One curve a kind of condition, with 95 % intervals; the lines are the unchanged pictures and 5 points less."""
+    base = table[0]
+    kinds = list(dict.fromkeys(row.condition.kind for row in table if row.condition is not None))
+    across = min(4, max(1, len(kinds)))
+    down = max(1, -(-len(kinds) // across))
+    figure = Figure(figsize=(3.2 * across, 2.8 * down), layout="constrained")
+    grid = np.asarray(figure.subplots(down, across, sharey=True, squeeze=False)).ravel()
+    for axes, kind in zip(grid, kinds, strict=False):
+        rows = [row for row in table if row.condition is not None and row.condition.kind == kind]
+        names = [row.name.removeprefix(f"{kind} ") for row in rows]
+        middle = np.array([100 * row.accuracy for row in rows])
+        spread = np.array([[row.accuracy - row.low, row.high - row.accuracy] for row in rows]).T * 100
+        levels = rows[0].condition is not None and not rows[0].condition.how
+        axes.errorbar(range(len(rows)), middle, spread, marker="o", capsize=3, linestyle="-" if levels else "none")
+        axes.axhline(100 * base.accuracy, color="grey", linewidth=0.8)
+        axes.axhline(100 * base.accuracy - 5, color="tab:red", linewidth=0.8, linestyle="--")
+        axes.set_xticks(range(len(rows)), names, rotation=0 if levels else 30)
+        axes.set_title(kind)
+        axes.grid(alpha=0.3)
+    for axes in grid[len(kinds) :]:
+        axes.set_visible(False)
+    for axes in grid[::across]:
+        axes.set_ylabel("accuracy, %")
     figure.savefig(path, dpi=110)

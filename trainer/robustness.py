@@ -1,0 +1,363 @@
+"""What each condition costs: the changed pictures through the whole path, detector, keypoints, crop and network.
+
+No torch, unless a checkpoint is measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from engines.build.parity import paired_loss
+from engines.face_detector import FaceDetector
+from engines.metrics import calibration_error, over_expressions, wilson
+from engines.preprocess import F32, U8, crop, roll
+from engines.spec import LABELS, ModelSpec
+from trainer.conditions import Changed, Condition, change, generator, leaning
+from trainer.data import open_data
+from trainer.data.dataset import Dataset
+from trainer.data.faces import find_face
+from trainer.errors import DataError, PictureError
+from trainer.evaluate import Model
+
+CHUNK = 16  # pictures that a process changes at once: with 30 conditions 72 MB of colour faces of 224 px
+LEANS = math.radians(8)  # from here on a head is looked at again, upright, as the running program does
+DEAR = 5.0  # points that no condition of a webcam should cost
+UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a model is worth under one condition.
+
+    Attributes:
+        condition: None: the pictures as they are.
+        faces: pictures that count; missed: those in which the detector finds no face where it is.
+        accuracy: over all of them, with its 95 % interval: low, high.
+        loss: in points against the unchanged pictures, with the 95 % interval of the paired difference.
+        calibration_error: over the faces that were answered.
+    """
+
+    condition: Condition | None
+    faces: int
+    missed: int
+    accuracy: float
+    low: float
+    high: float
+    loss: float
+    loss_low: float
+    loss_high: float
+    calibration_error: float
+
+    @property
+    def name(self) -> str:
+        return self.condition.name if self.condition is not None else UNCHANGED
+
+    @property
+    def webcam(self) -> bool:
+        return self.condition is not None and self.condition.webcam
+
+    @property
+    def dear(self) -> bool:
+        return self.loss > DEAR
+
+
+def measure(
+    model: Model,
+    data: str,
+    split: str,
+    conditions: Sequence[Condition],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    processes: int = 1,
+) -> list[Row]:
+    """Score a model on the pictures as they are, the first row, and under each condition.
+
+    A face that the detector misses is cut from the data set's default box where it has one (FER+'s pictures are little
+    more than a face), else it counts as wrong.
+
+    Args:
+        limit: so many of the pictures that count, evenly spread.
+        processes: how many change and cut pictures at once; more than 1 starts new interpreters.
+
+    Raises:
+        DataError: the data is not there, or no picture of it counts.
+    """
+    opened = open_data(data, split)
+    rows = np.flatnonzero(opened.counted)
+    if limit is not None and limit < len(rows):
+        rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+    if not len(rows):
+        raise DataError(f"no picture of {opened.name} {split} counts by its protocol: there is nothing to measure")
+    right: list[npt.NDArray[np.bool_]] = []
+    found: list[npt.NDArray[np.bool_]] = []
+    confidence: list[F32] = []
+    columns = [LABELS.index(name) for name in opened.classes]
+    with tqdm(desc=f"{opened.name} {split}", total=len(rows), unit="picture", disable=None) as bar:
+        for part in _parts(opened, rows, model.spec, tuple(conditions), seed, processes):
+            truth = opened.targets[part.rows][:, columns].argmax(axis=1)
+            answers = np.zeros((*part.cut.shape, len(columns)), np.float32)
+            answers[part.cut] = over_expressions(model.infer(list(part.faces)), model.spec.labels, opened.classes)
+            right.append(part.cut & (answers.argmax(axis=2) == truth))
+            found.append(part.found)
+            confidence.append(np.where(part.cut, answers.max(axis=2), np.nan).astype(np.float32))
+            bar.update(part.read)
+    return _rows(conditions, np.hstack(right), np.hstack(found), np.hstack(confidence))
+
+
+def _rows(
+    conditions: Sequence[Condition],
+    right: npt.NDArray[np.bool_],
+    found: npt.NDArray[np.bool_],
+    confidence: F32,
+) -> list[Row]:
+    """From (1 + conditions, pictures): the first row is the unchanged pictures."""
+    count = right.shape[1]
+    if not count:
+        raise DataError("no picture could be read: check the path of the pictures")
+    table = []
+    for row, condition in enumerate((None, *conditions)):
+        answered = np.isfinite(confidence[row])
+        table.append(
+            Row(
+                condition,
+                count,
+                int((~found[row]).sum()),
+                float(right[row].mean()),
+                *wilson(int(right[row].sum()), count),
+                *paired_loss(right[0], right[row]),
+                calibration_error(confidence[row][answered], right[row][answered]) if answered.any() else math.nan,
+            )
+        )
+    return table
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some pictures under all C conditions, the unchanged first.
+
+    Attributes:
+        read: how many pictures were asked for; rows: (P,) those that could be read.
+        found: (C, P) the detector found the face; cut: (C, P) there is a crop.
+        faces: the crops, condition by condition.
+    """
+
+    read: int
+    rows: npt.NDArray[np.int64]
+    found: npt.NDArray[np.bool_]
+    cut: npt.NDArray[np.bool_]
+    faces: U8
+
+
+def _parts(
+    data: Dataset,
+    rows: npt.NDArray[np.int64],
+    spec: ModelSpec,
+    conditions: tuple[Condition, ...],
+    seed: int,
+    processes: int,
+) -> Iterator[_Part]:
+    pieces = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    if processes <= 1 or len(pieces) < 4:
+        with contextlib.closing(FaceDetector("near")) as detector:
+            for piece in pieces:
+                yield _under_all(data, piece, spec, conditions, seed, detector)
+        return
+    # fresh interpreters: a fork would copy MediaPipe's threads half-way through their locks
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    waiting: deque[tuple[npt.NDArray[np.int64], Future[_Part]]] = deque()
+
+    def oldest() -> _Part:
+        piece, future = waiting.popleft()
+        part = future.result()
+        return _Part(part.read, piece[part.rows], part.found, part.cut, part.faces)
+
+    try:
+        for piece in pieces:
+            # a part of its own is small enough to be sent
+            alone = _alone(data, piece)
+            waiting.append((piece, pool.submit(_under_all, alone, np.arange(len(piece)), spec, conditions, seed)))
+            if len(waiting) >= 2 * processes:
+                yield oldest()
+        while waiting:
+            yield oldest()
+    except BrokenProcessPool as error:
+        raise DataError("a process that cut faces died (out of memory?); try --processes 1") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _alone(data: Dataset, rows: npt.NDArray[np.int64]) -> Dataset:
+    """These rows alone: small enough to send to another process."""
+    return replace(
+        data,
+        images=tuple(data.images[row] for row in rows),
+        targets=data.targets[rows],
+        counted=data.counted[rows],
+        boxes=None if data.boxes is None else data.boxes[rows],
+        keypoints=None if data.keypoints is None else data.keypoints[rows],
+        skipped=(),
+    )
+
+
+def _under_all(
+    data: Dataset,
+    rows: npt.NDArray[np.int64],
+    spec: ModelSpec,
+    conditions: tuple[Condition, ...],
+    seed: int,
+    detector: FaceDetector | None = None,
+) -> _Part:
+    detector = detector or _detector()
+    usable: list[int] = []
+    found: list[list[bool]] = []
+    faces: list[list[U8 | None]] = []
+    for row in rows.tolist():
+        try:
+            image = data.read(row)
+        except PictureError:
+            continue
+        if image.ndim == 2:
+            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+        known = _known_box(data, row)
+        plain = find_face(image, detector, data.enlarge, near=known)
+        box, keypoints = plain if plain is not None else (_somewhere(data, known, image), None)
+        seen, cut = [], []
+        for condition in (None, *conditions):
+            if condition is None:
+                changed = Changed(image, np.eye(2, 3))
+            else:
+                random = generator(seed, data.images[row], condition)
+                changed = change(image, box, keypoints, condition, random)
+            look = _look(changed, detector, data.enlarge, None if known is None else changed.box(known))
+            if look is not None:
+                face: U8 | None = crop(changed.image, *look, spec)
+            elif data.default_box is not None:
+                face = crop(changed.image, changed.box(np.asarray(data.default_box, np.float32)), None, spec)
+            else:
+                face = None
+            seen.append(look is not None)
+            cut.append(face)
+        usable.append(row)
+        found.append(seen)
+        faces.append(cut)
+    size = (len(conditions) + 1, len(usable))
+    there = [face for each in zip(*faces, strict=True) for face in each if face is not None]
+    return _Part(
+        len(rows),
+        np.array(usable, np.int64),
+        np.array(found, bool).reshape(size[::-1]).T,
+        np.array([[face is not None for face in cut] for cut in faces], bool).reshape(size[::-1]).T,
+        np.stack(there) if there else np.zeros((0, spec.size, spec.size, spec.channels), np.uint8),
+    )
+
+
+def _look(changed: Changed, detector: FaceDetector, enlarge: float, near: F32 | None) -> tuple[F32, F32] | None:
+    """The face of a changed picture: box and keypoints.
+
+    A leaning face is looked for again in the picture turned upright, as `edgeemo.detect` does: the detector makes the
+    boxes of leaning heads smaller.
+    """
+    # a picture made smaller is enlarged to what the detector got before
+    enlarge = enlarge / changed.scale if enlarge != 1 else 1.0
+    found = find_face(changed.image, detector, enlarge, near=near)
+    if found is None or abs(roll(found[1])) < LEANS:
+        return found
+    angle = roll(found[1])
+    centre = (found[0][:2] + found[0][2:]) / 2
+    upright = leaning(changed.image, centre, -angle)
+    again = find_face(upright.image, detector, enlarge, near=upright.box(found[0]))
+    if again is None:
+        return found
+    back = np.asarray(cv2.invertAffineTransform(upright.matrix), np.float64)
+    points = (back[:, :2] @ again[1].T).T + back[:, 2]
+    return Changed(changed.image, back).box(again[0]), points.astype(np.float32)
+
+
+def _known_box(data: Dataset, row: int) -> F32 | None:
+    if data.boxes is None or not np.isfinite(data.boxes[row]).all():
+        return None
+    return np.asarray(data.boxes[row], np.float32)
+
+
+def _somewhere(data: Dataset, known: F32 | None, image: U8) -> F32:
+    """Where the face is likely to be in a picture in which it is not found: that is where things happen to it."""
+    if known is not None:
+        return known
+    if data.default_box is not None:
+        return np.asarray(data.default_box, np.float32)
+    return np.array([0, 0, image.shape[1], image.shape[0]], np.float32)
+
+
+@lru_cache(maxsize=1)
+def _detector() -> FaceDetector:
+    """A worker process's own; it lives as long as the process."""
+    return FaceDetector("near")
+
+
+def as_text(table: Sequence[Row]) -> str:
+    """A table for people."""
+    lines = [
+        f"{'':18}{'missed':>7}{'accuracy':>10}   {'95 % interval':18}{'loss, points (paired 95 %)':30}"
+        f"{'calibration':>11}  webcam"
+    ]
+    for row in table:
+        lost = f"{row.loss:+6.2f} ({row.loss_low:+.2f} to {row.loss_high:+.2f})" if row.condition else ""
+        marks = ("yes" if row.webcam else "harder") if row.condition else ""
+        lines.append(
+            f"{row.name:18}{row.missed:7d}{row.accuracy:10.2%}   {f'{row.low:.2%} to {row.high:.2%}':18}{lost:30}"
+            f"{row.calibration_error:11.4f}  {marks}{'   over 5 points' if row.dear else ''}"
+        )
+    dear = [row.name for row in table if row.dear and row.webcam]
+    lines.append(f"\n{table[0].faces} pictures; missed: the detector finds no face where it is")
+    met = sum(row.webcam for row in table)
+    lines.append(
+        f"over {DEAR:g} points lost under {len(dear)} of {met} conditions that a webcam meets"
+        + (f": {', '.join(dear)}" if dear else "")
+    )
+    return "\n".join(lines)
+
+
+def write_report(folder: Path, table: Sequence[Row]) -> None:
+    """robustness.csv and robustness.png.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    from trainer.plots import draw_robustness
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "robustness.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(
+                "condition kind level how webcam faces missed accuracy low high loss_points loss_low loss_high "
+                "calibration_error over_5_points".split()
+            )
+            for row in table:
+                condition = row.condition or Condition(UNCHANGED, webcam=False)
+                writer.writerow(
+                    [row.name, condition.kind, f"{condition.level:g}", condition.how, int(row.webcam)]
+                    + [row.faces, row.missed, *(f"{value:.5f}" for value in (row.accuracy, row.low, row.high))]
+                    + [f"{value:.3f}" for value in (row.loss, row.loss_low, row.loss_high)]
+                    + [f"{row.calibration_error:.4f}", int(row.dear)]
+                )
+    except OSError as error:
+        raise DataError(f"cannot write {folder}: {error.strerror}") from error
+    draw_robustness(table, folder / "robustness.png")
