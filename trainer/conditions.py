@@ -90,7 +90,7 @@ def choose(kinds: str | None) -> tuple[Condition, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """A picture to which something happened: (H, W, 3) BGR, and the (2, 3) affine map from the old pixels to its own."""
+    """A picture to which something happened, (H, W, 3) BGR, and the (2, 3) affine map from the old one's pixels."""
 
     image: U8
     matrix: F64

@@ -38,6 +38,10 @@ CHUNK = 16  # pictures that a process changes at once: with 30 conditions 72 MB 
 LEANS = math.radians(8)  # from here on a head is looked at again, upright, as the running program does
 DEAR = 5.0  # points that no condition of a webcam should cost
 UNCHANGED = "unchanged"
+COLUMNS = (
+    *("condition", "kind", "level", "how", "webcam", "faces", "missed", "accuracy", "low", "high"),
+    *("loss_points", "loss_low", "loss_high", "calibration_error", "over_5_points"),
+)
 
 
 @dataclass(frozen=True)
@@ -346,10 +350,7 @@ def write_report(folder: Path, table: Sequence[Row]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "robustness.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(
-                "condition kind level how webcam faces missed accuracy low high loss_points loss_low loss_high "
-                "calibration_error over_5_points".split()
-            )
+            writer.writerow(COLUMNS)
             for row in table:
                 condition = row.condition or Condition(UNCHANGED, webcam=False)
                 writer.writerow(
