@@ -80,7 +80,7 @@ def _load(name: str, device: torch.device) -> tuple[ModelSpec, Answer]:
     path = Path(name)
     if path.suffix == ".pt" or (path / "best.pt").is_file():
         arch, model = load_checkpoint(find_checkpoint(path))
-        return architecture(arch).spec, model.to(device).eval()
+        return architecture(arch).spec, model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     bundle = find_bundle(name)
     backend = open_backend("onnx", bundle, threads=torch.get_num_threads())
     columns = [LABELS.index(label) for label in bundle.spec.labels]
