@@ -88,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     info = actions.add_parser("info", help="pictures a class, and what cannot be used")
     info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
     info.set_defaults(run_command=_info)
+    groups = actions.add_parser("groups", help="colour, tone of the skin, light and size of each picture, for --by")
+    groups.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
+    groups.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
+    groups.add_argument("--output", type=Path, required=True, metavar="CSV")
+    groups.set_defaults(run_command=_groups)
     cut = actions.add_parser("cut", parents=[cached], help="faces and truths of a split as one .npz: edgeemo-export's")
     cut.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
     cut.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
@@ -399,6 +404,14 @@ def _info(options: argparse.Namespace) -> int:
         print(f"skipped: {len(last.skipped)} rows")
         for reason, count in by_reason(last.skipped).most_common(5):
             print(f"    {count} x {reason}")
+    return 0
+
+
+def _groups(options: argparse.Namespace) -> int:
+    from trainer.groups import write_groups
+
+    counts = write_groups(options.data, options.split, options.output)
+    print(f"{options.output}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
     return 0
 
 

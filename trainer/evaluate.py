@@ -256,9 +256,20 @@ def as_text(evaluation: Evaluation) -> str:
             f"{value:8.1%}" if np.isfinite(value) else f"{'-':>8}" for value in (scores.recall[row], harmonic[row])
         )
         lines.append(f"{name:12}{shares}   {'':12} {counts}")
+    lines.append(f"\n{'':12}{'recall (95 %)':>26}{'precision (95 %)':>26}")
+    hits, truly = scores.confusion.diagonal(), scores.confusion.sum(axis=1)
+    for name, right, true, said in zip(evaluation.classes, hits, truly, scores.confusion.sum(axis=0), strict=True):
+        lines.append(f"{name:12}{_with_interval(int(right), int(true)):>26}{_with_interval(int(right), int(said)):>26}")
     if evaluation.skipped:
         lines.append(f"\n{evaluation.skipped} pictures without a readable face are in no figure")
     return "\n".join(lines)
+
+
+def _with_interval(hits: int, count: int) -> str:
+    if not count:
+        return "-"
+    low, high = wilson(hits, count)
+    return f"{hits / count:.1%} ({low:.1%} to {high:.1%})"
 
 
 def groups_as_text(table: dict[str, tuple[int, int]]) -> str:
