@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -312,3 +314,26 @@ def test_csv_into_a_missing_folder_is_a_mistake(tmp_path: Path) -> None:
     record(folder, 2).close()
     with pytest.raises(RecordingError, match="cannot write"):
         export_csv(load(folder.path), tmp_path / "nowhere" / "out.csv")
+
+
+def test_why_faces_were_unsure_is_read_from_every_form_of_results(tmp_path: Path) -> None:
+    context = SinkContext(LABELS, draw=lambda result: result.frame.image)
+    for kind in ("out.jsonl", "out.db"):
+        sink = open_sink(f"{'jsonl' if kind.endswith('jsonl') else 'sqlite'}:{tmp_path / kind}", context)
+        sink.write(result(1, index=0))
+        sink.write(replace(result(1, index=1), doubts=(("blurred", "30 % sure"),)))
+        sink.close()
+        (track,) = load(tmp_path / kind).tracks
+        assert track.unsure.tolist() == [False, True]
+        assert track.reasons == {1: "blurred; 30 % sure"}
+
+
+def test_sessions_of_before_had_a_table_of_doubts(tmp_path: Path) -> None:
+    folder = new(tmp_path)
+    record(folder, 2).close()
+    with contextlib.closing(sqlite3.connect(folder.events)) as database:
+        database.executescript(
+            "ALTER TABLE faces DROP COLUMN unsure; CREATE TABLE doubts (frame INTEGER, id INTEGER, reasons TEXT);"
+            "INSERT INTO doubts VALUES (1, 1, 'blurred');"
+        )
+    assert load(folder.path).tracks[0].reasons == {1: "blurred"}

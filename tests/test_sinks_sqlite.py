@@ -189,9 +189,25 @@ def test_a_database_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None
     path = tmp_path / "out.db"
     open_sink(f"sqlite:{path}", CONTEXT).close()
     database = sqlite3.connect(path)
-    database.executescript("ALTER TABLE frames DROP COLUMN wall; PRAGMA user_version = 1;")
+    database.executescript(
+        "ALTER TABLE frames DROP COLUMN wall; ALTER TABLE faces DROP COLUMN unsure; PRAGMA user_version = 1;"
+    )
     database.close()
     sink = open_sink(f"sqlite:{path}", CONTEXT)
     sink.write(result(1))
     sink.close()
     assert rows(path, "SELECT frame, wall FROM frames") == [(0, None)]
+
+
+def test_why_a_face_is_unsure_is_kept_and_a_database_of_the_second_version_learns_to(tmp_path: Path) -> None:
+    path = tmp_path / "out.db"
+    open_sink(f"sqlite:{path}", CONTEXT).close()
+    database = sqlite3.connect(path)
+    database.executescript("ALTER TABLE faces DROP COLUMN unsure; PRAGMA user_version = 2;")
+    database.close()
+    sink = open_sink(f"sqlite:{path}", CONTEXT)
+    sink.write(replace(result(2), doubts=(("face 31 px", "turned 40 degrees"), ())))
+    sink.write(result(0, index=1))
+    sink.close()
+    assert rows(path, "SELECT id, unsure FROM faces ORDER BY id") == [(1, "face 31 px; turned 40 degrees"), (2, None)]
+    assert rows(path, "PRAGMA user_version") == [(3,)]

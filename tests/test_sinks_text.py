@@ -35,6 +35,12 @@ def test_the_event_has_exactly_the_documented_form() -> None:
     assert list(face["probabilities"]) == list(LABELS)
 
 
+def test_a_face_that_is_unsure_says_why_and_another_says_nothing_of_it() -> None:
+    whole = event(replace(result(2), doubts=(("face 31 px", "38 % sure"), ())))
+    assert whole["faces"][0]["unsure"] == ["face 31 px", "38 % sure"]
+    assert "unsure" not in whole["faces"][1]
+
+
 def test_a_frame_without_faces_has_an_event_too() -> None:
     assert event(result(0))["faces"] == []
 

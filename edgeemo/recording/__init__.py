@@ -2,7 +2,7 @@
 
     2026-11-24 09.12.03/
       session.json     name, source, engine, when; an `ended` that is missing tells of a crash
-      events.sqlite    runs, frames, faces as `sqlite:PATH` writes them; markers, doubts, baselines, cuts
+      events.sqlite    runs, frames, faces as `sqlite:PATH` writes them; markers, baselines, cuts
       video.mkv        if wanted: pictures without overlay, whole or with faces made unrecognisable
       CARD.md          the engine's card as it was
 

@@ -259,7 +259,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     frames = database.execute(
         "SELECT frame, time, origin FROM frames WHERE run = ? ORDER BY time, frame", (number,)
     ).fetchall()
-    notes = _Notes.read(database, tables)
+    notes = _Notes.read(database, tables, number)
     columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels)))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
     return _assemble(path.stem, path, str(started), labels, frames, rows, notes)
@@ -267,7 +267,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
 
 @dataclass(frozen=True)
 class _Notes:
-    """What a database of a session folder has besides the results."""
+    """What there is besides the probabilities: why faces were unsure, and what a session folder has of its own."""
 
     markers: tuple[Marker, ...] = ()
     doubts: Mapping[int, Mapping[int, str]] = field(default_factory=dict)  # by person, then frame
@@ -275,12 +275,17 @@ class _Notes:
     cuts: tuple[tuple[float, float], ...] = ()
 
     @classmethod
-    def read(cls, database: sqlite3.Connection, tables: set[str]) -> _Notes:
-        if not {"markers", "doubts", "baselines", "cuts"} <= tables:
-            return cls()
+    def read(cls, database: sqlite3.Connection, tables: set[str], run: int) -> _Notes:
         doubts: dict[int, dict[int, str]] = defaultdict(dict)
-        for frame, person, reasons in database.execute("SELECT frame, id, reasons FROM doubts"):
+        told: Iterable[tuple[int, int, str]] = ()
+        if any(name == "unsure" for _, name, *_ in database.execute("PRAGMA table_info(faces)")):
+            told = database.execute("SELECT frame, id, unsure FROM faces WHERE run = ? AND unsure IS NOT NULL", (run,))
+        elif "doubts" in tables:  # sessions of before
+            told = database.execute("SELECT frame, id, reasons FROM doubts")
+        for frame, person, reasons in told:
             doubts[person][frame] = reasons
+        if not {"markers", "baselines", "cuts"} <= tables:
+            return cls(doubts=doubts)
         baselines: dict[int, dict[str, float]] = defaultdict(dict)
         for person, label, value in database.execute("SELECT id, label, value FROM baselines"):
             baselines[person][label] = value
@@ -295,6 +300,7 @@ class _Notes:
 def _from_lines(path: Path) -> Recording:
     frames: list[tuple[int, float, str]] = []
     rows: list[tuple[Any, ...]] = []
+    doubts: dict[int, dict[int, str]] = defaultdict(dict)
     labels: tuple[str, ...] = ()
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
@@ -304,6 +310,8 @@ def _from_lines(path: Path) -> Recording:
                 event = json.loads(line)
                 frames.append((event["frame"], event["time"] or 0.0, event["origin"]))
                 for face in event["faces"]:
+                    if "unsure" in face:
+                        doubts[face["id"]][event["frame"]] = "; ".join(face["unsure"])
                     labels = labels or tuple(label for label in face["probabilities"] if label in LABELS)
                     rows.append(
                         (
@@ -320,7 +328,7 @@ def _from_lines(path: Path) -> Recording:
                 if not line.endswith("\n"):
                     break  # half a line at the end: a crash
                 raise RecordingError(f"{path} line {number} is no event of edgeemo's ({error})") from error
-    return _assemble(path.stem, path, "", labels or LABELS, frames, rows, _Notes())
+    return _assemble(path.stem, path, "", labels or LABELS, frames, rows, _Notes(doubts=doubts))
 
 
 def _assemble(

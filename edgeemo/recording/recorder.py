@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from queue import Full, Queue
-from time import monotonic, time
+from time import time
 
 import numpy as np
 
@@ -21,13 +21,11 @@ from edgeemo.types import F32, Result, Sink
 
 log = logging.getLogger(__name__)
 
-BATCH_S = 1.0  # a crash loses no more than this
 QUEUE = 24  # pictures that wait for the encoder
 GAP_S = 5.0  # a longer pause is cut out of the video
 KEPT_S = 0.04  # of a pause that was cut out
 NOTES = """
 CREATE TABLE IF NOT EXISTS markers (time REAL NOT NULL, label TEXT NOT NULL, wall REAL);
-CREATE TABLE IF NOT EXISTS doubts (frame INTEGER NOT NULL, id INTEGER NOT NULL, reasons TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS baselines (id INTEGER NOT NULL, label TEXT NOT NULL, value REAL, PRIMARY KEY (id, label));
 CREATE TABLE IF NOT EXISTS cuts (time REAL NOT NULL, skipped REAL NOT NULL);
 """
@@ -66,8 +64,6 @@ class Recorder:
         self._every = every_picture
         self._first: float | None = None
         self._last = 0.0
-        self._doubts: list[tuple[int, int, str]] = []
-        self._flushed = monotonic()
         self._cuts = 0.0
         self._anonymiser = Anonymiser() if video == "blurred" else None
         self._pictures: Queue[Result | None] = Queue(QUEUE)
@@ -103,7 +99,6 @@ class Recorder:
                 return
             try:
                 self._events.write(result)
-                self._note(result)
                 self._picture(result)
             except (SinkError, sqlite3.Error) as error:
                 self._broken = True
@@ -134,7 +129,7 @@ class Recorder:
             if not self._open:
                 return
             self._open = False
-            for step in (self._flush, self._events.close, self._notes.close):
+            for step in (self._events.close, self._notes.close):
                 try:
                     step()
                 except (EdgeemoError, sqlite3.Error) as error:
@@ -149,21 +144,6 @@ class Recorder:
             self.folder.write(replace(info, ended=ended, frames=self.frames, seconds=round(self.seconds, 3)))
         except RecordingError as error:
             self._fail("recording", error)
-
-    def _note(self, result: Result) -> None:
-        for row, number in enumerate(result.faces.ids.tolist()):
-            if reasons := result.reasons(row):
-                self._doubts.append((result.frame.index, number, "; ".join(reasons)))
-        if monotonic() - self._flushed >= BATCH_S:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._flushed = monotonic()
-        waiting, self._doubts = self._doubts, []
-        if waiting:
-            self._notes.execute("BEGIN IMMEDIATE")
-            self._notes.executemany("INSERT INTO doubts VALUES (?, ?, ?)", waiting)
-            self._notes.execute("COMMIT")
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> None:
         try:

@@ -13,7 +13,8 @@ def event(result: Result) -> dict[str, Any]:
     """The event of one frame.
 
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
-    JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch.
+    JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
+    expression is unsure has `unsure`, the reasons in words.
     """
     faces = result.faces
     wall = result.frame.wall
@@ -33,6 +34,7 @@ def event(result: Result) -> dict[str, Any]:
                     label: _rounded(value, 4)
                     for label, value in zip(result.labels, result.probabilities[row].tolist(), strict=True)
                 },
+                **({"unsure": list(result.reasons(row))} if result.reasons(row) else {}),
             }
             for row in range(len(faces))
         ],

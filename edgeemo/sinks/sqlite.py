@@ -23,7 +23,9 @@ RETENTION_S = 60.0  # between two looks for what is too old
 RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
 LEAP_S = 3600.0  # after the wall clock has leapt further than this ...
 DOUBT_S = 86400.0  # ... nothing is deleted for so long: somebody may set it right
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+# version before -> what makes the next one of it
+UPGRADES = {1: "ALTER TABLE frames ADD COLUMN wall REAL;", 2: "ALTER TABLE faces ADD COLUMN unsure TEXT;"}
 SCHEMA = f"""
 CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL);
 CREATE TABLE frames (
@@ -35,6 +37,7 @@ CREATE TABLE faces (
     run INTEGER NOT NULL, frame INTEGER NOT NULL, id INTEGER NOT NULL,
     x1 REAL, y1 REAL, x2 REAL, y2 REAL, score REAL, emotion TEXT NOT NULL, confidence REAL,
     {", ".join(f'"{label}" REAL' for label in LABELS)},
+    unsure TEXT,
     FOREIGN KEY (run, frame) REFERENCES frames
 );
 CREATE INDEX faces_of_a_frame ON faces (run, frame);
@@ -58,7 +61,8 @@ class SqliteConfig:
 
 class SqliteSink:
     """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
-    engine doesn't know stays NULL). Write-ahead log: others may read while it grows.
+    engine doesn't know stays NULL; `unsure` holds the reasons in words, NULL where there are none). Write-ahead log:
+    others may read while it grows.
 
     Each source of a service is a run of its own.
 
@@ -107,6 +111,7 @@ class SqliteSink:
                     face["emotion"],
                     face["confidence"],
                     *(face["probabilities"].get(label) for label in LABELS),
+                    "; ".join(face["unsure"]) if "unsure" in face else None,
                 )
             )
         self.tick()
@@ -143,7 +148,7 @@ class SqliteSink:
                 [(runs[run], *row) for run, *row in self._frames],
             )
             self._database.executemany(
-                f"INSERT INTO faces VALUES ({', '.join('?' * (10 + len(LABELS)))})",
+                f"INSERT INTO faces VALUES ({', '.join('?' * (11 + len(LABELS)))})",
                 [(runs[run], *row) for run, *row in self._faces],
             )
             self._database.execute("COMMIT")
@@ -187,7 +192,7 @@ class SqliteSink:
         try:
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if version not in (1, SCHEMA_VERSION) and tables:
+            if version not in (*UPGRADES, SCHEMA_VERSION) and tables:
                 raise SinkError(f"{self._path} is a database of something else; choose another path")
             if not tables:
                 # only possible while the file is empty; lets the file shrink when old results are deleted
@@ -196,10 +201,9 @@ class SqliteSink:
             self._database.execute("PRAGMA synchronous = NORMAL")
             if not tables:
                 self._database.executescript(f"BEGIN;{SCHEMA}COMMIT;")
-            elif version == 1:
-                self._database.executescript(
-                    f"BEGIN;ALTER TABLE frames ADD COLUMN wall REAL;PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
-                )
+            elif version != SCHEMA_VERSION:
+                steps = "".join(UPGRADES[each] for each in range(version, SCHEMA_VERSION))
+                self._database.executescript(f"BEGIN;{steps}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
             if self._keep_s:
                 self._database.execute("CREATE INDEX IF NOT EXISTS frames_by_wall ON frames (wall)")
         except sqlite3.DatabaseError as error:
