@@ -18,7 +18,13 @@ def skin(red: int, green: int, blue: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("colour", "name"),
-    [((246, 224, 208), "very light"), ((198, 150, 110), "intermediate"), ((180, 128, 92), "tan"), ((120, 80, 55), "brown"), ((60, 38, 28), "dark")],
+    [
+        ((246, 224, 208), "very light"),
+        ((198, 150, 110), "intermediate"),
+        ((180, 128, 92), "tan"),
+        ((120, 80, 55), "brown"),
+        ((60, 38, 28), "dark"),
+    ],
 )
 def test_the_tone_of_even_skin_is_its_class(colour, name):
     angle = typology_angle(skin(*colour), POINTS)
