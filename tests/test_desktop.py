@@ -20,16 +20,19 @@ from PyQt6.QtWidgets import QInputDialog, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from test_ui import Clip, Studio, shows
 
+from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import SourceError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.session import Stats
 from edgeemo.types import Frame, Result
 from edgeemo.ui.baseline import Baselines, Taking
+from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
 from edgeemo.ui.health import load as load_average
 from edgeemo.ui.history import MOST_PEOPLE, MOST_ROWS, History, thinned
 from edgeemo.ui.player import State
+from edgeemo.ui.plugged import CameraWatch
 from edgeemo.ui.replay import Scenes
 from edgeemo.ui.sessions import SessionsDialog
 from edgeemo.ui.settings import PRESETS, Settings
@@ -312,9 +315,9 @@ def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Make, tmp_pat
     record(tmp_path / "sessions", video="whole")
     window = make(begin=False)
     window.show_sessions()
-    assert window._list is not None
-    assert window._list.table.rowCount() == 1
-    window._list.replay_chosen()
+    assert window.library.dialog is not None
+    assert window.library.dialog.table.rowCount() == 1
+    window.library.dialog.replay_chosen()
     qtbot.waitUntil(lambda: window.replay.recording is not None)
     assert window.video.result is not None
     assert window.timeline.history.people == [1]
@@ -377,7 +380,7 @@ def test_one_click_makes_a_report_and_two_sessions_stand_side_by_side(qtbot: QtB
     record(tmp_path / "sessions", "Two")
     window = make(begin=False)
     window.show_sessions()
-    listed = window._list
+    listed = window.library.dialog
     assert listed is not None
     listed.report_chosen()
     qtbot.waitUntil(lambda: "Report written" in window.banner.text)
@@ -388,11 +391,52 @@ def test_one_click_makes_a_report_and_two_sessions_stand_side_by_side(qtbot: QtB
     qtbot.waitUntil(lambda: "Side by side" in page.read_text(encoding="utf-8"))
 
 
+def test_two_named_groups_are_compared_on_one_page(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    for name in ("One", "Two", "Three"):
+        record(tmp_path / "sessions", name)
+    window = make(begin=False)
+    window.show_sessions()
+    listed = window.library.dialog
+    assert listed is not None
+    assert listed.compare.isEnabled()
+    qtbot.mouseClick(listed.compare, Qt.MouseButton.LeftButton)
+    (dialog,) = listed.findChildren(GroupsDialog)
+    assert not dialog.compare.isEnabled()
+    assert "at least one session" in dialog.hint.text()
+    for row, group in ((0, 0), (1, 1), (2, 0)):
+        dialog.choose(row, group)
+    # a session moves from one group to the other, it is never in both
+    dialog.choose(2, 1)
+    assert [len(dialog.members(group)) for group in (0, 1)] == [1, 2]
+    dialog.names[0].setText("Before")
+    dialog.names[1].setText("Before")
+    assert not dialog.compare.isEnabled()
+    dialog.names[1].setText("After <b>treatment</b>")
+    qtbot.mouseClick(dialog.compare, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Report written" in window.banner.text)
+    (page,) = (tmp_path / "sessions").glob("comparison *.html")
+    text = page.read_text(encoding="utf-8")
+    assert "Side by side" in text
+    assert "Before" in text
+    assert "After &lt;b&gt;treatment&lt;/b&gt;" in text
+    listed.fill()
+    assert listed.table.rowCount() == 3
+
+
+def test_sessions_that_are_selected_are_in_groups_already(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    folders = [record(tmp_path / "sessions", name) for name in ("One", "Two")]
+    listed = [(folder, folder.read()) for folder in folders]
+    dialog = GroupsDialog(listed, folders)
+    qtbot.addWidget(dialog)
+    assert [dialog.members(group) for group in (0, 1)] == [[folders[0]], [folders[1]]]
+    assert dialog.compare.isEnabled()
+
+
 def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
     folder = record(tmp_path / "sessions")
     window = make(begin=False)
     window.show_sessions()
-    listed = window._list
+    listed = window.library.dialog
     assert listed is not None
     listed.exported.emit(folder, tmp_path / "out.csv")
     qtbot.waitUntil(lambda: "30 rows written" in window.banner.text)
@@ -660,3 +704,70 @@ def test_trying_again_can_be_stopped(qtbot: QtBot, make: Make, studio: Studio) -
     qtbot.mouseClick(stop, Qt.MouseButton.LeftButton)
     assert not window._retry.isActive()
     assert len(studio.configs) == 1
+
+
+# a camera that is plugged in
+
+
+class Desk:
+    """Cameras whose device files lie in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def plug(self, name: str) -> None:
+        (self.folder / name).touch()
+
+    def cameras(self) -> list[CameraInfo]:
+        return [CameraInfo(str(path), f"Camera {path.name}", str(path)) for path in sorted(self.folder.iterdir())]
+
+
+def test_a_camera_is_told_when_its_device_file_comes_and_goes(qtbot: QtBot, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "dev")
+    desk.plug("video0")
+    watch = CameraWatch(desk.cameras, desk.folder)
+    watch.start()
+    with qtbot.waitSignal(watch.plugged) as told:
+        desk.plug("video1")
+    assert told.args is not None
+    assert told.args[0].name == "Camera video1"
+    with qtbot.waitSignal(watch.unplugged) as told:
+        (desk.folder / "video0").unlink()
+    assert told.args is not None
+    assert told.args[0].name == "Camera video0"
+    watch.stop()
+
+
+def test_without_a_folder_of_devices_it_looks_now_and_then(qtbot: QtBot, tmp_path: Path) -> None:
+    cameras: list[CameraInfo] = []
+    watch = CameraWatch(lambda: cameras, tmp_path / "nowhere")
+    watch.start()
+    cameras.append(CameraInfo("0", "Desk", "0"))
+    with qtbot.waitSignal(watch.plugged):
+        watch.look()
+    watch.stop()
+
+
+def test_a_new_camera_is_in_the_menu_and_offered_without_asking(qtbot: QtBot, studio: Studio, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "dev")
+    window = Window(
+        Config(),
+        opener=studio.open,
+        cameras=desk.cameras,
+        engines=lambda: ["hybrid_lite"],
+        sessions=tmp_path / "sessions",
+        devices=desk.folder,
+    )
+    qtbot.addWidget(window)
+    window.show()
+    window.begin()
+    shows(qtbot, window)
+    assert window.config.source == "demo"
+    desk.plug("video3")
+    qtbot.waitUntil(lambda: "Camera video3 was connected" in window.banner.text)
+    assert "Camera video3" in [action.text() for action in window.source.choices.actions()]
+    (use,) = window.banner.buttons
+    qtbot.mouseClick(use, Qt.MouseButton.LeftButton)
+    assert window.config.source == str(desk.folder / "video3")
+    window.close()

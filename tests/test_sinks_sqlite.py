@@ -126,9 +126,9 @@ def test_a_full_disk_is_an_error_in_one_line_and_keeps_what_was_written(tmp_path
     ending = """
 size = os.path.getsize(sys.argv[2] + "-wal")
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 4096, size + 4096))
-for index in range(2, 500):
-    sink.write(result(3, index=index))
 try:
+    for index in range(2, 500):
+        sink.write(result(3, index=index))
     sink.close()
 except SinkError as error:
     print(error)

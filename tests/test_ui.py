@@ -20,7 +20,7 @@ import pytest
 from fakes import FakeClassifier, FakeSmoother, FakeTracker
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QImage
-from PyQt6.QtWidgets import QApplication, QFileDialog, QInputDialog
+from PyQt6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from edgeemo.capture import DEMO_CLIP, CameraInfo
@@ -668,7 +668,67 @@ def test_both_themes_colour_the_whole_window(qtbot: QtBot, make: Callable[..., W
     assert side.name() == theme.surface
 
 
-@pytest.mark.parametrize("size", [(760, 480), (900, 600), (1280, 800)])
+def cut_texts(window: Window) -> list[str]:
+    """Words of the window that do not fit where they stand."""
+    found = []
+    for label in window.findChildren(QLabel):
+        if not label.isVisible() or not label.text():
+            continue
+        wide = max(label.fontMetrics().horizontalAdvance(line) for line in label.text().splitlines())
+        wraps = label.wordWrap()
+        tall = label.heightForWidth(label.width()) if wraps else label.sizeHint().height()
+        if label.height() < tall - 1 or (not wraps and label.contentsRect().width() < wide - 1):
+            found.append(label.text())
+    for button in window.findChildren(QPushButton):
+        if button.isVisible() and button.width() < button.sizeHint().width():
+            found.append(button.text())
+    return found
+
+
+SCALED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_ui import Config, Studio, Window, QApplication, cut_texts
+app = QApplication([])
+studio = Studio()
+studio.faces = 2
+window = Window(Config(source="a rather long name of a clip.mp4"), opener=studio.open, cameras=list, engines=list)
+window.resize(640, 430)
+window.show()
+window.begin()
+def look():
+    if window.video.result is None:
+        return
+    window.banner.put_up("notice", "Desk camera was connected.", ("Use it", lambda: None))
+    app.processEvents()
+    print(window.devicePixelRatioF(), window.width(), window.height(), cut_texts(window))
+    app.quit()
+window.player.arrived.connect(look)
+app.exec()
+window.close()
+"""
+
+
+def test_at_twice_the_size_nothing_is_cut_on_a_screen_of_1280_by_860() -> None:
+    environment = {**os.environ, "QT_SCALE_FACTOR": "2", "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCALED, str(Path(__file__).parent)],
+        capture_output=True, text=True, timeout=300, check=True, env=environment,
+    )  # fmt: skip
+    assert done.stdout.split("\n")[0] == "2.0 640 430 []", done.stdout
+
+
+@pytest.mark.parametrize("size", [(640, 430), (760, 480), (900, 600), (1280, 800)])
+def test_no_words_are_cut(qtbot: QtBot, make: Callable[..., Window], studio: Studio, size: tuple[int, int]) -> None:
+    studio.faces = 2
+    window = make()
+    window.resize(*size)
+    shows(qtbot, window)
+    QApplication.processEvents()
+    assert cut_texts(window) == []
+
+
+@pytest.mark.parametrize("size", [(640, 430), (760, 480), (900, 600), (1280, 800)])
 def test_nothing_is_cut_off_at_any_size(qtbot: QtBot, make: Callable[..., Window], size: tuple[int, int]) -> None:
     window = make(Config())
     window.resize(*size)

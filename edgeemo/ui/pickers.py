@@ -65,6 +65,12 @@ class Picker(QPushButton):
         self.setAccessibleName(f"{self._title}: {text}")
         self._cut()
 
+    def give_room(self, width: int) -> None:
+        """Be no wider than so many pixels."""
+        if width != self.maximumWidth():
+            self.setMaximumWidth(width)
+            self._cut()
+
     def _cut(self) -> None:
         room = self.maximumWidth() - 70  # what icon, arrow and padding leave
         text = self.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideMiddle, room)
@@ -88,6 +94,12 @@ class SourcePicker(Picker):
     def show_source(self, uri: str) -> None:
         self._uri = uri
         self.name(shown_name(uri, self._cameras()))
+
+    def refresh(self) -> None:
+        """Cameras have come or gone: an open menu shows it at once."""
+        self.fill()
+        if self._uri:
+            self.show_source(self._uri)
 
     def fill(self) -> None:
         self.choices.clear()

@@ -1,10 +1,16 @@
-"""What the engine looked at, once or twice a second, beside the video's path: an engine of its own in a thread."""
+"""What the engine looked at, once or twice a second, beside the video's path, in a thread of its own.
+
+Where the bundle has class-activation maps they are shown, one small call a look; for the others parts of the face
+are covered, which takes an engine of its own and some fifty faces a look.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 
@@ -15,9 +21,9 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from edgeemo.config import Config
 from edgeemo.mailbox import Closed, Mailbox
 from edgeemo.types import F32, U8, Result
-from engines import Engine, EngineError, ModelSpec
+from engines import Engine, EngineError, ModelSpec, find_bundle
 from engines.preprocess import crop
-from engines.saliency import occlusion
+from engines.saliency import class_activation, occlusion, open_maps
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +31,8 @@ EVERY_S = 0.5  # no more often than this
 SHARE = 0.15  # of a core's time at most
 TICK_MS = 60
 SIDE = 96  # pixels of the heat's picture
+
+HeatOf = Callable[[U8, int], F32]  # (S, S, C) face and a class's column -> (h, w) in 0..1
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +52,7 @@ class Heat:
 
 
 class Saliency(QObject):
-    """Computes heat for one face at a time.
+    """Computes heat for one face at a time; nothing is opened before it is first wanted.
 
     Signals:
         arrived: a Heat.
@@ -111,14 +119,15 @@ class Saliency(QObject):
 
 def _run(config: Config, work: Mailbox[tuple[Result, int]], done: Mailbox[Heat]) -> None:
     try:
-        with Engine.open(config.engine, backend=config.backend, threads=1) as engine:
+        with ExitStack() as opened:
+            spec, heat_of = _open(config, opened)
             while True:
                 try:
                     result, row = work.take(timeout=1)
                 except TimeoutError:
                     continue
                 began = monotonic()
-                heat = _look(engine, result, row)
+                heat = _look(spec, heat_of, result, row)
                 if heat is not None:
                     done.put(heat, timeout=0)
                 # a slow engine is asked less often, so that the video keeps its pace
@@ -143,14 +152,24 @@ def _wait(work: Mailbox[tuple[Result, int]], seconds: float) -> None:
             continue
 
 
-def _look(engine: Engine, result: Result, row: int) -> Heat | None:
+def _open(config: Config, opened: ExitStack) -> tuple[ModelSpec, HeatOf]:
+    bundle = find_bundle(config.engine)
+    maps = open_maps(bundle)
+    if maps is not None:
+        opened.callback(maps.close)
+        return bundle.spec, lambda face, column: class_activation(maps, bundle.spec, face, column)
+    engine = opened.enter_context(Engine.open(config.engine, backend=config.backend, threads=1))
+    return engine.spec, lambda face, column: occlusion(engine, face, column)
+
+
+def _look(spec: ModelSpec, heat_of: HeatOf, result: Result, row: int) -> Heat | None:
     label = result.emotions[row]
-    if label not in engine.spec.labels:
+    if label not in spec.labels:
         return None
     faces = result.faces
-    face = crop(result.frame.image, faces.boxes[row], faces.keypoints[row], engine.spec)
-    heat = occlusion(engine, face, engine.spec.labels.index(label))
-    return Heat(int(faces.ids[row]), engine.spec, _coloured(heat), label)
+    face = crop(result.frame.image, faces.boxes[row], faces.keypoints[row], spec)
+    heat = heat_of(face, spec.labels.index(label))
+    return Heat(int(faces.ids[row]), spec, _coloured(heat), label)
 
 
 def _coloured(heat: F32) -> U8:

@@ -26,6 +26,7 @@ from PyQt6.QtWidgets import (
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording.folder import SessionFolder, SessionInfo, list_sessions
 from edgeemo.report.plots import clock
+from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.theme import named
 
 VIDEO_WORDS = {"none": "no video", "blurred": "faces covered", "whole": "whole"}
@@ -36,11 +37,13 @@ class SessionsDialog(QDialog):
 
     Signals:
         replayed, reported, exported: what was chosen: a SessionFolder; a list of them; a SessionFolder and a Path.
+        compared: [(name of a group, its SessionFolders), ...].
         failed: an exception.
     """
 
     replayed = pyqtSignal(object)
     reported = pyqtSignal(object)
+    compared = pyqtSignal(object)
     exported = pyqtSignal(object, object)
     failed = pyqtSignal(object)
 
@@ -69,11 +72,12 @@ class SessionsDialog(QDialog):
         self.nothing = named(QLabel("Nothing is recorded yet. Press the red button while the picture plays."), "muted")
         self.replay = self._button("Replay", self.replay_chosen, "Play it again (Enter)")
         self.report = self._button("Report", self.report_chosen, "A page with plots; choose two for side by side")
+        self.compare = self._button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
         self.export = self._button("Export CSV…", self.export_chosen, "One row a face and frame")
         self.rename = self._button("Rename…", self.rename_chosen, "Give it another name (F2)")
         self.delete = self._button("Delete…", self.delete_chosen, "Remove it from the disk (Delete)")
         row = QHBoxLayout()
-        for button in (self.replay, self.report, self.export, self.rename, self.delete):
+        for button in (self.replay, self.report, self.compare, self.export, self.rename, self.delete):
             row.addWidget(button)
         row.addStretch()
         self.place = named(QLabel(), "muted")
@@ -130,6 +134,15 @@ class SessionsDialog(QDialog):
         if self.chosen:
             self.reported.emit(self.chosen)
 
+    def compare_chosen(self) -> None:
+        """Choose two groups among all sessions; those that are selected are in them already."""
+        if len(self._listed) < 2:
+            return
+        dialog = GroupsDialog(self._listed, self.chosen if len(self.chosen) > 1 else (), self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.compared.connect(self.compared)
+        dialog.open()
+
     def export_chosen(self) -> None:
         if len(self.chosen) != 1:
             return
@@ -185,6 +198,7 @@ class SessionsDialog(QDialog):
             button.setEnabled(count == 1)
         for button in (self.report, self.delete):
             button.setEnabled(count > 0)
+        self.compare.setEnabled(len(self._listed) > 1)
 
     def _button(self, words: str, action: Callable[[], None], tip: str) -> QPushButton:
         button = QPushButton(words)

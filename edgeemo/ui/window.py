@@ -35,25 +35,25 @@ from PyQt6.QtWidgets import (
 from edgeemo.capture import CameraInfo
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError, SourceError
-from edgeemo.recording import Marker, Recording, SessionFolder, load, sessions_folder
-from edgeemo.recording.read import export_csv
-from edgeemo.report import write_report
+from edgeemo.recording import Marker, Recording, SessionFolder, sessions_folder
 from edgeemo.report.plots import clock
 from edgeemo.types import Result
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.baseline import TAKE_S, Baselines, Taking
+from edgeemo.ui.cards import WIDTH as PANEL
 from edgeemo.ui.cards import FacePanel
 from edgeemo.ui.health import HealthDialog
 from edgeemo.ui.history import History
 from edgeemo.ui.icons import icon
+from edgeemo.ui.library import Library
 from edgeemo.ui.menus import Menus
 from edgeemo.ui.pickers import EnginePicker, SourcePicker, shown_name
 from edgeemo.ui.player import Opener, Player, State
+from edgeemo.ui.plugged import DEVICES, CameraWatch
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.saliency import Saliency
-from edgeemo.ui.sessions import SessionsDialog
 from edgeemo.ui.settings import PRESETS, USUAL, Settings
 from edgeemo.ui.snapshot import pictures_folder, save_snapshot
 from edgeemo.ui.strip import Strip
@@ -67,6 +67,9 @@ log = logging.getLogger(__name__)
 
 DEMO = "demo"
 FIGURES_MS = 400
+SMALLEST = 620, 400  # what a screen of 1280x860 has left at 200 %
+NARROW, LOW = 740, 470  # below these the window leaves things out
+NARROW_PANEL = 248
 RETRY_MS = 2000  # between two attempts to open a camera or stream that was lost
 NO_CAMERA = (
     "No camera found, so this is the demo clip. Connect a camera and choose it under Source, or open a video file."
@@ -83,6 +86,7 @@ class Window(QMainWindow):
         pictures: where snapshots go; None: the user's Pictures folder.
         sessions: where recordings go; None: the user's data folder.
         settings: what is remembered until the next time; None: nothing is.
+        devices: the folder in which cameras appear.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Window(QMainWindow):
         pictures: Path | None = None,
         sessions: Path | None = None,
         settings: Settings | None = None,
+        devices: Path = DEVICES,
     ) -> None:
         super().__init__()
         self.settings = settings or Settings()
@@ -106,7 +111,7 @@ class Window(QMainWindow):
         self._theme = LIGHT
         self.setWindowTitle("edgeemo")
         self.setAcceptDrops(True)
-        self.setMinimumSize(760, 480)
+        self.setMinimumSize(*SMALLEST)
         self.resize(1280, 860)
         if (geometry := self.settings.geometry) is not None:
             self.restoreGeometry(geometry)
@@ -145,14 +150,16 @@ class Window(QMainWindow):
         self.recording.changed.connect(self._show_recording)
         self.recording.changed.connect(self._keep_baselines)
         self.recording.failed.connect(self._on_record_failure)
-        self.recording.saved.connect(self._on_recorded)
+        self.library = Library(self.player, self.banner, self._sessions_folder, self)
+        self.library.read.connect(self._replay)
+        self.library.failed.connect(self.say_error)
+        self.recording.saved.connect(self.library.tell_recorded)
         self.saliency = Saliency(self)
         self.saliency.arrived.connect(self.video.show_heat)
         self.saliency.failed.connect(self._on_saliency_failure)
         self.baselines = Baselines()
         self._taking: Taking | None = None
         self._health: HealthDialog | None = None
-        self._list: SessionsDialog | None = None
         self.figures = named(QLabel(), "muted")
         self.figures.setToolTip(
             "Frames recognised a second; time from a frame's arrival to its result (median); frames of a live source "
@@ -179,6 +186,10 @@ class Window(QMainWindow):
         self._retry.setInterval(RETRY_MS)
         self._retry.timeout.connect(self._try_again)
         self._lost = False
+        self.plugged = CameraWatch(cameras, devices, self)
+        self.plugged.plugged.connect(self._on_plugged)
+        self.plugged.unplugged.connect(lambda _: self.source.refresh())
+        self.plugged.start()
         self._figures_timer = QTimer(self)
         self._figures_timer.timeout.connect(self._show_figures)
         self._figures_timer.start(FIGURES_MS)
@@ -279,11 +290,13 @@ class Window(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)
+        self._fit()
         self._show_description()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._figures_timer.stop()
         self._retry.stop()
+        self.plugged.stop()
         self.settings.geometry = self.saveGeometry()
         self.replay.end()
         self.recording.end_now()
@@ -294,6 +307,16 @@ class Window(QMainWindow):
         self.hide()
         self.player.shutdown()
         super().closeEvent(event)
+
+    def _fit(self) -> None:
+        """On a small or much enlarged screen: buttons without words, a narrow panel, no timeline."""
+        narrow, low = self.width() < NARROW, self.height() < LOW
+        self.stop.setText("" if narrow else "Stop")
+        self.snapshot.setText("" if narrow else "Snapshot")
+        self.source.give_room(150 if narrow else 240)
+        self.engine.give_room(140 if narrow else 200)
+        self.faces.setFixedWidth(NARROW_PANEL if narrow else PANEL)
+        self.timeline.setVisible(self.settings.timeline and not low)
 
     def _lay_out(self) -> None:
         bar = named(QWidget(), "bar")
@@ -343,6 +366,7 @@ class Window(QMainWindow):
         button = named(QPushButton(words), name)
         button.setIconSize(QSize(20, 20))
         button.setToolTip(tip)
+        button.setAccessibleName(words)
         button.clicked.connect(lambda: action())
         return button
 
@@ -437,6 +461,19 @@ class Window(QMainWindow):
         elif self._config.source != DEMO:
             actions.append(("Play the demo clip", lambda: self.choose_source(DEMO)))
         self.say_error(error, *actions)
+
+    def _on_plugged(self, camera: CameraInfo) -> None:
+        """A new camera: offer it; the one that was lost is opened at once."""
+        self.source.refresh()
+        if self._config.source in (camera.uri, camera.device):
+            self._try_again()
+            return
+        self.banner.put_up(
+            "notice",
+            f"{camera.name} was connected.",
+            ("Use it", lambda: self.choose_source(camera.uri)),
+            seconds=0 if self.player.state is not State.PLAYING else 12,
+        )
 
     def _comes_back(self) -> bool:
         """Whether the source is a live one that has given pictures before."""
@@ -618,15 +655,11 @@ class Window(QMainWindow):
         self.timeline.show_rest(self.baselines.of)
 
     def show_sessions(self) -> None:
-        if self._list is None:
-            self._list = SessionsDialog(self._sessions_folder, self)
-            self._list.replayed.connect(self.open_recording)
-            self._list.reported.connect(self.make_report)
-            self._list.exported.connect(self.export_recording)
-            self._list.failed.connect(self.say_error)
-        self._list.fill()
-        self._list.show()
-        self._list.raise_()
+        self.library.show()
+
+    def open_recording(self, folder: SessionFolder) -> None:
+        """Replay a session."""
+        self.library.replay(folder)
 
     def show_health(self) -> None:
         if self._health is None:
@@ -649,36 +682,10 @@ class Window(QMainWindow):
     def analyse_file(self, path: Path) -> AnalyseDialog:
         """Analyse a video file as fast as the machine can, into a session."""
         dialog = AnalyseDialog(path, self._config, self._opener, self._sessions_folder, self)
-        dialog.analysed.connect(self._on_recorded)
+        dialog.analysed.connect(self.library.tell_recorded)
         dialog.failed.connect(self.say_error)
         dialog.open()
         return dialog
-
-    def open_recording(self, folder: SessionFolder) -> None:
-        """Replay a session."""
-        found: list[Recording] = []
-        self.player.in_background(
-            lambda: found.append(load(folder.path)), lambda: self._replay(found[0]), self.say_error
-        )
-
-    def make_report(self, folders: Sequence[SessionFolder]) -> None:
-        """Write the report of one session, or of two beside each other, and show it in the browser."""
-        pages: list[Path] = []
-
-        def write() -> None:
-            read = [load(folder.path) for folder in folders]
-            groups = [(each.name, [each]) for each in read] if len(read) == 2 else [("", read)]
-            pages.append(write_report(groups, folders[0].path / "report.html"))
-
-        self.player.in_background(write, lambda: self._on_report(pages[0]), self.say_error)
-
-    def export_recording(self, folder: SessionFolder, path: Path) -> None:
-        rows: list[int] = []
-
-        def told() -> None:
-            self.banner.put_up("notice", f"{rows[0]} rows written to {path}", seconds=8)
-
-        self.player.in_background(lambda: rows.append(export_csv(load(folder.path), path)), told, self.say_error)
 
     def choose_preset(self, name: str) -> None:
         """How calm what is shown is; what plays begins anew."""
@@ -689,7 +696,7 @@ class Window(QMainWindow):
 
     def show_timeline(self, shown: bool) -> None:
         self.settings.timeline = shown
-        self.timeline.setVisible(shown)
+        self._fit()
 
     def _remembered(self, config: Config) -> Config:
         """What was chosen the last time, where nothing else is asked for."""
@@ -741,22 +748,6 @@ class Window(QMainWindow):
     def _on_welcomed(self) -> None:
         self.settings.welcomed = True
 
-    def _on_recorded(self, folder: SessionFolder) -> None:
-        if self._list is not None:
-            self._list.fill()
-        try:
-            name = folder.read().name
-        except EdgeemoError as error:
-            self.say_error(error)
-            return
-        self.banner.put_up(
-            "notice",
-            f"Recorded: {name}",
-            ("Replay", lambda: self.open_recording(folder)),
-            ("Report", lambda: self.make_report([folder])),
-            ("Sessions…", self.show_sessions),
-        )
-
     def _keep_baselines(self) -> None:
         recorder = self.recording.recorder
         if recorder is None:
@@ -768,12 +759,6 @@ class Window(QMainWindow):
 
     def _on_record_failure(self, what: Exception | str) -> None:
         self.say_error(EdgeemoError(what) if isinstance(what, str) else what)
-
-    def _on_report(self, page: Path) -> None:
-        def show() -> None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
-
-        self.banner.put_up("notice", f"Report written to {page}", ("Open", show))
 
     def _show_recording(self) -> None:
         active = self.recording.active

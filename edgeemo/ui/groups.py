@@ -1,0 +1,146 @@
+"""Two groups of sessions, with names, to stand side by side in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from edgeemo.recording.folder import SessionFolder, SessionInfo
+from edgeemo.ui.theme import named
+
+GROUPS = ("A", "B")
+NAME_COLUMN = len(GROUPS)
+
+
+class GroupsDialog(QDialog):
+    """A box a session and group; a session is in one of them or in none.
+
+    Args:
+        listed: the sessions there are.
+        chosen: those to begin with: the first one in A, the others in B.
+
+    Signals:
+        compared: [(name of the group, its SessionFolders), ...], both with at least one.
+    """
+
+    compared = pyqtSignal(object)
+
+    def __init__(
+        self,
+        listed: Sequence[tuple[SessionFolder, SessionInfo]],
+        chosen: Sequence[SessionFolder] = (),
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Compare groups")
+        self._folders = [folder for folder, _ in listed]
+        self.names: list[QLineEdit] = []
+        fields = QGridLayout()
+        for column, group in enumerate(GROUPS):
+            name = QLineEdit(f"Group {group}")
+            name.setAccessibleName(f"Name of group {group}")
+            name.setMaxLength(60)
+            label = QLabel(f"Name of &{group}:")
+            label.setBuddy(name)
+            fields.addWidget(label, 0, 2 * column)
+            fields.addWidget(name, 0, 2 * column + 1)
+            name.textChanged.connect(self._enable)
+            self.names.append(name)
+        self.table = QTableWidget(len(listed), NAME_COLUMN + 2)
+        self.table.setAccessibleName("Sessions and their groups")
+        self.table.setHorizontalHeaderLabels([*GROUPS, "Session", "Recorded"])
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setTabKeyNavigation(False)
+        self.table.setShowGrid(False)
+        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
+        assert rows is not None
+        assert columns is not None
+        rows.hide()
+        for column in range(NAME_COLUMN + 2):
+            columns.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        columns.setSectionResizeMode(NAME_COLUMN, QHeaderView.ResizeMode.Stretch)
+        paths = [folder.path for folder in chosen]
+        for row, (folder, info) in enumerate(listed):
+            place = paths.index(folder.path) if folder.path in paths else -1
+            for column in range(NAME_COLUMN):
+                box = QTableWidgetItem()
+                box.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
+                box.setToolTip(f"In group {GROUPS[column]}")
+                inside = place >= 0 and min(place, NAME_COLUMN - 1) == column
+                box.setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
+                self.table.setItem(row, column, box)
+            self.table.setItem(row, NAME_COLUMN, QTableWidgetItem(info.name))
+            self.table.setItem(row, NAME_COLUMN + 1, QTableWidgetItem(info.started.replace("T", " ")[:16]))
+        self.table.itemChanged.connect(self._on_changed)
+        self.hint = named(QLabel(), "muted")
+        self.hint.setWordWrap(True)
+        self.compare = QPushButton("Make the page")
+        self.compare.setDefault(True)
+        self.compare.clicked.connect(self._compare)
+        cancel = QPushButton("Cancel")
+        cancel.clicked.connect(self.reject)
+        row_of_buttons = QHBoxLayout()
+        row_of_buttons.addWidget(self.hint, 1)
+        row_of_buttons.addWidget(cancel)
+        row_of_buttons.addWidget(self.compare)
+        layout = QVBoxLayout(self)
+        layout.addLayout(fields)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(row_of_buttons)
+        self._enable()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(700, 420)
+
+    def members(self, group: int) -> list[SessionFolder]:
+        """The sessions in a group, from top to bottom."""
+        return [folder for row, folder in enumerate(self._folders) if self._checked(row, group)]
+
+    def choose(self, row: int, group: int, inside: bool = True) -> None:
+        """Put a session into a group, or take it out."""
+        item = self.table.item(row, group)
+        assert item is not None
+        item.setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
+
+    def _checked(self, row: int, group: int) -> bool:
+        item = self.table.item(row, group)
+        return item is not None and item.checkState() == Qt.CheckState.Checked
+
+    def _on_changed(self, item: QTableWidgetItem) -> None:
+        if item.column() < NAME_COLUMN and item.checkState() == Qt.CheckState.Checked:
+            for other in range(NAME_COLUMN):
+                if other != item.column() and self._checked(item.row(), other):
+                    self.choose(item.row(), other, inside=False)
+        self._enable()
+
+    def _enable(self) -> None:
+        names = [name.text().strip() for name in self.names]
+        if not all(names) or len(set(names)) < len(names):
+            hint = "Give each group a name of its own."
+        elif not all(self.members(group) for group in range(NAME_COLUMN)):
+            hint = "Tick at least one session for each group."
+        else:
+            hint = ", ".join(f"{name}: {len(self.members(group))}" for group, name in enumerate(names))
+        self.hint.setText(hint)
+        ready = all(names) and len(set(names)) == len(names)
+        self.compare.setEnabled(ready and all(self.members(group) for group in range(NAME_COLUMN)))
+
+    def _compare(self) -> None:
+        self.compared.emit([(name.text().strip(), self.members(group)) for group, name in enumerate(self.names)])
+        self.accept()

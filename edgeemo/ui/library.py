@@ -1,0 +1,110 @@
+"""What the window does with recorded sessions: list, replay, report, compare, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, QUrl, pyqtSignal
+from PyQt6.QtGui import QDesktopServices
+from PyQt6.QtWidgets import QWidget
+
+from edgeemo.errors import EdgeemoError
+from edgeemo.recording import Recording, SessionFolder, load
+from edgeemo.recording.read import export_csv
+from edgeemo.report import write_report
+from edgeemo.ui.banner import Banner
+from edgeemo.ui.player import Player
+from edgeemo.ui.sessions import SessionsDialog
+
+
+class Library(QObject):
+    """The recorded sessions. Whatever reads or writes files is done in the player's worker; the banner says what came
+    of it.
+
+    Signals:
+        read: a Recording to replay.
+        failed: an exception.
+    """
+
+    read = pyqtSignal(object)
+    failed = pyqtSignal(object)
+
+    def __init__(self, player: Player, banner: Banner, folder: Callable[[], Path], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._player = player
+        self._banner = banner
+        self._folder = folder
+        self._window = parent
+        self.dialog: SessionsDialog | None = None
+
+    def show(self) -> None:
+        """Open the list, or bring it to the front."""
+        if self.dialog is None:
+            self.dialog = SessionsDialog(self._folder, self._window)
+            self.dialog.replayed.connect(self.replay)
+            self.dialog.reported.connect(self.report)
+            self.dialog.compared.connect(self.compare)
+            self.dialog.exported.connect(self.export)
+            self.dialog.failed.connect(self.failed)
+        self.dialog.fill()
+        self.dialog.show()
+        self.dialog.raise_()
+
+    def replay(self, folder: SessionFolder) -> None:
+        found: list[Recording] = []
+        self._player.in_background(
+            lambda: found.append(load(folder.path)), lambda: self.read.emit(found[0]), self.failed.emit
+        )
+
+    def report(self, folders: Sequence[SessionFolder]) -> None:
+        """Write the report of one session, or of two beside each other, and offer to show it."""
+        pages: list[Path] = []
+
+        def write() -> None:
+            read = [load(folder.path) for folder in folders]
+            groups = [(each.name, [each]) for each in read] if len(read) == 2 else [("", read)]
+            pages.append(write_report(groups, folders[0].path / "report.html"))
+
+        self._player.in_background(write, lambda: self._on_report(pages[0]), self.failed.emit)
+
+    def compare(self, groups: Sequence[tuple[str, Sequence[SessionFolder]]]) -> None:
+        """Write one page with groups of sessions side by side; it belongs to no session and lies beside them."""
+        path = self._folder() / f"comparison {datetime.now():%Y-%m-%d %H.%M.%S}.html"
+
+        def write() -> None:
+            write_report([(name, [load(folder.path) for folder in members]) for name, members in groups], path)
+
+        self._player.in_background(write, lambda: self._on_report(path), self.failed.emit)
+
+    def export(self, folder: SessionFolder, path: Path) -> None:
+        rows: list[int] = []
+
+        def told() -> None:
+            self._banner.put_up("notice", f"{rows[0]} rows written to {path}", seconds=8)
+
+        self._player.in_background(lambda: rows.append(export_csv(load(folder.path), path)), told, self.failed.emit)
+
+    def tell_recorded(self, folder: SessionFolder) -> None:
+        """A session has ended: say so, with what can be done with it."""
+        if self.dialog is not None:
+            self.dialog.fill()
+        try:
+            name = folder.read().name
+        except EdgeemoError as error:
+            self.failed.emit(error)
+            return
+        self._banner.put_up(
+            "notice",
+            f"Recorded: {name}",
+            ("Replay", lambda: self.replay(folder)),
+            ("Report", lambda: self.report([folder])),
+            ("Sessions…", self.show),
+        )
+
+    def _on_report(self, page: Path) -> None:
+        def show() -> None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
+
+        self._banner.put_up("notice", f"Report written to {page}", ("Open", show))
