@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.errors import BundleNotFound, ModelError
-from engines.manifest import FILES, PRECISIONS, Manifest
+from engines.manifest import FILES, PRECISIONS, SALIENCY, Manifest
 from engines.model_file import sha256_of
 from engines.spec import ModelSpec
 
@@ -51,6 +51,26 @@ class Bundle:
         if not export.accepted:
             raise ModelError(f"{path} did not pass its parity report; {again}")
         return replace(self, model=path, precision=precision.upper())
+
+    @property
+    def saliency(self) -> Path | None:
+        """The file that answers with class-activation maps, whatever the precision; None where there is none.
+
+        Raises:
+            ModelError: it was made with another model.onnx, or is not the file that was made.
+        """
+        manifest = Manifest.load(self.folder)
+        if manifest is None or not manifest.saliency:
+            return None
+        path = self.folder / SALIENCY
+        remedy = "copy the bundle again, or delete the file to do without it"
+        if not path.is_file():
+            return None
+        if manifest.source_sha256 != sha256_of(self.folder / FILES["fp32"]):
+            raise ModelError(f"{path} was made with another model.onnx than the one beside it; {remedy}")
+        if manifest.saliency != sha256_of(path):
+            raise ModelError(f"{path} is not the file that the bundle was made with; {remedy}")
+        return path
 
     def precisions(self) -> tuple[str, ...]:
         """What `at` has a file for, without checking the files."""

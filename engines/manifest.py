@@ -22,6 +22,7 @@ FILES = {
     "int8": "model.int8.onnx",
     "int8s": "model.int8s.onnx",
 }
+SALIENCY = "saliency.onnx"
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,15 @@ class Export:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All exports of one model.onnx, which `source_sha256` names."""
+    """All exports of one model.onnx, which `source_sha256` names.
+
+    Attributes:
+        saliency: SHA-256 of saliency.onnx, which was made with it; empty where the network has no class activation.
+    """
 
     source_sha256: str
     exports: tuple[Export, ...] = ()
+    saliency: str = ""
 
     def of(self, precision: str) -> Export | None:
         return next((item for item in self.exports if item.precision == precision), None)
@@ -94,6 +100,8 @@ class Manifest:
             if not isinstance(data, dict) or data.get("format") != FORMAT:
                 raise ValueError(f"its format is not {FORMAT}")
             manifest = cls(_string(data, "source_sha256"), tuple(_export(item) for item in data["exports"]))
+            if "saliency" in data:
+                manifest = replace(manifest, saliency=_string(data, "saliency"))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(f"{path} is no export manifest ({error}); export the bundle again") from error
         return manifest

@@ -1,14 +1,63 @@
-"""What an engine looked at: which parts of a face it needs for its answer. Works for any engine, for it only asks."""
+"""What an engine looked at: by its class-activation maps where its bundle has them, else by covering parts of the face.
+
+Class activation tells which places spoke for a class; occlusion, which works for any engine because it only asks, tells
+which places the answer needs.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from engines.engine import Engine
-from engines.preprocess import F32, U8
+from engines.preprocess import F32, U8, batch
+from engines.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from engines.bundle import Bundle
 
 GRID = 7  # places a side
 COVER = 2.0  # of a place: neighbouring covers overlap, so that no border is special
+
+
+class Maps(Protocol):
+    """What computes class-activation maps."""
+
+    def infer(self, faces: F32) -> F32:
+        """(N, C, S, S) float32 in 0..255 with N >= 1 -> (N, K, h, w)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def open_maps(bundle: Bundle, *, threads: int = 1) -> Maps | None:
+    """The class-activation maps of a bundle, on the CPU; None where it has none.
+
+    Raises:
+        ModelError, SpecError: its saliency.onnx is not the one that was made, or cannot be used.
+    """
+    path = bundle.saliency
+    if path is None:
+        return None
+    maps: Maps = import_module("engines.backends.ort").OrtMaps(path, bundle.spec, threads=threads)
+    return maps
+
+
+def class_activation(maps: Maps, spec: ModelSpec, face: U8, column: int) -> F32:
+    """How much each place of a face spoke for a class (Zhou et al., 2016): the last maps, weighted as the head does.
+
+    Args:
+        face: (S, S, C) crop, as `engines.preprocess.crop` gives it.
+        column: of the class that is asked about.
+
+    Returns:
+        (h, w) in 0..1: what speaks for the class over the largest; all 0 where nothing does.
+    """
+    speaks = np.maximum(np.nan_to_num(maps.infer(batch([face], spec))[0, column]), 0.0)
+    most = float(speaks.max())
+    return np.asarray(speaks / most if most > 0 else speaks, np.float32)
 
 
 def occlusion(engine: Engine, face: U8, column: int, *, grid: int = GRID) -> F32:

@@ -7,7 +7,16 @@ import pytest
 import torch
 from datasets import make_ferplus
 
+from engines import Engine, find_bundle
+from engines.errors import ModelError, SpecError
+from engines.manifest import SALIENCY, Manifest
+from engines.model_file import sha256_of
+from engines.preprocess import batch
+from engines.saliency import class_activation, open_maps
+from trainer.bundle import activation_of, add_saliency, export_onnx
 from trainer.cli import main
+from trainer.data import open_data
+from trainer.data.faces import load_faces
 from trainer.models import ARCHITECTURES, build
 from trainer.saliency import choose, grad_cam, overlay
 
@@ -81,3 +90,102 @@ def test_the_page_shows_right_and_wrong_answers(tmp_path):
     first = cv2.imdecode(np.frombuffer(base64.b64decode(pictures[0]), np.uint8), cv2.IMREAD_COLOR)
     assert first.shape == (112, 112, 3)
     assert main([*arguments, "--output", str(tmp_path / "no" / "page.html")]) == 2
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory):
+    """hybrid_lite with fresh weights as a bundle, and the faces it was checked with."""
+    place = tmp_path_factory.mktemp("pooled")
+    torch.manual_seed(3)
+    model = build("hybrid_lite").eval()
+    spec = ARCHITECTURES["hybrid_lite"].spec
+    faces = load_faces(open_data(f"ferplus:{make_ferplus(place / 'set', 'FER2013Valid', 12)}", "valid"), spec, place)
+    folder = place / "mine"
+    folder.mkdir()
+    export_onnx(model, spec, folder / "model.onnx")
+    (folder / "spec.json").write_text(spec.to_json(), encoding="utf-8")
+    add_saliency(model, spec, folder, faces)
+    return folder, model, faces
+
+
+def test_class_activation_is_grad_cam_up_to_its_scale(pooled):
+    folder, model, faces = pooled
+    bundle = find_bundle(str(folder))
+    maps = open_maps(bundle)
+    for row, column in ((0, 0), (1, 4), (2, 7)):
+        face = faces.faces[row]
+        heat = class_activation(maps, bundle.spec, face, column)
+        assert heat.shape == (6, 6)
+        large = torch.nn.functional.interpolate(
+            torch.from_numpy(heat)[None, None], size=(48, 48), mode="bilinear", align_corners=False
+        )[0, 0].numpy()
+        expected = grad_cam(model, torch.from_numpy(batch([face], bundle.spec)), torch.tensor([column]))[0]
+        assert large / max(float(large.max()), 1e-9) == pytest.approx(expected, abs=0.03)
+    maps.close()
+
+
+def test_the_maps_have_small_weights_and_are_hashed_in_the_manifest(pooled):
+    folder, *_ = pooled
+    assert Manifest.load(folder).saliency == sha256_of(folder / SALIENCY)
+    assert (folder / SALIENCY).stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
+    with Engine.open(str(folder)) as engine:
+        assert engine.infer([np.zeros((48, 48, 1), np.uint8)]).shape == (1, 11)
+    assert find_bundle(str(folder)).precisions() == ("fp32",)
+
+
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"hybrid_lite"}))
+def test_a_network_whose_head_is_more_than_a_mean_has_no_class_activation(name):
+    spec = ARCHITECTURES[name].spec
+    assert spec.size == 128 or activation_of(build(name), spec) is None
+
+
+def copied(folder, target):
+    target.mkdir()
+    for path in folder.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def test_a_file_that_is_not_the_one_that_was_made_is_refused(pooled, tmp_path):
+    mine = copied(pooled[0], tmp_path / "mine")
+    (mine / SALIENCY).write_bytes((mine / SALIENCY).read_bytes()[:-5])
+    with pytest.raises(ModelError, match="not the file that the bundle was made with"):
+        open_maps(find_bundle(str(mine)))
+    (mine / SALIENCY).unlink()
+    assert open_maps(find_bundle(str(mine))) is None
+
+
+def test_maps_of_another_model_are_refused(pooled, tmp_path):
+    mine = copied(pooled[0], tmp_path / "mine")
+    Manifest("0" * 64, saliency=sha256_of(mine / SALIENCY)).save(mine)
+    with pytest.raises(ModelError, match="made with another model"):
+        open_maps(find_bundle(str(mine)))
+
+
+def test_a_hostile_file_with_the_right_hash_is_refused_in_one_line(pooled, tmp_path):
+    mine = copied(pooled[0], tmp_path / "mine")
+    source = sha256_of(mine / "model.onnx")
+    for content, kind in ((b"PK zip", ModelError), (b"\xff" * 99, ModelError), (None, SpecError)):
+        # None: a whole model, but one that gives probabilities and not maps
+        (mine / SALIENCY).write_bytes(content or (mine / "model.onnx").read_bytes())
+        Manifest(source, saliency=sha256_of(mine / SALIENCY)).save(mine)
+        bundle = find_bundle(str(mine))
+        with pytest.raises(kind) as error:
+            class_activation(open_maps(bundle), bundle.spec, np.zeros((48, 48, 1), np.uint8), 0)
+        assert "\n" not in str(error.value)
+
+
+def test_a_manifest_of_before_there_were_maps_is_read(tmp_path):
+    Manifest("0" * 64).save(tmp_path)
+    old = (tmp_path / "parity.json").read_text().replace(',\n  "saliency": ""', "")
+    assert "saliency" not in old
+    (tmp_path / "parity.json").write_text(old)
+    assert Manifest.load(tmp_path) == Manifest("0" * 64)
+
+
+def test_what_is_bundled_again_without_a_pooling_head_leaves_no_maps(pooled, tmp_path):
+    mine = copied(pooled[0], tmp_path / "mine")
+    spec = ARCHITECTURES["resnet64"].spec
+    add_saliency(build("resnet64"), spec, mine, pooled[2])
+    assert not (mine / SALIENCY).exists()
+    assert open_maps(find_bundle(str(mine))) is None

@@ -14,11 +14,15 @@ import onnx
 import torch
 
 from engines.backends import open_backend
+from engines.backends.ort import OrtMaps
 from engines.bundle import load_bundle
 from engines.engine import Engine
+from engines.manifest import FILES, SALIENCY, Manifest
 from engines.metrics import Scores, fit_temperature, over_expressions, score
+from engines.model_file import sha256_of
 from engines.preprocess import F32, batch
 from engines.spec import EXPRESSIONS, LABELS, ModelSpec
+from trainer.augment import PRESETS
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError, RunError
@@ -28,6 +32,7 @@ from trainer.runs import load_checkpoint
 from trainer.train import predict
 
 LARGEST_DIFFERENCE = 1e-4
+LARGEST_MAP_DIFFERENCE = 1e-2  # of the largest value: weights rounded to float16
 
 
 def make_bundle(
@@ -40,7 +45,7 @@ def make_bundle(
     also: Sequence[str] = (),
     rare: float = 0.0,
 ) -> Scores:
-    """Write spec.json, model.onnx and CARD.md into a folder.
+    """Write spec.json, model.onnx and CARD.md into a folder, and saliency.onnx where the network has a pooling head.
 
     Args:
         also: what else it was trained on, for the card.
@@ -70,6 +75,7 @@ def make_bundle(
         output.mkdir(parents=True, exist_ok=True)
         export_onnx(model, spec, output / "model.onnx")
         (output / "spec.json").write_text(spec.to_json(), encoding="utf-8")
+        add_saliency(model, spec, output, faces)
     except OSError as error:
         raise RunError(f"cannot write the bundle {output}: {error.strerror}") from error
     bundle = load_bundle(output)
@@ -87,6 +93,7 @@ def make_bundle(
         arch,
         data.partition(":")[0],
         trained_on,
+        how_trained(checkpoint),
         rare,
         faces.classes,
         model,
@@ -105,6 +112,31 @@ def make_bundle(
     }
     (output / "scores.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     return scores
+
+
+def how_trained(checkpoint: Path) -> str:
+    """A sentence for the card, from the run folder that a checkpoint lies in; empty without one."""
+    try:
+        config, result = (
+            json.loads((checkpoint.parent / name).read_text(encoding="utf-8"))
+            for name in ("config.json", "result.json")
+        )
+        augment = next(
+            (name for name, preset in PRESETS.items() if dataclasses.asdict(preset) == config["augment"]), "of its own"
+        )
+        parts = [
+            f"Epoch {result['epoch']} of {config['epochs']}, batches of {config['batch']}, {config['optimiser']} with "
+            f"a learning rate of up to {config['learning_rate']:g}, augmentation {augment}, mixup {config['mixup']:g}"
+        ]
+        if config["scrambled"]:
+            parts.append(f"{config['scrambled']:.0%} of the faces scrambled into no_face")
+        if config["start_from"]:
+            parts.append("first weights from an earlier run of this trainer")
+        if config["teachers"]:
+            parts.append(f"{config['teacher_weight']:.0%} of the loss from {len(config['teachers'])} teacher(s)")
+    except (OSError, ValueError, KeyError, TypeError):  # no run folder, or one of an older trainer
+        return ""
+    return "; ".join(parts) + ".\n"
 
 
 def favour_rare(model: Classifier, targets: F32, amount: float) -> None:
@@ -134,6 +166,11 @@ def temperature(model: Classifier, faces: FaceSet) -> float:
 
 def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
     """One self-contained file with a batch of any size: float32 (N, C, S, S) in 0..255 -> probabilities (N, K)."""
+    path.write_bytes(exported(model, spec, spec.output).SerializeToString())
+
+
+def exported(model: torch.nn.Module, spec: ModelSpec, output: str) -> onnx.ModelProto:
+    """A module that takes faces as the spec says, as an ONNX graph with a batch of any size."""
     example = torch.zeros(2, spec.channels, spec.size, spec.size)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -146,7 +183,7 @@ def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
                 (example,),
                 dynamo=True,
                 input_names=[spec.input],
-                output_names=[spec.output],
+                output_names=[output],
                 dynamic_shapes=({0: torch.export.Dim("n")},),
                 verbose=False,
             )
@@ -155,7 +192,91 @@ def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
     assert program is not None
     proto = program.model_proto
     onnx.checker.check_model(proto, full_check=True)
-    path.write_bytes(proto.SerializeToString())
+    return proto
+
+
+class Activation(torch.nn.Module):
+    """Class-activation maps of a classifier whose head pools globally: faces in 0..255 -> (N, K, h, w).
+
+    A map's mean is the class's logit without its bias (Zhou et al., 2016).
+    """
+
+    def __init__(self, model: Classifier, head: torch.nn.Linear) -> None:
+        super().__init__()
+        self.model = model
+        self.head = head
+
+    def forward(self, faces: torch.Tensor) -> torch.Tensor:
+        maps = self.model.network.features(self.model.normalise(faces))
+        return torch.nn.functional.conv2d(maps, self.head.weight[:, :, None, None])
+
+
+def activation_of(model: Classifier, spec: ModelSpec) -> Activation | None:
+    """The class-activation maps of a network; None where its head is more than a global mean and a linear layer."""
+    layers = [layer for layer in model.network.modules() if isinstance(layer, torch.nn.Linear)]
+    if len(layers) != 1:
+        return None
+    made = Activation(model, layers[0]).eval()
+    random = np.random.default_rng(0).uniform(0, 255, (3, spec.channels, spec.size, spec.size))
+    faces = torch.from_numpy(random.astype(np.float32))
+    with torch.no_grad():
+        pooled = made(faces).mean(dim=(2, 3)) + (0 if layers[0].bias is None else layers[0].bias)
+        logits = model.eval().logits(faces)
+        alike = pooled.shape == logits.shape and torch.allclose(pooled, logits, rtol=1e-3, atol=1e-3)
+    return made if alike else None
+
+
+def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSet) -> None:
+    """Write saliency.onnx beside model.onnx and its hash into parity.json; remove what is there of another model.
+
+    Raises:
+        RunError: the file answers differently from torch.
+    """
+    path = output / SALIENCY
+    path.unlink(missing_ok=True)
+    source = sha256_of(output / FILES["fp32"])
+    before = Manifest.load(output)
+    same = before if before is not None and before.source_sha256 == source else None
+    activation = activation_of(model, spec)
+    if activation is None:
+        if same is not None:
+            dataclasses.replace(same, saliency="").save(output)
+        return
+    path.write_bytes(half_weights(exported(activation, spec, "maps")).SerializeToString())
+    maps = OrtMaps(path, spec)
+    try:
+        images = batch(list(faces.faces[:16]), spec)
+        with torch.no_grad():
+            expected = activation(torch.from_numpy(images)).numpy()
+        difference = float(np.abs(maps.infer(images) - expected).max() / np.abs(expected).max().clip(1e-6))
+    finally:
+        maps.close()
+    if difference > LARGEST_MAP_DIFFERENCE:
+        path.unlink()
+        raise RunError(f"{path} differs from the checkpoint by {difference:.1%}: export with another torch or onnx")
+    dataclasses.replace(same or Manifest(source), saliency=sha256_of(path)).save(output)
+
+
+def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with its weights stored as float16 and cast when it is loaded: it still computes in float32."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    graph, casts = made.graph, []
+    for weight in graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < 64 or np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        name = weight.name
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    known = [info for info in graph.value_info if info.name not in {cast.output[0] for cast in casts}]
+    del graph.value_info[:]
+    graph.value_info.extend(known)
+    onnx.checker.check_model(made, full_check=True)
+    return made
 
 
 def largest_difference(model: Classifier, engine: Engine, faces: FaceSet, count: int = 512) -> float:
@@ -196,6 +317,7 @@ def card(
     arch: str,
     kind: str,
     trained_on: Sequence[Dataset],
+    how: str,
     rare: float,
     classes: tuple[str, ...],
     model: Classifier,
@@ -232,7 +354,7 @@ It sees an expression, not a feeling.
 Trained on the training split of
 {sources}
 
-No weights came from elsewhere.
+{how}No weights came from elsewhere.
 
 ## Accuracy
 The validation split, {scores.count:,} faces that the data set's protocol counts, {len(classes)} classes:

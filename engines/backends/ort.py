@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,21 +38,7 @@ class OrtBackend:
         wanted, place = PROVIDERS[provider]
         if reason := missing_provider(provider):
             raise BackendUnavailable(provider, hint=reason)
-        content = read_model(bundle.model)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # a spinning thread would take a core from the detector
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            # the bytes that were checked, not the path: it may hold other ones by now
-            self._session = ort.InferenceSession(
-                content, sess_options=options, providers=_providers(provider, bundle), enable_fallback=0
-            )
-        except Exception as error:  # onnxruntime raises its own classes, which share no base
-            reason = str(error).splitlines()[0][:200]
-            raise ModelError(f"cannot load {bundle.model}: {reason}; export or download the bundle again") from error
+        self._session = _open(bundle.model, threads, _providers(provider, bundle))
         if wanted not in self._session.get_providers():
             # onnxruntime goes on with the CPU and only logs it
             raise BackendUnavailable(
@@ -72,6 +59,40 @@ class OrtBackend:
             reason = str(error).splitlines()[0][:200]
             raise ModelError(f"{self._spec.name} cannot be run on {len(faces)} faces: {reason}") from error
         return np.asarray(probabilities, dtype=np.float32)
+
+    def close(self) -> None:
+        del self._session
+
+
+class OrtMaps:
+    """Runs a bundle's saliency.onnx on the CPU, whatever else runs its model.
+
+    Raises:
+        ModelError: the file is damaged or no ONNX model.
+        SpecError: its input is not the model's, or it does not give one map a class.
+    """
+
+    def __init__(self, path: Path, spec: ModelSpec, *, threads: int = 1) -> None:
+        self._session = _open(path, threads, ["CPUExecutionProvider"])
+        self._spec = spec
+        inputs = {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()}
+        outputs = self._session.get_outputs()
+        expected = ("tensor(float)", [spec.channels, spec.size, spec.size])
+        fits = [(kind, shape[1:]) for kind, shape in inputs.values()] == [expected] and list(inputs) == [spec.input]
+        if not fits or len(outputs) != 1 or outputs[0].type != "tensor(float)":
+            raise SpecError(f"{path} takes and gives something else than class-activation maps of {spec.name}")
+        self._output = outputs[0].name
+
+    def infer(self, faces: F32) -> F32:
+        """(N, C, S, S) float32 in 0..255 with N >= 1 -> (N, K, h, w) class-activation maps."""
+        try:
+            (maps,) = self._session.run([self._output], {self._spec.input: faces})
+        except Exception as error:  # as below
+            reason = str(error).splitlines()[0][:200]
+            raise ModelError(f"the maps of {self._spec.name} cannot be computed: {reason}") from error
+        if maps.ndim != 4 or maps.shape[:2] != (len(faces), len(self._spec.labels)) or 0 in maps.shape:
+            raise SpecError(f"the maps of {self._spec.name} have the shape {maps.shape}; make the bundle again")
+        return np.asarray(maps, dtype=np.float32)
 
     def close(self) -> None:
         del self._session
@@ -126,6 +147,22 @@ def check_graph(
             f"spec.json of {spec.name} lists {len(spec.labels)} labels, "
             f"its graph has {shape[-1] if shape else 0} outputs of {kind}"
         )
+
+
+def _open(path: Path, threads: int, providers: list[Any]) -> Any:
+    content = read_model(path)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # a spinning thread would take a core from the detector
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        # the bytes that were checked, not the path: it may hold other ones by now
+        return ort.InferenceSession(content, sess_options=options, providers=providers, enable_fallback=0)
+    except Exception as error:  # onnxruntime raises its own classes, which share no base
+        reason = str(error).splitlines()[0][:200]
+        raise ModelError(f"cannot load {path}: {reason}; export or download the bundle again") from error
 
 
 def _providers(backend: str, bundle: Bundle) -> list[Any]:

@@ -21,7 +21,7 @@ from engines.build.parity import LATENCY_CALLS, Report, as_text, compare
 from engines.build.stress import stress_inputs
 from engines.bundle import Bundle, load_bundle, user_folder
 from engines.errors import ModelError
-from engines.manifest import EMULATED, FILES, Export, Manifest, write_whole
+from engines.manifest import EMULATED, FILES, SALIENCY, Export, Manifest, write_whole
 from engines.model_file import read_model, sha256_of
 from engines.preprocess import batch
 
@@ -234,9 +234,21 @@ def prepare_output(bundle: Bundle, output: Path | None) -> tuple[Bundle, Path]:
             for name in ("spec.json", "model.onnx", "CARD.md"):
                 if (bundle.folder / name).is_file():
                     shutil.copyfile(bundle.folder / name, output / name)
+            _copy_saliency(bundle, output)
     except OSError as error:
         raise ModelError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
     return load_bundle(output), output
+
+
+def _copy_saliency(bundle: Bundle, output: Path) -> None:
+    path = bundle.saliency
+    if path is None:
+        return
+    shutil.copyfile(path, output / SALIENCY)
+    source = sha256_of(output / FILES["fp32"])
+    there = Manifest.load(output)
+    kept = there if there is not None and there.source_sha256 == source else Manifest(source)
+    replace(kept, saliency=sha256_of(path)).save(output)
 
 
 @contextmanager
