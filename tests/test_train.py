@@ -249,6 +249,7 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     assert scores.accuracy >= 0.9
     assert "- 48 pictures: " in bundle.card.read_text()
     assert " of 8, batches of 16, adamw with a learning rate of up to 0.002" in bundle.card.read_text()
+    assert f"| 100% | {scores.accuracy:.1%} |" in bundle.card.read_text()
     assert "Rare expressions" not in bundle.card.read_text()
 
 

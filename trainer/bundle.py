@@ -6,7 +6,7 @@ import dataclasses
 import json
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,12 @@ from engines.metrics import Scores, fit_temperature, over_expressions, score
 from engines.model_file import sha256_of
 from engines.preprocess import F32, batch
 from engines.spec import EXPRESSIONS, LABELS, ModelSpec
+from trainer.analysis import risk_at, risk_coverage
 from trainer.augment import PRESETS
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError, RunError
-from trainer.evaluate import infer
+from trainer.evaluate import COVERAGES, infer
 from trainer.models import Classifier, architecture
 from trainer.runs import load_checkpoint
 from trainer.train import predict
@@ -88,6 +89,9 @@ def make_bundle(
             )
         probabilities = over_expressions(infer(engine, faces), spec.labels, faces.classes)
     scores = score(probabilities[faces.counted], faces.targets[faces.counted], faces.classes)
+    answers, truth = probabilities[faces.counted], over_expressions(faces.targets[faces.counted], classes=faces.classes)
+    right = answers.argmax(axis=1) == truth.argmax(axis=1)
+    coverage, risk = risk_coverage(answers.max(axis=1), right)
     text = card(
         spec,
         arch,
@@ -98,6 +102,7 @@ def make_bundle(
         faces.classes,
         model,
         scores,
+        {share: 1 - risk_at(coverage, risk, share) for share in COVERAGES},
         difference,
     )
     (output / "CARD.md").write_text(text, encoding="utf-8")
@@ -322,6 +327,7 @@ def card(
     classes: tuple[str, ...],
     model: Classifier,
     scores: Scores,
+    right_at: Mapping[float, float],
     difference: float,
 ) -> str:
     low, high = scores.interval
@@ -330,6 +336,7 @@ def card(
         f"| {name} | {_percent(scores.recall[row])} | {scores.confusion[row].sum()} |"
         for row, name in enumerate(classes)
     )
+    answered = "\n".join(f"| {share:.0%} | {right:.1%} |" for share, right in right_at.items())
     missing = [f"`{name}`" for name in LABELS if name not in classes]
     unseen = (
         f"- {', '.join(missing)}: not scored by this protocol, and rare or absent in the data; do not rely on these "
@@ -369,6 +376,10 @@ The checkpoint was chosen on this split, so a fresh set will score a little lowe
 Expected calibration error {scores.calibration_error:.4f} (15 bins) with temperature {spec.temperature}, which was
 fitted on the same split.
 {favoured}
+| answered, the surest first | right |
+|---|---|
+{answered}
+
 ## Limits
 - Trained on pictures from the web. Strong yaw, darkness and covered faces make it worse.
 - Classes with few faces above are learned and measured badly: see their recall.
