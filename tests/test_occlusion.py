@@ -10,14 +10,18 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from fakes import make_bundle
+from onnx import TensorProto, helper
 from pytestqt.qtbot import QtBot
 from test_desktop import Make, make, studio  # noqa: F401  fixtures
 from test_ui import shows
 
 from edgeemo.config import Config
-from engines import Engine, ModelSpec
+from engines import LABELS, Engine, ModelSpec
+from engines.manifest import SALIENCY, Manifest
+from engines.model_file import sha256_of
 from engines.preprocess import F32, U8, square
 from engines.saliency import GRID, occlusion
 
@@ -97,6 +101,45 @@ def test_the_overlay_comes_goes_and_leaves_no_thread(
     window.menus.saliency.trigger()
     window.close()
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
+
+
+def with_maps(folder: Path) -> Path:
+    """Give a bundle class-activation maps: the picture itself, for every class."""
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["faces", "weights"], ["maps"])],
+        "maps",
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", 1, 16, 16])],
+        [helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["n", len(LABELS), 16, 16])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, [len(LABELS), 1, 1, 1], [1.0] * len(LABELS))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    (folder / SALIENCY).write_bytes(model.SerializeToString())
+    onnx.checker.check_model(model)
+    Manifest(sha256_of(folder / "model.onnx"), saliency=sha256_of(folder / SALIENCY)).save(folder)
+    return folder
+
+
+def test_the_maps_of_a_bundle_are_shown_whatever_backend_runs_the_engine(
+    qtbot: QtBot, make: Make, tmp_path: Path
+) -> None:
+    # occlusion would have to open the INT8 model, which is not there
+    window = make(Config(source="clip.mp4", engine=str(with_maps(make_bundle(tmp_path / "tiny"))), backend="onnx:int8"))
+    shows(qtbot, window)
+    window.menus.saliency.trigger()
+    qtbot.waitUntil(lambda: window.video.heat is not None)
+    heat = window.video.heat
+    assert heat is not None
+    assert heat.pixels[:, :, 3].max() > 150
+
+
+def test_maps_that_were_exchanged_are_told_and_the_entry_is_off(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+    folder = with_maps(make_bundle(tmp_path / "tiny"))
+    (folder / SALIENCY).write_bytes(b"something else")
+    window = make(Config(source="clip.mp4", engine=str(folder)))
+    shows(qtbot, window)
+    window.menus.saliency.trigger()
+    qtbot.waitUntil(lambda: "is not the file" in window.banner.text)
+    assert not window.menus.saliency.isChecked()
 
 
 def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Make, studio, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
