@@ -271,6 +271,15 @@ def test_a_bundle_that_favours_rare_classes_shifts_their_logits_alone(run, data,
     assert "Rare expressions are favoured: 0.5 times" in card
 
 
+def test_the_last_epoch_is_bundled_as_well_as_the_best(data, cache, tmp_path):
+    fit(settings(data), tmp_path / "run", cache=cache)
+    make_bundle(tmp_path / "run" / "last.pt", data, tmp_path / "mine", cache=cache)
+    assert "Epoch 2 of 2, " in (tmp_path / "mine" / "CARD.md").read_text()
+    state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["average"]
+    network = load_checkpoint(tmp_path / "run" / "last.pt")[1].network.state_dict()
+    assert all(torch.equal(value, state[f"module.network.{name}"]) for name, value in network.items())
+
+
 def test_a_run_starts_from_another_ones_weights_and_learns_from_a_second_data_set(run, data, cache, tmp_path):
     more = make_ferplus(make_ferplus(tmp_path / "more", count=16), "FER2013Valid", 8, seed=1)
     changes = {"epochs": 1, "start_from": str(run), "also": (f"ferplus:{more}",), "learning_rate": 1e-9}

@@ -84,7 +84,7 @@ def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) ->
 def scramble(faces: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Turn some faces into what only looks like one to a detector; their target becomes `no_face`.
 
-    Half of them are the face's own tiles in another order, half are smooth noise of the face's brightness.
+    A third each are the face's own tiles in another order, smooth noise and blank heads of the face's brightness.
 
     Args:
         faces: (N, C, S, S) in 0..255.
@@ -95,9 +95,10 @@ def scramble(faces: Tensor, targets: Tensor, share: float, generator: torch.Gene
         return faces, targets
     drawn = _uniform((len(faces),), 0, 1, faces, generator)
     tiles = 2 if float(_uniform((1,), 0, 1, faces, generator)) < 0.3 else 4
-    shuffled, noise = _shuffled(faces, tiles, generator), _clouds(faces, generator)
-    faces = torch.where((drawn < share / 2).view(-1, 1, 1, 1), shuffled, faces)
-    faces = torch.where(((drawn >= share / 2) & (drawn < share)).view(-1, 1, 1, 1), noise, faces)
+    made = (_shuffled(faces, tiles, generator), _clouds(faces, generator), _blank_heads(faces, generator))
+    kind = (drawn / share * len(made)).floor().view(-1, 1, 1, 1)
+    for number, changed in enumerate(made):
+        faces = torch.where(kind == number, changed, faces)
     nothing = torch.zeros_like(targets)
     nothing[:, LABELS.index("no_face")] = 1
     return faces, torch.where((drawn < share).view(-1, 1), nothing, targets)
@@ -183,6 +184,23 @@ def _clouds(faces: Tensor, generator: torch.Generator) -> Tensor:
     noise = functional.interpolate(noise, size=faces.shape[-2:], mode="bilinear", align_corners=False)
     mean, deviation = faces.mean(dim=(2, 3), keepdim=True), faces.std(dim=(2, 3), keepdim=True)
     return (mean + noise * deviation.clamp_min(10)).clamp(0, 255)
+
+
+def _blank_heads(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """Ovals without a face in them, lit from one side, before an even background."""
+    count, _, side, _ = faces.shape
+    shape = (count, 1, 1, 1)
+    position = torch.linspace(-1, 1, side, device=faces.device, dtype=faces.dtype)
+    x = position.view(1, 1, 1, side) - _uniform(shape, -0.15, 0.15, faces, generator)
+    y = position.view(1, 1, side, 1) - _uniform(shape, -0.15, 0.15, faces, generator)
+    wide, high = _uniform(shape, 0.5, 1.1, faces, generator), _uniform(shape, 0.8, 1.4, faces, generator)
+    distance = (x / wide) ** 2 + (y / high) ** 2
+    inside = ((1 - distance) * _uniform(shape, 2, 12, faces, generator)).sigmoid()
+    light = x * _uniform(shape, -1, 1, faces, generator) + y * _uniform(shape, -1, 1, faces, generator)
+    mean, deviation = faces.mean(dim=(1, 2, 3), keepdim=True), faces.std(dim=(1, 2, 3), keepdim=True).clamp_min(10)
+    head = mean + deviation * (_uniform(shape, -1, 1, faces, generator) + 0.7 * light)
+    around = mean + deviation * _uniform(shape, -2, 2, faces, generator)
+    return (around + inside * (head - around)).clamp(0, 255).expand(faces.shape)
 
 
 def _blurred(faces: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError, RunError
 from trainer.evaluate import COVERAGES, infer
 from trainer.models import Classifier, architecture
-from trainer.runs import load_checkpoint
+from trainer.runs import load_checkpoint, read_metrics
 from trainer.train import predict
 
 LARGEST_DIFFERENCE = 1e-4
@@ -126,11 +126,13 @@ def how_trained(checkpoint: Path) -> str:
             json.loads((checkpoint.parent / name).read_text(encoding="utf-8"))
             for name in ("config.json", "result.json")
         )
+        last = checkpoint.name == "last.pt"
+        epoch = read_metrics(checkpoint.parent)[-1]["epoch"] if last else result["epoch"]
         augment = next(
             (name for name, preset in PRESETS.items() if dataclasses.asdict(preset) == config["augment"]), "of its own"
         )
         parts = [
-            f"Epoch {result['epoch']} of {config['epochs']}, batches of {config['batch']}, {config['optimiser']} with "
+            f"Epoch {epoch:.0f} of {config['epochs']}, batches of {config['batch']}, {config['optimiser']} with "
             f"a learning rate of up to {config['learning_rate']:g}, augmentation {augment}, mixup {config['mixup']:g}"
         ]
         if config["scrambled"]:
@@ -139,6 +141,8 @@ def how_trained(checkpoint: Path) -> str:
             parts.append("first weights from an earlier run of this trainer")
         if config["teachers"]:
             parts.append(f"{config['teacher_weight']:.0%} of the loss from {len(config['teachers'])} teacher(s)")
+        if not last:
+            parts.append("the best epoch on the validation split")
     except (OSError, ValueError, KeyError, TypeError):  # no run folder, or one of an older trainer
         return ""
     return "; ".join(parts) + ".\n"
@@ -366,7 +370,7 @@ Trained on the training split of
 ## Accuracy
 The validation split, {scores.count:,} faces that the data set's protocol counts, {len(classes)} classes:
 **{scores.accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}). Mean recall {scores.mean_recall:.2%}.
-The checkpoint was chosen on this split, so a fresh set will score a little lower.
+Choices were made on this split, so a fresh set will score a little lower.
 
 | class | recall | faces |
 |---|---|---|

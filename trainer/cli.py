@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_robustness(commands)
 
     pack = commands.add_parser("bundle", parents=[data], help="checkpoint -> calibrated ONNX bundle with its card")
-    pack.add_argument("checkpoint", type=Path, help="run folder or best.pt")
+    pack.add_argument(
+        "checkpoint", type=Path, help="run folder (its best epoch), best.pt, or last.pt: the average then"
+    )
     pack.add_argument("--output", type=Path, required=True, metavar="DIR")
     pack.add_argument("--name", help="the bundle's name (default: its architecture)")
     pack.add_argument("--also", nargs="+", default=(), metavar="KIND:PATH", help="what else it was trained on")

@@ -78,7 +78,7 @@ def find_checkpoint(place: Path) -> Path:
 
 
 def load_checkpoint(path: Path) -> tuple[str, Classifier]:
-    """Architecture name and network of a best.pt.
+    """Architecture name and network of a best.pt, or of a last.pt: there the averaged weights.
 
     Raises:
         RunError: the file is missing, damaged, or of another layout.
@@ -86,7 +86,13 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = build(state["arch"])
-        model.network.load_state_dict(state["network"])
+        if "average" in state:
+            # AveragedModel's own: a counter, and the weights of the module that it wraps
+            weights = {name.removeprefix("module."): value for name, value in state["average"].items()}
+            weights.pop("n_averaged")
+            model.load_state_dict(weights)
+        else:
+            model.network.load_state_dict(state["network"])
     except FileNotFoundError as error:
         raise RunError(f"no checkpoint at {path}") from error
     except Exception as error:  # pickle, zip and state_dict errors have no common base
