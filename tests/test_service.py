@@ -218,8 +218,10 @@ def test_a_sink_that_breaks_is_opened_again_and_disturbs_no_other() -> None:
         until(lambda: service.status().sinks[1].error == "")
         assert service.status().sinks[1].dropped > 0
         assert broken.closed
+        assert service.status().sinks[0].dropped == 0
         indices = keep.of("a")
-    assert indices == list(range(len(indices)))
+    # a live source passes over frames on a busy machine; none comes twice or late
+    assert indices == sorted(set(indices))
 
 
 def test_only_sinks_that_show_pictures_get_them() -> None:

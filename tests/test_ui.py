@@ -723,7 +723,11 @@ def test_no_words_are_cut(qtbot: QtBot, make: Callable[..., Window], studio: Stu
     studio.faces = 2
     window = make()
     window.resize(*size)
+    window.show()
+    QApplication.processEvents()
+    assert cut_texts(window) == []
     shows(qtbot, window)
+    qtbot.waitUntil(lambda: window.timeline.person is not None)
     QApplication.processEvents()
     assert cut_texts(window) == []
 

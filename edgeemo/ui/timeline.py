@@ -69,6 +69,7 @@ class Timeline(QWidget):
         top.addWidget(self.relative)
         top.addWidget(self.follow)
         top.addWidget(self.distribution)
+        self.distribution.hide()
 
         self.plot = pg.PlotWidget()
         self.plot.setAccessibleName("Probabilities over time")
@@ -200,7 +201,8 @@ class Timeline(QWidget):
         if person is None:
             self.title.setText("Timeline")
             self.legend.setText("Expressions over time appear here.")
-            self.distribution.show_classes([], "", short=True)
+            # nobody's share yet: the words need the room in a narrow window
+            self.distribution.hide()
             for curve in self._curves.values():
                 curve.hide()
             return
@@ -238,6 +240,7 @@ class Timeline(QWidget):
             "   ".join(f"{Emotion.of(label).display} {percent(part)}" for label, part in top if part >= 0.01)
         )
         self.legend.setToolTip("Share of this person's time so far")
+        self.distribution.show()
         self.distribution.show_classes([(Emotion.of(label), part) for label, part in parts], "", short=True)
 
     def _moved(self, *_: object) -> None:
