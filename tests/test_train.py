@@ -250,6 +250,8 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     assert "- 48 pictures: " in bundle.card.read_text()
     assert " of 8, batches of 16, adamw with a learning rate of up to 0.002" in bundle.card.read_text()
     assert f"| 100% | {scores.accuracy:.1%} |" in bundle.card.read_text()
+    # no trace of where this trainer lies
+    assert b"trainer/models" not in (tmp_path / "mine" / "model.onnx").read_bytes()
     assert "Rare expressions" not in bundle.card.read_text()
 
 
