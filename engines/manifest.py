@@ -86,6 +86,16 @@ class Manifest:
         write_whole(folder / FILE, (json.dumps(data, indent=2) + "\n").encode())
 
     @classmethod
+    def about(cls, folder: Path, source: str) -> Manifest:
+        """The manifest of a bundle if it is about the model.onnx with this SHA-256, else an empty one that is.
+
+        Raises:
+            ModelError: as `load`.
+        """
+        there = cls.load(folder)
+        return there if there is not None and there.source_sha256 == source else cls(source)
+
+    @classmethod
     def load(cls, folder: Path) -> Manifest | None:
         """The manifest of a bundle, or None where nothing was exported.
 

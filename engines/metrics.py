@@ -81,11 +81,12 @@ def score(probabilities: F32, targets: F32, classes: tuple[str, ...] = EXPRESSIO
 
 
 def wilson(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, 1927)."""
+    """95 % interval of a share (Wilson, 1927), within 0..1."""
     share, spread = hits / count, z * z / count
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
-    return float(centre - half), float(centre + half)
+    # rounding takes none of many, or all of them, a hair beyond
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def calibration_error(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], bins: int = 15) -> float:

@@ -247,13 +247,11 @@ def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSe
     """
     path = output / SALIENCY
     path.unlink(missing_ok=True)
-    source = sha256_of(output / FILES["fp32"])
-    before = Manifest.load(output)
-    same = before if before is not None and before.source_sha256 == source else None
+    manifest = Manifest.about(output, sha256_of(output / FILES["fp32"]))
     activation = activation_of(model, spec)
     if activation is None:
-        if same is not None:
-            dataclasses.replace(same, saliency="").save(output)
+        if manifest.saliency:
+            dataclasses.replace(manifest, saliency="").save(output)
         return
     path.write_bytes(half_weights(exported(activation, spec, "maps")).SerializeToString())
     maps = OrtMaps(path, spec)
@@ -267,7 +265,7 @@ def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSe
     if difference > LARGEST_MAP_DIFFERENCE:
         path.unlink()
         raise RunError(f"{path} differs from the checkpoint by {difference:.1%}: export with another torch or onnx")
-    dataclasses.replace(same or Manifest(source), saliency=sha256_of(path)).save(output)
+    dataclasses.replace(manifest, saliency=sha256_of(path)).save(output)
 
 
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -269,7 +269,7 @@ def _with_interval(hits: int, count: int) -> str:
     if not count:
         return "-"
     low, high = wilson(hits, count)
-    return f"{hits / count:.1%} ({max(low, 0):.1%} to {high:.1%})"
+    return f"{hits / count:.1%} ({low:.1%} to {high:.1%})"
 
 
 def groups_as_text(table: dict[str, tuple[int, int]]) -> str:

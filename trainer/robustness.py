@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -194,9 +194,9 @@ def _parts(
 
     try:
         for piece in pieces:
-            # a part of its own is small enough to be sent
-            alone = _alone(data, piece)
-            waiting.append((piece, pool.submit(_under_all, alone, np.arange(len(piece)), spec, conditions, seed)))
+            waiting.append(
+                (piece, pool.submit(_under_all, data.only(piece), np.arange(len(piece)), spec, conditions, seed))
+            )
             if len(waiting) >= 2 * processes:
                 yield oldest()
         while waiting:
@@ -205,19 +205,6 @@ def _parts(
         raise DataError("a process that cut faces died (out of memory?); try --processes 1") from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _alone(data: Dataset, rows: npt.NDArray[np.int64]) -> Dataset:
-    """These rows alone: small enough to send to another process."""
-    return replace(
-        data,
-        images=tuple(data.images[row] for row in rows),
-        targets=data.targets[rows],
-        counted=data.counted[rows],
-        boxes=None if data.boxes is None else data.boxes[rows],
-        keypoints=None if data.keypoints is None else data.keypoints[rows],
-        skipped=(),
-    )
 
 
 def _under_all(

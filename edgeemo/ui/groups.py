@@ -6,21 +6,19 @@ from collections.abc import Sequence
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QLineEdit,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
+from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
 
 GROUPS = ("A", "B")
@@ -61,20 +59,8 @@ class GroupsDialog(QDialog):
             fields.addWidget(name, 0, 2 * column + 1)
             name.textChanged.connect(self._enable)
             self.names.append(name)
-        self.table = QTableWidget(len(listed), NAME_COLUMN + 2)
-        self.table.setAccessibleName("Sessions and their groups")
-        self.table.setHorizontalHeaderLabels([*GROUPS, "Session", "Recorded"])
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setTabKeyNavigation(False)
-        self.table.setShowGrid(False)
-        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
-        assert rows is not None
-        assert columns is not None
-        rows.hide()
-        for column in range(NAME_COLUMN + 2):
-            columns.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        columns.setSectionResizeMode(NAME_COLUMN, QHeaderView.ResizeMode.Stretch)
+        headings = [*GROUPS, "Session", "Recorded"]
+        self.table = table_of_rows("Sessions and their groups", headings, wide=NAME_COLUMN, rows=len(listed))
         paths = [folder.path for folder in chosen]
         for row, (folder, info) in enumerate(listed):
             place = paths.index(folder.path) if folder.path in paths else -1

@@ -8,16 +8,13 @@ from pathlib import Path
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QInputDialog,
     QLabel,
     QMessageBox,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -27,6 +24,7 @@ from edgeemo.errors import EdgeemoError
 from edgeemo.recording.folder import SessionFolder, SessionInfo, list_sessions
 from edgeemo.report.plots import clock
 from edgeemo.ui.groups import GroupsDialog
+from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
 
 VIDEO_WORDS = {"none": "no video", "blurred": "faces covered", "whole": "whole"}
@@ -53,20 +51,8 @@ class SessionsDialog(QDialog):
         self.resize(860, 420)
         self._folder = folder
         self._listed: list[tuple[SessionFolder, SessionInfo]] = []
-        self.table = QTableWidget(0, 5)
-        self.table.setAccessibleName("Recorded sessions")
-        self.table.setHorizontalHeaderLabels(["Name", "Recorded", "Length", "Source", "Video"])
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setTabKeyNavigation(False)
-        self.table.setShowGrid(False)
-        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
-        assert rows is not None
-        assert columns is not None
-        rows.hide()
-        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in (1, 2, 3, 4):
-            columns.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        headings = ["Name", "Recorded", "Length", "Source", "Video"]
+        self.table = table_of_rows("Recorded sessions", headings, wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.replay_chosen())
         self.nothing = named(QLabel("Nothing is recorded yet. Press the red button while the picture plays."), "muted")

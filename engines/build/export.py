@@ -204,10 +204,9 @@ class Exporter:
         """What the folder already has, if it is about this very model."""
         source = sha256_of(self.output / FILES["fp32"])
         try:
-            before = Manifest.load(self.output)
+            return Manifest.about(self.output, source)
         except ModelError:
-            before = None
-        return before if before is not None and before.source_sha256 == source else Manifest(source)
+            return Manifest(source)
 
     def _record(self, manifest: Manifest, backend: str, precision: str, text: str) -> None:
         manifest.save(self.output)
@@ -245,9 +244,7 @@ def _copy_saliency(bundle: Bundle, output: Path) -> None:
     if path is None:
         return
     shutil.copyfile(path, output / SALIENCY)
-    source = sha256_of(output / FILES["fp32"])
-    there = Manifest.load(output)
-    kept = there if there is not None and there.source_sha256 == source else Manifest(source)
+    kept = Manifest.about(output, sha256_of(output / FILES["fp32"]))
     replace(kept, saliency=sha256_of(path)).save(output)
 
 

@@ -79,11 +79,14 @@ class Dataset:
         return self.pictures(self.images[row])
 
     def part(self, start: int, stop: int) -> Dataset:
-        """Rows start to stop alone: small enough to send to another process."""
-        rows = slice(start, stop)
+        """Rows start to stop alone, see `only`."""
+        return self.only(np.arange(len(self))[start:stop])
+
+    def only(self, rows: npt.NDArray[np.int64]) -> Dataset:
+        """These rows alone: small enough to send to another process."""
         return replace(
             self,
-            images=self.images[rows],
+            images=tuple(self.images[row] for row in rows),
             targets=self.targets[rows],
             counted=self.counted[rows],
             boxes=None if self.boxes is None else self.boxes[rows],
