@@ -53,6 +53,28 @@ def test_several_teachers_answer_with_their_mean_and_a_temperature_softens(teach
     assert torch.equal(soft.argmax(dim=1), one.argmax(dim=1))
 
 
+def test_drawn_answers_are_of_one_teacher_or_its_mirror_and_seeded(teacher):
+    torch.manual_seed(2)
+    second = teacher.parent / "second.pt"
+    torch.save(
+        {"arch": "hybrid_lite", "epoch": 1, "accuracy": 0.5, "network": build("hybrid_lite").network.state_dict()},
+        second,
+    )
+    both = Teachers([str(teacher), str(second)], STUDENT, 2.0, CPU)
+    faces = torch.rand(2, 1, 48, 48) * 255
+    singles = [
+        Teachers([name], STUDENT, 2.0, CPU)(side)
+        for name in (str(teacher), str(second))
+        for side in (faces, faces.flip(-1))
+    ]
+    draw = torch.Generator().manual_seed(3)
+    given = [both(faces, draw) for _ in range(40)]
+    which = [[torch.allclose(answer, single, atol=1e-6) for single in singles].index(True) for answer in given]
+    assert set(which) == {0, 1, 2, 3}
+    again = torch.Generator().manual_seed(3)
+    assert all(torch.equal(both(faces, again), answer) for answer in given)
+
+
 def test_faces_are_fitted_to_the_teachers_input():
     colour = torch.rand(2, 3, 48, 48) * 255
     grey = fit_input(colour, ModelSpec("g", size=24, colour="grey"))
@@ -85,8 +107,9 @@ def test_a_student_is_trained_by_a_run_and_the_run_remembers_it(teacher, tmp_pat
     root = make_ferplus(make_ferplus(tmp_path / "set", count=32), "FER2013Valid", 12, seed=1)
     arguments = ["fit", "--arch", "hybrid_lite", "--data", f"ferplus:{root}", "--cache", str(tmp_path / "cache")]
     arguments += ["--run", str(tmp_path / "run"), "--epochs", "1", "--batch", "16", "--processes", "1"]
-    assert main([*arguments, "--teacher", str(teacher), "--teacher-weight", "0.5"]) == 0
+    assert main([*arguments, "--teacher", str(teacher), "--teacher-weight", "0.5", "--teacher-draw"]) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["teachers"] == [str(teacher)]
+    assert config["teacher_draw"] is True
     assert np.isfinite(float((tmp_path / "run" / "metrics.csv").read_text().splitlines()[1].split(",")[2]))
     assert main([*arguments[:-4], "--run", str(tmp_path / "two"), "--teacher", str(tmp_path / "nobody")]) == 2

@@ -140,7 +140,8 @@ def how_trained(checkpoint: Path) -> str:
         if config["start_from"]:
             parts.append("first weights from an earlier run of this trainer")
         if config["teachers"]:
-            parts.append(f"{config['teacher_weight']:.0%} of the loss from {len(config['teachers'])} teacher(s)")
+            drawn = ", one a step and often mirrored" if config.get("teacher_draw") else ""
+            parts.append(f"{config['teacher_weight']:.0%} of the loss from {len(config['teachers'])} teacher(s){drawn}")
         if not last:
             parts.append("the best epoch on the validation split")
     except (OSError, ValueError, KeyError, TypeError):  # no run folder, or one of an older trainer

@@ -160,6 +160,12 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     )
     teach.add_argument("--teacher-weight", type=_share)
     teach.add_argument("--teacher-temperature", type=_number)
+    teach.add_argument(
+        "--teacher-draw",
+        action="store_true",
+        default=None,
+        help="each step asks one of them by chance, about the faces or their mirror images: their mean at one's cost",
+    )
     fit.set_defaults(run_command=_fit)
 
 
@@ -216,7 +222,7 @@ def _share(text: str) -> float:
 SETTINGS = (
     *("arch", "data", "epochs", "batch", "optimiser", "learning_rate", "momentum", "weight_decay", "warmup_epochs"),
     *("average_decay", "clip_norm", "precision", "patience", "dropout", "seed", "mixup", "cutmix", "scrambled"),
-    *("teacher_weight", "teacher_temperature", "start_from"),
+    *("teacher_weight", "teacher_temperature", "teacher_draw", "start_from"),
 )
 LOSSES = ("smoothing", "class_weight", "logit_adjustment", "focal")
 

@@ -27,6 +27,10 @@ class Teachers:
     A teacher is a run folder, a checkpoint, or an engine's name or folder. It may have another input size or colour;
     faces are resized for it. Its crop geometry must be the student's.
 
+    With a generator, a call asks one teacher, drawn by chance, and one call in two shows it the mirrored faces. The
+    loss is linear in the answer, so on average the student learns the mean of all teachers and both sides, which names
+    more faces than any of them, at the cost of one.
+
     Raises:
         RunError: a teacher cannot be loaded, or was trained with another crop geometry.
         EngineError: the same of an engine.
@@ -42,14 +46,23 @@ class Teachers:
                 )
 
     @torch.no_grad()
-    def __call__(self, faces: Tensor) -> Tensor:
-        """Student's input (N, C, S, S) in 0..255 -> the teachers' mean softened probabilities (N, 11)."""
+    def __call__(self, faces: Tensor, draw: torch.Generator | None = None) -> Tensor:
+        """Student's input (N, C, S, S) in 0..255 -> the teachers' mean softened probabilities (N, 11).
+
+        Args:
+            draw: of the faces' device; the answer is then of one teacher, about the faces or their mirror images.
+        """
+        faces, asked = faces.float(), self._teachers
+        if draw is not None:
+            drawn = int(torch.randint(2 * len(asked), (), generator=draw, device=faces.device))
+            asked = [asked[drawn // 2]]
+            faces = faces.flip(-1) if drawn % 2 else faces
         total = torch.zeros((len(faces), len(LABELS)), device=faces.device)
-        for spec, answer in self._teachers:
-            probabilities = answer(fit_input(faces.float(), spec)).float().clamp_min(1e-8)
+        for spec, answer in asked:
+            probabilities = answer(fit_input(faces, spec)).float().clamp_min(1e-8)
             # softening probabilities is softening logits: their logarithm differs by a constant a row
             total += (probabilities.log() / self._temperature).softmax(dim=1)
-        return total / len(self._teachers)
+        return total / len(asked)
 
 
 def believe_no_face(answers: Tensor, targets: Tensor) -> Tensor:

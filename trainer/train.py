@@ -63,6 +63,7 @@ class FitConfig:
         dropout: replaces the network's own; None keeps it.
         teachers: runs, checkpoints or engines to learn from beside the labels, see `trainer.distill`.
         teacher_weight: the teachers' share of the loss.
+        teacher_draw: a step asks one teacher, drawn by chance, about the faces or their mirror images.
         recipe: the row of the poster's table that this run is meant to be, or "".
     """
 
@@ -91,6 +92,7 @@ class FitConfig:
     teachers: tuple[str, ...] = ()
     teacher_weight: float = 0.7
     teacher_temperature: float = 2.0
+    teacher_draw: bool = False
     recipe: str = ""
 
 
@@ -179,7 +181,7 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             loss = objective(logits, targets)
             if teachers is not None:
                 with _precision(config, team.device):
-                    answers = teachers(images)
+                    answers = teachers(images, generator if config.teacher_draw else None)
                 if config.scrambled:
                     answers = believe_no_face(answers, targets)
                 taught = soft_target_loss(logits, answers, config.teacher_temperature)
