@@ -38,10 +38,10 @@ class Emotion(Enum):
 
     @classmethod
     def of(cls, label: str) -> Emotion:
-        for emotion in cls:
-            if emotion.label == label:
-                return emotion
-        raise SpecError(f"unknown emotion {label!r}; known: {', '.join(LABELS)}")
+        emotion = _BY_LABEL.get(label)
+        if emotion is None:
+            raise SpecError(f"unknown emotion {label!r}; known: {', '.join(LABELS)}")
+        return emotion
 
     @property
     def is_expression(self) -> bool:
@@ -54,6 +54,7 @@ class Emotion(Enum):
 
 
 LABELS: tuple[str, ...] = tuple(emotion.label for emotion in Emotion)
+_BY_LABEL = {emotion.label: emotion for emotion in Emotion}
 EXPRESSIONS: tuple[str, ...] = LABELS[:8]
 
 

@@ -159,8 +159,10 @@ def thinned(series: Series, begin: float, end: float, most: int) -> tuple[F64, F
     """
     first = max(int(np.searchsorted(series.times, begin)) - 1, 0)
     last = min(int(np.searchsorted(series.times, end, side="right")) + 1, len(series.times))
+    stride = max(1, (last - first) // most)
+    # always the same rows together: else the curve would tremble while it moves
+    first -= first % stride
     times, values = series.times[first:last], series.values[first:last]
-    stride = max(1, len(times) // most)
     if stride > 1:
         whole = len(times) // stride * stride
         times = times[:whole].reshape(-1, stride).mean(axis=1)

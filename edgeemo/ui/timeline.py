@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg  # type: ignore[import-untyped]
-from PyQt6.QtCore import QPointF, Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QPointF, QRectF, Qt, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from edgeemo.overlay import percent
@@ -20,7 +19,15 @@ from engines.spec import Emotion
 
 REFRESH_MS = 100  # the plot need not be as quick as the picture
 SPAN_S = 30.0  # shown while it follows
-POINTS = 600  # a curve
+POINTS = 300  # a curve
+
+
+class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
+    """A curve that is drawn within the plot's view: finding the bounds of its points takes longer than drawing it."""
+
+    def boundingRect(self) -> QRectF:  # noqa: N802
+        box = self.getViewBox()
+        return QRectF() if box is None else QRectF(box.viewRect())
 
 
 class Timeline(QWidget):
@@ -221,15 +228,12 @@ class Timeline(QWidget):
             emotion = Emotion.of(label)
             curve = self._curves.get(label)
             if curve is None:
-                curve = self._curves[label] = self.plot.getPlotItem().plot(
-                    pen=pg.mkPen(emotion.colour, width=2), connect="finite", skipFiniteCheck=False
-                )
+                curve = self._curves[label] = _Curve(pen=pg.mkPen(emotion.colour, width=2), connect="finite")
+                self.plot.getPlotItem().addItem(curve, ignoreBounds=True)
             rows = values[:, column]
             # a class that plays no part would only thicken the bottom line
             if len(rows) and float(np.abs(np.nan_to_num(rows)).max(initial=0.0)) > 0.02:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", RuntimeWarning)
-                    curve.setData(times, rows)
+                curve.setData(times, rows)
                 curve.show()
             else:
                 curve.hide()
