@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,10 @@ from edgeemo.ui.theme import LIGHT, Theme, named
 from engines.spec import Emotion
 
 REFRESH_MS = 100  # the plot need not be as quick as the picture
+WORDS_S = 0.5  # nor the words above it as the plot
 SPAN_S = 30.0  # shown while it follows
 POINTS = 300  # a curve
+NOTHING = (-1, -1, 0.0, 0.0)  # rows, person, begin and end of what is drawn
 
 
 class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
@@ -47,7 +51,8 @@ class Timeline(QWidget):
         self._theme = LIGHT
         self._history = History()
         self._person: int | None = None
-        self._drawn = (-1, -1, 0.0, 0.0)
+        self._drawn = NOTHING
+        self._told = -math.inf
         self._following = True
         self._curves: dict[str, Any] = {}
         self._lines: list[Any] = []
@@ -132,13 +137,13 @@ class Timeline(QWidget):
         self._cursor.setPen(pg.mkPen(theme.text, width=1.5))
         self.distribution.set_theme(theme)
         self.show_markers()
-        self._drawn = (-1, -1, 0.0, 0.0)
+        self._begin_anew()
 
     def show_history(self, history: History, *, whole: bool = False) -> None:
         """Show another history; all of it, or the newest seconds as it grows."""
         self._history = history
         self._person = None
-        self._drawn = (-1, -1, 0.0, 0.0)
+        self._begin_anew()
         self._following = not whole
         self.follow.hide()
         self._cursor.hide()
@@ -151,19 +156,19 @@ class Timeline(QWidget):
     def show_rest(self, rest: Callable[[int], F32 | None]) -> None:
         """Where a person's (K,) face at rest is to be had; None for somebody without."""
         self._rest = rest
-        self._drawn = (-1, -1, 0.0, 0.0)
+        self._begin_anew()
 
     def _on_relative(self, relative: bool) -> None:
         item = self.plot.getPlotItem()
         item.setYRange(*((-1.05, 1.05) if relative else (-0.02, 1.1)), padding=0)
         ticks = [(-1, "-100"), (0, "0"), (1, "+100")] if relative else [(0, "0"), (0.5, "50"), (1, "100 %")]
         item.getAxis("left").setTicks([ticks])
-        self._drawn = (-1, -1, 0.0, 0.0)
+        self._begin_anew()
         self.refresh()
 
     def show_person(self, person: int) -> None:
         self._person = person
-        self._drawn = (-1, -1, 0.0, 0.0)
+        self._begin_anew()
         self.refresh()
 
     def show_cursor(self, time: float) -> None:
@@ -206,6 +211,7 @@ class Timeline(QWidget):
             return
         self._drawn = state
         if person is None:
+            self._told = -math.inf
             self.title.setText("Timeline")
             self.legend.setText("Expressions over time appear here.")
             # nobody's share yet: the words need the room in a narrow window
@@ -237,6 +243,13 @@ class Timeline(QWidget):
                 curve.show()
             else:
                 curve.hide()
+        now = monotonic()
+        if now - self._told >= WORDS_S:
+            self._told = now
+            self._tell(person)
+
+    def _tell(self, person: int) -> None:
+        """Who it is, and that person's shares of the time."""
         self.title.setText("Faces" if person < 0 else f"Person {person}")
         parts = self._history.shares(person)
         top = sorted(parts, key=lambda item: -item[1])[:3]
@@ -246,6 +259,10 @@ class Timeline(QWidget):
         self.legend.setToolTip("Share of this person's time so far")
         self.distribution.show()
         self.distribution.show_classes([(Emotion.of(label), part) for label, part in parts], "", short=True)
+
+    def _begin_anew(self) -> None:
+        self._drawn = NOTHING
+        self._told = -math.inf
 
     def _moved(self, *_: object) -> None:
         if self._following:
