@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg  # type: ignore[import-untyped]
 from PyQt6.QtCore import QPointF, QRectF, Qt, QTimer, pyqtSignal
+from PyQt6.QtGui import QPainter
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from edgeemo.overlay import percent
@@ -27,11 +28,26 @@ NOTHING = (-1, -1, 0.0, 0.0)  # rows, person, begin and end of what is drawn
 
 
 class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
-    """A curve that is drawn within the plot's view: finding the bounds of its points takes longer than drawing it."""
+    """A curve whose bounds are the plot's view: finding those of its points takes longer than drawing them."""
+
+    def __init__(self, **options: Any) -> None:
+        self._bounds = QRectF()
+        super().__init__(**options)
 
     def boundingRect(self) -> QRectF:  # noqa: N802
+        return self._bounds
+
+    def viewTransformChanged(self) -> None:  # noqa: N802
+        # before the bounds change, or the scene never forgets the old ones
+        self.prepareGeometryChange()
         box = self.getViewBox()
-        return QRectF() if box is None else QRectF(box.viewRect())
+        self._bounds = QRectF() if box is None else QRectF(box.viewRect())
+
+    def paint(self, painter: QPainter, *how: Any) -> None:
+        # two lines of one pixel, not one of two: that takes pyqtgraph twice as long, and PyQt loses memory each time
+        super().paint(painter, *how)
+        painter.translate(self.pixelWidth(), self.pixelHeight())
+        super().paint(painter, *how)
 
 
 class Timeline(QWidget):
@@ -234,8 +250,9 @@ class Timeline(QWidget):
             emotion = Emotion.of(label)
             curve = self._curves.get(label)
             if curve is None:
-                curve = self._curves[label] = _Curve(pen=pg.mkPen(emotion.colour, width=2), connect="finite")
+                curve = self._curves[label] = _Curve(pen=emotion.colour, connect="finite")
                 self.plot.getPlotItem().addItem(curve, ignoreBounds=True)
+                curve.viewTransformChanged()
             rows = values[:, column]
             # a class that plays no part would only thicken the bottom line
             if len(rows) and float(np.abs(np.nan_to_num(rows)).max(initial=0.0)) > 0.02:
