@@ -36,6 +36,7 @@ GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between t
 AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # of the way from the last window to the face found in it
 TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
 TICK_S = 1e-3  # frame times are rounded
+NEARLY = 0.1  # what a closer look may lack, and the first look make up for
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class DetectConfig:
         policy: which models look at whole frames: `near` the short-range one (to about 2 m), `far` the full-range one,
             `auto` both, in turns. Known faces are followed by the short-range model in each case.
         min_score: what a whole frame's detection must reach to be looked at more closely, 0..1.
-        confirm_score: what a new face must reach in that closer look.
+        confirm_score: what a new face must reach in that closer look; where it lacks up to 0.1, on average with the
+            first one.
         keep_score: what a face that was there before must reach to stay.
         scan_s: seconds between two looks at the whole frame; 0 looks at every frame.
         search_s: the same while a face is missing and the full-range model has to find it.
@@ -223,11 +225,20 @@ class MediaPipeDetector:
             if any(_same(candidate, other) for other in (*found, *new)):
                 continue
             (look,) = self._look(frame, [candidate])
-            if look is None or look.score < self._config.confirm_score:
+            if look is None or not self._convinces(candidate.score, look.score):
                 continue
             if not any(_same(look, other) for other in (*found, *new)):
                 new.append(look)
         return new
+
+    def _convinces(self, first: float, closer: float) -> bool:
+        """Whether two looks' scores make a new face.
+
+        Of 72 faces of FER+ and facial_expressions that the closer look alone misses in 2,029 pictures the average finds
+        15, and 3 more of the 880 shapes of scripts/bench-nonfaces.
+        """
+        enough = self._config.confirm_score
+        return closer >= enough or (closer >= enough - NEARLY and (first + closer) / 2 >= enough)
 
     def _look(self, frame: Frame, faces: Sequence[_Face]) -> list[_Face | None]:
         """Look for each of one to four faces in the upright window around where it was, with one short-range call."""

@@ -308,3 +308,10 @@ def test_closing_twice_is_fine_and_a_closed_detector_says_so(portrait: U8) -> No
 def test_a_value_out_of_range_is_named(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
         DetectConfig(**values)  # type: ignore[arg-type]
+
+
+def test_a_closer_look_that_nearly_convinces_needs_a_good_first_one() -> None:
+    detector = MediaPipeDetector(DetectConfig(confirm_score=0.7))
+    looks = [(0.4, 0.7), (0.8, 0.61), (0.7, 0.69), (0.72, 0.69), (0.95, 0.59), (0.5, 0.65)]
+    assert [detector._convinces(*scores) for scores in looks] == [True, True, False, True, False, False]
+    detector.close()
