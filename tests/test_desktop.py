@@ -636,7 +636,7 @@ def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
     shows(qtbot, window)
     window.record_or_end()
     qtbot.waitUntil(lambda: window.recording.active)
-    window.take_baseline()
+    window.rest.take()
     assert "look neutral for 10 seconds" in window.banner.text
     qtbot.waitUntil(lambda: "is taken" in window.banner.text)
     qtbot.waitUntil(lambda: window.faces.cards[0].relative.text() == "Against the face at rest: no difference")
@@ -651,7 +651,7 @@ def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
     assert track.baseline is not None
     assert track.baseline[1] == pytest.approx(0.9, abs=0.01)
     assert track.probabilities[:, 1] == pytest.approx(0.9, abs=0.01)
-    window.forget_baseline()
+    window.rest.forget()
     qtbot.waitUntil(lambda: window.faces.cards[0].relative.isHidden())
     window.timeline.refresh()
     assert not window.timeline.relative.isVisible()
@@ -661,7 +661,7 @@ def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Make, studi
     studio.faces = 0
     window = make()
     shows(qtbot, window)
-    window.take_baseline()
+    window.rest.take()
     assert "while a face is followed" in window.banner.text
 
 

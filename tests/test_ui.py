@@ -196,10 +196,10 @@ def test_starting_brings_picture_cards_figures_and_the_engine(qtbot: QtBot, make
     assert card.expression.text() == "Happiness"
     assert card.confidence.text() == "90 %"
     assert card.person.text() == "Person 1"
-    qtbot.waitUntil(lambda: "frames a second" in window.figures.text())
-    assert "latency" in window.figures.text()
-    assert "dropped" in window.figures.text()
-    assert window.description.toolTip() == "hybrid_lite, fake runtime"
+    qtbot.waitUntil(lambda: "frames a second" in window.foot.figures.text())
+    assert "latency" in window.foot.figures.text()
+    assert "dropped" in window.foot.figures.text()
+    assert window.foot.description.toolTip() == "hybrid_lite, fake runtime"
     assert window.windowTitle().startswith("clip.mp4")
 
 
@@ -335,7 +335,7 @@ def test_choosing_another_engine_opens_the_same_source_with_it(
     window.engine.fill()
     (other,) = [action for action in window.engine.choices.actions() if action.text() == "other"]
     other.trigger()
-    qtbot.waitUntil(lambda: window.description.toolTip() == "other, fake runtime")
+    qtbot.waitUntil(lambda: window.foot.description.toolTip() == "other, fake runtime")
     shows(qtbot, window)
     assert studio.configs[1].source == "clip.mp4"
 
@@ -433,7 +433,7 @@ def test_a_single_picture_stays_with_its_name_and_no_message(
     qtbot.waitUntil(lambda: window.player.state is State.ENDED)
     assert window.video.result is not None
     assert window.banner.text == ""
-    assert window.figures.text() == "portrait.jpg"
+    assert window.foot.figures.text() == "portrait.jpg"
 
 
 def test_a_source_without_a_single_frame_says_that_there_is_nothing(

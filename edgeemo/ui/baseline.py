@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from PyQt6.QtCore import QObject
 
+from edgeemo.recording import Recording
 from edgeemo.recording.recorder import baseline_of
 from edgeemo.types import F32, Result
+from edgeemo.ui.banner import Banner
 from edgeemo.ui.history import Series
+from edgeemo.ui.player import Player, State
+from edgeemo.ui.record import RecordControl
+from edgeemo.ui.timeline import Timeline
 from engines.spec import Emotion
 
 TAKE_S = 10.0
@@ -64,3 +70,87 @@ class Taking:
         """The face at rest, or None where the face was seen too rarely."""
         rows = series.values[series.times >= self.begin]
         return baseline_of(rows, labels) if len(rows) >= LEAST_ROWS else None
+
+
+class RestControl(QObject):
+    """Takes, keeps and forgets faces at rest, in the window and in the session that is recorded."""
+
+    def __init__(
+        self,
+        player: Player,
+        timeline: Timeline,
+        recording: RecordControl,
+        banner: Banner,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._player, self._timeline, self._recording, self._banner = player, timeline, recording, banner
+        self._taking: Taking | None = None
+        self.begin_anew()
+        recording.changed.connect(self._record_all)
+
+    def begin_anew(self, labels: tuple[str, ...] = ()) -> None:
+        """Other people: none of them has a face at rest yet."""
+        self._taking = None
+        self.baselines = Baselines(labels)
+        self._timeline.show_rest(self.baselines.of)
+
+    def take_over(self, recording: Recording) -> None:
+        """The faces at rest of a recorded session."""
+        self.begin_anew(recording.labels)
+        for track in recording.tracks:
+            if track.baseline is not None:
+                self.baselines.keep(track.id, dict(zip(recording.labels, track.baseline.tolist(), strict=True)))
+
+    def take(self) -> None:
+        """Take ten seconds of the chosen person's neutral face; then what is shown is also told relative to it."""
+        person = self._timeline.person
+        if person is None or person < 0 or self._player.state is not State.PLAYING:
+            self._banner.put_up("notice", "The face at rest is taken while a face is followed and the picture plays.")
+            return
+        self._taking = Taking(person, self._timeline.history.end)
+        self._banner.put_up(
+            "notice", f"Person {person}: look neutral for {TAKE_S:.0f} seconds.", ("Cancel", self._cancel)
+        )
+
+    def forget(self) -> None:
+        """Show the chosen person as before; the raw values were kept all along."""
+        person = self._timeline.person
+        if person is not None:
+            self.baselines.forget(person)
+            self._timeline.show_person(person)
+            if self._recording.recorder is not None:
+                self._recording.recorder.keep_baseline(person, None)
+
+    def look(self) -> None:
+        """A result was added to the history: see whether what is being taken is complete."""
+        history, taking = self._timeline.history, self._taking
+        if taking is None or taking.left(history.end) > 0:
+            return
+        self._taking = None
+        rest = taking.finish(history.series(taking.person), history.labels)
+        if rest is None:
+            self._banner.put_up(
+                "notice", f"Person {taking.person} was seen too rarely in these seconds.", ("Again", self.take)
+            )
+            return
+        self.baselines.labels = history.labels
+        self.baselines.keep(taking.person, rest)
+        if self._recording.recorder is not None:
+            self._recording.recorder.keep_baseline(taking.person, rest)
+        self._timeline.show_person(taking.person)
+        self._banner.put_up(
+            "notice", f"Person {taking.person}: the face at rest is taken.", ("Undo", self.forget), seconds=10
+        )
+
+    def _cancel(self) -> None:
+        self._taking = None
+
+    def _record_all(self) -> None:
+        recorder = self._recording.recorder
+        if recorder is None:
+            return
+        for person in self._timeline.history.people:
+            rest = self.baselines.of(person)
+            if rest is not None:
+                recorder.keep_baseline(person, dict(zip(self.baselines.labels, rest.tolist(), strict=True)))

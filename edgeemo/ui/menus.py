@@ -60,8 +60,8 @@ class Menus:
             )
             for name in PRESETS
         }
-        self.baseline = self._action(view, "Take the face at rest (10 seconds)", window.take_baseline, "Ctrl+B")
-        self.forget = self._action(view, "Forget the face at rest", window.forget_baseline, "Ctrl+Shift+B")
+        self.baseline = self._action(view, "Take the face at rest (10 seconds)", window.rest.take, "Ctrl+B")
+        self.forget = self._action(view, "Forget the face at rest", window.rest.forget, "Ctrl+Shift+B")
         self.saliency = self._action(
             view, "What the engine looks at", lambda: window.show_saliency(self.saliency.isChecked()), "Ctrl+E"
         )

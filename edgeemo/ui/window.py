@@ -23,10 +23,8 @@ from PyQt6.QtGui import (
 from PyQt6.QtWidgets import (
     QApplication,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QPushButton,
-    QSizePolicy,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -40,9 +38,10 @@ from edgeemo.report.plots import clock
 from edgeemo.types import Result
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Action, Banner
-from edgeemo.ui.baseline import TAKE_S, Baselines, Taking
+from edgeemo.ui.baseline import RestControl
 from edgeemo.ui.cards import WIDTH as PANEL
 from edgeemo.ui.cards import FacePanel
+from edgeemo.ui.foot import Foot
 from edgeemo.ui.health import HealthDialog
 from edgeemo.ui.history import History
 from edgeemo.ui.icons import icon
@@ -148,7 +147,6 @@ class Window(QMainWindow):
         self.replay.left.connect(self._after_replay)
         self.recording = RecordControl(self.player, self._sessions_folder, self)
         self.recording.changed.connect(self._show_recording)
-        self.recording.changed.connect(self._keep_baselines)
         self.recording.failed.connect(self._on_record_failure)
         self.library = Library(self.player, self.banner, self._sessions_folder, self)
         self.library.read.connect(self._replay)
@@ -157,19 +155,9 @@ class Window(QMainWindow):
         self.saliency = Saliency(self)
         self.saliency.arrived.connect(self.video.show_heat)
         self.saliency.failed.connect(self._on_saliency_failure)
-        self.baselines = Baselines()
-        self._taking: Taking | None = None
+        self.rest = RestControl(self.player, self.timeline, self.recording, self.banner, self)
         self._health: HealthDialog | None = None
-        self.figures = named(QLabel(), "muted")
-        self.figures.setToolTip(
-            "Frames recognised a second; time from a frame's arrival to its result (median); frames of a live source "
-            "that were skipped to keep up"
-        )
-        self.description = named(QLabel(), "muted")
-        # a long description is cut rather than making the window wider
-        self.description.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.description.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._description = ""
+        self.foot = Foot()
         self._lay_out()
 
         for key, action in (
@@ -291,7 +279,6 @@ class Window(QMainWindow):
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)
         self._fit()
-        self._show_description()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._figures_timer.stop()
@@ -346,12 +333,6 @@ class Window(QMainWindow):
         left.addWidget(self.replay)
         middle.addLayout(left, 1)
         middle.addWidget(self.faces)
-        foot = named(QWidget(), "foot")
-        figures = QHBoxLayout(foot)
-        figures.setContentsMargins(16, 6, 16, 6)
-        figures.setSpacing(18)
-        figures.addWidget(self.figures)
-        figures.addWidget(self.description, 1)
         whole = QWidget()
         layout = QVBoxLayout(whole)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -359,7 +340,7 @@ class Window(QMainWindow):
         layout.addWidget(bar)
         layout.addWidget(self.banner)
         layout.addLayout(middle, 1)
-        layout.addWidget(foot)
+        layout.addWidget(self.foot)
         self.setCentralWidget(whole)
 
     def _button(self, name: str, action: Callable[[], None], words: str = "", tip: str = "") -> QPushButton:
@@ -403,8 +384,7 @@ class Window(QMainWindow):
         self.stop.setEnabled(state in (State.OPENING, State.PLAYING, State.PAUSED))
         self._show_recording()
         if state in (State.PLAYING, State.FAILED, State.STOPPED):
-            self._description = self.player.engine_description
-            self._show_description()
+            self.foot.describe(self.player.engine_description)
         if state is State.STOPPED:
             self.video.show_message("Stopped. Press Start to go on." if self._config.source else "")
             self.faces.clear("Faces appear here while the picture plays.")
@@ -427,8 +407,7 @@ class Window(QMainWindow):
         self._show(result)
         self.history.add(result)
         self.saliency.offer(result, self.timeline.person)
-        if self._taking is not None:
-            self._take(self._taking)
+        self.rest.look()
         if result.frame.still:
             self.strip.add(result)
         if first:
@@ -534,35 +513,22 @@ class Window(QMainWindow):
         self.start.setMinimumWidth(116)
 
     def _show_figures(self) -> None:
-        parts = []
         self.recording.look()
         self._show_lamp()
-        if self._health is not None and self._health.isVisible():
-            self._health.show_stats(self.player.stats(), self.player.engine_description, self.video.paints)
-        if (replayed := self.replay.recording) is not None:
-            self.figures.setText(f"Replay of {replayed.name}")
-            return
-        if self.player.state is State.PAUSED:
-            parts.append("Paused")
-        result = self.video.result
-        if result is not None and result.frame.still:
-            parts.append(result.frame.origin)
         stats = self.player.stats()
-        if stats is not None and stats.frames:
-            parts.append(f"{stats.fps:.0f} frames a second")
-            parts.append(f"{stats.latency_ms:.0f} ms latency")
-            parts.append(f"{stats.dropped} dropped")
-        self.figures.setText("   ·   ".join(parts))
-        if self.player.engine_description not in ("", self._description):
-            self._description = self.player.engine_description
-            self._show_description()
-
-    def _show_description(self) -> None:
-        cut = self.description.fontMetrics().elidedText(
-            self._description, Qt.TextElideMode.ElideRight, max(self.description.width() - 4, 0)
+        if self._health is not None and self._health.isVisible():
+            self._health.show_stats(stats, self.player.engine_description, self.video.paints)
+        if (replayed := self.replay.recording) is not None:
+            self.foot.say(f"Replay of {replayed.name}")
+            return
+        result = self.video.result
+        self.foot.show_figures(
+            stats,
+            paused=self.player.state is State.PAUSED,
+            still=result.frame.origin if result is not None and result.frame.still else "",
         )
-        self.description.setText(cut)
-        self.description.setToolTip(self._description)
+        if self.player.engine_description:
+            self.foot.describe(self.player.engine_description)
 
     def _sessions_folder(self) -> Path:
         return self._sessions or sessions_folder()
@@ -599,60 +565,11 @@ class Window(QMainWindow):
         self.video.show_heat(None)
         self.say_error(error)
 
-    def take_baseline(self) -> None:
-        """Take ten seconds of the chosen person's neutral face; then what is shown is also told relative to it."""
-        person = self.timeline.person
-        if person is None or person < 0 or self.player.state is not State.PLAYING:
-            self.banner.put_up("notice", "The face at rest is taken while a face is followed and the picture plays.")
-            return
-        self._taking = Taking(person, self.history.end)
-        self.banner.put_up(
-            "notice",
-            f"Person {person}: look neutral for {TAKE_S:.0f} seconds.",
-            ("Cancel", self._cancel_taking),
-        )
-
-    def forget_baseline(self) -> None:
-        """Show the chosen person as before; the raw values were kept all along."""
-        person = self.timeline.person
-        if person is not None:
-            self.baselines.forget(person)
-            self.timeline.show_person(person)
-            if self.recording.recorder is not None:
-                self.recording.recorder.keep_baseline(person, None)
-
-    def _cancel_taking(self) -> None:
-        self._taking = None
-
-    def _take(self, taking: Taking) -> None:
-        if taking.left(self.history.end) > 0:
-            return
-        self._taking = None
-        rest = taking.finish(self.history.series(taking.person), self.history.labels)
-        if rest is None:
-            self.banner.put_up(
-                "notice", f"Person {taking.person} was seen too rarely in these seconds.", ("Again", self.take_baseline)
-            )
-            return
-        self.baselines.labels = self.history.labels
-        self.baselines.keep(taking.person, rest)
-        if self.recording.recorder is not None:
-            self.recording.recorder.keep_baseline(taking.person, rest)
-        self.timeline.show_person(taking.person)
-        self.banner.put_up(
-            "notice",
-            f"Person {taking.person}: the face at rest is taken.",
-            ("Undo", self.forget_baseline),
-            seconds=10,
-        )
-
     def _forget_people(self) -> None:
         """Another source or session: persons are counted anew."""
-        self._taking = None
-        self.baselines = Baselines()
         self.history = History()
         self.timeline.show_history(self.history)
-        self.timeline.show_rest(self.baselines.of)
+        self.rest.begin_anew()
 
     def show_sessions(self) -> None:
         self.library.show()
@@ -714,10 +631,7 @@ class Window(QMainWindow):
         self.banner.take_down()
         self.strip.start()
         self._forget_people()
-        self.baselines.labels = recording.labels
-        for track in recording.tracks:
-            if track.baseline is not None:
-                self.baselines.keep(track.id, dict(zip(recording.labels, track.baseline.tolist(), strict=True)))
+        self.rest.take_over(recording)
         self.timeline.show_history(History.of(recording), whole=True)
         self.setWindowTitle(f"{recording.name} - edgeemo")
         self.replay.begin(recording)
@@ -733,7 +647,7 @@ class Window(QMainWindow):
 
     def _show(self, result: Result) -> None:
         self.video.show_result(result)
-        self.faces.show_result(result, self.baselines.words)
+        self.faces.show_result(result, self.rest.baselines.words)
         if self.replay.recording is not None:
             self.timeline.show_cursor(result.frame.time)
             self.snapshot.setEnabled(True)
@@ -747,15 +661,6 @@ class Window(QMainWindow):
 
     def _on_welcomed(self) -> None:
         self.settings.welcomed = True
-
-    def _keep_baselines(self) -> None:
-        recorder = self.recording.recorder
-        if recorder is None:
-            return
-        for person in self.history.people:
-            rest = self.baselines.of(person)
-            if rest is not None:
-                recorder.keep_baseline(person, dict(zip(self.baselines.labels, rest.tolist(), strict=True)))
 
     def _on_record_failure(self, what: Exception | str) -> None:
         self.say_error(EdgeemoError(what) if isinstance(what, str) else what)

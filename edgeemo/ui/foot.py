@@ -1,0 +1,64 @@
+"""The line at the bottom: how fast it runs, and what the engine is."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
+
+from edgeemo.session import Stats
+from edgeemo.ui.theme import named
+
+
+class Foot(QWidget):
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("foot")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.figures = named(QLabel(), "muted")
+        self.figures.setToolTip(
+            "Frames recognised a second; time from a frame's arrival to its result (median); frames of a live source "
+            "that were skipped to keep up"
+        )
+        self.description = named(QLabel(), "muted")
+        # a long description is cut rather than making the window wider
+        self.description.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.description.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(16, 6, 16, 6)
+        layout.setSpacing(18)
+        layout.addWidget(self.figures)
+        layout.addWidget(self.description, 1)
+
+    def say(self, words: str) -> None:
+        """Words in the place of the figures."""
+        self.figures.setText(words)
+
+    def show_figures(self, stats: Stats | None, *, paused: bool = False, still: str = "") -> None:
+        """
+        Args:
+            still: the name of the still picture that is shown, or "".
+        """
+        parts = ["Paused"] if paused else []
+        if still:
+            parts.append(still)
+        if stats is not None and stats.frames:
+            parts.append(f"{stats.fps:.0f} frames a second")
+            parts.append(f"{stats.latency_ms:.0f} ms latency")
+            parts.append(f"{stats.dropped} dropped")
+        self.say("   ·   ".join(parts))
+
+    def describe(self, engine: str) -> None:
+        """What the engine is and runs on; "" without one."""
+        if engine != self.description.toolTip():
+            self.description.setToolTip(engine)
+            self._cut_description()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._cut_description()
+
+    def _cut_description(self) -> None:
+        room = max(self.description.width() - 4, 0)
+        words = self.description.toolTip()
+        self.description.setText(self.description.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, room))
