@@ -13,8 +13,10 @@ from edgeemo.types import F32, I64, Result
 
 MOST_PEOPLE = 300
 MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames a second; then the oldest half goes
+SHORT_VISIT = 1 << 13  # rows: about five minutes
 AWAY_S = 1.0  # a face that was away for longer: no line is drawn across
 F64 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class Series:
 
     times: F64
     values: F32
-    emotions: I64
+    emotions: I8
     unsure: npt.NDArray[np.bool_]
 
 
@@ -102,15 +104,15 @@ class _Columns:
     def __init__(self, classes: int, room: int = 256) -> None:
         self._times: F64 = np.zeros(room)
         self._values: F32 = np.zeros((room, classes), np.float32)
-        self._emotions: I64 = np.zeros(room, np.int64)
+        self._emotions: I8 = np.zeros(room, np.int8)
         self._unsure = np.zeros(room, bool)
         self._count = 0
         self.held: F64 = np.zeros(classes)  # seconds an expression; kept up to date, for it is shown all the time
 
     @classmethod
-    def filled(cls, times: F64, values: F32, emotions: I64, unsure: npt.NDArray[np.bool_]) -> _Columns:
+    def filled(cls, times: F64, values: F32, emotions: I8 | I64, unsure: npt.NDArray[np.bool_]) -> _Columns:
         made = cls(values.shape[1], 1)
-        made._times, made._values, made._emotions, made._unsure = times, values, emotions, unsure
+        made._times, made._values, made._emotions, made._unsure = times, values, emotions.astype(np.int8), unsure
         made._count = len(times)
         steps = np.diff(times)
         np.add.at(made.held, emotions[:-1], np.where(steps <= AWAY_S, steps, 0.0))
@@ -138,8 +140,9 @@ class _Columns:
 
     def _make_room(self) -> None:
         first = self._count // 2 if self._count >= MOST_ROWS else 0
-        room = max(256, self._count - first) * 2
         kept = self._count - first
+        # who stays gets all the room at once: zeros take memory only as they are written over, copies leave holes in it
+        room = MOST_ROWS if kept >= SHORT_VISIT else max(256, kept) * 2
         for name in ("_times", "_values", "_emotions", "_unsure"):
             old = getattr(self, name)
             new = np.zeros((room, *old.shape[1:]), old.dtype)
