@@ -24,6 +24,7 @@ REFRESH_MS = 100  # the plot need not be as quick as the picture
 WORDS_S = 0.5  # nor the words above it as the plot
 SPAN_S = 30.0  # shown while it follows
 POINTS = 300  # a curve
+WIDTH = 2  # of a curve, in logical pixels
 NOTHING = (-1, -1, 0.0, 0.0)  # rows, person, begin and end of what is drawn
 
 
@@ -44,10 +45,16 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
         self._bounds = QRectF() if box is None else QRectF(box.viewRect())
 
     def paint(self, painter: QPainter, *how: Any) -> None:
-        # two lines of one pixel, not one of two: that takes pyqtgraph twice as long, and PyQt loses memory each time
+        # lines of one pixel side by side: a wide one takes pyqtgraph twice as long, and PyQt loses memory by it
+        device = painter.device()
+        ratio = 1.0 if device is None else device.devicePixelRatioF()
+        across, down = self.pixelWidth() / ratio, self.pixelHeight() / ratio
         super().paint(painter, *how)
-        painter.translate(self.pixelWidth(), self.pixelHeight())
-        super().paint(painter, *how)
+        for _ in range(round(WIDTH * ratio) - 1):
+            # by turns to the side and down, so that no slope shows gaps
+            for step in ((across, 0.0), (0.0, down)):
+                painter.translate(*step)
+                super().paint(painter, *how)
 
 
 class Timeline(QWidget):
