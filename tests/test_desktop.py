@@ -164,6 +164,23 @@ def test_the_timeline_follows_until_somebody_moves_it(qtbot: QtBot) -> None:
     assert timeline.title.text() == "Person 2"
 
 
+def test_the_timelines_words_catch_up_after_the_last_picture(qtbot: QtBot) -> None:
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(600, 200)
+    timeline.show()
+    history = History()
+    timeline.show_history(history)
+    history.add(made_result(1, index=0))
+    timeline.refresh()
+    assert timeline.title.text() == "Person 1"
+    assert timeline.legend.text() == ""
+    history.add(made_result(1, index=1))
+    timeline.refresh()
+    assert timeline.legend.text() == ""  # told just now
+    qtbot.waitUntil(lambda: timeline.legend.text() == "Happiness 100 %")
+
+
 def test_a_click_in_the_timeline_seeks(qtbot: QtBot) -> None:
     timeline = Timeline()
     qtbot.addWidget(timeline)

@@ -89,15 +89,15 @@ class RestControl(QObject):
         self.begin_anew()
         recording.changed.connect(self._record_all)
 
-    def begin_anew(self, labels: tuple[str, ...] = ()) -> None:
+    def begin_anew(self) -> None:
         """Other people: none of them has a face at rest yet."""
         self._taking = None
-        self.baselines = Baselines(labels)
+        self.baselines = Baselines()
         self._timeline.show_rest(self.baselines.of)
 
     def take_over(self, recording: Recording) -> None:
-        """The faces at rest of a recorded session."""
-        self.begin_anew(recording.labels)
+        """The faces at rest of a recorded session, after `begin_anew`."""
+        self.baselines.labels = recording.labels
         for track in recording.tracks:
             if track.baseline is not None:
                 self.baselines.keep(track.id, dict(zip(recording.labels, track.baseline.tolist(), strict=True)))

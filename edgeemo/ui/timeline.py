@@ -75,7 +75,7 @@ class Timeline(QWidget):
         self._history = History()
         self._person: int | None = None
         self._drawn = NOTHING
-        self._told = -math.inf
+        self._told, self._untold = -math.inf, False  # when the words changed; whether the plot has since
         self._following = True
         self._curves: dict[str, Any] = {}
         self._lines: list[Any] = []
@@ -230,19 +230,26 @@ class Timeline(QWidget):
         (begin, end), _ = item.getViewBox().viewRange()
         person = self.person
         state = (history.rows, -2 if person is None else person, begin, end)
-        if state == self._drawn:
-            return
-        self._drawn = state
-        if person is None:
-            self._told = -math.inf
-            self.title.setText("Timeline")
-            self.legend.setText("Expressions over time appear here.")
-            # nobody's share yet: the words need the room in a narrow window
-            self.distribution.hide()
-            for curve in self._curves.values():
-                curve.hide()
-            return
-        self._draw(person, begin, end)
+        if state != self._drawn:
+            self._drawn = state
+            self._untold = True
+            if person is None:
+                self._show_nobody()
+            else:
+                self._draw(person, begin, end)
+        # also after the last picture: the words must not stay behind the plot
+        if self._untold and person is not None and monotonic() - self._told >= WORDS_S:
+            self._untold, self._told = False, monotonic()
+            self._tell(person)
+
+    def _show_nobody(self) -> None:
+        self._told = -math.inf
+        self.title.setText("Timeline")
+        self.legend.setText("Expressions over time appear here.")
+        # nobody's share yet: the words need the room in a narrow window
+        self.distribution.hide()
+        for curve in self._curves.values():
+            curve.hide()
 
     def _draw(self, person: int, begin: float, end: float) -> None:
         series = self._history.series(person)
@@ -267,10 +274,6 @@ class Timeline(QWidget):
                 curve.show()
             else:
                 curve.hide()
-        now = monotonic()
-        if now - self._told >= WORDS_S:
-            self._told = now
-            self._tell(person)
 
     def _tell(self, person: int) -> None:
         """Who it is, and that person's shares of the time."""
