@@ -2,6 +2,7 @@ import csv
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -134,29 +135,42 @@ def test_training_learns_what_there_is_to_learn_and_keeps_a_record(run):
 
 
 CUT_RUN = """
-import sys
+import os, signal, sys
 from pathlib import Path
-from trainer.train import FitConfig, fit
+from trainer import train
 
-config = FitConfig(data=sys.argv[1], epochs=3, batch=16, precision="fp32", average_decay=0.5)
-fit(config, Path(sys.argv[2]), cache=Path(sys.argv[3]))
+save = train.save
+dies_after = int(sys.argv[4])
+
+def save_and_maybe_die(state, path):
+    save(state, path)
+    if dies_after and state.get("step") == dies_after:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train.save = save_and_maybe_die
+train.LOOK_EVERY = 1
+config = train.FitConfig(data=sys.argv[1], epochs=3, batch=16, precision="fp32", average_decay=0.5)
+train.fit(config, Path(sys.argv[2]), cache=Path(sys.argv[3]), save_minutes=0.0 if dies_after else 10.0)
 """
 
 
-def test_a_run_that_was_killed_continues_to_the_same_weights(data, cache, tmp_path):
+@pytest.mark.parametrize("dies_after", [0, 2], ids=["between epochs", "within an epoch"])
+def test_a_run_that_was_killed_continues_to_the_same_weights(data, cache, tmp_path, dies_after):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    arguments = [sys.executable, "-c", CUT_RUN, data]
+    arguments = [sys.executable, "-c", CUT_RUN, data, cut, cache, str(dies_after)]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
     config = settings(data, epochs=3)
     fit(config, whole, cache=cache)
-    killed = subprocess.Popen(
-        [*arguments, cut, cache], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread
-    )
+    killed = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread)
     deadline = time.monotonic() + 120
-    while not (cut / "last.pt").is_file() and time.monotonic() < deadline:
+    while not (cut / "last.pt").is_file() and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    killed.kill()
-    killed.wait()
+    if not dies_after:
+        killed.kill()
+    assert killed.wait(120) == -signal.SIGKILL
+    left = torch.load(cut / "last.pt", weights_only=True)
+    assert left["step"] == dies_after
+    assert load_checkpoint(cut / "last.pt")[0] == "hybrid_lite"
     fit(config, cut, cache=cache)
 
     one, two = (torch.load(folder / "last.pt", weights_only=True) for folder in (whole, cut))

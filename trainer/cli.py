@@ -130,6 +130,13 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
     fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     fit.add_argument("--start-from", metavar="RUN", help="run folder or .pt whose weights are the first ones")
+    fit.add_argument(
+        "--save-minutes",
+        type=_number,
+        default=10.0,
+        metavar="N",
+        help="write last.pt within an epoch too, each N minutes (default: 10); it can be scored like any checkpoint",
+    )
     loop = fit.add_argument_group("loop")
     loop.add_argument("--epochs", type=_positive)
     loop.add_argument("--batch", type=_positive, help="faces a step, over all processes (default: 128)")
@@ -252,7 +259,14 @@ def _fit(options: argparse.Namespace) -> int:
         recipe=options.recipe or "",
     )
     run = options.run or Path("runs") / name
-    best = fit(config, run, cache=options.cache, device=options.device, processes=options.processes)
+    best = fit(
+        config,
+        run,
+        cache=options.cache,
+        device=options.device,
+        processes=options.processes,
+        save_minutes=options.save_minutes,
+    )
     if os.environ.get("RANK", "0") == "0":
         print(f"best checkpoint: {best}")
         print(f"next: edgeemo-train bundle {run} --data {options.data} --output {name}")

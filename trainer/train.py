@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +24,7 @@ from trainer.data.loader import Loader
 from trainer.distill import Teachers, believe_no_face
 from trainer.errors import DataError, RunError
 from trainer.losses import LossConfig, Objective, soft_target_loss
+from trainer.memory import keep_freed_memory
 from trainer.models import Classifier, architecture, build
 from trainer.parallel import Processes, distributed, joined, shared_norms
 from trainer.plots import draw_curves
@@ -40,8 +41,8 @@ from trainer.runs import (
     save,
 )
 
-# reading the loss waits for the device, so it is looked at once in so many batches
-LOOK_EVERY = 25
+# reading the loss waits for the device, so it is looked at, and the run saved, only once in so many batches
+LOOK_EVERY = 10
 DRAW_EVERY = 10  # epochs
 
 
@@ -96,7 +97,36 @@ class FitConfig:
     recipe: str = ""
 
 
-def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu", processes: int = 1) -> Path:
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epoch: whole epochs done.
+        step: batches done of the next one.
+        loss: sum of their losses, mean over the processes.
+        seconds: what they took.
+        best: highest accuracy on the validation split so far, -1 before the first.
+        best_epoch: its epoch, counted from 1.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    best: float = -1.0
+    best_epoch: int = 0
+
+
+def fit(
+    config: FitConfig,
+    run: Path,
+    *,
+    cache: Path,
+    device: str = "cpu",
+    processes: int = 1,
+    save_minutes: float = 10.0,
+) -> Path:
     """Train a network; a run folder that has a checkpoint is continued.
 
     Started by torchrun, all its processes train the one network. Writes config.json, metrics.csv (one row an epoch),
@@ -105,6 +135,7 @@ def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu", proce
 
     Args:
         processes: how many cut faces that are not yet in the cache, see `load_faces`.
+        save_minutes: last.pt is written after each epoch, and within one when so many minutes have passed.
 
     Returns:
         The best checkpoint.
@@ -112,11 +143,13 @@ def fit(config: FitConfig, run: Path, *, cache: Path, device: str = "cpu", proce
     Raises:
         TrainerError: the data is not there, the folder belongs to another configuration, or the loss became NaN.
     """
+    if device == "cpu":
+        keep_freed_memory()
     with joined(device) as team:
-        return _fit(config, run, cache, team, processes)
+        return _fit(config, run, cache, team, processes, save_minutes * 60)
 
 
-def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: int) -> Path:
+def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: int, save_s: float) -> Path:
     if config.batch % team.world:
         raise RunError(f"--batch {config.batch} cannot be shared by {team.world} processes: choose a multiple of it")
     if team.first:
@@ -144,31 +177,46 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
     averaging = get_ema_multi_avg_fn(config.average_decay)  # type: ignore[no-untyped-call]
     average = AveragedModel(model, multi_avg_fn=averaging, use_buffers=True)
     scaler = torch.amp.GradScaler(team.device.type, enabled=config.precision == "fp16")
-    first, best, best_epoch = _resume(run, team, model, average, optimiser, scaler)
+    at = _resume(run, team, model, average, optimiser, scaler)
+
+    def keep() -> None:
+        state = {
+            "arch": config.arch,
+            **asdict(at),
+            "model": model.state_dict(),
+            "average": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "scaler": scaler.state_dict(),
+        }
+        save(state, run / "last.pt")
 
     loader = Loader([part.faces for part in train], targets_train, team.device)
     objective = Objective(config.loss, torch.from_numpy(targets_train).to(team.device))
     teachers = None
     if config.teachers:
         teachers = Teachers(config.teachers, spec, config.teacher_temperature, team.device)
-    board = Board(run, first) if team.first else None
+    board = Board(run, at.epoch) if team.first else None
 
-    for epoch in range(first, config.epochs):
-        if config.patience and epoch - best_epoch >= config.patience:
+    for epoch in range(at.epoch, config.epochs):
+        if config.patience and epoch - at.best_epoch >= config.patience:
             _say(team, f"no better accuracy in {config.patience} epochs: stopped early")
             break
-        started = time.perf_counter()
-        order, generator = _epoch_order(config, epoch, len(targets_train), steps, team)
+        started = saved = time.perf_counter()
+        started -= at.seconds
+        order = _epoch_order(config, epoch, len(targets_train), steps, team)[at.step :]
+        generator = torch.Generator(team.device)
         model.train()
-        total = torch.zeros((), device=team.device, dtype=torch.float64)
+        total = torch.full((), at.loss, device=team.device, dtype=torch.float64)
         bar = tqdm(
             loader.batches(order),
             desc=f"epoch {epoch + 1}/{config.epochs}",
+            initial=at.step,
             total=steps,
             unit="batch",
             disable=None if team.first else True,
         )
-        for step, (faces, targets) in enumerate(bar):
+        for step, (faces, targets) in enumerate(bar, at.step):
+            _seed_step(config, epoch, step, team, generator)
             rate = learning_rate(config, epoch + step / steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -196,28 +244,35 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             average.update_parameters(model)
             total += loss.detach()
             if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
-                mean = float(team.mean(total)) / (step + 1)
+                so_far = float(team.mean(total))
+                mean = so_far / (step + 1)
                 if not math.isfinite(mean):
                     raise RunError(
                         f"the loss became {mean} in epoch {epoch + 1}, by batch {step + 1}: "
                         "lower --learning-rate or train with --precision fp32; the last checkpoint is whole"
                     )
                 bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
+                now = time.perf_counter()
+                if team.first and step + 1 < steps and now - saved >= save_s:
+                    at.step, at.loss, at.seconds = step + 1, so_far, now - started
+                    keep()
+                    saved = now
 
         averaged = average.module
         assert isinstance(averaged, Classifier)
         logits_valid = _predict_together(averaged, valid, team)
         scores = _scores(logits_valid, valid)
-        improved = scores.accuracy > best
+        at.epoch, at.step, at.loss, at.seconds = epoch + 1, 0, 0.0, 0.0
+        improved = scores.accuracy > at.best
         if improved:
-            best, best_epoch = scores.accuracy, epoch + 1
+            at.best, at.best_epoch = scores.accuracy, at.epoch
         if team.first:
             if improved:
-                kept = {"arch": config.arch, "epoch": epoch + 1, "accuracy": best}
+                kept = {"arch": config.arch, "epoch": at.epoch, "accuracy": at.best}
                 save(kept | {"network": averaged.network.state_dict()}, run / "best.pt")
-                _write_result(run, config, model, scores, epoch + 1)
+                _write_result(run, config, model, scores, at.epoch)
             row = {
-                "epoch": epoch + 1,
+                "epoch": at.epoch,
                 "learning_rate": round(rate, 7),
                 "train_loss": round(mean, 5),
                 "valid_loss": round(_cross_entropy(logits_valid, valid.targets), 5),
@@ -228,20 +283,10 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             log(run, row)
             if board is not None:
                 board.add(row)
-            if (epoch + 1) % DRAW_EVERY == 0:
+            if at.epoch % DRAW_EVERY == 0:
                 draw_curves(read_metrics(run), run / "curves.png")
-            state = {
-                "arch": config.arch,
-                "epoch": epoch + 1,
-                "best": best,
-                "best_epoch": best_epoch,
-                "model": model.state_dict(),
-                "average": average.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "scaler": scaler.state_dict(),
-            }
-            save(state, run / "last.pt")
-            tqdm.write(f"epoch {epoch + 1}: accuracy {scores.accuracy:.2%} on valid, best {best:.2%}")
+            keep()
+            tqdm.write(f"epoch {at.epoch}: accuracy {scores.accuracy:.2%} on valid, best {at.best:.2%}")
     if board is not None:
         board.close()
         if read_metrics(run):
@@ -290,21 +335,18 @@ def _faces(data: Dataset, *, spec_of: str, cache: Path, team: Processes, cutters
     return load_faces(data, architecture(spec_of).spec, cache)
 
 
-def _epoch_order(
-    config: FitConfig, epoch: int, count: int, steps: int, team: Processes
-) -> tuple[np.ndarray, torch.Generator]:
-    """(steps, faces of this process) row numbers, and the generator of its augmentations.
+def _epoch_order(config: FitConfig, epoch: int, count: int, steps: int, team: Processes) -> np.ndarray:
+    """(steps, faces of this process) row numbers, drawn by the epoch: a run continued after a kill has the same."""
+    generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
+    order = torch.randperm(count, generator=generator).numpy()
+    return order[: steps * config.batch].reshape(steps, config.batch)[:, team.rank :: team.world]
 
-    Seeded by the epoch, so that a run continued after a kill repeats it to the letter.
-    """
-    seed = config.seed * 100_003 + epoch
-    torch.manual_seed(seed + team.rank * 1_000_000_007)
-    generator = torch.Generator(team.device).manual_seed(seed)
-    order = torch.randperm(count, generator=generator, device=team.device).cpu().numpy()
-    if team.rank:
-        generator.manual_seed(seed + team.rank * 1_000_000_007)
-    lines = order[: steps * config.batch].reshape(steps, config.batch)
-    return lines[:, team.rank :: team.world], generator
+
+def _seed_step(config: FitConfig, epoch: int, step: int, team: Processes, generator: torch.Generator) -> None:
+    """Augmentation and dropout are drawn by the step, so that a run may be continued after any of them."""
+    seed = ((config.seed * 100_003 + epoch) * 1_000_003 + step) * 10_007 + team.rank
+    generator.manual_seed(seed % 2**63)
+    torch.manual_seed(seed % 2**63)
 
 
 def _first_weights(config: FitConfig) -> Classifier:
@@ -381,18 +423,26 @@ def _resume(
     average: AveragedModel,
     optimiser: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
-) -> tuple[int, float, int]:
-    """Epochs done, best accuracy and its epoch of a checkpoint, which is loaded into the arguments."""
+) -> Progress:
+    """Where a checkpoint stood, which is loaded into the arguments."""
     state = team.share(load_state(run) if team.first else None)
     if state is None:
-        return 0, -1.0, 0
+        return Progress()
     try:
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         if scaler.is_enabled() and state.get("scaler"):
             scaler.load_state_dict(state["scaler"])
-        return int(state["epoch"]), float(state["best"]), int(state.get("best_epoch", state["epoch"]))
+        # a checkpoint of an older trainer stands at the end of an epoch and may not say which was the best
+        return Progress(
+            epoch=int(state["epoch"]),
+            step=int(state.get("step", 0)),
+            loss=float(state.get("loss", 0.0)),
+            seconds=float(state.get("seconds", 0.0)),
+            best=float(state["best"]),
+            best_epoch=int(state.get("best_epoch", state["epoch"])),
+        )
     except Exception as error:  # a state of another layout raises whatever it meets first
         raise RunError(f"cannot continue from {run / 'last.pt'}: {reason(error)}") from error
 
