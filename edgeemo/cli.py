@@ -149,9 +149,15 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     from edgeemo.recording import load
+    from edgeemo.recording.export import SUFFIXES, export
     from edgeemo.report import write_report
 
     first = [load(target) for target in arguments.sessions]
+    if arguments.output and Path(arguments.output).suffix.lower() in SUFFIXES:
+        if len(first) > 1 or arguments.against:
+            raise EdgeemoError(f"{arguments.output}: rows are written of one session at a time; name one")
+        print(f"{export(first[0], Path(arguments.output).expanduser())} rows written to {arguments.output}")
+        return DONE
     groups = [(" + ".join(each.name for each in first), first)]
     if arguments.against:
         second = [load(target) for target in arguments.against]
@@ -328,7 +334,11 @@ def _parser() -> argparse.ArgumentParser:
         "sessions", nargs="+", metavar="SESSION", help="a session's folder or name, or what sqlite: or jsonl: wrote"
     )
     report.add_argument("--against", nargs="+", metavar="SESSION", help="others, to stand beside the first ones")
-    report.add_argument("--output", metavar="PATH", help="the page (default: beside the first session)")
+    report.add_argument(
+        "--output",
+        metavar="PATH",
+        help="the page (default: beside the first session), or the rows of one session as .csv or .parquet",
+    )
     report.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     report.set_defaults(command=_report)
 

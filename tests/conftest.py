@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,12 @@ import pytest
 from edgeemo.capture import DEMO_CLIP
 
 MakeClip = Callable[..., Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # under nohup the programs that are tested would inherit that this signal is ignored; a handler is not inherited
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

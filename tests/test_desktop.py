@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import result as made_result
+from pyarrow import parquet
 from PyQt6.QtCore import QSettings, Qt
 from PyQt6.QtGui import QAction
-from PyQt6.QtWidgets import QInputDialog, QMessageBox, QPushButton
+from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from test_ui import Clip, Studio, shows
 
@@ -458,6 +459,17 @@ def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Make, tmp
     listed.exported.emit(folder, tmp_path / "out.csv")
     qtbot.waitUntil(lambda: "30 rows written" in window.banner.text)
     assert (tmp_path / "out.csv").is_file()
+    listed.export_chosen()
+    (files,) = listed.findChildren(QFileDialog)
+    files.setDirectory(str(tmp_path))
+    assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.csv"
+    files.selectNameFilter("Parquet (*.parquet)")
+    files.filterSelected.emit("Parquet (*.parquet)")
+    assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.parquet"
+    files.accept()
+    parquet_file = tmp_path / f"{folder.path.name}.parquet"
+    qtbot.waitUntil(lambda: str(parquet_file) in window.banner.text)
+    assert parquet.read_table(parquet_file).num_rows == 30
     listed.rename_chosen()
     (dialog,) = listed.findChildren(QInputDialog)
     dialog.setTextValue("Interview")

@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 import pytest
 from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker, result
+from pyarrow import parquet
 
 from edgeemo.errors import RecordingError
 from edgeemo.pipeline import Pipeline
-from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
+from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.recording.anonymous import Anonymiser
+from edgeemo.recording.export import export
 from edgeemo.recording.folder import list_sessions, sessions_folder
-from edgeemo.recording.read import export_csv
 from edgeemo.recording.recorder import baseline_of
 from edgeemo.session import Session
 from edgeemo.sinks import SinkContext, open_sink
@@ -288,15 +289,21 @@ def test_what_cannot_be_read_is_a_mistake_in_one_line(
         load(path)
 
 
-def test_csv_has_a_row_for_every_face_with_reasons_and_relative_values(tmp_path: Path) -> None:
+@pytest.fixture
+def three_rows(tmp_path: Path) -> Recording:
+    """Two people, then one who is blurred and has a face at rest."""
     folder = new(tmp_path)
     recorder = Recorder(folder, LABELS)
     recorder.write(result(2, index=0))
     recorder.write(replace(result(1, index=1), doubts=(("blurred",),)))
     recorder.keep_baseline(1, {"happiness": 1.0})
     recorder.close()
+    return load(folder.path)
+
+
+def test_csv_has_a_row_for_every_face_with_reasons_and_relative_values(three_rows: Recording, tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    assert export_csv(load(folder.path), path) == 3
+    assert export(three_rows, path) == 3
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["frame"], row["person"], row["unsure"]) for row in rows] == [
@@ -309,11 +316,53 @@ def test_csv_has_a_row_for_every_face_with_reasons_and_relative_values(tmp_path:
     assert rows[0]["happiness"] == "0.9000"
 
 
-def test_csv_into_a_missing_folder_is_a_mistake(tmp_path: Path) -> None:
+def test_parquet_has_the_rows_of_the_csv_with_types_and_where_they_come_from(
+    three_rows: Recording, tmp_path: Path
+) -> None:
+    export(three_rows, tmp_path / "out.csv")
+    assert export(three_rows, tmp_path / "out.parquet") == 3
+    table = parquet.read_table(tmp_path / "out.parquet")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        assert table.column_names == next(csv.reader(file))
+    rows = table.to_pylist()
+    assert [(row["frame"], row["person"], row["unsure"]) for row in rows] == [
+        (0, 1, None),
+        (0, 2, None),
+        (1, 1, "blurred"),
+    ]
+    assert [row["relative_happiness"] for row in rows] == [pytest.approx(-0.1), None, pytest.approx(-0.1)]
+    assert rows[0]["emotion"] == "happiness"
+    assert rows[2]["time"] == float(three_rows.times[1])
+    about = table.schema.metadata
+    assert about[b"edgeemo.session"].decode() == three_rows.name
+    assert about[b"edgeemo.engine"].decode() == three_rows.engine
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_a_session_without_a_face_has_columns_and_no_rows(tmp_path: Path, name: str) -> None:
     folder = new(tmp_path)
-    record(folder, 2).close()
+    recorder = Recorder(folder, LABELS)
+    recorder.write(result(0))
+    recorder.close()
+    assert export(load(folder.path), tmp_path / name) == 0
+    assert (tmp_path / name).is_file()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_an_export_into_a_missing_folder_is_a_mistake(three_rows: Recording, tmp_path: Path, ending: str) -> None:
     with pytest.raises(RecordingError, match="cannot write"):
-        export_csv(load(folder.path), tmp_path / "nowhere" / "out.csv")
+        export(three_rows, tmp_path / "nowhere" / f"out.{ending}")
+
+
+def test_an_export_says_which_endings_there_are_and_what_parquet_needs(
+    three_rows: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RecordingError, match=r"\.csv or \.parquet"):
+        export(three_rows, tmp_path / "out.xlsx")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(RecordingError, match=r"pip install 'edgeemo\[parquet\]'"):
+        export(three_rows, tmp_path / "out.parquet")
+    assert list(tmp_path.glob("*out*")) == []
 
 
 def test_why_faces_were_unsure_is_read_from_every_form_of_results(tmp_path: Path) -> None:

@@ -248,6 +248,18 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path: Path, capsys: pyte
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_command_writes_the_rows_of_one_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    first, out = session(tmp_path, "One"), tmp_path / f"rows.{ending}"
+    assert main(["report", str(first.path), "--output", str(out)]) == 0
+    assert out.is_file()
+    assert f"rows written to {out}" in capsys.readouterr().out
+    assert main(["report", str(first.path), str(first.path), "--output", str(out)]) == 2
+    assert "one session at a time" in capsys.readouterr().err
+
+
 def test_a_page_that_cannot_be_written_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot write"):
         write_report([("", [recording()])], tmp_path / "nowhere" / "page.html")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import sqlite3
 from collections import defaultdict
@@ -146,63 +145,6 @@ def load(target: str | Path) -> Recording:
     raise RecordingError(
         f"there is no session {text!r}; give the folder or name of a session, a .sqlite or a .jsonl file of results"
     )
-
-
-def export_csv(recording: Recording, path: Path) -> int:
-    """Write one row a face and frame; the file appears when it is whole.
-
-    Columns: frame, time, origin, person, box, score, emotion, confidence, unsure (the reasons), one a class, and
-    `relative_` ones where a baseline was taken.
-
-    Returns:
-        How many rows.
-
-    Raises:
-        RecordingError: it cannot be written.
-    """
-    relative = any(track.baseline is not None for track in recording.tracks)
-    header = ["frame", "time", "origin", "person", "x1", "y1", "x2", "y2", "score", "emotion", "confidence", "unsure"]
-    header += recording.labels
-    if relative:
-        header += [f"relative_{label}" for label in recording.labels]
-    rows = [(int(frame), track, row) for track in recording.tracks for row, frame in enumerate(track.frames.tolist())]
-    rows.sort(key=lambda item: (item[0], item[1].id))
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(header)
-            for frame, track, row in rows:
-                difference = track.relative
-                writer.writerow(
-                    [
-                        frame,
-                        f"{track.times[row]:.4f}",
-                        recording.origins.get(frame, recording.source),
-                        track.id,
-                        *(f"{value:.1f}" for value in track.boxes[row]),
-                        f"{track.scores[row]:.4f}",
-                        recording.labels[track.emotions[row]],
-                        f"{track.confidences[row]:.4f}",
-                        track.reasons.get(frame, ""),
-                        *(f"{value:.4f}" for value in track.probabilities[row]),
-                        *(
-                            (["" for _ in recording.labels] if difference is None else map(_signed, difference[row]))
-                            if relative
-                            else ()
-                        ),
-                    ]
-                )
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise RecordingError(f"cannot write {path} ({error.strerror or error}); choose another place") from error
-    return len(rows)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4f}"
 
 
 def _from_folder(folder: SessionFolder) -> Recording:

@@ -68,7 +68,7 @@ class Taking:
 
     def finish(self, series: Series, labels: tuple[str, ...]) -> dict[str, float] | None:
         """The face at rest, or None where the face was seen too rarely."""
-        rows = series.values[series.times >= self.begin]
+        rows = np.asarray(series.values[series.times >= self.begin], np.float32)
         return baseline_of(rows, labels) if len(rows) >= LEAST_ROWS else None
 
 

@@ -16,6 +16,8 @@ MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames a s
 SHORT_VISIT = 1 << 13  # rows: about five minutes
 AWAY_S = 1.0  # a face that was away for longer: no line is drawn across
 F64 = npt.NDArray[np.float64]
+# of a recording, or live: a plot shows no step of 0.0005, and a long session takes two thirds of the memory
+F32OrF16 = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 I8 = npt.NDArray[np.int8]
 
 
@@ -28,7 +30,7 @@ class Series:
     """
 
     times: F64
-    values: F32
+    values: F32OrF16
     emotions: I8
     unsure: npt.NDArray[np.bool_]
 
@@ -103,7 +105,7 @@ class _Columns:
 
     def __init__(self, classes: int, room: int = 256) -> None:
         self._times: F64 = np.zeros(room)
-        self._values: F32 = np.zeros((room, classes), np.float32)
+        self._values: F32OrF16 = np.zeros((room, classes), np.float16)
         self._emotions: I8 = np.zeros(room, np.int8)
         self._unsure = np.zeros(room, bool)
         self._count = 0
@@ -165,7 +167,7 @@ def thinned(series: Series, begin: float, end: float, most: int) -> tuple[F64, F
     stride = max(1, (last - first) // most)
     # always the same rows together: else the curve would tremble while it moves
     first -= first % stride
-    times, values = series.times[first:last], series.values[first:last]
+    times, values = series.times[first:last], np.asarray(series.values[first:last], np.float32)
     if stride > 1:
         whole = len(times) // stride * stride
         times = times[:whole].reshape(-1, stride).mean(axis=1)

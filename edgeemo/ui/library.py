@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QWidget
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Recording, SessionFolder, load
-from edgeemo.recording.read import export_csv
+from edgeemo.recording.export import export
 from edgeemo.report import write_report
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.player import Player
@@ -84,7 +84,7 @@ class Library(QObject):
         def told() -> None:
             self._banner.put_up("notice", f"{rows[0]} rows written to {path}", seconds=8)
 
-        self._player.in_background(lambda: rows.append(export_csv(load(folder.path), path)), told, self.failed.emit)
+        self._player.in_background(lambda: rows.append(export(load(folder.path), path)), told, self.failed.emit)
 
     def tell_recorded(self, folder: SessionFolder) -> None:
         """A session has ended: say so, with what can be done with it."""

@@ -59,7 +59,7 @@ class SessionsDialog(QDialog):
         self.replay = self._button("Replay", self.replay_chosen, "Play it again (Enter)")
         self.report = self._button("Report", self.report_chosen, "A page with plots; choose two for side by side")
         self.compare = self._button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
-        self.export = self._button("Export CSV…", self.export_chosen, "One row a face and frame")
+        self.export = self._button("Export…", self.export_chosen, "One row a face and frame, as CSV or Parquet")
         self.rename = self._button("Rename…", self.rename_chosen, "Give it another name (F2)")
         self.delete = self._button("Delete…", self.delete_chosen, "Remove it from the disk (Delete)")
         row = QHBoxLayout()
@@ -133,11 +133,19 @@ class SessionsDialog(QDialog):
         if len(self.chosen) != 1:
             return
         folder = self.chosen[0]
-        dialog = QFileDialog(self, "Export as CSV", str(Path.home()), "CSV (*.csv)")
+        dialog = QFileDialog(self, "Export", str(Path.home()), "CSV (*.csv);;Parquet (*.parquet)")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix("csv")
         dialog.selectFile(f"{folder.path.name}.csv")
+
+        def change_ending(kind: str) -> None:
+            ending = "csv" if "csv" in kind else "parquet"
+            dialog.setDefaultSuffix(ending)
+            name = Path(dialog.selectedFiles()[0]).name.removesuffix(".csv").removesuffix(".parquet")
+            dialog.selectFile(f"{name}.{ending}")
+
+        dialog.filterSelected.connect(change_ending)
         dialog.fileSelected.connect(lambda path: self.exported.emit(folder, Path(path)))
         dialog.open()
 

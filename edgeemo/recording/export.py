@@ -1,0 +1,130 @@
+"""The rows of a session for statistics programs: CSV, or Parquet where pyarrow is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.errors import RecordingError
+from edgeemo.recording.read import Recording
+
+Column = npt.NDArray[Any]
+SUFFIXES = (".csv", ".parquet")
+
+
+def export(recording: Recording, path: Path) -> int:
+    """Write one row a face and frame, as CSV or Parquet by the name's ending; the file appears when it is whole.
+
+    Columns: see `columns_of`. In Parquet numbers keep their full precision, what is not known is null, and the file's
+    metadata has the session's name, source, engine and beginning.
+
+    Returns:
+        How many rows.
+
+    Raises:
+        RecordingError: it cannot be written, another ending, or Parquet without pyarrow.
+    """
+    write = {".csv": _write_csv, ".parquet": _write_parquet}.get(path.suffix.lower())
+    if write is None:
+        raise RecordingError(f"cannot export to {path.name}: give a name that ends in {' or '.join(SUFFIXES)}")
+    columns = columns_of(recording)
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        write(columns, recording, draft)
+        draft.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise RecordingError(f"cannot write {path} ({reason}); choose another place") from error
+    return len(columns["frame"])
+
+
+def columns_of(recording: Recording) -> dict[str, Column]:
+    """A row a face and frame, ordered by frame and person.
+
+    frame, time (media seconds), origin, person, x1, y1, x2, y2 (pixels), score, emotion, confidence, unsure (the
+    reasons, or ""), one a class, and `relative_` ones where a baseline was taken, NaN for people without one.
+    """
+    tracks = recording.tracks
+    labels, classes = np.array(recording.labels, object), len(recording.labels)
+
+    def joined(parts: Iterable[Column], empty: Column) -> Column:
+        return np.concatenate([empty, *parts])
+
+    frames = joined((track.frames for track in tracks), np.zeros(0, np.int64))
+    people = np.repeat([track.id for track in tracks], [len(track) for track in tracks]).astype(np.int64)
+    boxes = joined((track.boxes for track in tracks), np.zeros((0, 4), np.float32))
+    emotions = joined((track.emotions for track in tracks), np.zeros(0, np.int64))
+    reasons = [track.reasons.get(frame, "") for track in tracks for frame in track.frames.tolist()]
+    columns: dict[str, Column] = {
+        "frame": frames,
+        "time": joined((track.times for track in tracks), np.zeros(0)),
+        "origin": np.array([recording.origins.get(frame, recording.source) for frame in frames.tolist()], object),
+        "person": people,
+        **dict(zip(("x1", "y1", "x2", "y2"), boxes.T, strict=True)),
+        "score": joined((track.scores for track in tracks), np.zeros(0, np.float32)),
+        "emotion": labels[emotions],
+        "confidence": joined((track.confidences for track in tracks), np.zeros(0, np.float32)),
+        "unsure": np.array(reasons, object),
+    }
+    nothing = np.zeros((0, classes), np.float32)
+    probabilities = joined((track.probabilities for track in tracks), nothing)
+    columns |= dict(zip(recording.labels, probabilities.T, strict=True))
+    if any(track.baseline is not None for track in tracks):
+        unknown = (np.full((len(track), classes), np.nan, np.float32) for track in tracks)
+        relative = joined(
+            (none if track.relative is None else track.relative for track, none in zip(tracks, unknown, strict=True)),
+            nothing,
+        )
+        columns |= {f"relative_{label}": rows for label, rows in zip(recording.labels, relative.T, strict=True)}
+    order = np.lexsort((people, frames))
+    return {name: values[order] for name, values in columns.items()}
+
+
+def _write_csv(columns: dict[str, Column], recording: Recording, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        texts = [map(_text_of(name, values), values.tolist()) for name, values in columns.items()]
+        writer.writerows(zip(*texts, strict=True))
+
+
+def _text_of(name: str, values: Column) -> Callable[[Any], str]:
+    if values.dtype.kind != "f":
+        return str
+    if name.startswith("relative_"):
+        return lambda value: "" if value != value else f"{value:+.4f}"
+    digits = 1 if name in ("x1", "y1", "x2", "y2") else 4
+    return lambda value: f"{value:.{digits}f}"
+
+
+def _write_parquet(columns: dict[str, Column], recording: Recording, path: Path) -> None:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise RecordingError(
+            "Parquet needs pyarrow, which is not installed: pip install 'edgeemo[parquet]', or export as .csv"
+        ) from error
+    arrays = {
+        # a missing reason or value is null; a text that repeats on every row is kept once
+        name: pyarrow.array([value or None for value in values], pyarrow.string()).dictionary_encode()
+        if values.dtype.kind == "O"
+        else pyarrow.array(values, from_pandas=True)
+        for name, values in columns.items()
+    }
+    about = {
+        "edgeemo.session": recording.name,
+        "edgeemo.source": recording.source,
+        "edgeemo.engine": recording.engine,
+        "edgeemo.started": recording.started,
+    }
+    table = pyarrow.table(arrays).replace_schema_metadata(about)
+    parquet.write_table(table, path, compression="zstd")
