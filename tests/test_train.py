@@ -269,6 +269,38 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     assert "Rare expressions" not in bundle.card.read_text()
 
 
+def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, data, cache, tmp_path, capsys):
+    soup = tmp_path / "soups" / "soup.pt"
+    assert main(["average", str(run), str(run / "last.pt"), "--shares", "3", "1", "--output", str(soup)]) == 0
+    capsys.readouterr()
+    states = [load_checkpoint(path)[1].network.state_dict() for path in (run / "best.pt", run / "last.pt", soup)]
+    for name, (best, last, mean) in {key: [state[key] for state in states] for key in states[0]}.items():
+        if mean.is_floating_point():
+            assert torch.allclose(mean, 0.75 * best + 0.25 * last, atol=1e-6), name
+    assert any((states[0][key] != states[1][key]).any() for key in states[0])
+    make_bundle(soup, data, tmp_path / "bundle", cache=cache)
+    card = (tmp_path / "bundle" / "CARD.md").read_text()
+    assert "- 75% of: Epoch" in card
+    assert "- 25% of: Epoch 8 of 8" in card
+    assert "\n\nNo weights came from elsewhere" in card
+
+
+def test_weights_that_have_no_mean_are_one_clear_line(run, tmp_path, capsys):
+    other = tmp_path / "other.pt"
+    torch.save({"arch": "baseline64", "network": build("baseline64").network.state_dict()}, other)
+    for arguments, said in (
+        ([str(run), str(other)], "only weights of one architecture"),
+        ([str(run), str(run), "--shares", "1"], "2 checkpoints need as many shares"),
+        ([str(run), "--shares", "0"], "not all 0"),
+        ([str(tmp_path / "nothing.pt")], "no checkpoint at"),
+    ):
+        assert main(["average", *arguments, "--output", str(tmp_path / "soup.pt")]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "soup.pt").exists()
+
+
 def test_a_bundle_that_favours_rare_classes_shifts_their_logits_alone(run, data, cache, tmp_path):
     make_bundle(run / "best.pt", data, tmp_path / "rare", cache=cache, also=[data], rare=0.5)
     _, model = load_checkpoint(run / "best.pt")

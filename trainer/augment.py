@@ -50,9 +50,23 @@ OFF = AugmentConfig(
     saturation=0.0,
     hue_degrees=0.0,
 )
+# "light" is for last epochs after "full" ones: a small network learns more of faces as they mostly are
 # "poster" is the poster's DA: horizontal flip and colour jitter; it does not print how strong, these are common values
 PRESETS = {
     "full": AugmentConfig(),
+    "light": AugmentConfig(
+        rotate_degrees=8.0,
+        scale=0.06,
+        shift=0.03,
+        brightness=0.15,
+        dim=0.06,
+        contrast=0.2,
+        gamma=0.2,
+        noise=3.0,
+        blur=0.07,
+        low_resolution=0.07,
+        occlude=0.1,
+    ),
     "poster": replace(OFF, flip=0.5, brightness=0.1, contrast=0.2, saturation=0.2, hue_degrees=10.0),
     "none": OFF,
 }

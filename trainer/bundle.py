@@ -29,7 +29,7 @@ from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError, RunError
 from trainer.evaluate import COVERAGES, infer
 from trainer.models import Classifier, architecture
-from trainer.runs import load_checkpoint, read_metrics
+from trainer.runs import about_checkpoint, load_checkpoint, read_metrics
 from trainer.train import predict
 
 LARGEST_DIFFERENCE = 1e-4
@@ -120,7 +120,10 @@ def make_bundle(
 
 
 def how_trained(checkpoint: Path) -> str:
-    """A sentence for the card, from the run folder that a checkpoint lies in; empty without one."""
+    """A few lines for the card: what the checkpoint says itself, else what its run folder says, else none."""
+    about = about_checkpoint(checkpoint)
+    if about:
+        return about
     try:
         config, result = (
             json.loads((checkpoint.parent / name).read_text(encoding="utf-8"))

@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     pack.set_defaults(run_command=_bundle)
 
+    soup = commands.add_parser("average", help="the mean of several trainings' weights, as one checkpoint")
+    soup.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN", help="run folders, best.pt or last.pt")
+    soup.add_argument("--shares", type=_number, nargs="+", metavar="X", help="of each (default: equal)")
+    soup.add_argument("--output", type=Path, required=True, metavar="FILE.pt")
+    soup.set_defaults(run_command=_average)
+
     look = commands.add_parser("saliency", parents=[data], help="a page of where a network looks (Grad-CAM)")
     look.add_argument("checkpoint", type=Path, help="run folder or best.pt")
     look.add_argument("--split", default="valid")
@@ -152,7 +158,11 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     loop.add_argument("--dropout", type=_share, help="instead of the network's own")
     loop.add_argument("--seed", type=int)
     change = fit.add_argument_group("pictures")
-    change.add_argument("--augment", choices=("full", "poster", "none"), help="poster: flip and colour jitter")
+    change.add_argument(
+        "--augment",
+        choices=("full", "light", "poster", "none"),
+        help="light: for last epochs; poster: flip and colour jitter",
+    )
     change.add_argument("--mixup", type=_number, help="strength, 0 for none")
     change.add_argument("--cutmix", type=_number, help="strength, 0 for none")
     change.add_argument("--scrambled", type=_share, help="share of faces scrambled, to be told apart as no_face")
@@ -345,6 +355,13 @@ def _bundle(options: argparse.Namespace) -> int:
         rare=options.favour_rare,
     )
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
+    return 0
+
+
+def _average(options: argparse.Namespace) -> int:
+    from trainer.average import average
+
+    print(average(options.checkpoints, options.output, options.shares))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from trainer.errors import RunError
 
-Augmentation = Literal["full", "poster", "none"]
+Augmentation = Literal["full", "light", "poster", "none"]
 
 HUMANS = {"human, untrained": 0.570, "human, trained": 0.630}
 

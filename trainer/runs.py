@@ -100,6 +100,18 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
     return str(state["arch"]), model.eval()
 
 
+def about_checkpoint(path: Path) -> str:
+    """How it was made, where it says so itself (see `trainer.average`); else "".
+
+    Raises:
+        RunError: the file cannot be read.
+    """
+    try:
+        return str(torch.load(path, map_location="cpu", weights_only=True).get("about", ""))
+    except Exception as error:  # as above
+        raise RunError(f"{path} is no whole checkpoint of this trainer: {reason(error)}") from error
+
+
 class Checkpoint:
     """A best.pt that answers like an engine: crops -> probabilities."""
 

@@ -1,0 +1,56 @@
+"""Weights of several trainings of one line, averaged: often better than each, at the cost of one.
+
+Source: Wortsman et al., "Model soups", 2022. It works where one training began from the other's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from trainer.bundle import how_trained
+from trainer.errors import RunError
+from trainer.runs import find_checkpoint, load_checkpoint, save
+
+
+def average(sources: Sequence[Path], output: Path, shares: Sequence[float] | None = None) -> Path:
+    """Write a checkpoint whose weights are the weighted mean of others'.
+
+    Args:
+        sources: run folders (their best epoch) or checkpoints of one architecture; of a last.pt the moving average.
+        output: the file.
+        shares: of each, of any sum; default: equal ones.
+
+    Raises:
+        RunError: a checkpoint cannot be read or is of another architecture, a number of shares that does not fit, or
+            the file cannot be written.
+    """
+    shares = [1.0] * len(sources) if shares is None else list(shares)
+    if len(shares) != len(sources) or min(shares) < 0 or sum(shares) <= 0:
+        raise RunError(f"{len(sources)} checkpoints need as many shares, none below 0 and not all 0: not {shares}")
+    shares = [share / sum(shares) for share in shares]
+    paths = [find_checkpoint(source) for source in sources]
+    loaded = [load_checkpoint(path) for path in paths]
+    arch, last = loaded[-1]
+    for path, (other, _) in zip(paths, loaded, strict=True):
+        if other != arch:
+            raise RunError(
+                f"{path} is a {other} and {paths[-1]} a {arch}: only weights of one architecture have a mean"
+            )
+    states = [model.network.state_dict() for _, model in loaded]
+    mean = dict(last.network.state_dict())
+    for name, value in mean.items():
+        if value.is_floating_point():  # not a batch norm's counter
+            mean[name] = torch.stack([share * state[name] for share, state in zip(shares, states, strict=True)]).sum(0)
+    about = [f"{share:.0%} of: {how_trained(path) or path.name}" for share, path in zip(shares, paths, strict=True)]
+    # a list of Markdown, with an empty line behind it
+    lines = "".join(f"- {line.strip()}\n" for line in about)
+    state = {"arch": arch, "about": f"Weights averaged:\n\n{lines}\n"}
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {output}: {error.strerror}") from error
+    save(state | {"network": mean}, output)
+    return output
