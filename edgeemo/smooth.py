@@ -13,6 +13,9 @@ from edgeemo.config import expect_range
 from edgeemo.types import F32, UNTRACKED, Faces, Frame
 
 SETTLE_S = 0.25  # a face just met is shown by its average alone: its first frame may be an odd one
+# two emotions whose long averages lie closer than this are a face between the two: noise alone moves it across
+LONG_S = 3.0
+UNDECIDED = 0.25
 
 
 @dataclass(frozen=True)
@@ -23,18 +26,22 @@ class SmoothConfig:
         time_constant_s: of the exponential average over a face's probabilities; 0 shows them as they are.
         margin: by how much another emotion's averaged probability must exceed the shown one's ...
         hold_s: ... and for how long, before it is shown instead.
+        undecided_margin: the margin for a face that has lain between just these two emotions for seconds; a clear
+            change is shown as soon as ever.
         forget_s: after so long without a face its average begins anew.
     """
 
     time_constant_s: float = 0.1
     margin: float = 0.2
     hold_s: float = 0.08
+    undecided_margin: float = 0.35
     forget_s: float = 1.0
 
     def __post_init__(self) -> None:
         expect_range("time_constant_s", self.time_constant_s, 0, 10)
         expect_range("margin", self.margin, 0, 1)
         expect_range("hold_s", self.hold_s, 0, 10)
+        expect_range("undecided_margin", self.undecided_margin, 0, 1)
         expect_range("forget_s", self.forget_s, 0, 60)
 
 
@@ -43,12 +50,14 @@ class _Shown:
     """What is shown of one face.
 
     Attributes:
+        average, long: over `time_constant_s`, and over up to `LONG_S`.
         met: when it was first seen.
         time: when it was last seen.
         behind_since: when the shown emotion fell behind by the margin, if it has.
     """
 
     average: F32
+    long: F32
     emotion: int
     met: float
     time: float
@@ -108,17 +117,22 @@ class Smoother:
         config = self._config
         before = self._shown.get(number)
         if before is None or not 0 <= now - before.time <= config.forget_s:
-            return _Shown(probabilities, int(probabilities.argmax()), met=now, time=now)
+            return _Shown(probabilities, probabilities, int(probabilities.argmax()), met=now, time=now)
         passed = now - before.time
         share = np.float32(-np.expm1(-passed / config.time_constant_s) if config.time_constant_s else 1.0)
         average = before.average + share * (probabilities - before.average)
-        ahead = int(average.argmax())
+        # the plain mean while the face is new, so that its first frame weighs no more than the others
+        share = np.float32(max(-np.expm1(-passed / LONG_S), passed / max(now - before.met, 1e-6)))
+        long = before.long + share * (probabilities - before.long)
+        ahead, shown = int(average.argmax()), before.emotion
         if now - before.met <= SETTLE_S:
-            return _Shown(average, ahead, before.met, now)
-        if ahead == before.emotion or average[ahead] - average[before.emotion] < config.margin:
-            return _Shown(average, before.emotion, before.met, now)
+            return _Shown(average, long, ahead, before.met, now)
+        undecided = abs(long[ahead] - long[shown]) < UNDECIDED
+        margin = max(config.margin, config.undecided_margin) if undecided else config.margin
+        if ahead == shown or average[ahead] - average[shown] < margin:
+            return _Shown(average, long, shown, before.met, now)
         since = now if before.behind_since is None else before.behind_since
         # 1 ms: frame times are rounded
         if now - since >= config.hold_s - 1e-3:
-            return _Shown(average, ahead, before.met, now)
-        return _Shown(average, before.emotion, before.met, now, since)
+            return _Shown(average, long, ahead, before.met, now)
+        return _Shown(average, long, shown, before.met, now, since)

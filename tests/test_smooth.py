@@ -106,6 +106,21 @@ def test_a_face_held_still_does_not_change_in_a_minute(face: F32, noise: float, 
             assert changes([LABELS[values.argmax()] for _, values in seen]) > 20
 
 
+def test_a_face_between_two_expressions_needs_more_to_change_than_a_clear_one() -> None:
+    between = likely(happiness=0.42, sadness=0.42)
+
+    def later(seen: Seen, config: SmoothConfig | None = None) -> int:
+        return changes([name for (time, _), name in zip(seen, shown(seen, config), strict=True) if time > 1])
+
+    clips = [camera(between, 61, 30, noise=0.4, seed=seed) for seed in range(6)]
+    assert sum(later(clip, SmoothConfig(undecided_margin=0)) for clip in clips) > 0
+    assert sum(later(clip) for clip in clips) == 0
+    # and is shown as something else as soon as a clear face
+    seen = camera(between, 12, 30, after=NEUTRAL, change=10, noise=0.1, seed=1)
+    first = next(time for (time, _), name in zip(seen, shown(seen), strict=True) if name == "neutral")
+    assert 10 < first <= 10.2
+
+
 @pytest.mark.parametrize("dropped", [0.0, 0.2])
 @pytest.mark.parametrize("fps", [10, 30, 60])
 def test_a_real_change_shows_within_300_ms_of_the_first_frame_that_has_it(fps: int, dropped: float) -> None:
