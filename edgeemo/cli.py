@@ -149,20 +149,20 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     from edgeemo.recording import load
-    from edgeemo.recording.export import SUFFIXES, export
+    from edgeemo.recording.export import WRITERS, export
     from edgeemo.report import write_report
 
     first = [load(target) for target in arguments.sessions]
-    if arguments.output and Path(arguments.output).suffix.lower() in SUFFIXES:
+    output = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
+    if output.suffix.lower() in WRITERS:
         if len(first) > 1 or arguments.against:
-            raise EdgeemoError(f"{arguments.output}: rows are written of one session at a time; name one")
-        print(f"{export(first[0], Path(arguments.output).expanduser())} rows written to {arguments.output}")
+            raise EdgeemoError(f"{output}: rows are written of one session at a time; name one")
+        print(f"{export(first[0], output)} rows written to {output}")
         return DONE
     groups = [(" + ".join(each.name for each in first), first)]
     if arguments.against:
         second = [load(target) for target in arguments.against]
         groups.append((" + ".join(each.name for each in second), second))
-    output = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
     print(write_report(groups, output))
     return DONE
 

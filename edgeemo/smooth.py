@@ -124,15 +124,14 @@ class Smoother:
         # the plain mean while the face is new, so that its first frame weighs no more than the others
         share = np.float32(max(-np.expm1(-passed / LONG_S), passed / max(now - before.met, 1e-6)))
         long = before.long + share * (probabilities - before.long)
-        ahead, shown = int(average.argmax()), before.emotion
-        if now - before.met <= SETTLE_S:
-            return _Shown(average, long, ahead, before.met, now)
-        undecided = abs(long[ahead] - long[shown]) < UNDECIDED
+        ahead, emotion, since = int(average.argmax()), before.emotion, None
+        undecided = abs(long[ahead] - long[emotion]) < UNDECIDED
         margin = max(config.margin, config.undecided_margin) if undecided else config.margin
-        if ahead == shown or average[ahead] - average[shown] < margin:
-            return _Shown(average, long, shown, before.met, now)
-        since = now if before.behind_since is None else before.behind_since
-        # 1 ms: frame times are rounded
-        if now - since >= config.hold_s - 1e-3:
-            return _Shown(average, long, ahead, before.met, now)
-        return _Shown(average, long, shown, before.met, now, since)
+        if now - before.met <= SETTLE_S:
+            emotion = ahead
+        elif ahead != emotion and average[ahead] - average[emotion] >= margin:
+            since = now if before.behind_since is None else before.behind_since
+            # 1 ms: frame times are rounded
+            if now - since >= config.hold_s - 1e-3:
+                emotion, since = ahead, None
+        return _Shown(average, long, emotion, before.met, now, since)

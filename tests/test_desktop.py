@@ -141,11 +141,16 @@ def test_a_plot_gets_few_rows_and_a_gap_where_the_face_was_away() -> None:
     assert len(nobody) == len(none) == 0
 
 
-def test_the_timeline_follows_until_somebody_moves_it(qtbot: QtBot) -> None:
-    timeline = Timeline()
-    qtbot.addWidget(timeline)
-    timeline.resize(600, 200)
-    timeline.show()
+@pytest.fixture
+def timeline(qtbot: QtBot) -> Timeline:
+    made = Timeline()
+    qtbot.addWidget(made)
+    made.resize(600, 200)
+    made.show()
+    return made
+
+
+def test_the_timeline_follows_until_somebody_moves_it(qtbot: QtBot, timeline: Timeline) -> None:
     history = History()
     timeline.show_history(history)
     for index in range(2000):
@@ -165,11 +170,7 @@ def test_the_timeline_follows_until_somebody_moves_it(qtbot: QtBot) -> None:
     assert timeline.title.text() == "Person 2"
 
 
-def test_the_timelines_words_catch_up_after_the_last_picture(qtbot: QtBot) -> None:
-    timeline = Timeline()
-    qtbot.addWidget(timeline)
-    timeline.resize(600, 200)
-    timeline.show()
+def test_the_timelines_words_catch_up_after_the_last_picture(qtbot: QtBot, timeline: Timeline) -> None:
     history = History()
     timeline.show_history(history)
     history.add(made_result(1, index=0))
@@ -182,11 +183,7 @@ def test_the_timelines_words_catch_up_after_the_last_picture(qtbot: QtBot) -> No
     qtbot.waitUntil(lambda: timeline.legend.text() == "Happiness 100 %")
 
 
-def test_a_click_in_the_timeline_seeks(qtbot: QtBot) -> None:
-    timeline = Timeline()
-    qtbot.addWidget(timeline)
-    timeline.resize(600, 200)
-    timeline.show()
+def test_a_click_in_the_timeline_seeks(qtbot: QtBot, timeline: Timeline) -> None:
     history = History()
     for index in range(100):
         history.add(made_result(1, index=index))

@@ -341,9 +341,7 @@ def test_parquet_has_the_rows_of_the_csv_with_types_and_where_they_come_from(
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_a_session_without_a_face_has_columns_and_no_rows(tmp_path: Path, name: str) -> None:
     folder = new(tmp_path)
-    recorder = Recorder(folder, LABELS)
-    recorder.write(result(0))
-    recorder.close()
+    record(folder, 1, faces=0).close()
     assert export(load(folder.path), tmp_path / name) == 0
     assert (tmp_path / name).is_file()
 

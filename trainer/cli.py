@@ -8,10 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from engines.errors import EngineError
 from trainer.errors import TrainerError
+from trainer.recipes import Augmentation
 
 # imported late, and named to the user when they are missing
 OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib")
@@ -160,7 +161,7 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     change = fit.add_argument_group("pictures")
     change.add_argument(
         "--augment",
-        choices=("full", "light", "poster", "none"),
+        choices=get_args(Augmentation),
         help="light: for last epochs; poster: flip and colour jitter",
     )
     change.add_argument("--mixup", type=_number, help="strength, 0 for none")

@@ -143,9 +143,9 @@ def fit(
     Raises:
         TrainerError: the data is not there, the folder belongs to another configuration, or the loss became NaN.
     """
-    if device == "cpu":
-        keep_freed_memory()
     with joined(device) as team:
+        if team.device.type == "cpu":
+            keep_freed_memory()
         return _fit(config, run, cache, team, processes, save_minutes * 60)
 
 

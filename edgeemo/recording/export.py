@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeemo.errors import RecordingError
-from edgeemo.recording.read import Recording
+from edgeemo.recording.read import Recording, Track
+from edgeemo.recording.whole import appearing_whole
 
 Column = npt.NDArray[Any]
-SUFFIXES = (".csv", ".parquet")
 
 
 def export(recording: Recording, path: Path) -> int:
@@ -30,19 +29,12 @@ def export(recording: Recording, path: Path) -> int:
     Raises:
         RecordingError: it cannot be written, another ending, or Parquet without pyarrow.
     """
-    write = {".csv": _write_csv, ".parquet": _write_parquet}.get(path.suffix.lower())
+    write = WRITERS.get(path.suffix.lower())
     if write is None:
-        raise RecordingError(f"cannot export to {path.name}: give a name that ends in {' or '.join(SUFFIXES)}")
+        raise RecordingError(f"cannot export to {path.name}: give a name that ends in {' or '.join(WRITERS)}")
     columns = columns_of(recording)
-    draft = path.with_name(f".{path.name}.part")
-    try:
+    with appearing_whole(path) as draft:
         write(columns, recording, draft)
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        reason = error.strerror or str(error).partition("\n")[0]
-        raise RecordingError(f"cannot write {path} ({reason}); choose another place") from error
     return len(columns["frame"])
 
 
@@ -53,7 +45,7 @@ def columns_of(recording: Recording) -> dict[str, Column]:
     reasons, or ""), one a class, and `relative_` ones where a baseline was taken, NaN for people without one.
     """
     tracks = recording.tracks
-    labels, classes = np.array(recording.labels, object), len(recording.labels)
+    labels = np.array(recording.labels, object)
 
     def joined(parts: Iterable[Column], empty: Column) -> Column:
         return np.concatenate([empty, *parts])
@@ -74,18 +66,20 @@ def columns_of(recording: Recording) -> dict[str, Column]:
         "confidence": joined((track.confidences for track in tracks), np.zeros(0, np.float32)),
         "unsure": np.array(reasons, object),
     }
-    nothing = np.zeros((0, classes), np.float32)
+    nothing = np.zeros((0, len(labels)), np.float32)
     probabilities = joined((track.probabilities for track in tracks), nothing)
     columns |= dict(zip(recording.labels, probabilities.T, strict=True))
     if any(track.baseline is not None for track in tracks):
-        unknown = (np.full((len(track), classes), np.nan, np.float32) for track in tracks)
-        relative = joined(
-            (none if track.relative is None else track.relative for track, none in zip(tracks, unknown, strict=True)),
-            nothing,
-        )
+        relative = joined(map(_relative, tracks), nothing)
         columns |= {f"relative_{label}": rows for label, rows in zip(recording.labels, relative.T, strict=True)}
     order = np.lexsort((people, frames))
     return {name: values[order] for name, values in columns.items()}
+
+
+def _relative(track: Track) -> Column:
+    """(n, K) differences from the face at rest, NaN without one."""
+    difference = track.relative
+    return np.full_like(track.probabilities, np.nan) if difference is None else difference
 
 
 def _write_csv(columns: dict[str, Column], recording: Recording, path: Path) -> None:
@@ -128,3 +122,6 @@ def _write_parquet(columns: dict[str, Column], recording: Recording, path: Path)
     }
     table = pyarrow.table(arrays).replace_schema_metadata(about)
     parquet.write_table(table, path, compression="zstd")
+
+
+WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}

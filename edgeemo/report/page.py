@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
-from edgeemo.errors import RecordingError
 from edgeemo.recording import Recording, Track
+from edgeemo.recording.whole import appearing_whole
 from edgeemo.report.markdown import to_html
 from edgeemo.report.numbers import around_markers, course, group_shares, shares, transitions
 from edgeemo.report.plots import BINS, clock, colour_of, name_of, share_bar, timeline
@@ -64,14 +63,8 @@ def write_report(groups: Sequence[tuple[str, Sequence[Recording]]], path: Path) 
         RecordingError: it cannot be written.
     """
     text = page(groups)
-    draft = path.with_name(f".{path.name}.part")
-    try:
+    with appearing_whole(path) as draft:
         draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise RecordingError(f"cannot write {path} ({error.strerror or error}); choose another place") from error
     return path
 
 
