@@ -24,6 +24,7 @@ from trainer.data.faces import load_faces
 from trainer.errors import DataError, RunError
 from trainer.losses import LossConfig
 from trainer.models import ARCHITECTURES, Standardise, build
+from trainer.models.hybrid_lite import grow
 from trainer.runs import load_checkpoint
 from trainer.train import FitConfig, fit, learning_rate, predict
 
@@ -60,6 +61,20 @@ def test_hybrid_lite_keeps_within_its_budget():
     model = build("hybrid_lite")
     assert sum(value.numel() for value in model.parameters()) <= 1_000_000
     assert multiply_adds(model, ARCHITECTURES["hybrid_lite"].spec) <= 60_000_000
+
+
+def test_a_grown_network_answers_as_the_small_one_did_and_can_learn_more():
+    torch.manual_seed(0)
+    small, large = build("hybrid_lite"), build("hybrid_wide")
+    small.train()(torch.rand(64, 1, 48, 48) * 255)  # norms that have seen something
+    grow(small.network, large.network)
+    faces = torch.rand(4, 1, 48, 48) * 255
+    assert torch.allclose(small.eval().logits(faces), large.eval().logits(faces), atol=1e-4)
+    large.train().logits(faces).square().mean().backward()
+    assert all(value.grad is not None for value in large.parameters())
+    assert float(large.network.classify.weight.grad[:, small.network.classify.in_features :].abs().sum()) > 0
+    with pytest.raises(ValueError, match="cannot hold"):
+        grow(large.network, small.network)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -337,6 +352,10 @@ def test_a_run_starts_from_another_ones_weights_and_learns_from_a_second_data_se
     assert all(torch.allclose(first[name], second[name], atol=1e-5) for name in weights)
     with pytest.raises(RunError, match="is a hybrid_lite, not a baseline64: --start-from needs the same"):
         fit(settings(data, arch="baseline64", start_from=str(run)), tmp_path / "other", cache=cache)
+    fit(settings(data, arch="hybrid_wide", epochs=1, start_from=str(run)), tmp_path / "wide", cache=cache)
+    assert load_checkpoint(tmp_path / "wide" / "best.pt")[0] == "hybrid_wide"
+    with pytest.raises(RunError, match="does not fit into a hybrid_lite"):
+        fit(settings(data, start_from=str(tmp_path / "wide")), tmp_path / "narrow", cache=cache)
 
 
 def test_evaluate_writes_a_row_a_picture(run, data, cache, tmp_path, capsys):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -96,26 +98,29 @@ def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) ->
 
 
 def scramble(faces: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Turn some faces into what only looks like one to a detector; their target becomes `no_face`.
+    """Turn the first faces into what only looks like one to a detector; their target becomes `no_face`.
 
-    A third each are the face's own tiles in another order, smooth noise and blank heads of the face's brightness.
+    A quarter each, drawn by chance, are the face's own tiles in another order, smooth noise, blank heads of the face's
+    brightness, and drawings: spots and bars where eyes, mouth, lamps or holes would be.
 
     Args:
-        faces: (N, C, S, S) in 0..255.
+        faces: (N, C, S, S) in 0..255, in random order.
         targets: (N, 11).
-        share: how many of the faces, 0 for none.
+        share: how many of the faces, 0 for none; a rest is rounded up or down by chance.
     """
-    if share <= 0 or not len(faces):
+    count = int(share * len(faces) + float(_uniform((1,), 0, 1, faces, generator))) if share > 0 else 0
+    if not count:
         return faces, targets
-    drawn = _uniform((len(faces),), 0, 1, faces, generator)
+    some = faces[:count]
     tiles = 2 if float(_uniform((1,), 0, 1, faces, generator)) < 0.3 else 4
-    made = (_shuffled(faces, tiles, generator), _clouds(faces, generator), _blank_heads(faces, generator))
-    kind = (drawn / share * len(made)).floor().view(-1, 1, 1, 1)
-    for number, changed in enumerate(made):
-        faces = torch.where(kind == number, changed, faces)
-    nothing = torch.zeros_like(targets)
+    makers: tuple[Callable[..., Tensor], ...] = (partial(_shuffled, tiles=tiles), _clouds, _blank_heads, _drawings)
+    kind = torch.randint(len(makers), (count, 1, 1, 1), generator=generator, device=faces.device)
+    made = some
+    for number, make in enumerate(makers):
+        made = torch.where(kind == number, make(some, generator=generator), made)
+    nothing = torch.zeros_like(targets[:count])
     nothing[:, LABELS.index("no_face")] = 1
-    return faces, torch.where((drawn < share).view(-1, 1), nothing, targets)
+    return torch.cat([made, faces[count:]]), torch.cat([nothing, targets[count:]])
 
 
 def mix(
@@ -215,6 +220,38 @@ def _blank_heads(faces: Tensor, generator: torch.Generator) -> Tensor:
     head = mean + deviation * (_uniform(shape, -1, 1, faces, generator) + 0.7 * light)
     around = mean + deviation * _uniform(shape, -2, 2, faces, generator)
     return (around + inside * (head - around)).clamp(0, 255).expand(faces.shape)
+
+
+def _drawings(faces: Tensor, generator: torch.Generator) -> Tensor:
+    """Blank heads, or even patches, with one or two mirrored pairs and up to two single spots or bars on them."""
+    count, _, side, _ = faces.shape
+    shape = (count, 1, 1, 1)
+
+    def drawn(low: float, high: float) -> Tensor:
+        return _uniform(shape, low, high, faces, generator)
+
+    made = _blank_heads(faces, generator)[:, :1]
+    mean, deviation = made.mean(dim=(2, 3), keepdim=True), made.std(dim=(2, 3), keepdim=True).clamp_min(15)
+    made = torch.where(drawn(0, 1) < 0.3, mean, made)
+    position = torch.linspace(-1, 1, side, device=faces.device, dtype=faces.dtype)
+    middle = drawn(-0.15, 0.15)
+    x, y = position.view(1, 1, 1, side) - middle, position.view(1, 1, side, 1)
+    top = drawn(-0.9, 0.1)
+    # how often, how far from the middle, how high, half the width, half the height
+    spots = (
+        (0.9, (0.2, 0.6), top + drawn(0.0, 0.4), (0.05, 0.4), (0.03, 0.2)),  # eyes, lamps, windows
+        (0.3, (0.2, 0.8), top + drawn(0.3, 1.4), (0.05, 0.3), (0.03, 0.2)),
+        (0.7, (0.0, 0.0), top + drawn(0.5, 1.4), (0.1, 0.6), (0.02, 0.2)),  # a mouth, a grill
+        (0.3, (0.0, 0.0), top + drawn(0.0, 0.4), (0.3, 0.8), (0.05, 0.25)),  # a shadow or glasses
+        (0.4, (0.0, 0.0), top - drawn(0.1, 0.5), (0.4, 1.2), (0.1, 0.5)),  # a cap
+    )
+    for often, apart, height, wide, high in spots:
+        distance = (((x.abs() - drawn(*apart)) / drawn(*wide)) ** 2 + ((y - height) / drawn(*high)) ** 2).sqrt()
+        inside = ((1 - distance) * drawn(2, 15)).sigmoid() * (drawn(0, 1) < often)
+        # mostly darker than what is around it
+        level = made.mean(dim=(2, 3), keepdim=True) + deviation * torch.where(drawn(0, 1) < 0.8, -1, 1) * drawn(0.7, 3)
+        made = made + inside * (level - made)
+    return made.clamp(0, 255).expand(faces.shape)
 
 
 def _blurred(faces: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ RECIPES = {
     "densenet_da": Recipe("DenseNet (128, DA)", "densenet", "poster", 0.632),
     "hybrid": Recipe("Hybrid", "hybrid", "none", 0.634),
     "hybrid_lite": Recipe("hybrid_lite", "hybrid_lite", "full", None),
+    "hybrid_wide": Recipe("hybrid_wide", "hybrid_wide", "full", None),
 }
 
 

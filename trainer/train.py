@@ -26,6 +26,7 @@ from trainer.errors import DataError, RunError
 from trainer.losses import LossConfig, Objective, soft_target_loss
 from trainer.memory import keep_freed_memory
 from trainer.models import Classifier, architecture, build
+from trainer.models.hybrid_lite import HybridLite, grow
 from trainer.parallel import Processes, distributed, joined, shared_norms
 from trainer.plots import draw_curves
 from trainer.runs import (
@@ -53,7 +54,8 @@ class FitConfig:
     Attributes:
         data: KIND:PATH, see `trainer.data.open_data`; its validation split chooses the best epoch.
         also: further data sets, whose training splits are trained on too.
-        start_from: a run or checkpoint of the same architecture whose weights are the first ones, or "".
+        start_from: a run or checkpoint of the same architecture whose weights are the first ones, or "". A hybrid_wide
+            also begins from a hybrid_lite, see `trainer.models.hybrid_lite.grow`.
         batch: faces a step, over all processes.
         clip_norm: largest norm of the gradient, 0 for no limit.
         average_decay: of the exponential moving average of the weights, which is what is scored and kept.
@@ -354,9 +356,19 @@ def _seed_step(config: FitConfig, epoch: int, step: int, team: Processes, genera
 def _first_weights(config: FitConfig) -> Classifier:
     path = find_checkpoint(Path(config.start_from))
     arch, model = load_checkpoint(path)
-    if arch != config.arch:
-        raise RunError(f"{path} is a {arch}, not a {config.arch}: --start-from needs the same architecture")
-    return model
+    if arch == config.arch:
+        return model
+    larger = build(config.arch)
+    if isinstance(model.network, HybridLite) and isinstance(larger.network, HybridLite):
+        try:
+            grow(model.network, larger.network)
+        except ValueError as error:
+            raise RunError(f"{path} is a {arch} and does not fit into a {config.arch}: {error}") from error
+        return larger
+    raise RunError(
+        f"{path} is a {arch}, not a {config.arch}: --start-from needs the same architecture, "
+        "or a hybrid_lite for a hybrid_wide"
+    )
 
 
 def _optimiser(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:

@@ -13,7 +13,7 @@ from trainer.errors import RunError
 from trainer.models.baseline import baseline64, baseline128
 from trainer.models.densenet import DenseNet
 from trainer.models.hybrid import Hybrid
-from trainer.models.hybrid_lite import HybridLite
+from trainer.models.hybrid_lite import HybridLite, hybrid_wide
 from trainer.models.layers import Network
 from trainer.models.resnet import resnet64, resnet128
 
@@ -39,6 +39,7 @@ ARCHITECTURES = {
     "densenet": Architecture(DenseNet, ModelSpec("densenet", size=128, colour="rgb")),
     "hybrid": Architecture(Hybrid, ModelSpec("hybrid", size=128, colour="rgb")),
     "hybrid_lite": Architecture(HybridLite, ModelSpec("hybrid_lite", size=48, colour="grey")),
+    "hybrid_wide": Architecture(hybrid_wide, ModelSpec("hybrid_wide", size=48, colour="grey")),
 }
 
 
