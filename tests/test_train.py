@@ -21,11 +21,13 @@ from trainer.bundle import make_bundle, multiply_adds
 from trainer.cli import main
 from trainer.data import open_data
 from trainer.data.faces import load_faces
+from trainer.ensemble import load_together
 from trainer.errors import DataError, RunError
 from trainer.losses import LossConfig
 from trainer.models import ARCHITECTURES, Standardise, build
 from trainer.models.hybrid_lite import grow
 from trainer.runs import load_checkpoint
+from trainer.saliency import grad_cam
 from trainer.train import FitConfig, fit, learning_rate, predict
 
 SPEC = ARCHITECTURES["hybrid_lite"].spec
@@ -298,6 +300,36 @@ def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, d
     assert "- 75% of: Epoch" in card
     assert "- 25% of: Epoch 8 of 8" in card
     assert "\n\nNo weights came from elsewhere" in card
+
+
+def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, cache, tmp_path, capsys):
+    paths = [run / "best.pt", run / "last.pt"]
+    wanted = ["bundle", str(run), str(paths[1]), "--mirror", "--data", data, "--cache", str(cache)]
+    assert main([*wanted, "--name", "both", "--output", str(tmp_path / "both")]) == 0
+    faces = load_faces(open_data(data, "valid"), SPEC, cache)
+    images = torch.from_numpy(np.array(faces.faces)).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        models = [load_checkpoint(path)[1] for path in paths]
+        expected = sum(model(view) for model in models for view in (images, images.flip(3))) / 4
+    with Engine.open(str(tmp_path / "both")) as engine:
+        mirrored = engine.infer([np.ascontiguousarray(face[:, ::-1]) for face in faces.faces])
+        answers = engine.infer(list(faces.faces))
+        assert engine.spec.name == "both"
+    cooled = expected ** (1 / engine.spec.temperature)
+    assert answers == pytest.approx((cooled / cooled.sum(dim=1, keepdim=True)).numpy(), abs=1e-5)
+    assert answers == pytest.approx(mirrored, abs=1e-5)
+    card = (tmp_path / "both" / "CARD.md").read_text()
+    assert "`2 hybrid_lite, mirrored too`, 1,569,558 parameters, 232." in card
+    assert card.count("\n- Epoch ") == 2
+    # Grad-CAM reaches all members' maps
+    heat = grad_cam(load_together(paths, mirror=True)[2], images[:2], torch.tensor([0, 1]))
+    assert heat.shape == (2, 48, 48)
+    assert float(heat.max()) == pytest.approx(1)
+    other = tmp_path / "other.pt"
+    torch.save({"arch": "baseline64", "network": build("baseline64").network.state_dict()}, other)
+    capsys.readouterr()
+    assert main(["bundle", str(run), str(other), "--data", data, "--output", str(tmp_path / "none")]) == 2
+    assert "take different faces" in capsys.readouterr().err
 
 
 def test_weights_that_have_no_mean_are_one_clear_line(run, tmp_path, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.bundle import how_trained
+from trainer.bundle import how_each
 from trainer.errors import RunError
 from trainer.runs import find_checkpoint, load_checkpoint, save
 
@@ -44,10 +44,8 @@ def average(sources: Sequence[Path], output: Path, shares: Sequence[float] | Non
     for name, value in mean.items():
         if value.is_floating_point():  # not a batch norm's counter
             mean[name] = torch.stack([share * state[name] for share, state in zip(shares, states, strict=True)]).sum(0)
-    about = [f"{share:.0%} of: {how_trained(path) or path.name}" for share, path in zip(shares, paths, strict=True)]
-    # a list of Markdown, with an empty line behind it
-    lines = "".join(f"- {line.strip()}\n" for line in about)
-    state = {"arch": arch, "about": f"Weights averaged:\n\n{lines}\n"}
+    about = how_each(paths, "Weights averaged:", [f"{share:.0%} of" for share in shares])
+    state = {"arch": arch, "about": about}
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

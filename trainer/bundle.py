@@ -26,10 +26,11 @@ from trainer.analysis import risk_at, risk_coverage
 from trainer.augment import PRESETS
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
+from trainer.ensemble import Ensemble, load_together
 from trainer.errors import DataError, RunError
 from trainer.evaluate import COVERAGES, infer
-from trainer.models import Classifier, architecture
-from trainer.runs import about_checkpoint, load_checkpoint, read_metrics
+from trainer.models import Classifier
+from trainer.runs import about_checkpoint, read_metrics
 from trainer.train import predict
 
 LARGEST_DIFFERENCE = 1e-4
@@ -37,7 +38,7 @@ LARGEST_MAP_DIFFERENCE = 1e-2  # of the largest value: weights rounded to float1
 
 
 def make_bundle(
-    checkpoint: Path,
+    checkpoints: Path | Sequence[Path],
     data: str,
     output: Path,
     *,
@@ -45,12 +46,15 @@ def make_bundle(
     cache: Path,
     also: Sequence[str] = (),
     rare: float = 0.0,
+    mirror: bool = False,
 ) -> Scores:
     """Write spec.json, model.onnx and CARD.md into a folder, and saliency.onnx where the network has a pooling head.
 
     Args:
+        checkpoints: one, or several whose mean answer becomes one engine, see `Ensemble`.
         also: what else it was trained on, for the card.
         rare: how much rare classes are favoured, see `favour_rare`.
+        mirror: answer with the mean over the face and its mirror image, at twice the cost.
 
     The temperature is fitted on the validation split of `data`, on the faces that its protocol counts.
 
@@ -58,19 +62,21 @@ def make_bundle(
         The exported model's scores on that split.
 
     Raises:
-        RunError: the checkpoint cannot be read, or the exported graph answers differently from torch.
+        RunError: a checkpoint cannot be read, several take different faces, or the exported graph answers differently
+            from torch.
         DataError: the data is not there.
     """
-    arch, model = load_checkpoint(checkpoint)
+    checkpoints = [checkpoints] if isinstance(checkpoints, Path) else list(checkpoints)
+    arch, made_for, model = load_together(checkpoints, mirror=mirror)
     trained_on = [open_data(source, "train") for source in (data, *also)]
     if rare:
         favour_rare(model, np.concatenate([source.targets for source in trained_on]), rare)
     opened = open_data(data, "valid")
-    faces = load_faces(opened, architecture(arch).spec, cache)
+    faces = load_faces(opened, made_for, cache)
     if not faces.counted.any():
         raise DataError(f"no picture of {opened.name} valid counts by its protocol: the temperature cannot be fitted")
     model.temperature = temperature(model, faces)
-    spec = dataclasses.replace(architecture(arch).spec, name=name or arch, temperature=round(model.temperature, 4))
+    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=round(model.temperature, 4))
     model.temperature = spec.temperature
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -97,7 +103,7 @@ def make_bundle(
         arch,
         data.partition(":")[0],
         trained_on,
-        how_trained(checkpoint),
+        how_trained(checkpoints[0]) if len(checkpoints) == 1 else how_each(checkpoints, "The mean answer of:"),
         rare,
         faces.classes,
         model,
@@ -152,6 +158,14 @@ def how_trained(checkpoint: Path) -> str:
     return "; ".join(parts) + ".\n"
 
 
+def how_each(checkpoints: Sequence[Path], title: str, labels: Sequence[str] | None = None) -> str:
+    """The same of several: a title and a Markdown list with an empty line behind it."""
+    lines = [(how_trained(path) or path.name).strip() for path in checkpoints]
+    if labels is not None:
+        lines = [f"{label}: {line}" for label, line in zip(labels, lines, strict=True)]
+    return "".join([f"{title}\n\n", *(f"- {line}\n" for line in lines), "\n"])
+
+
 def favour_rare(model: Classifier, targets: F32, amount: float) -> None:
     """Take `amount` times the logarithm of each expression's share of the training data from its logit.
 
@@ -164,9 +178,12 @@ def favour_rare(model: Classifier, targets: F32, amount: float) -> None:
     share = targets.mean(axis=0)[columns]
     # what never occurred is left alone, and the mean logit stays what it was for the classes beside the expressions
     logs = np.where(share > 0, np.log(np.maximum(share, 1e-12)), 0.0)
-    last = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1]
-    with torch.no_grad():
-        last.bias[columns] -= amount * torch.from_numpy(logs - (logs * share).sum() / share.sum()).to(last.bias.dtype)
+    less = amount * torch.from_numpy(logs - (logs * share).sum() / share.sum())
+    members = model.network.members if isinstance(model.network, Ensemble) else [model.network]
+    for member in members:
+        last = [layer for layer in member.modules() if isinstance(layer, torch.nn.Linear)][-1]
+        with torch.no_grad():
+            last.bias[columns] -= less.to(last.bias.dtype)
 
 
 def temperature(model: Classifier, faces: FaceSet) -> float:
@@ -231,7 +248,7 @@ class Activation(torch.nn.Module):
 def activation_of(model: Classifier, spec: ModelSpec) -> Activation | None:
     """The class-activation maps of a network; None where its head is more than a global mean and a linear layer."""
     layers = [layer for layer in model.network.modules() if isinstance(layer, torch.nn.Linear)]
-    if len(layers) != 1:
+    if len(layers) != 1 or isinstance(model.network, Ensemble):
         return None
     made = Activation(model, layers[0]).eval()
     random = np.random.default_rng(0).uniform(0, 255, (3, spec.channels, spec.size, spec.size))

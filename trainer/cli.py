@@ -64,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
 
     pack = commands.add_parser("bundle", parents=[data], help="checkpoint -> calibrated ONNX bundle with its card")
     pack.add_argument(
-        "checkpoint", type=Path, help="run folder (its best epoch), best.pt, or last.pt: the average then"
+        "checkpoints",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="run folder (its best epoch), best.pt, or last.pt: the average then; several answer together",
     )
     pack.add_argument("--output", type=Path, required=True, metavar="DIR")
     pack.add_argument("--name", help="the bundle's name (default: its architecture)")
@@ -72,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument(
         "--favour-rare", type=_number, default=0.0, metavar="X", help="0: not; 1: as if all were frequent"
     )
+    pack.add_argument("--mirror", action="store_true", help="the mean over the face and its mirror image: costs twice")
     pack.set_defaults(run_command=_bundle)
 
     soup = commands.add_parser("average", help="the mean of several trainings' weights, as one checkpoint")
@@ -345,15 +350,15 @@ def _bundle(options: argparse.Namespace) -> int:
     from trainer.bundle import make_bundle
     from trainer.runs import find_checkpoint
 
-    checkpoint = find_checkpoint(options.checkpoint)
     scores = make_bundle(
-        checkpoint,
+        [find_checkpoint(path) for path in options.checkpoints],
         options.data,
         options.output,
         name=options.name,
         cache=options.cache,
         also=options.also,
         rare=options.favour_rare,
+        mirror=options.mirror,
     )
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
     return 0

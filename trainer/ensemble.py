@@ -1,0 +1,87 @@
+"""Several trainings as one network: their mean answer, about the face and its mirror image too if wanted.
+
+It names more faces than each of them, at the cost of all together; a small network can learn from it (`fit --teacher`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engines.spec import ModelSpec
+from trainer.errors import RunError
+from trainer.models import Classifier, architecture
+from trainer.models.layers import Network
+from trainer.runs import load_checkpoint
+
+
+class Ensemble(Network):
+    """Networks for the same faces -> the logarithm of their mean probabilities.
+
+    Args:
+        members: they are put into evaluation mode.
+        spec: of the faces that all of them take.
+        mirror: each is asked about the mirror image too.
+
+    Raises:
+        ValueError: their last maps differ in size, so that they cannot lie one behind another.
+    """
+
+    def __init__(self, members: Sequence[Network], spec: ModelSpec, *, mirror: bool) -> None:
+        super().__init__()
+        self.members = tuple(members)
+        self.trained = nn.ModuleList(members).eval()  # so that torch knows of their weights
+        self.mirror = mirror
+        with torch.no_grad():
+            face = torch.zeros(1, spec.channels, spec.size, spec.size)
+            maps = [member.features(face) for member in members]
+        if len({tuple(one.shape[2:]) for one in maps}) > 1:
+            raise ValueError(f"their last maps are of {', '.join('x'.join(map(str, one.shape[2:])) for one in maps)}")
+        self.channels = [one.shape[1] for one in maps for _ in range(2 if mirror else 1)]
+
+    def features(self, x: Tensor) -> Tensor:
+        """The members' maps one behind another; that of a mirror image is turned back and lies behind the face's."""
+        maps = []
+        for member in self.members:
+            maps.append(member.features(x))
+            if self.mirror:
+                maps.append(member.features(x.flip(3)).flip(3))
+        return torch.cat(maps, dim=1)
+
+    def head(self, maps: Tensor) -> Tensor:
+        parts = iter(torch.split(maps, self.channels, dim=1))
+        logits = []
+        for member in self.members:
+            logits.append(member.head(next(parts)))
+            if self.mirror:
+                logits.append(member.head(next(parts).flip(3)))
+        mean: Tensor = torch.stack(logits).log_softmax(dim=2).logsumexp(dim=0) - math.log(len(logits))
+        return mean
+
+
+def load_together(checkpoints: Sequence[Path], *, mirror: bool = False) -> tuple[str, ModelSpec, Classifier]:
+    """What the model is made of, in words; the faces that it takes; the model, of one checkpoint the network itself.
+
+    Raises:
+        RunError: one cannot be read, or they do not take the same faces.
+    """
+    loaded = [load_checkpoint(path) for path in checkpoints]
+    names = [arch for arch, _ in loaded]
+    specs = [architecture(arch).spec for arch in names]
+    for path, spec in zip(checkpoints, specs, strict=True):
+        if (spec.size, spec.colour, spec.crop) != (specs[0].size, specs[0].colour, specs[0].crop):
+            raise RunError(f"{path} ({spec.name}) and {checkpoints[0]} ({specs[0].name}) take different faces")
+    title = " + ".join(
+        f"{names.count(arch)} {arch}" if names.count(arch) > 1 else arch for arch in dict.fromkeys(names)
+    )
+    if len(loaded) == 1 and not mirror:
+        return title, specs[0], loaded[0][1]
+    try:
+        network = Ensemble([model.network for _, model in loaded], specs[0], mirror=mirror)
+    except ValueError as error:
+        raise RunError(f"these networks cannot answer together: {error}") from error
+    return f"{title}, mirrored too" if mirror else title, specs[0], Classifier(network).eval()
