@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
 from edgeemo.capture import DEMO_CLIP
+
+if TYPE_CHECKING:  # tests without a window do without Qt
+    from pytestqt.qtbot import QtBot
+    from windows import Studio, Windows
 
 MakeClip = Callable[..., Path]
 
@@ -79,3 +84,20 @@ def pictures(tmp_path: Path) -> Path:
     for name, level in (("face10.png", 100), ("face2.png", 20), ("Face1.jpg", 10)):
         cv2.imwrite(str(folder / name), np.full((24, 32, 3), level, np.uint8))
     return folder
+
+
+@pytest.fixture
+def studio() -> Studio:
+    from windows import Studio
+
+    return Studio()
+
+
+@pytest.fixture
+def make(qtbot: QtBot, studio: Studio, tmp_path: Path) -> Iterator[Windows]:
+    """Makes windows of the app over the studio's fake stages, and closes them at the end."""
+    from windows import Windows
+
+    windows = Windows(qtbot, studio, tmp_path)
+    yield windows
+    windows.close()

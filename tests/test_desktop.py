@@ -7,7 +7,7 @@ import os
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from PyQt6.QtCore import QSettings, Qt
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
-from test_ui import Clip, Studio, shows
+from windows import Clip, Studio, Windows, shows
 
 from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
@@ -42,39 +42,6 @@ from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog
 from edgeemo.ui.window import Window
 from engines import LABELS
-
-Make = Callable[..., Window]
-
-
-@pytest.fixture
-def studio() -> Studio:
-    return Studio()
-
-
-@pytest.fixture
-def make(qtbot: QtBot, studio: Studio, tmp_path: Path) -> Iterator[Make]:
-    made: list[Window] = []
-
-    def build(config: Config | None = None, settings: Settings | None = None, begin: bool = True) -> Window:
-        window = Window(
-            config or Config(source="clip.mp4"),
-            opener=studio.open,
-            cameras=lambda: [],
-            engines=lambda: ["hybrid_lite", "other"],
-            pictures=tmp_path / "Pictures",
-            sessions=tmp_path / "sessions",
-            settings=settings,
-        )
-        made.append(window)
-        qtbot.addWidget(window)
-        window.show()
-        if begin:
-            window.begin()
-        return window
-
-    yield build
-    for window in made:
-        window.close()
 
 
 def record(
@@ -195,7 +162,9 @@ def test_a_click_in_the_timeline_seeks(qtbot: QtBot, timeline: Timeline) -> None
     assert 1 < sought.args[0] < 3
 
 
-def test_the_window_fills_the_timeline_and_a_card_chooses_the_person(qtbot: QtBot, make: Make, studio: Studio) -> None:
+def test_the_window_fills_the_timeline_and_a_card_chooses_the_person(
+    qtbot: QtBot, make: Windows, studio: Studio
+) -> None:
     studio.faces = 2
     window = make()
     shows(qtbot, window)
@@ -207,7 +176,7 @@ def test_the_window_fills_the_timeline_and_a_card_chooses_the_person(qtbot: QtBo
     assert window.timeline.person == 1
 
 
-def test_keys_set_markers(qtbot: QtBot, make: Make) -> None:
+def test_keys_set_markers(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
     window.setFocus()
@@ -216,7 +185,7 @@ def test_keys_set_markers(qtbot: QtBot, make: Make) -> None:
     assert [marker.label for marker in window.history.markers] == ["mark 1", "3"]
 
 
-def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     store = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
     window = make(settings=Settings(store), begin=False)
     assert window.timeline.isVisible()
@@ -229,7 +198,7 @@ def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Make, tmp_p
 # pictures of a folder
 
 
-def test_pictures_fill_a_strip_to_step_back_in(qtbot: QtBot, make: Make, studio: Studio) -> None:
+def test_pictures_fill_a_strip_to_step_back_in(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=4, still=True, stuck=True)
     window = make(Config(source="pictures"))
     qtbot.waitUntil(lambda: window.player.state is State.ENDED and window.strip.count() == 4)
@@ -242,7 +211,7 @@ def test_pictures_fill_a_strip_to_step_back_in(qtbot: QtBot, make: Make, studio:
     assert window.video.result.frame.index == 0
 
 
-def test_a_video_has_no_strip(qtbot: QtBot, make: Make) -> None:
+def test_a_video_has_no_strip(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
     assert not window.strip.isVisible()
@@ -264,7 +233,7 @@ def test_large_pictures_are_kept_smaller_with_their_faces(qtbot: QtBot) -> None:
 
 
 def test_recording_shows_a_light_keeps_markers_and_offers_what_comes_next(
-    qtbot: QtBot, make: Make, tmp_path: Path
+    qtbot: QtBot, make: Windows, tmp_path: Path
 ) -> None:
     window = make()
     assert not window.record.isEnabled()
@@ -287,7 +256,7 @@ def test_recording_shows_a_light_keeps_markers_and_offers_what_comes_next(
     assert [button.text() for button in window.banner.buttons] == ["Replay", "Report", "Sessions…"]
 
 
-def test_closing_the_window_finishes_the_recording(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_closing_the_window_finishes_the_recording(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     before = set(threading.enumerate())
     window = make()
     window.settings.video = "blurred"
@@ -301,7 +270,7 @@ def test_closing_the_window_finishes_the_recording(qtbot: QtBot, make: Make, tmp
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 
-def test_another_source_ends_the_recording(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_another_source_ends_the_recording(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     window = make()
     shows(qtbot, window)
     window.record_or_end()
@@ -312,7 +281,7 @@ def test_another_source_ends_the_recording(qtbot: QtBot, make: Make, tmp_path: P
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_the_picture_goes_on(
-    qtbot: QtBot, make: Make, tmp_path: Path
+    qtbot: QtBot, make: Windows, tmp_path: Path
 ) -> None:
     (tmp_path / "sessions").write_text("in the way")
     window = make()
@@ -326,7 +295,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_picture_goes_on(
 # sessions, replay, report
 
 
-def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     record(tmp_path / "sessions", video="whole")
     window = make(begin=False)
     window.show_sessions()
@@ -351,7 +320,7 @@ def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Make, tmp_pat
     shows(qtbot, window)
 
 
-def test_a_replay_plays_to_its_end_by_itself(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_a_replay_plays_to_its_end_by_itself(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     folder = record(tmp_path / "sessions", frames=10)
     window = make(begin=False)
     window.open_recording(folder)
@@ -361,7 +330,7 @@ def test_a_replay_plays_to_its_end_by_itself(qtbot: QtBot, make: Make, tmp_path:
     assert window.replay.slider.value() == 9
 
 
-def test_choosing_a_source_leaves_the_replay(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_choosing_a_source_leaves_the_replay(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     folder = record(tmp_path / "sessions")
     window = make()
     shows(qtbot, window)
@@ -390,7 +359,9 @@ def test_the_place_in_the_video_is_right_forwards_and_backwards(tmp_path: Path) 
     scenes.close()
 
 
-def test_one_click_makes_a_report_and_two_sessions_stand_side_by_side(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_one_click_makes_a_report_and_two_sessions_stand_side_by_side(
+    qtbot: QtBot, make: Windows, tmp_path: Path
+) -> None:
     record(tmp_path / "sessions", "One")
     record(tmp_path / "sessions", "Two")
     window = make(begin=False)
@@ -406,7 +377,7 @@ def test_one_click_makes_a_report_and_two_sessions_stand_side_by_side(qtbot: QtB
     qtbot.waitUntil(lambda: "Side by side" in page.read_text(encoding="utf-8"))
 
 
-def test_two_named_groups_are_compared_on_one_page(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_two_named_groups_are_compared_on_one_page(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     for name in ("One", "Two", "Three"):
         record(tmp_path / "sessions", name)
     window = make(begin=False)
@@ -438,7 +409,7 @@ def test_two_named_groups_are_compared_on_one_page(qtbot: QtBot, make: Make, tmp
     assert listed.table.rowCount() == 3
 
 
-def test_sessions_that_are_selected_are_in_groups_already(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_sessions_that_are_selected_are_in_groups_already(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     folders = [record(tmp_path / "sessions", name) for name in ("One", "Two")]
     listed = [(folder, folder.read()) for folder in folders]
     dialog = GroupsDialog(listed, folders)
@@ -447,7 +418,7 @@ def test_sessions_that_are_selected_are_in_groups_already(qtbot: QtBot, make: Ma
     assert dialog.compare.isEnabled()
 
 
-def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     folder = record(tmp_path / "sessions")
     window = make(begin=False)
     window.show_sessions()
@@ -491,7 +462,7 @@ def test_an_empty_list_says_how_to_fill_it(qtbot: QtBot, tmp_path: Path) -> None
     assert not listed.delete.isEnabled()
 
 
-def test_a_file_is_analysed_into_a_session(qtbot: QtBot, make: Make, studio: Studio, tmp_path: Path) -> None:
+def test_a_file_is_analysed_into_a_session(qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path) -> None:
     studio.clip = lambda name: Clip(name, frames=30)
     window = make(begin=False)
     window.analyse_file(tmp_path / "talk.mp4")
@@ -501,7 +472,7 @@ def test_a_file_is_analysed_into_a_session(qtbot: QtBot, make: Make, studio: Stu
     assert len(load(path).frames) > 0
 
 
-def test_an_analysis_that_is_cancelled_leaves_nothing(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_an_analysis_that_is_cancelled_leaves_nothing(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     window = make(begin=False)
     dialog = window.analyse_file(tmp_path / "talk.mp4")
     qtbot.waitUntil(lambda: "times real time" in dialog.figures.text())
@@ -509,7 +480,7 @@ def test_an_analysis_that_is_cancelled_leaves_nothing(qtbot: QtBot, make: Make, 
     assert list((tmp_path / "sessions").iterdir()) == []
 
 
-def test_closing_the_window_cancels_an_analysis(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_closing_the_window_cancels_an_analysis(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     before = set(threading.enumerate())
     window = make(begin=False)
     dialog = window.analyse_file(tmp_path / "talk.mp4")
@@ -518,7 +489,7 @@ def test_closing_the_window_cancels_an_analysis(qtbot: QtBot, make: Make, tmp_pa
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 
-def test_an_analysis_of_a_missing_file_is_told(qtbot: QtBot, make: Make) -> None:
+def test_an_analysis_of_a_missing_file_is_told(qtbot: QtBot, make: Windows) -> None:
     window = make(begin=False)
     window.analyse_file(Path("missing.mp4"))
     qtbot.waitUntil(lambda: "No file missing.mp4" in window.banner.text)
@@ -555,7 +526,7 @@ def test_health_shows_stages_drops_and_the_engine(qtbot: QtBot, tmp_path: Path) 
     assert load_average(tmp_path / "nothing") == ""
 
 
-def test_health_is_filled_while_it_is_open(qtbot: QtBot, make: Make) -> None:
+def test_health_is_filled_while_it_is_open(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
     window.show_health()
@@ -565,7 +536,7 @@ def test_health_is_filled_while_it_is_open(qtbot: QtBot, make: Make) -> None:
     health.close()
 
 
-def test_what_was_chosen_is_remembered(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_what_was_chosen_is_remembered(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     def settings() -> Settings:
         return Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
 
@@ -588,7 +559,7 @@ def test_what_was_chosen_is_remembered(qtbot: QtBot, make: Make, tmp_path: Path)
     assert again.menus.presets["Calm"].isChecked()
 
 
-def test_what_the_command_line_asks_for_goes_before_what_is_remembered(make: Make, tmp_path: Path) -> None:
+def test_what_the_command_line_asks_for_goes_before_what_is_remembered(make: Windows, tmp_path: Path) -> None:
     kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
     kept.source = str(tmp_path)
     kept.engine = "other"
@@ -596,7 +567,7 @@ def test_what_the_command_line_asks_for_goes_before_what_is_remembered(make: Mak
     assert (window.config.source, window.config.engine) == ("clip.mp4", "third")
 
 
-def test_a_file_that_is_gone_and_a_password_are_not_remembered(tmp_path: Path, make: Make) -> None:
+def test_a_file_that_is_gone_and_a_password_are_not_remembered(tmp_path: Path, make: Windows) -> None:
     kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
     kept.source = "rtsp://me:secret@host/live"
     assert kept.source == ""
@@ -605,7 +576,7 @@ def test_a_file_that_is_gone_and_a_password_are_not_remembered(tmp_path: Path, m
         assert make(Config(), settings=kept, begin=False).config.source == ""
 
 
-def test_the_first_run_says_what_to_mind_once(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_the_first_run_says_what_to_mind_once(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
     window = make(settings=kept)
     (note,) = window.findChildren(WelcomeDialog)
@@ -616,7 +587,7 @@ def test_the_first_run_says_what_to_mind_once(qtbot: QtBot, make: Make, tmp_path
     assert make(settings=kept).findChildren(WelcomeDialog) == []
 
 
-def test_the_self_test_shows_findings_with_their_mends(qtbot: QtBot, make: Make) -> None:
+def test_the_self_test_shows_findings_with_their_mends(qtbot: QtBot, make: Windows) -> None:
     window = make(begin=False)
     window.show_doctor()
     (dialog,) = window.findChildren(DoctorDialog)
@@ -625,7 +596,7 @@ def test_the_self_test_shows_findings_with_their_mends(qtbot: QtBot, make: Make)
     dialog.close()
 
 
-def test_no_key_is_used_by_two_menu_entries(make: Make) -> None:
+def test_no_key_is_used_by_two_menu_entries(make: Windows) -> None:
     window = make(begin=False)
     keys = [action.shortcut().toString() for action in window.findChildren(QAction)]
     used = [key for key in keys if key]
@@ -633,7 +604,7 @@ def test_no_key_is_used_by_two_menu_entries(make: Make) -> None:
     assert len(used) == len(set(used))
 
 
-def test_a_recording_without_a_frame_can_be_replayed(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_a_recording_without_a_frame_can_be_replayed(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     empty = Recording("x", tmp_path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
     window = make(begin=False)
     window._replay(empty)
@@ -655,7 +626,7 @@ class FastClip(Clip):
 
 
 def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
-    qtbot: QtBot, make: Make, studio: Studio, tmp_path: Path
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
 ) -> None:
     studio.clip = FastClip
     window = make()
@@ -683,7 +654,7 @@ def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
     assert not window.timeline.relative.isVisible()
 
 
-def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Make, studio: Studio) -> None:
+def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.faces = 0
     window = make()
     shows(qtbot, window)
@@ -711,7 +682,7 @@ def test_what_differs_most_from_the_face_at_rest_is_told_first() -> None:
 # a camera that is lost
 
 
-def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Make, studio: Studio) -> None:
+def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=10, error=SourceError("the camera was unplugged; plug it in again"))
     window = make(Config(source="/dev/video7"))
     qtbot.waitUntil(lambda: "Trying again by itself" in window.banner.text)
@@ -722,7 +693,7 @@ def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Make, studio: St
     assert window.banner.text == ""
 
 
-def test_trying_again_can_be_stopped(qtbot: QtBot, make: Make, studio: Studio) -> None:
+def test_trying_again_can_be_stopped(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=10, error=SourceError("the camera was unplugged; plug it in again"))
     window = make(Config(source="/dev/video7"))
     qtbot.waitUntil(lambda: "Trying again by itself" in window.banner.text)

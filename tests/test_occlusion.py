@@ -1,4 +1,3 @@
-# ruff: noqa: F811
 """What an engine looked at, and its overlay in the window."""
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ import pytest
 from fakes import make_bundle
 from onnx import TensorProto, helper
 from pytestqt.qtbot import QtBot
-from test_desktop import Make, make, studio  # noqa: F401  fixtures
-from test_ui import shows
+from windows import Studio, Windows, shows
 
 from edgeemo.config import Config
 from engines import LABELS, Engine, ModelSpec
@@ -80,7 +78,7 @@ def test_the_square_of_a_crop_turns_with_the_eyes() -> None:
 
 def test_the_overlay_comes_goes_and_leaves_no_thread(
     qtbot: QtBot,
-    make: Make,
+    make: Windows,
     tmp_path: Path,
 ) -> None:
     import threading
@@ -120,7 +118,7 @@ def with_maps(folder: Path) -> Path:
 
 
 def test_the_maps_of_a_bundle_are_shown_whatever_backend_runs_the_engine(
-    qtbot: QtBot, make: Make, tmp_path: Path
+    qtbot: QtBot, make: Windows, tmp_path: Path
 ) -> None:
     # occlusion would have to open the INT8 model, which is not there
     window = make(Config(source="clip.mp4", engine=str(with_maps(make_bundle(tmp_path / "tiny"))), backend="onnx:int8"))
@@ -132,7 +130,7 @@ def test_the_maps_of_a_bundle_are_shown_whatever_backend_runs_the_engine(
     assert heat.pixels[:, :, 3].max() > 150
 
 
-def test_maps_that_were_exchanged_are_told_and_the_entry_is_off(qtbot: QtBot, make: Make, tmp_path: Path) -> None:
+def test_maps_that_were_exchanged_are_told_and_the_entry_is_off(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     folder = with_maps(make_bundle(tmp_path / "tiny"))
     (folder / SALIENCY).write_bytes(b"something else")
     window = make(Config(source="clip.mp4", engine=str(folder)))
@@ -142,7 +140,7 @@ def test_maps_that_were_exchanged_are_told_and_the_entry_is_off(qtbot: QtBot, ma
     assert not window.menus.saliency.isChecked()
 
 
-def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Make, studio, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path) -> None:
     studio.faces = 0
     window = make(Config(source="clip.mp4", engine=str(make_bundle(tmp_path / "tiny"))))
     shows(qtbot, window)
@@ -151,7 +149,7 @@ def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Make, studio, tmp_p
     assert window.video.heat is None
 
 
-def test_an_engine_that_cannot_be_opened_is_told_and_the_entry_is_off(qtbot: QtBot, make: Make) -> None:
+def test_an_engine_that_cannot_be_opened_is_told_and_the_entry_is_off(qtbot: QtBot, make: Windows) -> None:
     window = make(Config(source="clip.mp4", engine="gone"))
     shows(qtbot, window)
     window.menus.saliency.trigger()

@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
@@ -17,17 +15,15 @@ from time import monotonic, sleep
 import cv2
 import numpy as np
 import pytest
-from fakes import FakeClassifier, FakeSmoother, FakeTracker
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QImage
 from PyQt6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
+from windows import GREY, HEIGHT, WIDTH, Clip, Studio, Windows, shows
 
 from edgeemo.capture import DEMO_CLIP, CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import SinkError, SourceError
-from edgeemo.pipeline import Pipeline
-from edgeemo.session import Session
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
 from edgeemo.ui.cards import Bars, FacePanel
@@ -39,137 +35,8 @@ from edgeemo.ui.video import VideoView
 from edgeemo.ui.window import NO_CAMERA, Window
 from engines import LABELS, Emotion
 from engines.bundle import ZOO
-from engines.errors import BundleNotFound
-
-keep_opencvs_qt_out(os.environ)
-
-WIDTH, HEIGHT = 320, 180
-GREY = 60
-
-
-class Clip:
-    """Grey pictures at about a hundred a second, until it ends, fails or is closed."""
-
-    def __init__(
-        self,
-        name: str,
-        *,
-        frames: int = 1_000_000,
-        error: Exception | None = None,
-        stuck: bool = False,
-        still: bool = False,
-    ) -> None:
-        self.name = name
-        self.live = True
-        self.released = False
-        self._frames = frames
-        self._error = error
-        self._stuck = stuck
-        self._still = still
-
-    def frames(self) -> Iterator[Frame]:
-        try:
-            for index in range(self._frames):
-                yield Frame(np.full((HEIGHT, WIDTH, 3), GREY, np.uint8), index, index / 100, self.name, self._still)
-                sleep(0.5 if self._stuck else 0.01)
-            if self._error is not None:
-                raise self._error
-        finally:
-            self.released = True
-
-
-class Faced:
-    """Finds that many faces, far enough apart for their labels."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def detect(self, frame: Frame) -> Faces:
-        left = np.arange(self._count, dtype=np.float32) * 60 + 20
-        boxes = np.stack([left, np.full_like(left, 60), left + 40, np.full_like(left, 100)], axis=1)
-        count = self._count
-        return Faces(
-            boxes, np.zeros((count, 6, 2), np.float32), np.ones(count, np.float32), np.full(count, -1, np.int64)
-        )
-
-    def close(self) -> None:
-        pass
-
-
-class Studio:
-    """Opens sessions of fake stages, and remembers them."""
-
-    def __init__(self) -> None:
-        self.configs: list[Config] = []
-        self.clips: list[Clip] = []
-        self.faces = 1
-        self.delay = 0.0
-        self.closing: Exception | None = None
-        self.clip: Callable[[str], Clip] = Clip
-
-    def open(self, config: Config) -> Session:
-        self.configs.append(config)
-        sleep(self.delay)
-        if config.engine == "nosuch":
-            raise BundleNotFound("no engine named 'nosuch'; there are: hybrid_lite")
-        if config.source == "missing.mp4":
-            raise SourceError("no file missing.mp4; check its name")
-        if config.source == "broken":
-            raise RuntimeError("a fault")
-        clip = self.clip(config.source)
-        self.clips.append(clip)
-        resources = ExitStack()
-        resources.callback(self._close)
-        return Session(
-            clip,
-            Pipeline(Faced(self.faces), FakeTracker(), FakeClassifier(), FakeSmoother()),
-            engine_description=f"{config.engine}, fake runtime",
-            screen=True,
-            resources=resources,
-        )
-
-    def _close(self) -> None:
-        if self.closing is not None:
-            raise self.closing
-
 
 CAMERA = CameraInfo(uri="/dev/v4l/by-id/a-camera", name="Desk camera", device="/dev/video0")
-
-
-@pytest.fixture
-def studio() -> Studio:
-    return Studio()
-
-
-@pytest.fixture
-def make(qtbot: QtBot, studio: Studio, tmp_path: Path) -> Iterator[Callable[..., Window]]:
-    made: list[Window] = []
-
-    def build(config: Config | None = None, cameras: Sequence[CameraInfo] = (), begin: bool = True) -> Window:
-        window = Window(
-            config or Config(source="clip.mp4"),
-            opener=studio.open,
-            cameras=lambda: cameras,
-            engines=lambda: ["hybrid_lite", "other"],
-            pictures=tmp_path / "Pictures",
-        )
-        made.append(window)
-        qtbot.addWidget(window)
-        window.show()
-        if begin:
-            window.begin()
-        return window
-
-    yield build
-    for window in made:
-        window.close()
-
-
-def shows(qtbot: QtBot, window: Window) -> Result:
-    qtbot.waitUntil(lambda: window.player.state is State.PLAYING and window.video.result is not None)
-    result = window.video.result
-    assert result is not None
-    return result
 
 
 def press(qtbot: QtBot, window: Window, words: str) -> None:
@@ -188,7 +55,7 @@ def pixel(window: Window, x: float, y: float) -> tuple[int, int, int]:
     return colour.red(), colour.green(), colour.blue()
 
 
-def test_starting_brings_picture_cards_figures_and_the_engine(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_starting_brings_picture_cards_figures_and_the_engine(qtbot: QtBot, make: Windows) -> None:
     window = make()
     result = shows(qtbot, window)
     assert result.frame.image.shape == (HEIGHT, WIDTH, 3)
@@ -203,7 +70,7 @@ def test_starting_brings_picture_cards_figures_and_the_engine(qtbot: QtBot, make
     assert window.windowTitle().startswith("clip.mp4")
 
 
-def test_the_picture_keeps_its_proportions_and_carries_the_box(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_the_picture_keeps_its_proportions_and_carries_the_box(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
     where = window.video.picture_rect()
@@ -215,7 +82,7 @@ def test_the_picture_keeps_its_proportions_and_carries_the_box(qtbot: QtBot, mak
     assert wanted in seen
 
 
-def test_without_a_face_the_card_area_says_so(qtbot: QtBot, make: Callable[..., Window], studio: Studio) -> None:
+def test_without_a_face_the_card_area_says_so(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.faces = 0
     window = make()
     result = shows(qtbot, window)
@@ -225,7 +92,7 @@ def test_without_a_face_the_card_area_says_so(qtbot: QtBot, make: Callable[..., 
     assert window.faces.nobody.isVisible()
 
 
-def test_pause_holds_the_picture_and_going_on_releases_it(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_pause_holds_the_picture_and_going_on_releases_it(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
     qtbot.mouseClick(window.start, Qt.MouseButton.LeftButton)
@@ -240,9 +107,7 @@ def test_pause_holds_the_picture_and_going_on_releases_it(qtbot: QtBot, make: Ca
     assert window.start.text() == "Pause"
 
 
-def test_stop_lets_the_source_go_and_clears_the_picture(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_stop_lets_the_source_go_and_clears_the_picture(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
     qtbot.mouseClick(window.stop, Qt.MouseButton.LeftButton)
@@ -255,9 +120,7 @@ def test_stop_lets_the_source_go_and_clears_the_picture(
     assert len(studio.clips) == 2
 
 
-def test_a_snapshot_is_a_png_of_the_frame_with_its_overlay(
-    qtbot: QtBot, make: Callable[..., Window], tmp_path: Path
-) -> None:
+def test_a_snapshot_is_a_png_of_the_frame_with_its_overlay(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     window = make()
     shows(qtbot, window)
     qtbot.mouseClick(window.snapshot, Qt.MouseButton.LeftButton)
@@ -280,9 +143,7 @@ def test_two_snapshots_of_one_second_do_not_overwrite_each_other(tmp_path: Path)
     assert QImage(str(second)).size() == QImage(str(first)).size()
 
 
-def test_a_snapshot_that_cannot_be_saved_is_an_error_in_the_window(
-    qtbot: QtBot, make: Callable[..., Window], tmp_path: Path
-) -> None:
+def test_a_snapshot_that_cannot_be_saved_is_an_error_in_the_window(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     (tmp_path / "Pictures").write_text("in the way")
     window = make()
     shows(qtbot, window)
@@ -293,7 +154,7 @@ def test_a_snapshot_that_cannot_be_saved_is_an_error_in_the_window(
 
 
 def test_without_a_camera_the_window_says_so_and_loops_the_demo_clip(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
+    qtbot: QtBot, make: Windows, studio: Studio
 ) -> None:
     window = make(Config())
     shows(qtbot, window)
@@ -304,9 +165,7 @@ def test_without_a_camera_the_window_says_so_and_loops_the_demo_clip(
     assert config.capture.paced
 
 
-def test_the_first_camera_is_taken_when_none_is_named(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_the_first_camera_is_taken_when_none_is_named(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make(Config(), cameras=[CAMERA])
     shows(qtbot, window)
     assert studio.configs[0].source == CAMERA.uri
@@ -314,7 +173,7 @@ def test_the_first_camera_is_taken_when_none_is_named(
     assert "Desk camera" in window.source.text()
 
 
-def test_choosing_another_source_closes_the_first(qtbot: QtBot, make: Callable[..., Window], studio: Studio) -> None:
+def test_choosing_another_source_closes_the_first(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
     window.source.chosen.emit("other.mp4")
@@ -327,9 +186,7 @@ def test_choosing_another_source_closes_the_first(qtbot: QtBot, make: Callable[.
     assert window.video.result.frame.origin == "other.mp4"
 
 
-def test_choosing_another_engine_opens_the_same_source_with_it(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_choosing_another_engine_opens_the_same_source_with_it(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
     window.engine.fill()
@@ -340,7 +197,7 @@ def test_choosing_another_engine_opens_the_same_source_with_it(
     assert studio.configs[1].source == "clip.mp4"
 
 
-def test_what_was_chosen_last_wins(qtbot: QtBot, make: Callable[..., Window], studio: Studio) -> None:
+def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.delay = 0.1
     window = make()
     for name in ("a.mp4", "b.mp4", "c.mp4"):
@@ -354,9 +211,7 @@ def test_what_was_chosen_last_wins(qtbot: QtBot, make: Callable[..., Window], st
     assert len(opened) <= 2
 
 
-def test_sinks_of_the_configuration_are_opened_only_once(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_sinks_of_the_configuration_are_opened_only_once(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make(Config(source="clip.mp4", sinks=("jsonl:out.jsonl",)))
     shows(qtbot, window)
     window.choose_source("other.mp4")
@@ -364,9 +219,7 @@ def test_sinks_of_the_configuration_are_opened_only_once(
     assert [config.sinks for config in studio.configs] == [("jsonl:out.jsonl",), ()]
 
 
-def test_a_wrong_engine_is_an_error_in_the_window_with_a_way_back(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_a_wrong_engine_is_an_error_in_the_window_with_a_way_back(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
     window.choose_engine("nosuch")
@@ -378,9 +231,7 @@ def test_a_wrong_engine_is_an_error_in_the_window_with_a_way_back(
     assert window.banner.text == ""
 
 
-def test_a_missing_file_is_an_error_in_the_window_that_offers_the_demo_clip(
-    qtbot: QtBot, make: Callable[..., Window]
-) -> None:
+def test_a_missing_file_is_an_error_in_the_window_that_offers_the_demo_clip(qtbot: QtBot, make: Windows) -> None:
     window = make(Config(source="missing.mp4"))
     qtbot.waitUntil(lambda: window.player.state is State.FAILED)
     assert window.banner.text == "No file missing.mp4; check its name"
@@ -390,7 +241,7 @@ def test_a_missing_file_is_an_error_in_the_window_that_offers_the_demo_clip(
 
 
 def test_a_source_that_breaks_off_keeps_its_last_picture_and_can_be_tried_again(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
+    qtbot: QtBot, make: Windows, studio: Studio
 ) -> None:
     studio.clip = lambda name: Clip(name, frames=20, error=SourceError("camera lost; plug it in again"))
     window = make()
@@ -404,7 +255,7 @@ def test_a_source_that_breaks_off_keeps_its_last_picture_and_can_be_tried_again(
     assert window.banner.text == ""
 
 
-def test_a_fault_of_ours_is_told_and_the_window_stays(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_a_fault_of_ours_is_told_and_the_window_stays(qtbot: QtBot, make: Windows) -> None:
     window = make(Config(source="broken"))
     qtbot.waitUntil(lambda: window.player.state is State.FAILED)
     assert "fault of edgeemo's" in window.banner.text
@@ -412,9 +263,7 @@ def test_a_fault_of_ours_is_told_and_the_window_stays(qtbot: QtBot, make: Callab
     shows(qtbot, window)
 
 
-def test_the_end_of_a_file_is_told_and_it_can_be_played_again(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_the_end_of_a_file_is_told_and_it_can_be_played_again(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=10)
     window = make()
     qtbot.waitUntil(lambda: window.player.state is State.ENDED)
@@ -425,9 +274,7 @@ def test_the_end_of_a_file_is_told_and_it_can_be_played_again(
     shows(qtbot, window)
 
 
-def test_a_single_picture_stays_with_its_name_and_no_message(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_a_single_picture_stays_with_its_name_and_no_message(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=1, still=True)
     window = make(Config(source="portrait.jpg"))
     qtbot.waitUntil(lambda: window.player.state is State.ENDED)
@@ -437,7 +284,7 @@ def test_a_single_picture_stays_with_its_name_and_no_message(
 
 
 def test_a_source_without_a_single_frame_says_that_there_is_nothing(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
+    qtbot: QtBot, make: Windows, studio: Studio
 ) -> None:
     studio.clip = lambda name: Clip(name, frames=0)
     window = make()
@@ -446,7 +293,7 @@ def test_a_source_without_a_single_frame_says_that_there_is_nothing(
     assert not window.snapshot.isEnabled()
 
 
-def test_a_sink_that_fails_on_closing_is_told(qtbot: QtBot, make: Callable[..., Window], studio: Studio) -> None:
+def test_a_sink_that_fails_on_closing_is_told(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.closing = SinkError("cannot finish out.mp4; the disk is full")
     window = make()
     shows(qtbot, window)
@@ -454,9 +301,7 @@ def test_a_sink_that_fails_on_closing_is_told(qtbot: QtBot, make: Callable[..., 
     qtbot.waitUntil(lambda: "disk is full" in window.banner.text)
 
 
-def test_many_faces_get_short_cards_and_few_get_all_bars(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_many_faces_get_short_cards_and_few_get_all_bars(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.faces = 5
     window = make()
     shows(qtbot, window)
@@ -469,7 +314,7 @@ def test_many_faces_get_short_cards_and_few_get_all_bars(
     assert window.faces.cards[0].bars.sizeHint().height() > 5 * crowd
 
 
-def test_cards_of_faces_that_leave_disappear(qtbot: QtBot, make: Callable[..., Window], studio: Studio) -> None:
+def test_cards_of_faces_that_leave_disappear(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.faces = 3
     window = make()
     shows(qtbot, window)
@@ -485,7 +330,7 @@ def own_threads(before: set[threading.Thread]) -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread not in before]
 
 
-def test_closing_ends_every_thread(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_closing_ends_every_thread(qtbot: QtBot, make: Windows) -> None:
     before = set(threading.enumerate())
     window = make()
     shows(qtbot, window)
@@ -496,9 +341,7 @@ def test_closing_ends_every_thread(qtbot: QtBot, make: Callable[..., Window]) ->
     assert own_threads(before) == []
 
 
-def test_closing_while_a_source_is_slow_ends_every_thread(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_closing_while_a_source_is_slow_ends_every_thread(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     before = set(threading.enumerate())
     studio.clip = lambda name: Clip(name, stuck=True)
     window = make()
@@ -507,9 +350,7 @@ def test_closing_while_a_source_is_slow_ends_every_thread(
     assert own_threads(before) == []
 
 
-def test_closing_while_a_session_is_being_opened_closes_that_too(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_closing_while_a_session_is_being_opened_closes_that_too(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     before = set(threading.enumerate())
     studio.delay = 0.3
     window = make()
@@ -519,7 +360,7 @@ def test_closing_while_a_session_is_being_opened_closes_that_too(
     assert window.player.state is not State.PLAYING
 
 
-def test_closing_a_paused_window_ends_every_thread(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_closing_a_paused_window_ends_every_thread(qtbot: QtBot, make: Windows) -> None:
     before = set(threading.enumerate())
     window = make()
     shows(qtbot, window)
@@ -528,9 +369,7 @@ def test_closing_a_paused_window_ends_every_thread(qtbot: QtBot, make: Callable[
     assert own_threads(before) == []
 
 
-def test_the_window_answers_while_a_session_is_being_opened(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio
-) -> None:
+def test_the_window_answers_while_a_session_is_being_opened(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.delay = 0.4
     window = make()
     assert window.player.state is State.OPENING
@@ -546,7 +385,7 @@ def test_the_window_answers_while_a_session_is_being_opened(
     shows(qtbot, window)
 
 
-def test_keys_pause_save_and_dismiss(qtbot: QtBot, make: Callable[..., Window], tmp_path: Path) -> None:
+def test_keys_pause_save_and_dismiss(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     window = make(Config())
     shows(qtbot, window)
     window.video.setFocus()
@@ -561,7 +400,7 @@ def test_keys_pause_save_and_dismiss(qtbot: QtBot, make: Callable[..., Window], 
     qtbot.waitUntil(lambda: bool(list((tmp_path / "Pictures").glob("*.png"))))
 
 
-def test_the_space_bar_presses_the_focused_button_once(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_the_space_bar_presses_the_focused_button_once(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
     qtbot.keyClick(window.start, Qt.Key.Key_Space)
@@ -570,7 +409,7 @@ def test_the_space_bar_presses_the_focused_button_once(qtbot: QtBot, make: Calla
     assert window.player.state is State.STOPPED
 
 
-def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: Windows) -> None:
     window = make(Config())
     shows(qtbot, window)
     controls = {window.source, window.engine, window.start, window.stop, window.snapshot, window.banner.dismiss}
@@ -586,7 +425,7 @@ def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: 
         assert control.accessibleName() or control.text()
 
 
-def test_a_dropped_file_is_played(qtbot: QtBot, make: Callable[..., Window], studio: Studio, tmp_path: Path) -> None:
+def test_a_dropped_file_is_played(qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path) -> None:
     window = make()
     shows(qtbot, window)
     data = QMimeData()
@@ -604,7 +443,7 @@ def test_a_dropped_file_is_played(qtbot: QtBot, make: Callable[..., Window], stu
     qtbot.waitUntil(lambda: studio.configs[-1].source == str(tmp_path / "dropped.mp4"))
 
 
-def test_the_source_menu_lists_cameras_demo_and_dialogs(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_the_source_menu_lists_cameras_demo_and_dialogs(qtbot: QtBot, make: Windows) -> None:
     window = make(cameras=[CAMERA], begin=False)
     window.source.fill()
     words = [action.text() for action in window.source.choices.actions() if action.text()]
@@ -614,7 +453,7 @@ def test_the_source_menu_lists_cameras_demo_and_dialogs(qtbot: QtBot, make: Call
     assert "No camera found" in [action.text() for action in bare.source.choices.actions()]
 
 
-def test_an_address_that_was_typed_is_opened(qtbot: QtBot, make: Callable[..., Window], studio: Studio) -> None:
+def test_an_address_that_was_typed_is_opened(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
     window.source.open_stream.trigger()
@@ -624,9 +463,7 @@ def test_an_address_that_was_typed_is_opened(qtbot: QtBot, make: Callable[..., W
     qtbot.waitUntil(lambda: studio.configs[-1].source == "rtsp://somewhere/live")
 
 
-def test_a_file_that_was_picked_is_opened(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio, tmp_path: Path
-) -> None:
+def test_a_file_that_was_picked_is_opened(qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path) -> None:
     window = make()
     shows(qtbot, window)
     (tmp_path / "picked.mp4").touch()
@@ -656,7 +493,7 @@ def test_a_source_is_named_as_people_would_and_without_its_password(uri: str, na
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
-def test_both_themes_colour_the_whole_window(qtbot: QtBot, make: Callable[..., Window], theme: object) -> None:
+def test_both_themes_colour_the_whole_window(qtbot: QtBot, make: Windows, theme: object) -> None:
     window = make()
     assert isinstance(theme, type(LIGHT))
     window.set_theme(theme)
@@ -720,9 +557,7 @@ def test_at_twice_the_size_nothing_is_cut_on_a_screen_of_1280_by_860() -> None:
 
 @pytest.mark.parametrize("faces", [0, 2])
 @pytest.mark.parametrize("size", [(640, 430), (760, 480), (900, 600), (1280, 800)])
-def test_no_words_are_cut(
-    qtbot: QtBot, make: Callable[..., Window], studio: Studio, size: tuple[int, int], faces: int
-) -> None:
+def test_no_words_are_cut(qtbot: QtBot, make: Windows, studio: Studio, size: tuple[int, int], faces: int) -> None:
     studio.faces = faces
     window = make()
     window.resize(*size)
@@ -737,7 +572,7 @@ def test_no_words_are_cut(
 
 
 @pytest.mark.parametrize("size", [(640, 430), (760, 480), (900, 600), (1280, 800)])
-def test_nothing_is_cut_off_at_any_size(qtbot: QtBot, make: Callable[..., Window], size: tuple[int, int]) -> None:
+def test_nothing_is_cut_off_at_any_size(qtbot: QtBot, make: Windows, size: tuple[int, int]) -> None:
     window = make(Config())
     window.resize(*size)
     shows(qtbot, window)
@@ -769,7 +604,7 @@ def test_bars_without_classes_are_drawn(qtbot: QtBot) -> None:
     assert not bars.grab().isNull()
 
 
-def test_the_words_on_screen_are_about_expressions(qtbot: QtBot, make: Callable[..., Window]) -> None:
+def test_the_words_on_screen_are_about_expressions(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
     assert window.faces.promise.text().split("\n") == ["Expressions, not feelings.", "Nothing leaves this machine."]
