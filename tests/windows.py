@@ -1,0 +1,164 @@
+"""The window of the app over fake stages: what tests of the user interface share. Fixtures are in conftest.py."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from time import sleep
+
+import numpy as np
+from fakes import FakeClassifier, FakeSmoother, FakeTracker
+from pytestqt.qtbot import QtBot
+
+from edgeemo.capture import CameraInfo
+from edgeemo.config import Config
+from edgeemo.errors import SourceError
+from edgeemo.pipeline import Pipeline
+from edgeemo.session import Session
+from edgeemo.types import Faces, Frame, Result
+from edgeemo.ui.app import keep_opencvs_qt_out
+from edgeemo.ui.player import State
+from edgeemo.ui.settings import Settings
+from edgeemo.ui.window import Window
+from engines.errors import BundleNotFound
+
+keep_opencvs_qt_out(os.environ)
+
+WIDTH, HEIGHT = 320, 180
+GREY = 60
+
+
+class Clip:
+    """Grey pictures at about a hundred a second, until it ends, fails or is closed."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        frames: int = 1_000_000,
+        error: Exception | None = None,
+        stuck: bool = False,
+        still: bool = False,
+    ) -> None:
+        self.name = name
+        self.live = True
+        self.released = False
+        self._frames = frames
+        self._error = error
+        self._stuck = stuck
+        self._still = still
+
+    def frames(self) -> Iterator[Frame]:
+        try:
+            for index in range(self._frames):
+                yield Frame(np.full((HEIGHT, WIDTH, 3), GREY, np.uint8), index, index / 100, self.name, self._still)
+                sleep(0.5 if self._stuck else 0.01)
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.released = True
+
+
+class Faced:
+    """Finds that many faces, far enough apart for their labels."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def detect(self, frame: Frame) -> Faces:
+        left = np.arange(self._count, dtype=np.float32) * 60 + 20
+        boxes = np.stack([left, np.full_like(left, 60), left + 40, np.full_like(left, 100)], axis=1)
+        count = self._count
+        return Faces(
+            boxes, np.zeros((count, 6, 2), np.float32), np.ones(count, np.float32), np.full(count, -1, np.int64)
+        )
+
+    def close(self) -> None:
+        pass
+
+
+class Studio:
+    """Opens sessions of fake stages, and remembers them."""
+
+    def __init__(self) -> None:
+        self.configs: list[Config] = []
+        self.clips: list[Clip] = []
+        self.faces = 1
+        self.delay = 0.0
+        self.closing: Exception | None = None
+        self.clip: Callable[[str], Clip] = Clip
+
+    def open(self, config: Config) -> Session:
+        self.configs.append(config)
+        sleep(self.delay)
+        if config.engine == "nosuch":
+            raise BundleNotFound("no engine named 'nosuch'; there are: hybrid_lite")
+        if config.source == "missing.mp4":
+            raise SourceError("no file missing.mp4; check its name")
+        if config.source == "broken":
+            raise RuntimeError("a fault")
+        clip = self.clip(config.source)
+        self.clips.append(clip)
+        resources = ExitStack()
+        resources.callback(self._close)
+        return Session(
+            clip,
+            Pipeline(Faced(self.faces), FakeTracker(), FakeClassifier(), FakeSmoother()),
+            engine_description=f"{config.engine}, fake runtime",
+            screen=True,
+            resources=resources,
+        )
+
+    def _close(self) -> None:
+        if self.closing is not None:
+            raise self.closing
+
+
+class Windows:
+    """Makes windows that open their sessions in a studio; `close` closes them all."""
+
+    def __init__(self, qtbot: QtBot, studio: Studio, folder: Path) -> None:
+        self._qtbot = qtbot
+        self._studio = studio
+        self._folder = folder
+        self._made: list[Window] = []
+
+    def __call__(
+        self,
+        config: Config | None = None,
+        *,
+        cameras: Sequence[CameraInfo] = (),
+        settings: Settings | None = None,
+        begin: bool = True,
+    ) -> Window:
+        window = Window(
+            config or Config(source="clip.mp4"),
+            opener=self._studio.open,
+            cameras=lambda: cameras,
+            engines=lambda: ["hybrid_lite", "other"],
+            pictures=self._folder / "Pictures",
+            sessions=self._folder / "sessions",
+            settings=settings,
+        )
+        self._made.append(window)
+        self._qtbot.addWidget(window)
+        window.show()
+        if begin:
+            window.begin()
+        return window
+
+    def close(self) -> None:
+        for window in self._made:
+            window.close()
+
+
+def shows(qtbot: QtBot, window: Window) -> Result:
+    qtbot.waitUntil(lambda: window.player.state is State.PLAYING and window.video.result is not None)
+    result = window.video.result
+    assert result is not None
+    return result
