@@ -80,20 +80,16 @@ class CameraSource:
         )
         if decoder is None:
             raise SourceError(f"cannot open {self.name}: {_why_not(self._device)}")
-        index, last = 0, 0.0
+        count = 0
         try:
-            while True:
-                image = decoder.read()
-                if image is None:
-                    break
-                last = max(time.monotonic() - began, last + 1e-6)
-                yield Frame(image, index, last, self.name)
-                index += 1
+            for frame in decoder.live(self.name, began):
+                yield frame
+                count += 1
         finally:
             decoder.close()
         raise SourceError(
-            f"{self.name} stopped after {index} frames; check its cable, then start again"
-            if index
+            f"{self.name} stopped after {count} frames; check its cable, then start again"
+            if count
             else f"{self.name} gives no picture; close other programs that use it, or connect it again"
         )
 

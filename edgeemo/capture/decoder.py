@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
-from edgeemo.types import U8
+from edgeemo.types import U8, Frame
 
 # FFmpeg writes its own remarks to file descriptor 2, past Python; both variables are read when the first video opens
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -68,6 +69,19 @@ class Decoder:
     def seek(self, time: float) -> None:
         """Go near a time in seconds of a file: the next frame that is grabbed may lie a little before or behind it."""
         self._capture.set(cv2.CAP_PROP_POS_MSEC, time * 1e3)
+
+    def live(self, name: str, began: float) -> Iterator[Frame]:
+        """Frames of a camera or stream as they come, until there is none; each is stamped later than the one before.
+
+        Args:
+            name: of the source.
+            began: when it was opened, by `time.monotonic`.
+        """
+        index, last = 0, 0.0
+        while (image := self.read()) is not None:
+            last = max(time.monotonic() - began, last + 1e-6)
+            yield Frame(image, index, last, name)
+            index += 1
 
     def close(self) -> None:
         self._capture.release()

@@ -48,23 +48,18 @@ class Stream:
         decoder = open_video(self._url, open_timeout=self._open_timeout, read_timeout=self._read_timeout)
         if decoder is None:
             raise SourceError(f"cannot open {self.name}: {self._why_not()}")
-        index, last = 0, 0.0
+        count, asked = 0, time.monotonic()
         try:
-            while True:
-                asked = time.monotonic()
-                image = decoder.read()
-                if image is None:
-                    break
-                last = max(time.monotonic() - began, last + 1e-6)
-                yield Frame(image, index, last, self.name)
-                index += 1
+            for frame in decoder.live(self.name, began):
+                yield frame
+                count, asked = count + 1, time.monotonic()
             silent = time.monotonic() - asked
         finally:
             decoder.close()
-        if index and index == decoder.count:  # a finished recording behind an address
+        if count and count == decoder.count:  # a finished recording behind an address
             return
         why = f"nothing came for {silent:.0f} s" if silent > 0.9 * self._read_timeout else "the other side ended it"
-        raise SourceError(f"{self.name} broke off after {index} frames: {why}; check the camera, then start again")
+        raise SourceError(f"{self.name} broke off after {count} frames: {why}; check the camera, then start again")
 
     def _why_not(self) -> str:
         """Asked only after a failure: some cameras serve a single connection."""
