@@ -302,6 +302,21 @@ def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, d
     assert "\n\nNo weights came from elsewhere" in card
 
 
+def test_a_bundle_that_trusts_the_detector_calls_fewer_faces_none_and_changes_nothing_else(run, data, cache, tmp_path):
+    wanted = ["bundle", str(run), "--data", data, "--cache", str(cache), "--trust-detector", "2"]
+    assert main([*wanted, "--output", str(tmp_path / "trusting")]) == 0
+    make_bundle(run / "best.pt", data, tmp_path / "plain", cache=cache)
+    faces = list(load_faces(open_data(data, "valid"), SPEC, cache).faces)
+    with Engine.open(str(tmp_path / "trusting")) as trusting, Engine.open(str(tmp_path / "plain")) as plain:
+        assert trusting.spec.temperature == plain.spec.temperature
+        moved = (np.log(trusting.infer(faces)) - np.log(plain.infer(faces))) * plain.spec.temperature
+    moved -= moved[:, :1]
+    nothing = LABELS.index("no_face")
+    assert moved[:, nothing] == pytest.approx(np.full(len(faces), -2.0), abs=1e-2)
+    assert np.delete(moved, nothing, axis=1) == pytest.approx(0, abs=1e-2)
+    assert "`no_face` must be 7.4 times as likely" in (tmp_path / "trusting" / "CARD.md").read_text()
+
+
 def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, cache, tmp_path, capsys):
     paths = [run / "best.pt", run / "last.pt"]
     wanted = ["bundle", str(run), str(paths[1]), "--mirror", "--data", data, "--cache", str(cache)]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 
@@ -47,6 +48,7 @@ def make_bundle(
     also: Sequence[str] = (),
     rare: float = 0.0,
     mirror: bool = False,
+    trust_detector: float = 0.0,
 ) -> Scores:
     """Write spec.json, model.onnx and CARD.md into a folder, and saliency.onnx where the network has a pooling head.
 
@@ -55,6 +57,7 @@ def make_bundle(
         also: what else it was trained on, for the card.
         rare: how much rare classes are favoured, see `favour_rare`.
         mirror: answer with the mean over the face and its mirror image, at twice the cost.
+        trust_detector: how much less readily no_face is answered, see `doubt_no_face`.
 
     The temperature is fitted on the validation split of `data`, on the faces that its protocol counts.
 
@@ -71,6 +74,8 @@ def make_bundle(
     trained_on = [open_data(source, "train") for source in (data, *also)]
     if rare:
         favour_rare(model, np.concatenate([source.targets for source in trained_on]), rare)
+    if trust_detector:
+        doubt_no_face(model, trust_detector)
     opened = open_data(data, "valid")
     faces = load_faces(opened, made_for, cache)
     if not faces.counted.any():
@@ -105,6 +110,7 @@ def make_bundle(
         trained_on,
         how_trained(checkpoints[0]) if len(checkpoints) == 1 else how_each(checkpoints, "The mean answer of:"),
         rare,
+        trust_detector,
         faces.classes,
         model,
         scores,
@@ -178,12 +184,24 @@ def favour_rare(model: Classifier, targets: F32, amount: float) -> None:
     share = targets.mean(axis=0)[columns]
     # what never occurred is left alone, and the mean logit stays what it was for the classes beside the expressions
     logs = np.where(share > 0, np.log(np.maximum(share, 1e-12)), 0.0)
-    less = amount * torch.from_numpy(logs - (logs * share).sum() / share.sum())
+    _take_from_logits(model, columns, amount * (logs - (logs * share).sum() / share.sum()))
+
+
+def doubt_no_face(model: Classifier, amount: float) -> None:
+    """Take `amount` from the logit of `no_face`: it must be e^amount times as likely as in training to be answered.
+
+    What a detector has passed is a face far more often than what `fit --scrambled` shows, and a face that is told to
+    be none is worse than a shape that is told to be unsure.
+    """
+    _take_from_logits(model, [LABELS.index("no_face")], np.array([amount]))
+
+
+def _take_from_logits(model: Classifier, columns: Sequence[int], amounts: npt.NDArray[np.floating]) -> None:
     members = model.network.members if isinstance(model.network, Ensemble) else [model.network]
     for member in members:
         last = [layer for layer in member.modules() if isinstance(layer, torch.nn.Linear)][-1]
         with torch.no_grad():
-            last.bias[columns] -= less.to(last.bias.dtype)
+            last.bias[list(columns)] -= torch.from_numpy(amounts).to(last.bias.dtype)
 
 
 def temperature(model: Classifier, faces: FaceSet) -> float:
@@ -351,6 +369,7 @@ def card(
     trained_on: Sequence[Dataset],
     how: str,
     rare: float,
+    trust_detector: float,
     classes: tuple[str, ...],
     model: Classifier,
     scores: Scores,
@@ -378,6 +397,8 @@ def card(
         if rare
         else ""
     )
+    if trust_detector:
+        favoured += f"`no_face` must be {np.exp(trust_detector):.1f} times as likely as in training to be answered.\n"
     return f"""# {spec.name}
 
 Names the expression of one face: {len(spec.labels)} classes, {spec.size}x{spec.size} {spec.colour}, architecture

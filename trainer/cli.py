@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument(
         "--favour-rare", type=_number, default=0.0, metavar="X", help="0: not; 1: as if all were frequent"
     )
+    pack.add_argument(
+        "--trust-detector",
+        type=_number,
+        default=0.0,
+        metavar="X",
+        help="no_face must be e^X times as likely as trained",
+    )
     pack.add_argument("--mirror", action="store_true", help="the mean over the face and its mirror image: costs twice")
     pack.set_defaults(run_command=_bundle)
 
@@ -359,6 +366,7 @@ def _bundle(options: argparse.Namespace) -> int:
         also=options.also,
         rare=options.favour_rare,
         mirror=options.mirror,
+        trust_detector=options.trust_detector,
     )
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
     return 0
