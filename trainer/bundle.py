@@ -259,21 +259,27 @@ class Activation(torch.nn.Module):
         self.head = head
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        maps = self.model.network.features(self.model.normalise(faces))
+        return self.of(self.model.network.features(self.model.normalise(faces)))
+
+    def of(self, maps: torch.Tensor) -> torch.Tensor:
+        """The same from the network's last maps."""
         return torch.nn.functional.conv2d(maps, self.head.weight[:, :, None, None])
 
 
 def activation_of(model: Classifier, spec: ModelSpec) -> Activation | None:
     """The class-activation maps of a network; None where its head is more than a global mean and a linear layer."""
     layers = [layer for layer in model.network.modules() if isinstance(layer, torch.nn.Linear)]
-    if len(layers) != 1 or isinstance(model.network, Ensemble):
+    if len(layers) != 1:
         return None
     made = Activation(model, layers[0]).eval()
     random = np.random.default_rng(0).uniform(0, 255, (3, spec.channels, spec.size, spec.size))
     faces = torch.from_numpy(random.astype(np.float32))
     with torch.no_grad():
-        pooled = made(faces).mean(dim=(2, 3)) + (0 if layers[0].bias is None else layers[0].bias)
-        logits = model.eval().logits(faces)
+        maps = model.network.features(model.normalise(faces))
+        if maps.shape[1] != layers[0].in_features:
+            return None
+        pooled = made.of(maps).mean(dim=(2, 3)) + (0 if layers[0].bias is None else layers[0].bias)
+        logits = model.network.head(maps)
         alike = pooled.shape == logits.shape and torch.allclose(pooled, logits, rtol=1e-3, atol=1e-3)
     return made if alike else None
 

@@ -33,34 +33,29 @@ class Ensemble(Network):
 
     def __init__(self, members: Sequence[Network], spec: ModelSpec, *, mirror: bool) -> None:
         super().__init__()
-        self.members = tuple(members)
-        self.trained = nn.ModuleList(members).eval()  # so that torch knows of their weights
-        self.mirror = mirror
+        self.members = nn.ModuleList(members).eval()
+        self._views = [(member, turned) for member in members for turned in ((False, True) if mirror else (False,))]
         with torch.no_grad():
             face = torch.zeros(1, spec.channels, spec.size, spec.size)
-            maps = [member.features(face) for member in members]
+            maps = [member.features(face) for member, _ in self._views]
         if len({tuple(one.shape[2:]) for one in maps}) > 1:
             raise ValueError(f"their last maps are of {', '.join('x'.join(map(str, one.shape[2:])) for one in maps)}")
-        self.channels = [one.shape[1] for one in maps for _ in range(2 if mirror else 1)]
+        self._channels = [one.shape[1] for one in maps]
 
     def features(self, x: Tensor) -> Tensor:
         """The members' maps one behind another; that of a mirror image is turned back and lies behind the face's."""
-        maps = []
-        for member in self.members:
-            maps.append(member.features(x))
-            if self.mirror:
-                maps.append(member.features(x.flip(3)).flip(3))
+        maps = [_turned(member.features(_turned(x, turned)), turned) for member, turned in self._views]
         return torch.cat(maps, dim=1)
 
     def head(self, maps: Tensor) -> Tensor:
-        parts = iter(torch.split(maps, self.channels, dim=1))
-        logits = []
-        for member in self.members:
-            logits.append(member.head(next(parts)))
-            if self.mirror:
-                logits.append(member.head(next(parts).flip(3)))
+        parts = torch.split(maps, self._channels, dim=1)
+        logits = [member.head(_turned(part, turned)) for (member, turned), part in zip(self._views, parts, strict=True)]
         mean: Tensor = torch.stack(logits).log_softmax(dim=2).logsumexp(dim=0) - math.log(len(logits))
         return mean
+
+
+def _turned(x: Tensor, mirror: bool) -> Tensor:
+    return x.flip(3) if mirror else x
 
 
 def load_together(checkpoints: Sequence[Path], *, mirror: bool = False) -> tuple[str, ModelSpec, Classifier]:
