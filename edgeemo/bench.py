@@ -17,9 +17,9 @@ import numpy as np
 
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError, SourceError
-from edgeemo.pipeline import STAGES
 from edgeemo.session import open_pipeline, open_session, open_source_of
 from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.stages.pipeline import STAGES
 from edgeemo.types import Frame
 
 WARM_UP = 10  # frames: caches, first allocations, the detector's own start

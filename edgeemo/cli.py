@@ -86,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _service(arguments: argparse.Namespace) -> int:
-    from edgeemo.service import unit
+    from edgeemo.system import unit
 
     if arguments.action == "status":
         found = unit.state(arguments.name)
@@ -173,7 +173,7 @@ def _report_path(session: Path) -> Path:
 
 def _engines(arguments: argparse.Namespace) -> int:
     from engines import EngineError, bundle_names, find_bundle
-    from engines.backends.choose import best, survey
+    from engines.backends.autoselect import best, survey
     from engines.bundle import ZOO, user_folder
 
     found: list[dict[str, Any]] = []

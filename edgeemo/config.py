@@ -39,24 +39,24 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from edgeemo.detect import DetectConfig
-    from edgeemo.quality import QualityConfig
     from edgeemo.sinks.jsonl import JsonlConfig
     from edgeemo.sinks.metrics import MetricsConfig
     from edgeemo.sinks.mqtt import MqttConfig
     from edgeemo.sinks.sqlite import SqliteConfig
     from edgeemo.sinks.web import WebConfig
-    from edgeemo.smooth import SmoothConfig
-    from edgeemo.track import TrackConfig
+    from edgeemo.stages.detect import DetectConfig
+    from edgeemo.stages.quality import QualityConfig
+    from edgeemo.stages.smooth import SmoothConfig
+    from edgeemo.stages.track import TrackConfig
 
 T = TypeVar("T")
 
 # section -> (module, class)
 STAGES = {
-    "detect": ("edgeemo.detect", "DetectConfig"),
-    "track": ("edgeemo.track", "TrackConfig"),
-    "smooth": ("edgeemo.smooth", "SmoothConfig"),
-    "quality": ("edgeemo.quality", "QualityConfig"),
+    "detect": ("edgeemo.stages.detect", "DetectConfig"),
+    "track": ("edgeemo.stages.track", "TrackConfig"),
+    "smooth": ("edgeemo.stages.smooth", "SmoothConfig"),
+    "quality": ("edgeemo.stages.quality", "QualityConfig"),
     "jsonl": ("edgeemo.sinks.jsonl", "JsonlConfig"),
     "sqlite": ("edgeemo.sinks.sqlite", "SqliteConfig"),
     "mqtt": ("edgeemo.sinks.mqtt", "MqttConfig"),

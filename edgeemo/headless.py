@@ -62,8 +62,8 @@ def serve(config: Config, load: Callable[[], Config], *, quiet: bool = False) ->
     Raises:
         EdgeemoError, EngineError: the user can mend it.
     """
-    from edgeemo.service.notify import Notifier
     from edgeemo.session import open_service
+    from edgeemo.system.sd_notify import Notifier
 
     if not config.sinks:
         config = replace(config, sinks=("jsonl:-",))

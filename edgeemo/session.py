@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.mailbox import Closed, Mailbox
-from edgeemo.pipeline import STAGES, BatchClassifier, Pipeline
 from edgeemo.sinks import ReaderGone, SinkContext, file_of, open_sink
+from edgeemo.stages.pipeline import STAGES, BatchClassifier, Pipeline
 from edgeemo.types import U8, Classifier, Frame, Result, Sink, Source
 
 if TYPE_CHECKING:
     from edgeemo.capture import Reader
-    from edgeemo.service.notify import Notifier
     from edgeemo.service.service import Service
+    from edgeemo.system.sd_notify import Notifier
 
 log = logging.getLogger(__name__)
 
@@ -411,7 +411,7 @@ class _Parts:
 
 
 def _open_classifier(config: Config) -> tuple[BatchClassifier, str]:
-    from edgeemo.classify import EngineClassifier
+    from edgeemo.stages.classify import EngineClassifier
     from engines import Engine
 
     classifier = EngineClassifier(Engine.open(config.engine, backend=config.backend, threads=config.threads))
@@ -420,10 +420,10 @@ def _open_classifier(config: Config) -> tuple[BatchClassifier, str]:
 
 def _open_stages(config: Config, classifier: Classifier, stack: ExitStack) -> Pipeline:
     # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import
-    from edgeemo.detect import MediaPipeDetector
-    from edgeemo.quality import QualityJudge
-    from edgeemo.smooth import Smoother
-    from edgeemo.track import FaceTracker
+    from edgeemo.stages.detect import MediaPipeDetector
+    from edgeemo.stages.quality import QualityJudge
+    from edgeemo.stages.smooth import Smoother
+    from edgeemo.stages.track import FaceTracker
 
     detector = MediaPipeDetector(config.detect)
     stack.callback(detector.close)
@@ -437,7 +437,7 @@ def _open_stages(config: Config, classifier: Classifier, stack: ExitStack) -> Pi
 
 
 def _drawn(result: Result) -> U8:
-    from edgeemo import overlay
+    from edgeemo.stages import overlay
 
     return overlay.draw(result.frame.image, result)
 

@@ -1,6 +1,6 @@
 """MediaPipe's face detector on one picture: what the running program and the preparation of training data share.
 
-Which of the two models runs when, and what happens from frame to frame, is `edgeemo.detect`'s business.
+Which of the two models runs when, and what happens from frame to frame, is `edgeemo.stages.detect`'s business.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def open_maps(bundle: Bundle, *, threads: int = 1) -> Maps | None:
     path = bundle.saliency
     if path is None:
         return None
-    maps: Maps = import_module("engines.backends.ort").OrtMaps(path, bundle.spec, threads=threads)
+    maps: Maps = import_module("engines.backends.onnxruntime").OrtMaps(path, bundle.spec, threads=threads)
     return maps
 
 

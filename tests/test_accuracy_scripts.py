@@ -10,7 +10,7 @@ import pytest
 
 from edgeemo.config import Config
 from edgeemo.session import open_pipeline
-from edgeemo.smooth import SmoothConfig
+from edgeemo.stages.smooth import SmoothConfig
 from edgeemo.types import Faces, Frame
 from engines.spec import LABELS
 

@@ -28,16 +28,16 @@ from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, l
 from edgeemo.session import Stats
 from edgeemo.types import Frame, Result
 from edgeemo.ui.baseline import Baselines, Taking
+from edgeemo.ui.camera_watch import CameraWatch
 from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
 from edgeemo.ui.health import load as load_average
 from edgeemo.ui.history import MOST_PEOPLE, MOST_ROWS, History, thinned
 from edgeemo.ui.player import State
-from edgeemo.ui.plugged import CameraWatch
 from edgeemo.ui.replay import Scenes
 from edgeemo.ui.sessions import SessionsDialog
 from edgeemo.ui.settings import PRESETS, Settings
-from edgeemo.ui.strip import LONGEST, Strip
+from edgeemo.ui.thumbnails import LONGEST, Strip
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog
 from edgeemo.ui.window import Window

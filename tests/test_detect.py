@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeemo.detect import DetectConfig, MediaPipeDetector
 from edgeemo.errors import ConfigError
+from edgeemo.stages.detect import DetectConfig, MediaPipeDetector
 from edgeemo.types import U8, UNTRACKED, Faces, Frame
 from engines.preprocess import roll
 

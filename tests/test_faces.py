@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeemo.capture import open_source
-from edgeemo.detect import MediaPipeDetector
+from edgeemo.stages.detect import MediaPipeDetector
 from engines.face_detector import FaceDetector
 from engines.preprocess import crop, roll
 from engines.spec import ModelSpec

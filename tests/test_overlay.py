@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeemo import overlay
-from edgeemo.overlay import Rect, arrange, draw, fitted, shown_classes, text_size, title_of
+from edgeemo.stages import overlay
+from edgeemo.stages.overlay import Rect, arrange, draw, fitted, shown_classes, text_size, title_of
 from edgeemo.types import U8, UNTRACKED, Faces, Frame, Result
 from engines import LABELS, Emotion
 

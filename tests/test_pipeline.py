@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from fakes import FakeBackend, FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, faces, frame, probabilities
 
-from edgeemo.classify import EngineClassifier
-from edgeemo.pipeline import STAGES, Pipeline
+from edgeemo.stages.classify import EngineClassifier
+from edgeemo.stages.pipeline import STAGES, Pipeline
 from engines import LABELS, Engine, ModelSpec
 from engines.errors import ModelError
 

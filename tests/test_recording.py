@@ -16,7 +16,6 @@ from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTr
 from pyarrow import parquet
 
 from edgeemo.errors import RecordingError
-from edgeemo.pipeline import Pipeline
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.recording.anonymous import Anonymiser
 from edgeemo.recording.export import export
@@ -24,6 +23,7 @@ from edgeemo.recording.folder import list_sessions, sessions_folder
 from edgeemo.recording.recorder import baseline_of
 from edgeemo.session import Session
 from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.stages.pipeline import Pipeline
 from engines import LABELS
 
 

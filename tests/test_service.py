@@ -13,9 +13,9 @@ from servers import until
 
 from edgeemo.config import Config, ServiceConfig, SourceConfig
 from edgeemo.errors import ConfigError, EdgeemoError, SinkError, SourceError
-from edgeemo.pipeline import BatchClassifier, Pipeline, step_together
 from edgeemo.service.service import Service
 from edgeemo.sinks import SinkContext
+from edgeemo.stages.pipeline import BatchClassifier, Pipeline, step_together
 from edgeemo.status import State, Status
 from edgeemo.types import F32, Frame, Result, Sink, Source
 from engines import LABELS

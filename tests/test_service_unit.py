@@ -13,8 +13,8 @@ import pytest
 
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ServiceError
-from edgeemo.service.notify import Notifier
-from edgeemo.service.unit import Unit, let_read, state, uninstall
+from edgeemo.system.sd_notify import Notifier
+from edgeemo.system.unit import Unit, let_read, state, uninstall
 
 CONFIG = Config(
     sources=(SourceConfig("door", "rtsp://camera/stream"),), sinks=("jsonl:/srv/edge/a.jsonl", "mqtt://localhost/edge")

@@ -11,9 +11,9 @@ from fakes import FakeClassifier, FakeDetector, FakeSink, FakeSmoother, FakeSour
 
 from edgeemo.errors import SinkError, SourceError
 from edgeemo.mailbox import Closed
-from edgeemo.pipeline import Pipeline
 from edgeemo.session import Session
 from edgeemo.sinks import ReaderGone
+from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import Detector, Result
 from engines import LABELS
 

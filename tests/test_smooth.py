@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeemo.errors import ConfigError
-from edgeemo.smooth import SmoothConfig, Smoother
+from edgeemo.stages.smooth import SmoothConfig, Smoother
 from edgeemo.types import F32, UNTRACKED, Faces, Frame
 from engines import LABELS
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeemo.detect import MediaPipeDetector
 from edgeemo.errors import ConfigError
-from edgeemo.track import FaceTracker, TrackConfig, assign
+from edgeemo.stages.detect import MediaPipeDetector
+from edgeemo.stages.track import FaceTracker, TrackConfig, assign
 from edgeemo.types import UNTRACKED, Faces, Frame
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)

@@ -21,10 +21,10 @@ import pytest
 from fake_tensorrt import FakeCuda, make_api
 
 from engines.backends import cuda as cuda_module
-from engines.backends import trt_runtime
+from engines.backends import tensorrt_runtime
 from engines.backends.cuda import CALLS, CudaRuntime
-from engines.build import plan as builder_module
 from engines.errors import BackendUnavailable
+from engines.export import plan as builder_module
 
 BINDINGS = {
     "10.3": "tensorrt-cu12-bindings==10.3.0",  # JetPack 6.2
@@ -161,7 +161,7 @@ class _Uses(ast.NodeVisitor):
 
 def uses() -> list[tuple[str, str, int | None, str]]:
     found = _Uses()
-    for module in (trt_runtime, builder_module):
+    for module in (tensorrt_runtime, builder_module):
         found.visit(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")))
     return found.found
 

@@ -94,7 +94,7 @@ def run(environment, *arguments):
 
 
 def export(environment, folder, *more):
-    return run(environment, "-m", "engines.build.cli", "--bundle", str(folder), "--fp16", *more)
+    return run(environment, "-m", "engines.export.cli", "--bundle", str(folder), "--fp16", *more)
 
 
 def test_the_plan_is_built_and_used_by_the_next_start(tmp_path, device):

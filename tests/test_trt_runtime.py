@@ -5,11 +5,11 @@ import pytest
 from fake_tensorrt import FakeCuda, make_api
 from fakes import make_bundle
 
-from engines.backends.ort import OrtBackend
-from engines.backends.trt_runtime import GRAPHS, PlanRunner
-from engines.build.plan import PlanOptions, build_plan
+from engines.backends.onnxruntime import OrtBackend
+from engines.backends.tensorrt_runtime import GRAPHS, PlanRunner
 from engines.bundle import find_bundle
 from engines.errors import ModelError, SpecError
+from engines.export.plan import PlanOptions, build_plan
 from engines.spec import ModelSpec
 
 

@@ -18,8 +18,8 @@ from pytestqt.qtbot import QtBot
 from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import SourceError
-from edgeemo.pipeline import Pipeline
 from edgeemo.session import Session
+from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
 from edgeemo.ui.player import State

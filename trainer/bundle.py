@@ -15,7 +15,7 @@ import onnx
 import torch
 
 from engines.backends import open_backend
-from engines.backends.ort import OrtMaps
+from engines.backends.onnxruntime import OrtMaps
 from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.manifest import FILES, SALIENCY, Manifest

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from engines.build.parity import paired_loss
+from engines.export.parity import paired_loss
 from engines.face_detector import FaceDetector
 from engines.metrics import calibration_error, over_expressions, wilson
 from engines.preprocess import F32, U8, crop, roll
@@ -262,8 +262,8 @@ def _under_all(
 def _look(changed: Changed, detector: FaceDetector, enlarge: float, near: F32 | None) -> tuple[F32, F32] | None:
     """The face of a changed picture: box and keypoints.
 
-    A leaning face is looked for again in the picture turned upright, as `edgeemo.detect` does: the detector makes the
-    boxes of leaning heads smaller.
+    A leaning face is looked for again in the picture turned upright, as the detect stage does: the detector makes
+    the boxes of leaning heads smaller.
     """
     # a picture made smaller is enlarged to what the detector got before
     enlarge = enlarge / changed.scale if enlarge != 1 else 1.0

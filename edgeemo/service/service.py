@@ -17,12 +17,12 @@ import numpy as np
 
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ConfigError, EdgeemoError
-from edgeemo.pipeline import BatchClassifier, Pipeline, step_together
-from edgeemo.service.notify import Notifier
 from edgeemo.service.supervisor import Supervisor
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.queued import QueuedSink
+from edgeemo.stages.pipeline import BatchClassifier, Pipeline, step_together
 from edgeemo.status import Status
+from edgeemo.system.sd_notify import Notifier
 from edgeemo.types import Frame, Result, Sink, Source
 from engines.errors import EngineError
 

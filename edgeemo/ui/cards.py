@@ -18,7 +18,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from edgeemo.overlay import coloured_as, fitted, percent
+from edgeemo.stages.overlay import coloured_as, fitted, percent
 from edgeemo.types import U8, UNTRACKED, Frame, Result
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named, person_colour

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PyQt6.QtCore import QByteArray, QSettings
 
 from edgeemo.recording import VIDEO_CHOICES
-from edgeemo.smooth import SmoothConfig
+from edgeemo.stages.smooth import SmoothConfig
 
 # name -> how calm what is shown is
 PRESETS = {

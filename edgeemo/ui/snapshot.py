@@ -8,8 +8,8 @@ from pathlib import Path
 from PyQt6.QtCore import QStandardPaths
 from PyQt6.QtGui import QImageWriter
 
-from edgeemo import overlay
 from edgeemo.errors import SinkError
+from edgeemo.stages import overlay
 from edgeemo.types import Result
 from edgeemo.ui.pixels import as_image
 

@@ -13,7 +13,7 @@ from PyQt6.QtCore import QPointF, QRectF, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QPainter
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from edgeemo.overlay import percent
+from edgeemo.stages.overlay import percent
 from edgeemo.types import F32
 from edgeemo.ui.cards import Bars
 from edgeemo.ui.history import History, thinned

@@ -14,7 +14,7 @@ from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent, QPen
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from edgeemo.overlay import Rect, Tag, arrange, fitted, ink_on
+from edgeemo.stages.overlay import Rect, Tag, arrange, fitted, ink_on
 from edgeemo.types import U8, UNTRACKED, Result
 from edgeemo.ui.health import Paints
 from edgeemo.ui.pixels import as_image

@@ -39,9 +39,9 @@ from edgeemo.types import Result
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.baseline import RestControl
+from edgeemo.ui.camera_watch import DEVICES, CameraWatch
 from edgeemo.ui.cards import WIDTH as PANEL
 from edgeemo.ui.cards import FacePanel
-from edgeemo.ui.foot import Foot
 from edgeemo.ui.health import HealthDialog
 from edgeemo.ui.history import History
 from edgeemo.ui.icons import icon
@@ -49,14 +49,14 @@ from edgeemo.ui.library import Library
 from edgeemo.ui.menus import Menus
 from edgeemo.ui.pickers import EnginePicker, SourcePicker, shown_name
 from edgeemo.ui.player import Opener, Player, State
-from edgeemo.ui.plugged import DEVICES, CameraWatch
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.saliency import Saliency
 from edgeemo.ui.settings import PRESETS, USUAL, Settings
 from edgeemo.ui.snapshot import pictures_folder, save_snapshot
-from edgeemo.ui.strip import Strip
+from edgeemo.ui.status_bar import Foot
 from edgeemo.ui.theme import LIGHT, Theme, dress, named, system_theme
+from edgeemo.ui.thumbnails import Strip
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.video import LAMP, VideoView
 from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog

@@ -31,12 +31,12 @@ class Backend(Protocol):
 
 # name -> (module, class or function, precision where none is asked for); it takes (bundle, threads)
 BACKENDS = {
-    "onnx": ("engines.backends.ort", "OrtBackend", "fp32"),
-    "onnx-cuda": ("engines.backends.ort", "OrtCudaBackend", "fp32"),
-    "onnx-tensorrt": ("engines.backends.ort", "OrtTensorrtBackend", "fp32"),
-    "openvino": ("engines.backends.ov", "OpenVinoBackend", "fp32"),
-    "tensorrt": ("engines.backends.trt", "open_tensorrt", "fp16"),
-    "auto": ("engines.backends.choose", "open_auto", "fp32"),
+    "onnx": ("engines.backends.onnxruntime", "OrtBackend", "fp32"),
+    "onnx-cuda": ("engines.backends.onnxruntime", "OrtCudaBackend", "fp32"),
+    "onnx-tensorrt": ("engines.backends.onnxruntime", "OrtTensorrtBackend", "fp32"),
+    "openvino": ("engines.backends.openvino", "OpenVinoBackend", "fp32"),
+    "tensorrt": ("engines.backends.tensorrt", "open_tensorrt", "fp16"),
+    "auto": ("engines.backends.autoselect", "open_auto", "fp32"),
 }
 
 

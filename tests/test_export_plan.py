@@ -9,13 +9,13 @@ from fakes import make_bundle
 
 from engines.backends.cuda import Gpu
 from engines.backends.plans import Device, PlanManifest, find_plan, plan_path
-from engines.build.device import PlanExporter
-from engines.build.errors import ExportError
-from engines.build.faces import portrait
-from engines.build.graph import parse
-from engines.build.half import convert
-from engines.build.plan import PlanOptions, build_plan, fraction
 from engines.bundle import find_bundle
+from engines.export.device import PlanExporter
+from engines.export.errors import ExportError
+from engines.export.faces import portrait
+from engines.export.graph import parse
+from engines.export.half import convert
+from engines.export.plan import PlanOptions, build_plan, fraction
 from engines.manifest import Export, Manifest
 from engines.model_file import sha256_of
 

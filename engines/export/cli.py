@@ -16,7 +16,7 @@ from engines.bundle import Bundle, find_bundle, user_folder
 from engines.errors import BackendUnavailable, BundleNotFound, EngineError
 
 if TYPE_CHECKING:
-    from engines.build.export import Exporter
+    from engines.export.export import Exporter
 
 DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -88,8 +88,8 @@ def _export(options: argparse.Namespace) -> int:
     if options.backend == "tensorrt":
         _expect_tensorrt(bundle, precisions)
 
-    from engines.build.export import Exporter, prepare_output
-    from engines.build.faces import load_faces
+    from engines.export.export import Exporter, prepare_output
+    from engines.export.faces import load_faces
 
     source = options.data or options.calibration
     data = load_faces(source, bundle.spec, split="valid", limit=options.limit)
@@ -134,11 +134,11 @@ def _is_there(bundle: Bundle, precision: str) -> bool:
 
 def _plans(exporter: Exporter, precisions: list[str], options: argparse.Namespace) -> int:
     """Compile on this device; the typed ONNX file is made first where it is missing."""
-    from engines.backends import trt
+    from engines.backends import tensorrt
     from engines.backends.cuda import CudaRuntime
-    from engines.build.device import PlanExporter
-    from engines.build.plan import PlanOptions
     from engines.bundle import load_bundle
+    from engines.export.device import PlanExporter
+    from engines.export.plan import PlanOptions
 
     rejected = False
     for precision in precisions:
@@ -147,7 +147,7 @@ def _plans(exporter: Exporter, precisions: list[str], options: argparse.Namespac
             print(f"OUT OF BUDGET, set apart: {made.path}")
             return OUT_OF_BUDGET
         job = PlanExporter(
-            trt.module(),
+            tensorrt.module(),
             CudaRuntime(),
             load_bundle(exporter.output).at(precision),
             exporter.data,
@@ -220,7 +220,7 @@ def _bundle_of_checkpoint(options: argparse.Namespace) -> Bundle:
 
 def _expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
     try:
-        from engines.backends import trt
+        from engines.backends import tensorrt
     except ImportError as error:
         flags = " ".join(f"--{name}" for name in precisions)
         raise BackendUnavailable(
@@ -228,7 +228,7 @@ def _expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
             hint=f"{error}; on a Jetson it comes with JetPack. Here, leave --backend out: that makes the ONNX file; "
             f"then run on the device: edgeemo-export --bundle {bundle.folder.name} {flags} --backend tensorrt",
         ) from error
-    trt.expect_usable()
+    tensorrt.expect_usable()
 
 
 def _count(text: str) -> int:

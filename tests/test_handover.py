@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from fakes import FakeBackend, FakeDetector, FakeSmoother, FakeSource, FakeTracker
 
-from edgeemo.classify import EngineClassifier
-from edgeemo.pipeline import Pipeline
 from edgeemo.session import Session
+from edgeemo.stages.classify import EngineClassifier
+from edgeemo.stages.pipeline import Pipeline
 from engines import LABELS, Engine, ModelSpec
-from engines.backends.swap import PlanBuild, SwappingBackend
+from engines.backends.handover import PlanBuild, SwappingBackend
 from engines.errors import ModelError
 
 FIRST = np.full(len(LABELS), 0.0, np.float32)

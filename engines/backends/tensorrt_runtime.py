@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engines.backends.cuda import TO_DEVICE, TO_HOST, Cuda, CudaError, as_array
-from engines.backends.ort import check_graph
+from engines.backends.onnxruntime import check_graph
 from engines.errors import ModelError
 from engines.preprocess import F32
 from engines.spec import ModelSpec

@@ -8,12 +8,12 @@ import pytest
 from onnx import TensorProto, numpy_helper
 from small_networks import make_network
 
-from engines.build.errors import ExportError
-from engines.build.faces import portrait
-from engines.build.graph import Loaded, parse
-from engines.build.parity import agree
-from engines.build.quantise import TARGET, to_int8
 from engines.bundle import find_bundle
+from engines.export.errors import ExportError
+from engines.export.faces import portrait
+from engines.export.graph import Loaded, parse
+from engines.export.parity import agree
+from engines.export.quantise import TARGET, to_int8
 from engines.model_file import read_model
 from engines.preprocess import batch
 

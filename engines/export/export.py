@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engines.backends import Backend, open_backend
-from engines.build.errors import ExportError
-from engines.build.faces import FaceData
-from engines.build.parity import LATENCY_CALLS, Report, as_text, compare
-from engines.build.stress import stress_inputs
 from engines.bundle import Bundle, load_bundle, user_folder
 from engines.errors import ModelError
+from engines.export.errors import ExportError
+from engines.export.faces import FaceData
+from engines.export.parity import LATENCY_CALLS, Report, as_text, compare
+from engines.export.stress import stress_inputs
 from engines.manifest import EMULATED, FILES, SALIENCY, Export, Manifest, write_whole
 from engines.model_file import read_model, sha256_of
 from engines.preprocess import batch
@@ -94,10 +94,10 @@ class Exporter:
 
     def _convert(self, precision: str) -> Outcome:
         # a device that only builds plans has no onnx
-        from engines.build.graph import parse
-        from engines.build.half import to_half
-        from engines.build.opset import lowered
-        from engines.build.quantise import to_int8
+        from engines.export.graph import parse
+        from engines.export.half import to_half
+        from engines.export.opset import lowered
+        from engines.export.quantise import to_int8
 
         content = read_model(self.bundle.model)
         model = lowered(parse(content))
@@ -167,8 +167,8 @@ class Exporter:
 
     def _compare_emulated(self, model: ModelProto, path: Path) -> Report:
         """ONNX Runtime's CPU computes an FP16 graph in float32; this is what a GPU makes of it."""
-        from engines.build.emulate import emulate_half
-        from engines.build.graph import Loaded
+        from engines.export.emulate import emulate_half
+        from engines.export.graph import Loaded
 
         emulated = Loaded(emulate_half(model), "the same file, FP16 arithmetic emulated")
         began = perf_counter()

@@ -8,8 +8,8 @@ import pytest
 from datasets import make_ferplus
 
 from engines import EXPRESSIONS, ModelSpec
-from engines.build.errors import ExportError
-from engines.build.faces import PORTRAIT, FaceData, load_faces, portrait
+from engines.export.errors import ExportError
+from engines.export.faces import PORTRAIT, FaceData, load_faces, portrait
 
 SPEC = ModelSpec("small", size=32)
 

@@ -7,9 +7,9 @@ import pytest
 from fakes import FakeBackend, grey
 
 from engines import EXPRESSIONS, LABELS, ModelSpec
-from engines.build.faces import FaceData
-from engines.build.parity import BUDGETS, agree, as_text, compare, paired_loss, side_by_side
-from engines.build.stress import stress_inputs
+from engines.export.faces import FaceData
+from engines.export.parity import BUDGETS, agree, as_text, compare, paired_loss, side_by_side
+from engines.export.stress import stress_inputs
 
 SPEC = ModelSpec("small", size=16)
 LATENCY_FREE = 0

@@ -8,10 +8,10 @@ import tensorrt
 
 from engines.backends import Backend
 from engines.backends.cuda import CudaRuntime
-from engines.backends.ort import OrtBackend
+from engines.backends.handover import PlanBuild, SwappingBackend
+from engines.backends.onnxruntime import OrtBackend
 from engines.backends.plans import Device, Plan, find_plan
-from engines.backends.swap import PlanBuild, SwappingBackend
-from engines.backends.trt_runtime import PlanRunner
+from engines.backends.tensorrt_runtime import PlanRunner
 from engines.bundle import Bundle, load_bundle
 from engines.errors import ModelError
 

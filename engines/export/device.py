@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from engines.backends.cuda import Cuda
-from engines.backends.ort import OrtBackend
+from engines.backends.onnxruntime import OrtBackend
 from engines.backends.plans import Device, PlanManifest, plan_path, timing_path
-from engines.backends.trt_runtime import PlanRunner
-from engines.build.faces import FaceData
-from engines.build.parity import LATENCY_CALLS, Report, as_text, compare
-from engines.build.plan import Built, PlanOptions, Progress, build_plan
-from engines.build.stress import stress_inputs
+from engines.backends.tensorrt_runtime import PlanRunner
 from engines.bundle import Bundle, load_bundle
 from engines.errors import ModelError
+from engines.export.faces import FaceData
+from engines.export.parity import LATENCY_CALLS, Report, as_text, compare
+from engines.export.plan import Built, PlanOptions, Progress, build_plan
+from engines.export.stress import stress_inputs
 from engines.manifest import write_whole
 from engines.model_file import read_model, sha256_of
 

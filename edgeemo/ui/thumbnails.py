@@ -10,7 +10,7 @@ from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QIcon, QPixmap
 from PyQt6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 
-from edgeemo.overlay import fitted
+from edgeemo.stages.overlay import fitted
 from edgeemo.types import U8, Faces, Result
 from edgeemo.ui.pixels import as_image
 from engines.spec import Emotion

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from small_networks import make_network
 
-from engines.backends import choose, open_backend, parse_choice
-from engines.backends.choose import Option, best, options_of, survey
-from engines.build.graph import parse
-from engines.build.half import convert
+from engines.backends import autoselect, open_backend, parse_choice
+from engines.backends.autoselect import Option, best, options_of, survey
 from engines.bundle import find_bundle
 from engines.errors import BackendUnavailable, ModelError
+from engines.export.graph import parse
+from engines.export.half import convert
 from engines.manifest import Export, Manifest
 from engines.model_file import sha256_of
 
@@ -103,10 +103,10 @@ def test_auto_opens_what_it_chose_and_says_which(bundle):
 
 
 def test_auto_falls_back_to_the_model_where_its_choice_was_harmed_since(bundle, monkeypatch, tmp_path):
-    memory = choose._Memory.load()
-    memory.keep(choose._key(bundle, 1), [option("onnx:fp32", 2.0), option("onnx:fp16", 0.1)])
+    memory = autoselect._Memory.load()
+    memory.keep(autoselect._key(bundle, 1), [option("onnx:fp32", 2.0), option("onnx:fp16", 0.1)])
     bundle.model.with_name("model.fp16.onnx").write_bytes(b"harmed")
-    memory.keep(choose._key(bundle, 1), [option("onnx:fp32", 2.0), option("onnx:fp16", 0.1)])
+    memory.keep(autoselect._key(bundle, 1), [option("onnx:fp32", 2.0), option("onnx:fp16", 0.1)])
     backend = open_backend("auto", bundle)
     assert backend.description.endswith("FP32")
     backend.close()
@@ -130,7 +130,7 @@ def test_a_choice_is_a_backend_and_perhaps_a_precision():
 
 @pytest.mark.parametrize("name", ["onnx-cuda", "onnx-tensorrt", "tensorrt"])
 def test_asked_for_and_not_there_is_an_error_with_the_reason(bundle, name):
-    if not choose.backend_fault(name):
+    if not autoselect.backend_fault(name):
         pytest.skip(f"{name} can be used on this machine")
     with pytest.raises(BackendUnavailable, match=f"backend '{name}' is not available: ") as error:
         open_backend(name, bundle)

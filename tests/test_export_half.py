@@ -7,13 +7,13 @@ import onnxruntime as ort
 import pytest
 from small_networks import make_network
 
-from engines.build.emulate import LARGEST, emulate_half, rounding_model
-from engines.build.errors import ExportError
-from engines.build.faces import portrait
-from engines.build.graph import Loaded, parse
-from engines.build.half import TARGET, convert, overflowing, to_half
-from engines.build.stress import stress_inputs
 from engines.bundle import find_bundle
+from engines.export.emulate import LARGEST, emulate_half, rounding_model
+from engines.export.errors import ExportError
+from engines.export.faces import portrait
+from engines.export.graph import Loaded, parse
+from engines.export.half import TARGET, convert, overflowing, to_half
+from engines.export.stress import stress_inputs
 from engines.model_file import read_model
 from engines.preprocess import batch
 

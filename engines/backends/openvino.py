@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import openvino as ov
 
-from engines.backends.ort import check_graph
+from engines.backends.onnxruntime import check_graph
 from engines.bundle import Bundle
 from engines.errors import ModelError
 from engines.model_file import read_model

@@ -8,7 +8,7 @@ from __future__ import annotations
 import onnx
 from onnx import ModelProto, NodeProto, helper
 
-from engines.build.graph import constants
+from engines.export.graph import constants
 
 OPSET = 17
 # their axes became an input in 18

@@ -13,9 +13,9 @@ from fakes import make_bundle
 from small_networks import make_network
 
 from engines.backends import open_backend
-from engines.build.cli import main
-from engines.build.faces import portrait
 from engines.bundle import find_bundle
+from engines.export.cli import main
+from engines.export.faces import portrait
 from engines.manifest import Manifest
 from engines.preprocess import batch
 

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 from tqdm import tqdm
 
-from engines.build.errors import ExportError
+from engines.export.errors import ExportError
 from engines.preprocess import F32
 
 PROBE_PIXELS = 8 * 64 * 64  # of inputs that are looked into at once: every tensor of the graph is held

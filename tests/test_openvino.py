@@ -12,10 +12,10 @@ pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
 
 from engines import Engine
 from engines.backends import open_backend
-from engines.build.graph import parse
-from engines.build.half import convert
 from engines.bundle import find_bundle
 from engines.errors import ModelError, SpecError
+from engines.export.graph import parse
+from engines.export.half import convert
 
 
 def inputs(bundle, count):

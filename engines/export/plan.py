@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from engines.backends.trt_runtime import last_error, message_log
-from engines.build.errors import ExportError
+from engines.backends.tensorrt_runtime import last_error, message_log
+from engines.export.errors import ExportError
 from engines.spec import ModelSpec
 
 # fraction done 0..1, seconds left or None while unknown; False stops the build

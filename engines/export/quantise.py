@@ -33,10 +33,10 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
-from engines.build.errors import ExportError
-from engines.build.faces import FaceData
-from engines.build.graph import Loaded, answers, layers, watch
-from engines.build.parity import agree
+from engines.export.errors import ExportError
+from engines.export.faces import FaceData
+from engines.export.graph import Loaded, answers, layers, watch
+from engines.export.parity import agree
 from engines.preprocess import F32, batch
 from engines.spec import ModelSpec
 

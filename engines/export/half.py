@@ -20,9 +20,9 @@ from onnx import ModelProto, NodeProto, TensorProto
 from onnxconverter_common.float16 import convert_float_to_float16
 from tqdm import tqdm
 
-from engines.build.emulate import LARGEST, emulate_half
-from engines.build.errors import ExportError
-from engines.build.graph import answers, constants, producers, trial, watch
+from engines.export.emulate import LARGEST, emulate_half
+from engines.export.errors import ExportError
+from engines.export.graph import answers, constants, producers, trial, watch
 from engines.preprocess import F32
 
 SMALLEST = 5.96e-8  # of FP16, a subnormal

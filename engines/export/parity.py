@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from engines.build.errors import ExportError
-from engines.build.faces import I64, FaceData
+from engines.export.errors import ExportError
+from engines.export.faces import I64, FaceData
 from engines.metrics import over_expressions, score
 from engines.preprocess import F32, U8, batch
 from engines.spec import EXPRESSIONS, ModelSpec

@@ -7,9 +7,9 @@ from fakes import make_bundle
 from onnx import TensorProto, helper
 from small_networks import make_network
 
-from engines.build.graph import Loaded, parse
-from engines.build.opset import lowered
 from engines.bundle import find_bundle
+from engines.export.graph import Loaded, parse
+from engines.export.opset import lowered
 from engines.model_file import read_model
 
 

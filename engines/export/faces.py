@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from engines.build.errors import ExportError
+from engines.export.errors import ExportError
 from engines.face_detector import FaceDetector, largest
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec

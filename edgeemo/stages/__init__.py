@@ -1,0 +1,1 @@
+"""What happens to a frame, one file per stage; `pipeline` joins them."""
