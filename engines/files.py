@@ -1,0 +1,74 @@
+"""The one atomic write of all three packages: a reader sees the old file or the new one, never a part of it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+BLOCK = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """A draft beside `path` for a writer that wants a path; moved over it at the end, removed after an error.
+
+    The draft keeps the suffix, because some writers choose their format by it.
+
+    Args:
+        durable: force file and folder to the disk, so that a power cut loses neither the old nor the new content.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full.
+    """
+    draft = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}")
+    # not mkstemp: the file shall get the permissions that the umask allows, as any other file
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield draft
+        if durable:
+            _sync(draft)
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync(path.parent)
+
+
+def atomic_write(path: Path, content: bytes | str, *, durable: bool = False) -> None:
+    """Write a whole file at once; text as UTF-8.
+
+    Args:
+        durable: as `atomic_path`; for what cannot be made again.
+
+    Raises:
+        OSError: as `atomic_path`.
+    """
+    with atomic_path(path, durable=durable) as draft:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

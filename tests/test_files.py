@@ -1,0 +1,70 @@
+"""Atomic writes: whole or not at all, with ordinary permissions, and nothing left beside the file."""
+
+import os
+import stat
+import threading
+
+import pytest
+
+from engines.files import atomic_path, atomic_write
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_is_written_with_the_permissions_that_the_umask_allows(tmp_path, durable):
+    before = os.umask(0o027)
+    try:
+        atomic_write(tmp_path / "a.json", "ä", durable=durable)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.json").read_bytes() == "ä".encode()
+    assert stat.S_IMODE((tmp_path / "a.json").stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_an_error_while_writing_keeps_the_old_file_and_leaves_no_draft(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"old")
+
+    def interrupted():
+        with atomic_path(path) as draft:
+            draft.write_bytes(b"half of the ne")
+            assert draft.suffix == ".npz"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.npz"]
+
+
+def test_a_reader_never_sees_a_part(tmp_path):
+    path = tmp_path / "a.bin"
+    contents = [bytes([row]) * 200_000 for row in range(8)]
+    atomic_write(path, contents[0])
+    done = threading.Event()
+    seen = []
+
+    def read():
+        while not done.is_set():
+            seen.append(path.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    writers = [
+        threading.Thread(target=lambda content=content: [atomic_write(path, content) for _ in range(20)])
+        for content in contents
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(timeout=30)
+    done.set()
+    reader.join(timeout=30)
+    assert seen
+    assert set(seen) <= set(contents)
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_folder_that_is_not_there_is_an_oserror(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        atomic_write(tmp_path / "nowhere" / "a", b"")
