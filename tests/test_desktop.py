@@ -34,10 +34,10 @@ from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
 from edgeemo.ui.health import load as load_average
 from edgeemo.ui.history import MOST_PEOPLE, MOST_ROWS, History, thinned
 from edgeemo.ui.player import State
-from edgeemo.ui.replay import Scenes
+from edgeemo.ui.scenes import Scenes
 from edgeemo.ui.sessions import SessionsDialog
 from edgeemo.ui.settings import PRESETS, Settings
-from edgeemo.ui.thumbnails import LONGEST, Strip
+from edgeemo.ui.thumbnails import LONGEST, Thumbnails
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog
 from edgeemo.ui.window import Window
@@ -189,7 +189,7 @@ def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Windows, tm
     store = QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)
     window = make(settings=Settings(store), begin=False)
     assert window.timeline.isVisible()
-    window.menus.timeline.trigger()
+    window.menus.timeline_action.trigger()
     assert not window.timeline.isVisible()
     again = make(settings=Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)), begin=False)
     assert not again.timeline.isVisible()
@@ -201,24 +201,24 @@ def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Windows, tm
 def test_pictures_fill_a_strip_to_step_back_in(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=4, still=True, stuck=True)
     window = make(Config(source="pictures"))
-    qtbot.waitUntil(lambda: window.player.state is State.ENDED and window.strip.count() == 4)
-    assert window.strip.isVisible()
+    qtbot.waitUntil(lambda: window.player.state is State.ENDED and window.thumbnails.count() == 4)
+    assert window.thumbnails.isVisible()
     window.setFocus()
     qtbot.keyClick(window, Qt.Key.Key_Left)
     assert window.video.result is not None
     assert window.video.result.frame.index == 2
-    window.strip.setCurrentRow(0)
+    window.thumbnails.setCurrentRow(0)
     assert window.video.result.frame.index == 0
 
 
 def test_a_video_has_no_strip(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
-    assert not window.strip.isVisible()
+    assert not window.thumbnails.isVisible()
 
 
 def test_large_pictures_are_kept_smaller_with_their_faces(qtbot: QtBot) -> None:
-    strip = Strip()
+    strip = Thumbnails()
     qtbot.addWidget(strip)
     kept: list[Result] = []
     strip.chosen.connect(kept.append)
@@ -236,16 +236,16 @@ def test_recording_shows_a_light_keeps_markers_and_offers_what_comes_next(
     qtbot: QtBot, make: Windows, tmp_path: Path
 ) -> None:
     window = make()
-    assert not window.record.isEnabled()
+    assert not window.toolbar.record_button.isEnabled()
     shows(qtbot, window)
-    qtbot.mouseClick(window.record, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.toolbar.record_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.recording.active)
     assert window.video.recording.startswith("REC")
     recorder = window.recording.recorder
     assert recorder is not None
     qtbot.waitUntil(lambda: recorder.frames > 20)
     window.mark("joke")
-    qtbot.mouseClick(window.record, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.toolbar.record_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "Recorded: clip.mp4" in window.banner.text)
     assert window.video.recording == ""
     (path,) = (tmp_path / "sessions").iterdir()
@@ -275,7 +275,7 @@ def test_another_source_ends_the_recording(qtbot: QtBot, make: Windows, tmp_path
     shows(qtbot, window)
     window.record_or_end()
     qtbot.waitUntil(lambda: window.recording.recorder is not None and window.recording.recorder.frames > 5)
-    window.choose_source("other.mp4")
+    window.live.choose_source("other.mp4")
     assert not window.recording.active
     qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
 
@@ -298,7 +298,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_picture_goes_on(
 def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     record(tmp_path / "sessions", video="whole")
     window = make(begin=False)
-    window.show_sessions()
+    window.library.show()
     assert window.library.dialog is not None
     assert window.library.dialog.table.rowCount() == 1
     window.library.dialog.replay_chosen()
@@ -323,7 +323,7 @@ def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Windows, tmp_
 def test_a_replay_plays_to_its_end_by_itself(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     folder = record(tmp_path / "sessions", frames=10)
     window = make(begin=False)
-    window.open_recording(folder)
+    window.library.replay(folder)
     qtbot.waitUntil(lambda: window.replay.recording is not None)
     assert window.replay.playing
     qtbot.waitUntil(lambda: not window.replay.playing)
@@ -334,10 +334,10 @@ def test_choosing_a_source_leaves_the_replay(qtbot: QtBot, make: Windows, tmp_pa
     folder = record(tmp_path / "sessions")
     window = make()
     shows(qtbot, window)
-    window.open_recording(folder)
+    window.library.replay(folder)
     qtbot.waitUntil(lambda: window.replay.recording is not None)
     assert window.player.state is State.STOPPED
-    window.choose_source("other.mp4")
+    window.live.choose_source("other.mp4")
     assert shows(qtbot, window).frame.origin == "other.mp4"
     assert window.replay.recording is None
 
@@ -365,7 +365,7 @@ def test_one_click_makes_a_report_and_two_sessions_stand_side_by_side(
     record(tmp_path / "sessions", "One")
     record(tmp_path / "sessions", "Two")
     window = make(begin=False)
-    window.show_sessions()
+    window.library.show()
     listed = window.library.dialog
     assert listed is not None
     listed.report_chosen()
@@ -381,7 +381,7 @@ def test_two_named_groups_are_compared_on_one_page(qtbot: QtBot, make: Windows, 
     for name in ("One", "Two", "Three"):
         record(tmp_path / "sessions", name)
     window = make(begin=False)
-    window.show_sessions()
+    window.library.show()
     listed = window.library.dialog
     assert listed is not None
     assert listed.compare.isEnabled()
@@ -421,7 +421,7 @@ def test_sessions_that_are_selected_are_in_groups_already(qtbot: QtBot, make: Wi
 def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     folder = record(tmp_path / "sessions")
     window = make(begin=False)
-    window.show_sessions()
+    window.library.show()
     listed = window.library.dialog
     assert listed is not None
     listed.exported.emit(folder, tmp_path / "out.csv")
@@ -529,8 +529,8 @@ def test_health_shows_stages_drops_and_the_engine(qtbot: QtBot, tmp_path: Path) 
 def test_health_is_filled_while_it_is_open(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
-    window.show_health()
-    health = window._health
+    window.dialogs.show_health()
+    health = window.dialogs.health
     assert health is not None
     qtbot.waitUntil(lambda: health.values["Engine"].text() == "hybrid_lite, fake runtime")
     health.close()
@@ -546,17 +546,17 @@ def test_what_was_chosen_is_remembered(qtbot: QtBot, make: Windows, tmp_path: Pa
     clip.touch()
     window = make(settings=kept)
     shows(qtbot, window)
-    window.choose_source(str(clip))
-    window.choose_engine("other")
-    window.menus.video["blurred"].trigger()
-    window.menus.presets["Calm"].trigger()
+    window.live.choose_source(str(clip))
+    window.live.choose_engine("other")
+    window.menus.video_actions["blurred"].trigger()
+    window.menus.preset_actions["Calm"].trigger()
     window.close()
     again = make(Config(), settings=settings(), begin=False)
     assert again.config.source == str(clip)
     assert again.config.engine == "other"
     assert again.config.smooth == PRESETS["Calm"]
-    assert again.menus.video["blurred"].isChecked()
-    assert again.menus.presets["Calm"].isChecked()
+    assert again.menus.video_actions["blurred"].isChecked()
+    assert again.menus.preset_actions["Calm"].isChecked()
 
 
 def test_what_the_command_line_asks_for_goes_before_what_is_remembered(make: Windows, tmp_path: Path) -> None:
@@ -589,7 +589,7 @@ def test_the_first_run_says_what_to_mind_once(qtbot: QtBot, make: Windows, tmp_p
 
 def test_the_self_test_shows_findings_with_their_mends(qtbot: QtBot, make: Windows) -> None:
     window = make(begin=False)
-    window.show_doctor()
+    window.dialogs.show_doctor()
     (dialog,) = window.findChildren(DoctorDialog)
     qtbot.waitUntil(lambda: dialog.verdict.text() != "Looking …", timeout=30_000)
     assert "python" in dialog.text.toPlainText().lower()
@@ -614,7 +614,7 @@ def test_a_recording_without_a_frame_can_be_replayed(qtbot: QtBot, make: Windows
     window.replay.end()
 
 
-# the face at rest
+# the neutral baseline
 
 
 class FastClip(Clip):
@@ -633,10 +633,10 @@ def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
     shows(qtbot, window)
     window.record_or_end()
     qtbot.waitUntil(lambda: window.recording.active)
-    window.rest.take()
+    window.neutral_baseline.take()
     assert "look neutral for 10 seconds" in window.banner.text
-    qtbot.waitUntil(lambda: "is taken" in window.banner.text)
-    qtbot.waitUntil(lambda: window.faces.cards[0].relative.text() == "Against the face at rest: no difference")
+    qtbot.waitUntil(lambda: "baseline is taken" in window.banner.text)
+    qtbot.waitUntil(lambda: window.faces.cards[0].relative.text() == "Against the neutral baseline: no difference")
     window.timeline.refresh()
     assert window.timeline.relative.isVisible()
     window.timeline.relative.click()
@@ -648,7 +648,7 @@ def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
     assert track.baseline is not None
     assert track.baseline[1] == pytest.approx(0.9, abs=0.01)
     assert track.probabilities[:, 1] == pytest.approx(0.9, abs=0.01)
-    window.rest.forget()
+    window.neutral_baseline.forget()
     qtbot.waitUntil(lambda: window.faces.cards[0].relative.isHidden())
     window.timeline.refresh()
     assert not window.timeline.relative.isVisible()
@@ -658,8 +658,8 @@ def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Windows, st
     studio.faces = 0
     window = make()
     shows(qtbot, window)
-    window.rest.take()
-    assert "while a face is followed" in window.banner.text
+    window.neutral_baseline.take()
+    assert "a face is tracked" in window.banner.text
 
 
 def test_a_face_that_was_hardly_seen_gives_no_face_at_rest() -> None:
@@ -676,7 +676,7 @@ def test_what_differs_most_from_the_face_at_rest_is_told_first() -> None:
     baselines = Baselines(LABELS)
     assert baselines.words(shown, 0) == ""
     baselines.keep(1, {"happiness": 0.3, "neutral": 0.7})
-    assert baselines.words(shown, 0) == "Against the face at rest: neutral -69, happiness +60"
+    assert baselines.words(shown, 0) == "Against the neutral baseline: neutral -69, happiness +60"
 
 
 # a camera that is lost
@@ -699,7 +699,7 @@ def test_trying_again_can_be_stopped(qtbot: QtBot, make: Windows, studio: Studio
     qtbot.waitUntil(lambda: "Trying again by itself" in window.banner.text)
     (stop,) = window.banner.buttons
     qtbot.mouseClick(stop, Qt.MouseButton.LeftButton)
-    assert not window._retry.isActive()
+    assert not window.live.retrying
     assert len(studio.configs) == 1
 
 
@@ -763,7 +763,7 @@ def test_a_new_camera_is_in_the_menu_and_offered_without_asking(qtbot: QtBot, st
     assert window.config.source == "demo"
     desk.plug("video3")
     qtbot.waitUntil(lambda: "Camera video3 was connected" in window.banner.text)
-    assert "Camera video3" in [action.text() for action in window.source.choices.actions()]
+    assert "Camera video3" in [action.text() for action in window.toolbar.source.choices.actions()]
     (use,) = window.banner.buttons
     qtbot.mouseClick(use, Qt.MouseButton.LeftButton)
     assert window.config.source == str(desk.folder / "video3")

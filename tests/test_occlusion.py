@@ -87,16 +87,16 @@ def test_the_overlay_comes_goes_and_leaves_no_thread(
     before = set(threading.enumerate())
     window = make(Config(source="clip.mp4", engine=str(engine)))
     shows(qtbot, window)
-    window.menus.saliency.trigger()
+    window.menus.saliency_action.trigger()
     qtbot.waitUntil(lambda: window.video.heat is not None)
     heat = window.video.heat
     assert heat is not None
     assert (heat.person, heat.emotion) == (1, "happiness")
     assert not window.video.grab().isNull()
-    window.menus.saliency.trigger()
+    window.menus.saliency_action.trigger()
     assert window.video.heat is None
     assert not window.saliency.active
-    window.menus.saliency.trigger()
+    window.menus.saliency_action.trigger()
     window.close()
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
@@ -123,7 +123,7 @@ def test_the_maps_of_a_bundle_are_shown_whatever_backend_runs_the_engine(
     # occlusion would have to open the INT8 model, which is not there
     window = make(Config(source="clip.mp4", engine=str(with_maps(make_bundle(tmp_path / "tiny"))), backend="onnx:int8"))
     shows(qtbot, window)
-    window.menus.saliency.trigger()
+    window.menus.saliency_action.trigger()
     qtbot.waitUntil(lambda: window.video.heat is not None)
     heat = window.video.heat
     assert heat is not None
@@ -135,16 +135,16 @@ def test_maps_that_were_exchanged_are_told_and_the_entry_is_off(qtbot: QtBot, ma
     (folder / SALIENCY).write_bytes(b"something else")
     window = make(Config(source="clip.mp4", engine=str(folder)))
     shows(qtbot, window)
-    window.menus.saliency.trigger()
+    window.menus.saliency_action.trigger()
     qtbot.waitUntil(lambda: "is not the file" in window.banner.text)
-    assert not window.menus.saliency.isChecked()
+    assert not window.menus.saliency_action.isChecked()
 
 
 def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path) -> None:
     studio.faces = 0
     window = make(Config(source="clip.mp4", engine=str(make_bundle(tmp_path / "tiny"))))
     shows(qtbot, window)
-    window.menus.saliency.trigger()
+    window.menus.saliency_action.trigger()
     qtbot.wait(300)
     assert window.video.heat is None
 
@@ -152,6 +152,6 @@ def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Windows, studio: St
 def test_an_engine_that_cannot_be_opened_is_told_and_the_entry_is_off(qtbot: QtBot, make: Windows) -> None:
     window = make(Config(source="clip.mp4", engine="gone"))
     shows(qtbot, window)
-    window.menus.saliency.trigger()
+    window.menus.saliency_action.trigger()
     qtbot.waitUntil(lambda: "gone" in window.banner.text)
-    assert not window.menus.saliency.isChecked()
+    assert not window.menus.saliency_action.isChecked()

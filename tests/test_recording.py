@@ -291,7 +291,7 @@ def test_what_cannot_be_read_is_a_mistake_in_one_line(
 
 @pytest.fixture
 def three_rows(tmp_path: Path) -> Recording:
-    """Two people, then one who is blurred and has a face at rest."""
+    """Two people, then one who is blurred and has a neutral baseline."""
     folder = new(tmp_path)
     recorder = Recorder(folder, LABELS)
     recorder.write(result(2, index=0))

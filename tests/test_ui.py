@@ -27,12 +27,13 @@ from edgeemo.errors import SinkError, SourceError
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
 from edgeemo.ui.cards import Bars, FacePanel
+from edgeemo.ui.live import NO_CAMERA
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import State
 from edgeemo.ui.snapshot import save_snapshot
 from edgeemo.ui.theme import DARK, LIGHT
 from edgeemo.ui.video import VideoView
-from edgeemo.ui.window import NO_CAMERA, Window
+from edgeemo.ui.window import Window
 from engines import LABELS, Emotion
 from engines.bundle import ZOO
 
@@ -63,10 +64,10 @@ def test_starting_brings_picture_cards_figures_and_the_engine(qtbot: QtBot, make
     assert card.expression.text() == "Happiness"
     assert card.confidence.text() == "90 %"
     assert card.person.text() == "Person 1"
-    qtbot.waitUntil(lambda: "frames a second" in window.foot.figures.text())
-    assert "latency" in window.foot.figures.text()
-    assert "dropped" in window.foot.figures.text()
-    assert window.foot.description.toolTip() == "hybrid_lite, fake runtime"
+    qtbot.waitUntil(lambda: "frames per second" in window.status_bar.figures.text())
+    assert "latency" in window.status_bar.figures.text()
+    assert "dropped" in window.status_bar.figures.text()
+    assert window.status_bar.description.toolTip() == "hybrid_lite, fake runtime"
     assert window.windowTitle().startswith("clip.mp4")
 
 
@@ -95,27 +96,27 @@ def test_without_a_face_the_card_area_says_so(qtbot: QtBot, make: Windows, studi
 def test_pause_holds_the_picture_and_going_on_releases_it(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
-    qtbot.mouseClick(window.start, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.toolbar.start_button, Qt.MouseButton.LeftButton)
     assert window.player.state is State.PAUSED
     held = window.video.result
     qtbot.wait(150)
     assert window.video.result is held
-    assert window.start.text() == "Go on"
-    assert window.snapshot.isEnabled()
-    qtbot.mouseClick(window.start, Qt.MouseButton.LeftButton)
+    assert window.toolbar.start_button.text() == "Resume"
+    assert window.toolbar.snapshot_button.isEnabled()
+    qtbot.mouseClick(window.toolbar.start_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: window.video.result is not held)
-    assert window.start.text() == "Pause"
+    assert window.toolbar.start_button.text() == "Pause"
 
 
 def test_stop_lets_the_source_go_and_clears_the_picture(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
-    qtbot.mouseClick(window.stop, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.toolbar.stop_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: studio.clips[0].released)
     assert window.video.result is None
     assert window.faces.cards == []
-    assert not window.snapshot.isEnabled()
-    qtbot.mouseClick(window.start, Qt.MouseButton.LeftButton)
+    assert not window.toolbar.snapshot_button.isEnabled()
+    qtbot.mouseClick(window.toolbar.start_button, Qt.MouseButton.LeftButton)
     shows(qtbot, window)
     assert len(studio.clips) == 2
 
@@ -123,7 +124,7 @@ def test_stop_lets_the_source_go_and_clears_the_picture(qtbot: QtBot, make: Wind
 def test_a_snapshot_is_a_png_of_the_frame_with_its_overlay(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     window = make()
     shows(qtbot, window)
-    qtbot.mouseClick(window.snapshot, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.toolbar.snapshot_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "Snapshot saved" in window.banner.text)
     (path,) = (tmp_path / "Pictures").glob("*.png")
     assert str(path) in window.banner.text
@@ -170,13 +171,13 @@ def test_the_first_camera_is_taken_when_none_is_named(qtbot: QtBot, make: Window
     shows(qtbot, window)
     assert studio.configs[0].source == CAMERA.uri
     assert window.banner.text == ""
-    assert "Desk camera" in window.source.text()
+    assert "Desk camera" in window.toolbar.source.text()
 
 
 def test_choosing_another_source_closes_the_first(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
-    window.source.chosen.emit("other.mp4")
+    window.toolbar.source.chosen.emit("other.mp4")
     qtbot.waitUntil(lambda: len(studio.clips) == 2)
     shows(qtbot, window)
     assert studio.clips[0].released
@@ -189,10 +190,10 @@ def test_choosing_another_source_closes_the_first(qtbot: QtBot, make: Windows, s
 def test_choosing_another_engine_opens_the_same_source_with_it(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
-    window.engine.fill()
-    (other,) = [action for action in window.engine.choices.actions() if action.text() == "other"]
+    window.toolbar.engine.fill()
+    (other,) = [action for action in window.toolbar.engine.choices.actions() if action.text() == "other"]
     other.trigger()
-    qtbot.waitUntil(lambda: window.foot.description.toolTip() == "other, fake runtime")
+    qtbot.waitUntil(lambda: window.status_bar.description.toolTip() == "other, fake runtime")
     shows(qtbot, window)
     assert studio.configs[1].source == "clip.mp4"
 
@@ -201,7 +202,7 @@ def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) 
     studio.delay = 0.1
     window = make()
     for name in ("a.mp4", "b.mp4", "c.mp4"):
-        window.choose_source(name)
+        window.live.choose_source(name)
     shows(qtbot, window)
     assert window.video.result is not None
     assert window.video.result.frame.origin == "c.mp4"
@@ -214,7 +215,7 @@ def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) 
 def test_sinks_of_the_configuration_are_opened_only_once(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make(Config(source="clip.mp4", sinks=("jsonl:out.jsonl",)))
     shows(qtbot, window)
-    window.choose_source("other.mp4")
+    window.live.choose_source("other.mp4")
     qtbot.waitUntil(lambda: len(studio.configs) == 2)
     assert [config.sinks for config in studio.configs] == [("jsonl:out.jsonl",), ()]
 
@@ -222,7 +223,7 @@ def test_sinks_of_the_configuration_are_opened_only_once(qtbot: QtBot, make: Win
 def test_a_wrong_engine_is_an_error_in_the_window_with_a_way_back(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
-    window.choose_engine("nosuch")
+    window.live.choose_engine("nosuch")
     qtbot.waitUntil(lambda: window.player.state is State.FAILED)
     assert window.banner.kind == "error"
     assert "No engine named 'nosuch'" in window.banner.text
@@ -235,7 +236,7 @@ def test_a_missing_file_is_an_error_in_the_window_that_offers_the_demo_clip(qtbo
     window = make(Config(source="missing.mp4"))
     qtbot.waitUntil(lambda: window.player.state is State.FAILED)
     assert window.banner.text == "No file missing.mp4; check its name"
-    assert window.start.isEnabled()
+    assert window.toolbar.start_button.isEnabled()
     press(qtbot, window, "Play the demo clip")
     assert shows(qtbot, window).frame.origin == "demo"
 
@@ -248,7 +249,7 @@ def test_a_source_that_breaks_off_keeps_its_last_picture_and_can_be_tried_again(
     qtbot.waitUntil(lambda: window.player.state is State.FAILED)
     assert "Camera lost" in window.banner.text
     assert window.video.result is not None
-    assert window.snapshot.isEnabled()
+    assert window.toolbar.snapshot_button.isEnabled()
     studio.clip = Clip
     press(qtbot, window, "Try again")
     shows(qtbot, window)
@@ -259,7 +260,7 @@ def test_a_fault_of_ours_is_told_and_the_window_stays(qtbot: QtBot, make: Window
     window = make(Config(source="broken"))
     qtbot.waitUntil(lambda: window.player.state is State.FAILED)
     assert "fault of edgeemo's" in window.banner.text
-    window.choose_source("clip.mp4")
+    window.live.choose_source("clip.mp4")
     shows(qtbot, window)
 
 
@@ -280,7 +281,7 @@ def test_a_single_picture_stays_with_its_name_and_no_message(qtbot: QtBot, make:
     qtbot.waitUntil(lambda: window.player.state is State.ENDED)
     assert window.video.result is not None
     assert window.banner.text == ""
-    assert window.foot.figures.text() == "portrait.jpg"
+    assert window.status_bar.figures.text() == "portrait.jpg"
 
 
 def test_a_source_without_a_single_frame_says_that_there_is_nothing(
@@ -290,7 +291,7 @@ def test_a_source_without_a_single_frame_says_that_there_is_nothing(
     window = make()
     qtbot.waitUntil(lambda: window.player.state is State.ENDED)
     assert window.video.message == "Nothing to show"
-    assert not window.snapshot.isEnabled()
+    assert not window.toolbar.snapshot_button.isEnabled()
 
 
 def test_a_sink_that_fails_on_closing_is_told(qtbot: QtBot, make: Windows, studio: Studio) -> None:
@@ -309,7 +310,7 @@ def test_many_faces_get_short_cards_and_few_get_all_bars(qtbot: QtBot, make: Win
     crowd = window.faces.cards[0].bars.sizeHint().height()
     assert "Happiness" not in window.faces.cards[0].others.text()
     studio.faces = 1
-    window.choose_source("other.mp4")
+    window.live.choose_source("other.mp4")
     qtbot.waitUntil(lambda: len(window.faces.cards) == 1)
     assert window.faces.cards[0].bars.sizeHint().height() > 5 * crowd
 
@@ -320,7 +321,7 @@ def test_cards_of_faces_that_leave_disappear(qtbot: QtBot, make: Windows, studio
     shows(qtbot, window)
     assert window.faces.count.text() == "3"
     studio.faces = 0
-    window.choose_source("empty.mp4")
+    window.live.choose_source("empty.mp4")
     qtbot.waitUntil(lambda: window.video.result is not None and window.video.result.frame.origin == "empty.mp4")
     assert window.faces.cards == []
     assert window.faces.count.text() == ""
@@ -374,8 +375,8 @@ def test_the_window_answers_while_a_session_is_being_opened(qtbot: QtBot, make: 
     window = make()
     assert window.player.state is State.OPENING
     assert "Opening" in window.video.message
-    assert not window.start.isEnabled()
-    assert window.stop.isEnabled()
+    assert not window.toolbar.start_button.isEnabled()
+    assert window.toolbar.stop_button.isEnabled()
     turns = 0
     while window.player.state is State.OPENING and turns < 10_000:
         QApplication.processEvents()
@@ -403,18 +404,25 @@ def test_keys_pause_save_and_dismiss(qtbot: QtBot, make: Windows, tmp_path: Path
 def test_the_space_bar_presses_the_focused_button_once(qtbot: QtBot, make: Windows) -> None:
     window = make()
     shows(qtbot, window)
-    qtbot.keyClick(window.start, Qt.Key.Key_Space)
+    qtbot.keyClick(window.toolbar.start_button, Qt.Key.Key_Space)
     assert window.player.state is State.PAUSED
-    qtbot.keyClick(window.stop, Qt.Key.Key_Space)
+    qtbot.keyClick(window.toolbar.stop_button, Qt.Key.Key_Space)
     assert window.player.state is State.STOPPED
 
 
 def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: Windows) -> None:
     window = make(Config())
     shows(qtbot, window)
-    controls = {window.source, window.engine, window.start, window.stop, window.snapshot, window.banner.dismiss}
+    controls = {
+        window.toolbar.source,
+        window.toolbar.engine,
+        window.toolbar.start_button,
+        window.toolbar.stop_button,
+        window.toolbar.snapshot_button,
+        window.banner.dismiss_button,
+    }
     reached = set()
-    at = window.start
+    at = window.toolbar.start_button
     for _ in range(200):
         at = at.nextInFocusChain()
         if at.focusPolicy() & Qt.FocusPolicy.TabFocus and at.isVisible():
@@ -445,18 +453,18 @@ def test_a_dropped_file_is_played(qtbot: QtBot, make: Windows, studio: Studio, t
 
 def test_the_source_menu_lists_cameras_demo_and_dialogs(qtbot: QtBot, make: Windows) -> None:
     window = make(cameras=[CAMERA], begin=False)
-    window.source.fill()
-    words = [action.text() for action in window.source.choices.actions() if action.text()]
+    window.toolbar.source.fill()
+    words = [action.text() for action in window.toolbar.source.choices.actions() if action.text()]
     assert words == ["Desk camera", "Demo clip", "Open file…", "Open folder…", "Open stream URL…"]
     bare = make(begin=False)
-    bare.source.fill()
-    assert "No camera found" in [action.text() for action in bare.source.choices.actions()]
+    bare.toolbar.source.fill()
+    assert "No camera found" in [action.text() for action in bare.toolbar.source.choices.actions()]
 
 
 def test_an_address_that_was_typed_is_opened(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     window = make()
     shows(qtbot, window)
-    window.source.open_stream.trigger()
+    window.toolbar.source.open_stream.trigger()
     (dialog,) = window.findChildren(QInputDialog)
     dialog.setTextValue("  rtsp://somewhere/live ")
     dialog.accept()
@@ -467,7 +475,7 @@ def test_a_file_that_was_picked_is_opened(qtbot: QtBot, make: Windows, studio: S
     window = make()
     shows(qtbot, window)
     (tmp_path / "picked.mp4").touch()
-    window.source.open_file.trigger()
+    window.toolbar.source.open_file.trigger()
     (dialog,) = window.findChildren(QFileDialog)
     dialog.setDirectory(str(tmp_path))
     dialog.selectFile(str(tmp_path / "picked.mp4"))
@@ -536,7 +544,7 @@ window.begin()
 def look():
     if window.video.result is None:
         return
-    window.banner.put_up("notice", "Desk camera was connected.", ("Use it", lambda: None))
+    window.banner.show_message("notice", "Desk camera was connected.", ("Use it", lambda: None))
     app.processEvents()
     print(window.devicePixelRatioF(), window.width(), window.height(), cut_texts(window))
     app.quit()
@@ -578,7 +586,13 @@ def test_nothing_is_cut_off_at_any_size(qtbot: QtBot, make: Windows, size: tuple
     shows(qtbot, window)
     QApplication.processEvents()
     assert (window.width(), window.height()) == size
-    for button in (window.source, window.engine, window.start, window.stop, window.snapshot):
+    for button in (
+        window.toolbar.source,
+        window.toolbar.engine,
+        window.toolbar.start_button,
+        window.toolbar.stop_button,
+        window.toolbar.snapshot_button,
+    ):
         assert button.width() >= button.sizeHint().width()
         assert window.rect().contains(button.geometry())
 

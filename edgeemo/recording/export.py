@@ -77,7 +77,7 @@ def columns_of(recording: Recording) -> dict[str, Column]:
 
 
 def _relative(track: Track) -> Column:
-    """(n, K) differences from the face at rest, NaN without one."""
+    """(n, K) differences from the neutral baseline, NaN without one."""
     difference = track.relative
     return np.full_like(track.probabilities, np.nan) if difference is None else difference
 

@@ -43,7 +43,7 @@ class Track:
         emotions: (n,) column of what was shown.
         unsure: (n,) whether it was called unsure; all False where nobody judged.
         reasons: by frame number, why.
-        baseline: (K,) what the face shows at rest, if that was taken.
+        baseline: (K,) the neutral baseline, if one was taken.
     """
 
     id: int
@@ -63,7 +63,7 @@ class Track:
 
     @property
     def relative(self) -> F32 | None:
-        """(n, K) differences from the face at rest; None without a baseline. The raw values stay as they are."""
+        """(n, K) differences from the neutral baseline; None without a baseline. The raw values stay as they are."""
         return None if self.baseline is None else np.asarray(self.probabilities - self.baseline, np.float32)
 
     def seconds_of(self, longest: float = 1.0) -> F64:

@@ -115,7 +115,7 @@ class Recorder:
                 self._execute("INSERT INTO markers VALUES (?, ?, ?)", (self._last if at is None else at, label, time()))
 
     def keep_baseline(self, person: int, values: Mapping[str, float] | None) -> None:
-        """Keep what a person's face shows at rest, or forget it; the events stay as they are."""
+        """Keep a person's neutral baseline, or forget it; the events stay as they are."""
         with self._lock:
             if not self._open:
                 return
@@ -194,6 +194,6 @@ class Recorder:
 
 
 def baseline_of(rows: F32, labels: tuple[str, ...]) -> dict[str, float]:
-    """What a face shows at rest: the median of (n, K) probabilities, made to sum to 1."""
+    """A neutral baseline: the median of (n, K) probabilities, made to sum to 1."""
     middle = np.median(rows, axis=0)
     return {label: float(value) for label, value in zip(labels, middle / max(float(middle.sum()), 1e-6), strict=True)}

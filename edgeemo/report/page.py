@@ -241,7 +241,7 @@ def _baseline(recording: Recording, track: Track) -> str:
         for column in np.argsort(-np.abs(mean)).tolist()
         if abs(mean[column]) >= 0.01
     )
-    return f"<p class='muted'>Against its own face at rest, in points: {escape(words) or 'no difference'}.</p>"
+    return f"<p class='muted'>Against its own neutral baseline, in points: {escape(words) or 'no difference'}.</p>"
 
 
 def _markers(recording: Recording) -> str:

@@ -16,7 +16,7 @@ from edgeemo.capture.decoder import open_video
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
 from edgeemo.report.plots import clock
-from edgeemo.ui.player import Opener
+from edgeemo.ui.player import Opener, analyse
 from edgeemo.ui.record import engine_card
 from edgeemo.ui.theme import named
 
@@ -91,22 +91,18 @@ class AnalyseDialog(QDialog):
             if decoder is not None:
                 self._total = decoder.count
                 decoder.close()
-            with self._opener(self._config) as session:
-                labels = session.labels
-                info = SessionInfo(self._path.stem, self._path.name, session.engine_description, labels)
-                self._folder = SessionFolder.create(self._sessions(), info, card=engine_card(self._config.engine))
-                recorder = Recorder(self._folder, labels)
-                self._recorder = recorder
-                try:
-                    session.attach(recorder)
-                    session.run(self._stop)
-                finally:
-                    recorder.close()
-                if recorder.error:
-                    raise RuntimeError(recorder.error)
+            analyse(self._opener, self._config, self._open_recorder, self._stop)
+            if self._recorder is not None and self._recorder.error:
+                raise RuntimeError(self._recorder.error)
         except Exception as error:
             log.debug("the analysis ended with an error", exc_info=True)
             self._error = error
+
+    def _open_recorder(self, labels: tuple[str, ...], engine: str) -> Recorder:
+        info = SessionInfo(self._path.stem, self._path.name, engine, labels)
+        self._folder = SessionFolder.create(self._sessions(), info, card=engine_card(self._config.engine))
+        self._recorder = Recorder(self._folder, labels)
+        return self._recorder
 
     def _tick(self) -> None:
         recorder = self._recorder
@@ -116,7 +112,7 @@ class AnalyseDialog(QDialog):
                 self.progress.setRange(0, self._total)
                 self.progress.setValue(min(frames, self._total))
             self.figures.setText(
-                f"{clock(recorder.seconds)} of video, {frames / seconds:.0f} frames a second, "
+                f"{clock(recorder.seconds)} of video, {frames / seconds:.0f} frames per second, "
                 f"{recorder.seconds / seconds:.1f} times real time"
             )
         if self._thread.is_alive():

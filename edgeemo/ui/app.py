@@ -16,8 +16,8 @@ from PyQt6.QtWidgets import QApplication
 from edgeemo.capture import list_cameras
 from edgeemo.config import Config
 from edgeemo.headless import ending_on_signals
-from edgeemo.session import Session, open_session
 from edgeemo.ui.icons import app_icon
+from edgeemo.ui.player import open_for_screen
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.window import Window
 from engines import bundle_names
@@ -43,7 +43,7 @@ def run(config: Config) -> int:
     app.setOrganizationName("edgeemo")
     window = Window(
         config,
-        opener=_open,
+        opener=open_for_screen,
         cameras=list_cameras,
         engines=bundle_names,
         settings=Settings(QSettings("edgeemo", "edgeemo")),
@@ -58,7 +58,7 @@ def run(config: Config) -> int:
             # once each: what breaks while painting breaks at every frame
             told.add(repr(error))
             log.error("a fault of edgeemo's, please report it", exc_info=(kind, error, trace))
-            window.say_error(error)
+            window.banner.show_error(error)
 
     def watch() -> None:
         if stop.is_set():
@@ -88,7 +88,3 @@ def keep_opencvs_qt_out(environment: os._Environ[str] | dict[str, str]) -> None:
     for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
         if Path(environment.get(name, "")).is_relative_to(own):
             environment.pop(name)
-
-
-def _open(config: Config) -> Session:
-    return open_session(config, screen=True)

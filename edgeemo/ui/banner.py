@@ -8,8 +8,10 @@ from typing import Literal
 from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
+from edgeemo.errors import EdgeemoError
 from edgeemo.ui.icons import icon, pixmap
 from edgeemo.ui.theme import LIGHT, Theme, named
+from engines.errors import EngineError
 
 Kind = Literal["error", "notice"]
 Action = tuple[str, Callable[[], None]]
@@ -31,20 +33,20 @@ class Banner(QFrame):
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._actions = QHBoxLayout()
         self._actions.setSpacing(8)
-        self.dismiss = named(QToolButton(), "dismiss")
-        self.dismiss.setToolTip("Dismiss (Esc)")
-        self.dismiss.setAccessibleName("Dismiss the message")
-        self.dismiss.clicked.connect(self.take_down)
+        self.dismiss_button = named(QToolButton(), "dismiss")
+        self.dismiss_button.setToolTip("Dismiss (Esc)")
+        self.dismiss_button.setAccessibleName("Dismiss the message")
+        self.dismiss_button.clicked.connect(self.dismiss)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(16, 6, 12, 6)
         layout.setSpacing(10)
         layout.addWidget(self._mark)
         layout.addWidget(self._text, 1)
         layout.addLayout(self._actions)
-        layout.addWidget(self.dismiss)
+        layout.addWidget(self.dismiss_button)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self.take_down)
+        self._timer.timeout.connect(self.dismiss)
         self.hide()
 
     @property
@@ -63,15 +65,15 @@ class Banner(QFrame):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
-        self.dismiss.setIcon(icon("dismiss", theme.text))
+        self.dismiss_button.setIcon(icon("dismiss", theme.text))
         self._paint_mark()
 
-    def put_up(self, kind: Kind, text: str, *actions: Action, seconds: float = 0) -> None:
+    def show_message(self, kind: Kind, text: str, *actions: Action, seconds: float = 0) -> None:
         """Show a message instead of what is shown.
 
         Args:
-            actions: words of a button and what it does; pressing it also takes the message down.
-            seconds: take it down after that time; 0: it stays until it is dismissed or replaced.
+            actions: words of a button and what it does; pressing it also hides the message.
+            seconds: hide it after that time; 0: it stays until it is dismissed or replaced.
         """
         self._timer.stop()
         self._kind = kind
@@ -92,12 +94,19 @@ class Banner(QFrame):
         if seconds:
             self._timer.start(round(seconds * 1000))
 
-    def take_down(self) -> None:
+    def show_error(self, error: BaseException, *actions: Action) -> None:
+        """Say what happened; an error that is not one of ours is called a fault."""
+        text = " ".join(str(error).split())
+        if not isinstance(error, EdgeemoError | EngineError):
+            text = f"This is a fault of edgeemo's, please report it: {type(error).__name__}: {text}"
+        self.show_message("error", text[:1].upper() + text[1:], *actions)
+
+    def dismiss(self) -> None:
         self._timer.stop()
         self.hide()
 
     def _act(self, action: Callable[[], None]) -> None:
-        self.take_down()
+        self.dismiss()
         action()
 
     def _restyle(self) -> None:

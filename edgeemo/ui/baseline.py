@@ -1,4 +1,4 @@
-"""A person's face at rest, and what is shown relative to it."""
+"""A person's neutral baseline (the median of a neutral face), and what is shown relative to it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Baselines:
         self._kept: dict[int, F32] = {}
 
     def of(self, person: int) -> F32 | None:
-        """(K,) what the face shows at rest; None where it was not taken."""
+        """(K,) the person's neutral baseline; None where it was not taken."""
         return self._kept.get(person)
 
     def keep(self, person: int, values: Mapping[str, float]) -> None:
@@ -39,16 +39,16 @@ class Baselines:
         self._kept.pop(person, None)
 
     def words(self, result: Result, row: int) -> str:
-        """For example "Against the face at rest: happiness +34, neutral -30"; empty without a baseline."""
-        rest = self.of(int(result.faces.ids[row]))
-        if rest is None:
+        """For example "Against the neutral baseline: happiness +34, neutral -30"; empty without a baseline."""
+        baseline = self.of(int(result.faces.ids[row]))
+        if baseline is None:
             return ""
-        change = result.probabilities[row] - rest
+        change = result.probabilities[row] - baseline
         columns = [column for column in np.argsort(-np.abs(change)).tolist()[:3] if abs(change[column]) >= 0.02]
         told = ", ".join(
             f"{Emotion.of(result.labels[column]).display.lower()} {change[column] * 100:+.0f}" for column in columns
         )
-        return f"Against the face at rest: {told or 'no difference'}"
+        return f"Against the neutral baseline: {told or 'no difference'}"
 
 
 class Taking:
@@ -67,13 +67,13 @@ class Taking:
         return max(0.0, self.begin + TAKE_S - now)
 
     def finish(self, series: Series, labels: tuple[str, ...]) -> dict[str, float] | None:
-        """The face at rest, or None where the face was seen too rarely."""
+        """The baseline, or None where the face was seen too rarely."""
         rows = np.asarray(series.values[series.times >= self.begin], np.float32)
         return baseline_of(rows, labels) if len(rows) >= LEAST_ROWS else None
 
 
-class RestControl(QObject):
-    """Takes, keeps and forgets faces at rest, in the window and in the session that is recorded."""
+class BaselineControl(QObject):
+    """Takes, keeps and forgets neutral baselines, in the window and in the session that is recorded."""
 
     def __init__(
         self,
@@ -86,17 +86,17 @@ class RestControl(QObject):
         super().__init__(parent)
         self._player, self._timeline, self._recording, self._banner = player, timeline, recording, banner
         self._taking: Taking | None = None
-        self.begin_anew()
+        self.reset()
         recording.changed.connect(self._record_all)
 
-    def begin_anew(self) -> None:
-        """Other people: none of them has a face at rest yet."""
+    def reset(self) -> None:
+        """Other people: none of them has a baseline yet."""
         self._taking = None
         self.baselines = Baselines()
-        self._timeline.show_rest(self.baselines.of)
+        self._timeline.show_baselines(self.baselines.of)
 
     def take_over(self, recording: Recording) -> None:
-        """The faces at rest of a recorded session, after `begin_anew`."""
+        """The baselines of a recorded session, after `reset`."""
         self.baselines.labels = recording.labels
         for track in recording.tracks:
             if track.baseline is not None:
@@ -106,10 +106,12 @@ class RestControl(QObject):
         """Take ten seconds of the chosen person's neutral face; then what is shown is also told relative to it."""
         person = self._timeline.person
         if person is None or person < 0 or self._player.state is not State.PLAYING:
-            self._banner.put_up("notice", "The face at rest is taken while a face is followed and the picture plays.")
+            self._banner.show_message(
+                "notice", "A neutral baseline is taken while the picture plays and a face is tracked."
+            )
             return
         self._taking = Taking(person, self._timeline.history.end)
-        self._banner.put_up(
+        self._banner.show_message(
             "notice", f"Person {person}: look neutral for {TAKE_S:.0f} seconds.", ("Cancel", self._cancel)
         )
 
@@ -128,19 +130,19 @@ class RestControl(QObject):
         if taking is None or taking.left(history.end) > 0:
             return
         self._taking = None
-        rest = taking.finish(history.series(taking.person), history.labels)
-        if rest is None:
-            self._banner.put_up(
+        baseline = taking.finish(history.series(taking.person), history.labels)
+        if baseline is None:
+            self._banner.show_message(
                 "notice", f"Person {taking.person} was seen too rarely in these seconds.", ("Again", self.take)
             )
             return
         self.baselines.labels = history.labels
-        self.baselines.keep(taking.person, rest)
+        self.baselines.keep(taking.person, baseline)
         if self._recording.recorder is not None:
-            self._recording.recorder.keep_baseline(taking.person, rest)
+            self._recording.recorder.keep_baseline(taking.person, baseline)
         self._timeline.show_person(taking.person)
-        self._banner.put_up(
-            "notice", f"Person {taking.person}: the face at rest is taken.", ("Undo", self.forget), seconds=10
+        self._banner.show_message(
+            "notice", f"Person {taking.person}: the neutral baseline is taken.", ("Undo", self.forget), seconds=10
         )
 
     def _cancel(self) -> None:
@@ -151,6 +153,6 @@ class RestControl(QObject):
         if recorder is None:
             return
         for person in self._timeline.history.people:
-            rest = self.baselines.of(person)
-            if rest is not None:
-                recorder.keep_baseline(person, dict(zip(self.baselines.labels, rest.tolist(), strict=True)))
+            baseline = self.baselines.of(person)
+            if baseline is not None:
+                recorder.keep_baseline(person, dict(zip(self.baselines.labels, baseline.tolist(), strict=True)))

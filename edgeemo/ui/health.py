@@ -9,7 +9,7 @@ import numpy as np
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from edgeemo.session import Stats
+from edgeemo.ui.player import Stats
 from edgeemo.ui.theme import named
 
 STAGES = {
@@ -48,7 +48,7 @@ class HealthDialog(QDialog):
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(24)
         self._grid.setColumnStretch(1, 1)
-        for name in ("Engine", "Frames a second", "Latency", "Frames", "Dropped", "Faces"):
+        for name in ("Engine", "Frames per second", "Latency", "Frames", "Dropped", "Faces"):
             self._row(name)
         for name in STAGES.values():
             self._row(f"  {name}" if name != "Engine" else "  Engine, all faces")
@@ -68,7 +68,7 @@ class HealthDialog(QDialog):
         """
         stats = stats or Stats()
         self._set("Engine", engine or "none runs")
-        self._set("Frames a second", f"{stats.fps:.1f}")
+        self._set("Frames per second", f"{stats.fps:.1f}")
         self._set("Latency", f"{stats.latency_ms:.1f} ms from a frame's arrival to its result")
         self._set("Frames", str(stats.frames))
         share = stats.dropped / max(stats.frames + stats.dropped, 1)

@@ -82,7 +82,7 @@ class Library(QObject):
         rows: list[int] = []
 
         def told() -> None:
-            self._banner.put_up("notice", f"{rows[0]} rows written to {path}", seconds=8)
+            self._banner.show_message("notice", f"{rows[0]} rows written to {path}", seconds=8)
 
         self._player.in_background(lambda: rows.append(export(load(folder.path), path)), told, self.failed.emit)
 
@@ -95,7 +95,7 @@ class Library(QObject):
         except EdgeemoError as error:
             self.failed.emit(error)
             return
-        self._banner.put_up(
+        self._banner.show_message(
             "notice",
             f"Recorded: {name}",
             ("Replay", lambda: self.replay(folder)),
@@ -107,4 +107,4 @@ class Library(QObject):
         def show() -> None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
 
-        self._banner.put_up("notice", f"Report written to {page}", ("Open", show))
+        self._banner.show_message("notice", f"Report written to {page}", ("Open", show))

@@ -1,20 +1,17 @@
-"""The window's menus: everything that has no button of its own."""
+"""The window's menus: everything that has no button of its own. The window connects their signals."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
-from PyQt6.QtWidgets import QFileDialog, QMenu
+from PyQt6.QtWidgets import QFileDialog, QMenu, QMenuBar
 
 from edgeemo.ui.pickers import VIDEOS
-from edgeemo.ui.settings import PRESETS
-
-if TYPE_CHECKING:
-    from edgeemo.ui.window import Window
+from edgeemo.ui.settings import PRESETS, Settings
 
 VIDEO_CHOICES = {
     "none": ("Record data only, no pictures", "Nobody can be recognised from it"),
@@ -23,71 +20,95 @@ VIDEO_CHOICES = {
 }
 
 
-class Menus:
-    """Session, View and Help."""
+class Menus(QObject):
+    """Session, View and Help.
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        bar = window.menuBar()
-        assert bar is not None
-        session = _menu(bar.addMenu("&Session"))
-        self.record = self._action(session, "Record or end the recording", window.record_or_end, "Ctrl+R")
-        self.mark = self._action(session, "Set a marker  (M, or 1 to 9)", lambda: window.mark())
-        session.addSeparator()
-        choices = QActionGroup(window)
-        self.video: dict[str, QAction] = {}
+    Args:
+        bar: where they go. settings: which choices are ticked; the kind of video is kept there at once.
+
+    Signals:
+        record, mark, sessions, take_baseline, forget_baseline, health, doctor, welcome: the entry was chosen.
+        analyse: the Path of a video file.
+        timeline, saliency: whether it is ticked now. preset: the name of a smoothing.
+    """
+
+    record = pyqtSignal()
+    mark = pyqtSignal()
+    sessions = pyqtSignal()
+    analyse = pyqtSignal(object)
+    timeline = pyqtSignal(bool)
+    preset = pyqtSignal(str)
+    take_baseline = pyqtSignal()
+    forget_baseline = pyqtSignal()
+    saliency = pyqtSignal(bool)
+    health = pyqtSignal()
+    doctor = pyqtSignal()
+    welcome = pyqtSignal()
+
+    def __init__(self, bar: QMenuBar, settings: Settings) -> None:
+        super().__init__(bar)
+        self._bar = bar
+        self._settings = settings
+        self._fill_session(_menu(bar.addMenu("&Session")))
+        self._fill_view(_menu(bar.addMenu("&View")))
+        help_menu = _menu(bar.addMenu("&Help"))
+        self._action(help_menu, "Check this machine", self.doctor.emit)
+        self._action(help_menu, "Before you begin", self.welcome.emit)
+
+    def _fill_session(self, menu: QMenu) -> None:
+        menu.setToolTipsVisible(True)
+        self._action(menu, "Record or end the recording", self.record.emit, "Ctrl+R")
+        self._action(menu, "Set a marker  (M, or 1 to 9)", self.mark.emit)
+        menu.addSeparator()
+        choices = QActionGroup(self)
+        self.video_actions: dict[str, QAction] = {}
         for name, (words, tip) in VIDEO_CHOICES.items():
-            self.video[name] = self._choice(
-                session, choices, words, partial(self._choose_video, name), window.settings.video == name
-            )
-            self.video[name].setToolTip(tip)
-        session.setToolTipsVisible(True)
-        session.addSeparator()
-        self.sessions = self._action(session, "Recorded sessions…", window.show_sessions, "Ctrl+L")
-        self.analyse = self._action(session, "Analyse a video file…", self._ask_for_file, "Ctrl+Shift+A")
+            chosen = self._settings.video == name
+            action = self._choice(menu, choices, words, partial(self._choose_video, name), chosen)
+            action.setToolTip(tip)
+            self.video_actions[name] = action
+        menu.addSeparator()
+        self._action(menu, "Recorded sessions…", self.sessions.emit, "Ctrl+L")
+        self._action(menu, "Analyse a video file…", self._ask_for_file, "Ctrl+Shift+A")
 
-        view = _menu(bar.addMenu("&View"))
-        self.timeline = self._action(
-            view, "Timeline", lambda: window.show_timeline(self.timeline.isChecked()), "Ctrl+T"
-        )
-        self.timeline.setCheckable(True)
-        self.timeline.setChecked(window.settings.timeline)
-        presets = _menu(view.addMenu("How calm it is"))
-        group = QActionGroup(window)
-        self.presets = {
-            name: self._choice(
-                presets, group, name, partial(window.choose_preset, name), window.settings.preset == name
-            )
+    def _fill_view(self, menu: QMenu) -> None:
+        self.timeline_action = self._tick(menu, "Timeline", self.timeline.emit, "Ctrl+T")
+        self.timeline_action.setChecked(self._settings.timeline)
+        presets = _menu(menu.addMenu("Smoothing"))
+        group = QActionGroup(self)
+        self.preset_actions = {
+            name: self._choice(presets, group, name, partial(self.preset.emit, name), self._settings.preset == name)
             for name in PRESETS
         }
-        self.baseline = self._action(view, "Take the face at rest (10 seconds)", window.rest.take, "Ctrl+B")
-        self.forget = self._action(view, "Forget the face at rest", window.rest.forget, "Ctrl+Shift+B")
-        self.saliency = self._action(
-            view, "What the engine looks at", lambda: window.show_saliency(self.saliency.isChecked()), "Ctrl+E"
-        )
-        self.saliency.setCheckable(True)
-        view.addSeparator()
-        self.health = self._action(view, "Health and latency", window.show_health, "Ctrl+H")
-
-        help_menu = _menu(bar.addMenu("&Help"))
-        self.doctor = self._action(help_menu, "Check this machine", window.show_doctor)
-        self.welcome = self._action(help_menu, "What to mind", window.show_welcome)
+        self._action(menu, "Take a neutral baseline (10 seconds)", self.take_baseline.emit, "Ctrl+B")
+        self._action(menu, "Forget the neutral baseline", self.forget_baseline.emit, "Ctrl+Shift+B")
+        self.saliency_action = self._tick(menu, "What the engine looks at", self.saliency.emit, "Ctrl+E")
+        menu.addSeparator()
+        self._action(menu, "Health and latency", self.health.emit, "Ctrl+H")
 
     def _choose_video(self, name: str) -> None:
-        self._window.settings.video = name
+        self._settings.video = name
 
     def _ask_for_file(self) -> None:
-        dialog = QFileDialog(self._window, "Analyse a video file")
+        dialog = QFileDialog(self._bar.window(), "Analyse a video file")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters([VIDEOS, "All files (*)"])
-        dialog.fileSelected.connect(lambda path: self._window.analyse_file(Path(path)))
+        dialog.fileSelected.connect(lambda path: self.analyse.emit(Path(path)))
         dialog.open()
 
     def _action(self, menu: QMenu, words: str, action: Callable[[], object], key: str = "") -> QAction:
-        made = QAction(words, self._window)
+        made = QAction(words, menu)
         if key:
             made.setShortcut(QKeySequence(key))
         made.triggered.connect(lambda: action())
+        menu.addAction(made)
+        return made
+
+    def _tick(self, menu: QMenu, words: str, action: Callable[[bool], object], key: str) -> QAction:
+        made = QAction(words, menu)
+        made.setCheckable(True)
+        made.setShortcut(QKeySequence(key))
+        made.triggered.connect(action)
         menu.addAction(made)
         return made
 

@@ -1,6 +1,6 @@
-"""Opens, plays and closes sessions without ever making the window wait.
+"""Opens, plays and closes pipelines without ever making the window wait: the one file of the window that talks to them.
 
-One worker thread does whatever takes time, in order; a timer in the window's thread collects what came of it.
+One worker thread does whatever takes time, in order; a timer in the window's thread collects the results.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
 
 from edgeemo.config import Config
 from edgeemo.mailbox import Closed
-from edgeemo.session import Session, Stats
+from edgeemo.session import Session, Stats, open_session
 from edgeemo.types import Sink
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,35 @@ log = logging.getLogger(__name__)
 Opener = Callable[[Config], Session]
 Job = Callable[[], None]
 
+__all__ = ["Opener", "Player", "State", "Stats", "analyse", "open_for_screen"]
+
 BUSY_MS, IDLE_MS = 8, 50  # how often the timer looks, while pictures come and while none do
 CLOSE_S = 1.5  # what a session gets to end, out of the 2 s that closing the window may take
+
+
+def open_for_screen(config: Config) -> Session:
+    """The `Opener` of the real app."""
+    return open_session(config, screen=True)
+
+
+def analyse(
+    opener: Opener, config: Config, sink_of: Callable[[tuple[str, ...], str], Sink], stop: threading.Event
+) -> None:
+    """Run every frame of a configuration's source into one sink; blocks until the end or until `stop` is set.
+
+    Args:
+        sink_of: makes the sink from the labels and the engine's description; it is closed here.
+
+    Raises:
+        EdgeemoError, EngineError: the source, the engine or the sink failed.
+    """
+    with opener(config) as session:
+        sink = sink_of(session.labels, session.engine_description)
+        try:
+            session.attach(sink)
+            session.run(stop)
+        finally:
+            sink.close()
 
 
 class State(Enum):

@@ -6,14 +6,14 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from edgeemo.session import Stats
+from edgeemo.ui.player import Stats
 from edgeemo.ui.theme import named
 
 
-class Foot(QWidget):
+class StatusBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("foot")
+        self.setObjectName("status_bar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.figures = named(QLabel(), "muted")
         self.figures.setToolTip(
@@ -43,7 +43,7 @@ class Foot(QWidget):
         if still:
             parts.append(still)
         if stats is not None and stats.frames:
-            parts.append(f"{stats.fps:.0f} frames a second")
+            parts.append(f"{stats.fps:.0f} frames per second")
             parts.append(f"{stats.latency_ms:.0f} ms latency")
             parts.append(f"{stats.dropped} dropped")
         self.say("   ·   ".join(parts))

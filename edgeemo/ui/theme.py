@@ -87,7 +87,7 @@ def system_theme() -> Theme:
     return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
 
 
-def dress(app: QApplication, theme: Theme) -> None:
+def apply_theme(app: QApplication, theme: Theme) -> None:
     """Give the whole application the theme's colours."""
     app.setStyle("Fusion")
     app.setPalette(palette(theme))
@@ -133,7 +133,7 @@ def style_sheet(theme: Theme) -> str:
 
     #bar {{ background: {theme.surface}; border-bottom: 1px solid {theme.line}; }}
     #side {{ background: {theme.surface}; border-left: 1px solid {theme.line}; }}
-    #timeline, #strip, #replay {{ background: {theme.surface}; border: none; border-top: 1px solid {theme.line}; }}
+    #timeline, #thumbnails, #replay {{ background: {theme.surface}; border: none; border-top: 1px solid {theme.line}; }}
     QMenuBar {{ background: {theme.surface}; color: {theme.text}; }}
     QMenuBar::item {{ padding: 4px 10px; background: transparent; border-radius: 5px; }}
     QMenuBar::item:selected {{ background: {theme.hover}; }}
@@ -152,7 +152,7 @@ def style_sheet(theme: Theme) -> str:
         background: {theme.accent}; width: 16px; margin: -5px 0; border-radius: 8px;
     }}
     QSlider:focus {{ border: 2px solid {theme.accent}; border-radius: 6px; }}
-    #foot {{ background: {theme.surface}; border-top: 1px solid {theme.line}; }}
+    #status_bar {{ background: {theme.surface}; border-top: 1px solid {theme.line}; }}
 
     QToolButton, QPushButton {{
         background: {theme.raised}; color: {theme.text}; border: 1px solid {theme.line}; border-radius: 8px;

@@ -20,7 +20,7 @@ LONGEST = 1280  # pixels: older pictures are kept no larger than this
 THUMB = QSize(84, 56)
 
 
-class Strip(QListWidget):
+class Thumbnails(QListWidget):
     """One small picture each; arrow keys and clicks choose.
 
     Signals:
@@ -31,7 +31,7 @@ class Strip(QListWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setObjectName("strip")
+        self.setObjectName("thumbnails")
         self.setAccessibleName("Pictures looked at so far")
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setFlow(QListView.Flow.LeftToRight)
@@ -72,7 +72,7 @@ class Strip(QListWidget):
         self.setCurrentItem(item)
         self.scrollToItem(item)
         self._adding = False
-        # a single picture needs no strip
+        # a single picture needs no thumbnails
         self.setVisible(len(self._results) > 1)
 
     def step(self, by: int) -> None:

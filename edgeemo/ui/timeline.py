@@ -79,11 +79,11 @@ class Timeline(QWidget):
         self._following = True
         self._curves: dict[str, Any] = {}
         self._lines: list[Any] = []
-        self._rest: Callable[[int], F32 | None] = lambda person: None
+        self._baseline_of: Callable[[int], F32 | None] = lambda person: None
 
         self.relative = QPushButton("Relative")
         self.relative.setCheckable(True)
-        self.relative.setToolTip("Show differences from the face at rest instead of probabilities")
+        self.relative.setToolTip("Show differences from the neutral baseline instead of probabilities")
         self.relative.toggled.connect(self._on_relative)
         self.relative.hide()
         self.title = named(QLabel("Timeline"), "heading")
@@ -176,9 +176,9 @@ class Timeline(QWidget):
         self.show_markers()
         self.refresh()
 
-    def show_rest(self, rest: Callable[[int], F32 | None]) -> None:
-        """Where a person's (K,) face at rest is to be had; None for somebody without."""
-        self._rest = rest
+    def show_baselines(self, baseline_of: Callable[[int], F32 | None]) -> None:
+        """Where a person's (K,) neutral baseline comes from; None for somebody without."""
+        self._baseline_of = baseline_of
         self._begin_anew()
 
     def _on_relative(self, relative: bool) -> None:
@@ -254,12 +254,12 @@ class Timeline(QWidget):
     def _draw(self, person: int, begin: float, end: float) -> None:
         series = self._history.series(person)
         times, values = thinned(series, begin, end, POINTS)
-        rest = self._rest(person)
-        self.relative.setVisible(rest is not None)
-        if rest is None and self.relative.isChecked():
+        baseline = self._baseline_of(person)
+        self.relative.setVisible(baseline is not None)
+        if baseline is None and self.relative.isChecked():
             self.relative.setChecked(False)
-        if rest is not None and self.relative.isChecked():
-            values = np.asarray(values - rest, np.float32)
+        if baseline is not None and self.relative.isChecked():
+            values = np.asarray(values - baseline, np.float32)
         for column, label in enumerate(self._history.labels):
             emotion = Emotion.of(label)
             curve = self._curves.get(label)

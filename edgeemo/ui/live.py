@@ -1,0 +1,225 @@
+"""What plays live: opens sources and engines, reopens a lost one, and says what to do after a failure.
+
+Made by the window, which shows what comes of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+from edgeemo.capture import CameraInfo
+from edgeemo.config import CaptureConfig, Config
+from edgeemo.errors import EdgeemoError, SourceError
+from edgeemo.ui.banner import Action, Banner
+from edgeemo.ui.camera_watch import CameraWatch
+from edgeemo.ui.pickers import shown_name
+from edgeemo.ui.player import Opener, Player, State
+from edgeemo.ui.settings import PRESETS, USUAL, Settings
+from engines.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+DEMO = "demo"
+RETRY_MS = 2000  # between two attempts to open a camera or stream that was lost
+NO_CAMERA = (
+    "No camera found, so this is the demo clip. Connect a camera and choose it under Source, or open a video file."
+)
+
+
+class LiveControl(QObject):
+    """Plays one configuration at a time.
+
+    Args:
+        config: what to begin with; an empty source means the first camera, else the demo clip.
+        opener: makes a session that fills its `screen`; called in a worker thread.
+        cameras: those that are connected at the moment.
+        settings: what was chosen the last time, where `config` leaves it open.
+        devices: the folder in which cameras appear.
+
+    Signals:
+        opening: the Config that is about to be opened, and whether the last picture may stay until it is there.
+        cameras_changed: one was connected or removed.
+    """
+
+    opening = pyqtSignal(object, bool)
+    cameras_changed = pyqtSignal()
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        opener: Opener,
+        cameras: Callable[[], Sequence[CameraInfo]],
+        settings: Settings,
+        banner: Banner,
+        devices: Path,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._cameras = cameras
+        self._settings = settings
+        self._banner = banner
+        self._config = _with_settings(config, settings)
+        self._works: Config | None = None  # the last configuration that gave a picture
+        self._lost = False
+        self.player = Player(opener, self)
+        self.player.failed.connect(self._on_failure)
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.setInterval(RETRY_MS)
+        self._retry.timeout.connect(self._reopen)
+        self._watch = CameraWatch(cameras, devices, self)
+        self._watch.plugged.connect(self._on_plugged)
+        self._watch.unplugged.connect(lambda _: self.cameras_changed.emit())
+        self._watch.start()
+
+    @property
+    def config(self) -> Config:
+        """What plays, or would play if it could."""
+        return self._config
+
+    @property
+    def source_name(self) -> str:
+        """What a person would call the source."""
+        return shown_name(self._config.source, self._cameras())
+
+    @property
+    def retrying(self) -> bool:
+        """Whether a lost source will be opened again without anybody asking."""
+        return self._retry.isActive()
+
+    def begin(self) -> None:
+        """Play what the configuration asks for; without a source the first camera, without a camera the demo clip."""
+        if self._config.source:
+            self.play(self._config)
+            return
+        cameras = list(self._cameras())
+        self.play(replace(self._config, source=cameras[0].uri if cameras else DEMO))
+        if not cameras:
+            self._banner.show_message("notice", NO_CAMERA)
+
+    def choose_source(self, uri: str) -> None:
+        self.play(replace(self._config, source=uri))
+
+    def choose_engine(self, engine: str) -> None:
+        self.play(replace(self._config, engine=engine))
+
+    def choose_preset(self, name: str) -> None:
+        """How strongly results are smoothed; what plays is opened again."""
+        self._settings.preset = name
+        self._config = replace(self._config, smooth=PRESETS[name])
+        if self.player.state in (State.OPENING, State.PLAYING, State.PAUSED):
+            self.play(self._config)
+
+    def start_or_pause(self) -> None:
+        """Pause what plays, resume what is paused, else start."""
+        if self.player.state is State.PLAYING:
+            self.player.pause()
+        elif self.player.state is State.PAUSED:
+            self.player.resume()
+        elif self.player.state is not State.OPENING:
+            self.play(self._config)
+
+    def play(self, config: Config) -> None:
+        self._stop_retrying()
+        same_source = config.source == self._config.source
+        if config.source != DEMO:
+            self._settings.source = config.source
+        self._settings.engine = config.engine
+        self._config = config
+        self._banner.dismiss()
+        self.opening.emit(config, same_source and self._works is not None)
+        loop = config.capture.loop or config.source == DEMO
+        self.player.open(replace(config, capture=CaptureConfig(loop=loop, paced=True)))
+        # a second run would write over what the first one left
+        self._config = replace(config, sinks=())
+
+    def on_result(self) -> None:
+        """A picture has come: what is configured works, and nothing is lost."""
+        if self._lost:
+            self._stop_retrying()
+            self._banner.dismiss()
+        self._works = self._config
+
+    def shutdown(self) -> None:
+        """Close everything; the window is closing."""
+        self._retry.stop()
+        self._watch.stop()
+        self.player.shutdown()
+
+    def _on_failure(self, error: Exception) -> None:
+        if not isinstance(error, EdgeemoError | EngineError):
+            log.error("the pipeline broke", exc_info=error)
+        if self.player.state is not State.FAILED:
+            self._banner.show_error(error)
+            return
+        if isinstance(error, SourceError) and self._comes_back():
+            # a camera that was unplugged, a stream whose server restarts
+            self._lost = True
+            self._retry.start()
+            text = " ".join(str(error).split())
+            self._banner.show_message(
+                "error",
+                f"{text[:1].upper()}{text[1:]}. Trying again by itself.",
+                ("Stop trying", self._stop_retrying),
+            )
+            return
+        actions: list[Action] = [("Try again", self.start_or_pause)]
+        works = self._works
+        if isinstance(error, EngineError):
+            if works is not None and works.engine != self._config.engine:
+                actions.append((f"Use {Path(works.engine).name}", lambda: self.choose_engine(works.engine)))
+            elif self._config.engine != Config.engine:
+                actions.append((f"Use {Config.engine}", lambda: self.choose_engine(Config.engine)))
+        elif self._config.source != DEMO:
+            actions.append(("Play the demo clip", lambda: self.choose_source(DEMO)))
+        self._banner.show_error(error, *actions)
+
+    def _on_plugged(self, camera: CameraInfo) -> None:
+        """A new camera: offer it; the one that was lost is opened at once."""
+        self.cameras_changed.emit()
+        if self._config.source in (camera.uri, camera.device):
+            self._reopen()
+            return
+        self._banner.show_message(
+            "notice",
+            f"{camera.name} was connected.",
+            ("Use it", lambda: self.choose_source(camera.uri)),
+            seconds=0 if self.player.state is not State.PLAYING else 12,
+        )
+
+    def _comes_back(self) -> bool:
+        """Whether the source is a live one that has given pictures before."""
+        uri = self._config.source
+        live = uri.isdigit() or uri.startswith("/dev/") or "://" in uri
+        return live and self._works is not None and self._works.source == uri
+
+    def _reopen(self) -> None:
+        if self._lost and self.player.state is State.FAILED:
+            # not `play`: what is on screen, and the message, stay until there is a picture again
+            self.player.open(replace(self._config, capture=CaptureConfig(paced=True)))
+
+    def _stop_retrying(self) -> None:
+        self._lost = False
+        self._retry.stop()
+
+
+def _with_settings(config: Config, settings: Settings) -> Config:
+    """What was chosen the last time, where nothing else is asked for."""
+    if not config.source and settings.source and _exists(settings.source):
+        config = replace(config, source=settings.source)
+    if config.engine == Config.engine and settings.engine:
+        config = replace(config, engine=settings.engine)
+    if config.smooth is None and settings.preset != USUAL:
+        config = replace(config, smooth=PRESETS[settings.preset])
+    return config
+
+
+def _exists(source: str) -> bool:
+    """Whether a remembered source is worth a try: a file that was moved, or a camera unplugged, is not."""
+    return "://" in source or Path(f"/dev/video{source}" if source.isdigit() else source).exists()

@@ -1,0 +1,122 @@
+"""The bar at the top of the window: the two pickers and the buttons. Made by the window, which connects its signals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PyQt6.QtCore import QSize, pyqtSignal
+from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from edgeemo.capture import CameraInfo
+from edgeemo.ui.icons import icon
+from edgeemo.ui.pickers import EnginePicker, SourcePicker
+from edgeemo.ui.player import State
+from edgeemo.ui.theme import LIGHT, Theme, named
+from edgeemo.ui.video import LAMP
+
+
+class Toolbar(QWidget):
+    """Pickers and buttons, without any knowledge of what they set off.
+
+    Args:
+        cameras, engines: what can be picked at the moment.
+
+    Signals:
+        source_chosen, engine_chosen: the text that was picked.
+        started: start, pause or resume. stopped, snapped, recorded: the other buttons.
+    """
+
+    source_chosen = pyqtSignal(str)
+    engine_chosen = pyqtSignal(str)
+    started = pyqtSignal()
+    stopped = pyqtSignal()
+    snapped = pyqtSignal()
+    recorded = pyqtSignal()
+
+    def __init__(
+        self,
+        cameras: Callable[[], Sequence[CameraInfo]],
+        engines: Callable[[], Sequence[str]],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("bar")
+        self._theme = LIGHT
+        self._state = State.STOPPED
+        self._replaying = self._recording = False
+        self.source = SourcePicker(cameras)
+        self.source.chosen.connect(self.source_chosen)
+        self.engine = EnginePicker(engines)
+        self.engine.chosen.connect(self.engine_chosen)
+        self.record_button = self._button("record", self.recorded.emit)
+        self.start_button = self._button("start", self.started.emit)
+        self.start_button.setMinimumWidth(116)
+        self.stop_button = self._button("stop", self.stopped.emit, "Stop", "Stop and release the camera (Ctrl+.)")
+        self.snapshot_button = self._button(
+            "snapshot", self.snapped.emit, "Snapshot", "Save the picture with its overlay (Ctrl+S)"
+        )
+        row = QHBoxLayout(self)
+        row.setContentsMargins(14, 9, 14, 9)
+        row.setSpacing(8)
+        row.addWidget(self.source)
+        row.addWidget(self.engine)
+        row.addStretch()
+        for button in (self.record_button, self.start_button, self.stop_button, self.snapshot_button):
+            row.addWidget(button)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.source.setIcon(icon("source", theme.text))
+        self.engine.setIcon(icon("engine", theme.text))
+        self.stop_button.setIcon(icon("stop", theme.text, disabled=theme.muted))
+        self.snapshot_button.setIcon(icon("snapshot", theme.text, disabled=theme.muted))
+        self._show_buttons()
+
+    def fit(self, *, narrow: bool) -> None:
+        """In a narrow window: buttons without words and short names in the pickers."""
+        self.stop_button.setText("" if narrow else "Stop")
+        self.snapshot_button.setText("" if narrow else "Snapshot")
+        self.source.give_room(150 if narrow else 240)
+        self.engine.give_room(140 if narrow else 200)
+
+    def show_state(self, state: State, *, replaying: bool, recording: bool) -> None:
+        """Set the words, icons and which buttons can be pressed.
+
+        Args:
+            state: the player's. replaying: a recorded session is on screen instead.
+            recording: what plays is being recorded.
+        """
+        self._state, self._replaying, self._recording = state, replaying, recording
+        self._show_buttons()
+
+    def _show_buttons(self) -> None:
+        self.stop_button.setEnabled(self._state in (State.OPENING, State.PLAYING, State.PAUSED))
+        self._show_start()
+        self.record_button.setIcon(icon("stop" if self._recording else "record", LAMP, disabled=self._theme.muted))
+        words = "End the recording" if self._recording else "Record"
+        self.record_button.setToolTip(f"{words} (Ctrl+R); what is kept is chosen under Session")
+        self.record_button.setAccessibleName(words)
+        self.record_button.setEnabled(self._state in (State.PLAYING, State.PAUSED))
+
+    def _show_start(self) -> None:
+        if self._replaying:
+            self.start_button.setText("Start")
+            self.start_button.setEnabled(True)
+            return
+        name, words, tip = {
+            State.PLAYING: ("pause", "Pause", "Hold the picture (Space)"),
+            State.PAUSED: ("play", "Resume", "Resume (Space)"),
+            State.OPENING: ("play", "Opening …", "The source is being opened"),
+        }.get(self._state, ("play", "Start", "Start (Space)"))
+        self.start_button.setText(words)
+        self.start_button.setToolTip(tip)
+        self.start_button.setIcon(icon(name, self._theme.on_accent, disabled=self._theme.muted))
+        self.start_button.setEnabled(self._state is not State.OPENING)
+
+    def _button(self, name: str, action: Callable[[], None], words: str = "", tip: str = "") -> QPushButton:
+        button = named(QPushButton(words), name)
+        button.setIconSize(QSize(20, 20))
+        button.setToolTip(tip)
+        button.setAccessibleName(words)
+        button.clicked.connect(lambda: action())
+        return button
