@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edgeemo.config import Config, load_config, stage_config
+from edgeemo.config import Config, load_config
 from edgeemo.errors import ConfigError, EdgeemoError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
@@ -241,7 +241,7 @@ def _config(arguments: argparse.Namespace) -> Config:
     if given.get("sink"):
         changes["sinks"] = tuple(given["sink"])
     if given.get("policy"):
-        changes["detect"] = replace(config.detect or stage_config("detect")(), policy=given["policy"])
+        changes["detect"] = replace(config.detect, policy=given["policy"])
     return replace(config, **changes)
 
 

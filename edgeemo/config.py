@@ -1,4 +1,4 @@
-"""What a run is made of: one frozen dataclass a stage, one TOML file, unknown keys are errors.
+"""What a run is made of: one frozen dataclass per stage and sink, one TOML file, unknown keys are errors.
 
     source = "demo"
     engine = "hybrid_lite"
@@ -6,30 +6,27 @@
     sinks = ["jsonl:results.jsonl"]
 
     [detect]
-    min_score = 0.5
+    confirm_score = 0.7
 
-A service has several sources instead of one:
+Several sources at once:
 
     [[sources]]
     name = "door"
     uri = "rtsp://camera.local/stream"
 
-Light on purpose: the command line reads it before any heavy library is imported. The configuration of a stage lives
-with its stage, and is imported only where a file has a section for it.
+The command line reads it before any heavy library is imported; everything above imports its configuration from here.
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 import sys
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from importlib import import_module
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from edgeemo.errors import ConfigError
 
@@ -38,39 +35,29 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    from edgeemo.sinks.jsonl import JsonlConfig
-    from edgeemo.sinks.metrics import MetricsConfig
-    from edgeemo.sinks.mqtt import MqttConfig
-    from edgeemo.sinks.sqlite import SqliteConfig
-    from edgeemo.sinks.web import WebConfig
-    from edgeemo.stages.detect import DetectConfig
-    from edgeemo.stages.quality import QualityConfig
-    from edgeemo.stages.smooth import SmoothConfig
-    from edgeemo.stages.track import TrackConfig
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Policy = Literal["auto", "near", "far"]
 
-# section -> (module, class)
-STAGES = {
-    "detect": ("edgeemo.stages.detect", "DetectConfig"),
-    "track": ("edgeemo.stages.track", "TrackConfig"),
-    "smooth": ("edgeemo.stages.smooth", "SmoothConfig"),
-    "quality": ("edgeemo.stages.quality", "QualityConfig"),
-    "jsonl": ("edgeemo.sinks.jsonl", "JsonlConfig"),
-    "sqlite": ("edgeemo.sinks.sqlite", "SqliteConfig"),
-    "mqtt": ("edgeemo.sinks.mqtt", "MqttConfig"),
-    "metrics": ("edgeemo.sinks.metrics", "MetricsConfig"),
-    "web": ("edgeemo.sinks.web", "WebConfig"),
+MAX_SOURCES = 64
+# Constants since version 0.1, accepted and ignored for one version; a new name: the value is taken under that name.
+REMOVED: dict[str, dict[str, str]] = {
+    "detect": dict.fromkeys(("min_score", "keep_score", "search_s", "patience_s"), ""),
+    "track": {"patience_s": "max_age_s"}
+    | dict.fromkeys(("carry_s", "reach", "reach_per_s", "steadiness_hz", "agility"), ""),
+    "smooth": dict.fromkeys(("undecided_margin", "forget_s"), ""),
+    "quality": dict.fromkeys(
+        ("max_yaw_deg", "max_roll_deg", "min_sharpness", "min_light", "max_light", "min_contrast"), ""
+    ),
 }
-MOST_SOURCES = 64
 
 
 def expect_range(name: str, value: float, low: float, high: float) -> None:
-    """For the `__post_init__` of a stage's configuration.
+    """For the `__post_init__` of a configuration.
 
     Raises:
-        ConfigError: the value lies outside low..high, or is no number.
+        ConfigError: the value lies outside low..high, or is not a number.
     """
     if not low <= value <= high:
         raise ConfigError(f"{name} must be between {low:g} and {high:g}, not {value:g}")
@@ -90,8 +77,175 @@ class CaptureConfig:
 
 
 @dataclass(frozen=True)
+class DetectConfig:
+    """How faces are found.
+
+    Attributes:
+        policy: which models look at whole frames: `near` the short-range one (to about 2 m), `far` the full-range one,
+            `auto` both, alternating. Known faces are followed by the short-range model in each case.
+        confirm_score: minimum score of a new face in its region of interest; a score up to 0.1 lower passes if its
+            mean with the full-frame score reaches the threshold. Higher: fewer false faces; lower: fewer missed ones.
+        scan_s: seconds between two detections on the whole frame; 0: every frame, which costs more.
+        max_faces: at most so many, the largest first.
+    """
+
+    policy: Policy = "auto"
+    confirm_score: float = 0.7
+    scan_s: float = 0.25
+    max_faces: int = 16
+
+    def __post_init__(self) -> None:
+        if self.policy not in get_args(Policy):
+            raise ConfigError(f"policy must be one of {', '.join(get_args(Policy))}, not {self.policy!r}")
+        expect_range("confirm_score", self.confirm_score, 0.05, 1)
+        expect_range("scan_s", self.scan_s, 0, 60)
+        expect_range("max_faces", self.max_faces, 1, 256)
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """How faces are told apart in time.
+
+    Attributes:
+        max_age_s: how long a face may be out of sight and keep its id when it comes back.
+    """
+
+    max_age_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        expect_range("max_age_s", self.max_age_s, 0, 60)
+
+
+@dataclass(frozen=True)
+class SmoothConfig:
+    """How calm the display is.
+
+    Attributes:
+        time_constant_s: of the exponential average over a face's probabilities; 0 shows them as they are.
+        margin: by how much another emotion's averaged probability must exceed the shown one's ...
+        hold_s: ... and for how long, before it is shown instead. Margin 0 and hold 0: always the most probable one.
+    """
+
+    time_constant_s: float = 0.1
+    margin: float = 0.2
+    hold_s: float = 0.08
+
+    def __post_init__(self) -> None:
+        expect_range("time_constant_s", self.time_constant_s, 0, 10)
+        expect_range("margin", self.margin, 0, 1)
+        expect_range("hold_s", self.hold_s, 0, 10)
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """When a face's expression is called unsure; sharpness, light and pose have fixed limits (`stages.quality`).
+
+    Attributes:
+        min_confidence: of the calibrated probability of what is shown.
+        min_face_px: width of the face in pixels of the frame.
+    """
+
+    min_confidence: float = 0.45
+    min_face_px: float = 40.0
+
+    def __post_init__(self) -> None:
+        expect_range("min_confidence", self.min_confidence, 0, 1)
+        expect_range("min_face_px", self.min_face_px, 0, 4096)
+
+
+@dataclass(frozen=True)
+class JsonlConfig:
+    """How files of JSON lines grow.
+
+    Attributes:
+        rotate_mb: a file that would become larger is renamed to NAME.1 and started again; 0: never.
+        keep: so many of the renamed ones stay.
+    """
+
+    rotate_mb: float = 0.0
+    keep: int = 5
+
+    def __post_init__(self) -> None:
+        expect_range("rotate_mb", self.rotate_mb, 0, 1e6)
+        expect_range("keep", self.keep, 1, 1000)
+
+
+@dataclass(frozen=True)
+class SqliteConfig:
+    """What a database keeps.
+
+    Attributes:
+        keep_days: frames captured longer ago are deleted; 0: never.
+    """
+
+    keep_days: float = 0.0
+
+    def __post_init__(self) -> None:
+        expect_range("keep_days", self.keep_days, 0, 36500)
+
+
+@dataclass(frozen=True)
+class MqttConfig:
+    """How the broker is reached and what it gets.
+
+    Attributes:
+        user: its name; its password is in `password_file`, or in the variable EDGEEMO_MQTT_PASSWORD.
+        ca_file: the certificate authority that the broker's certificate is checked against (mqtts); empty: the
+            system's.
+        cert_file, key_file: a certificate of our own.
+        keepalive_s: after about so long a silent connection counts as lost.
+        interval_s: between two results of one source; 0: all of them.
+        spool: the file where messages wait while the broker is away; empty: one in the state folder.
+        spool_mb: at most so much waits; then the oldest is dropped.
+        discovery: the topic under which Home Assistant listens; empty: it is not told.
+    """
+
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    keepalive_s: int = 15
+    interval_s: float = 0.0
+    spool: str = ""
+    spool_mb: float = 64.0
+    discovery: str = "homeassistant"
+
+    def __post_init__(self) -> None:
+        expect_range("keepalive_s", self.keepalive_s, 2, 3600)
+        expect_range("interval_s", self.interval_s, 0, 86400)
+        expect_range("spool_mb", self.spool_mb, 0.001, 1e6)
+        if self.key_file and not self.cert_file:
+            raise ConfigError("key_file needs a cert_file")
+
+
+@dataclass(frozen=True)
+class MetricsConfig:
+    """Who may read the metrics.
+
+    Attributes:
+        token_file: a file with the token that a request must carry; needed where it listens beyond this machine.
+    """
+
+    token_file: str = ""
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """What the page shows, and to whom.
+
+    Attributes:
+        preview: show the pictures of the sources; off, because they show people.
+        token_file: a file with the token that must be entered; needed where it listens beyond this machine.
+    """
+
+    preview: bool = False
+    token_file: str = ""
+
+
+@dataclass(frozen=True)
 class SourceConfig:
-    """One of several sources of a service.
+    """One of several sources.
 
     Attributes:
         name: letters, digits, - and _; what results, topics and metrics call it.
@@ -124,11 +278,11 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """How a service treats its sources and sinks.
+    """How sources are watched and how much a slow sink may delay.
 
     Attributes:
         stalled_s: a live source without a frame for so long is called stalled.
-        hang_s: one that still gives nothing is given up and opened anew.
+        hang_s: one that still gives nothing is given up and opened again.
         backoff_s: pause before a lost source is opened again; doubled with each failure ...
         backoff_max_s: ... up to this.
         open_timeout_s, read_timeout_s: how long a stream may take to begin, and to give the next frame.
@@ -166,10 +320,10 @@ class Config:
         threads: threads the engine may use.
         sinks: where results go, each KIND:TARGET.
         frames: stop after that many; 0: at the end of the source.
-        detect, track, smooth, quality: the configuration of a stage; None: its default.
-        sources: several sources at once, in place of `source`: then the run is a service.
-        service: how it treats them.
-        jsonl, sqlite, mqtt, metrics, web: the configuration of all sinks of that kind; None: its default.
+        capture, detect, track, smooth, quality: the configuration of a stage.
+        sources: several sources at once, in place of `source`: then a source that is lost is opened again.
+        service: how they are watched.
+        jsonl, sqlite, mqtt, metrics, web: the configuration of all sinks of that kind.
     """
 
     source: str = ""
@@ -179,24 +333,24 @@ class Config:
     sinks: tuple[str, ...] = ()
     frames: int = 0
     capture: CaptureConfig = field(default_factory=CaptureConfig)
-    detect: DetectConfig | None = None
-    track: TrackConfig | None = None
-    smooth: SmoothConfig | None = None
-    quality: QualityConfig | None = None
+    detect: DetectConfig = field(default_factory=DetectConfig)
+    track: TrackConfig = field(default_factory=TrackConfig)
+    smooth: SmoothConfig = field(default_factory=SmoothConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
     sources: tuple[SourceConfig, ...] = ()
     service: ServiceConfig = field(default_factory=ServiceConfig)
-    jsonl: JsonlConfig | None = None
-    sqlite: SqliteConfig | None = None
-    mqtt: MqttConfig | None = None
-    metrics: MetricsConfig | None = None
-    web: WebConfig | None = None
+    jsonl: JsonlConfig = field(default_factory=JsonlConfig)
+    sqlite: SqliteConfig = field(default_factory=SqliteConfig)
+    mqtt: MqttConfig = field(default_factory=MqttConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    web: WebConfig = field(default_factory=WebConfig)
 
     def __post_init__(self) -> None:
         expect_range("threads", self.threads, 1, 64)
         expect_range("frames", self.frames, 0, 2**53)
         names = [each.name for each in self.sources]
-        if len(names) > MOST_SOURCES:
-            raise ConfigError(f"there are {len(names)} sources; {MOST_SOURCES} is the most")
+        if len(names) > MAX_SOURCES:
+            raise ConfigError(f"there are {len(names)} sources; {MAX_SOURCES} is the most")
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise ConfigError(f"two sources are called {twice}; give each a name of its own")
@@ -205,7 +359,7 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """Read a TOML file; what it doesn't say keeps its default.
+    """Read a TOML file; what it doesn't say keeps its default. Removed keys are ignored with one warning.
 
     Raises:
         ConfigError: no such file, no TOML, an unknown key (the nearest known one is named), a wrong type or range.
@@ -217,74 +371,83 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {' '.join(str(error).split())}") from error
+    notes = _drop_removed(data)
+    if notes:
+        log.warning("%s has keys of an earlier version: %s; take them out", path, ", ".join(notes))
     try:
         return from_mapping(Config, data)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def from_mapping(kind: type[T], data: Mapping[str, Any], *, section: str = "") -> T:
+def from_mapping(kind: type[T], data: Mapping[str, Any]) -> T:
     """Build a configuration dataclass from what TOML gave.
 
     Raises:
         ConfigError: an unknown key, a value of the wrong type or out of range.
     """
-    prefix = f"{section}." if section else ""
-    stages = {cls: stage_config(name) if name in data else object for name, (_, cls) in STAGES.items()}
-    hints = get_type_hints(kind, localns=stages if kind is Config else None)
-    known = {item.name: hints[item.name] for item in fields(kind)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
+    # takes 36 ms, which `edgeemo --help` does not need
+    import msgspec
+
+    _expect_known(kind, data, "")
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explanation(str(error), data)) from error
+
+
+def _drop_removed(data: dict[str, Any]) -> list[str]:
+    """Take removed keys out of the tables, and say which."""
+    notes = []
+    for section, keys in REMOVED.items():
+        table = data.get(section)
+        if not isinstance(table, dict):
+            continue
+        for key in [key for key in table if key in keys]:
+            value, now = table.pop(key), keys[key]
+            if now:
+                table.setdefault(now, value)
+            notes.append(f"{section}.{key} (now {section}.{now})" if now else f"{section}.{key} (no effect)")
+    return notes
+
+
+def _expect_known(kind: Any, data: Mapping[str, Any], prefix: str) -> None:
+    """Refuse unknown keys, which msgspec passes over in dataclasses, and choices, where it names none."""
+    hints = get_type_hints(kind)
     for key, value in data.items():
-        if key not in known:
-            raise ConfigError(f"unknown key {prefix}{key}; {_suggestion(key, prefix, known)}")
-        values[key] = _converted(f"{prefix}{key}", known[key], value)
-    try:
-        return kind(**values)
-    except ConfigError as error:
-        raise ConfigError(f"[{section}] {error}" if section else str(error)) from error
-
-
-def stage_config(section: str) -> Any:
-    """The configuration class of a stage."""
-    module, name = STAGES[section]
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith(("edgeemo", "engines")):
-            raise
-        raise ConfigError(f"[{section}] needs {error.name}, which is missing: pip install 'edgeemo[edge]'") from error
-
-
-def _suggestion(key: str, prefix: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {prefix}{near[0]}?"
-    return f"known: {', '.join(prefix + name for name in known)}"
-
-
-def _converted(name: str, hint: Any, value: Any) -> Any:
-    if is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{name} must be a table ([{name}]), not {value!r}")
-        return from_mapping(typing.cast("type[Any]", hint), value, section=name)
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in arguments:
+        name = f"{prefix}{key}"
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.6)
+            known = (
+                f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(prefix + each for each in hints)}"
+            )
+            raise ConfigError(f"unknown key {name}; {known}")
+        hint = hints[key]
+        arguments = get_args(hint)
+        if get_origin(hint) is Literal and value not in arguments:
             near = difflib.get_close_matches(str(value), [str(choice) for choice in arguments], n=1)
             tail = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"{name} must be one of {', '.join(map(str, arguments))}, not {value!r}{tail}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ConfigError(f"{name} must be a list, not {value!r}")
-        return tuple(_converted(f"{name}[{row}]", arguments[0], item) for row, item in enumerate(value))
-    if origin in (types.UnionType, typing.Union):
-        return _converted(name, next(choice for choice in arguments if choice is not type(None)), value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{name} must be {_KINDS.get(hint, hint.__name__)}, not {value!r}")
-    return value
+        if is_dataclass(hint) and isinstance(value, dict):
+            _expect_known(hint, value, f"{name}.")
+        elif get_origin(hint) is tuple and is_dataclass(arguments[0]) and isinstance(value, list):
+            for row, item in enumerate(value):
+                if isinstance(item, dict):
+                    _expect_known(arguments[0], item, f"{name}[{row}].")
 
 
-_KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+_KINDS = {"str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "a list"}
+
+
+def _explanation(said: str, data: Mapping[str, Any]) -> str:
+    """msgspec's message in the words of a TOML file, with the value: "Expected `int`, got `str` - at `$.threads`"."""
+    message, _, place = said.partition(" - at `$")
+    name = place.rstrip("`").lstrip(".")
+    expected = re.match(r"Expected `(\w+)`", message)
+    if expected is None:
+        # from a __post_init__
+        return f"[{name}] {message}" if name else message
+    value: Any = data
+    for key, row in re.findall(r"(\w+)|\[(\d+)\]", name):
+        value = value[int(row)] if row else value[key]
+    return f"{name} must be {_KINDS.get(expected[1], f'a table ([{name}])')}, not {value!r}"

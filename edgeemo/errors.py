@@ -15,7 +15,7 @@ class EdgeemoError(Exception):
     """Base of all errors of this package; the message says what happened and what to do next, in one line."""
 
 
-class ConfigError(EdgeemoError):
+class ConfigError(EdgeemoError, ValueError):
     pass
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeemo.config import Config
+from edgeemo.config import Config, SmoothConfig
 from edgeemo.session import open_pipeline
-from edgeemo.stages.smooth import SmoothConfig
 from edgeemo.types import Faces, Frame
 from engines.spec import LABELS
 

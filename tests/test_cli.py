@@ -259,9 +259,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(command: Command, arguments: list
 
 
 def test_an_unknown_configuration_key_names_the_nearest(command: Command) -> None:
-    (command.folder / "my.toml").write_text("[detect]\nmin_scor = 0.5\n")
+    (command.folder / "my.toml").write_text("[detect]\nconfirm_scor = 0.5\n")
     line = command.mistake("run", "--source", "demo", "--config", "my.toml")
-    assert "unknown key detect.min_scor; did you mean detect.min_score?" in line
+    assert "unknown key detect.confirm_scor; did you mean detect.confirm_score?" in line
 
 
 def test_a_sink_may_not_overwrite_the_source(command: Command, clip: Path) -> None:

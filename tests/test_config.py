@@ -2,11 +2,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from edgeemo.config import CaptureConfig, Config, ServiceConfig, SourceConfig, load_config
+from edgeemo.config import (
+    CaptureConfig,
+    Config,
+    DetectConfig,
+    MqttConfig,
+    QualityConfig,
+    ServiceConfig,
+    SmoothConfig,
+    SourceConfig,
+    TrackConfig,
+    load_config,
+)
 from edgeemo.errors import ConfigError
 
 
@@ -115,6 +127,38 @@ def test_sources_and_the_options_of_sinks_are_read(tmp_path: Path) -> None:
     assert [source.name for source in config.sources] == ["desk", "door"]
     assert config.sources[0] == SourceConfig("desk", "0", width=1280, height=720, fps=30, format="MJPG")
     assert config.service == ServiceConfig(stalled_s=5)
-    assert config.sqlite is not None
     assert config.sqlite.keep_days == 30
-    assert config.mqtt is None
+    assert config.mqtt == MqttConfig()
+
+
+REMOVED_KEYS = """
+[detect]
+policy = "near"
+min_score = 0.5
+keep_score = 0.3
+[track]
+patience_s = 2.0
+carry_s = 0.1
+[quality]
+min_light = 20
+"""
+
+
+def test_removed_keys_are_accepted_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = load_config(written(tmp_path, REMOVED_KEYS))
+    assert config == Config(detect=DetectConfig(policy="near"), track=TrackConfig(max_age_s=2.0))
+    (warning,) = caplog.messages
+    for name in ("detect.min_score", "track.patience_s (now track.max_age_s)", "quality.min_light"):
+        assert name in warning
+
+
+def test_every_public_key_of_the_stages_is_documented() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    manual, example = ((docs / name).read_text(encoding="utf-8") for name in ("service.md", "edge.toml"))
+    for kind in (DetectConfig, TrackConfig, SmoothConfig, QualityConfig):
+        section = kind.__name__.removesuffix("Config").lower()
+        assert f"`[{section}]`" in manual
+        assert f"[{section}]" in example
+        for item in fields(kind):
+            assert f"| `{item.name}` | {item.default} |" in manual
+            assert item.name in example

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeemo.config import DetectConfig
 from edgeemo.errors import ConfigError
-from edgeemo.stages.detect import DetectConfig, MediaPipeDetector
+from edgeemo.stages.detect import MediaPipeDetector
 from edgeemo.types import U8, UNTRACKED, Faces, Frame
 from engines.preprocess import roll
 
@@ -303,7 +304,7 @@ def test_closing_twice_is_fine_and_a_closed_detector_says_so(portrait: U8) -> No
 
 
 @pytest.mark.parametrize(
-    "values", [{"policy": "both"}, {"min_score": 2}, {"keep_score": 0}, {"scan_s": -1}, {"max_faces": 0}]
+    "values", [{"policy": "both"}, {"confirm_score": 2}, {"confirm_score": 0}, {"scan_s": -1}, {"max_faces": 0}]
 )
 def test_a_value_out_of_range_is_named(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, frame, result
 
-from edgeemo.config import ConfigError
+from edgeemo.config import QualityConfig
+from edgeemo.errors import ConfigError
 from edgeemo.stages.overlay import coloured_as, title_of
 from edgeemo.stages.pipeline import Pipeline
-from edgeemo.stages.quality import Quality, QualityConfig, QualityJudge, assess, doubts, roll_deg, yaw_deg
+from edgeemo.stages.quality import Quality, QualityJudge, assess, doubts, roll_deg, yaw_deg
 from edgeemo.types import F32, U8, Faces
 from engines import Emotion
 

@@ -16,8 +16,7 @@ from edgeemo.errors import ConfigError, EdgeemoError, SinkError, SourceError
 from edgeemo.service.service import Service
 from edgeemo.sinks import SinkContext
 from edgeemo.stages.pipeline import BatchClassifier, Pipeline, step_together
-from edgeemo.status import State, Status
-from edgeemo.types import F32, Frame, Result, Sink, Source
+from edgeemo.types import F32, Frame, Result, Sink, Source, State, Status
 from engines import LABELS
 from engines.errors import ModelError
 

@@ -19,12 +19,13 @@ import pytest
 from fakes import result
 from servers import until
 
+from edgeemo.config import MetricsConfig, WebConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.access import Guard, address, is_loopback, is_own_name
-from edgeemo.sinks.metrics import MetricsConfig, MetricsSink, temperatures
-from edgeemo.sinks.web import WebConfig, WebSink
-from edgeemo.status import SinkStatus, SourceStatus, State, Status
+from edgeemo.sinks.metrics import MetricsSink, temperatures
+from edgeemo.sinks.web import WebSink
+from edgeemo.types import SinkStatus, SourceStatus, State, Status
 from engines import LABELS
 
 TOKEN = "correct-horse-battery"

@@ -15,11 +15,12 @@ from fakes import result
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import Broker, until
 
+from edgeemo.config import MqttConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.mqtt import MqttConfig, MqttSink
+from edgeemo.sinks.mqtt import MqttSink
 from edgeemo.sinks.outbox import Outbox
-from edgeemo.status import SourceStatus, State, Status
+from edgeemo.types import SourceStatus, State, Status
 from engines import LABELS
 
 
@@ -106,7 +107,7 @@ def test_an_orderly_end_and_a_sudden_one_both_leave_offline(
     sink.close()
     until(lambda: listener.text("home/edge/status") == ["online", "offline"])
     code = (
-        "import time\nfrom edgeemo.sinks import SinkContext, open_sink\nfrom edgeemo.sinks.mqtt import MqttConfig\n"
+        "import time\nfrom edgeemo.sinks import SinkContext, open_sink\nfrom edgeemo.config import MqttConfig\n"
         f"options = {{'mqtt': MqttConfig(spool={str(tmp_path / 'other.db')!r})}}\n"
         f"open_sink('mqtt://localhost:{broker.port}/home/edge', SinkContext((), draw=None, options=options))\n"
         "time.sleep(60)"

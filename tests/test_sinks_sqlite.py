@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from fakes import result
 
+from edgeemo.config import SqliteConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.sqlite import SqliteConfig, SqliteSink
+from edgeemo.sinks.sqlite import SqliteSink
 from engines import LABELS
 
 CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from fakes import frame, result
 
+from edgeemo.config import JsonlConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import FILES, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
-from edgeemo.sinks.jsonl import JsonlConfig
 from edgeemo.types import Faces, Result, Sink
 from engines import LABELS
 

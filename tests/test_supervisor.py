@@ -14,8 +14,7 @@ from edgeemo.capture import open_source
 from edgeemo.config import ServiceConfig
 from edgeemo.errors import SourceError
 from edgeemo.service.supervisor import Supervisor
-from edgeemo.status import State
-from edgeemo.types import Frame, Source
+from edgeemo.types import Frame, Source, State
 
 QUICK = ServiceConfig(stalled_s=0.8, backoff_s=0.02, backoff_max_s=0.1, open_timeout_s=3, read_timeout_s=1)
 

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeemo.config import TrackConfig
 from edgeemo.errors import ConfigError
 from edgeemo.stages.detect import MediaPipeDetector
-from edgeemo.stages.track import FaceTracker, TrackConfig, assign
+from edgeemo.stages.track import FaceTracker, assign
 from edgeemo.types import UNTRACKED, Faces, Frame
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
@@ -100,7 +101,7 @@ def test_a_face_behind_another_comes_out_with_its_id() -> None:
 
 @pytest.mark.parametrize(("away", "same"), [(0.9, True), (1.1, False)])
 def test_a_face_is_remembered_for_its_patience(away: float, same: bool) -> None:
-    tracker = FaceTracker(TrackConfig(patience_s=1.0))
+    tracker = FaceTracker(TrackConfig(max_age_s=1.0))
     tracker.update(faces((100, 100)), frame(0))
     tracker.update(Faces.none(), frame(0.5))
     assert (tracker.update(faces((104, 100)), frame(away)).ids.tolist() == [1]) is same
@@ -115,7 +116,7 @@ def test_a_face_elsewhere_or_of_another_size_is_someone_else() -> None:
 
 
 def test_a_missed_face_is_carried_for_a_moment_where_it_should_be() -> None:
-    tracker = FaceTracker(TrackConfig(carry_s=0.15))
+    tracker = FaceTracker()
     for index in range(10):
         tracker.update(faces((100 + 8 * index, 200)), frame(index / 30))
     seen = [tracker.update(Faces.none(), frame((10 + index) / 30)) for index in range(6)]
@@ -246,7 +247,7 @@ def test_assignment_pairs_as_many_as_possible_at_the_least_cost() -> None:
         assert got == pytest.approx(best)
 
 
-@pytest.mark.parametrize("values", [{"patience_s": -1}, {"carry_s": 2}, {"reach": 0}, {"steadiness_hz": 0}])
+@pytest.mark.parametrize("values", [{"max_age_s": -1}, {"max_age_s": 61}])
 def test_a_value_out_of_range_is_named(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
         TrackConfig(**values)

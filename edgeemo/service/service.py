@@ -21,9 +21,8 @@ from edgeemo.service.supervisor import Supervisor
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.queued import QueuedSink
 from edgeemo.stages.pipeline import BatchClassifier, Pipeline, step_together
-from edgeemo.status import Status
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.types import Frame, Result, Sink, Source
+from edgeemo.types import Frame, Result, Sink, Source, Status
 from engines.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -328,7 +327,7 @@ class Service:
 
 
 def _options(config: Config) -> dict[str, Any]:
-    kinds = {
+    return {
         "jsonl": config.jsonl,
         "sqlite": config.sqlite,
         "mqtt": config.mqtt,
@@ -336,7 +335,6 @@ def _options(config: Config) -> dict[str, Any]:
         "metrics": config.metrics,
         "web": config.web,
     }
-    return {kind: options for kind, options in kinds.items() if options is not None}
 
 
 def _cpus() -> int:

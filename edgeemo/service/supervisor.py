@@ -12,8 +12,7 @@ from time import monotonic, time
 from edgeemo.config import ServiceConfig
 from edgeemo.errors import EdgeemoError
 from edgeemo.mailbox import Closed, Mailbox
-from edgeemo.status import SourceStatus, State
-from edgeemo.types import Frame, Source
+from edgeemo.types import Frame, Source, SourceStatus, State
 
 log = logging.getLogger(__name__)
 

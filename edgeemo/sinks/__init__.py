@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeemo.errors import ConfigError
-from edgeemo.status import Status
-from edgeemo.types import U8, Result, Sink
+from edgeemo.types import U8, Result, Sink, Status
 
 # kind -> (module, class, target); the class takes (target, context)
 KINDS = {

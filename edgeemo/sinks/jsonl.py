@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from edgeemo.config import expect_range
+from edgeemo.config import JsonlConfig
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import line
 from edgeemo.sinks.output import TextOutput
 from edgeemo.types import Result
-
-
-@dataclass(frozen=True)
-class JsonlConfig:
-    """How files of JSON lines grow.
-
-    Attributes:
-        rotate_mb: a file that would become larger is renamed to NAME.1 and begun anew; 0: never.
-        keep: so many of the renamed ones stay.
-    """
-
-    rotate_mb: float = 0.0
-    keep: int = 5
-
-    def __post_init__(self) -> None:
-        expect_range("rotate_mb", self.rotate_mb, 0, 1e6)
-        expect_range("keep", self.keep, 1, 1000)
 
 
 class JsonlSink:

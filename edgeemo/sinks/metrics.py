@@ -6,7 +6,6 @@ import logging
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
@@ -17,11 +16,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from edgeemo.config import MetricsConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.access import Guard, address
-from edgeemo.status import State, Status
-from edgeemo.types import Result
+from edgeemo.types import Result, State, Status
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +29,6 @@ BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03
 AT_ONCE = 8  # requests; more are turned away
 PATIENCE_S = 5.0  # with a slow client
 THERMAL = Path("/sys/class/thermal")
-
-
-@dataclass(frozen=True)
-class MetricsConfig:
-    """Who may read the figures.
-
-    Attributes:
-        token_file: a file with the token that a request must carry; needed where it listens beyond this machine.
-    """
-
-    token_file: str = ""
 
 
 class MetricsSink:

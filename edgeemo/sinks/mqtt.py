@@ -9,7 +9,6 @@ import re
 import secrets
 import ssl
 import threading
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
@@ -22,13 +21,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edgeemo.config import expect_range
+from edgeemo.config import MqttConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.outbox import Outbox
-from edgeemo.status import State
-from edgeemo.types import Result
+from edgeemo.types import Result, State
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
@@ -39,41 +37,6 @@ RETRY_S = 1.0
 TALK_S = 0.05  # how soon a new message is noticed while the broker is silent
 STATE_S = 1.0  # between two messages about the state of a source
 FLUSH_S = 1.0  # for the broker to confirm what is on the way when it ends
-
-
-@dataclass(frozen=True)
-class MqttConfig:
-    """How the broker is reached and what it gets.
-
-    Attributes:
-        user: its name; its password is in `password_file`, or in the variable EDGEEMO_MQTT_PASSWORD.
-        ca_file: the certificate authority that the broker's certificate is checked against (mqtts); empty: the
-            system's.
-        cert_file, key_file: a certificate of our own.
-        keepalive_s: after about so long a silent connection counts as lost.
-        interval_s: between two results of one source; 0: all of them.
-        spool: the file where messages wait while the broker is away; empty: one in the state folder.
-        spool_mb: at most so much waits; then the oldest is dropped.
-        discovery: the topic under which Home Assistant listens; empty: it is not told.
-    """
-
-    user: str = ""
-    password_file: str = ""
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    keepalive_s: int = 15
-    interval_s: float = 0.0
-    spool: str = ""
-    spool_mb: float = 64.0
-    discovery: str = "homeassistant"
-
-    def __post_init__(self) -> None:
-        expect_range("keepalive_s", self.keepalive_s, 2, 3600)
-        expect_range("interval_s", self.interval_s, 0, 86400)
-        expect_range("spool_mb", self.spool_mb, 0.001, 1e6)
-        if self.key_file and not self.cert_file:
-            raise ConfigError("key_file needs a cert_file")
 
 
 class MqttSink:

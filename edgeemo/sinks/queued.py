@@ -11,8 +11,7 @@ from time import monotonic
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.sinks import ReaderGone
-from edgeemo.status import SinkStatus
-from edgeemo.types import Result, Sink
+from edgeemo.types import Result, Sink, SinkStatus
 
 log = logging.getLogger(__name__)
 

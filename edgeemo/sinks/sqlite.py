@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from time import monotonic, time
 from typing import Any
 
-from edgeemo.config import expect_range
+from edgeemo.config import SqliteConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import event
@@ -43,20 +42,6 @@ CREATE TABLE faces (
 CREATE INDEX faces_of_a_frame ON faces (run, frame);
 PRAGMA user_version = {SCHEMA_VERSION};
 """
-
-
-@dataclass(frozen=True)
-class SqliteConfig:
-    """What a database keeps.
-
-    Attributes:
-        keep_days: frames captured longer ago are deleted; 0: never. Only those of a service, which know their time.
-    """
-
-    keep_days: float = 0.0
-
-    def __post_init__(self) -> None:
-        expect_range("keep_days", self.keep_days, 0, 36500)
 
 
 class SqliteSink:

@@ -8,7 +8,6 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
 from typing import Any
@@ -20,7 +19,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edgeemo.config import expect_range
+from edgeemo.config import WebConfig, expect_range
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.access import Guard, address
@@ -44,19 +43,6 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-
-
-@dataclass(frozen=True)
-class WebConfig:
-    """What the page shows, and to whom.
-
-    Attributes:
-        preview: show the pictures of the sources; off, because they show people.
-        token_file: a file with the token that must be entered; needed where it listens beyond this machine.
-    """
-
-    preview: bool = False
-    token_file: str = ""
 
 
 class WebSink:

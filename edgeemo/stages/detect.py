@@ -12,19 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 
-from edgeemo.config import expect_range
-from edgeemo.errors import ConfigError
+from edgeemo.config import DetectConfig
 from edgeemo.types import F32, U8, UNTRACKED, Faces, Frame
 from engines.errors import ModelError
 from engines.face_detector import MODELS, FaceDetector, Range
 from engines.preprocess import roll
-
-Policy = Literal["auto", "near", "far"]
 
 SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
 CANVAS_PX = 128  # the short-range model's input
@@ -35,44 +31,12 @@ SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to wh
 GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between two looks
 AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # of the way from the last window to the face found in it
 TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
+MIN_SCORE = 0.4  # of a whole frame's detection, to be looked at more closely
+KEEP_SCORE = 0.4  # of a face that was there before, to stay
+SEARCH_S = 0.1  # between two full-range detections while a face is missing
+MAX_SEARCH_S = 0.5  # how long a missing face is searched for in that way, and where it was last seen
 TICK_S = 1e-3  # frame times are rounded
 NEARLY = 0.1  # what a closer look may lack, and the first look make up for
-
-
-@dataclass(frozen=True)
-class DetectConfig:
-    """How faces are found.
-
-    Attributes:
-        policy: which models look at whole frames: `near` the short-range one (to about 2 m), `far` the full-range one,
-            `auto` both, in turns. Known faces are followed by the short-range model in each case.
-        min_score: what a whole frame's detection must reach to be looked at more closely, 0..1.
-        confirm_score: what a new face must reach in that closer look; where it lacks up to 0.1, on average with the
-            first one.
-        keep_score: what a face that was there before must reach to stay.
-        scan_s: seconds between two looks at the whole frame; 0 looks at every frame.
-        search_s: the same while a face is missing and the full-range model has to find it.
-        patience_s: how long a missing face is searched for in that way, and where it was last seen.
-        max_faces: at most so many, the largest first.
-    """
-
-    policy: Policy = "auto"
-    min_score: float = 0.4
-    confirm_score: float = 0.7
-    keep_score: float = 0.4
-    scan_s: float = 0.25
-    search_s: float = 0.1
-    patience_s: float = 0.5
-    max_faces: int = 16
-
-    def __post_init__(self) -> None:
-        if self.policy not in ("auto", "near", "far"):
-            raise ConfigError(f"policy must be auto, near or far, not {self.policy!r}")
-        for name in ("min_score", "confirm_score", "keep_score"):
-            expect_range(name, getattr(self, name), 0.05, 1)
-        for name in ("scan_s", "search_s", "patience_s"):
-            expect_range(name, getattr(self, name), 0, 60)
-        expect_range("max_faces", self.max_faces, 1, 256)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +85,11 @@ class MediaPipeDetector:
         for path in MODELS.values():
             if not path.is_file():
                 raise ModelError(f"the face detector's model {path} is missing; install edgeemo again")
-        lowest = min(self._config.min_score, self._config.confirm_score, self._config.keep_score)
+        lowest = min(MIN_SCORE, self._config.confirm_score, KEEP_SCORE)
         # the short-range model follows faces under every policy
         self._models: dict[Range, FaceDetector] = {"near": FaceDetector("near", min_score=lowest)}
         if self._config.policy != "near":
-            self._models["far"] = FaceDetector("far", min_score=self._config.min_score)
+            self._models["far"] = FaceDetector("far", min_score=MIN_SCORE)
         self._scanners: tuple[Range, ...] = ("far", "near") if self._config.policy == "auto" else (self._config.policy,)
         self._closed = False
         self._canvas: U8 = np.zeros((CANVAS_PX, CANVAS_PX, 3), np.uint8)
@@ -173,7 +137,7 @@ class MediaPipeDetector:
     def _follow(self, frame: Frame) -> tuple[list[_Face], bool]:
         """Look where faces were in the frame before, or before they went missing; True: one has just gone missing."""
         expected = self._known + self._missing
-        enough = [self._config.keep_score] * len(self._known) + [self._config.confirm_score] * len(self._missing)
+        enough = [KEEP_SCORE] * len(self._known) + [self._config.confirm_score] * len(self._missing)
         looks: list[_Face | None] = []
         for start in range(0, len(expected), TOGETHER):
             looks += self._look(frame, expected[start : start + TOGETHER])
@@ -184,9 +148,7 @@ class MediaPipeDetector:
             if not any(_same(seen[row], other) for other in kept.values()):
                 kept[row] = seen[row]
         lost = [row for row in range(len(expected)) if row not in kept]
-        self._missing = [
-            expected[row] for row in lost if frame.time - expected[row].seen <= self._config.patience_s + TICK_S
-        ]
+        self._missing = [expected[row] for row in lost if frame.time - expected[row].seen <= MAX_SEARCH_S + TICK_S]
         return [kept[row] for row in sorted(kept)], any(row < len(self._known) for row in lost)
 
     def _due(self, now: float, just_lost: bool) -> list[Range]:
@@ -195,7 +157,7 @@ class MediaPipeDetector:
             return list(self._scanners)
         waited = {model: now - self._scanned[model] + TICK_S for model in self._scanners}
         if self._missing or not self._known:
-            pause = self._config.search_s if self._missing else self._config.scan_s
+            pause = SEARCH_S if self._missing else self._config.scan_s
             # the short-range model is cheap enough for every frame
             return [model for model in self._scanners if model == "near" or waited[model] >= pause]
         if min(waited.values()) < self._config.scan_s:
@@ -214,7 +176,7 @@ class MediaPipeDetector:
                     (boxes[row].reshape(2, 2) * scale).ravel(), keypoints[row] * scale, float(scores[row]), frame.time
                 )
                 for row in np.argsort(-scores)
-                if scores[row] >= self._config.min_score
+                if scores[row] >= MIN_SCORE
             ]
         return found
 

@@ -8,45 +8,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgeemo.config import expect_range
+from edgeemo.config import QualityConfig
 from edgeemo.types import F32, U8, Faces, Frame
 
 PATCH = 48  # pixels: faces are compared at one size, so that sharpness means the same near and far
-PITCH_REACH = 0.75  # where the profile of an ear-to-ear line ends: beyond this the far ear is a guess
-
-
-@dataclass(frozen=True)
-class QualityConfig:
-    """When a face is called unsure.
-
-    Attributes:
-        min_confidence: of the calibrated probability of what is shown.
-        min_face_px: width of the face in pixels of the frame.
-        max_yaw_deg: turned left or right; estimated from six keypoints, good to about ten degrees.
-        max_roll_deg: leaning; crops are turned upright, so only a face on its side is a problem.
-        min_sharpness: standard deviation of the Laplacian of the face at 48 px, over its contrast.
-        min_light, max_light: mean grey level of the face, 0 to 255.
-        min_contrast: standard deviation of its grey levels.
-    """
-
-    min_confidence: float = 0.45
-    min_face_px: float = 40.0
-    max_yaw_deg: float = 45.0
-    max_roll_deg: float = 60.0
-    min_sharpness: float = 0.12
-    min_light: float = 35.0
-    max_light: float = 235.0
-    min_contrast: float = 5.0
-
-    def __post_init__(self) -> None:
-        expect_range("min_confidence", self.min_confidence, 0, 1)
-        expect_range("min_face_px", self.min_face_px, 0, 4096)
-        expect_range("max_yaw_deg", self.max_yaw_deg, 0, 90)
-        expect_range("max_roll_deg", self.max_roll_deg, 0, 180)
-        expect_range("min_sharpness", self.min_sharpness, 0, 100)
-        expect_range("min_light", self.min_light, 0, 255)
-        expect_range("max_light", self.max_light, self.min_light, 255)
-        expect_range("min_contrast", self.min_contrast, 0, 128)
+EAR_LINE_END = 0.75  # where the profile of an ear-to-ear line ends: beyond this the far ear is a guess
+MAX_YAW_DEG = 45.0  # turned left or right; estimated from six keypoints, good to about ten degrees
+MAX_ROLL_DEG = 60.0  # leaning; crops are turned upright, so only a face on its side is a problem
+MIN_SHARPNESS = 0.12  # standard deviation of the Laplacian of the face at `PATCH` pixels, over its contrast
+MIN_LIGHT, MAX_LIGHT = 35.0, 235.0  # mean grey level of the face, 0 to 255
+MIN_CONTRAST = 5.0  # standard deviation of its grey levels
 
 
 @dataclass(frozen=True)
@@ -56,7 +27,7 @@ class Quality:
     Attributes:
         width_px: width of the box in pixels of the frame.
         yaw_deg: turned to its own left (positive) or right; roll_deg: leaning clockwise on the screen (positive).
-        sharpness: as `QualityConfig.min_sharpness`; light: mean grey level; contrast: its standard deviation.
+        sharpness: as `MIN_SHARPNESS`; light: mean grey level; contrast: its standard deviation.
     """
 
     width_px: float
@@ -95,7 +66,7 @@ def yaw_deg(keypoints: F32) -> float:
         return 0.0
     place = float((keypoints[2].astype(np.float64) - right_ear) @ across) / length
     # on a circle seen from above the nose moves by the sine of the angle, between ears at its sides
-    return math.degrees(math.asin(min(max((place - 0.5) / PITCH_REACH, -1.0), 1.0)))
+    return math.degrees(math.asin(min(max((place - 0.5) / EAR_LINE_END, -1.0), 1.0)))
 
 
 def roll_deg(keypoints: F32) -> float:
@@ -109,17 +80,17 @@ def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[
     found: list[str] = []
     if quality.width_px < config.min_face_px:
         found.append(f"face {quality.width_px:.0f} px")
-    if abs(quality.yaw_deg) > config.max_yaw_deg:
+    if abs(quality.yaw_deg) > MAX_YAW_DEG:
         found.append(f"turned {abs(quality.yaw_deg):.0f} degrees")
-    if abs(quality.roll_deg) > config.max_roll_deg:
+    if abs(quality.roll_deg) > MAX_ROLL_DEG:
         found.append(f"leaning {abs(quality.roll_deg):.0f} degrees")
-    if quality.light < config.min_light:
+    if quality.light < MIN_LIGHT:
         found.append("too dark")
-    elif quality.light > config.max_light:
+    elif quality.light > MAX_LIGHT:
         found.append("too bright")
-    elif quality.contrast < config.min_contrast:
+    elif quality.contrast < MIN_CONTRAST:
         found.append("hardly any contrast")
-    elif quality.sharpness < config.min_sharpness:
+    elif quality.sharpness < MIN_SHARPNESS:
         found.append("blurred")
     if confidence < config.min_confidence:
         found.append(f"{confidence * 100:.0f} % sure")

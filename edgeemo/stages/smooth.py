@@ -9,40 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeemo.config import expect_range
+from edgeemo.config import SmoothConfig
 from edgeemo.types import F32, UNTRACKED, Faces, Frame
 
 SETTLE_S = 0.25  # a face just met is shown by its average alone: its first frame may be an odd one
-# two emotions whose long averages lie closer than this are a face between the two: noise alone moves it across
+FORGET_S = 1.0  # after so long without a face its average starts again
+# two emotions whose long averages lie closer than this are a face between the two: noise alone moves it across, so the
+# margin is larger there; a clear change is shown as soon as ever
 LONG_S = 3.0
 UNDECIDED = 0.25
-
-
-@dataclass(frozen=True)
-class SmoothConfig:
-    """How calm the display is.
-
-    Attributes:
-        time_constant_s: of the exponential average over a face's probabilities; 0 shows them as they are.
-        margin: by how much another emotion's averaged probability must exceed the shown one's ...
-        hold_s: ... and for how long, before it is shown instead.
-        undecided_margin: the margin for a face that has lain between just these two emotions for seconds; a clear
-            change is shown as soon as ever.
-        forget_s: after so long without a face its average begins anew.
-    """
-
-    time_constant_s: float = 0.1
-    margin: float = 0.2
-    hold_s: float = 0.08
-    undecided_margin: float = 0.35
-    forget_s: float = 1.0
-
-    def __post_init__(self) -> None:
-        expect_range("time_constant_s", self.time_constant_s, 0, 10)
-        expect_range("margin", self.margin, 0, 1)
-        expect_range("hold_s", self.hold_s, 0, 10)
-        expect_range("undecided_margin", self.undecided_margin, 0, 1)
-        expect_range("forget_s", self.forget_s, 0, 60)
+UNDECIDED_MARGIN = 0.35
 
 
 @dataclass
@@ -103,9 +79,7 @@ class Smoother:
             averages[row] = shown.average
             emotions.append(self._labels[shown.emotion])
         self._shown = {
-            number: shown
-            for number, shown in self._shown.items()
-            if 0 <= frame.time - shown.time <= self._config.forget_s
+            number: shown for number, shown in self._shown.items() if 0 <= frame.time - shown.time <= FORGET_S
         }
         return averages, tuple(emotions)
 
@@ -116,7 +90,7 @@ class Smoother:
     def _next(self, number: int, probabilities: F32, now: float) -> _Shown:
         config = self._config
         before = self._shown.get(number)
-        if before is None or not 0 <= now - before.time <= config.forget_s:
+        if before is None or not 0 <= now - before.time <= FORGET_S:
             return _Shown(probabilities, probabilities, int(probabilities.argmax()), met=now, time=now)
         passed = now - before.time
         share = np.float32(-np.expm1(-passed / config.time_constant_s) if config.time_constant_s else 1.0)
@@ -126,7 +100,7 @@ class Smoother:
         long = before.long + share * (probabilities - before.long)
         ahead, emotion, since = int(average.argmax()), before.emotion, None
         undecided = abs(long[ahead] - long[emotion]) < UNDECIDED
-        margin = max(config.margin, config.undecided_margin) if undecided else config.margin
+        margin = max(config.margin, UNDECIDED_MARGIN) if undecided and config.margin else config.margin
         if now - before.met <= SETTLE_S:
             emotion = ahead
         elif ahead != emotion and average[ahead] - average[emotion] >= margin:

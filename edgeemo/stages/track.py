@@ -8,49 +8,24 @@ for a handful of faces that the detector already follows is a page of NumPy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeemo.config import expect_range
+from edgeemo.config import TrackConfig
 from edgeemo.types import Faces, Frame
 
 NDF = npt.NDArray[np.float64]
 
-GLIDE_S = 0.3  # a face that is not seen goes on at its speed, which falls to 0 with this time constant
-LONGEST_REACH = 1.5  # in box sides, whatever time has passed: beyond this it may well be someone else
-GREATEST_GROWTH = math.log(2.0)
-SHORTEST_S = 1e-3  # two frames of the same time are treated as this far apart
-
-
-@dataclass(frozen=True)
-class TrackConfig:
-    """How faces are told apart in time.
-
-    Attributes:
-        patience_s: how long a face may be out of sight and still be the same one when it comes back.
-        carry_s: how long a face that was not detected is still reported, where it should be by now.
-        reach: how far from where it should be a face may turn up, in sides of its box.
-        reach_per_s: how much farther for each second since it was seen.
-        steadiness_hz: cut-off of the low-pass filter over boxes and keypoints of a face at rest; lower is steadier.
-        agility: by how many Hz the cut-off rises when the face moves by its own size a second; higher is less lag.
-    """
-
-    patience_s: float = 1.0
-    carry_s: float = 0.15
-    reach: float = 0.6
-    reach_per_s: float = 4.0
-    steadiness_hz: float = 1.5
-    agility: float = 8.0
-
-    def __post_init__(self) -> None:
-        expect_range("patience_s", self.patience_s, 0, 60)
-        expect_range("carry_s", self.carry_s, 0, 1)
-        expect_range("reach", self.reach, 0.1, 5)
-        expect_range("reach_per_s", self.reach_per_s, 0, 50)
-        expect_range("steadiness_hz", self.steadiness_hz, 0.1, 1000)
-        expect_range("agility", self.agility, 0, 1000)
+GATE_DISTANCE = 0.6  # how far from where it should be a face may turn up, in sides of its box ...
+GATE_GROWTH_PER_S = 4.0  # ... how much farther for each second since it was seen ...
+MAX_GATE_DISTANCE = 1.5  # ... and at most: beyond this it may well be someone else
+MAX_LOG_SCALE = math.log(2.0)
+MAX_COAST_S = 0.15  # how long a face that was not detected is still reported, where it should be by now
+COAST_DECAY_S = 0.3  # a face that is not seen goes on at its speed, which falls to 0 with this time constant
+MIN_CUTOFF_HZ = 1.5  # of the low-pass filter over boxes and keypoints of a face at rest; lower is steadier
+BETA = 8.0  # by how many Hz the cut-off rises when the face moves by its own size a second; higher is less lag
+MIN_STEP_S = 1e-3  # two frames of the same time are treated as this far apart
 
 
 class FaceTracker:
@@ -71,7 +46,7 @@ class FaceTracker:
 
         Returns:
             The faces in their order, then those carried over from the frames before; their scores fall to 0 over
-            `carry_s`.
+            `MAX_COAST_S`.
         """
         if frame.still:
             self.reset()
@@ -81,8 +56,7 @@ class FaceTracker:
             self._tracks = []
         self._shape, self._time = frame.image.shape, frame.time
 
-        config = self._config
-        self._tracks = [track for track in self._tracks if frame.time - track.seen <= config.patience_s]
+        self._tracks = [track for track in self._tracks if frame.time - track.seen <= self._config.max_age_s]
         points = _points(faces)
         of_face: list[_Track | None] = [None] * len(faces)
         for row, column in assign(self._costs(points, frame.time)):
@@ -94,13 +68,13 @@ class FaceTracker:
                 self._next_id += 1
                 self._tracks.append(track)
             else:
-                track.meet(points[row], float(faces.scores[row]), frame.time, config)
+                track.update(points[row], float(faces.scores[row]), frame.time)
             rows.append(track)
         carried = [track for track in self._tracks if self._carries(track, rows, frame)]
         return _faces(
             [(track.id, track.points, track.score) for track in rows]
             + [
-                (track.id, track.expected(frame.time), track.score * (1 - (frame.time - track.seen) / config.carry_s))
+                (track.id, track.expected(frame.time), track.score * (1 - (frame.time - track.seen) / MAX_COAST_S))
                 for track in carried
             ]
         )
@@ -118,16 +92,14 @@ class FaceTracker:
             side, sides = expected[1].max(), points[:, 1].max(axis=1)
             distance = np.hypot(*(points[:, 0] - expected[0]).T) / np.minimum(side, sides)
             growth = np.abs(np.log(sides / side))
-            reach = self._config.reach + self._config.reach_per_s * (now - track.seen)
-            costs[:, column] = np.where(
-                (distance <= min(reach, LONGEST_REACH)) & (growth <= GREATEST_GROWTH), distance + growth / 2, np.inf
-            )
+            gate = min(GATE_DISTANCE + GATE_GROWTH_PER_S * (now - track.seen), MAX_GATE_DISTANCE)
+            costs[:, column] = np.where((distance <= gate) & (growth <= MAX_LOG_SCALE), distance + growth / 2, np.inf)
         return costs
 
     def _carries(self, track: _Track, present: list[_Track], frame: Frame) -> bool:
         """A face just missed is still reported, unless it has left the picture or another one is in front of it."""
         missed = frame.time - track.seen
-        if not 0 < missed < self._config.carry_s:
+        if not 0 < missed < MAX_COAST_S:
             return False
         centre, size = track.expected(frame.time)[:2]
         height, width = frame.image.shape[:2]
@@ -153,20 +125,20 @@ class _Track:
         self._raw = points
         self._speeds: NDF = np.zeros_like(points)
 
-    def meet(self, points: NDF, score: float, time: float, config: TrackConfig) -> None:
+    def update(self, points: NDF, score: float, time: float) -> None:
         """Go on with what was detected at `time`."""
-        passed = max(time - self.seen, SHORTEST_S)
+        passed = max(time - self.seen, MIN_STEP_S)
         self._speeds = self._speeds + _share(self.SPEED_HZ, passed) * ((points - self._raw) / passed - self._speeds)
         pace = np.linalg.norm(self._speeds, axis=1, keepdims=True) / points[1].max()
-        cutoff = config.steadiness_hz + config.agility * pace
+        cutoff = MIN_CUTOFF_HZ + BETA * pace
         self.points = self.points + _share(cutoff, passed) * (points - self.points)
         self._raw, self.score, self.seen = points, score, time
 
     def expected(self, time: float) -> NDF:
         """Where the points should be by now; the box keeps its size."""
-        glide = GLIDE_S * (1 - math.exp(-max(time - self.seen, 0.0) / GLIDE_S))
+        coast = COAST_DECAY_S * (1 - math.exp(-max(time - self.seen, 0.0) / COAST_DECAY_S))
         moved: NDF = self.points.copy()
-        moved[[0, 2, 3, 4, 5, 6, 7]] += self._speeds[0] * glide
+        moved[[0, 2, 3, 4, 5, 6, 7]] += self._speeds[0] * coast
         return moved
 
 

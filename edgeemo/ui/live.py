@@ -215,7 +215,7 @@ def _with_settings(config: Config, settings: Settings) -> Config:
         config = replace(config, source=settings.source)
     if config.engine == Config.engine and settings.engine:
         config = replace(config, engine=settings.engine)
-    if config.smooth is None and settings.preset != USUAL:
+    if config.smooth == PRESETS[USUAL] and settings.preset != USUAL:
         config = replace(config, smooth=PRESETS[settings.preset])
     return config
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QByteArray, QSettings
 
+from edgeemo.config import SmoothConfig
 from edgeemo.recording import VIDEO_CHOICES
-from edgeemo.stages.smooth import SmoothConfig
 
 # name -> how calm what is shown is
 PRESETS = {
