@@ -142,7 +142,7 @@ def test_only_a_network_whose_head_is_a_mean_has_class_activation(name):
 
 def test_a_mirrored_network_has_no_class_activation():
     spec = ARCHITECTURES["hybrid_lite"].spec
-    assert activation_of(Classifier(Ensemble([build("hybrid_lite").network], spec, mirror=True)), spec) is None
+    assert activation_of(Classifier(Ensemble([build("hybrid_lite").network], spec, mirror=True), spec), spec) is None
 
 
 def copied(folder, target):

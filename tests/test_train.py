@@ -138,7 +138,7 @@ def test_a_flip_mirrors_the_face():
 
 
 def test_the_learning_rate_warms_up_and_falls_along_a_cosine():
-    config = FitConfig(epochs=10, warmup_epochs=2, learning_rate=1.0)
+    config = FitConfig(epochs=10, warmup=0.2, learning_rate=1.0)
     rates = [learning_rate(config, epoch) for epoch in (0, 1, 2, 6, 10)]
     assert rates == pytest.approx([0.005, 0.505, 1.0, 0.505, 0.01], abs=1e-3)
 
@@ -219,7 +219,7 @@ def test_a_folder_of_another_run_is_not_overwritten(run, data, cache):
 
 def test_a_loss_that_is_no_number_stops_with_the_reason(data, cache, tmp_path):
     with pytest.raises(RunError, match=r"the loss became .* lower --learning-rate"):
-        fit(settings(data, learning_rate=1e30, epochs=3, warmup_epochs=0.1), tmp_path, cache=cache)
+        fit(settings(data, learning_rate=1e30, epochs=3, warmup=0.03), tmp_path, cache=cache)
 
 
 def test_training_stops_when_it_no_longer_helps_and_stays_stopped(data, cache, tmp_path):

@@ -157,13 +157,21 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
         help="write last.pt within an epoch too, each N minutes (default: 10); it can be scored like any checkpoint",
     )
     loop = fit.add_argument_group("loop")
-    loop.add_argument("--epochs", type=_positive)
+    length = loop.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=_positive)
+    length.add_argument(
+        "--sizes",
+        type=_sizes,
+        metavar="SIZE:EPOCHS,...",
+        help="input sizes one after the other, for example 48:8,64:20; the network then takes the last one",
+    )
     loop.add_argument("--batch", type=_positive, help="faces a step, over all processes (default: 128)")
     loop.add_argument("--optimiser", choices=("adamw", "sgd"))
     loop.add_argument("--learning-rate", type=_number)
     loop.add_argument("--momentum", type=_number, help="of SGD")
     loop.add_argument("--weight-decay", type=_number)
-    loop.add_argument("--warmup-epochs", type=_number)
+    loop.add_argument("--warmup", type=_share, help="share of the run in which the learning rate rises (default: 0.05)")
+    loop.add_argument("--valid-precision", choices=("bf16", "fp32"), help="of the validation (default: fp32)")
     loop.add_argument("--average-decay", type=_share, help="of the moving average of the weights, 0 for none")
     loop.add_argument("--clip-norm", type=_number, help="largest norm of the gradient, 0 for no limit")
     loop.add_argument("--precision", choices=("bf16", "fp16", "fp32"), help="of the forward pass (default: bf16)")
@@ -242,6 +250,18 @@ def _number(text: str) -> float:
     return value
 
 
+def _sizes(text: str) -> tuple[tuple[int, int], ...]:
+    stages = []
+    for part in text.split(","):
+        size, colon, epochs = part.partition(":")
+        if not colon or not size.strip().isdigit() or not epochs.strip().isdigit():
+            raise argparse.ArgumentTypeError(f"must be SIZE:EPOCHS,..., for example 48:8,64:20, not {text!r}")
+        if int(size) < 16 or int(size) % 8 or not int(epochs):
+            raise argparse.ArgumentTypeError(f"sizes are multiples of 8 from 16, with 1 epoch or more, not {part!r}")
+        stages.append((int(size), int(epochs)))
+    return tuple(stages)
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
@@ -250,9 +270,9 @@ def _share(text: str) -> float:
 
 
 SETTINGS = (
-    *("arch", "data", "epochs", "batch", "optimiser", "learning_rate", "momentum", "weight_decay", "warmup_epochs"),
-    *("average_decay", "clip_norm", "precision", "patience", "dropout", "seed", "mixup", "cutmix", "scrambled"),
-    *("teacher_weight", "teacher_temperature", "teacher_draw", "start_from"),
+    *("arch", "data", "epochs", "sizes", "batch", "optimiser", "learning_rate", "momentum", "weight_decay", "warmup"),
+    *("average_decay", "clip_norm", "precision", "valid_precision", "patience", "dropout", "seed", "mixup", "cutmix"),
+    *("scrambled", "teacher_weight", "teacher_temperature", "teacher_draw", "start_from"),
 )
 LOSSES = ("smoothing", "class_weight", "logit_adjustment", "focal")
 
@@ -272,6 +292,8 @@ def _fit(options: argparse.Namespace) -> int:
         augment = options.augment or recipe.augment
         if options.mixup is None and recipe.augment != "full":
             options.mixup = 0.0
+    if options.sizes is not None:
+        options.epochs = sum(epochs for _, epochs in options.sizes)
     given = vars(options)
     config = FitConfig(
         **{key: given[key] for key in SETTINGS if given[key] is not None},
@@ -382,12 +404,11 @@ def _average(options: argparse.Namespace) -> int:
 def _saliency(options: argparse.Namespace) -> int:
     from trainer.data import open_data
     from trainer.data.faces import load_faces
-    from trainer.models import architecture
     from trainer.runs import find_checkpoint, load_checkpoint
     from trainer.saliency import write_page
 
-    arch, model = load_checkpoint(find_checkpoint(options.checkpoint))
-    spec = architecture(arch).spec
+    _, model = load_checkpoint(find_checkpoint(options.checkpoint))
+    spec = model.spec
     data = open_data(options.data, options.split)
     faces = load_faces(data, spec, options.cache, processes=options.processes)
     write_page(model, spec, data, faces, options.output, count=options.count)

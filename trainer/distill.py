@@ -13,7 +13,6 @@ from engines.backends import open_backend
 from engines.bundle import find_bundle
 from engines.spec import LABELS, ModelSpec
 from trainer.errors import RunError
-from trainer.models import architecture
 from trainer.runs import find_checkpoint, load_checkpoint
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV turns colour into grey
@@ -92,8 +91,8 @@ def fit_input(faces: Tensor, spec: ModelSpec) -> Tensor:
 def _load(name: str, device: torch.device) -> tuple[ModelSpec, Answer]:
     path = Path(name)
     if path.suffix == ".pt" or (path / "best.pt").is_file():
-        arch, model = load_checkpoint(find_checkpoint(path))
-        return architecture(arch).spec, model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        _, model = load_checkpoint(find_checkpoint(path))
+        return model.spec, model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     bundle = find_bundle(name)
     backend = open_backend("onnx", bundle, threads=torch.get_num_threads())
     columns = [LABELS.index(label) for label in bundle.spec.labels]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engines.spec import ModelSpec
 from trainer.errors import RunError
-from trainer.models import Classifier, architecture
+from trainer.models import Classifier
 from trainer.models.layers import Network
 from trainer.runs import load_checkpoint
 
@@ -66,7 +66,7 @@ def load_together(checkpoints: Sequence[Path], *, mirror: bool = False) -> tuple
     """
     loaded = [load_checkpoint(path) for path in checkpoints]
     names = [arch for arch, _ in loaded]
-    specs = [architecture(arch).spec for arch in names]
+    specs = [model.spec for _, model in loaded]
     for path, spec in zip(checkpoints, specs, strict=True):
         if (spec.size, spec.colour, spec.crop) != (specs[0].size, specs[0].colour, specs[0].crop):
             raise RunError(f"{path} ({spec.name}) and {checkpoints[0]} ({specs[0].name}) take different faces")
@@ -79,4 +79,4 @@ def load_together(checkpoints: Sequence[Path], *, mirror: bool = False) -> tuple
         network = Ensemble([model.network for _, model in loaded], specs[0], mirror=mirror)
     except ValueError as error:
         raise RunError(f"these networks cannot answer together: {error}") from error
-    return f"{title}, mirrored too" if mirror else title, specs[0], Classifier(network).eval()
+    return f"{title}, mirrored too" if mirror else title, specs[0], Classifier(network, specs[0]).eval()

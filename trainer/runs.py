@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import importlib
 import json
 import os
@@ -16,7 +17,7 @@ import torch
 
 from engines.preprocess import F32, U8, batch
 from trainer.errors import RunError
-from trainer.models import Classifier, architecture, build
+from trainer.models import Classifier, build
 
 if TYPE_CHECKING:
     from trainer.train import FitConfig
@@ -86,6 +87,7 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model = build(state["arch"])
+        model.spec = dataclasses.replace(model.spec, size=int(state.get("size", model.spec.size)))
         if "average" in state:
             # AveragedModel's own: a counter, and the weights of the module that it wraps
             weights = {name.removeprefix("module."): value for name, value in state["average"].items()}
@@ -110,8 +112,8 @@ class Checkpoint:
     """A best.pt that answers like an engine: crops -> probabilities."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        arch, self._model = load_checkpoint(path)
-        self.spec = architecture(arch).spec
+        _, self._model = load_checkpoint(path)
+        self.spec = self._model.spec
         self._device = torch.device(device)
         self._model.to(self._device)
 

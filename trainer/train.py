@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from engines.metrics import Scores, over_expressions, score
 from engines.preprocess import F32, U8
+from engines.spec import ModelSpec
 from trainer.augment import AugmentConfig, augment, mix, scramble
 from trainer.data import Dataset, open_data
+from trainer.data.duplicates import also_in, picture_digests
 from trainer.data.faces import FaceSet, load_faces
 from trainer.data.loader import Loader
 from trainer.distill import Teachers, believe_no_face
@@ -57,6 +63,10 @@ class FitConfig:
         start_from: a run or checkpoint of the same architecture whose weights are the first ones, or "". A hybrid_wide
             also begins from a hybrid_lite, see `trainer.models.hybrid_lite.grow`.
         batch: faces a step, over all processes.
+        warmup: share of the run in which the learning rate rises.
+        sizes: input sizes and their epochs, one after the other under the one learning-rate schedule; empty: the
+            network's own. The finished network takes the last one.
+        valid_precision: of the forward pass over the validation faces.
         clip_norm: largest norm of the gradient, 0 for no limit.
         average_decay: of the exponential moving average of the weights, which is what is scored and kept.
         mixup, cutmix: see `trainer.augment.mix`.
@@ -80,13 +90,15 @@ class FitConfig:
     learning_rate: float = 2e-3
     momentum: float = 0.9  # of SGD
     weight_decay: float = 0.05
-    warmup_epochs: float = 2.0
+    warmup: float = 0.05
+    sizes: tuple[tuple[int, int], ...] = ()
     average_decay: float = 0.998
     mixup: float = 0.2
     cutmix: float = 0.0
     scrambled: float = 0.0
     clip_norm: float = 2.0
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    valid_precision: Literal["bf16", "fp32"] = "fp32"
     patience: int = 0
     dropout: float | None = None
     seed: int = 0
@@ -97,6 +109,24 @@ class FitConfig:
     teacher_temperature: float = 2.0
     teacher_draw: bool = False
     recipe: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sizes and self.epochs != sum(epochs for _, epochs in self.sizes):
+            raise ValueError(f"{self.epochs} epochs, but the stages {self.sizes} have another sum")
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the finished network takes: the architecture's faces, at the last stage's size."""
+        spec = architecture(self.arch).spec
+        return replace(spec, size=self.sizes[-1][0]) if self.sizes else spec
+
+    def size_at(self, epoch: int) -> int:
+        """Pixels across of the network's input in an epoch, counted from 0."""
+        for size, epochs in self.sizes:
+            if epoch < epochs:
+                return size
+            epoch -= epochs
+        return self.spec.size
 
 
 @dataclass
@@ -156,16 +186,17 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
         raise RunError(f"--batch {config.batch} cannot be shared by {team.world} processes: choose a multiple of it")
     if team.first:
         claim(run, config, FitConfig())
-    spec = architecture(config.arch).spec
-    train = [
-        _faces(open_data(data, "train"), spec_of=config.arch, cache=cache, team=team, cutters=cutters)
-        for data in (config.data, *config.also)
-    ]
-    valid = _faces(open_data(config.data, "valid"), spec_of=config.arch, cache=cache, team=team, cutters=cutters)
+    spec = config.spec
+    # cut at the largest size of all stages, and made smaller from there
+    cut = replace(spec, size=max([spec.size, *(size for size, _ in config.sizes)]))
+    opened = [open_data(data, "train") for data in (config.data, *config.also)]
+    train = [_faces(data, cut, cache=cache, team=team, cutters=cutters) for data in opened]
+    valid = _faces(open_data(config.data, "valid"), cut, cache=cache, team=team, cutters=cutters)
     targets_train = np.concatenate([part.targets for part in train])
-    steps = len(targets_train) // config.batch
+    kept = _not_held_out(config, opened, train, cache, team)
+    steps = len(kept) // config.batch
     if not steps:
-        raise DataError(f"{len(targets_train)} faces do not fill one batch of {config.batch}: lower --batch")
+        raise DataError(f"{len(kept)} faces do not fill one batch of {config.batch}: lower --batch")
     if not valid.counted.any():
         raise DataError("no picture of the validation split counts by its protocol: there is nothing to choose by")
 
@@ -176,14 +207,14 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network = distributed(model, team)
     optimiser = _optimiser(model, config)
-    averaging = get_ema_multi_avg_fn(config.average_decay)  # type: ignore[no-untyped-call]
-    average = AveragedModel(model, multi_avg_fn=averaging, use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=_moving_average(config.average_decay), use_buffers=True)
     scaler = torch.amp.GradScaler(team.device.type, enabled=config.precision == "fp16")
     at = _resume(run, team, model, average, optimiser, scaler)
 
     def keep() -> None:
         state = {
             "arch": config.arch,
+            "size": config.size_at(max(at.epoch - (at.step == 0), 0)),
             **asdict(at),
             "model": model.state_dict(),
             "average": average.state_dict(),
@@ -193,7 +224,7 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
         save(state, run / "last.pt")
 
     loader = Loader([part.faces for part in train], targets_train, team.device)
-    objective = Objective(config.loss, torch.from_numpy(targets_train).to(team.device))
+    objective = Objective(config.loss, torch.from_numpy(targets_train[kept]).to(team.device))
     teachers = None
     if config.teachers:
         teachers = Teachers(config.teachers, spec, config.teacher_temperature, team.device)
@@ -205,7 +236,10 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             break
         started = saved = time.perf_counter()
         started -= at.seconds
-        order = _epoch_order(config, epoch, len(targets_train), steps, team)[at.step :]
+        order = kept[_epoch_order(config, epoch, len(kept), steps, team)[at.step :]]
+        size = config.size_at(epoch)
+        if epoch and size != config.size_at(epoch - 1) and not at.step:
+            at.best, at.best_epoch = -1.0, epoch  # accuracies at another size are not compared
         generator = torch.Generator(team.device)
         model.train()
         total = torch.full((), at.loss, device=team.device, dtype=torch.float64)
@@ -222,7 +256,7 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
             rate = learning_rate(config, epoch + step / steps)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            images, targets = scramble(_to_input(faces), targets, config.scrambled, generator)
+            images, targets = scramble(_resized(_to_input(faces), size), targets, config.scrambled, generator)
             images = augment(images, config.augment, generator)
             images, targets = mix(images, targets, config.mixup, config.cutmix, generator)
             images = images.contiguous(memory_format=torch.channels_last)
@@ -262,16 +296,17 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
 
         averaged = average.module
         assert isinstance(averaged, Classifier)
-        logits_valid = _predict_together(averaged, valid, team)
+        logits_valid = _predict_together(averaged, valid, team, size, config.valid_precision)
         scores = _scores(logits_valid, valid)
+        raw = _scores(_predict_together(model, valid, team, size, config.valid_precision), valid)
         at.epoch, at.step, at.loss, at.seconds = epoch + 1, 0, 0.0, 0.0
         improved = scores.accuracy > at.best
         if improved:
             at.best, at.best_epoch = scores.accuracy, at.epoch
         if team.first:
             if improved:
-                kept = {"arch": config.arch, "epoch": at.epoch, "accuracy": at.best}
-                save(kept | {"network": averaged.network.state_dict()}, run / "best.pt")
+                best = {"arch": config.arch, "size": size, "epoch": at.epoch, "accuracy": at.best}
+                save(best | {"network": averaged.network.state_dict()}, run / "best.pt")
                 _write_result(run, config, model, scores, at.epoch)
             row = {
                 "epoch": at.epoch,
@@ -280,6 +315,8 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
                 "valid_loss": round(_cross_entropy(logits_valid, valid.targets), 5),
                 "valid_accuracy": round(scores.accuracy, 5),
                 "valid_recall": round(scores.mean_recall, 5),
+                "valid_accuracy_raw": round(raw.accuracy, 5),
+                "size": size,
                 "seconds": round(time.perf_counter() - started, 1),
             }
             log(run, row)
@@ -299,44 +336,71 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
 
 def learning_rate(config: FitConfig, epoch: float) -> float:
     """Linear warm-up, then half a cosine down to 1 % (Loshchilov and Hutter, 2017)."""
-    if epoch < config.warmup_epochs:
-        return config.learning_rate * (epoch + 0.01) / config.warmup_epochs
-    done = (epoch - config.warmup_epochs) / max(config.epochs - config.warmup_epochs, 1e-9)
+    warmup = config.warmup * config.epochs
+    if epoch < warmup:
+        return config.learning_rate * (epoch + 0.01) / warmup
+    done = (epoch - warmup) / max(config.epochs - warmup, 1e-9)
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
 def predict(model: Classifier, faces: FaceSet, device: str = "cpu") -> F32:
     """(N, K) logits for every face, in float32."""
-    return _logits(model, faces.faces, torch.device(device))
+    return _logits(model, faces.faces, torch.device(device), faces.faces.shape[1], "fp32")
 
 
 @torch.no_grad()
-def _logits(model: Classifier, faces: U8, device: torch.device) -> F32:
+def _logits(model: Classifier, faces: U8, device: torch.device, size: int, precision: str) -> F32:
     # 256 faces are 14 GB of activations in the DenseNet, and on a CPU no faster than 32
     batch = 256 if device.type == "cuda" else 32
     training = model.training
     model.eval()
-    parts = [
-        model.logits(_to_input(torch.from_numpy(np.array(faces[start : start + batch])).to(device))).cpu()
-        # one batch even without faces: it knows the number of columns
-        for start in range(0, max(len(faces), 1), batch)
-    ]
+    parts = []
+    # one batch even without faces: it knows the number of columns
+    for start in range(0, max(len(faces), 1), batch):
+        images = _to_input(torch.from_numpy(np.array(faces[start : start + batch])).to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            parts.append(model.logits(_resized(images, size)).float().cpu())
     model.train(training)
     return np.asarray(torch.cat(parts).numpy(), np.float32)
 
 
-def _predict_together(model: Classifier, faces: FaceSet, team: Processes) -> F32:
+def _predict_together(model: Classifier, faces: FaceSet, team: Processes, size: int, precision: str) -> F32:
     """Each process takes its share of the faces, so that every face is scored once."""
-    part = _logits(model, faces.faces[team.rank :: team.world], team.device)
+    part = _logits(model, faces.faces[team.rank :: team.world], team.device, size, precision)
     return team.gather(part, len(faces))
 
 
-def _faces(data: Dataset, *, spec_of: str, cache: Path, team: Processes, cutters: int) -> FaceSet:
+def _faces(data: Dataset, spec: ModelSpec, *, cache: Path, team: Processes, cutters: int) -> FaceSet:
     """One process of each machine cuts what is not in the cache yet; the others wait."""
     if team.local_rank == 0:
-        load_faces(data, architecture(spec_of).spec, cache, processes=cutters)
+        load_faces(data, spec, cache, processes=cutters)
     team.wait()
-    return load_faces(data, architecture(spec_of).spec, cache)
+    return load_faces(data, spec, cache)
+
+
+def _not_held_out(
+    config: FitConfig, opened: Sequence[Dataset], train: Sequence[FaceSet], cache: Path, team: Processes
+) -> npt.NDArray[np.int64]:
+    """Numbers of the training faces, over all data sets, whose pictures are not in the validation or test split too."""
+    held_out = []
+    for split in ("valid", "test"):
+        with contextlib.suppress(DataError):
+            held_out.append(_digests(open_data(config.data, split), cache, team))
+    forbidden = np.concatenate(held_out)
+    leaks = [
+        also_in(_digests(data, cache, team)[part.rows], forbidden) for data, part in zip(opened, train, strict=True)
+    ]
+    leaked = np.concatenate(leaks)
+    if leaked.any():
+        _say(team, f"{leaked.sum()} training pictures also occur in the validation or test split: left out")
+    return np.flatnonzero(~leaked)
+
+
+def _digests(data: Dataset, cache: Path, team: Processes) -> npt.NDArray[np.uint64]:
+    if team.local_rank == 0:
+        picture_digests(data, cache)
+    team.wait()
+    return picture_digests(data, cache)
 
 
 def _epoch_order(config: FitConfig, epoch: int, count: int, steps: int, team: Processes) -> np.ndarray:
@@ -390,6 +454,30 @@ def _set_dropout(model: nn.Module, share: float | None) -> None:
 def _precision(config: FitConfig, device: torch.device) -> torch.autocast:
     kind = torch.float16 if config.precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, kind, enabled=config.precision != "fp32")
+
+
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """An exponential moving average that starts with a short memory: after n updates the decay is at most
+    (1 + n) / (10 + n), as in TensorFlow's ExponentialMovingAverage with `num_updates`."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        updates = float(count)
+        share = 1 - min(decay, (1 + updates) / (10 + updates))
+        for old, new in zip(averaged, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new.to(old.dtype), share)
+            else:
+                old.copy_(new)  # counters of batch norms
+
+    return update
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """(N, C, S, S) -> (N, C, size, size), each pixel the mean of those that it covers."""
+    if images.shape[-1] == size:
+        return images
+    return functional.interpolate(images, size=(size, size), mode="area")
 
 
 def _to_input(faces: Tensor) -> Tensor:

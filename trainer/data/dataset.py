@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +79,17 @@ class Dataset:
             PictureError: it is missing or unreadable.
         """
         return self.pictures(self.images[row])
+
+    @cached_property
+    def content_key(self) -> str:
+        """Hash of the pictures' names, sizes and modification times (in a zip file, checksums): 16 hex digits.
+
+        A picture that is replaced, or appears where one was missing, changes it.
+        """
+        digest = hashlib.sha256()
+        for name in self.images:
+            digest.update(f"{name}\0{self.pictures.identity(name)}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:16]
 
     def part(self, start: int, stop: int) -> Dataset:
         """Rows start to stop alone, see `only`."""

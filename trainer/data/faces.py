@@ -35,9 +35,10 @@ from trainer.data.dataset import Dataset, Skipped
 from trainer.errors import DataError, PictureError
 
 CHUNK = 128  # pictures that a process cuts at once; 6 MB of faces at 128 px
-METHOD = 2  # goes up whenever the same picture would be cut differently: caches made before are not used any more
+METHOD = 3  # goes up whenever the same picture would be cut differently: caches made before are not used any more
 SMALL = 2000  # below it starting processes costs more than it saves
 HEADER = 128  # bytes of a .npy header with a shape of any length that occurs
+NO_FACE = "no face found"
 OVERLAP = 0.3  # a detected face that shares less with the data set's box is another one
 
 
@@ -118,7 +119,7 @@ def cut_faces(
             if box is not None:
                 yield row, crop(image, box, keypoints, spec)
             elif skipped is not None:
-                skipped.append(Skipped(data.images[row], "no face found"))
+                skipped.append(Skipped(data.images[row], NO_FACE))
 
 
 def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, processes: int = 1) -> FaceSet:
@@ -140,6 +141,8 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, pro
         faces = np.stack([face for _, face in cut])
     else:
         folder = cache_folder(data, spec, cache)
+        if (folder / "rows.npy").is_file() and _readable_again(data, folder):
+            (folder / "rows.npy").unlink()
         if not (folder / "rows.npy").is_file():
             try:
                 _prepare(data, spec, folder, processes)
@@ -148,6 +151,20 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, pro
         faces = np.load(folder / "faces.npy", mmap_mode="r")
         rows = np.load(folder / "rows.npy")
     return FaceSet(faces, rows, data.targets[rows], data.counted[rows], data.classes)
+
+
+def _readable_again(data: Dataset, folder: Path) -> bool:
+    """A picture that could not be read while the cache was made can be read now: no failure is final."""
+    known = set(data.images)
+    for failed in _read_skipped(folder / "skipped.csv"):
+        if failed.reason == NO_FACE or failed.where not in known:
+            continue
+        try:
+            data.pictures(failed.where)
+        except PictureError:
+            continue
+        return True
+    return False
 
 
 def cache_folder(data: Dataset, spec: ModelSpec, cache: Path) -> Path:
@@ -391,8 +408,8 @@ def save_cut(
 
 
 def _key(data: Dataset, spec: ModelSpec) -> str:
-    facts = [METHOD, spec.size, spec.colour, asdict(spec.crop), data.enlarge, len(data), *data.images]
-    digest = hashlib.sha256(json.dumps(facts).encode())
+    facts = [METHOD, spec.size, spec.colour, asdict(spec.crop), data.enlarge]
+    digest = hashlib.sha256(json.dumps(facts).encode() + data.content_key.encode())
     for known in (data.boxes, data.keypoints):
         if known is not None:
             digest.update(known.tobytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from engines.preprocess import U8
 from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.ferplus import TYPICAL_BOX
+from trainer.data.pictures import file_identity
 from trainer.errors import DataError, PictureError
 
 # FER2013's numbering, in the project's names
@@ -46,6 +48,13 @@ class CsvPictures:
         if len(values) != SIDE * SIDE or values.min() < 0 or values.max() > 255:
             raise PictureError(name, f"{SIDE * SIDE} pixels of 0 to 255 expected, got {len(values)}")
         return values.astype(np.uint8).reshape(SIDE, SIDE)
+
+    def identity(self, name: str) -> str:
+        return self._file_identity
+
+    @cached_property
+    def _file_identity(self) -> str:
+        return file_identity(self.path)
 
 
 def open_fer2013(path: Path, split: str) -> Dataset:

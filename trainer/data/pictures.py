@@ -22,6 +22,10 @@ class Pictures(Protocol):
         """(H, W, 3) BGR or (H, W) grey; raises `PictureError` where it is missing or unreadable."""
         ...
 
+    def identity(self, name: str) -> str:
+        """Changes whenever the picture's content does, found without reading it: part of the face cache's key."""
+        ...
+
 
 @dataclass(frozen=True)
 class FolderPictures:
@@ -32,6 +36,9 @@ class FolderPictures:
 
     def read_bytes(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
+
+    def identity(self, name: str) -> str:
+        return file_identity(self.root / name)
 
     def __call__(self, name: str) -> U8:
         try:
@@ -54,6 +61,13 @@ class ZipPictures:
     def read_bytes(self, name: str) -> bytes:
         return _archive(self.path).read(self.prefix + name)
 
+    def identity(self, name: str) -> str:
+        try:
+            member = _archive(self.path).getinfo(self.prefix + name)
+        except KeyError:
+            return MISSING
+        return f"{member.file_size}:{member.CRC:08x}"
+
     def __call__(self, name: str) -> U8:
         try:
             return decode(self.read_bytes(name), name)
@@ -63,8 +77,25 @@ class ZipPictures:
             raise PictureError(name, f"unreadable file ({error})") from error
 
 
-@lru_cache(maxsize=4)
+MISSING = "missing"
+
+
+def file_identity(path: Path) -> str:
+    """Size and modification time of a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return MISSING
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
 def _archive(path: Path) -> zipfile.ZipFile:
+    return _opened(path, file_identity(path))
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, identity: str) -> zipfile.ZipFile:
+    """`identity` is part of the cache's key: a file that was replaced is opened again."""
     return zipfile.ZipFile(path)
 
 

@@ -63,10 +63,14 @@ class Standardise(nn.Module):
 
 
 class Classifier(nn.Module):
-    """What is exported: faces in 0..255 -> normalisation, network, temperature, softmax -> probabilities."""
+    """What is exported: faces in 0..255 -> normalisation, network, temperature, softmax -> probabilities.
 
-    def __init__(self, network: Network, temperature: float = 1.0) -> None:
+    `spec` is of the faces that it was trained with.
+    """
+
+    def __init__(self, network: Network, spec: ModelSpec, temperature: float = 1.0) -> None:
         super().__init__()
+        self.spec = spec
         self.normalise = Standardise()
         self.network = network
         self.temperature = temperature
@@ -85,4 +89,5 @@ def build(name: str, classes: int = len(LABELS)) -> Classifier:
     Raises:
         RunError: there is none of that name.
     """
-    return Classifier(architecture(name).build(classes))
+    entry = architecture(name)
+    return Classifier(entry.build(classes), entry.spec)

@@ -19,7 +19,7 @@ class Baseline(Network):
         self.c1 = conv(3, 32, 1 if size == 64 else 3)
         self.c2 = conv(32, 64)
         self.c3 = conv(64, 128)
-        self.classify = Head((size // 8) ** 2 * 128, 128, classes)
+        self.classify = Head(128, size // 8, 128, classes)
 
     def features(self, x: Tensor) -> Tensor:
         x = relu(pool(self.c1(x)))

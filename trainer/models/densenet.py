@@ -35,7 +35,7 @@ class DenseNet(Network):
     def __init__(self, classes: int = 11) -> None:
         super().__init__()
         self.trunk = Trunk()
-        self.classify = Head(16 * 16 * 288, 288, classes)
+        self.classify = Head(288, 16, 288, classes)
 
     def features(self, x: Tensor) -> Tensor:
         maps: Tensor = self.trunk(x)[3]

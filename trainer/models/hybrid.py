@@ -43,7 +43,7 @@ class Hybrid(Network):
         self.c10 = conv(96, 192)
         self.c11 = conv(192, 192)
         self.inception = Inception()
-        self.classify = Head(16 * 16 * 192, 192, classes)
+        self.classify = Head(192, 16, 192, classes)
 
     def features(self, x: Tensor) -> Tensor:
         x1, x2, x3, x4 = self.trunk(x)

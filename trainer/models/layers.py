@@ -34,14 +34,28 @@ def pool(maps: Tensor, side: int = 2) -> Tensor:
 
 
 class Head(nn.Sequential):
-    """Flatten, linear, batch norm, ReLU, dropout, linear. The poster does not print its dropout; 0.5 is ours."""
+    """Flatten, linear, batch norm, ReLU, dropout, linear. The poster does not print its dropout; 0.5 is ours.
 
-    def __init__(self, inputs: int, hidden: int, classes: int, dropout: float = 0.5) -> None:
+    Args:
+        channels, side: of the last map (N, channels, side, side) at the network's own input size. A map of another
+            side, which comes of another input size, is resized to it (bilinear): no parameter depends on the input.
+        hidden: features of the first linear layer.
+    """
+
+    def __init__(self, channels: int, side: int, hidden: int, classes: int, dropout: float = 0.5) -> None:
         super().__init__(
             nn.Flatten(),
-            nn.Linear(inputs, hidden),
+            nn.Linear(channels * side * side, hidden),
             nn.BatchNorm1d(hidden),
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, classes),
         )
+        self.side = side
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if maps.shape[-1] != self.side:
+            size = (self.side, self.side)
+            maps = functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        logits: Tensor = super().forward(maps)
+        return logits

@@ -17,7 +17,7 @@ class ResNet(Network):
         self.c2 = conv(32, 96)
         self.c3 = conv(96, 192)
         self.shortcut = conv(32, 192)
-        self.classify = Head((size // 8) ** 2 * 192, 192, classes)
+        self.classify = Head(192, size // 8, 192, classes)
 
     def features(self, x: Tensor) -> Tensor:
         x1 = relu(pool(self.c1(x)))

@@ -1,0 +1,112 @@
+"""Pictures that occur more than once: within a split, or in two splits, where they are leakage.
+
+`fit` trains on no picture that is also in the validation or test split, `evaluate` gives the accuracy with and without
+such pictures, and `edgeemo-train data info` reports both kinds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from engines.preprocess import U8
+from trainer.data.dataset import Dataset
+from trainer.errors import DataError, PictureError
+
+Digests = npt.NDArray[np.uint64]
+
+UNREADABLE = 0  # the digest of a picture that cannot be read: equal to no other
+SIDE = 9  # pixels across of the small picture that a perceptual hash compares; it has 8 differences a row
+
+
+def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: bool = False) -> Digests:
+    """A 64-bit digest of each picture's decoded pixels: equal digests are equal pictures.
+
+    Args:
+        cache: where they are kept; the key holds each picture's size and modification time.
+        perceptual: digests that are also equal for rescaled or recompressed copies (difference hash: the signs of the
+            brightness differences between neighbours in a picture of 9x8 pixels).
+
+    Returns:
+        (N,) uint64; `UNREADABLE` where a picture cannot be read.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    kind = "perceptual" if perceptual else "exact"
+    path = None if cache is None else cache / f"{data.name}-{data.split}-{kind}-{data.content_key}.npy"
+    if path is not None and path.is_file():
+        found: Digests = np.load(path)
+        if len(found) == len(data) and UNREADABLE not in found:
+            return found
+    digest = _perceptual if perceptual else _exact
+
+    def of(row: int) -> int:
+        try:
+            return digest(data.read(row))
+        except PictureError:
+            return UNREADABLE
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        rows = tqdm(pool.map(of, range(len(data))), desc=f"digests of {data.name} {data.split}", total=len(data))
+        found = np.fromiter(rows, np.uint64, len(data))
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                np.save(file, found)
+        except OSError as error:
+            raise DataError(f"cannot keep digests in {path}: {error.strerror}") from error
+    return found
+
+
+def also_in(digests: Digests, others: Digests) -> npt.NDArray[np.bool_]:
+    """(N,) whether each picture is also one of the others."""
+    return np.isin(digests, others) & (digests != UNREADABLE)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Repetition in and between splits.
+
+    Attributes:
+        within: split -> pictures that repeat an earlier one of the same split.
+        across: (split, other) -> pictures of `split` that also occur in `other`.
+    """
+
+    within: dict[str, int]
+    across: dict[tuple[str, str], int]
+
+
+def find_duplicates(digests: dict[str, Digests]) -> Duplicates:
+    """Count repetition from each split's digests."""
+    readable = {split: found[found != UNREADABLE] for split, found in digests.items()}
+    within = {split: sum(count - 1 for count in Counter(found.tolist()).values()) for split, found in readable.items()}
+    across = {
+        (split, other): int(also_in(found, readable[other]).sum())
+        for split, found in readable.items()
+        for other in readable
+        if other != split
+    }
+    return Duplicates(within, across)
+
+
+def _exact(image: U8) -> int:
+    content = str(image.shape).encode() + np.ascontiguousarray(image).tobytes()
+    return max(1, int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little"))
+
+
+def _perceptual(image: U8) -> int:
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, (SIDE, SIDE - 1), interpolation=cv2.INTER_AREA).astype(np.int16)
+    bits = (small[:, 1:] > small[:, :-1]).ravel()
+    return max(1, int.from_bytes(np.packbits(bits).tobytes(), "big"))
