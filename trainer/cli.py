@@ -8,11 +8,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from engines.errors import EngineError
 from trainer.errors import TrainerError
 from trainer.recipes import Augmentation
+
+if TYPE_CHECKING:
+    from trainer.data import Dataset
 
 # imported late, and named to the user when they are missing
 OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib")
@@ -106,8 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--arch", default="hybrid_lite", help="whose input size, colour and geometry")
     prepare.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
     prepare.set_defaults(run_command=_prepare)
-    info = actions.add_parser("info", help="pictures a class, and what cannot be used")
+    info = actions.add_parser("info", help="pictures per class, duplicates in and across splits, unusable rows")
     info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
+    info.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where digests are kept")
+    info.add_argument("--near", action="store_true", help="count rescaled and recompressed copies as duplicates too")
     info.set_defaults(run_command=_info)
     groups = actions.add_parser("groups", help="colour, tone of the skin, light and size of each picture, for --by")
     groups.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
@@ -473,12 +478,27 @@ def _info(options: argparse.Namespace) -> int:
     for column, label in enumerate(LABELS):
         shares = [int((data.targets.argmax(axis=1) == column).sum()) for data in found.values()]
         print(f"{label:12}" + "".join(f"{share:10,}" for share in shares))
+    _print_duplicates(found, options.cache, near=options.near)
     last = next(iter(found.values()))
     if last.skipped:
         print(f"skipped: {len(last.skipped)} rows")
         for reason, count in by_reason(last.skipped).most_common(5):
             print(f"    {count} x {reason}")
     return 0
+
+
+def _print_duplicates(found: dict[str, Dataset], cache: Path, *, near: bool) -> None:
+    from trainer.data.duplicates import find_duplicates, picture_digests
+
+    kind = "near-identical" if near else "identical"
+    digests = {split: picture_digests(data, cache, perceptual=near) for split, data in found.items()}
+    duplicates = find_duplicates(digests)
+    for split, count in duplicates.within.items():
+        if count:
+            print(f"duplicates: {count:,} pictures of {split} are {kind} to an earlier one of {split}")
+    for (split, other), count in duplicates.across.items():
+        if count:
+            print(f"leakage: {count:,} pictures of {split} are {kind} to pictures of {other}")
 
 
 def _groups(options: argparse.Namespace) -> int:

@@ -33,7 +33,8 @@ from trainer.analysis import (
     risk_at,
     risk_coverage,
 )
-from trainer.data import open_data
+from trainer.data import Dataset, open_data
+from trainer.data.duplicates import also_in, picture_digests
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import DataError
 
@@ -79,6 +80,7 @@ class Evaluation:
         counted: (N,) which faces the protocol counts: M of them.
         answers: (M, C) probabilities over `classes` of the counted faces; `truth`: (M,) their class.
         scores, calibration: over the counted faces.
+        unseen: (M,) which of them are of pictures that are not in the training split too; all where it is not known.
     """
 
     images: tuple[str, ...]
@@ -91,11 +93,17 @@ class Evaluation:
     truth: npt.NDArray[np.int64]
     scores: Scores
     calibration: Calibration
+    unseen: npt.NDArray[np.bool_]
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """(M,) which of the counted faces were named rightly."""
         return np.asarray(self.answers.argmax(axis=1) == self.truth)
+
+    @property
+    def unseen_hits(self) -> tuple[int, int]:
+        """Right predictions, and faces, without pictures that are also in the training split."""
+        return int(self.right[self.unseen].sum()), int(self.unseen.sum())
 
     @property
     def counted_images(self) -> list[str]:
@@ -127,7 +135,19 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
         truth=truth,
         scores=score(answers, targets, faces.classes),
         calibration=calibration(answers, truth, model.spec.temperature),
+        unseen=~_also_trained_on(data, opened, cache)[faces.rows][faces.counted],
     )
+
+
+def _also_trained_on(data: str, opened: Dataset, cache: Path | None) -> npt.NDArray[np.bool_]:
+    """(N,) whether a picture's pixels occur in the training split of the same data set."""
+    try:
+        train = open_data(data, "train") if opened.split in ("valid", "test") else None
+    except DataError:
+        train = None
+    if train is None:
+        return np.zeros(len(opened), bool)
+    return also_in(picture_digests(opened, cache), picture_digests(train, cache))
 
 
 def infer(model: Model, faces: FaceSet, batch: int = 64) -> F32:
@@ -243,6 +263,7 @@ def as_text(evaluation: Evaluation) -> str:
     fitted = "built in" if honest.built_in else "fitted on one half of these faces, judged on the other"
     lines = [
         f"accuracy           {scores.accuracy:7.2%}   (95 % interval {low:.2%} to {high:.2%}, {scores.count} faces)",
+        *_without_duplicates(evaluation),
         f"mean recall        {scores.mean_recall:7.2%}   mean F1 {np.nanmean(harmonic):.2%}",
         f"calibration error  {honest.before:7.4f}   without temperature; "
         f"{honest.after:.4f} with {honest.temperature:.2f} ({fitted})",
@@ -263,6 +284,17 @@ def as_text(evaluation: Evaluation) -> str:
     if evaluation.skipped:
         lines.append(f"\n{evaluation.skipped} pictures without a readable face are in no figure")
     return "\n".join(lines)
+
+
+def _without_duplicates(evaluation: Evaluation) -> list[str]:
+    hits, count = evaluation.unseen_hits
+    if count == evaluation.scores.count or not count:
+        return []
+    low, high = wilson(hits, count)
+    return [
+        f"without duplicates {hits / count:7.2%}   (95 % interval {low:.2%} to {high:.2%}, {count} faces: "
+        f"{evaluation.scores.count - count} pictures are also in the training split)"
+    ]
 
 
 def _with_interval(hits: int, count: int) -> str:
@@ -295,6 +327,7 @@ def paired_as_text(first: str, second: str, test: PairedTest) -> str:
 def as_json(evaluation: Evaluation) -> str:
     scores, honest = evaluation.scores, evaluation.calibration
     coverage, risk = risk_coverage(evaluation.answers.max(axis=1), evaluation.right)
+    unseen_hits, unseen = evaluation.unseen_hits
 
     def by_class(values: npt.NDArray[np.float64]) -> dict[str, float]:
         return {
@@ -310,6 +343,11 @@ def as_json(evaluation: Evaluation) -> str:
             "classes": list(evaluation.classes),
             "accuracy": round(scores.accuracy, 5),
             "interval_95": [round(value, 5) for value in scores.interval],
+            "without_duplicates": {
+                "faces": unseen,
+                "accuracy": round(unseen_hits / unseen, 5) if unseen else None,
+                "interval_95": [round(value, 5) for value in wilson(unseen_hits, unseen)] if unseen else None,
+            },
             "mean_recall": round(scores.mean_recall, 5),
             "calibration_error": round(scores.calibration_error, 5),
             "calibration": {

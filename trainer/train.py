@@ -202,6 +202,7 @@ def _fit(config: FitConfig, run: Path, cache: Path, team: Processes, cutters: in
 
     torch.manual_seed(config.seed)
     model = _first_weights(config) if config.start_from else build(config.arch)
+    model.spec = spec
     _set_dropout(model, config.dropout)
     model = shared_norms(model, team).to(team.device)  # type: ignore[assignment]
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -456,12 +457,12 @@ def _precision(config: FitConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, kind, enabled=config.precision != "fp32")
 
 
-def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+def _moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     """An exponential moving average that starts with a short memory: after n updates the decay is at most
     (1 + n) / (10 + n), as in TensorFlow's ExponentialMovingAverage with `num_updates`."""
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
         updates = float(count)
         share = 1 - min(decay, (1 + updates) / (10 + updates))
         for old, new in zip(averaged, current, strict=True):

@@ -45,9 +45,9 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
     kind = "perceptual" if perceptual else "exact"
     path = None if cache is None else cache / f"{data.name}-{data.split}-{kind}-{data.content_key}.npy"
     if path is not None and path.is_file():
-        found: Digests = np.load(path)
-        if len(found) == len(data) and UNREADABLE not in found:
-            return found
+        kept: Digests = np.load(path)
+        if len(kept) == len(data) and UNREADABLE not in kept:
+            return kept
     digest = _perceptual if perceptual else _exact
 
     def of(row: int) -> int:
@@ -57,7 +57,9 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
             return UNREADABLE
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        rows = tqdm(pool.map(of, range(len(data))), desc=f"digests of {data.name} {data.split}", total=len(data))
+        rows = tqdm(
+            pool.map(of, range(len(data))), desc=f"digests of {data.name} {data.split}", total=len(data), disable=None
+        )
         found = np.fromiter(rows, np.uint64, len(data))
     if path is not None:
         try:
@@ -71,7 +73,7 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
 
 def also_in(digests: Digests, others: Digests) -> npt.NDArray[np.bool_]:
     """(N,) whether each picture is also one of the others."""
-    return np.isin(digests, others) & (digests != UNREADABLE)
+    return np.asarray(np.isin(digests, others) & (digests != UNREADABLE), np.bool_)
 
 
 @dataclass(frozen=True)

@@ -57,5 +57,5 @@ class Head(nn.Sequential):
         if maps.shape[-1] != self.side:
             size = (self.side, self.side)
             maps = functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)
-        logits: Tensor = super().forward(maps)
+        logits: Tensor = super().forward(maps)  # type: ignore[no-untyped-call]
         return logits
