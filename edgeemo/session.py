@@ -243,7 +243,7 @@ class _Clocked:
     def __init__(self, source: Source) -> None:
         self.name = source.name
         self.live = source.live
-        self.pause_s = float(getattr(source, "pause_s", 0.0))
+        self.pause_s = source.pause_s
         self._source = source
         self._arrivals: dict[int, float] = {}
 
@@ -330,7 +330,7 @@ def open_session(config: Config, *, screen: bool = False) -> Session:
     with ExitStack() as stack:
         source = open_source_of(config)
         pipeline, description = open_pipeline(config, stack)
-        context = SinkContext(pipeline.labels, draw=_drawn)
+        context = SinkContext(pipeline.labels, draw=_drawn, config=config)
         sinks = []
         for text in config.sinks:
             sink = open_sink(text, context)

@@ -232,6 +232,7 @@ class Source(Protocol):
 
     name: str
     live: bool  # frames arrive at the world's pace: the newest counts, untaken ones are dropped
+    pause_s: float  # whoever reads leaves so long between two frames (pictures of a folder that are shown)
 
     def frames(self) -> Iterator[Frame]: ...
 
@@ -274,7 +275,30 @@ class Judge(Protocol):
 
 
 class Sink(Protocol):
-    """Takes results in the order of their frames. Opened by its constructor; raises `SinkError` in one line."""
+    """Takes results in the order of their frames. Opened by its constructor; raises `SinkError` in one line.
+
+    Sinks inherit from it: what they do not need has a default.
+
+    Attributes:
+        pictures: it needs the frame's image; others may get results without one.
+    """
+
+    pictures: bool = False
 
     def write(self, result: Result) -> None: ...
+
     def close(self) -> None: ...
+
+    def tick(self) -> None:
+        """Called several times a second, whether or not results come."""
+        return
+
+    @property
+    def fault(self) -> str:
+        """What keeps its results from arriving at present, although `write` takes them; empty: nothing."""
+        return ""
+
+    @property
+    def lost(self) -> int:
+        """Results that `write` took and that were given up later."""
+        return 0

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from edgeemo.types import F32, U8, Faces, Frame, Result
+from edgeemo.types import F32, U8, Faces, Frame, Result, Sink
 from engines import LABELS, ModelSpec
 
 
@@ -55,6 +55,8 @@ def result(
 
 class FakeSource:
     """Gives so many frames, then fails if it was told to."""
+
+    pause_s = 0.0
 
     def __init__(
         self, frames: int = 5, *, live: bool = False, error: Exception | None = None, still: bool = False
@@ -130,7 +132,7 @@ class FakeSmoother:
         self.resets += 1
 
 
-class FakeSink:
+class FakeSink(Sink):
     """Keeps the numbers of the frames it was given; fails at one if it was told to."""
 
     def __init__(self, *, fails_at: int | None = None, error: Exception | None = None) -> None:

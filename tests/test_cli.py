@@ -311,3 +311,30 @@ def test_bench_prints_figures(command: Command, clip: Path) -> None:
     assert done.stderr == ""
     figures = json.loads(done.stdout)
     assert figures["stages"]["total"]["p50"] > 0
+
+
+@pytest.mark.parametrize("table", ["mqtt", "web", "metrics"])
+def test_the_options_of_sinks_hold_for_a_single_source_too(command: Command, table: str) -> None:
+    key = {"mqtt": "password_file"}.get(table, "token_file")
+    (command.folder / "my.toml").write_text(f'[{table}]\n{key} = "/nonexistent/secret"\n')
+    sink = "mqtt://127.0.0.1:1/edge" if table == "mqtt" else f"{table}:127.0.0.1:0"
+    line = command.mistake("run", "--source", "demo", "--frames", 3, "--config", "my.toml", "--sink", sink)
+    assert "/nonexistent/secret" in line
+
+
+def test_a_certificate_that_cannot_be_read_is_a_mistake_in_a_single_run_too(command: Command) -> None:
+    (command.folder / "my.toml").write_text('[mqtt]\nca_file = "/nonexistent/ca.pem"\n')
+    sink = "mqtts://127.0.0.1:1/edge"
+    assert "/nonexistent/ca.pem" in command.mistake(
+        "run", "--source", "demo", "--frames", 3, "--config", "my.toml", "--sink", sink
+    )
+
+
+def test_files_of_json_lines_rotate_in_a_single_run_too(command: Command) -> None:
+    (command.folder / "my.toml").write_text("[jsonl]\nrotate_mb = 0.001\nkeep = 2\n")
+    done = command(
+        "run", "--source", "demo", "--engine", "tiny", "--frames", 12, "--config", "my.toml", "--sink", "jsonl:a.jsonl"
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in command.folder.glob("a.jsonl*")) == ["a.jsonl", "a.jsonl.1", "a.jsonl.2"]
+    assert all(path.stat().st_size <= 1000 for path in command.folder.glob("a.jsonl*"))

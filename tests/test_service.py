@@ -90,6 +90,7 @@ class Endless:
     """A live source until it is told to end."""
 
     live = True
+    pause_s = 0.0
     name = "camera"
 
     def __init__(self) -> None:

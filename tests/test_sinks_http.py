@@ -19,7 +19,7 @@ import pytest
 from fakes import result
 from servers import until
 
-from edgeemo.config import MetricsConfig, WebConfig
+from edgeemo.config import Config, MetricsConfig, WebConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.access import Guard, address, is_loopback, is_own_name
@@ -44,7 +44,7 @@ STATUS = Status(
 
 
 def context(**options: Any) -> SinkContext:
-    return SinkContext(LABELS, draw=lambda each: each.frame.image, options=options, status=lambda: STATUS)
+    return SinkContext(LABELS, draw=lambda each: each.frame.image, config=Config(**options), status=lambda: STATUS)
 
 
 def get(port: int, path: str, **headers: str) -> tuple[int, str, dict[str, str]]:

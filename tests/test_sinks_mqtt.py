@@ -15,7 +15,7 @@ from fakes import result
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import Broker, until
 
-from edgeemo.config import MqttConfig
+from edgeemo.config import Config, MqttConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.mqtt import MqttSink
@@ -65,9 +65,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., MqttSink]]:
 
     def make(port: int, status: Callable[[], Status] | None = None, **options: Any) -> MqttSink:
         config = MqttConfig(**{"spool": str(tmp_path / "spool.db"), **options})
-        context = SinkContext(
-            LABELS, draw=lambda each: each.frame.image, options={"mqtt": config, "mqtts": config}, status=status
-        )
+        context = SinkContext(LABELS, draw=lambda each: each.frame.image, config=Config(mqtt=config), status=status)
         scheme = "mqtts" if config.ca_file else "mqtt"
         sink = open_sink(f"{scheme}://localhost:{port}/home/edge", context)
         assert isinstance(sink, MqttSink)
@@ -107,9 +105,9 @@ def test_an_orderly_end_and_a_sudden_one_both_leave_offline(
     sink.close()
     until(lambda: listener.text("home/edge/status") == ["online", "offline"])
     code = (
-        "import time\nfrom edgeemo.sinks import SinkContext, open_sink\nfrom edgeemo.config import MqttConfig\n"
-        f"options = {{'mqtt': MqttConfig(spool={str(tmp_path / 'other.db')!r})}}\n"
-        f"open_sink('mqtt://localhost:{broker.port}/home/edge', SinkContext((), draw=None, options=options))\n"
+        "import time\nfrom edgeemo.sinks import SinkContext, open_sink\nfrom edgeemo.config import Config, MqttConfig\n"
+        f"config = Config(mqtt=MqttConfig(spool={str(tmp_path / 'other.db')!r}))\n"
+        f"open_sink('mqtt://localhost:{broker.port}/home/edge', SinkContext((), draw=None, config=config))\n"
         "time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fakes import result
 
-from edgeemo.config import SqliteConfig
+from edgeemo.config import Config, SqliteConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.sqlite import SqliteSink
@@ -156,7 +156,7 @@ def test_each_source_of_a_service_is_a_run_of_its_own_with_wall_times(tmp_path: 
 
 def aged(path: Path, clock: list[float], days: float) -> SqliteSink:
     """A sink that keeps so many days, with ten frames of one day each behind it."""
-    context = replace(CONTEXT, sources=("door",), options={"sqlite": SqliteConfig(keep_days=days)})
+    context = replace(CONTEXT, sources=("door",), config=Config(sqlite=SqliteConfig(keep_days=days)))
     sink = SqliteSink(str(path), context, clock=lambda: clock[0])
     for index in range(10):
         whole = result(1, index=index, origin="door")

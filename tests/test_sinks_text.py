@@ -5,14 +5,15 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fakes import frame, result
 
-from edgeemo.config import JsonlConfig
+from edgeemo.config import Config, JsonlConfig
 from edgeemo.errors import ConfigError, SinkError
-from edgeemo.sinks import FILES, ReaderGone, SinkContext, open_sink, parse
+from edgeemo.sinks import SINKS, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
 from edgeemo.types import Faces, Result, Sink
 from engines import LABELS
@@ -84,7 +85,7 @@ def test_only_the_first_colon_divides_kind_and_target() -> None:
     assert parse("jsonl:C:/a:b.jsonl") == ("jsonl", "C:/a:b.jsonl")
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("kind", [name for name, row in SINKS.items() if row.is_file])
 def test_a_path_that_cannot_be_written_is_a_mistake_at_once(tmp_path: Path, kind: str) -> None:
     with pytest.raises(SinkError, match="does not exist; make it first"):
         open_sink(f"{kind}:{tmp_path}/no/such/out.mp4", CONTEXT)
@@ -166,8 +167,8 @@ def test_csv_has_one_row_a_face_and_a_header_even_without_faces(tmp_path: Path) 
     assert set(LABELS) < set(rows[0])
 
 
-def lasting(path: Path, **options: object) -> Sink:
-    return open_sink(f"jsonl:{path}", replace(CONTEXT, lasting=True, options=options))
+def lasting(path: Path, **options: Any) -> Sink:
+    return open_sink(f"jsonl:{path}", replace(CONTEXT, lasting=True, config=Config(**options)))
 
 
 def test_a_service_adds_to_what_a_file_holds(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ class Camera:
     """A live source that gives frames slowly, may fall silent, and ends with an error when told."""
 
     live = True
+    pause_s = 0.0
     name = "camera 0"
 
     def __init__(self, pause: float = 0.005) -> None:

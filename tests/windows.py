@@ -47,6 +47,7 @@ class Clip:
     ) -> None:
         self.name = name
         self.live = True
+        self.pause_s = 0.0
         self.released = False
         self._frames = frames
         self._error = error

@@ -63,6 +63,7 @@ class CameraSource:
     """
 
     live = True
+    pause_s = 0.0
 
     def __init__(self, device: str, *, name: str, wanted: CameraFormat | None = None) -> None:
         self.name = name

@@ -36,6 +36,7 @@ class CsiCamera:
     """
 
     live = True
+    pause_s = 0.0
 
     def __init__(self, uri: str, wanted: CameraFormat) -> None:
         parts = urlsplit(uri)

@@ -34,6 +34,7 @@ class VideoFile:
     """
 
     live = False
+    pause_s = 0.0
 
     def __init__(self, path: Path, *, name: str = "", loop: bool = False, paced: bool = False) -> None:
         self.name = name or path.name

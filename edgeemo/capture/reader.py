@@ -35,7 +35,7 @@ class Reader:
         self.frames: Mailbox[Frame] = Mailbox(newest_only=source.live)
         self.captured = 0
         self._source = source
-        self._pause_s = float(getattr(source, "pause_s", 0.0))
+        self._pause_s = source.pause_s
         self._stop = threading.Event()
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._thread = threading.Thread(target=self._run, name=f"capture {source.name}", daemon=True)

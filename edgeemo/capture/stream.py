@@ -29,6 +29,7 @@ class Stream:
     """
 
     live = True
+    pause_s = 0.0
 
     def __init__(self, url: str, *, open_timeout: float = OPEN_TIMEOUT_S, read_timeout: float = READ_TIMEOUT_S) -> None:
         self._url = url

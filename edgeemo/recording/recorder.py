@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS cuts (time REAL NOT NULL, skipped REAL NOT NULL);
 """
 
 
-class Recorder:
+class Recorder(Sink):
     """Records results until it is closed. Give it to `Session.attach`.
 
     Events are written by whoever calls `write`, at most a second late, none left out. Pictures are encoded by a thread

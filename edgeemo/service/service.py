@@ -11,14 +11,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from time import monotonic, time
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.service.supervisor import Supervisor
-from edgeemo.sinks import SinkContext
+from edgeemo.sinks import SinkContext, options_of
 from edgeemo.sinks.queued import QueuedSink
 from edgeemo.stages.pipeline import BatchClassifier, Pipeline, step_together
 from edgeemo.system.sd_notify import Notifier
@@ -218,13 +218,13 @@ class Service:
         assert self._classifier is not None
         context = replace(
             self._parts.context(self._classifier.labels),
-            options=_options(config),
+            config=config,
             sources=tuple(source.name for source in config.sources),
             status=self.status,
             lasting=True,
         )
         sink = self._parts.sink(text, context)
-        pictures = bool(getattr(sink, "pictures", False))
+        pictures = sink.pictures
         return QueuedSink(
             text,
             lambda: self._parts.sink(text, context),
@@ -280,7 +280,7 @@ class Service:
                 for text, sink in self._sinks.items()
                 if text in config.sinks
                 and classifier.labels == self._classifier.labels
-                and _options(config).get(text.partition(":")[0]) == _options(old).get(text.partition(":")[0])
+                and options_of(text, config) == options_of(text, old)
                 and [each.name for each in config.sources] == [each.name for each in old.sources]
                 and config.service.queue == old.service.queue
             }
@@ -324,17 +324,6 @@ class Service:
             except EdgeemoError as error:
                 log.error("sink %s: %s", text, error)
         return back
-
-
-def _options(config: Config) -> dict[str, Any]:
-    return {
-        "jsonl": config.jsonl,
-        "sqlite": config.sqlite,
-        "mqtt": config.mqtt,
-        "mqtts": config.mqtt,
-        "metrics": config.metrics,
-        "web": config.web,
-    }
 
 
 def _cpus() -> int:

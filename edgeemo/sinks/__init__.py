@@ -1,29 +1,54 @@
-"""Where results go: KIND:TARGET -> Sink. A table of names, each imported when it is asked for."""
+"""Where results go: KIND:TARGET -> Sink.
+
+One table of kinds. A new sink is a file in this folder, a configuration in `edgeemo.config` where it has options, and
+a row here. `run` opens them; the recorder and the benchmark open single ones.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from edgeemo.config import Config
 from edgeemo.errors import ConfigError
 from edgeemo.types import U8, Result, Sink, Status
 
-# kind -> (module, class, target); the class takes (target, context)
-KINDS = {
-    "jsonl": ("edgeemo.sinks.jsonl", "JsonlSink", "PATH"),
-    "csv": ("edgeemo.sinks.csv", "CsvSink", "PATH"),
-    "sqlite": ("edgeemo.sinks.sqlite", "SqliteSink", "PATH"),
-    "video": ("edgeemo.sinks.video", "VideoSink", "PATH"),
-    "mqtt": ("edgeemo.sinks.mqtt", "MqttSink", "//HOST:PORT/TOPIC"),
-    "mqtts": ("edgeemo.sinks.mqtt", "MqttTlsSink", "//HOST:PORT/TOPIC"),
-    "metrics": ("edgeemo.sinks.metrics", "MetricsSink", "HOST:PORT"),
-    "web": ("edgeemo.sinks.web", "WebSink", "HOST:PORT"),
+
+@dataclass(frozen=True)
+class SinkKind:
+    """One row of the table.
+
+    Attributes:
+        module, cls: the class, imported on demand; it takes (target, context).
+        target: the form of a target, for messages.
+        section: its table in the configuration; empty: it has no options.
+        extra: the extra of the distribution that brings its libraries.
+        is_file: the target is a path.
+        can_stream: the target may be "-", standard output.
+    """
+
+    module: str
+    cls: str
+    target: str
+    section: str = ""
+    extra: str = ""
+    is_file: bool = False
+    can_stream: bool = False
+
+
+SINKS = {
+    "jsonl": SinkKind("edgeemo.sinks.jsonl", "JsonlSink", "PATH", "jsonl", is_file=True, can_stream=True),
+    "csv": SinkKind("edgeemo.sinks.csv", "CsvSink", "PATH", is_file=True, can_stream=True),
+    "sqlite": SinkKind("edgeemo.sinks.sqlite", "SqliteSink", "PATH", "sqlite", is_file=True),
+    "video": SinkKind("edgeemo.sinks.video", "VideoSink", "PATH", is_file=True),
+    "mqtt": SinkKind("edgeemo.sinks.mqtt", "MqttSink", "//HOST:PORT/TOPIC", "mqtt", extra="edge"),
+    "mqtts": SinkKind("edgeemo.sinks.mqtt", "MqttTlsSink", "//HOST:PORT/TOPIC", "mqtt", extra="edge"),
+    "metrics": SinkKind("edgeemo.sinks.metrics", "MetricsSink", "HOST:PORT", "metrics", extra="edge"),
+    "web": SinkKind("edgeemo.sinks.web", "WebSink", "HOST:PORT", "web", extra="edge"),
 }
-FILES = ("jsonl", "csv", "sqlite", "video")
 STANDARD_OUTPUT = "-"
 
 
@@ -38,15 +63,15 @@ class SinkContext:
     Attributes:
         labels: the engine's class names.
         draw: Result -> a new picture (H, W, 3) of its frame with the overlay.
-        options: the configuration of a kind of sink, by its name; a kind that is missing has its default.
-        sources: the names of a service's sources; empty in a single run.
-        status: how the service is doing; None in a single run.
-        lasting: a service's: what a file holds is kept and added to.
+        config: its options are in the section of its kind.
+        sources: the names of several sources, each with results of its own; empty for a single one.
+        status: how the run is doing; None where nothing runs (a recording).
+        lasting: what a file holds is kept and added to.
     """
 
     labels: tuple[str, ...]
     draw: Callable[[Result], U8]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    config: Config = field(default_factory=Config)
     sources: tuple[str, ...] = ()
     status: Callable[[], Status] | None = None
     lasting: bool = False
@@ -58,17 +83,18 @@ def open_sink(text: str, context: SinkContext) -> Sink:
     What a path held before is replaced when the first result is written, not when the sink is opened.
 
     Raises:
-        ConfigError: the description doesn't name a known kind and a target.
+        ConfigError: the description doesn't name a known kind and a target, or a library is missing.
         SinkError: the target cannot be written to.
     """
     kind, target = parse(text)
-    module, cls, _ = KINDS[kind]
+    row = SINKS[kind]
     try:
-        opener = getattr(import_module(module), cls)
+        opener = getattr(import_module(row.module), row.cls)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(("edgeemo", "engines")):
             raise
-        raise ConfigError(f"sink {text!r} needs {error.name}, which is missing: pip install 'edgeemo[edge]'") from error
+        package = f"edgeemo[{row.extra}]" if row.extra else "edgeemo"
+        raise ConfigError(f"sink {text!r} needs {error.name}, which is missing: pip install '{package}'") from error
     sink: Sink = opener(target, context)
     return sink
 
@@ -80,19 +106,26 @@ def parse(text: str) -> tuple[str, str]:
         ConfigError: as `open_sink`.
     """
     kind, colon, target = text.partition(":")
-    forms = ", ".join(f"{name}:{form}" for name, (_, _, form) in KINDS.items())
-    if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, n=1)
+    if kind not in SINKS:
+        near = difflib.get_close_matches(kind, SINKS, n=1)
         hint = f"did you mean {near[0]}:{target or 'PATH'}? " if near else ""
+        forms = ", ".join(f"{name}:{row.target}" for name, row in SINKS.items())
         raise ConfigError(f"unknown sink {text!r}: {hint}known are {forms}")
     if not colon or not target:
-        raise ConfigError(f"sink {text!r} says not where to: write {kind}:{KINDS[kind][2]}")
-    if target == STANDARD_OUTPUT and kind not in ("jsonl", "csv"):
-        raise ConfigError(f"sink {text!r}: only jsonl and csv can go to standard output; give a path")
+        raise ConfigError(f"sink {text!r} says not where to: write {kind}:{SINKS[kind].target}")
+    if target == STANDARD_OUTPUT and not SINKS[kind].can_stream:
+        streams = " and ".join(name for name, row in SINKS.items() if row.can_stream)
+        raise ConfigError(f"sink {text!r}: only {streams} can go to standard output; give a path")
     return kind, target
 
 
 def file_of(text: str) -> Path | None:
     """The file that a sink writes, if it writes one; neither standard output nor an address."""
     kind, target = parse(text)
-    return None if target == STANDARD_OUTPUT or kind not in FILES else Path(target).expanduser()
+    return None if target == STANDARD_OUTPUT or not SINKS[kind].is_file else Path(target).expanduser()
+
+
+def options_of(text: str, config: Config) -> object:
+    """The part of a configuration that a sink depends on; None where it has no options."""
+    row = SINKS.get(text.partition(":")[0])
+    return getattr(config, row.section) if row is not None and row.section else None

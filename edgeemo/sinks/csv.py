@@ -9,12 +9,12 @@ from pathlib import Path
 from edgeemo.sinks import STANDARD_OUTPUT, SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.output import TextOutput
-from edgeemo.types import Result
+from edgeemo.types import Result, Sink
 
 COLUMNS = ("frame", "time", "origin", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
 
 
-class CsvSink:
+class CsvSink(Sink):
     """`csv:PATH`: a header, then one row a face, the engine's classes as the last columns. A frame without faces
     adds no row.
     """

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from edgeemo.config import JsonlConfig
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import line
 from edgeemo.sinks.output import TextOutput
-from edgeemo.types import Result
+from edgeemo.types import Result, Sink
 
 
-class JsonlSink:
+class JsonlSink(Sink):
     """`jsonl:PATH`, or `jsonl:-` for standard output. A single run replaces what a file held, a service adds to it."""
 
     def __init__(self, target: str, context: SinkContext) -> None:
-        config = context.options.get("jsonl") or JsonlConfig()
+        config = context.config.jsonl
         self._output = TextOutput(
             target, lasting=context.lasting, rotate_bytes=int(config.rotate_mb * 1e6), keep=config.keep
         )

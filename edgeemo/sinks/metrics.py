@@ -16,11 +16,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from edgeemo.config import MetricsConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.access import Guard, address
-from edgeemo.types import Result, State, Status
+from edgeemo.types import Result, Sink, State, Status
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +30,11 @@ PATIENCE_S = 5.0  # with a slow client
 THERMAL = Path("/sys/class/thermal")
 
 
-class MetricsSink:
+class MetricsSink(Sink):
     """`metrics:HOST:PORT`: answers GET /metrics; GET /health says whether every source is live."""
 
     def __init__(self, target: str, context: SinkContext) -> None:
-        config = context.options.get("metrics") or MetricsConfig()
+        config = context.config.metrics
         host, port = address("metrics", target)
         guard = Guard("metrics", host, config.token_file)
         self._registry = CollectorRegistry()

@@ -26,7 +26,7 @@ from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.outbox import Outbox
-from edgeemo.types import Result, State
+from edgeemo.types import Result, Sink, State
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ STATE_S = 1.0  # between two messages about the state of a source
 FLUSH_S = 1.0  # for the broker to confirm what is on the way when it ends
 
 
-class MqttSink:
+class MqttSink(Sink):
     """`mqtt://HOST:PORT/TOPIC`. Under TOPIC it publishes
 
     - `status`: online or offline (retained; offline by last will when the process dies),
@@ -51,10 +51,11 @@ class MqttSink:
     """
 
     tls = False
+    fault = "not connected yet"
 
     def __init__(self, target: str, context: SinkContext) -> None:
         scheme = "mqtts" if self.tls else "mqtt"
-        config: MqttConfig = context.options.get(scheme) or MqttConfig()
+        config: MqttConfig = context.config.mqtt
         self._host, self._port, self._topic = _address(scheme, target, 8883 if self.tls else 1883)
         self._config = config
         self._password = _password(config)
@@ -70,7 +71,6 @@ class MqttSink:
         self._ways: dict[int, int] = {}  # paho's number -> the outbox's key
         self._arrived: list[int] = []
         self._welcome = False
-        self.fault = "not connected yet"
         self._thread = threading.Thread(target=self._run, name="edgeemo-mqtt", daemon=True)
         self._thread.start()
 

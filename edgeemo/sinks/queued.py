@@ -75,7 +75,7 @@ class QueuedSink:
     def status(self) -> SinkStatus:
         with self._changed:
             # what it says itself: a broker that is away, results that it had to drop
-            fault, lost = getattr(self._sink, "fault", ""), getattr(self._sink, "lost", 0)
+            fault, lost = (self._sink.fault, self._sink.lost) if self._sink is not None else ("", 0)
             return SinkStatus(self.name, self._written, self._dropped + lost, len(self._waiting), self._error or fault)
 
     def begin_closing(self) -> None:
@@ -120,9 +120,8 @@ class QueuedSink:
                 self._count(int(well), int(not well))
             if result is None or monotonic() - ticked >= TICK_S:
                 ticked = monotonic()
-                tick = getattr(self._sink, "tick", None)
-                if tick is not None:
-                    self._guarded(tick)
+                if self._sink is not None:
+                    self._guarded(self._sink.tick)
             if result is None and closing:
                 self._guarded(self._close)
                 return

@@ -9,12 +9,11 @@ from datetime import datetime, timezone
 from time import monotonic, time
 from typing import Any
 
-from edgeemo.config import SqliteConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.output import writable
-from edgeemo.types import Result
+from edgeemo.types import Result, Sink
 from engines.spec import LABELS
 
 BATCH_S = 1.0  # a crash loses no more than this
@@ -44,7 +43,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
-class SqliteSink:
+class SqliteSink(Sink):
     """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
     engine doesn't know stays NULL; `unsure` holds the reasons in words, NULL where there are none). Write-ahead log:
     others may read while it grows.
@@ -64,7 +63,7 @@ class SqliteSink:
         self._written = monotonic()
         self._runs: dict[str, int] = {}
         self._sources = context.sources
-        config = context.options.get("sqlite") or SqliteConfig()
+        config = context.config.sqlite
         self._keep_s = config.keep_days * 86400
         self._cleaned = monotonic()
         self._clock_offset = clock() - monotonic()

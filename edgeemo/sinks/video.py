@@ -13,7 +13,7 @@ import numpy as np
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.output import writable
-from edgeemo.types import U8, Result
+from edgeemo.types import U8, Result, Sink
 
 # No H.264: the wheel's FFmpeg has no software encoder for it. Of these only Matroska is readable after a crash.
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
@@ -23,7 +23,7 @@ LONGEST_GAP_S = 10.0
 SPARE_BYTES = 4 << 20
 
 
-class VideoSink:
+class VideoSink(Sink):
     """`video:PATH`: MPEG-4 in .mp4, .m4v, .mov or .mkv, motion JPEG in .avi.
 
     The rate is taken from the times of the first frames. Where frames were dropped the picture before is repeated, so

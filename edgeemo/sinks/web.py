@@ -23,7 +23,7 @@ from edgeemo.config import WebConfig, expect_range
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.access import Guard, address
-from edgeemo.types import Result
+from edgeemo.types import Result, Sink
 from engines.spec import Emotion
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ HEADERS = {
 }
 
 
-class WebSink:
+class WebSink(Sink):
     """`web:HOST:PORT`: the page at /, its figures at /api/status, pictures at /api/picture/SOURCE."""
 
     def __init__(self, target: str, context: SinkContext) -> None:
-        config: WebConfig = context.options.get("web") or WebConfig()
+        config: WebConfig = context.config.web
         host, port = address("web", target)
         guard = Guard("web", host, config.token_file)
         self.pictures = config.preview
