@@ -21,7 +21,29 @@ if TYPE_CHECKING:  # tests without a window do without Qt
 MakeClip = Callable[..., Path]
 
 
+SLOW_TIMEOUT_S = 1200
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all", action="store_true", help="run the tests marked slow too (they install, download or run long)"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked slow out, unless --all or a -m expression asks for them; give them a longer time limit."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    for item in slow:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+    if slow and not config.getoption("--all") and not config.getoption("-m"):
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.hasplugin("timeout"):  # tests run without it too, but nothing stops one that hangs
+        config.addinivalue_line("markers", "timeout(seconds): time limit of one test (pytest-timeout)")
     # under nohup the programs that are tested would inherit that this signal is ignored; a handler is not inherited
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)

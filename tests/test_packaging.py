@@ -13,6 +13,17 @@ from edgeemo.config import load_config
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def test_slow_tests_run_only_with_all() -> None:
+    def collected(*arguments: str) -> str:
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-o", "addopts=", __file__, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=True).stdout
+
+    slow = test_on_a_jetson_every_dependency_has_a_wheel.__name__
+    assert slow in collected("--all")
+    assert slow not in collected()
+
+
+@pytest.mark.slow
 def test_on_a_jetson_every_dependency_has_a_wheel() -> None:
     """aarch64, Python 3.10, the C library of JetPack 5 and 6."""
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
