@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Policy = Literal["auto", "near", "far"]
+DetectRuntime = Literal["auto", "mediapipe", "onnx"]
+DetectBackend = Literal["onnx", "onnx-cuda", "openvino"]
 
 MAX_SOURCES = 64
 # Constants since version 0.1, accepted and ignored for one version; a new name: the value is taken under that name.
@@ -87,14 +89,22 @@ class DetectConfig:
             mean with the full-frame score reaches the threshold. Higher: fewer false faces; lower: fewer missed ones.
         scan_s: seconds between two detections on the whole frame; 0: every frame, which costs more.
         max_faces: at most so many, the largest first.
+        runtime: what runs the detection models: `mediapipe`, `onnx`, or `auto`: MediaPipe where it is installed in a
+            version that was tested to send nothing, else onnx.
+        backend: with the runtime onnx, `onnx` (ONNX Runtime on the CPU), `onnx-cuda` or `openvino`.
     """
 
     policy: Policy = "auto"
     confirm_score: float = 0.7
     scan_s: float = 0.25
     max_faces: int = 16
+    runtime: DetectRuntime = "auto"
+    backend: DetectBackend = "onnx"
 
     def __post_init__(self) -> None:
+        for name, known in (("runtime", DetectRuntime), ("backend", DetectBackend)):
+            if getattr(self, name) not in get_args(known):
+                raise ConfigError(f"{name} must be one of {', '.join(get_args(known))}, not {getattr(self, name)!r}")
         if self.policy not in get_args(Policy):
             raise ConfigError(f"policy must be one of {', '.join(get_args(Policy))}, not {self.policy!r}")
         expect_range("confirm_score", self.confirm_score, 0.05, 1)

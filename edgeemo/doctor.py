@@ -108,13 +108,9 @@ def _python(config: Config) -> Check:
 
 def _packages(config: Config) -> Check:
     found, missing = [], []
-    for name, module in (
-        ("numpy", "numpy"),
-        ("opencv", "cv2"),
-        ("mediapipe", "mediapipe"),
-        ("onnxruntime", "onnxruntime"),
-    ):
+    for name, module in (("numpy", "numpy"), ("opencv", "cv2"), ("onnxruntime", "onnxruntime")):
         try:
+            importlib.import_module("engines")  # before onnxruntime: it turns its telemetry off
             loaded = importlib.import_module(module)
         except ImportError as error:
             missing.append(f"{name} ({error})")
@@ -141,13 +137,17 @@ def _opencv(config: Config) -> Check:
     return Check("opencv", "ok", wheels[0] if wheels else "not from a wheel")
 
 
-def _models(config: Config) -> Check:
-    from engines.face_detector import MODELS
+def _detector(config: Config) -> Check:
+    from engines import EngineError
+    from engines.face_detector import FaceDetector, resolve_runtime
 
-    missing = [path.name for path in MODELS.values() if not path.is_file()]
-    if missing:
-        return Check("detector", "fault", f"{', '.join(missing)} missing", REINSTALL)
-    return Check("detector", "ok", ", ".join(path.name for path in MODELS.values()))
+    try:
+        _, reason = resolve_runtime(config.detect.runtime)
+        detector = FaceDetector(runtime=config.detect.runtime, backend=config.detect.backend)
+        detector.close()
+    except EngineError as error:
+        return Check("detector", "fault", str(error), REINSTALL)
+    return Check("detector", "ok", f"{detector.description} ({reason})")
 
 
 def _engine(config: Config) -> Check:
@@ -247,7 +247,7 @@ CHECKS: dict[str, Callable[[Config], Check]] = {
     "python": _python,
     "packages": _packages,
     "opencv": _opencv,
-    "detector": _models,
+    "detector": _detector,
     "engine": _engine,
     "main job": _main_job,
     "cameras": _cameras,

@@ -420,12 +420,12 @@ def _open_classifier(config: Config) -> tuple[BatchClassifier, str]:
 
 def _open_stages(config: Config, classifier: Classifier, stack: ExitStack) -> Pipeline:
     # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import
-    from edgeemo.stages.detect import MediaPipeDetector
+    from edgeemo.stages.detect import BlazeFaceDetector
     from edgeemo.stages.quality import QualityJudge
     from edgeemo.stages.smooth import Smoother
     from edgeemo.stages.track import FaceTracker
 
-    detector = MediaPipeDetector(config.detect)
+    detector = BlazeFaceDetector(config.detect)
     stack.callback(detector.close)
     return Pipeline(
         detector,

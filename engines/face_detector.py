@@ -1,66 +1,123 @@
-"""MediaPipe's face detector on one picture: what the running program and the preparation of training data share.
+"""BlazeFace on one picture: what the running program, the export step and the preparation of training data share.
 
-Which of the two models runs when, and what happens from frame to frame, is `edgeemo.stages.detect`'s business.
+MediaPipe's two face detection models run either in MediaPipe or, with the same results, as ONNX files on the runtimes
+of `engines.backends`. Which of the two models runs when, and what happens from frame to frame, is decided by
+`edgeemo.stages.detect`.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import cv2
-import mediapipe as mp
 import numpy as np
-from mediapipe.tasks.python import vision
-from mediapipe.tasks.python.core.base_options import BaseOptions
 
+from engines import mediapipe_detector
+from engines.backends.face_network import FaceNetwork, open_network
+from engines.blazeface import FULL_RANGE, SHORT_RANGE, Anchors, decode, letterbox, suppress
+from engines.errors import BackendUnavailable
 from engines.preprocess import F32, U8
 
-Range = Literal["near", "far"]
-MODELS: dict[Range, Path] = {
-    "near": Path(__file__).parent / "face_models" / "face_detection_short_range.tflite",
-    "far": Path(__file__).parent / "face_models" / "face_detection_full_range_sparse.tflite",
+log = logging.getLogger(__name__)
+
+Range = Literal["short_range", "full_range"]
+Runtime = Literal["auto", "mediapipe", "onnx"]
+Found = tuple[F32, F32, F32]  # boxes (N, 4), keypoints (N, 6, 2), scores (N,)
+
+FOLDER = Path(__file__).parent / "face_models"
+NAMES: dict[Range, str] = {
+    "short_range": "face_detection_short_range",
+    "full_range": "face_detection_full_range_sparse",
 }
-KEYPOINTS = 6  # right eye, left eye, nose tip, mouth, right ear, left ear
+ANCHORS: dict[Range, Anchors] = {"short_range": SHORT_RANGE, "full_range": FULL_RANGE}
+
+
+def model_path(model: Range, runtime: str) -> Path:
+    """The file that a runtime loads."""
+    return FOLDER / f"{NAMES[model]}{'.tflite' if runtime == 'mediapipe' else '.onnx'}"
+
+
+def resolve_runtime(wanted: Runtime = "auto") -> tuple[Literal["mediapipe", "onnx"], str]:
+    """The runtime that "auto" stands for here, and why; another one stays as it is.
+
+    Raises:
+        BackendUnavailable: MediaPipe was asked for and is not installed.
+    """
+    if wanted == "onnx":
+        return "onnx", "asked for"
+    if wanted == "mediapipe":
+        if reason := mediapipe_detector.missing():
+            raise BackendUnavailable("mediapipe", hint=reason)
+        return "mediapipe", mediapipe_detector.not_silent() or "asked for"
+    reason = mediapipe_detector.not_silent()
+    return ("onnx", reason) if reason else ("mediapipe", "installed, and tested to send nothing")
+
+
+class _Model(Protocol):
+    description: str
+
+    def detect(self, image: U8) -> Found: ...
+    def close(self) -> None: ...
 
 
 class FaceDetector:
-    """One of MediaPipe's two face detectors: "near" (short range, to about 2 m) or "far" (full range).
+    """One of the two face detectors: "short_range" (to about 2 m) or "full_range".
 
     Close it with `close()`; left to the interpreter's exit MediaPipe complains.
+
+    Args:
+        backend: what runs the ONNX file: onnx, onnx-cuda or openvino.
+
+    Attributes:
+        runtime: "mediapipe" or "onnx".
+        description: what runs, for example "MediaPipe 1.2.2".
+
+    Raises:
+        EngineError: the runtime is not installed, or a model file is missing or damaged.
     """
 
-    def __init__(self, model: Range = "near", *, min_score: float = 0.5) -> None:
-        self._detector = vision.FaceDetector.create_from_options(
-            vision.FaceDetectorOptions(
-                base_options=BaseOptions(model_asset_path=str(MODELS[model])), min_detection_confidence=min_score
-            )
-        )
+    def __init__(
+        self,
+        model: Range = "short_range",
+        *,
+        min_score: float = 0.5,
+        runtime: Runtime = "auto",
+        backend: str = "onnx",
+        threads: int = 1,
+    ) -> None:
+        self.runtime, reason = resolve_runtime(runtime)
+        self._onnx: BlazeFace | None = None
+        if self.runtime == "mediapipe":
+            if mediapipe_detector.not_silent():
+                log.warning("%s", reason)
+            self._model: _Model = mediapipe_detector.MediaPipeModel(model_path(model, "mediapipe"), min_score=min_score)
+        else:
+            network = open_network(backend, model_path(model, "onnx"), threads=threads)
+            self._model = self._onnx = BlazeFace(network, ANCHORS[model], min_score=min_score)
+        self.description = self._model.description
 
-    def detect(self, image: U8) -> tuple[F32, F32, F32]:
+    def detect(self, image: U8) -> Found:
         """Find the faces of one picture.
 
         Args:
             image: (H, W, 3) BGR.
 
         Returns:
-            Boxes (N, 4) x1, y1, x2, y2 and keypoints (N, 6, 2) in pixels, scores (N,); float32.
+            Boxes (N, 4) x1, y1, x2, y2 and keypoints (N, 6, 2) in pixels, scores (N,); float32. MediaPipe's boxes are
+            whole pixels.
         """
-        # cvtColor also makes a contiguous copy: MediaPipe silently misreads views
-        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        found = self._detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=rgb)).detections
-        boxes = np.empty((len(found), 4), np.float32)
-        keypoints = np.empty((len(found), KEYPOINTS, 2), np.float32)
-        scores = np.empty(len(found), np.float32)
-        size = (image.shape[1], image.shape[0])
-        for row, face in enumerate(found):
-            box = face.bounding_box
-            boxes[row] = box.origin_x, box.origin_y, box.origin_x + box.width, box.origin_y + box.height
-            keypoints[row] = [(point.x * size[0], point.y * size[1]) for point in face.keypoints]
-            scores[row] = face.categories[0].score
-        return boxes, keypoints, scores
+        return self._model.detect(image)
 
-    def detect_in_crop(self, image: U8, *, enlarge: float = 1.0) -> tuple[F32, F32, F32]:
+    def detect_many(self, images: Sequence[U8]) -> list[Found]:
+        """As `detect` for several pictures: in one call of the network, where it runs as ONNX."""
+        if self._onnx is not None:
+            return self._onnx.detect_many(images)
+        return [self._model.detect(image) for image in images]
+
+    def detect_in_crop(self, image: U8, *, enlarge: float = 1.0) -> Found:
         """Find faces in a picture that is little more than a face, such as FER2013's 48x48 pixels.
 
         The detector misplaces eyes where a face fills its whole input. On FER+ a grey border of a quarter of the
@@ -84,7 +141,38 @@ class FaceDetector:
         return (boxes - border) / np.float32(enlarge), (keypoints - border) / np.float32(enlarge), scores
 
     def close(self) -> None:
-        self._detector.close()
+        self._model.close()
+
+
+class BlazeFace:
+    """A network with MediaPipe's steps before and after it."""
+
+    def __init__(self, network: FaceNetwork, anchors: Anchors, *, min_score: float) -> None:
+        self._network = network
+        self._input_px = anchors.input_px
+        self._centres = anchors.centres()
+        self._min_score = min_score
+        self.description = network.description
+
+    def detect(self, image: U8) -> Found:
+        return self.detect_many([image])[0]
+
+    def detect_many(self, images: Sequence[U8]) -> list[Found]:
+        if not images:
+            return []
+        boxes_of = [letterbox(*image.shape[:2], self._input_px) for image in images]
+        batch = np.stack([box.apply(image) for box, image in zip(boxes_of, images, strict=True)])
+        regressors, logits = self._network.run(np.ascontiguousarray(batch[..., ::-1]))
+        found = []
+        for row, box in enumerate(boxes_of):
+            candidates = decode(regressors[row], logits[row], self._centres, self._input_px, self._min_score)
+            points, scores = suppress(*candidates)
+            points = box.restore(points)
+            found.append((points[:, :2].reshape(-1, 4), points[:, 2:], scores))
+        return found
+
+    def close(self) -> None:
+        self._network.close()
 
 
 def largest(boxes: F32) -> int:

@@ -78,7 +78,7 @@ def test_the_crop_follows_the_landmarks_without_a_detector(affectnet):
 
 def test_landmarks_give_the_box_that_the_detector_draws(demo_clip):
     video = cv2.VideoCapture(str(demo_clip))
-    detector = FaceDetector("near")
+    detector = FaceDetector()
     overlaps = []
     while True:
         more, image = video.read()

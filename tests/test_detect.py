@@ -12,13 +12,13 @@ import pytest
 
 from edgeemo.config import DetectConfig
 from edgeemo.errors import ConfigError
-from edgeemo.stages.detect import MediaPipeDetector
+from edgeemo.stages.detect import BlazeFaceDetector
 from edgeemo.types import U8, UNTRACKED, Faces, Frame
 from engines.preprocess import roll
 
 FPS = 12
 
-Open = Callable[..., MediaPipeDetector]
+Open = Callable[..., BlazeFaceDetector]
 
 
 def read(path: Path) -> list[U8]:
@@ -51,10 +51,10 @@ def portrait(demo_clip: Path) -> U8:
 @pytest.fixture
 def opened() -> Iterator[Open]:
     """Opens detectors and closes them after the test."""
-    detectors: list[MediaPipeDetector] = []
+    detectors: list[BlazeFaceDetector] = []
 
-    def open_detector(**values: object) -> MediaPipeDetector:
-        detectors.append(MediaPipeDetector(DetectConfig(**values)))  # type: ignore[arg-type]
+    def open_detector(**values: object) -> BlazeFaceDetector:
+        detectors.append(BlazeFaceDetector(DetectConfig(**values)))  # type: ignore[arg-type]
         return detectors[-1]
 
     yield open_detector
@@ -66,7 +66,7 @@ def frame(picture: U8, index: int = 0, *, still: bool = False, fps: float = FPS)
     return Frame(np.ascontiguousarray(picture), index, index / fps, "clip", still)
 
 
-def run(detector: MediaPipeDetector, pictures: list[U8], *, fps: float = FPS) -> list[Faces]:
+def run(detector: BlazeFaceDetector, pictures: list[U8], *, fps: float = FPS) -> list[Faces]:
     return [detector.detect(frame(picture, index, fps=fps)) for index, picture in enumerate(pictures)]
 
 
@@ -296,7 +296,7 @@ def test_nine_faces_are_followed(portrait: U8, opened: Open) -> None:
 
 
 def test_closing_twice_is_fine_and_a_closed_detector_says_so(portrait: U8) -> None:
-    detector = MediaPipeDetector()
+    detector = BlazeFaceDetector()
     detector.close()
     detector.close()
     with pytest.raises(RuntimeError, match="closed"):
@@ -312,7 +312,7 @@ def test_a_value_out_of_range_is_named(values: dict[str, object]) -> None:
 
 
 def test_a_closer_look_that_nearly_convinces_needs_a_good_first_one() -> None:
-    detector = MediaPipeDetector(DetectConfig(confirm_score=0.7))
+    detector = BlazeFaceDetector(DetectConfig(confirm_score=0.7))
     looks = [(0.4, 0.7), (0.8, 0.61), (0.7, 0.69), (0.72, 0.69), (0.95, 0.59), (0.5, 0.65)]
     assert [detector._convinces(*scores) for scores in looks] == [True, True, False, True, False, False]
     detector.close()

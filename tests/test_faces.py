@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edgeemo.capture import open_source
-from edgeemo.stages.detect import MediaPipeDetector
+from edgeemo.stages.detect import BlazeFaceDetector
 from engines.face_detector import FaceDetector
 from engines.preprocess import crop, roll
 from engines.spec import ModelSpec
@@ -18,7 +18,7 @@ SPEC = ModelSpec("test", size=48)
 
 @pytest.fixture
 def detector():
-    detector = FaceDetector("near")
+    detector = FaceDetector()
     yield detector
     detector.close()
 
@@ -29,7 +29,7 @@ def likeness(one, two):
 
 
 def test_the_runtimes_crop_of_a_face_is_the_trainings_crop_of_the_same_face(demo_clip, detector):
-    runtime = MediaPipeDetector()
+    runtime = BlazeFaceDetector()
     compared = []
     for frame in open_source(str(demo_clip)).frames():
         faces = runtime.detect(frame)
@@ -53,7 +53,7 @@ def test_the_runtimes_crop_of_a_face_is_the_trainings_crop_of_the_same_face(demo
 
 def test_a_tiny_training_picture_is_cut_like_the_frame_it_came_from(demo_clip, detector):
     """FER+ pictures have 48 pixels; they are enlarged for the detector, and cut in their own pixels."""
-    runtime = MediaPipeDetector()
+    runtime = BlazeFaceDetector()
     alike, leaning, boxes = [], [], []
     for frame in open_source(str(demo_clip)).frames():
         faces = runtime.detect(frame)

@@ -9,7 +9,7 @@ import pytest
 
 from edgeemo.config import TrackConfig
 from edgeemo.errors import ConfigError
-from edgeemo.stages.detect import MediaPipeDetector
+from edgeemo.stages.detect import BlazeFaceDetector
 from edgeemo.stages.track import FaceTracker, assign
 from edgeemo.types import UNTRACKED, Faces, Frame
 
@@ -60,7 +60,7 @@ def test_ids_are_not_used_again() -> None:
 @pytest.mark.parametrize("step", [1, 2, 3])
 def test_two_people_keep_their_ids_over_a_whole_clip(media: Path, step: int) -> None:
     clip = cv2.VideoCapture(str(media / "two_faces.mp4"))
-    detector, tracker = MediaPipeDetector(), FaceTracker()
+    detector, tracker = BlazeFaceDetector(), FaceTracker()
     sides: dict[int, set[bool]] = {}
     for index in range(56):
         there, picture = clip.read()

@@ -80,7 +80,7 @@ def write_groups(data: str, split: str, path: Path) -> dict[str, int]:
     opened = open_data(data, split)
     counts: dict[str, int] = {}
     try:
-        with path.open("w", newline="", encoding="utf-8") as file, contextlib.closing(FaceDetector("near")) as detector:
+        with path.open("w", newline="", encoding="utf-8") as file, contextlib.closing(FaceDetector()) as detector:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for row in tqdm(range(len(opened)), desc=opened.name, unit="picture", disable=None):

@@ -178,7 +178,7 @@ def _parts(
 ) -> Iterator[_Part]:
     pieces = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
     if processes <= 1 or len(pieces) < 4:
-        with contextlib.closing(FaceDetector("near")) as detector:
+        with contextlib.closing(FaceDetector()) as detector:
             for piece in pieces:
                 yield _under_all(data, piece, spec, conditions, seed, detector)
         return
@@ -299,7 +299,7 @@ def _somewhere(data: Dataset, known: F32 | None, image: U8) -> F32:
 @lru_cache(maxsize=1)
 def _detector() -> FaceDetector:
     """A worker process's own; it lives as long as the process."""
-    return FaceDetector("near")
+    return FaceDetector()
 
 
 def as_text(table: Sequence[Row]) -> str:

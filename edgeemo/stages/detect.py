@@ -1,4 +1,4 @@
-"""Frame -> faces, with MediaPipe's two detectors.
+"""Frame -> faces, with MediaPipe's two BlazeFace models.
 
 Looking at a whole frame with the full-range model each time finds nearly every face and costs three times the
 short-range model, which in turn misses faces under a fifth of the frame's height. So the whole frame is looked at a few
@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgeemo.config import DetectConfig
+from edgeemo.config import DetectConfig, Policy
 from edgeemo.types import F32, U8, UNTRACKED, Faces, Frame
-from engines.errors import ModelError
-from engines.face_detector import MODELS, FaceDetector, Range
+from engines.face_detector import FaceDetector, Range
 from engines.preprocess import roll
 
 SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
@@ -36,6 +35,11 @@ KEEP_SCORE = 0.4  # of a face that was there before, to stay
 SEARCH_S = 0.1  # between two full-range detections while a face is missing
 MAX_SEARCH_S = 0.5  # how long a missing face is searched for in that way, and where it was last seen
 TICK_S = 1e-3  # frame times are rounded
+SCANNERS: dict[Policy, tuple[Range, ...]] = {
+    "auto": ("full_range", "short_range"),
+    "near": ("short_range",),
+    "far": ("full_range",),
+}
 NEARLY = 0.1  # what a closer look may lack, and the first look make up for
 
 
@@ -73,24 +77,25 @@ class _Face:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1.0))
 
 
-class MediaPipeDetector:
+class BlazeFaceDetector:
     """The detect stage: remembers the faces of the frame before, forgets them for a still or a frame of another size.
 
+    Attributes:
+        description: what runs the models, for example "MediaPipe 1.2.2".
+
     Raises:
-        ModelError: a model file is missing.
+        EngineError: the runtime is not installed, or a model file is missing or damaged.
     """
 
     def __init__(self, config: DetectConfig | None = None) -> None:
         self._config = config or DetectConfig()
-        for path in MODELS.values():
-            if not path.is_file():
-                raise ModelError(f"the face detector's model {path} is missing; install edgeemo again")
         lowest = min(MIN_SCORE, self._config.confirm_score, KEEP_SCORE)
         # the short-range model follows faces under every policy
-        self._models: dict[Range, FaceDetector] = {"near": FaceDetector("near", min_score=lowest)}
-        if self._config.policy != "near":
-            self._models["far"] = FaceDetector("far", min_score=MIN_SCORE)
-        self._scanners: tuple[Range, ...] = ("far", "near") if self._config.policy == "auto" else (self._config.policy,)
+        self._models: dict[Range, FaceDetector] = {"short_range": self._open("short_range", lowest)}
+        self._scanners = SCANNERS[self._config.policy]
+        if "full_range" in self._scanners:
+            self._models["full_range"] = self._open("full_range", MIN_SCORE)
+        self.description = self._models["short_range"].description
         self._closed = False
         self._canvas: U8 = np.zeros((CANVAS_PX, CANVAS_PX, 3), np.uint8)
         self._known: list[_Face] = []
@@ -123,6 +128,9 @@ class MediaPipeDetector:
         if frame.still:
             self._forget()
         return _as_faces(found)
+
+    def _open(self, model: Range, min_score: float) -> FaceDetector:
+        return FaceDetector(model, min_score=min_score, runtime=self._config.runtime, backend=self._config.backend)
 
     def close(self) -> None:
         """Release the models; may be called twice."""
@@ -159,7 +167,7 @@ class MediaPipeDetector:
         if self._missing or not self._known:
             pause = SEARCH_S if self._missing else self._config.scan_s
             # the short-range model is cheap enough for every frame
-            return [model for model in self._scanners if model == "near" or waited[model] >= pause]
+            return [model for model in self._scanners if model == "short_range" or waited[model] >= pause]
         if min(waited.values()) < self._config.scan_s:
             return []
         return [max(self._scanners, key=lambda model: waited[model])]
@@ -216,7 +224,7 @@ class MediaPipeDetector:
         enlarged = np.asarray(
             cv2.resize(self._canvas, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_NEAREST), np.uint8
         )
-        boxes, keypoints, scores = self._models["near"].detect(enlarged)
+        boxes, keypoints, scores = self._models["short_range"].detect(enlarged)
         boxes, keypoints = boxes / np.float32(FINER), keypoints / np.float32(FINER)
         cells = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / size)
         looks: list[_Face | None] = []

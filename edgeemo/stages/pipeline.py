@@ -40,7 +40,8 @@ class Pipeline:
     @property
     def engine_description(self) -> str:
         """What really runs now; it changes when an engine hands over to a faster one. Empty where nobody knows."""
-        return str(getattr(self._classifier, "description", ""))
+        parts = [str(getattr(stage, "description", "")) for stage in (self._classifier, self._detector)]
+        return "; faces: ".join(part for part in parts if part)
 
     def step(self, frame: Frame) -> Result:
         """Recognise one frame.

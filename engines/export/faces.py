@@ -178,7 +178,7 @@ def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelS
     faces, truth = [], []
     with ExitStack() as stack:
         terminal = stack.enter_context(_native_noise_muted())
-        detector = FaceDetector("near")
+        detector = FaceDetector()
         stack.callback(detector.close)
         bar = tqdm(pictures, desc=f"faces of {name}", unit="face", disable=None, leave=False, file=terminal)
         for picture in bar:

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from engines.face_detector import FaceDetector, largest
+from engines.face_detector import FaceDetector, largest, resolve_runtime
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.data.dataset import Dataset, Skipped
@@ -108,7 +108,7 @@ def cut_faces(
             keypoints = _known(data.keypoints, row)
             if box is None or keypoints is None:
                 if detector is None:
-                    detector = _detector() if multiprocessing.parent_process() else FaceDetector("near")
+                    detector = _detector() if multiprocessing.parent_process() else FaceDetector()
                     if not multiprocessing.parent_process():
                         stack.callback(detector.close)
                 found = find_face(image, detector, data.enlarge, near=box)
@@ -311,7 +311,7 @@ def _chunks(data: Dataset, spec: ModelSpec, first: int, processes: int) -> Itera
 @lru_cache(maxsize=1)
 def _detector() -> FaceDetector:
     """A worker process's own; it lives as long as the process."""
-    return FaceDetector("near")
+    return FaceDetector()
 
 
 def _known(values: F32 | None, row: int) -> F32 | None:
@@ -408,7 +408,7 @@ def save_cut(
 
 
 def _key(data: Dataset, spec: ModelSpec) -> str:
-    facts = [METHOD, spec.size, spec.colour, asdict(spec.crop), data.enlarge]
+    facts = [METHOD, resolve_runtime()[0], spec.size, spec.colour, asdict(spec.crop), data.enlarge]
     digest = hashlib.sha256(json.dumps(facts).encode() + data.content_key.encode())
     for known in (data.boxes, data.keypoints):
         if known is not None:

@@ -1,0 +1,116 @@
+"""The face detectors' networks on a runtime: pictures -> regressors and logits. Called by `engines.face_detector`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from engines.errors import BackendUnavailable, ModelError
+from engines.model_file import read_model
+from engines.preprocess import F32, U8
+
+OUTPUTS = ("regressors", "logits")
+
+
+class FaceNetwork(Protocol):
+    """One loaded network. `description` says what runs it, for example "ONNX Runtime 1.32.0, CPU"."""
+
+    description: str
+
+    def run(self, pictures: U8) -> tuple[F32, F32]:
+        """(N, S, S, 3) RGB -> regressors (N, A, 16) and logits (N, A)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class OrtFaceNetwork:
+    """ONNX Runtime, on the CPU or with CUDA."""
+
+    def __init__(self, path: Path, *, threads: int = 1, cuda: bool = False) -> None:
+        import onnxruntime as ort
+
+        provider = "CUDAExecutionProvider" if cuda else "CPUExecutionProvider"
+        if provider not in ort.get_available_providers():
+            raise BackendUnavailable("onnx-cuda", hint="install onnxruntime-gpu in place of onnxruntime")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        # a spinning thread would take a core from the pipeline
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = [provider] if not cuda else [provider, "CPUExecutionProvider"]
+        try:
+            self._session = ort.InferenceSession(
+                read_model(path), sess_options=options, providers=providers, enable_fallback=0
+            )
+        except Exception as error:  # onnxruntime raises its own classes, which share no base
+            raise _broken(path, error) from error
+        if provider not in self._session.get_providers():
+            raise BackendUnavailable("onnx-cuda", hint="check that its CUDA and cuDNN libraries are installed")
+        self.description = f"ONNX Runtime {ort.__version__}, {'CUDA' if cuda else 'CPU'}"
+
+    def run(self, pictures: U8) -> tuple[F32, F32]:
+        regressors, logits = self._session.run(list(OUTPUTS), {"image": pictures})
+        return np.asarray(regressors, np.float32), np.asarray(logits, np.float32)
+
+    def close(self) -> None:
+        del self._session
+
+
+class OpenVinoFaceNetwork:
+    """OpenVINO on the CPU."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        try:
+            import openvino as ov
+        except ImportError as error:
+            raise BackendUnavailable("openvino", hint="pip install 'edgeemo[openvino]'") from error
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",  # else it computes in bfloat16 where the processor can
+        }
+        core = ov.Core()
+        try:
+            compiled = core.compile_model(core.read_model(read_model(path)), "CPU", settings)
+        except Exception as error:  # OpenVINO raises RuntimeError and its own classes
+            raise _broken(path, error) from error
+        self._request = compiled.create_infer_request()
+        self.description = f"OpenVINO {ov.get_version().split('-')[0]}, CPU"
+
+    def run(self, pictures: U8) -> tuple[F32, F32]:
+        self._request.infer({"image": pictures}, share_inputs=True)
+        # the tensors are overwritten by the next call
+        regressors, logits = (np.array(self._request.get_tensor(name).data, np.float32) for name in OUTPUTS)
+        return regressors, logits
+
+    def close(self) -> None:
+        del self._request
+
+
+def open_network(backend: str, path: Path, *, threads: int = 1) -> FaceNetwork:
+    """
+    Raises:
+        BackendUnavailable: the runtime is unknown or not installed.
+        ModelError: the file is missing or cannot be loaded.
+    """
+    if backend not in BACKENDS:
+        raise BackendUnavailable(backend, hint=f"faces can be detected with {', '.join(BACKENDS)}")
+    return BACKENDS[backend](path, threads)
+
+
+BACKENDS: dict[str, Callable[[Path, int], FaceNetwork]] = {
+    "onnx": lambda path, threads: OrtFaceNetwork(path, threads=threads),
+    "onnx-cuda": lambda path, threads: OrtFaceNetwork(path, threads=threads, cuda=True),
+    "openvino": lambda path, threads: OpenVinoFaceNetwork(path, threads=threads),
+}
+
+
+def _broken(path: Path, error: Exception) -> ModelError:
+    reason = str(error).splitlines()[0][:200]
+    return ModelError(f"cannot load {path}: {reason}; install edgeemo again")

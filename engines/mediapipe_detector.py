@@ -1,0 +1,190 @@
+"""MediaPipe's own face detector, and what keeps it from calling home. Called by `engines.face_detector`.
+
+Since 0.10.31 MediaPipe's library sends usage metrics to Google when a task closes, and has no option against it. Its
+only way to a network is the C library's `getaddrinfo`, so the library's reference to that function is pointed to one
+that always fails. Nothing else in the process is affected: proxies, streams and brokers keep their look-ups.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import mmap
+import platform
+import sys
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from engines.errors import BackendUnavailable
+from engines.preprocess import F32, U8
+
+# (version, system, machine) that tests/test_silence.py has seen make no look-up and no connection
+SILENT = {("1.2.2", "Linux", "x86_64")}
+LOOK_UPS = (b"getaddrinfo", b"gethostbyname", b"gethostbyname2", b"gethostbyname_r", b"gethostbyname2_r", b"res_query")
+
+
+class MediaPipeModel:
+    """One of the two models in MediaPipe's runtime.
+
+    Raises:
+        BackendUnavailable: MediaPipe is not installed.
+    """
+
+    def __init__(self, path: Path, *, min_score: float) -> None:
+        if reason := missing():
+            raise BackendUnavailable("mediapipe", hint=reason)
+        block_look_ups()
+        try:
+            import mediapipe as mp
+            from mediapipe.tasks.python import vision
+            from mediapipe.tasks.python.core.base_options import BaseOptions
+        except (ImportError, OSError) as error:
+            raise BackendUnavailable("mediapipe", hint=f"{error}; use the runtime onnx") from error
+
+        self._mp = mp
+        self._detector: Any = vision.FaceDetector.create_from_options(
+            vision.FaceDetectorOptions(
+                base_options=BaseOptions(model_asset_path=str(path)), min_detection_confidence=min_score
+            )
+        )
+        self.description = f"MediaPipe {version()}"
+
+    def detect(self, image: U8) -> tuple[F32, F32, F32]:
+        # cvtColor also makes a contiguous copy: MediaPipe silently misreads views
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        found = self._detector.detect(self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=rgb)).detections
+        boxes = np.empty((len(found), 4), np.float32)
+        keypoints = np.empty((len(found), 6, 2), np.float32)
+        scores = np.empty(len(found), np.float32)
+        size = (image.shape[1], image.shape[0])
+        for row, face in enumerate(found):
+            box = face.bounding_box
+            boxes[row] = box.origin_x, box.origin_y, box.origin_x + box.width, box.origin_y + box.height
+            keypoints[row] = [(point.x * size[0], point.y * size[1]) for point in face.keypoints]
+            scores[row] = face.categories[0].score
+        return boxes, keypoints, scores
+
+    def close(self) -> None:
+        self._detector.close()
+
+
+def missing() -> str:
+    """Why MediaPipe cannot be used, in one clause; empty when it is installed. Does not import it."""
+    if version():
+        return ""
+    return "MediaPipe is not installed: pip install 'edgeemo[app]', or use the runtime onnx"
+
+
+def version() -> str:
+    """The installed version, or ""."""
+    try:
+        return metadata.version("mediapipe") if importlib.util.find_spec("mediapipe") else ""
+    except (ImportError, metadata.PackageNotFoundError):
+        return ""
+
+
+def not_silent() -> str:
+    """Why MediaPipe is not known to work here without sending anything, in one clause; empty when it is."""
+    if reason := missing():
+        return reason
+    here = (version(), platform.system(), platform.machine())
+    if here not in SILENT:
+        return (
+            f"MediaPipe {here[0]} on {here[1]} {here[2]} was not tested for silence; "
+            "it may send usage metrics to Google"
+        )
+    return _fault()
+
+
+@lru_cache(maxsize=1)
+def _fault() -> str:
+    """Why an installed MediaPipe cannot be loaded silently; empty when it is loaded."""
+    if not block_look_ups():
+        return "MediaPipe's look-ups of host names cannot be blocked"
+    try:
+        importlib.import_module("mediapipe.tasks.python.vision")
+    except Exception as error:  # whatever a broken installation raises
+        return f"MediaPipe cannot be imported ({' '.join(str(error).split())})"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def block_look_ups() -> bool:
+    """Make every look-up of a host name by MediaPipe's library fail, before it makes one.
+
+    Returns:
+        Whether that was possible; on Linux it is.
+    """
+    folder = importlib.util.find_spec("mediapipe")
+    if folder is None or not folder.submodule_search_locations or sys.platform != "linux":
+        return False
+    path = Path(folder.submodule_search_locations[0]) / "tasks" / "c" / "libmediapipe.so"
+    try:
+        library = ctypes.CDLL(str(path))  # MediaPipe gets the same copy later
+    except OSError:
+        return False
+    # getpid takes no arguments, has no effect and is never 0: to a caller of getaddrinfo that is an error. A function
+    # in Python would need the interpreter in a thread that outlives it.
+    refuse = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value or 0
+    slots = [slot for name, slot in _imports(library) if name in LOOK_UPS]
+    for slot in slots:
+        _write_pointer(slot, refuse)
+    return bool(slots)
+
+
+class _LinkMap(ctypes.Structure):
+    """The first fields of struct link_map of <link.h>."""
+
+    _fields_ = (("base", ctypes.c_size_t), ("name", ctypes.c_char_p), ("dynamic", ctypes.c_size_t))
+
+
+def _imports(library: ctypes.CDLL) -> list[tuple[bytes, int]]:
+    """(name, address of the pointer) of every function that a loaded ELF64 library calls in others.
+
+    Layout: the System V ABI's dynamic section, and Elf64_Rela and Elf64_Sym of <elf.h>.
+    """
+    found = ctypes.POINTER(_LinkMap)()
+    dlinfo = ctypes.CDLL(None).dlinfo
+    dlinfo.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+    if dlinfo(library._handle, 2, ctypes.byref(found)):  # 2: RTLD_DI_LINKMAP
+        return []
+    base = found.contents.base
+    tags: dict[int, int] = {}
+    address = found.contents.dynamic
+    while (tag := _words(address, 2)[0]) != 0:
+        tags[tag] = _words(address, 2)[1]
+        address += 16
+
+    def pointer(tag: int) -> int:
+        return tags[tag] if tags[tag] >= base else base + tags[tag]
+
+    strings, symbols = pointer(5), pointer(6)  # DT_STRTAB, DT_SYMTAB
+    # DT_JMPREL with DT_PLTRELSZ: functions, bound when first called; DT_RELA with DT_RELASZ: all others
+    names = []
+    for table, size in ((23, 2), (7, 8)):
+        if table not in tags:
+            continue
+        words = np.frombuffer(ctypes.string_at(pointer(table), tags[size]), "<u8").reshape(-1, 3)
+        for offset, info in words[words[:, 1] >> 32 != 0, :2].tolist():
+            name = ctypes.string_at(strings + (_words(symbols + 24 * (info >> 32), 1)[0] & 0xFFFFFFFF))
+            names.append((name, base + offset))
+    return names
+
+
+def _words(address: int, count: int) -> list[int]:
+    return list((ctypes.c_uint64 * count).from_address(address))
+
+
+def _write_pointer(address: int, value: int) -> None:
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    protect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    start = address - address % mmap.PAGESIZE
+    if protect(start, address + 8 - start, mmap.PROT_READ | mmap.PROT_WRITE):
+        raise OSError(ctypes.get_errno(), "cannot change MediaPipe's imports")
+    ctypes.c_uint64.from_address(address).value = value
