@@ -173,7 +173,7 @@ def _report_path(session: Path) -> Path:
 
 def _engines(arguments: argparse.Namespace) -> int:
     from engines import EngineError, bundle_names, find_bundle
-    from engines.backends.autoselect import best, survey
+    from engines.backends.autoselect import benchmark, best
     from engines.bundle import ZOO, user_folder
 
     found: list[dict[str, Any]] = []
@@ -184,7 +184,7 @@ def _engines(arguments: argparse.Namespace) -> int:
             found.append({"name": name, "fault": _one_line(error)})
             continue
         origin = "shipped" if bundle.folder.parent == ZOO else "yours"
-        ways = survey(bundle, threads=arguments.threads, again=arguments.again)
+        ways = benchmark(bundle, threads=arguments.threads, force=arguments.force)
         found.append(
             {
                 "name": name,
@@ -355,7 +355,7 @@ def _parser() -> argparse.ArgumentParser:
     engines = commands.add_parser("engines", help="the engines that are here")
     engines.add_argument("--json", action="store_true", help="as JSON")
     engines.add_argument("--threads", metavar="N", type=_count, default=1, help="threads of the engine")
-    engines.add_argument("--again", action="store_true", help="measure again what was measured before")
+    engines.add_argument("--force", "--again", action="store_true", help="measure again what was measured before")
     engines.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     engines.set_defaults(command=_engines)
     return parser

@@ -1,102 +1,222 @@
-"""A trained model as a folder: spec.json, model.onnx, CARD.md, and what was exported from it: parity.json says what."""
+"""A trained model as a folder: spec.json, models in one or more precisions, CARD.md, parity.json and manifest.json.
+
+`Engine`, the backends, `edgeemo-export` and `edgeemo-train` open bundles here, and read a model's bytes with
+`Bundle.read`, which holds them against the manifest.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import os
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from engines.errors import BundleNotFound, ModelError
-from engines.manifest import FILES, PRECISIONS, SALIENCY, Manifest
-from engines.model_file import sha256_of
+from engines.layout import CARD, FILES, MANIFEST, PARITY, PRECISIONS, SALIENCY, SCORES, SPEC, ZOO, user_folder
+from engines.manifest import Manifest, remedy
+from engines.model_file import DamagedModel, check_model, read_model, sha256_of
+from engines.parity import ParityRecord
 from engines.spec import ModelSpec
+from engines.widen import widen
 
-ZOO = Path(__file__).parent / "zoo"
+__all__ = ["ZOO", "Accuracy", "Bundle", "bundle_names", "find_bundle", "load_bundle", "user_folder"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What scores.json says of a bundle: top-1 and its 95 % interval, all 0..1."""
+
+    data: str
+    split: str
+    faces: int
+    accuracy: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder that holds a model and its spec; nothing is loaded yet."""
+    """A folder that holds a model and its spec; no model is loaded yet.
+
+    Attributes:
+        model: the file that runs.
+        precision: what it runs at.
+        manifest: None where the folder has none.
+        sha256: of `model` as its parity record has it; empty where only the manifest knows.
+        expanded: `model` is the FP16 file and runs at FP32, because the bundle ships without its FP32 model.
+        allow_modified: files that differ from the manifest are used, with a warning.
+    """
 
     folder: Path
     spec: ModelSpec
     model: Path
     precision: str = "FP32"
+    manifest: Manifest | None = None
+    sha256: str = ""
+    expanded: bool = False
+    allow_modified: bool = False
 
     @property
     def card(self) -> Path:
-        return self.folder / "CARD.md"
+        return self.folder / CARD
+
+    @property
+    def precision_name(self) -> str:
+        """For people."""
+        return f"{self.precision} from FP16" if self.expanded else self.precision
+
+    @property
+    def source_sha256(self) -> str:
+        """SHA-256 of the FP32 model, whether it is here or not.
+
+        Raises:
+            ModelError: there is no manifest and model.onnx cannot be read.
+        """
+        if self.manifest is not None:
+            return self.manifest.source_sha256
+        return sha256_of(self.folder / FILES["fp32"])
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """None where the bundle has no scores, or malformed ones."""
+        try:
+            found = json.loads((self.folder / SCORES).read_text(encoding="utf-8"))
+            low, high = found["interval_95"]
+            return Accuracy(
+                str(found["data"]),
+                str(found["split"]),
+                int(found["faces"]),
+                float(found["accuracy"]),
+                float(low),
+                float(high),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def read(self) -> bytes:
+        """The ONNX file that runs, checked against manifest and parity record and for what `read_model` refuses.
+
+        Raises:
+            ModelError: it is missing, damaged, or another file than the one that is listed.
+        """
+        content = read_model(self.model)
+        self._check(self.model, content)
+        if not self.expanded:
+            return content
+        try:
+            widened = widen(content)
+            check_model(widened)
+        except DamagedModel as error:
+            raise ModelError(f"{self.model} cannot be expanded to FP32: {error}; use onnx:fp16") from error
+        return widened
 
     def at(self, precision: str) -> Bundle:
         """The same bundle with the file of another precision.
 
         Raises:
-            ModelError: it was not exported, was exported from another model.onnx, is not the file that was compared
-                with the model, or did not pass that comparison.
+            ModelError: it was not exported, was exported from another FP32 model, or did not pass the comparison with
+                it. Whether it is the file that was compared is checked by `read`.
         """
         if precision not in PRECISIONS:
             raise ModelError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
+        if precision == self.precision.lower():
+            return self
         if precision == "fp32":
-            return self if self.precision == "FP32" else load_bundle(self.folder)
+            return self._at_fp32()
         again = f"run: edgeemo-export --bundle {self.folder} --{precision.removesuffix('s')}"
-        manifest = Manifest.load(self.folder)
-        export = manifest.of(precision) if manifest is not None else None
+        record = self._record()
+        export = record.of(precision) if record is not None else None
         path = self.folder / FILES[precision]
-        if manifest is None or export is None or not path.is_file():
+        if record is None or export is None or not path.is_file():
             raise ModelError(f"{self.spec.name} has no {precision.upper()} model; {again}")
-        if manifest.source_sha256 != sha256_of(self.folder / FILES["fp32"]):
-            raise ModelError(f"{path} was made from another model.onnx than the one beside it; {again}")
-        if export.sha256 != sha256_of(path):
-            raise ModelError(f"{path} is not the file that its parity report is about; {again}")
+        if record.source_sha256 != self.source_sha256:
+            raise ModelError(f"{path} was made from another {FILES['fp32']} than the bundle's; {again}")
         if not export.accepted:
             raise ModelError(f"{path} did not pass its parity report; {again}")
-        return replace(self, model=path, precision=precision.upper())
+        return replace(self, model=path, precision=precision.upper(), sha256=export.sha256, expanded=False)
 
     @property
     def saliency(self) -> Path | None:
-        """The file that answers with class-activation maps, whatever the precision; None where there is none.
+        """The file that computes class-activation maps, whatever the precision; None where there is none.
 
         Raises:
-            ModelError: it was made with another model.onnx, or is not the file that was made.
+            ModelError: it was made with another FP32 model, or is not the file that was made.
         """
-        manifest = Manifest.load(self.folder)
-        if manifest is None or not manifest.saliency:
-            return None
+        record = self._record()
         path = self.folder / SALIENCY
-        remedy = "copy the bundle again, or delete the file to do without it"
-        if not path.is_file():
+        if record is None or not record.saliency or not path.is_file():
             return None
-        if manifest.source_sha256 != sha256_of(self.folder / FILES["fp32"]):
-            raise ModelError(f"{path} was made with another model.onnx than the one beside it; {remedy}")
-        if manifest.saliency != sha256_of(path):
-            raise ModelError(f"{path} is not the file that the bundle was made with; {remedy}")
+        again = "copy the bundle again, or delete the file to do without it"
+        if record.source_sha256 != self.source_sha256:
+            raise ModelError(f"{path} was made with another {FILES['fp32']} than the bundle's; {again}")
+        if record.saliency != sha256_of(path):
+            raise ModelError(f"{path} is not the file that the bundle was made with; {again}")
         return path
 
     def precisions(self) -> tuple[str, ...]:
         """What `at` has a file for, without checking the files."""
         try:
-            manifest = Manifest.load(self.folder)
+            record = ParityRecord.load(self.folder)
         except ModelError:
-            manifest = None
-        exported = () if manifest is None else tuple(item.precision for item in manifest.exports if item.accepted)
-        return ("fp32", *(name for name in PRECISIONS[1:] if name in exported))
+            record = None
+        accepted = {item.precision for item in record.exports if item.accepted} if record is not None else set()
+        exported = {name for name in accepted if (self.folder / FILES[name]).is_file()}
+        if (self.folder / FILES["fp32"]).is_file() or "fp16" in exported:
+            exported.add("fp32")
+        return tuple(name for name in PRECISIONS if name in exported)
 
+    @property
+    def has_fp32(self) -> bool:
+        """Whether the FP32 model itself is here."""
+        return (self.folder / FILES["fp32"]).is_file()
 
-def user_folder() -> Path:
-    """Where a user's own bundles live: $EDGEEMO_ENGINES, else the data folder of the XDG base directory standard."""
-    chosen = os.environ.get("EDGEEMO_ENGINES")
-    if chosen:
-        return Path(chosen).expanduser()
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "edgeemo" / "engines"
+    def _at_fp32(self) -> Bundle:
+        path = self.folder / FILES["fp32"]
+        if path.is_file():
+            return replace(self, model=path, precision="FP32", sha256="", expanded=False)
+        try:
+            return replace(self.at("fp16"), precision="FP32", expanded=True)
+        except ModelError as error:
+            raise ModelError(
+                f"{self.spec.name} ships without its FP32 model and without an FP16 one to expand; "
+                f"it runs at {', '.join(self.precisions())}"
+            ) from error
+
+    def _record(self) -> ParityRecord | None:
+        path = self.folder / PARITY
+        if self.manifest is not None and path.is_file():
+            self._check(path, _bytes_of(path))
+        return ParityRecord.load(self.folder)
+
+    def _check(self, path: Path, content: bytes) -> None:
+        digest = hashlib.sha256(content).hexdigest()
+        listed = self.manifest.files.get(path.name) if self.manifest is not None else None
+        fault, fix = "", remedy(self.folder)
+        if listed is not None and listed.sha256 != digest:
+            fault = f"{path} is not the file that {MANIFEST} beside it lists"
+        elif self.manifest is not None and listed is None and path.name == FILES["fp32"]:
+            # put into a bundle that ships without it
+            fault = "" if digest == self.manifest.source_sha256 else f"{path} is not the model that {MANIFEST} names"
+        elif path == self.model and self.sha256 and self.sha256 != digest:
+            fault = f"{path} is not the file that its parity report is about"
+            fix = f"run: edgeemo-export --bundle {self.folder} --{self.precision.lower()} --force"
+        if fault and not self.allow_modified:
+            raise ModelError(f"{fault}; {fix}")
+        if fault:
+            log.warning("%s; it is used nevertheless, as asked (allow_modified)", fault)
 
 
 def bundle_names() -> list[str]:
     """Names that `find_bundle` knows: the user's own bundles, then those of the zoo."""
-    return [folder.name for folder in _bundle_folders()]
+    return list(_bundle_folders())
 
 
-def find_bundle(name: str) -> Bundle:
+def find_bundle(name: str, *, allow_modified: bool = False) -> Bundle:
     """Look a bundle up by name in the user's folder, then in the zoo; a path is taken as it is.
 
     Raises:
@@ -107,27 +227,86 @@ def find_bundle(name: str) -> Bundle:
         folder = Path(name).expanduser()
         if not folder.is_dir():
             raise BundleNotFound(f"no engine folder at {name}")
-        return load_bundle(folder)
-    for folder in _bundle_folders():
-        if folder.name == name:
-            return load_bundle(folder)
-    known = ", ".join(bundle_names()) or "none"
-    raise BundleNotFound(f"no engine named {name!r}; there are: {known} (or give the path of a bundle folder)")
+        return load_bundle(folder, allow_modified=allow_modified)
+    known = _bundle_folders()
+    if name in known:
+        return load_bundle(known[name], allow_modified=allow_modified)
+    names = ", ".join(known) or "none"
+    raise BundleNotFound(f"no engine named {name!r}; there are: {names} (or give the path of a bundle folder)")
 
 
-def load_bundle(folder: Path) -> Bundle:
-    spec = ModelSpec.load(folder / "spec.json")
-    model = folder / "model.onnx"
-    if not model.is_file():
-        raise ModelError(f"{folder} has no model.onnx; export it again")
-    return Bundle(folder, spec, model)
+def load_bundle(folder: Path, *, allow_modified: bool = False) -> Bundle:
+    """Open a folder at FP32; where that needs a file that is not here, at the best precision that is.
+
+    Checked here: spec.json and parity.json against the manifest, and the size of every file that it lists. A model's
+    own hash is checked when it is read.
+
+    Raises:
+        SpecError: spec.json is missing or malformed.
+        ModelError: there is no model, or a file is not the one that the manifest lists.
+    """
+    spec = ModelSpec.load(folder / SPEC)
+    manifest = Manifest.load(folder)
+    bundle = Bundle(folder, spec, folder / FILES["fp32"], manifest=manifest, allow_modified=allow_modified)
+    if manifest is None:
+        _warn_unchecked(folder)
+    else:
+        bundle._check(folder / SPEC, _bytes_of(folder / SPEC))
+        if not allow_modified and (fault := manifest.incomplete(folder)):
+            raise ModelError(f"{fault}; {remedy(folder)}")
+    if bundle.has_fp32:
+        return bundle
+    precisions = bundle.precisions() if manifest is not None else ()
+    if not precisions:
+        raise ModelError(f"{folder} has neither {FILES['fp32']} nor {MANIFEST} with an accepted export; make it again")
+    return bundle._at_fp32() if "fp32" in precisions else bundle.at(precisions[0])
 
 
-def _bundle_folders() -> list[Path]:
+@cache
+def _warn_unchecked(folder: Path) -> None:
+    log.warning(
+        "%s has no %s, so its files are not checked; to add one: edgeemo-export --write-manifest %s",
+        folder,
+        MANIFEST,
+        folder,
+    )
+
+
+def _bundle_folders() -> dict[str, Path]:
+    """Name -> folder. A user's bundle comes before the shipped one of its name, but never an incomplete one."""
     found: dict[str, Path] = {}
     for root in (user_folder(), ZOO):
-        if root.is_dir():
-            for folder in sorted(root.iterdir()):
-                if (folder / "spec.json").is_file():
-                    found.setdefault(folder.name, folder)
-    return list(found.values())
+        if not root.is_dir():
+            continue
+        for folder in sorted(root.iterdir()):
+            if not (folder / SPEC).is_file():
+                continue
+            own = found.setdefault(folder.name, folder)
+            if own != folder and (reason := _lacks(own, folder)):
+                log.warning("%s is passed over for the shipped %s: %s", own, folder.name, reason)
+                found[folder.name] = folder
+    return found
+
+
+def _lacks(own: Path, shipped: Path) -> str:
+    """Why a user's folder is less than the shipped bundle of the same name, in one clause; empty when it is not."""
+    try:
+        mine, theirs = (Bundle(folder, ModelSpec("any"), folder / FILES["fp32"]) for folder in (own, shipped))
+        mine, theirs = (replace(one, manifest=Manifest.load(one.folder)) for one in (mine, theirs))
+        missing = mine.manifest.missing(own) if mine.manifest is not None else [] if mine.has_fp32 else [FILES["fp32"]]
+        if missing:
+            return f"it lacks {missing[0]}"
+        fewer = set(theirs.precisions()) - set(mine.precisions())
+        if fewer and mine.source_sha256 == theirs.source_sha256:
+            return f"it is a copy without {', '.join(sorted(fewer))}"
+    except ModelError:
+        # whoever opens it gets the reason
+        return ""
+    return ""
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error

@@ -20,13 +20,16 @@ class Engine:
         self._backend = backend
 
     @classmethod
-    def open(cls, name: str, *, backend: str = "onnx", threads: int = 1) -> Engine:
+    def open(cls, name: str, *, backend: str = "onnx", threads: int = 1, allow_modified: bool = False) -> Engine:
         """Load a bundle by name or path.
+
+        Args:
+            allow_modified: also where its files are not those that its manifest lists.
 
         Raises:
             EngineError: there is no such bundle or backend, or its files are wrong.
         """
-        bundle = find_bundle(name)
+        bundle = find_bundle(name, allow_modified=allow_modified)
         return cls(bundle.spec, open_backend(backend, bundle, threads=threads))
 
     @property

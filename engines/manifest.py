@@ -1,163 +1,140 @@
-"""parity.json: what was exported from a bundle's model, and how it compared; the runtime checks files against it."""
+"""manifest.json: the SHA-256 of every file of a bundle that decides what it answers; checked when one is loaded.
+
+`edgeemo-train bundle` and `edgeemo-export` write it, both through `write_manifest`. It finds files that were damaged,
+half copied, mixed up or edited. It is no signature: whoever can change a model can change its manifest too.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
+
+import msgspec
 
 from engines.errors import ModelError
+from engines.files import atomic_write, sha256_of_file
+from engines.layout import FILES, HASHED, MANIFEST, PARITY, SPEC, ZOO
+from engines.model_file import sha256_of
+from engines.parity import ParityRecord
 
-FILE = "parity.json"
-FORMAT = 1
-EMULATED = "emulated"  # among the backends of a report: what a GPU would compute
-# int8s is signed and symmetric: the form that TensorRT takes; int8 is the form for processors
-PRECISIONS = ("fp32", "fp16", "int8", "int8s")
-FILES = {
-    "fp32": "model.onnx",
-    "fp16": "model.fp16.onnx",
-    "int8": "model.int8.onnx",
-    "int8s": "model.int8s.onnx",
-}
-SALIENCY = "saliency.onnx"
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-@dataclass(frozen=True)
-class Export:
-    """One exported file.
-
-    Attributes:
-        file: its name in the bundle's folder.
-        precision: one of `PRECISIONS`.
-        sha256: of the file.
-        bytes: its size.
-        made_by: tool and version.
-        kept_float32: node -> why it was not converted.
-        reports: backend -> parity report with at least the key `accepted`.
-    """
-
-    file: str
-    precision: str
-    sha256: str
+class HashedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    sha256: Sha256
     bytes: int
-    made_by: str = ""
-    kept_float32: dict[str, str] = field(default_factory=dict)
-    reports: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def accepted(self) -> bool:
-        """Some runtime gave answers within the budget, and so did the file's own arithmetic where it was emulated."""
-        if EMULATED in self.reports and not self.accepted_on(EMULATED):
-            return False
-        return any(self.accepted_on(backend) for backend in self.reports if backend != EMULATED)
-
-    def accepted_on(self, backend: str) -> bool:
-        return self.reports.get(backend, {}).get("accepted") is True
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """All exports of one model.onnx, which `source_sha256` names.
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What belongs to a bundle.
 
     Attributes:
-        saliency: SHA-256 of saliency.onnx, which was made with it; empty where the network has no class activation.
+        source_sha256: of the FP32 model that everything was made from, whether it ships with the bundle or not.
+        files: name in the bundle's folder -> its hash and size.
     """
 
-    source_sha256: str
-    exports: tuple[Export, ...] = ()
-    saliency: str = ""
+    source_sha256: Sha256
+    files: dict[str, HashedFile]
+    format: Literal[1] = 1
 
-    def of(self, precision: str) -> Export | None:
-        return next((item for item in self.exports if item.precision == precision), None)
-
-    def with_export(self, export: Export) -> Manifest:
-        """The same with one export added; reports of the same file on other backends are kept."""
-        before = self.of(export.precision)
-        if before is not None and before.sha256 == export.sha256:
-            export = replace(export, reports={**before.reports, **export.reports})
-        others = tuple(item for item in self.exports if item.precision != export.precision)
-        return replace(self, exports=(*others, export))
-
-    def save(self, folder: Path) -> None:
-        data = {"format": FORMAT, **asdict(self)}
-        write_whole(folder / FILE, (json.dumps(data, indent=2) + "\n").encode())
-
-    @classmethod
-    def about(cls, folder: Path, source: str) -> Manifest:
-        """The manifest of a bundle if it is about the model.onnx with this SHA-256, else an empty one that is.
-
-        Raises:
-            ModelError: as `load`.
-        """
-        there = cls.load(folder)
-        return there if there is not None and there.source_sha256 == source else cls(source)
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.files) - set(HASHED))
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no file of a bundle")
 
     @classmethod
     def load(cls, folder: Path) -> Manifest | None:
-        """The manifest of a bundle, or None where nothing was exported.
+        """The manifest of a bundle, None where it has none.
 
         Raises:
             ModelError: there is one, but it cannot be read or is malformed.
         """
-        path = folder / FILE
+        path = folder / MANIFEST
         if not path.is_file():
             return None
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(data, dict) or data.get("format") != FORMAT:
-                raise ValueError(f"its format is not {FORMAT}")
-            manifest = cls(_string(data, "source_sha256"), tuple(_export(item) for item in data["exports"]))
-            if "saliency" in data:
-                manifest = replace(manifest, saliency=_string(data, "saliency"))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ModelError(f"{path} is no export manifest ({error}); export the bundle again") from error
-        return manifest
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, ValueError, RecursionError) as error:
+            raise ModelError(f"{path} is no manifest ({error}); {remedy(folder)}") from error
+
+    def missing(self, folder: Path) -> list[str]:
+        """Listed files that are not there."""
+        return [name for name in self.files if not (folder / name).is_file()]
+
+    def incomplete(self, folder: Path) -> str:
+        """Which listed file is missing or has another size, in one clause; empty when none. Reads no file."""
+        for name, listed in self.files.items():
+            try:
+                size = (folder / name).stat().st_size
+            except OSError:
+                return f"{folder / name} is missing"
+            if size != listed.bytes:
+                return f"{folder / name} has {size:,} bytes, {MANIFEST} lists {listed.bytes:,}"
+        return ""
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it.
+def write_manifest(folder: Path, *, source_sha256: str = "") -> Manifest:
+    """Hash what lies in a bundle's folder and write manifest.json; called after the last file was written.
+
+    Args:
+        source_sha256: of the FP32 model, where it is not in the folder. Left out: what parity.json or the manifest
+            that is being replaced says.
 
     Raises:
-        ModelError: the folder cannot be written to.
+        ModelError: spec.json or every model is missing, the FP32 model is unknown, a file cannot be read, or the folder
+            cannot be written to.
     """
+    names = [name for name in HASHED if (folder / name).is_file()]
+    if SPEC not in names or not set(names) & set(FILES.values()):
+        missing = "model" if SPEC in names else SPEC
+        raise ModelError(f"{folder} is no bundle: it has no {missing}")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        files = {name: HashedFile(sha256_of_file(folder / name), (folder / name).stat().st_size) for name in names}
     except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror or error}; choose another --output") from error
+        raise ModelError(f"cannot read {error.filename}: {error.strerror or error}") from error
+    shipped = files.get(FILES["fp32"])
+    source = shipped.sha256 if shipped is not None else source_sha256 or _known_source(folder)
+    manifest = Manifest(source, files)
+    path = folder / MANIFEST
+    try:
+        atomic_write(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n", durable=True)
+    except OSError as error:
+        raise ModelError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+    return manifest
 
 
-def _export(data: Any) -> Export:
-    if not isinstance(data, dict):
-        raise ValueError("an export is no object")
-    unknown = set(data) - {item.name for item in fields(Export)}
-    if unknown:
-        raise ValueError(f"unknown key {sorted(unknown)[0]}")
-    precision = _string(data, "precision")
-    # a manifest names files of its own folder, and never one elsewhere
-    if precision not in PRECISIONS or _string(data, "file") != FILES[precision]:
-        raise ValueError(f"unknown file {data['file']!r} of precision {precision!r}")
-    _string(data, "sha256")
-    if not isinstance(data.get("bytes"), int):
-        raise ValueError("bytes must be a number")
-    reports = data.get("reports", {})
-    if not isinstance(reports, dict) or not all(isinstance(report, dict) for report in reports.values()):
-        raise ValueError("reports must be objects")
-    return Export(**data)
+def drop_fp32(folder: Path) -> Manifest:
+    """Remove model.onnx from a bundle whose FP16 or INT8 file was accepted; the manifest keeps its hash.
+
+    Raises:
+        ModelError: nothing accepted would be left, or as `write_manifest`.
+    """
+    path = folder / FILES["fp32"]
+    source = sha256_of(path)
+    record = ParityRecord.about(folder, source)
+    if not any(item.accepted and (folder / item.file).is_file() for item in record.exports):
+        raise ModelError(f"{folder} has no accepted FP16 or INT8 file of this {path.name}: export one first")
+    try:
+        path.unlink()
+    except OSError as error:
+        raise ModelError(f"cannot remove {path}: {error.strerror or error}") from error
+    return write_manifest(folder, source_sha256=source)
 
 
-def _string(data: dict[str, Any], key: str) -> str:
-    value = data[key]
-    if not isinstance(value, str):
-        raise ValueError(f"{key} must be a string")
-    return value
+def remedy(folder: Path) -> str:
+    """What to do about a bundle whose files are not the listed ones."""
+    if folder.parent == ZOO:
+        return "install edgeemo again, or, if you edited it on purpose, add --allow-modified"
+    return (
+        f"copy or make the bundle again, or, if you edited it on purpose, run: edgeemo-export --write-manifest {folder}"
+    )
+
+
+def _known_source(folder: Path) -> str:
+    record = ParityRecord.load(folder) if (folder / PARITY).is_file() else None
+    if record is not None:
+        return record.source_sha256
+    before = Manifest.load(folder)
+    if before is not None:
+        return before.source_sha256
+    raise ModelError(f"{folder} has neither {FILES['fp32']} nor a {PARITY} that names it: make the bundle again")

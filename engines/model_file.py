@@ -6,12 +6,12 @@ length must be noticed before anything is allocated for it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.errors import ModelError
+from engines.files import sha256_of_file
 
 LARGEST_FILE = 1 << 30  # protobuf itself ends at 2 GiB; a face classifier is far below
 DEEPEST = 8
@@ -47,12 +47,12 @@ class _Seen:
     domains: set[str] = field(default_factory=set)
 
 
-class _Damaged(Exception):
-    pass
+class DamagedModel(Exception):
+    """Why a file is not loaded, in one clause."""
 
 
 def read_model(path: Path) -> bytes:
-    """The bytes of an ONNX file that stands on its own.
+    """The bytes of an ONNX file that stands on its own. `Bundle.read` also holds them against the manifest.
 
     Raises:
         ModelError: the file cannot be read, is larger than 1 GiB, is no whole ONNX model, refers to data outside
@@ -61,24 +61,29 @@ def read_model(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
-            raise _Damaged(f"it has {size / 2**30:.1f} GiB, more than any model for faces")
+            raise DamagedModel(f"it has {size / 2**30:.1f} GiB, more than any model for faces")
         content = path.read_bytes()
         check_model(content)
     except OSError as error:
         raise ModelError(f"cannot load {path}: {error.strerror or error}; export or download it again") from error
-    except _Damaged as error:
+    except DamagedModel as error:
         raise ModelError(f"cannot load {path}: {error}; export or download the bundle again") from error
     return content
 
 
 def check_model(content: bytes) -> None:
+    """What `read_model` checks, of bytes.
+
+    Raises:
+        DamagedModel: they are no whole ONNX model, or not one that is loaded here; the message says why.
+    """
     seen = _Seen()
     _walk(memoryview(content), "model", seen, 0)
     if seen.graphs != 1 or not seen.nodes:
-        raise _Damaged("it is no ONNX model")
+        raise DamagedModel("it is no ONNX model")
     foreign = sorted(seen.domains - set(DOMAINS))
     if foreign:
-        raise _Damaged(f"it needs operators of {foreign[0]!r}, which is no part of ONNX Runtime")
+        raise DamagedModel(f"it needs operators of {foreign[0]!r}, which is no part of ONNX Runtime")
 
 
 def sha256_of(path: Path) -> str:
@@ -87,33 +92,31 @@ def sha256_of(path: Path) -> str:
     Raises:
         ModelError: it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        return sha256_of_file(path)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    return digest.hexdigest()
 
 
 def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
     if depth > DEEPEST:
-        raise _Damaged("it is nested too deeply")
+        raise DamagedModel("it is nested too deeply")
     elements, op, domain = 1, "", ""
-    for number, value in _fields(data):
+    for number, value, _ in fields(data):
+        if value is None:
+            continue
         inner = _NESTED.get((message, number))
         if inner is not None:
             if isinstance(value, int):
-                raise _Damaged("it is damaged (a number where a message belongs)")
+                raise DamagedModel("it is damaged (a number where a message belongs)")
             seen.graphs += (message, inner) == ("model", "graph")
             seen.nodes += inner == "node"
             _walk(value, inner, seen, depth + 1)
         elif message == "tensor":
             if number == 13 or (number == 14 and value):
-                raise _Damaged("its weights lie in another file, which is not allowed")
+                raise DamagedModel("its weights lie in another file, which is not allowed")
             if number == 1:
-                for size in [value] if isinstance(value, int) else _varints(value):
+                for size in [value] if isinstance(value, int) else varints(value):
                     elements *= size
         elif message == "node" and not isinstance(value, int):
             if number == 4:
@@ -122,35 +125,42 @@ def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
                 domain = _text(value)
     # four-bit weights are the smallest: two of them a byte; string and packed forms take no less than a bit
     if message == "tensor" and elements > 8 * len(data):
-        raise _Damaged(f"a tensor claims {elements} values in {len(data)} bytes")
+        raise DamagedModel(f"a tensor claims {elements} values in {len(data)} bytes")
     if message == "node":
         seen.domains.add(domain)
         if domain in ("", "ai.onnx") and op in REFUSED:
-            raise _Damaged(f"it contains the operator {op}, which no classifier of faces needs")
+            raise DamagedModel(f"it contains the operator {op}, which no classifier of faces needs")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview | None, memoryview]]:
+    """(field number, its value, its bytes with the key) of one message; the value of a fixed-width field is None.
+
+    Raises:
+        DamagedModel: a length reaches beyond the data.
+    """
     position, end = 0, len(data)
     while position < end:
+        start = position
         key, position = _varint(data, position)
         kind, number = key & 7, key >> 3
         if number == 0:
-            raise _Damaged("it is no ONNX model")
+            raise DamagedModel("it is no ONNX model")
         if kind == _VARINT:
             value, position = _varint(data, position)
-            yield number, value
+            yield number, value, data[start:position]
         elif kind == _BYTES:
             length, position = _varint(data, position)
             if length > end - position:
-                raise _Damaged(f"it is damaged or cut off ({length} bytes announced, {end - position} there)")
-            yield number, data[position : position + length]
+                raise DamagedModel(f"it is damaged or cut off ({length} bytes announced, {end - position} there)")
             position += length
+            yield number, data[position - length : position], data[start:position]
         elif kind in (_FIXED32, _FIXED64):
             position += 4 if kind == _FIXED32 else 8
             if position > end:
-                raise _Damaged("it is cut off")
+                raise DamagedModel("it is cut off")
+            yield number, None, data[start:position]
         else:
-            raise _Damaged("it is no ONNX model")
+            raise DamagedModel("it is no ONNX model")
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
@@ -162,10 +172,11 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
-    raise _Damaged("it is damaged or cut off")
+    raise DamagedModel("it is damaged or cut off")
 
 
-def _varints(data: memoryview) -> Iterator[int]:
+def varints(data: memoryview) -> Iterator[int]:
+    """The integers of a packed field."""
     position = 0
     while position < len(data):
         value, position = _varint(data, position)

@@ -7,13 +7,13 @@ import pytest
 from small_networks import make_network
 
 from engines.backends import autoselect, open_backend, parse_choice
-from engines.backends.autoselect import Option, best, options_of, survey
+from engines.backends.autoselect import Option, benchmark, best, options_of
 from engines.bundle import find_bundle
 from engines.errors import BackendUnavailable, ModelError
 from engines.export.graph import parse
 from engines.export.half import convert
-from engines.manifest import Export, Manifest
 from engines.model_file import sha256_of
+from engines.parity import ExportRecord, ParityRecord
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def bundle(tmp_path, monkeypatch):
             parse((folder / "model.onnx").read_bytes()), ["mean", "centre", "square", "variance"]
         ).SerializeToString()
     )
-    export = Export(half.name, "fp16", sha256_of(half), half.stat().st_size, reports={"onnx": {"accepted": True}})
-    Manifest(sha256_of(folder / "model.onnx"), (export,)).save(folder)
+    export = ExportRecord(half.name, "fp16", sha256_of(half), half.stat().st_size, reports={"onnx": {"accepted": True}})
+    ParityRecord(sha256_of(folder / "model.onnx"), (export,)).save(folder)
     return find_bundle(str(folder))
 
 
@@ -69,21 +69,21 @@ def test_every_way_is_listed_with_the_reason_why_not(bundle):
 
 
 def test_speeds_are_measured_once_and_remembered(bundle):
-    first = survey(bundle)
+    first = benchmark(bundle)
     measured = {way.choice: way.milliseconds for way in first}
     assert measured["onnx:fp32"] > 0
     assert measured["onnx:fp16"] > 0
-    assert survey(bundle) == first
-    assert {way.choice for way in survey(bundle, again=True)} == set(measured)
+    assert benchmark(bundle) == first
+    assert {way.choice for way in benchmark(bundle, force=True)} == set(measured)
 
 
 def test_another_file_is_measured_anew(bundle, tmp_path):
-    survey(bundle)
+    benchmark(bundle)
     cache = tmp_path / "cache" / "edgeemo" / "speeds.json"
     assert len(json.loads(cache.read_text())) == 1
     other = make_network(tmp_path / "other", seed=3)
     (bundle.folder / "model.onnx").write_bytes((other / "model.onnx").read_bytes())
-    survey(find_bundle(str(bundle.folder)))
+    benchmark(find_bundle(str(bundle.folder)))
     assert len(json.loads(cache.read_text())) == 2
 
 
@@ -92,7 +92,7 @@ def test_a_damaged_memory_is_measured_over(bundle, tmp_path, content):
     cache = tmp_path / "cache" / "edgeemo" / "speeds.json"
     cache.parent.mkdir(parents=True)
     cache.write_text(content)
-    assert survey(bundle)
+    assert benchmark(bundle)
 
 
 def test_auto_opens_what_it_chose_and_says_which(bundle):

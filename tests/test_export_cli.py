@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import re
+import subprocess
+import sys
 from contextlib import closing
 
 import numpy as np
@@ -14,9 +16,10 @@ from small_networks import make_network
 
 from engines.backends import open_backend
 from engines.bundle import find_bundle
+from engines.errors import ModelError
 from engines.export.cli import main
-from engines.export.faces import portrait
-from engines.manifest import Manifest
+from engines.export.face_data import portrait
+from engines.parity import ParityRecord
 from engines.preprocess import batch
 
 
@@ -43,7 +46,7 @@ def names(folder):
 def test_fp16_is_the_default_and_is_published_with_its_report(mine, capsys):
     assert main(["--arch", "small"]) == 0
     assert "model.fp16.onnx" in names(mine)
-    manifest = Manifest.load(mine)
+    manifest = ParityRecord.load(mine)
     export = manifest.of("fp16")
     assert export.accepted
     assert set(export.reports) == {"onnx", "emulated"}
@@ -61,7 +64,7 @@ def test_int8_in_both_forms_is_published_when_it_keeps_the_accuracy(mine, tmp_pa
     code = main(["--arch", "small", "--int8", "--int8s", "--calibration", data, "--calibration-limit", "128"])
     out = capsys.readouterr().out
     # labelled with the model's own answers, every disagreement is a loss: either verdict may be right here
-    manifest = Manifest.load(mine)
+    manifest = ParityRecord.load(mine)
     published = [name for name in ("int8", "int8s") if manifest is not None and manifest.of(name)]
     assert code == (0 if len(published) == 2 else 3)
     assert out.count("accuracy lost") == 2
@@ -80,7 +83,7 @@ def test_what_is_out_of_budget_is_set_apart_and_named_so(mine, tmp_path, capsys)
     assert "rejected/model.int8.out-of-budget.onnx" in names(mine)
     assert "OUT OF BUDGET" in (mine / "rejected" / "parity.int8.txt").read_text()
     assert "model.int8.onnx" not in names(mine)
-    assert Manifest.load(mine) is None
+    assert ParityRecord.load(mine) is None
     assert find_bundle("small").precisions() == ("fp32",)
 
 
@@ -96,18 +99,125 @@ def test_another_output_becomes_a_bundle_of_its_own(mine, tmp_path):
 def test_a_second_export_keeps_what_the_first_one_reported(mine, capsys):
     assert main(["--arch", "small", "--fp16"]) == 0
     assert main(["--arch", "small", "--fp32"]) == 0
-    manifest = Manifest.load(mine)
+    manifest = ParityRecord.load(mine)
     assert {item.precision for item in manifest.exports} == {"fp16", "fp32"}
     assert main(["--arch", "small", "--fp16"]) == 0
-    assert Manifest.load(mine).of("fp16").sha256 == manifest.of("fp16").sha256
+    assert ParityRecord.load(mine).of("fp16").sha256 == manifest.of("fp16").sha256
 
 
 def test_exports_of_a_model_that_was_replaced_are_not_used(mine, tmp_path):
     assert main(["--arch", "small", "--fp16"]) == 0
     other = make_network(tmp_path / "other", seed=1)
     (mine / "model.onnx").write_bytes((other / "model.onnx").read_bytes())
-    with pytest.raises(Exception, match=r"made from another model\.onnx"):
+    with pytest.raises(ModelError, match=rf"--write-manifest {mine}"):
+        find_bundle("small").read()
+    assert main(["--write-manifest", str(mine)]) == 0
+    find_bundle("small").read()
+    with pytest.raises(ModelError, match=r"made from another model\.onnx"):
         find_bundle("small").at("fp16")
+
+
+APP_INSTALL = """
+import sys
+sys.modules["onnx"] = sys.modules["onnxconverter_common"] = sys.modules["torch"] = None
+from engines.export.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def in_an_app_install(*arguments):
+    """The command where the extra `export` is not installed."""
+    command = [sys.executable, "-c", APP_INSTALL, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_is_accepted_is_shown_and_not_made_again(mine, capsys):
+    assert main(["--arch", "small", "--fp16"]) == 0
+    made = (mine / "model.fp16.onnx").stat().st_mtime_ns
+    capsys.readouterr()
+    shown = in_an_app_install("--arch", "small", "--fp16")
+    assert shown.returncode == 0
+    assert shown.stderr == ""
+    assert shown.stdout.startswith(f"{mine / 'model.fp16.onnx'}: FP16 of small")
+    assert "same top class 100.00%" in shown.stdout
+    assert "FP16 arithmetic emulated: accepted" in shown.stdout
+    forced = in_an_app_install("--arch", "small", "--fp16", "--force")
+    assert forced.returncode == 2
+    assert forced.stderr == "edgeemo-export: onnx is not installed: pip install 'edgeemo[export]'\n"
+    assert (mine / "model.fp16.onnx").stat().st_mtime_ns == made
+    assert main(["--arch", "small", "--fp16", "--force"]) == 0
+    assert (mine / "model.fp16.onnx").stat().st_mtime_ns > made
+
+
+def test_an_accepted_file_that_was_harmed_is_not_shown_as_accepted(mine, capsys):
+    assert main(["--arch", "small", "--fp16"]) == 0
+    content = bytearray((mine / "model.fp16.onnx").read_bytes())
+    content[-200] ^= 1
+    (mine / "model.fp16.onnx").write_bytes(bytes(content))
+    assert main(["--arch", "small", "--fp16"]) == 2
+    assert "is not the file that manifest.json beside it lists" in capsys.readouterr().err
+
+
+def test_one_precision_of_two_is_one_clear_line(mine, capsys):
+    assert main(["--arch", "small", "--fp16"]) == 0
+    before = names(mine)
+    capsys.readouterr()
+    assert main(["--arch", "small", "--fp16", "--int8"]) == 2
+    said = capsys.readouterr().err
+    assert "small has an accepted FP16, but no INT8: to make it, add --calibration PATH" in said
+    assert said.count("\n") == 1
+    assert names(mine) == before
+
+
+def test_an_accepted_export_travels_with_its_report_to_another_output(mine, tmp_path, capsys):
+    assert main(["--arch", "small", "--fp16"]) == 0
+    assert main(["--arch", "small", "--fp16", "--output", str(tmp_path / "made")]) == 0
+    assert str(tmp_path / "made" / "model.fp16.onnx") in capsys.readouterr().out
+    made = find_bundle(str(tmp_path / "made"))
+    assert made.at("fp16").read() == (mine / "model.fp16.onnx").read_bytes()
+    assert made.manifest is not None
+
+
+@pytest.fixture
+def without_fp32(mine, capsys):
+    """A bundle as a large network ships: the FP16 file, its report and the hash of the FP32 model."""
+    assert main(["--arch", "small", "--fp16"]) == 0
+    assert main(["--drop-fp32", str(mine)]) == 0
+    assert "ships without model.onnx; runs at fp32, fp16" in capsys.readouterr().out
+    assert "model.onnx" not in names(mine)
+    return mine
+
+
+def test_a_bundle_without_fp32_shows_its_fp16_and_says_what_more_would_need(without_fp32, tmp_path, capsys):
+    assert main(["--arch", "small", "--fp16"]) == 0
+    assert f"{without_fp32 / 'model.fp16.onnx'}: FP16 of small" in capsys.readouterr().out
+    for arguments, said in (
+        (["--fp16", "--force"], "ships without the FP32 model that this needs"),
+        (["--int8"], "small has FP16, no INT8: small ships without the FP32 model"),
+        (["--int8", "--fp16", "--output", str(tmp_path / "made")], "small has FP16, no INT8"),
+    ):
+        assert main(["--arch", "small", *arguments]) == 2
+        captured = capsys.readouterr().err
+        assert said in captured
+        assert "edgeemo-train fit --arch small" in captured
+        assert captured.count("\n") == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_fp32_model_that_is_put_back_is_taken_and_another_one_is_not(without_fp32, tmp_path, capsys):
+    other = make_network(tmp_path / "other", seed=1)
+    (without_fp32 / "model.onnx").write_bytes((other / "model.onnx").read_bytes())
+    assert main(["--arch", "small", "--fp16", "--force"]) == 2
+    assert "is not the model that manifest.json names" in capsys.readouterr().err
+    same = make_network(tmp_path / "same" / "small")
+    (without_fp32 / "model.onnx").write_bytes((same / "model.onnx").read_bytes())
+    assert main(["--arch", "small", "--fp16", "--force"]) == 0
+
+
+def test_fp32_is_not_dropped_where_nothing_else_was_accepted(mine, capsys):
+    assert main(["--drop-fp32", str(mine)]) == 2
+    assert "has no accepted FP16 or INT8 file" in capsys.readouterr().err
+    assert "model.onnx" in names(mine)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from small_networks import make_network
 from engines.bundle import find_bundle
 from engines.export.emulate import LARGEST, emulate_half, rounding_model
 from engines.export.errors import ExportError
-from engines.export.faces import portrait
+from engines.export.face_data import portrait
 from engines.export.graph import Loaded, parse
 from engines.export.half import TARGET, convert, overflowing, to_half
 from engines.export.stress import stress_inputs

@@ -10,14 +10,14 @@ from fakes import make_bundle
 from engines.backends.cuda import Gpu
 from engines.backends.plans import Device, PlanManifest, find_plan, plan_path
 from engines.bundle import find_bundle
-from engines.export.device import PlanExporter
 from engines.export.errors import ExportError
-from engines.export.faces import portrait
+from engines.export.face_data import portrait
 from engines.export.graph import parse
 from engines.export.half import convert
-from engines.export.plan import PlanOptions, build_plan, fraction
-from engines.manifest import Export, Manifest
+from engines.export.plan_builder import PlanOptions, build_plan, fraction
+from engines.export.plan_exporter import PlanExporter
 from engines.model_file import sha256_of
+from engines.parity import ExportRecord, ParityRecord
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def bundle(tmp_path):
     content = convert(parse((folder / "model.onnx").read_bytes()), []).SerializeToString()
     half = folder / "model.fp16.onnx"
     half.write_bytes(content)
-    export = Export(half.name, "fp16", sha256_of(half), len(content), reports={"onnx": {"accepted": True}})
-    Manifest(sha256_of(folder / "model.onnx"), (export,)).save(folder)
+    export = ExportRecord(half.name, "fp16", sha256_of(half), len(content), reports={"onnx": {"accepted": True}})
+    ParityRecord(sha256_of(folder / "model.onnx"), (export,)).save(folder)
     return find_bundle(str(folder)).at("fp16")
 
 
@@ -185,7 +185,7 @@ def test_a_plan_out_of_budget_is_set_apart_and_never_found(bundle):
     wrong = make_bundle(bundle.folder.parent / "wrong", not_a_number=True)
     content = (wrong / "model.onnx").read_bytes()
     bundle.model.write_bytes(content)
-    made, lines = exporter(bundle)
+    made, lines = exporter(dataclasses.replace(bundle, allow_modified=True))
     report, path = made.run()
     assert not report.accepted
     assert path.name.endswith(".out-of-budget.plan")

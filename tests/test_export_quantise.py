@@ -9,10 +9,10 @@ from onnx import TensorProto, numpy_helper
 from small_networks import make_network
 
 from engines.bundle import find_bundle
+from engines.export.compare import compare_probs
 from engines.export.errors import ExportError
-from engines.export.faces import portrait
+from engines.export.face_data import portrait
 from engines.export.graph import Loaded, parse
-from engines.export.parity import agree
 from engines.export.quantise import TARGET, to_int8
 from engines.model_file import read_model
 from engines.preprocess import batch
@@ -47,7 +47,7 @@ def zero_points(model):
 def test_it_answers_nearly_like_the_model_on_faces_it_has_not_seen(small, made, signed):
     model, spec = small
     faces = batch(list(portrait(spec, 200).faces[96:]), spec)
-    agreement = agree(Loaded(model, "").infer(faces), Loaded(made[signed].model, "").infer(faces))
+    agreement = compare_probs(Loaded(model, "").infer(faces), Loaded(made[signed].model, "").infer(faces))
     assert agreement.top1 > 0.9
     assert agreement.kl_mean < 4 * TARGET
     assert made[signed].divergence <= TARGET

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from engines import LABELS, Engine
 from engines.bundle import find_bundle
 from engines.errors import EngineError, ModelError, SpecError
-from engines.manifest import Export, Manifest
 from engines.model_file import LARGEST_FILE, read_model, sha256_of
+from engines.parity import ExportRecord, ParityRecord
 
 
 @pytest.fixture
@@ -208,8 +208,8 @@ def manifested(folder, **changes):
         "source": sha256_of(folder / "model.onnx"),
         **changes,
     }
-    export = Export(half.name, "fp16", facts["sha256"], half.stat().st_size, reports=facts["reports"])
-    Manifest(facts["source"], (export,)).save(folder)
+    export = ExportRecord(half.name, "fp16", facts["sha256"], half.stat().st_size, reports=facts["reports"])
+    ParityRecord(facts["source"], (export,)).save(folder)
 
 
 def test_a_right_manifest_is_believed(folder):
@@ -249,7 +249,7 @@ def test_a_manifest_that_lies_is_not_believed(folder, changes, said):
 )
 def test_a_malformed_manifest_is_one_line_and_the_model_itself_still_runs(folder, content):
     (folder / "parity.json").write_text(content)
-    refused(folder, "no export manifest", ModelError, backend="onnx:fp16")
+    refused(folder, "no parity record", ModelError, backend="onnx:fp16")
     with Engine.open(str(folder)) as engine:
         assert engine.infer([np.zeros((16, 16, 1), np.uint8)]).shape == (1, len(LABELS))
 

@@ -18,8 +18,9 @@ from windows import Studio, Windows, shows
 
 from edgeemo.config import Config
 from engines import LABELS, Engine, ModelSpec
-from engines.manifest import SALIENCY, Manifest
+from engines.layout import SALIENCY
 from engines.model_file import sha256_of
+from engines.parity import ParityRecord
 from engines.preprocess import F32, U8, square
 from engines.saliency import GRID, occlusion
 
@@ -113,7 +114,7 @@ def with_maps(folder: Path) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     (folder / SALIENCY).write_bytes(model.SerializeToString())
     onnx.checker.check_model(model)
-    Manifest(sha256_of(folder / "model.onnx"), saliency=sha256_of(folder / SALIENCY)).save(folder)
+    ParityRecord(sha256_of(folder / "model.onnx"), saliency=sha256_of(folder / SALIENCY)).save(folder)
     return folder
 
 

@@ -9,8 +9,9 @@ from datasets import make_ferplus
 
 from engines import Engine, find_bundle
 from engines.errors import ModelError, SpecError
-from engines.manifest import SALIENCY, Manifest
+from engines.layout import SALIENCY
 from engines.model_file import sha256_of
+from engines.parity import ParityRecord
 from engines.preprocess import batch
 from engines.saliency import class_activation, open_maps
 from trainer.bundle import activation_of, add_saliency, export_onnx
@@ -127,7 +128,7 @@ def test_class_activation_is_grad_cam_up_to_its_scale(pooled):
 
 def test_the_maps_have_small_weights_and_are_hashed_in_the_manifest(pooled):
     folder, *_ = pooled
-    assert Manifest.load(folder).saliency == sha256_of(folder / SALIENCY)
+    assert ParityRecord.load(folder).saliency == sha256_of(folder / SALIENCY)
     assert (folder / SALIENCY).stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
     with Engine.open(str(folder)) as engine:
         assert engine.infer([np.zeros((48, 48, 1), np.uint8)]).shape == (1, 11)
@@ -163,7 +164,7 @@ def test_a_file_that_is_not_the_one_that_was_made_is_refused(pooled, tmp_path):
 
 def test_maps_of_another_model_are_refused(pooled, tmp_path):
     mine = copied(pooled[0], tmp_path / "mine")
-    Manifest("0" * 64, saliency=sha256_of(mine / SALIENCY)).save(mine)
+    ParityRecord("0" * 64, saliency=sha256_of(mine / SALIENCY)).save(mine)
     with pytest.raises(ModelError, match="made with another model"):
         open_maps(find_bundle(str(mine)))
 
@@ -174,7 +175,7 @@ def test_a_hostile_file_with_the_right_hash_is_refused_in_one_line(pooled, tmp_p
     for content, kind in ((b"PK zip", ModelError), (b"\xff" * 99, ModelError), (None, SpecError)):
         # None: a whole model, but one that gives probabilities and not maps
         (mine / SALIENCY).write_bytes(content or (mine / "model.onnx").read_bytes())
-        Manifest(source, saliency=sha256_of(mine / SALIENCY)).save(mine)
+        ParityRecord(source, saliency=sha256_of(mine / SALIENCY)).save(mine)
         bundle = find_bundle(str(mine))
         with pytest.raises(kind) as error:
             class_activation(open_maps(bundle), bundle.spec, np.zeros((48, 48, 1), np.uint8), 0)
@@ -182,11 +183,11 @@ def test_a_hostile_file_with_the_right_hash_is_refused_in_one_line(pooled, tmp_p
 
 
 def test_a_manifest_of_before_there_were_maps_is_read(tmp_path):
-    Manifest("0" * 64).save(tmp_path)
+    ParityRecord("0" * 64).save(tmp_path)
     old = (tmp_path / "parity.json").read_text().replace(',\n  "saliency": ""', "")
     assert "saliency" not in old
     (tmp_path / "parity.json").write_text(old)
-    assert Manifest.load(tmp_path) == Manifest("0" * 64)
+    assert ParityRecord.load(tmp_path) == ParityRecord("0" * 64)
 
 
 def test_what_is_bundled_again_without_a_pooling_head_leaves_no_maps(pooled, tmp_path):

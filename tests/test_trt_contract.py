@@ -24,7 +24,7 @@ from engines.backends import cuda as cuda_module
 from engines.backends import tensorrt_runtime
 from engines.backends.cuda import CALLS, CudaRuntime
 from engines.errors import BackendUnavailable
-from engines.export import plan as builder_module
+from engines.export import plan_builder as builder_module
 
 BINDINGS = {
     "10.3": "tensorrt-cu12-bindings==10.3.0",  # JetPack 6.2

@@ -134,8 +134,29 @@ def test_a_plan_of_another_version_is_built_again_not_loaded(tmp_path, device):
     assert plan.read_bytes() != b"PLAN harmed"
 
 
-def test_auto_takes_tensorrt_where_it_is(tmp_path, device):
+OPTIONS = """
+import json, sys
+from engines.backends.autoselect import benchmark
+from engines.bundle import find_bundle
+
+options = benchmark(find_bundle(sys.argv[1]))
+print(json.dumps([[one.choice, one.milliseconds, one.proven, one.fault] for one in options]))
+"""
+
+
+def test_auto_measures_a_plan_and_never_takes_tensorrt_without_one(tmp_path, device):
     folder = make_network(tmp_path / "small")
+    assert export(device, folder).returncode == 0
+    options = {one[0]: one[1:] for one in json.loads(run(device, "-c", OPTIONS, str(folder)).stdout)}
+    milliseconds, _, fault = options["tensorrt:fp16"]
+    assert milliseconds is None
+    assert f"build it: edgeemo-export --bundle {folder} --fp16 --backend tensorrt" in fault
+    told = json.loads(run(device, "-c", SWAP.replace("tensorrt:fp16", "auto"), str(folder)).stdout)
+    assert told["first"].startswith(("ONNX Runtime", "OpenVINO"))
+    # a plan that was built since is noticed and measured
     assert export(device, folder, "--backend", "tensorrt").returncode == 0
-    told = run(device, "-c", SWAP.replace("tensorrt:fp16", "auto"), str(folder))
-    assert json.loads(told.stdout)["first"] == "TensorRT 10.3.0, Stub GPU, FP16"
+    options = {one[0]: one[1:] for one in json.loads(run(device, "-c", OPTIONS, str(folder)).stdout)}
+    milliseconds, proven, fault = options["tensorrt:fp16"]
+    assert milliseconds > 0
+    assert proven
+    assert fault == ""

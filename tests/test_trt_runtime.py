@@ -9,7 +9,7 @@ from engines.backends.onnxruntime import OrtBackend
 from engines.backends.tensorrt_runtime import GRAPHS, PlanRunner
 from engines.bundle import find_bundle
 from engines.errors import ModelError, SpecError
-from engines.export.plan import PlanOptions, build_plan
+from engines.export.plan_builder import PlanOptions, build_plan
 from engines.spec import ModelSpec
 
 

@@ -18,9 +18,11 @@ from engines.backends import open_backend
 from engines.backends.onnxruntime import OrtMaps
 from engines.bundle import load_bundle
 from engines.engine import Engine
-from engines.manifest import FILES, SALIENCY, Manifest
+from engines.layout import FILES, SALIENCY
+from engines.manifest import write_manifest
 from engines.metrics import Scores, fit_temperature, over_expressions, score
 from engines.model_file import sha256_of
+from engines.parity import ParityRecord
 from engines.preprocess import F32, batch
 from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer.analysis import risk_at, risk_coverage
@@ -88,6 +90,7 @@ def make_bundle(
         export_onnx(model, spec, output / "model.onnx")
         (output / "spec.json").write_text(spec.to_json(), encoding="utf-8")
         add_saliency(model, spec, output, faces)
+        write_manifest(output)
     except OSError as error:
         raise RunError(f"cannot write the bundle {output}: {error.strerror}") from error
     bundle = load_bundle(output)
@@ -292,11 +295,11 @@ def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSe
     """
     path = output / SALIENCY
     path.unlink(missing_ok=True)
-    manifest = Manifest.about(output, sha256_of(output / FILES["fp32"]))
+    manifest = ParityRecord.about(output, sha256_of(output / FILES["fp32"]))
     activation = activation_of(model, spec)
     if activation is None:
         if manifest.saliency:
-            dataclasses.replace(manifest, saliency="").save(output)
+            manifest.with_saliency("").save(output)
         return
     path.write_bytes(half_weights(exported(activation, spec, "maps")).SerializeToString())
     maps = OrtMaps(path, spec)
@@ -310,7 +313,7 @@ def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSe
     if difference > LARGEST_MAP_DIFFERENCE:
         path.unlink()
         raise RunError(f"{path} differs from the checkpoint by {difference:.1%}: export with another torch or onnx")
-    dataclasses.replace(manifest, saliency=sha256_of(path)).save(output)
+    manifest.with_saliency(sha256_of(path)).save(output)
 
 
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:

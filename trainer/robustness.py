@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from engines.export.parity import paired_loss
+from engines.export.compare import paired_drop
 from engines.face_detector import FaceDetector
 from engines.metrics import calibration_error, over_expressions, wilson
 from engines.preprocess import F32, U8, crop, roll
@@ -144,7 +144,7 @@ def _rows(
                 int((~found[row]).sum()),
                 float(right[row].mean()),
                 *wilson(int(right[row].sum()), count),
-                *paired_loss(right[0], right[row]),
+                *paired_drop(right[0], right[row]),
                 calibration_error(confidence[row][answered], right[row][answered]) if answered.any() else math.nan,
             )
         )

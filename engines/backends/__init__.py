@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from engines.errors import BackendUnavailable
-from engines.manifest import PRECISIONS
+from engines.layout import PRECISIONS
 from engines.preprocess import F32
 
 if TYPE_CHECKING:

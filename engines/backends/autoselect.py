@@ -1,6 +1,6 @@
-"""Which runtime and precision is the fastest here, of those that are proven to answer like the model.
+"""The backend `auto`: the fastest runtime and precision on this machine among those that passed parity.
 
-Measured once for a machine, a bundle and a set of runtimes, and remembered.
+Measured once per machine, bundle and set of runtimes, and remembered. `edgeemo engines` lists the measurements.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from time import perf_counter
 import numpy as np
 
 from engines.backends import BACKENDS, Backend, open_backend
+from engines.backends.plans import plan_files
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable, EngineError, ModelError
-from engines.manifest import FILES, Manifest, write_whole
-from engines.model_file import sha256_of
+from engines.files import atomic_write, sha256_of_file
+from engines.layout import FILES, MANIFEST, PARITY
+from engines.parity import ParityRecord
 from engines.preprocess import F32
 
 log = logging.getLogger(__name__)
 
 CANDIDATES = ("onnx", "openvino", "onnx-cuda", "tensorrt")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
-WARM_UP, CALLS = 5, 30
-# of a probability, on inputs made here: what a healthy runtime stays below, whatever the precision
-SANE = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8s": 0.5}
-BETTER = 0.9  # a change is worth it from a tenth less time on
+WARM_UP, CALLS, FEWEST_CALLS = 5, 30, 4
+CALLS_S = 0.6  # a large network is not timed for longer
+# largest difference of a probability from FP32 on synthetic inputs; beyond it the runtime is broken on this machine
+MAX_PROB_DIFF = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8s": 0.5}
+MIN_SPEEDUP = 1 / 0.9  # over FP32 on ONNX Runtime; below it the precision is not changed
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,9 @@ class Option:
     """One way to run a bundle here.
 
     Attributes:
-        milliseconds: for one face, median; None: not measured or not usable.
+        milliseconds: per face, median of calls with one face; None: not measured or not usable.
         fault: why it is not usable, in one clause; empty when it is.
-        proven: it is the model itself, or its parity report passed on this backend.
+        proven: it is the FP32 model itself, or its parity report passed on this backend.
     """
 
     backend: str
@@ -86,49 +89,53 @@ class _Memory:
 
     def keep(self, key: str, options: Iterable[Option]) -> None:
         self.speeds[key] = [asdict(option) for option in options]
-        with contextlib.suppress(OSError, ModelError):
+        with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, (json.dumps(self.speeds, indent=1) + "\n").encode())
+            atomic_write(self.path, json.dumps(self.speeds, indent=1) + "\n")
 
 
 def open_auto(bundle: Bundle, *, threads: int = 1) -> Backend:
-    """The fastest proven way; on a machine with TensorRT that is TensorRT, by way of ONNX Runtime until it is built.
+    """The fastest option that passed parity.
 
     Raises:
-        ModelError, SpecError: not even the model itself can be run.
+        ModelError, SpecError: not even FP32 on ONNX Runtime can be run.
     """
-    if not backend_fault("tensorrt") and "fp16" in bundle.precisions():
-        with contextlib.suppress(EngineError):
-            return open_backend("tensorrt:fp16", bundle, threads=threads)
-    chosen = best(survey(bundle, threads=threads))
+    chosen = best(benchmark(bundle, threads=threads))
     try:
         return open_backend(chosen.choice, bundle, threads=threads)
     except EngineError as error:
-        if chosen.choice == "onnx:fp32":
+        if chosen.choice in ("onnx:fp32", f"onnx:{bundle.precision.lower()}"):
             raise
-        log.warning("%s, chosen by auto, cannot be opened (%s); the model runs on ONNX Runtime", chosen.choice, error)
-        return open_backend("onnx:fp32", bundle, threads=threads)
+        log.warning("%s, chosen by auto, cannot be opened (%s); ONNX Runtime is used instead", chosen.choice, error)
+        return open_backend("onnx", bundle, threads=threads)
 
 
 def best(options: Iterable[Option]) -> Option:
-    """The fastest of those that are usable and proven; the model itself unless another is clearly faster."""
+    """The fastest option that is usable and passed parity; FP32 on ONNX Runtime unless another is `MIN_SPEEDUP` faster.
+
+    Without any measurement: the first option on ONNX Runtime that passed parity.
+    """
+    options = list(options)
     usable = [option for option in options if option.proven and not option.fault and option.milliseconds is not None]
-    plain = next((option for option in usable if option.choice == "onnx:fp32"), Option("onnx", "fp32", proven=True))
-    fastest = min(usable, key=lambda option: option.milliseconds or 0.0, default=plain)
-    if plain.milliseconds is not None and (fastest.milliseconds or 0.0) > BETTER * plain.milliseconds:
+    plain = next((option for option in usable if option.choice == "onnx:fp32"), None)
+    fastest = min(usable, key=lambda option: option.milliseconds or 0.0, default=None)
+    if fastest is None:
+        first = (option for option in options if option.backend == "onnx" and option.proven)
+        return next(first, Option("onnx", "fp32", proven=True))
+    if plain is not None and (plain.milliseconds or 0.0) < MIN_SPEEDUP * (fastest.milliseconds or 0.0):
         return plain
     return fastest
 
 
-def survey(bundle: Bundle, *, threads: int = 1, again: bool = False) -> list[Option]:
-    """Every way to run a bundle here, measured; from memory where nothing has changed.
+def benchmark(bundle: Bundle, *, threads: int = 1, force: bool = False) -> list[Option]:
+    """Every option of a bundle on this machine with its speed; from memory where nothing has changed.
 
     Args:
-        again: measure even so.
+        force: measure again.
     """
     memory = _Memory.load()
     key = _key(bundle, threads)
-    if not again and (known := memory.recall(key)) is not None:
+    if not force and (known := memory.recall(key)) is not None:
         return known
     options = list(_measured(bundle, threads))
     memory.keep(key, options)
@@ -136,19 +143,21 @@ def survey(bundle: Bundle, *, threads: int = 1, again: bool = False) -> list[Opt
 
 
 def options_of(bundle: Bundle) -> list[Option]:
-    """Every way to run a bundle that its files and the installed runtimes allow, not measured yet."""
+    """Every option that a bundle's files and the installed runtimes allow, not measured yet."""
     try:
-        manifest = Manifest.load(bundle.folder)
+        record = ParityRecord.load(bundle.folder)
     except ModelError:
-        manifest = None
+        record = None
     found = []
     for backend in CANDIDATES:
         fault = backend_fault(backend)
         for precision in bundle.precisions():
             if (backend == "tensorrt") != (precision == "int8s") and precision in ("int8", "int8s"):
                 continue
-            export = manifest.of(precision) if manifest is not None else None
-            proven = precision == "fp32" or (export is not None and export.accepted_on(backend))
+            # FP32 that is expanded from FP16 computes what the FP16 file does on a CPU
+            judged = "fp16" if precision == "fp32" and not bundle.has_fp32 else precision
+            export = record.of(judged) if record is not None else None
+            proven = judged == "fp32" or (export is not None and export.accepted_on(backend))
             found.append(Option(backend, precision, fault=fault, proven=proven))
     return found
 
@@ -173,42 +182,55 @@ def _measured(bundle: Bundle, threads: int) -> Iterable[Option]:
     inputs = _inputs(bundle)
     expected: F32 | None = None
     for option in options_of(bundle):
-        # a plan is built when somebody asks for it, not to find out how fast it would be
-        if option.fault or option.backend == "tensorrt":
+        if option.fault:
             yield option
             continue
         try:
-            backend = open_backend(option.choice, bundle, threads=threads)
+            backend = _open(option, bundle, threads)
         except EngineError as error:
             yield replace(option, fault=str(error))
             continue
+        # a plan is only found when its own parity report, made on this GPU, was accepted
+        option = replace(option, proven=option.proven or option.backend == "tensorrt", description=backend.description)
         try:
-            answered = backend.infer(inputs)
+            probabilities = backend.infer(inputs)
             if expected is None and option.choice == "onnx:fp32":
-                expected = answered
-            fault = _insane(expected, answered, SANE[option.precision])
-            milliseconds = None if fault else _speed(backend, inputs[:1])
-            yield replace(option, milliseconds=milliseconds, fault=fault, description=backend.description)
+                expected = probabilities
+            fault = _implausible(expected, probabilities, MAX_PROB_DIFF[option.precision])
+            yield replace(option, milliseconds=None if fault else _speed(backend, inputs[:1]), fault=fault)
+        except EngineError as error:
+            yield replace(option, fault=str(error))
         finally:
             backend.close()
 
 
-def _insane(expected: F32 | None, answered: F32, limit: float) -> str:
-    if not np.isfinite(answered).all():
-        return "it gives values that are no numbers on this machine"
-    if expected is not None and float(np.abs(expected - answered).max()) > limit:
-        return f"on this machine a probability differs by {float(np.abs(expected - answered).max()):.2g}"
+def _open(option: Option, bundle: Bundle, threads: int) -> Backend:
+    if option.backend == "tensorrt":
+        # a plan is built when somebody asks for TensorRT, not to find out how fast it would be
+        opened: Backend = import_module(BACKENDS["tensorrt"][0]).open_plan(bundle.at(option.precision))
+        return opened
+    return open_backend(option.choice, bundle, threads=threads)
+
+
+def _implausible(expected: F32 | None, probabilities: F32, limit: float) -> str:
+    if not np.isfinite(probabilities).all():
+        return "it computes NaN or infinity on this machine"
+    if expected is not None and float(np.abs(expected - probabilities).max()) > limit:
+        return f"on this machine a probability differs by {float(np.abs(expected - probabilities).max()):.2g}"
     return ""
 
 
 def _speed(backend: Backend, one: F32) -> float:
+    """Median milliseconds per face; fewer calls where they take long."""
+    began = perf_counter()
+    backend.infer(one)
+    calls = int(np.clip(CALLS_S / max(perf_counter() - began, 1e-9), FEWEST_CALLS, WARM_UP + CALLS))
     taken = []
-    for call in range(WARM_UP + CALLS):
+    for _ in range(calls):
         began = perf_counter()
         backend.infer(one)
-        if call >= WARM_UP:
-            taken.append((perf_counter() - began) * 1e3)
-    return round(median(taken), 3)
+        taken.append((perf_counter() - began) * 1e3)
+    return round(median(taken[min(WARM_UP, calls // 4) :]), 3)
 
 
 def _inputs(bundle: Bundle) -> F32:
@@ -228,18 +250,12 @@ def _key(bundle: Bundle, threads: int) -> str:
     for name in RUNTIMES:
         with contextlib.suppress(PackageNotFoundError):
             runtimes.append(f"{name} {version(name)}")
-    files = [
-        f"{precision} {sha256_of(bundle.folder / FILES[precision])}"
-        for precision in bundle.precisions()
-        if (bundle.folder / FILES[precision]).is_file()
-    ]
-    facts = [_processor(), str(threads), *runtimes, *files, _reports(bundle)]
+    # a bundle's manifest stands for its files: what is opened is held against it
+    names = [MANIFEST] if bundle.manifest is not None else [*FILES.values(), PARITY]
+    files = [f"{name} {sha256_of_file(bundle.folder / name)}" for name in names if (bundle.folder / name).is_file()]
+    plans = [path.name for path in plan_files(bundle)]
+    facts = [_processor(), str(threads), *runtimes, *files, *plans]
     return f"{bundle.spec.name}-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
-
-
-def _reports(bundle: Bundle) -> str:
-    path = bundle.folder / "parity.json"
-    return sha256_of(path) if path.is_file() else ""
 
 
 def _processor() -> str:

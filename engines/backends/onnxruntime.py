@@ -38,14 +38,14 @@ class OrtBackend:
         wanted, place = PROVIDERS[provider]
         if reason := missing_provider(provider):
             raise BackendUnavailable(provider, hint=reason)
-        self._session = _open(bundle.model, threads, _providers(provider, bundle))
+        self._session = _open(bundle.read(), bundle.model, threads, _providers(provider, bundle))
         if wanted not in self._session.get_providers():
             # onnxruntime goes on with the CPU and only logs it
             raise BackendUnavailable(
                 provider, hint=f"{wanted} did not start: check that its CUDA and cuDNN libraries are installed"
             )
         self._spec = bundle.spec
-        self.description = f"ONNX Runtime {ort.__version__}, {place}, {bundle.precision}"
+        self.description = f"ONNX Runtime {ort.__version__}, {place}, {bundle.precision_name}"
         check_graph(
             self._spec,
             {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()},
@@ -73,7 +73,7 @@ class OrtMaps:
     """
 
     def __init__(self, path: Path, spec: ModelSpec, *, threads: int = 1) -> None:
-        self._session = _open(path, threads, ["CPUExecutionProvider"])
+        self._session = _open(read_model(path), path, threads, ["CPUExecutionProvider"])
         self._spec = spec
         inputs = {item.name: (item.type, list(item.shape)) for item in self._session.get_inputs()}
         outputs = self._session.get_outputs()
@@ -149,8 +149,7 @@ def check_graph(
         )
 
 
-def _open(path: Path, threads: int, providers: list[Any]) -> Any:
-    content = read_model(path)
+def _open(content: bytes, path: Path, threads: int, providers: list[Any]) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -10,7 +10,6 @@ import openvino as ov
 from engines.backends.onnxruntime import check_graph
 from engines.bundle import Bundle
 from engines.errors import ModelError
-from engines.model_file import read_model
 from engines.preprocess import F32
 
 
@@ -23,7 +22,7 @@ class OpenVinoBackend:
     """
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        content = read_model(bundle.model)
+        content = bundle.read()
         core = ov.Core()
         settings = {
             "INFERENCE_NUM_THREADS": threads,
@@ -48,7 +47,7 @@ class OpenVinoBackend:
         # a request runs one inference at a time
         self._lock = threading.Lock()
         version = ov.get_version().split("-")[0]
-        self.description = f"OpenVINO {version}, CPU, {bundle.precision}"
+        self.description = f"OpenVINO {version}, CPU, {bundle.precision_name}"
 
     def infer(self, faces: F32) -> F32:
         with self._lock:

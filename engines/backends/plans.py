@@ -16,7 +16,7 @@ from typing import Any
 
 from engines.bundle import Bundle
 from engines.errors import ModelError
-from engines.manifest import write_whole
+from engines.files import atomic_write
 from engines.model_file import sha256_of
 
 FORMAT = 1
@@ -75,7 +75,11 @@ class PlanManifest:
         return self.report.get("accepted") is True
 
     def save(self, path: Path) -> None:
-        write_whole(path, (json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n").encode())
+        """Raises: ModelError: the folder cannot be written to."""
+        try:
+            atomic_write(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n")
+        except OSError as error:
+            raise ModelError(f"cannot write {path}: {error.strerror or error}") from error
 
     @classmethod
     def load(cls, path: Path) -> PlanManifest:
@@ -113,8 +117,12 @@ def plans_folder(bundle: Bundle) -> Path:
 
 
 def plan_path(bundle: Bundle, device: Device, precision: str) -> Path:
-    source = sha256_of(bundle.folder / "model.onnx")
-    return plans_folder(bundle) / f"{precision}-{device.slug}-{source[:8]}.plan"
+    return plans_folder(bundle) / f"{precision}-{device.slug}-{bundle.source_sha256[:8]}.plan"
+
+
+def plan_files(bundle: Bundle) -> list[Path]:
+    """Every plan of a bundle, for whatever device, oldest name first; none is checked."""
+    return sorted(plans_folder(bundle).glob("*.plan"))
 
 
 def timing_path(bundle: Bundle, device: Device) -> Path:
@@ -149,7 +157,7 @@ def mismatch(manifest: PlanManifest, bundle: Bundle, device: Device, precision: 
             return f"it was built for {name} {made}, this is {here}"
     if manifest.precision != precision:
         return f"it is {manifest.precision}"
-    if manifest.source_sha256 != sha256_of(bundle.folder / "model.onnx"):
+    if manifest.source_sha256 != bundle.source_sha256:
         return "it was made from another model.onnx"
     if manifest.onnx_sha256 != sha256_of(bundle.model):
         return f"it was made from another {bundle.model.name}"

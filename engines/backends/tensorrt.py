@@ -46,6 +46,26 @@ def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
     return SwappingBackend(first, PlanBuild(bundle.folder, precision), prepare, why=reason)
 
 
+def open_plan(bundle: Bundle) -> PlanRunner:
+    """The plan for this GPU, and nothing else.
+
+    Args:
+        bundle: at the precision that shall run.
+
+    Raises:
+        BackendUnavailable: no CUDA, no GPU.
+        ModelError: there is no plan that fits, in one clause and with the command that builds it; or as `run_plan`.
+    """
+    cuda = CudaRuntime()
+    plan, reason = find_plan(bundle, here(cuda), bundle.precision.lower())
+    if plan is None:
+        raise ModelError(
+            f"{reason}; build it: edgeemo-export --bundle {bundle.folder} --{bundle.precision.lower()} "
+            "--backend tensorrt"
+        )
+    return run_plan(plan, bundle, cuda)
+
+
 def run_plan(plan: Plan, bundle: Bundle, cuda: CudaRuntime) -> PlanRunner:
     """Load a plan that `find_plan` let through.
 

@@ -6,8 +6,20 @@ EngineError
 
 from __future__ import annotations
 
+from engines.bundle import Bundle
 from engines.errors import EngineError
+from engines.layout import FILES
 
 
 class ExportError(EngineError):
     pass
+
+
+def missing_fp32(bundle: Bundle) -> str:
+    """What to do where an export needs the FP32 model and the bundle ships without it."""
+    name = bundle.spec.name
+    return (
+        f"{name} ships without the FP32 model that this needs: put it at {bundle.folder / FILES['fp32']} (SHA-256 "
+        f"{bundle.source_sha256[:16]}...), or train it: edgeemo-train fit --arch {name} --data KIND:PATH, then "
+        f"edgeemo-export --checkpoint runs/{name} --data KIND:PATH"
+    )

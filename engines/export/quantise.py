@@ -33,10 +33,10 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from tqdm import tqdm
 
+from engines.export.compare import compare_probs
 from engines.export.errors import ExportError
-from engines.export.faces import FaceData
+from engines.export.face_data import FaceData
 from engines.export.graph import Loaded, answers, layers, watch
-from engines.export.parity import agree
 from engines.preprocess import F32, batch
 from engines.spec import ModelSpec
 
@@ -107,7 +107,7 @@ class _Job:
             answered = _answers(Loaded(model, ""), self.judges)
         except Exception as error:  # the tool raises plain exceptions of all kinds
             raise ExportError(f"the model cannot be quantised: {str(error).splitlines()[0][:200]}") from error
-        return model, agree(self.expected, answered).kl_mean
+        return model, compare_probs(self.expected, answered).kl_mean
 
 
 def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed: bool = False) -> Quantised:

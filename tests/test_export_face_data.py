@@ -9,7 +9,7 @@ from datasets import make_ferplus
 
 from engines import EXPRESSIONS, ModelSpec
 from engines.export.errors import ExportError
-from engines.export.faces import PORTRAIT, FaceData, load_faces, portrait
+from engines.export.face_data import PORTRAIT, FaceData, load_faces, portrait
 
 SPEC = ModelSpec("small", size=32)
 

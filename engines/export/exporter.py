@@ -12,17 +12,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from engines.backends import Backend, open_backend
-from engines.bundle import Bundle, load_bundle, user_folder
+from engines.bundle import Bundle, load_bundle
 from engines.errors import ModelError
-from engines.export.errors import ExportError
-from engines.export.faces import FaceData
-from engines.export.parity import LATENCY_CALLS, Report, as_text, compare
+from engines.export.compare import LATENCY_CALLS, Report, as_text, compare
+from engines.export.errors import ExportError, missing_fp32
+from engines.export.face_data import FaceData
 from engines.export.stress import stress_inputs
-from engines.manifest import EMULATED, FILES, SALIENCY, Export, Manifest, write_whole
-from engines.model_file import read_model, sha256_of
+from engines.files import atomic_write
+from engines.layout import FILES
+from engines.manifest import write_manifest
+from engines.model_file import sha256_of
+from engines.parity import EMULATED, ExportRecord, ParityRecord
 from engines.preprocess import batch
 
 if TYPE_CHECKING:
@@ -99,8 +103,9 @@ class Exporter:
         from engines.export.opset import lowered
         from engines.export.quantise import to_int8
 
-        content = read_model(self.bundle.model)
-        model = lowered(parse(content))
+        if not self.bundle.has_fp32:
+            raise ExportError(missing_fp32(self.bundle))
+        model = lowered(parse(self.bundle.read()))
         self.say(f"converting {self.bundle.spec.name} to {precision.upper()}")
         if precision == "fp16":
             stress = list(stress_inputs(self.bundle.spec).values())
@@ -119,7 +124,7 @@ class Exporter:
             reports = {"onnx": report}
             if precision == "fp16":
                 reports[EMULATED] = self._compare_emulated(converted, path)
-            export = Export(
+            export = ExportRecord(
                 file=FILES[precision],
                 precision=precision,
                 sha256=sha256_of(path),
@@ -139,18 +144,19 @@ class Exporter:
         path = self.output / FILES[precision]
         report = self._compare(backend, precision, path)
         self.say(as_text(report))
-        export = Export(
+        export = ExportRecord(
             FILES[precision], precision, sha256_of(path), path.stat().st_size, reports={backend: report.to_mapping()}
         )
-        manifest = self._manifest()
-        before = manifest.of(precision)
+        record = self._known()
+        before = record.of(precision)
         if before is not None and before.sha256 == export.sha256:
-            export = replace(export, made_by=before.made_by, kept_float32=before.kept_float32)
-        self._record(manifest.with_export(export), backend, precision, as_text(report) + "\n")
+            export = msgspec.structs.replace(export, made_by=before.made_by, kept_float32=before.kept_float32)
+        self._record(record.with_export(export), backend, precision, as_text(report) + "\n")
         return Outcome(report, path)
 
     def _compare(self, backend: str, precision: str, path: Path) -> Report:
-        candidate = replace(self.bundle, model=path, precision=precision.upper())
+        # it is not listed yet, or another file of its name is
+        candidate = replace(self.bundle, model=path, precision=precision.upper(), manifest=None, expanded=False)
         with ExitStack() as stack:
             reference = stack.enter_context(closing(open_backend("onnx", self.bundle, threads=self.threads)))
             opened = stack.enter_context(closing(_open(backend, candidate, self.threads)))
@@ -186,12 +192,12 @@ class Exporter:
                 calls=0,
             )
 
-    def _publish(self, path: Path, export: Export, reports: dict[str, Report]) -> Path:
+    def _publish(self, path: Path, export: ExportRecord, reports: dict[str, Report]) -> Path:
         text = "\n".join(as_text(report) for report in reports.values()) + "\n"
         if all(report.accepted for report in reports.values()):
             target = self.output / export.file
             os.replace(path, target)
-            self._record(self._manifest().with_export(export), "onnx", export.precision, text)
+            self._record(self._known().with_export(export), "onnx", export.precision, text)
             return target
         apart = self.output / REJECTED
         apart.mkdir(exist_ok=True)
@@ -200,52 +206,18 @@ class Exporter:
         (apart / f"parity.{export.precision}.txt").write_text(text, encoding="utf-8")
         return target
 
-    def _manifest(self) -> Manifest:
+    def _known(self) -> ParityRecord:
         """What the folder already has, if it is about this very model."""
-        source = sha256_of(self.output / FILES["fp32"])
+        source = self.bundle.source_sha256
         try:
-            return Manifest.about(self.output, source)
+            return ParityRecord.about(self.output, source)
         except ModelError:
-            return Manifest(source)
+            return ParityRecord(source)
 
-    def _record(self, manifest: Manifest, backend: str, precision: str, text: str) -> None:
-        manifest.save(self.output)
-        write_whole(self.output / f"parity.{precision}.{backend}.txt", text.encode())
-
-
-def prepare_output(bundle: Bundle, output: Path | None) -> tuple[Bundle, Path]:
-    """The folder that takes the exports, with the bundle's own files in it, and the bundle as it lies there.
-
-    Without `output` that is the bundle's own folder, or where that cannot be written to, one of its name among the
-    user's engines, which is found before it.
-
-    Raises:
-        ModelError: the folder cannot be made or written to.
-    """
-    if output is None:
-        writable = os.access(bundle.folder, os.W_OK)
-        output = bundle.folder if writable else user_folder() / bundle.folder.name
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        if not os.access(output, os.W_OK):
-            raise PermissionError(13, "it is read-only")
-        if output.resolve() != bundle.folder.resolve():
-            for name in ("spec.json", "model.onnx", "CARD.md"):
-                if (bundle.folder / name).is_file():
-                    shutil.copyfile(bundle.folder / name, output / name)
-            _copy_saliency(bundle, output)
-    except OSError as error:
-        raise ModelError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
-    return load_bundle(output), output
-
-
-def _copy_saliency(bundle: Bundle, output: Path) -> None:
-    path = bundle.saliency
-    if path is None:
-        return
-    shutil.copyfile(path, output / SALIENCY)
-    kept = Manifest.about(output, sha256_of(output / FILES["fp32"]))
-    replace(kept, saliency=sha256_of(path)).save(output)
+    def _record(self, record: ParityRecord, backend: str, precision: str, text: str) -> None:
+        record.save(self.output)
+        write_manifest(self.output, source_sha256=self.bundle.source_sha256)
+        atomic_write(self.output / f"parity.{precision}.{backend}.txt", text)
 
 
 @contextmanager

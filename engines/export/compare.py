@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from engines.export.errors import ExportError
-from engines.export.faces import I64, FaceData
+from engines.export.face_data import I64, FaceData
 from engines.metrics import over_expressions, score
 from engines.preprocess import F32, U8, batch
 from engines.spec import EXPRESSIONS, ModelSpec
@@ -38,21 +38,21 @@ class Budget:
     Attributes:
         agreement: least share of faces with the same top class.
         difference: largest difference of any probability, stress inputs included.
-        loss_points: accuracy lost, in percentage points.
+        accuracy_drop_pp: accuracy lost, in percentage points.
         miscalibration: how much the calibration error may grow: an engine can keep every answer and lose its doubt.
     """
 
     agreement: float | None = None
     difference: float | None = None
-    loss_points: float | None = None
+    accuracy_drop_pp: float | None = None
     miscalibration: float | None = None
 
 
 BUDGETS = {
     "fp32": Budget(agreement=0.999, difference=0.002),  # another runtime; TF32 units round to 10 bits
     "fp16": Budget(agreement=0.995, difference=0.02),
-    "int8": Budget(loss_points=0.5, miscalibration=0.02),
-    "int8s": Budget(loss_points=0.5, miscalibration=0.02),
+    "int8": Budget(accuracy_drop_pp=0.5, miscalibration=0.02),
+    "int8s": Budget(accuracy_drop_pp=0.5, miscalibration=0.02),
 }
 
 
@@ -78,14 +78,14 @@ class Quality:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Both engines on the same `count` labelled faces; `loss_points` with its paired 95 % interval."""
+    """Both engines on the same `count` labelled faces; `accuracy_drop_pp` with its paired 95 % interval."""
 
     count: int
     reference: Quality
     candidate: Quality
-    loss_points: float
-    loss_low: float
-    loss_high: float
+    accuracy_drop_pp: float
+    drop_low_pp: float
+    drop_high_pp: float
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Report:
     """One engine held against the model it was made from.
 
     Attributes:
-        breaches: what is out of budget, in words; empty when accepted.
+        violations: what is out of budget, in words; empty when accepted.
     """
 
     precision: str
@@ -116,11 +116,11 @@ class Report:
     latency_candidate: Latency
     bytes_reference: int
     bytes_candidate: int
-    breaches: tuple[str, ...]
+    violations: tuple[str, ...]
 
     @property
     def accepted(self) -> bool:
-        return not self.breaches
+        return not self.violations
 
     def to_mapping(self) -> dict[str, Any]:
         """For the manifest; figures rounded to what they can mean."""
@@ -154,8 +154,8 @@ def compare(
     if not (np.isfinite(expected).all() and np.isfinite(expected_stress).all()):
         raise ExportError(f"{spec.name} itself gives values that are no numbers: there is nothing to compare with")
     answered_stress = infer(candidate, stress, spec)
-    agreement = agree(expected, answered)
-    agreement_stress = agree(expected_stress, answered_stress)
+    agreement = compare_probs(expected, answered)
+    agreement_stress = compare_probs(expected_stress, answered_stress)
     finite = bool(np.isfinite(answered).all() and np.isfinite(answered_stress).all())
     accuracy = side_by_side(expected, answered, data.truth, spec.labels) if finite else None
     latencies = latency([reference, candidate], data.faces[0], spec, calls)
@@ -171,7 +171,7 @@ def compare(
         latency_candidate=latencies[1],
         bytes_reference=sizes[0],
         bytes_candidate=sizes[1],
-        breaches=tuple(breaches(BUDGETS[precision], agreement, agreement_stress, accuracy, finite=finite)),
+        violations=tuple(violations(BUDGETS[precision], agreement, agreement_stress, accuracy, finite=finite)),
     )
 
 
@@ -188,7 +188,7 @@ def infer(engine: Runs, faces: Sequence[U8] | U8, spec: ModelSpec, name: str = "
     return np.concatenate(parts) if parts else np.zeros((0, len(spec.labels)), np.float32)
 
 
-def agree(expected: F32, answered: F32) -> Agreement:
+def compare_probs(expected: F32, answered: F32) -> Agreement:
     """Compare (N, K) with (N, K). A row that is no number agrees with nothing."""
     if not len(expected):
         return Agreement(0, 1.0, 0.0, 0.0, 0.0, 0.0)
@@ -220,11 +220,11 @@ def side_by_side(expected: F32, answered: F32, truth: I64, labels: tuple[str, ..
         scores = score(side, targets)
         qualities.append(Quality(scores.accuracy, *scores.interval, scores.calibration_error))
     right = [np.asarray(side.argmax(axis=1) == truth[rows]) for side in sides]
-    lost, low, high = paired_loss(right[0], right[1])
+    lost, low, high = paired_drop(right[0], right[1])
     return Accuracy(len(rows), qualities[0], qualities[1], lost, low, high)
 
 
-def paired_loss(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+def paired_drop(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
     """Accuracy lost in percentage points, with the 95 % interval of a paired difference of shares."""
     count = len(before)
     lost, won = int((before & ~after).sum()), int((~before & after).sum())
@@ -255,7 +255,7 @@ def latency(engines: Sequence[Runs], face: U8, spec: ModelSpec, calls: int) -> l
     return [Latency(*(float(value) for value in np.percentile(times, (50, 95, 99)))) for times in taken]
 
 
-def breaches(
+def violations(
     budget: Budget, faces: Agreement, stress: Agreement, accuracy: Accuracy | None, *, finite: bool
 ) -> list[str]:
     """What is out of budget, in words."""
@@ -267,11 +267,13 @@ def breaches(
     largest = max(faces.largest, stress.largest)
     if budget.difference is not None and largest > budget.difference:
         found.append(f"a probability differs by {largest:.4f} (at most {budget.difference:g})")
-    if budget.loss_points is not None and finite:
+    if budget.accuracy_drop_pp is not None and finite:
         if accuracy is None:
             found.append("its accuracy is unknown: no face of the data is labelled")
-        elif accuracy.loss_points > budget.loss_points:
-            found.append(f"it loses {accuracy.loss_points:.2f} points of accuracy (at most {budget.loss_points:g})")
+        elif accuracy.accuracy_drop_pp > budget.accuracy_drop_pp:
+            found.append(
+                f"it loses {accuracy.accuracy_drop_pp:.2f} points of accuracy (at most {budget.accuracy_drop_pp:g})"
+            )
     if budget.miscalibration is not None and accuracy is not None:
         grown = accuracy.candidate.calibration_error - accuracy.reference.calibration_error
         if grown > budget.miscalibration:
@@ -300,12 +302,12 @@ def as_text(report: Report) -> str:
                 f"calibration error {side.calibration_error:.4f}"
             )
         lines.append(
-            f"  accuracy lost {scores.loss_points:+.2f} points (paired 95 % interval {scores.loss_low:+.2f} to "
-            f"{scores.loss_high:+.2f}) on {scores.count} labelled faces"
+            f"  accuracy lost {scores.accuracy_drop_pp:+.2f} points (paired 95 % interval {scores.drop_low_pp:+.2f} to "
+            f"{scores.drop_high_pp:+.2f}) on {scores.count} labelled faces"
         )
     if report.latency_candidate.p99:
         lines += _latencies(report)
-    lines.append("  within budget" if report.accepted else f"  OUT OF BUDGET: {'; '.join(report.breaches)}")
+    lines.append("  within budget" if report.accepted else f"  OUT OF BUDGET: {'; '.join(report.violations)}")
     return "\n".join(lines)
 
 

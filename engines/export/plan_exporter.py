@@ -16,12 +16,12 @@ from engines.backends.plans import Device, PlanManifest, plan_path, timing_path
 from engines.backends.tensorrt_runtime import PlanRunner
 from engines.bundle import Bundle, load_bundle
 from engines.errors import ModelError
-from engines.export.faces import FaceData
-from engines.export.parity import LATENCY_CALLS, Report, as_text, compare
-from engines.export.plan import Built, PlanOptions, Progress, build_plan
+from engines.export.compare import LATENCY_CALLS, Report, as_text, compare
+from engines.export.face_data import FaceData
+from engines.export.plan_builder import Built, PlanOptions, Progress, build_plan
 from engines.export.stress import stress_inputs
-from engines.manifest import write_whole
-from engines.model_file import read_model, sha256_of
+from engines.files import atomic_write
+from engines.model_file import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -65,19 +65,19 @@ class PlanExporter:
         before = timing.read_bytes() if timing.is_file() else b""
         self.say(f"building {path.name} for {device.gpu}")
         built = build_plan(
-            self.api, read_model(self.bundle.model), self.bundle.spec, replace(self.options, timing=before), progress
+            self.api, self.bundle.read(), self.bundle.spec, replace(self.options, timing=before), progress
         )
         if built.timing:
-            write_whole(timing, built.timing)
+            atomic_write(timing, built.timing)
         report = self._compare(built, device)
         self.say(as_text(report))
         if not report.accepted:
             path = path.with_name(path.name.replace(".plan", ".out-of-budget.plan"))
-        write_whole(path, built.plan)
+        atomic_write(path, built.plan)
         manifest = PlanManifest(
             precision=precision,
             device=device,
-            source_sha256=sha256_of(self.bundle.folder / "model.onnx"),
+            source_sha256=self.bundle.source_sha256,
             onnx_sha256=sha256_of(self.bundle.model),
             plan_sha256=sha256_of(path),
             batch=self.options.batch,

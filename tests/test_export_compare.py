@@ -7,8 +7,8 @@ import pytest
 from fakes import FakeBackend, grey
 
 from engines import EXPRESSIONS, LABELS, ModelSpec
-from engines.export.faces import FaceData
-from engines.export.parity import BUDGETS, agree, as_text, compare, paired_loss, side_by_side
+from engines.export.compare import BUDGETS, as_text, compare, compare_probs, paired_drop, side_by_side
+from engines.export.face_data import FaceData
 from engines.export.stress import stress_inputs
 
 SPEC = ModelSpec("small", size=16)
@@ -65,7 +65,7 @@ def test_the_same_engine_is_within_every_budget():
 def test_agreement_of_a_worked_example():
     expected = np.array([[0.5, 0.5], [0.9, 0.1]], np.float32)
     answered = np.array([[0.25, 0.75], [0.9, 0.1]], np.float32)
-    found = agree(expected, answered)
+    found = compare_probs(expected, answered)
     assert found.largest == pytest.approx(0.25)
     assert found.mean == pytest.approx(0.125)
     assert found.kl_largest == pytest.approx(0.5 * np.log(2) + 0.5 * np.log(2 / 3))
@@ -74,13 +74,13 @@ def test_agreement_of_a_worked_example():
 
 def test_no_faces_are_compared_without_a_crash():
     empty = np.zeros((0, 11), np.float32)
-    assert agree(empty, empty).count == 0
+    assert compare_probs(empty, empty).count == 0
 
 
 def test_a_large_difference_of_one_probability_is_out_of_budget():
     made = report(rows(0, sure=0.8), rows(0, sure=0.83), data(4))
     assert not made.accepted
-    assert "a probability differs by 0.03" in made.breaches[0]
+    assert "a probability differs by 0.03" in made.violations[0]
     assert "OUT OF BUDGET: a probability differs" in as_text(made)
 
 
@@ -102,7 +102,7 @@ def test_another_top_class_on_one_face_of_a_hundred_is_out_of_the_fp16_budget():
     candidate = reference.copy()
     candidate[7, [0, 1]] = candidate[7, [1, 0]]
     made = report(reference, candidate, data(100))
-    assert [text for text in made.breaches if "agrees on 99.00%" in text]
+    assert [text for text in made.violations if "agrees on 99.00%" in text]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -111,7 +111,7 @@ def test_what_is_no_number_is_never_accepted_and_the_report_is_still_json(bad):
     candidate[1, 3] = bad
     made = report(rows(0, 1), candidate, data(6, [0] * 6), "int8")
     assert not made.accepted
-    assert "no numbers" in made.breaches[0]
+    assert "no numbers" in made.violations[0]
     assert made.faces.top1 == pytest.approx(0.5)
     json.loads(json.dumps(made.to_mapping(), allow_nan=False))
 
@@ -121,18 +121,18 @@ def test_int8_is_judged_by_the_accuracy_it_loses():
     reference = rows(*(row % 2 for row in range(256)))
     worse = reference.copy()
     worse[[5, 9]] = rows(4)
-    assert "loses 1.00 points" in report(reference, worse, data(200, truth), "int8").breaches[0]
+    assert "loses 1.00 points" in report(reference, worse, data(200, truth), "int8").violations[0]
     slightly = reference.copy()
     slightly[5] = rows(4)
     made = report(reference, slightly, data(200, truth), "int8")
     assert made.accepted
-    assert made.accuracy.loss_points == pytest.approx(0.5)
-    assert made.accuracy.loss_low < 0 < made.accuracy.loss_points < made.accuracy.loss_high
+    assert made.accuracy.accuracy_drop_pp == pytest.approx(0.5)
+    assert made.accuracy.drop_low_pp < 0 < made.accuracy.accuracy_drop_pp < made.accuracy.drop_high_pp
     assert made.accuracy.reference.accuracy == 1
 
 
 def test_int8_without_labels_is_not_accepted():
-    assert "accuracy is unknown" in report(rows(0), rows(0), data(5), "int8").breaches[0]
+    assert "accuracy is unknown" in report(rows(0), rows(0), data(5), "int8").violations[0]
 
 
 def test_only_labelled_faces_are_scored():
@@ -149,11 +149,11 @@ def test_a_model_without_all_expressions_can_be_scored():
     assert side_by_side(probabilities, probabilities, truth, labels).candidate.accuracy == 1
 
 
-def test_the_interval_of_a_paired_loss():
+def test_the_interval_of_a_paired_drop():
     # 10 lost and 4 won of 100: difference 6 points, standard error sqrt(14 - 36/100) / 100
     before = np.array([True] * 10 + [False] * 4 + [True] * 86)
     after = np.array([False] * 10 + [True] * 4 + [True] * 86)
-    loss, low, high = paired_loss(before, after)
+    loss, low, high = paired_drop(before, after)
     assert loss == pytest.approx(6)
     assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(14 - 0.36))
 
@@ -189,5 +189,5 @@ def test_an_engine_that_keeps_its_answers_but_not_its_doubt_is_out_of_the_int8_b
     truth = [row % 2 for row in range(100)]
     sure, unsure = (rows(*(row % 2 for row in range(256)), sure=share) for share in (0.97, 0.6))
     made = report(sure, unsure, data(100, truth), "int8")
-    assert made.accuracy.loss_points == 0
-    assert "its calibration error grows by 0.297" in made.breaches[0]
+    assert made.accuracy.accuracy_drop_pp == 0
+    assert "its calibration error grows by 0.297" in made.violations[0]

@@ -1,0 +1,69 @@
+"""Copies a bundle into another folder, its accepted exports and their reports with it. Needs no onnx package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from engines.bundle import Bundle, load_bundle, user_folder
+from engines.errors import ModelError
+from engines.layout import CARD, FILES, SALIENCY, SCORES, SPEC
+from engines.manifest import write_manifest
+from engines.parity import ParityRecord
+
+
+def prepare_output(bundle: Bundle, output: Path | None) -> tuple[Bundle, Path]:
+    """The folder that takes the exports, with the bundle's own files in it, and the bundle as it lies there.
+
+    Without `output` that is the bundle's own folder, or where that cannot be written to, one of its name among the
+    user's engines, which is found before it.
+
+    Raises:
+        ModelError: the folder cannot be made or written to.
+    """
+    if output is None:
+        writable = os.access(bundle.folder, os.W_OK)
+        output = bundle.folder if writable else user_folder() / bundle.folder.name
+    return copy_bundle(bundle, output), output
+
+
+def copy_bundle(bundle: Bundle, output: Path) -> Bundle:
+    """Copy a bundle. Exports of the same FP32 model that the folder already has stay there.
+
+    Raises:
+        ModelError: the folder cannot be made or written to, or a file cannot be read.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if not os.access(output, os.W_OK):
+            raise PermissionError(13, "it is read-only")
+        if output.resolve() == bundle.folder.resolve():
+            return bundle
+        _copy_files(bundle, output)
+    except OSError as error:
+        raise ModelError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
+    return load_bundle(output)
+
+
+def _copy_files(bundle: Bundle, output: Path) -> None:
+    source = bundle.source_sha256
+    theirs = ParityRecord.about(bundle.folder, source)
+    try:
+        record = ParityRecord.about(output, source)
+    except ModelError:
+        record = ParityRecord(source)
+    names = [SPEC, FILES["fp32"], CARD, SCORES]
+    for export in theirs.exports:
+        if export.accepted and not (record.of(export.precision) and (output / export.file).is_file()):
+            record = record.with_export(export)
+            names.append(export.file)
+    if bundle.saliency is not None:
+        record = record.with_saliency(theirs.saliency)
+        names.append(SALIENCY)
+    for name in names:
+        if (bundle.folder / name).is_file():
+            shutil.copyfile(bundle.folder / name, output / name)
+    if record.exports or record.saliency:
+        record.save(output)
+    write_manifest(output, source_sha256=source)
