@@ -191,6 +191,8 @@ def _engines(arguments: argparse.Namespace) -> int:
                 "origin": origin,
                 "folder": str(bundle.folder),
                 "bytes": bundle.model.stat().st_size,
+                "sizes": bundle.sizes(),
+                "accuracy": asdict(bundle.accuracy) if bundle.accuracy is not None else None,
                 "input": f"{bundle.spec.size}x{bundle.spec.size} {bundle.spec.colour}",
                 "labels": list(bundle.spec.labels),
                 "precisions": list(bundle.precisions()),
@@ -207,18 +209,22 @@ def _engines(arguments: argparse.Namespace) -> int:
         if "fault" in item:
             print(f"{item['name']}: broken: {item['fault']}")
             continue
-        print(f"{item['name']}: {item['origin']}, {item['bytes'] / 1e6:.1f} MB, {item['input']}")
+        sizes = ", ".join(f"{precision} {size / 1e6:.1f} MB" for precision, size in item["sizes"].items())
+        print(f"{item['name']}: {item['origin']}, {item['input']}, {sizes}")
         print(f"    {item['folder']}")
         print(f"    {', '.join(item['labels'])}")
+        if (scored := item["accuracy"]) is not None:
+            interval = f"95 % interval {scored['low']:.2%} to {scored['high']:.2%}"
+            print(f"    accuracy {scored['accuracy']:.2%} ({interval}), {scored['faces']} faces of {scored['data']}")
         told: set[tuple[str, str]] = set()
         for way in item["ways"]:
             choice = f"{way['backend']}:{way['precision']}"
             if way["milliseconds"] is not None:
                 state = "" if way["proven"] else "no parity report on this backend"
                 mark = "*" if choice == item["auto"] else " "
-                print(f"  {mark} {choice:16} {way['milliseconds']:6.2f} ms a face   {state}".rstrip())
+                print(f"  {mark} {choice:16} {way['milliseconds']:6.2f} ms per face   {state}".rstrip())
                 continue
-            reason = (way["backend"], way["fault"] or "not measured: its plan is built when it is asked for")
+            reason = (way["backend"], way["fault"] or "not measured")
             if reason not in told:
                 told.add(reason)
                 print(f"    {': '.join(reason)}")

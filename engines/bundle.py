@@ -170,6 +170,11 @@ class Bundle:
             exported.add("fp32")
         return tuple(name for name in PRECISIONS if name in exported)
 
+    def sizes(self) -> dict[str, int]:
+        """Precision -> bytes of its file; FP32 only where the model itself is here."""
+        files = {name: self.folder / FILES[name] for name in self.precisions()}
+        return {name: path.stat().st_size for name, path in files.items() if path.is_file()}
+
     @property
     def has_fp32(self) -> bool:
         """Whether the FP32 model itself is here."""
