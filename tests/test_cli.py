@@ -18,6 +18,7 @@ import pytest
 from fakes import make_bundle
 
 from engines import LABELS
+from engines.manifest import write_manifest
 
 LIMIT_S = 120
 
@@ -30,6 +31,8 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_bundle(folder / "misfit", outputs=5)
     make_bundle(folder / "damaged")
     (folder / "damaged" / "model.onnx").write_bytes(b"nothing of the kind")
+    for name in ("tiny", "misfit", "damaged"):
+        write_manifest(folder / name)
     return folder
 
 
