@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        if _is_mistake(error):
+        if isinstance(error, EdgeemoError):
             if verbose > 1:
                 traceback.print_exc()
             print(f"edgeemo: {_one_line(error)}", file=sys.stderr)
@@ -397,14 +397,6 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return number
-
-
-def _is_mistake(error: Exception) -> bool:
-    if isinstance(error, EdgeemoError):
-        return True
-    from engines.errors import EngineError
-
-    return isinstance(error, EngineError)
 
 
 def _one_line(error: BaseException) -> str:

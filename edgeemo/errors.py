@@ -1,6 +1,7 @@
 """What can go wrong in the running program.
 
-EdgeemoError                the user can mend it: one line, exit code 2
+EdgeemoError                the user can fix it: one line, exit code 2
+├── EngineError             a model or backend that is missing or does not fit (`engines.errors`)
 ├── ConfigError             an unknown key, a value out of range, a malformed file
 ├── SourceError             a source that cannot be opened, or broke off
 ├── SinkError               a sink that cannot be opened or written to
@@ -10,9 +11,17 @@ EdgeemoError                the user can mend it: one line, exit code 2
 
 from __future__ import annotations
 
+from engines.errors import EdgeemoError, EngineError
 
-class EdgeemoError(Exception):
-    """Base of all errors of this package; the message says what happened and what to do next, in one line."""
+__all__ = [
+    "ConfigError",
+    "EdgeemoError",
+    "EngineError",
+    "RecordingError",
+    "ServiceError",
+    "SinkError",
+    "SourceError",
+]
 
 
 class ConfigError(EdgeemoError, ValueError):

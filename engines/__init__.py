@@ -1,15 +1,23 @@
-"""Engines: trained models as files, and how to run them. The ground floor: knows neither `edgeemo` nor `trainer`."""
+"""Engines: trained models as files, and how to run them. The ground floor: knows neither `edgeemo` nor `trainer`.
+
+The names below are imported from their modules on first use, so that importing `engines.errors` costs no library.
+"""
+
+from __future__ import annotations
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 # ONNX Runtime reads it once, when it is imported: without it version 1.29 and later send usage data and keep a database
 # in the user's cache. Every import of ONNX Runtime in the three packages comes after this line.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from engines.bundle import Bundle, bundle_names, find_bundle
-from engines.engine import Engine
-from engines.errors import EngineError
-from engines.spec import EXPRESSIONS, LABELS, CropGeometry, Emotion, ModelSpec
+if TYPE_CHECKING:
+    from engines.bundle import Bundle, bundle_names, find_bundle
+    from engines.engine import Engine
+    from engines.errors import EngineError
+    from engines.spec import EXPRESSIONS, LABELS, CropGeometry, Emotion, ModelSpec
 
 __all__ = [
     "EXPRESSIONS",
@@ -23,3 +31,21 @@ __all__ = [
     "bundle_names",
     "find_bundle",
 ]
+
+_MODULES = {
+    "bundle": ("Bundle", "bundle_names", "find_bundle"),
+    "engine": ("Engine",),
+    "errors": ("EngineError",),
+    "spec": ("EXPRESSIONS", "LABELS", "CropGeometry", "Emotion", "ModelSpec"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # a name that does not exist is an error to a type checker
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        globals()[name] = value
+        return value

@@ -1,17 +1,22 @@
-"""What can go wrong with an engine.
+"""What can go wrong with an engine, and the root of all errors.
 
-EngineError                 the user can mend it: one line, exit code 2
-├── BundleNotFound          no such name in the zoo, no such folder
-├── SpecError               spec.json is missing, malformed or does not fit its graph
-├── ModelError              the model file cannot be loaded
-└── BackendUnavailable      the runtime that was asked for is not here
+EdgeemoError                the user can fix it: one line, exit code 2 (the rest of the tree: `edgeemo.errors`)
+└── EngineError
+    ├── BundleNotFound          no such name in the zoo, no such folder
+    ├── SpecError               spec.json is missing, malformed or does not fit its graph
+    ├── ModelError              the model file cannot be loaded
+    └── BackendUnavailable      the runtime that was asked for is not here
 """
 
 from __future__ import annotations
 
 
-class EngineError(Exception):
-    """Base of all errors of this package; the message says what to do next."""
+class EdgeemoError(Exception):
+    """Base of all errors that a user can fix; the message says what happened and what to do next, in one line."""
+
+
+class EngineError(EdgeemoError):
+    """Base of all errors of this package."""
 
 
 class BundleNotFound(EngineError):

@@ -1,0 +1,219 @@
+"""What the Python interface gives: a Result per picture or frame, a Face per face. Made by `Recogniser`."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, overload
+
+import cv2
+import numpy as np
+
+from edgeemo import types
+from edgeemo.api.inputs import Colour, check_colour
+from edgeemo.api.tables import Columns, Library, to_table
+from edgeemo.errors import SinkError
+from edgeemo.sinks.event import event, line
+from edgeemo.stages import overlay
+from edgeemo.types import KEYPOINTS, U8, Frame
+
+NOTEBOOK_PX = 480  # width of the picture that a notebook stores
+
+
+@dataclass(frozen=True, repr=False)
+class Face:
+    """One face of one picture or frame.
+
+    Attributes:
+        id: the face's number, from 1; in a video it stays the same while the face is followed.
+        box: x1, y1, x2, y2 in pixels of the frame; may reach outside it.
+        keypoints: (x, y) in pixels by name: right_eye, left_eye, nose, mouth, right_ear, left_ear (the person's own
+            right and left).
+        score: the face detector's confidence, 0..1.
+        emotion: the expression shown, a key of `probabilities`. In a video it is smoothed in time, so it is not always
+            the most probable one.
+        confidence: calibrated probability of `emotion`, 0..1.
+        probabilities: 0..1 by expression, in the engine's order; they sum to 1. Smoothed in time in a video.
+        doubts: why the expression is unsure ("face 31 px"); empty where it is not.
+        frame: the frame it is in.
+    """
+
+    id: int
+    box: tuple[float, float, float, float]
+    keypoints: Mapping[str, tuple[float, float]] = field(hash=False)
+    score: float
+    emotion: str
+    confidence: float
+    probabilities: Mapping[str, float] = field(hash=False)
+    doubts: tuple[str, ...]
+    frame: Frame = field(compare=False)
+
+    def crop(self, margin: float = 0.0) -> U8:
+        """The face's part of the frame.
+
+        Args:
+            margin: how much more to show on each side, in sides of the box: 0.2 adds a fifth of its width left and
+                right and a fifth of its height above and below.
+
+        Returns:
+            (h, w, 3) uint8 BGR, a copy; what lies outside the frame is left off.
+        """
+        image = self.frame.image
+        height, width = image.shape[:2]
+        x1, y1, x2, y2 = self.box
+        across, down = margin * (x2 - x1), margin * (y2 - y1)
+        left, right = _clipped(x1 - across, x2 + across, width)
+        top, bottom = _clipped(y1 - down, y2 + down, height)
+        return image[top:bottom, left:right].copy()
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{edge:.0f}" for edge in self.box)
+        doubts = f", doubts={list(self.doubts)}" if self.doubts else ""
+        return f"Face(id={self.id}, {self.emotion} {self.confidence:.0%}, box=({box}){doubts})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(types.Result):
+    """What was recognised in one picture or frame: a sequence of faces, empty where there is none.
+
+        result = edgeemo.recognise("photo.jpg")
+        len(result), result[0], [face.emotion for face in result]
+
+    The arrays behind the faces are there too: `faces.boxes` (N, 4), `faces.keypoints` (N, 6, 2), `faces.scores` (N,),
+    `faces.ids` (N,), `probabilities` (N, K) in the order of `labels`, `raw` (N, K) before smoothing.
+
+    Attributes:
+        path: the file of the picture; None for arrays and frames of a video.
+    """
+
+    path: Path | None = None
+
+    @classmethod
+    def of(cls, result: types.Result, path: Path | None = None) -> Result:
+        """The same result with what a notebook needs."""
+        return cls(**{each.name: getattr(result, each.name) for each in fields(types.Result)}, path=path)
+
+    @property
+    def time(self) -> float:
+        """Media time in seconds; of a list of pictures the picture's number."""
+        return self.frame.time
+
+    @property
+    def index(self) -> int:
+        """The frame's number in its video, the picture's in its list; from 0."""
+        return self.frame.index
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    @overload
+    def __getitem__(self, place: int) -> Face: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Face]: ...
+
+    def __getitem__(self, place: int | slice) -> Face | list[Face]:
+        rows = range(len(self.faces))[place]
+        return [self._face(row) for row in rows] if isinstance(rows, range) else self._face(rows)
+
+    def __iter__(self) -> Iterator[Face]:
+        return map(self._face, range(len(self.faces)))
+
+    def plot(self, *, bars: bool = True, color: Colour = "bgr") -> U8:
+        """The frame with boxes, names and bars drawn in: (H, W, 3) uint8, a new array.
+
+        Args:
+            bars: show a bar per expression beside a face, where there is room.
+            color: "bgr" as OpenCV has it, "rgb" for Matplotlib and PIL.
+        """
+        drawn = overlay.draw(self.frame.image, self, bars=bars)
+        if check_colour(color) == "rgb":
+            return np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB), np.uint8)
+        return drawn
+
+    def save(self, path: str | Path, *, bars: bool = True) -> Path:
+        """Write `plot()` as a picture; the ending of the name says in which format.
+
+        Returns:
+            The path.
+
+        Raises:
+            SinkError: the ending is no picture's, the file cannot be written, or it is the picture itself.
+        """
+        target = Path(path).expanduser()
+        if self.path is not None and target.exists() and self.path.exists() and target.samefile(self.path):
+            raise SinkError(f"{target} is the picture itself; choose another name")
+        try:
+            done, data = cv2.imencode(target.suffix, self.plot(bars=bars))
+        except cv2.error:
+            done, data = False, np.zeros(0, np.uint8)
+        if not done:
+            raise SinkError(f"cannot save as {target.name!r}: give a name that ends in .png, .jpg or .webp")
+        try:
+            target.write_bytes(data.tobytes())
+        except OSError as error:
+            raise SinkError(f"cannot write {target}: {error.strerror or error}; choose another path") from error
+        return target
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `edgeemo run` writes as one line of JSON."""
+        return event(self)
+
+    def to_json(self) -> str:
+        """One line of JSON, as `edgeemo run` writes it."""
+        return line(self)
+
+    def to_df(self, to: Library | None = None, *, columns: Columns = "edgeemo") -> Any:
+        """A row per face: as `edgeemo.table` of this result alone."""
+        return to_table([self], self.labels, to=to, columns=columns)
+
+    def __repr__(self) -> str:
+        where = self.frame.origin if self.frame.still else f"{self.frame.origin}, {self.time:.3f} s"
+        found = ", ".join(f"{face.emotion} {face.confidence:.0%}" for face in self)
+        count = f"{len(self)} face{'' if len(self) == 1 else 's'}"
+        return f"Result({where}: {count}{': ' if found else ''}{found})"
+
+    def _repr_png_(self) -> bytes:
+        return _encoded(".png", self.plot())
+
+    def _repr_html_(self) -> str:
+        picture = base64.b64encode(_encoded(".jpg", self.plot())).decode("ascii")
+        caption = f"<figcaption>{html.escape(repr(self))}</figcaption>"
+        return f'<figure><img src="data:image/jpeg;base64,{picture}">{caption}</figure>'
+
+    def _face(self, row: int) -> Face:
+        faces = self.faces
+        x1, y1, x2, y2 = faces.boxes[row].tolist()
+        points = ((x, y) for x, y in faces.keypoints[row].tolist())
+        probabilities = dict(zip(self.labels, self.probabilities[row].tolist(), strict=True))
+        return Face(
+            id=int(faces.ids[row]),
+            box=(x1, y1, x2, y2),
+            keypoints=dict(zip(KEYPOINTS, points, strict=True)),
+            score=float(faces.scores[row]),
+            emotion=self.emotions[row],
+            confidence=self.confidence(row),
+            probabilities=probabilities,
+            doubts=self.reasons(row),
+            frame=self.frame,
+        )
+
+
+def _clipped(low: float, high: float, size: int) -> tuple[int, int]:
+    """A range of pixels inside 0..size, at least one."""
+    first = min(max(round(low), 0), size - 1)
+    return first, min(max(round(high), first + 1), size)
+
+
+def _encoded(suffix: str, image: U8) -> bytes:
+    """For a notebook: not wider than it shows, because a notebook keeps it in its file."""
+    height, width = image.shape[:2]
+    if width > NOTEBOOK_PX:
+        size = NOTEBOOK_PX, max(1, round(height * NOTEBOOK_PX / width))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    done, data = cv2.imencode(suffix, image)
+    assert done
+    return data.tobytes()

@@ -1,0 +1,106 @@
+"""Results -> a table of pandas, polars or pyarrow, whichever is installed. Called by `Recogniser` and `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.columns import BOX, INTEGERS, SECONDS, TEXTS, column_names
+from edgeemo.errors import ConfigError
+from edgeemo.types import Result
+
+Library = Literal["pandas", "polars", "pyarrow"]
+Columns = Literal["edgeemo", "fex", "openface"]
+Column = npt.NDArray[Any]
+
+
+def to_table(
+    results: Iterable[Result], labels: tuple[str, ...], *, to: Library | None = None, columns: Columns = "edgeemo"
+) -> Any:
+    """One row per face and frame; a frame without faces adds none.
+
+    Args:
+        labels: the engine's classes.
+        to: the library; None takes the first of pandas, polars and pyarrow that is installed.
+        columns: "edgeemo": as `edgeemo.columns` says.
+
+    Returns:
+        A pandas.DataFrame, polars.DataFrame or pyarrow.Table. Probabilities and boxes are float32, as computed.
+
+    Raises:
+        ConfigError: the library is not installed, or a name is unknown.
+    """
+    library = find_library(to)
+    check_columns(columns)
+    return _as(library, arrays(results, labels))
+
+
+def check_columns(columns: str) -> None:
+    """Raises:
+    ConfigError: there is no scheme of that name.
+    """
+    if columns not in get_args(Columns):
+        raise ConfigError(f"columns must be one of {', '.join(get_args(Columns))}, not {columns!r}")
+
+
+def find_library(to: str | None) -> Library:
+    """The library to make tables with.
+
+    Raises:
+        ConfigError: it is unknown or not installed.
+    """
+    known: tuple[Library, ...] = get_args(Library)
+    if to is not None and to not in known:
+        raise ConfigError(f"to must be one of {', '.join(known)}, not {to!r}")
+    for name in known:
+        if to in (None, name) and find_spec(name) is not None:
+            return name
+    wanted = to or "pandas, polars or pyarrow"
+    raise ConfigError(f"a table needs {wanted}, which is not installed: pip install {to or 'pandas'}")
+
+
+def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Column]:
+    """The columns as arrays of N rows each, in the scheme of `edgeemo.columns`."""
+    parts: dict[str, list[Any]] = {name: [] for name in column_names(labels, wall=True)}
+    blocks: list[Column] = []
+    walls = False
+    for result in results:
+        count = len(result.faces)
+        frame, faces = result.frame, result.faces
+        walls |= frame.wall is not None
+        parts["origin"] += [frame.origin] * count
+        parts["frame"] += [frame.index] * count
+        parts["time"] += [frame.time] * count
+        parts["wall"] += [np.nan if frame.wall is None else frame.wall] * count
+        parts["face_id"] += faces.ids.tolist()
+        parts["emotion"] += result.emotions
+        parts["doubts"] += ["; ".join(result.reasons(row)) for row in range(count)]
+        confidence = np.array([result.confidence(row) for row in range(count)], np.float32)
+        blocks.append(np.column_stack([faces.boxes, faces.scores, confidence, result.probabilities]))
+    numbers = (*BOX, "score", "confidence", *labels)
+    block = np.concatenate([np.zeros((0, len(numbers)), np.float32), *blocks]).astype(np.float32)
+    columns = dict(zip(numbers, block.T, strict=True))
+    for names, dtype in ((INTEGERS, np.int64), (SECONDS, np.float64), (TEXTS, object)):
+        columns |= {name: np.array(parts[name], dtype) for name in names}
+    return {name: columns[name] for name in column_names(labels, wall=walls)}
+
+
+def _as(library: Library, columns: Mapping[str, Column]) -> Any:
+    module = import_module(library)
+    texts = {name for name, values in columns.items() if values.dtype == object}
+    if library == "pandas":
+        return module.DataFrame({name: np.ascontiguousarray(values) for name, values in columns.items()})
+    if library == "polars":
+        kinds = dict.fromkeys(texts, module.String)
+        values = {
+            name: values.tolist() if name in texts else np.ascontiguousarray(values) for name, values in columns.items()
+        }
+        return module.DataFrame(values, schema_overrides=kinds)
+    return module.table(
+        {name: module.array(values, module.string() if name in texts else None) for name, values in columns.items()}
+    )

@@ -1,0 +1,35 @@
+"""The names of a table's columns, one scheme for CSV, Parquet and Python: a row per face and frame.
+
+origin      what the frame is of: a file's name, "camera 0", an address
+frame       number of the frame, from 0
+time        media time in seconds
+wall        when it was captured, seconds since the epoch; only where that was asked for
+face_id     number of the face, from 1
+x1 y1 x2 y2 box in pixels
+score       the detector's confidence, 0..1
+emotion     the expression shown
+confidence  its calibrated probability, 0..1
+...         one per class of the engine: its probability, 0..1
+doubts      why the expression is unsure, separated by "; "; empty where it is not
+"""
+
+from __future__ import annotations
+
+BOX = ("x1", "y1", "x2", "y2")
+INTEGERS = ("frame", "face_id")
+SECONDS = ("time", "wall")  # double precision: seconds since the epoch need it
+TEXTS = ("origin", "emotion", "doubts")
+BEFORE_CLASSES = ("origin", "frame", "time", "face_id", *BOX, "score", "emotion", "confidence")
+AFTER_CLASSES = ("doubts",)
+
+
+def column_names(labels: tuple[str, ...], *, wall: bool = False) -> tuple[str, ...]:
+    """All columns in their order.
+
+    Args:
+        labels: the engine's classes.
+        wall: with the time of capture.
+    """
+    before = [name for name in BEFORE_CLASSES if name != "time"]
+    before[2:2] = ["time", "wall"] if wall else ["time"]
+    return (*before, *labels, *AFTER_CLASSES)
