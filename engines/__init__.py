@@ -5,13 +5,10 @@ The names below are imported from their modules on first use, so that importing 
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# ONNX Runtime reads it once, when it is imported: without it version 1.29 and later send usage data and keep a database
-# in the user's cache. Every import of ONNX Runtime in the three packages comes after this line.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+from engines import silence as _silence  # noqa: F401  (before any runtime is imported)
 
 if TYPE_CHECKING:
     from engines.bundle import Bundle, bundle_names, find_bundle
