@@ -3,11 +3,15 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, sleep
 
 import cv2
 import numpy as np
@@ -15,15 +19,17 @@ import pytest
 from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker, result
 from pyarrow import parquet
 
-from edgeemo.errors import RecordingError
+from edgeemo.errors import RecordingError, SinkError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.recording.anonymous import Anonymiser
+from edgeemo.recording.encoder import QUEUE, VideoEncoder
 from edgeemo.recording.export import export
 from edgeemo.recording.folder import list_sessions, sessions_folder
 from edgeemo.recording.recorder import baseline_of
 from edgeemo.session import Session
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages.pipeline import Pipeline
+from edgeemo.types import Result
 from engines import LABELS
 
 
@@ -31,8 +37,21 @@ def new(parent: Path, *, video: str = "none") -> SessionFolder:
     return SessionFolder.create(parent, SessionInfo("Visit", "clip.mp4", "fake", LABELS, video=video), card="# Card")
 
 
+def feed(recorder: Recorder) -> bool:
+    """One more frame, as a camera would give it."""
+    recorder.write(result(1, index=recorder.frames, size=64))
+    return True
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    end = monotonic() + timeout
+    while not condition():
+        assert monotonic() < end, "did not come true"
+        sleep(0.01)
+
+
 def record(folder: SessionFolder, frames: int, *, faces: int = 1, video: str = "none") -> Recorder:
-    recorder = Recorder(folder, LABELS, video=video, every_picture=True)
+    recorder = Recorder(folder, LABELS, video=video)
     for index in range(frames):
         recorder.write(result(faces, index=index, size=64))
     return recorder
@@ -133,10 +152,90 @@ def test_a_full_disk_ends_the_recording_in_one_line_and_keeps_what_came_before(t
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "recording could not go on: cannot go on writing" in done.stdout
+    assert "recording could not go on after 0:" in done.stdout
+    assert "cannot go on writing" in done.stdout
     ((folder, info),) = list_sessions(tmp_path)
     assert info.ended == ""
     assert len(load(folder.path).frames) > 100
+
+
+@pytest.mark.parametrize("video", ["none", "whole"])
+def test_a_folder_that_is_removed_is_told_at_once_and_nothing_hangs(tmp_path: Path, video: str) -> None:
+    recorder = record(new(tmp_path, video=video), 8, video=video)
+    shutil.rmtree(recorder.folder.path)
+    wait_until(lambda: feed(recorder) and recorder.writing == ())
+    closing = threading.Thread(target=recorder.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert any(loss.part == "recording" and "moved or deleted" in loss.reason for loss in recorder.losses)
+
+
+class Stuck:
+    """A sink that never comes back, and one that breaks in an unforeseen way."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.release = threading.Event()
+
+    def write(self, result: Result) -> None:
+        if self.error is not None:
+            raise self.error
+        self.release.wait(30)
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_encoder_that_hangs_is_left_behind_and_never_makes_the_caller_wait() -> None:
+    sink = Stuck()
+    encoder = VideoEncoder(sink, lambda error: None)
+    for index in range(100):
+        encoder.put(result(1, index=index))
+    assert encoder.left_out >= 100 - QUEUE - 1
+    with pytest.raises(TimeoutError, match="not finished within"):
+        encoder.close(0.1)
+    sink.release.set()
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), RuntimeError("odd"), SinkError("full")])
+def test_whatever_breaks_the_encoder_reaches_the_recorder(error: Exception) -> None:
+    told: list[Exception] = []
+    encoder = VideoEncoder(Stuck(error), told.append)
+    encoder.put(result(1))
+    wait_until(lambda: not encoder.working)
+    encoder.close(5)
+    assert told == [error]
+
+
+def test_a_nearly_full_disk_warns_then_ends_the_video_and_keeps_the_data(tmp_path: Path) -> None:
+    folder = new(tmp_path, video="whole")
+    free = [10 << 30]
+    recorder = Recorder(folder, LABELS, video="whole", free_bytes=lambda path: free[0])
+    wait_until(lambda: feed(recorder) and recorder.seconds > 1)
+    assert recorder.warning == ""
+    free[0] = 900 << 20
+    wait_until(lambda: feed(recorder) and recorder.warning != "")
+    assert "0.9 GB" in recorder.warning
+    assert recorder.writing == ("data", "video")
+    free[0] = 60 << 20
+    wait_until(lambda: feed(recorder) and recorder.writing == ("data",))
+    (loss,) = recorder.losses
+    assert (loss.part, "63 MB" in loss.reason) == ("the video", True)
+    before = recorder.frames
+    feed(recorder)
+    recorder.close()
+    read = load(folder.path)
+    assert len(read.frames) == before + 1
+    assert read.missing == (str(loss),)
+    assert frames_of(folder.video)
+
+
+def test_what_is_missing_is_kept_even_after_the_end(tmp_path: Path) -> None:
+    recorder = record(new(tmp_path), 3)
+    recorder.close()
+    recorder.note_missing("7 frames")
+    assert load(recorder.folder.path).missing == ("7 frames",)
 
 
 def test_a_session_gives_its_results_to_a_recorder_that_joins_and_leaves(tmp_path: Path) -> None:
@@ -181,7 +280,7 @@ def checkered(index: int, *, faces: int = 1):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("video", ["none", "blurred", "whole"])
 def test_the_video_is_none_anonymous_or_whole(tmp_path: Path, video: str) -> None:
     folder = new(tmp_path, video=video)
-    recorder = Recorder(folder, LABELS, video=video, every_picture=True)
+    recorder = Recorder(folder, LABELS, video=video)
     for index in range(12):
         recorder.write(checkered(index))
     recorder.close()
@@ -200,7 +299,7 @@ def test_the_video_is_none_anonymous_or_whole(tmp_path: Path, video: str) -> Non
 
 def test_a_long_pause_is_cut_out_of_the_video_and_found_again(tmp_path: Path) -> None:
     folder = new(tmp_path)
-    recorder = Recorder(folder, LABELS, video="whole", every_picture=True)
+    recorder = Recorder(folder, LABELS, video="whole")
     for index in range(20):
         recorder.write(result(1, index=index, time=index / 25 + (60 if index >= 10 else 0)))
     recorder.close()

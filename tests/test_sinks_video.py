@@ -147,6 +147,16 @@ def test_the_rate_comes_from_the_times(times: list[float], rate: float) -> None:
     assert rate_of(times) == pytest.approx(rate)
 
 
+@pytest.mark.parametrize("rate", [1 / 0.015, 1 / 0.014, 1 / 0.0108, 92.593, 239.99, 7.123, 1.0, 1000.0])
+def test_every_rate_of_a_source_can_be_encoded(tmp_path: Path, rate: float) -> None:
+    path = tmp_path / "out.mkv"
+    sink = open_sink(f"video:{path}", CONTEXT)
+    for index in range(10):
+        sink.write(empty(index, index / rate))
+    sink.close()
+    assert len(read(path)[0]) > 2
+
+
 def test_a_fitted_picture_is_whole_and_centred() -> None:
     canvas = fitted(np.full((50, 100, 3), 200, np.uint8), (100, 100))
     assert canvas.shape == (100, 100, 3)

@@ -11,10 +11,11 @@ The overlay is data, not pixels: a replay draws it anew.
 
 from edgeemo.recording.folder import VIDEO_CHOICES, SessionFolder, SessionInfo, sessions_folder
 from edgeemo.recording.read import Marker, Recording, Track, load
-from edgeemo.recording.recorder import Recorder
+from edgeemo.recording.recorder import Loss, Recorder
 
 __all__ = [
     "VIDEO_CHOICES",
+    "Loss",
     "Marker",
     "Recorder",
     "Recording",

@@ -39,6 +39,7 @@ class SessionInfo:
         started, ended: ISO 8601 with the zone; `ended` is empty while it is recorded, and after a crash.
         video: one of `VIDEO_CHOICES`.
         frames, seconds: how long it is; 0 until it has ended.
+        missing: what could not be recorded, a line each.
     """
 
     name: str
@@ -50,6 +51,7 @@ class SessionInfo:
     video: str = "none"
     frames: int = 0
     seconds: float = 0.0
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ class SessionFolder:
             raise RecordingError(f"{self.path} is no recorded session: {META} is damaged")
         known = {item.name for item in fields(SessionInfo)}
         values: dict[str, Any] = {key: value for key, value in data.items() if key in known}
-        values["labels"] = tuple(values.get("labels") or ())
+        for name in ("labels", "missing"):
+            values[name] = tuple(values.get(name) or ())
         info = SessionInfo(**{"name": self.path.name, **values})
         return info if info.ended else replace(info, **self._extent())
 
@@ -164,7 +167,11 @@ class SessionFolder:
 
     def size(self) -> int:
         """Bytes on the disk."""
-        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+        total = 0
+        for file in self.path.rglob("*"):
+            with contextlib.suppress(OSError):  # removed meanwhile
+                total += file.stat().st_size if file.is_file() else 0
+        return total
 
     def _extent(self) -> dict[str, Any]:
         try:

@@ -20,6 +20,7 @@ from edgeemo.types import F32, I64
 from engines.spec import LABELS
 
 F64 = npt.NDArray[np.float64]
+UNFINISHED = "Its end: the recording was not closed (a crash or a full disk), so up to a second is missing."
 _FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
 
 
@@ -84,6 +85,7 @@ class Recording:
         frames, times: (F,) number and media seconds of every frame, with or without faces.
         origins: by frame number where it is not the same for all (a folder of pictures), else empty.
         cuts: (time, seconds left out before it) of the video.
+        missing: what could not be recorded, a line each.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Recording:
     video: Path | None = None
     origins: Mapping[int, str] = field(default_factory=dict)
     cuts: tuple[tuple[float, float], ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def begin(self) -> float:
@@ -167,6 +170,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
         folder.video if folder.video.is_file() else None,
         read.origins,
         read.cuts,
+        info.missing if info.ended else (*info.missing, UNFINISHED),
     )
 
 

@@ -1,29 +1,33 @@
-"""A sink that records a session into a folder, and survives a full disk."""
+"""A sink that records a session into a folder, and says at once what can no longer be recorded."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from queue import Full, Queue
-from time import time
+from pathlib import Path
+from time import monotonic, time
 
 import numpy as np
 
 from edgeemo.errors import EdgeemoError, RecordingError, SinkError
 from edgeemo.recording.anonymous import Anonymiser
+from edgeemo.recording.encoder import CLOSE_S, VideoEncoder
 from edgeemo.recording.folder import SessionFolder
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.types import F32, Result, Sink
 
 log = logging.getLogger(__name__)
 
-QUEUE = 24  # pictures that wait for the encoder
-GAP_S = 5.0  # a longer pause is cut out of the video
-KEPT_S = 0.04  # of a pause that was cut out
+GAP_S = 5.0  # a longer pause is removed from the video
+KEPT_S = 0.04  # of a pause that was removed
+WATCH_S = 1.0  # between two looks at the disk
+WARN_BYTES, WARN_S = 1 << 30, 300.0  # less free space, or less time until the disk is full, gives a warning
+RESERVE_BYTES = 64 << 20  # kept for the data: with less free space the video ends
 NOTES = """
 CREATE TABLE IF NOT EXISTS markers (time REAL NOT NULL, label TEXT NOT NULL, wall REAL);
 CREATE TABLE IF NOT EXISTS baselines (id INTEGER NOT NULL, label TEXT NOT NULL, value REAL, PRIMARY KEY (id, label));
@@ -31,21 +35,38 @@ CREATE TABLE IF NOT EXISTS cuts (time REAL NOT NULL, skipped REAL NOT NULL);
 """
 
 
+@dataclass(frozen=True)
+class Loss:
+    """Something that is missing in a session.
+
+    Attributes:
+        part: "recording" (all of it), "the video" or "a note" (a marker or baseline).
+        reason: in words. seconds: media time from the beginning of the recording.
+    """
+
+    part: str
+    reason: str
+    seconds: float
+
+    def __str__(self) -> str:
+        minutes, seconds = divmod(int(self.seconds), 60)
+        return f"{self.part} could not go on after {minutes}:{seconds:02}: {self.reason}"
+
+
 class Recorder(Sink):
     """Records results until it is closed. Give it to `Session.attach`.
 
     Events are written by whoever calls `write`, at most a second late, none left out. Pictures are encoded by a thread
-    of its own; those of a live source that come too fast are left out. What fails does not end the session: `error`
-    says it, and what was written before is kept.
+    of its own; those that come too fast are left out. What fails does not end the session: `losses` has it at once,
+    and what was written before is kept. Once a second the folder and the free space are looked at.
 
     Args:
         folder: a new one.
         labels: the engine's classes.
         video: "none", "blurred" or "whole".
-        every_picture: wait for the encoder instead of leaving pictures out (a file that is analysed).
+        free_bytes: tells how much room a folder's disk has left.
 
     Attributes:
-        error: what could not go on, recording or its video, and why, in one line; empty while all is well.
         frames: recorded so far.
 
     Raises:
@@ -53,35 +74,67 @@ class Recorder(Sink):
     """
 
     def __init__(
-        self, folder: SessionFolder, labels: tuple[str, ...], *, video: str = "none", every_picture: bool = False
+        self,
+        folder: SessionFolder,
+        labels: tuple[str, ...],
+        *,
+        video: str = "none",
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self.folder = folder
-        self.error = ""
         self.frames = 0
+        self._free_bytes = free_bytes
         self._lock = threading.Lock()
+        self._losses: list[Loss] = []
+        self._missing: list[str] = []
+        self._warning = ""
         self._open = True
         self._broken = False
-        self._every = every_picture
         self._first: float | None = None
         self._last = 0.0
         self._cuts = 0.0
+        self._began = self._watched = monotonic()
         self._anonymiser = Anonymiser() if video == "blurred" else None
-        self._pictures: Queue[Result | None] = Queue(QUEUE)
         context = SinkContext(labels, draw=lambda result: result.frame.image)
         self._events: Sink = open_sink(f"sqlite:{folder.events}", context)
-        self._video: Sink | None = None
-        self._encoder: threading.Thread | None = None
+        self._encoder: VideoEncoder | None = None
         try:
+            self._inode = folder.events.stat().st_ino
             self._notes = sqlite3.connect(folder.events, timeout=5, isolation_level=None, check_same_thread=False)
             self._notes.execute("PRAGMA synchronous = NORMAL")
             self._notes.executescript(NOTES)
             if video != "none":
-                self._video = open_sink(f"video:{folder.video}", context)
-                self._encoder = threading.Thread(target=self._encode, name="edgeemo-video", daemon=True)
-                self._encoder.start()
-        except (sqlite3.Error, EdgeemoError) as error:
+                self._encoder = VideoEncoder(open_sink(f"video:{folder.video}", context), self._on_video_error)
+        except (sqlite3.Error, OSError, EdgeemoError) as error:
             self._events.close()
             raise RecordingError(f"cannot record into {folder.path}: {error}") from error
+
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """What could not go on so far, in the order it happened."""
+        return tuple(self._losses)
+
+    @property
+    def error(self) -> str:
+        """The losses in one line; empty while all is well."""
+        return "; ".join(str(loss) for loss in self._losses)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Everything that the session lacks, a line each: the losses and what `note_missing` was told."""
+        return (*self._missing, *map(str, self._losses))
+
+    @property
+    def warning(self) -> str:
+        """How much room is left, where that is little; else empty."""
+        return self._warning
+
+    @property
+    def writing(self) -> tuple[str, ...]:
+        """What still reaches the disk: "data" and "video"."""
+        data = ("data",) if self._open and not self._broken else ()
+        video = ("video",) if data and self._encoder is not None and self._encoder.working else ()
+        return data + video
 
     @property
     def seconds(self) -> float:
@@ -98,11 +151,11 @@ class Recorder(Sink):
             if not self._open or self._broken:
                 return
             try:
+                self._watch_disk()
                 self._events.write(result)
                 self._picture(result)
-            except (SinkError, sqlite3.Error) as error:
-                self._broken = True
-                self._fail("recording", error)
+            except (SinkError, RecordingError, sqlite3.Error, OSError) as error:
+                self._break(error)
                 return
             self._first = result.frame.time if self._first is None else self._first
             self._last = result.frame.time
@@ -123,36 +176,57 @@ class Recorder(Sink):
             for label, value in (values or {}).items():
                 self._execute("INSERT INTO baselines VALUES (?, ?, ?)", (person, label, float(value)))
 
-    def close(self) -> None:
-        """Write the rest and say in session.json that it has ended; may be called twice. Never raises: see `error`."""
+    def note_missing(self, text: str) -> None:
+        """Keep in the session that something of the source is missing; also after `close`."""
+        with self._lock:
+            self._missing.append(text)
+            closed = not self._open
+        if closed:
+            self._write_info()
+
+    def close(self, timeout: float = CLOSE_S) -> None:
+        """Write the rest and say in session.json that it has ended; may be called twice. Never raises: see `losses`.
+
+        Args:
+            timeout: seconds that the rest of the video may take.
+        """
         with self._lock:
             if not self._open:
                 return
-            self._open = False
             for step in (self._events.close, self._notes.close):
                 try:
                     step()
-                except (EdgeemoError, sqlite3.Error) as error:
-                    self._broken = True
-                    self._fail("recording", error)
+                except (EdgeemoError, sqlite3.Error, OSError) as error:
+                    self._break(error)
+            self._open = False
         if self._encoder is not None:
-            self._pictures.put(None)
-            self._encoder.join()
+            try:
+                self._encoder.close(timeout)
+            except TimeoutError as error:
+                self._lose("the video", error)
+            if self._encoder.left_out > self.frames / 100:
+                self._missing.append(f"{self._encoder.left_out} pictures of the video: the encoder was too slow")
+        self._write_info()
+
+    def _write_info(self) -> None:
         try:
             ended = "" if self._broken else datetime.now().astimezone().isoformat(timespec="seconds")
             info = self.folder.read()
-            self.folder.write(replace(info, ended=ended, frames=self.frames, seconds=round(self.seconds, 3)))
+            seconds = round(self.seconds, 3)
+            self.folder.write(replace(info, ended=ended, frames=self.frames, seconds=seconds, missing=self.missing))
         except RecordingError as error:
-            self._fail("recording", error)
+            if not self._broken:
+                self._break(error)
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> None:
         try:
             self._notes.execute(statement, values)
         except sqlite3.Error as error:
-            self._fail("a note", error)
+            self._lose("a note", error)
 
     def _picture(self, result: Result) -> None:
-        if self._video is None:
+        encoder = self._encoder
+        if encoder is None or not encoder.working:
             return
         gap = result.frame.time - self._last
         if self._first is not None and gap > GAP_S:
@@ -163,34 +237,50 @@ class Recorder(Sink):
             image = self._anonymiser.apply(image, result.faces.boxes, result.frame.time)
         start = result.frame.time if self._first is None else self._first
         frame = replace(result.frame, image=image, time=result.frame.time - start - self._cuts)
-        try:
-            self._pictures.put(replace(result, frame=frame), block=self._every, timeout=5 if self._every else None)
-        except Full:
-            log.debug("the encoder is behind; a picture was left out")
+        encoder.put(replace(result, frame=frame))
 
-    def _encode(self) -> None:
-        video = self._video
-        assert video is not None
-        works = True
-        while (result := self._pictures.get()) is not None:
-            if not works:
-                continue
-            try:
-                video.write(result)
-            except SinkError as error:
-                # the events go on
-                works = False
-                self._fail("the video", error)
-        try:
-            video.close()
-        except SinkError as error:
-            self._fail("the video", error)
+    def _watch_disk(self) -> None:
+        """Look now and then whether the folder is still there and how much room is left.
 
-    def _fail(self, what: str, error: Exception) -> None:
-        # the first one is the cause
-        if not self.error:
-            self.error = f"{what} could not go on: {' '.join(str(error).split())}"
-            log.warning("%s", self.error)
+        SQLite goes on writing into a file that was deleted, and OpenCV does not report a failed write.
+        """
+        now = monotonic()
+        if now - self._watched < WATCH_S:
+            return
+        self._watched = now
+        try:
+            there = self.folder.events.stat().st_ino == self._inode
+        except OSError:
+            there = False
+        if not there:
+            raise RecordingError(f"the folder {self.folder.path} was moved or deleted")
+        free = self._free_bytes(self.folder.path)
+        rate = self.folder.size() / max(now - self._began, 1.0)
+        left_s = free / max(rate, 1.0)
+        self._warning = _words(free, left_s) if free < WARN_BYTES or left_s < WARN_S else ""
+        if free < RESERVE_BYTES and self._encoder is not None and self._encoder.working:
+            self._encoder.end()
+            self._lose("the video", RecordingError(f"{_words(free, left_s)}; the data go on"))
+
+    def _break(self, error: Exception) -> None:
+        self._broken = True
+        if self._encoder is not None:
+            self._encoder.end()
+        self._lose("recording", error)
+
+    def _on_video_error(self, error: Exception) -> None:
+        self._lose("the video", error)
+
+    def _lose(self, part: str, error: Exception) -> None:
+        # one line a part: the first error is the cause of those that follow
+        if all(known.part != part for known in self._losses):
+            self._losses.append(Loss(part, " ".join(str(error).split()), self.seconds))
+            log.warning("%s", self._losses[-1])
+
+
+def _words(free: int, left_s: float) -> str:
+    size = f"{free / 1e9:.1f} GB" if free >= 1e8 else f"{free / 1e6:.0f} MB"
+    return f"{size} of disk space left" + (f", enough for about {left_s / 60:.0f} minutes" if left_s < 7200 else "")
 
 
 def baseline_of(rows: F32, labels: tuple[str, ...]) -> dict[str, float]:

@@ -160,6 +160,7 @@ def _session(recording: Recording) -> str:
     ]
     shown = "".join(f"<span><span class='muted'>{name}</span> {escape(value)}</span>" for name, value in facts if value)
     parts = [f"<section><h2>{escape(recording.name)}</h2><div class='facts'>{shown}</div>"]
+    parts += [f"<p class='missing'>Missing: {escape(text)}</p>" for text in recording.missing]
     people = sorted(recording.tracks, key=lambda track: -len(track))
     main = [track for track in people[:MOST_PEOPLE] if len(people) == 1 or _lasts(track)] or people[:1]
     for track in sorted(main, key=lambda track: track.id):

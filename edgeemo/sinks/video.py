@@ -81,6 +81,7 @@ class VideoSink(Sink):
         self._size = (max(2, first.shape[1] // 2 * 2), max(2, first.shape[0] // 2 * 2))
         self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*self._codec), self._rate, self._size)
         if not self._writer.isOpened():
+            self._writer, self._waiting = None, []
             raise SinkError(
                 f"cannot encode a video of {self._size[0]}x{self._size[1]} pixels into {self._path}; "
                 "choose another path or a smaller source"
@@ -113,7 +114,11 @@ class VideoSink(Sink):
         if self._writer is not None and now - self._checked < 1:
             return
         self._checked = now
-        if shutil.disk_usage(self._path.parent).free < SPARE_BYTES:
+        try:
+            free = shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise SinkError(f"cannot go on writing {self._path}: its folder was moved or deleted") from error
+        if free < SPARE_BYTES:
             if self._writer is not None:
                 self._writer.release()
                 self._writer = None
@@ -140,7 +145,10 @@ def rate_of(times: list[float]) -> float:
     rate = 1 / statistics.mean(step for step in steps if step < 1.5 * usual)
     rate = min(max(rate, 1.0), 240.0)
     nearest = min(RATES, key=lambda common: abs(common - rate))
-    return nearest if abs(nearest - rate) < 0.005 * nearest else round(rate, 3)
+    if abs(nearest - rate) < 0.005 * nearest:
+        return nearest
+    # MPEG-4 stores the rate as a fraction whose parts are at most 65535
+    return round(rate, 3 if rate < 65 else 2)
 
 
 def fitted(picture: U8, size: tuple[int, int]) -> U8:

@@ -23,6 +23,7 @@ from edgeemo.ui.theme import named
 log = logging.getLogger(__name__)
 
 TICK_MS = 150
+FEW_FRAMES, FEW_SHARE = 2, 0.002  # of a file's frames: what its header promises too many without being damaged
 END_S = 2.0
 
 
@@ -30,11 +31,11 @@ class AnalyseDialog(QDialog):
     """Analyses every frame of a file; can be cancelled, then nothing is left behind.
 
     Signals:
-        analysed: the SessionFolder.
+        analysed: the SessionFolder, and a line for each thing that is missing in it.
         failed: an exception.
     """
 
-    analysed = pyqtSignal(object)
+    analysed = pyqtSignal(object, object)
     failed = pyqtSignal(object)
 
     def __init__(
@@ -92,17 +93,30 @@ class AnalyseDialog(QDialog):
                 self._total = decoder.count
                 decoder.close()
             analyse(self._opener, self._config, self._open_recorder, self._stop)
-            if self._recorder is not None and self._recorder.error:
-                raise RuntimeError(self._recorder.error)
         except Exception as error:
             log.debug("the analysis ended with an error", exc_info=True)
             self._error = error
+        self._note_missing()
 
     def _open_recorder(self, labels: tuple[str, ...], engine: str) -> Recorder:
         info = SessionInfo(self._path.stem, self._path.name, engine, labels)
         self._folder = SessionFolder.create(self._sessions(), info, card=engine_card(self._config.engine))
         self._recorder = Recorder(self._folder, labels)
         return self._recorder
+
+    def _note_missing(self) -> None:
+        """Keep in the session which frames of the file could not be read."""
+        recorder = self._recorder
+        if recorder is None or self._stop.is_set():
+            return
+        if self._error is not None:
+            recorder.note_missing(f"The end of the file: {self._error}")
+        lost = self._total - recorder.frames
+        if self._total and lost > max(FEW_FRAMES, self._total * FEW_SHARE):
+            recorder.note_missing(
+                f"{lost:,} of the {self._total:,} frames that {self._path.name} should have could not be read; "
+                "the file is damaged"
+            )
 
     def _tick(self) -> None:
         recorder = self._recorder
@@ -119,9 +133,9 @@ class AnalyseDialog(QDialog):
             return
         self._timer.stop()
         folder, error = self._folder, self._error
-        if error is not None:
-            self.failed.emit(error)
         # a file that breaks off leaves what came before
         if folder is not None and recorder is not None and recorder.frames:
-            self.analysed.emit(folder)
+            self.analysed.emit(folder, recorder.missing)
+        elif error is not None:
+            self.failed.emit(error)
         self.accept()

@@ -86,8 +86,8 @@ class Library(QObject):
 
         self._player.in_background(lambda: rows.append(export(load(folder.path), path)), told, self.failed.emit)
 
-    def tell_recorded(self, folder: SessionFolder) -> None:
-        """A session has ended: say so, with what can be done with it."""
+    def tell_recorded(self, folder: SessionFolder, missing: Sequence[str] = ()) -> None:
+        """A session has ended: say so, with what is missing in it and what can be done with it."""
         if self.dialog is not None:
             self.dialog.fill()
         try:
@@ -96,8 +96,8 @@ class Library(QObject):
             self.failed.emit(error)
             return
         self._banner.show_message(
-            "notice",
-            f"Recorded: {name}",
+            "error" if missing else "notice",
+            f"Recorded with losses: {name}. {'; '.join(missing)}" if missing else f"Recorded: {name}",
             ("Replay", lambda: self.replay(folder)),
             ("Report", lambda: self.report([folder])),
             ("Sessions…", self.show),

@@ -27,6 +27,7 @@ Job = Callable[[], None]
 __all__ = ["Opener", "Player", "State", "Stats", "analyse", "open_for_screen"]
 
 BUSY_MS, IDLE_MS = 8, 50  # how often the timer looks, while pictures come and while none do
+JOB_POLL_S = 1.0
 CLOSE_S = 1.5  # what a session gets to end, out of the 2 s that closing the window may take
 
 
@@ -197,7 +198,13 @@ class Player(QObject):
         return not self._worker.is_alive()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=JOB_POLL_S)
+            except Empty:
+                continue
+            if job is None:
+                return
             try:
                 job()
             except Exception:

@@ -9,32 +9,40 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
+from edgeemo.report.plots import clock
 from edgeemo.ui.player import Player, State
 from engines import EngineError, find_bundle
 
 log = logging.getLogger(__name__)
+
+END_NOW_S = 3.0  # what closing the window waits for the end of a video; without its end it can be read all the same
+VIDEO_WORDS = {"none": "data only", "blurred": "faces covered", "whole": "video"}
 
 
 class RecordControl(QObject):
     """At most one recording at a time, of what the player plays. Files are made and closed in the player's worker.
 
     Signals:
-        changed: recording has begun or ended.
+        changed: recording has begun or ended, or part of it can no longer be written.
         failed: an exception or a line of text: it could not begin, or could not go on.
-        saved: the SessionFolder of a recording that has ended.
+        warned: a line of text: the disk is nearly full.
+        saved: the SessionFolder of a recording that has ended, and a line for each thing that is missing in it.
     """
 
     changed = pyqtSignal()
     failed = pyqtSignal(object)
-    saved = pyqtSignal(object)
+    warned = pyqtSignal(str)
+    saved = pyqtSignal(object, object)
 
     def __init__(self, player: Player, folder: Callable[[], Path], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._player = player
         self._folder = folder
         self._recorder: Recorder | None = None
+        self._mode = ""
         self._beginning = False
-        self._told = ""
+        self._losses_told = 0
+        self._warned = False
         player.changed.connect(self._on_state)
 
     @property
@@ -44,6 +52,15 @@ class RecordControl(QObject):
     @property
     def active(self) -> bool:
         return self._recorder is not None
+
+    @property
+    def lamp(self) -> str:
+        """How long has been recorded and what still reaches the disk; empty without a recording."""
+        recorder = self._recorder
+        if recorder is None:
+            return ""
+        mode = VIDEO_WORDS[self._mode] if "video" in recorder.writing else VIDEO_WORDS["none"]
+        return f"REC {clock(recorder.seconds)}  {mode}" if recorder.writing else "RECORDING STOPPED"
 
     def begin(self, name: str, source: str, engine: str, video: str) -> None:
         """Record from now on.
@@ -71,7 +88,8 @@ class RecordControl(QObject):
                 self._finish(made[0])
                 return
             self._recorder = made[0]
-            self._told = ""
+            self._mode = video
+            self._losses_told, self._warned = 0, False
             self.changed.emit()
 
         def refuse(error: Exception) -> None:
@@ -89,24 +107,34 @@ class RecordControl(QObject):
         self.changed.emit()
 
     def end_now(self) -> None:
-        """As `end`, and wait: the window is closing."""
+        """As `end`, and wait a little: the window is closing."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             self._player.detach(recorder)
-            recorder.close()
+            recorder.close(END_NOW_S)
 
     def look(self) -> None:
-        """Tell what could not go on; called now and then."""
-        if self._recorder is not None and self._recorder.error not in ("", self._told):
-            self._told = self._recorder.error
-            self.failed.emit(self._told)
+        """Tell what could not go on, and end a recording of which nothing reaches the disk; called now and then."""
+        recorder = self._recorder
+        if recorder is None:
+            return
+        losses = recorder.losses
+        if len(losses) > self._losses_told:
+            self.failed.emit("; ".join(str(loss) for loss in losses[self._losses_told :]))
+            self._losses_told = len(losses)
+            self.changed.emit()
+        elif recorder.warning and not self._warned:
+            self._warned = True
+            self.warned.emit(f"The disk is nearly full: {recorder.warning}. Free some space or end the recording.")
+        if not recorder.writing:
+            self.end()
 
     def _finish(self, recorder: Recorder) -> None:
         def done() -> None:
-            if recorder.error not in ("", self._told):
-                self.failed.emit(recorder.error)
+            if recorder.folder.path.is_dir():
+                self.saved.emit(recorder.folder, recorder.missing)
             else:
-                self.saved.emit(recorder.folder)
+                self.failed.emit(recorder.error)
 
         self._player.in_background(recorder.close, done, self.failed.emit)
 

@@ -96,7 +96,7 @@ class SessionsDialog(QDialog):
         self._listed = list(list_sessions(folder))
         self.table.setRowCount(len(self._listed))
         for row, (_, info) in enumerate(self._listed):
-            length = clock(info.seconds) + ("" if info.ended else " (cut short)")
+            length = clock(info.seconds) + ("" if info.ended and not info.missing else " (incomplete)")
             cells = (
                 info.name,
                 info.started.replace("T", " ")[:16],
@@ -105,7 +105,9 @@ class SessionsDialog(QDialog):
                 VIDEO_WORDS.get(info.video, info.video),
             )
             for column, text in enumerate(cells):
-                self.table.setItem(row, column, QTableWidgetItem(text))
+                item = QTableWidgetItem(text)
+                item.setToolTip("\n".join(info.missing))
+                self.table.setItem(row, column, item)
         self.nothing.setVisible(not self._listed)
         self.place.setText(f"Kept in {folder}")
         if self._listed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from PyQt6.QtCore import Qt, QTimer
@@ -9,6 +10,8 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, Q
 
 from edgeemo.config import Config
 from edgeemo.doctor import Check, examine
+
+log = logging.getLogger(__name__)
 
 MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
 NOTE = """
@@ -70,8 +73,16 @@ class DoctorDialog(QDialog):
         self._thread.start()
 
     def _look(self, config: Config) -> None:
-        for check in examine(config):
-            self._found.append(check)
+        try:
+            for check in examine(config):
+                self._found.append(check)
+        except Exception as error:
+            log.exception("the self-test broke")
+            self._found.append(
+                Check(
+                    "self-test", "fault", f"{type(error).__name__}: {error}", "This is a fault of edgeemo's; report it."
+                )
+            )
 
     def _show(self) -> None:
         ended = not self._thread.is_alive()

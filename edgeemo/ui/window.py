@@ -24,7 +24,6 @@ from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Marker, Recording, sessions_folder
-from edgeemo.report.plots import clock
 from edgeemo.types import Result
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Banner
@@ -250,13 +249,13 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._figures_timer.stop()
         self.settings.geometry = self.saveGeometry()
+        # gone from the screen at once, whatever the threads still do
+        self.hide()
         self.replay.end()
         self.recording.end_now()
         self.saliency.stop()
         for analysis in self.findChildren(AnalyseDialog):
             analysis.reject()
-        # gone from the screen at once, whatever the threads still do
-        self.hide()
         self.live.shutdown()
         super().closeEvent(event)
 
@@ -321,6 +320,7 @@ class Window(QMainWindow):
     def _connect_recorded(self) -> None:
         self.recording.changed.connect(self._show_buttons)
         self.recording.failed.connect(self._on_record_failure)
+        self.recording.warned.connect(lambda text: self.banner.show_message("error", text))
         self.recording.saved.connect(self.library.tell_recorded)
         self.library.read.connect(self._replay)
         self.library.failed.connect(self.banner.show_error)
@@ -426,8 +426,7 @@ class Window(QMainWindow):
             self.status_bar.describe(self.player.engine_description)
 
     def _show_lamp(self) -> None:
-        recorder = self.recording.recorder
-        self.video.show_recording("" if recorder is None else f"REC {clock(recorder.seconds)}")
+        self.video.show_recording(self.recording.lamp)
 
     def _sessions_folder(self) -> Path:
         return self._sessions or sessions_folder()
