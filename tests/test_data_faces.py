@@ -54,7 +54,7 @@ def test_faces_are_mapped_and_the_same_as_without_a_cache(affectnet, whole):
 
 
 def test_several_processes_make_the_same_cache(affectnet, whole, tmp_path):
-    faces = load_faces(open_data(affectnet, "train"), SPEC, tmp_path, processes=2)
+    faces = load_faces(open_data(affectnet, "train"), SPEC, tmp_path, num_workers=2)
     assert np.array_equal(faces.rows, whole.rows)
     assert np.array_equal(faces.faces, whole.faces)
 
@@ -121,7 +121,7 @@ def test_prepare_prints_what_it_skipped_and_writes_a_report(tmp_path, capsys):
     path = make_fer2013(tmp_path / "fer2013.csv")
     with path.open("a") as file:
         file.write("9,1 2 3,Training\n1,1 2 3,Training\n")
-    arguments = ["data", "prepare", f"fer2013:{path}", "--arch", "hybrid_lite", "--cache", str(tmp_path / "cache")]
+    arguments = ["data", "prepare", f"fer2013:{path}", "--network", "hybrid_lite", "--cache", str(tmp_path / "cache")]
     assert main([*arguments, "--split", "train"]) == 0
     said = capsys.readouterr().out
     assert "12 faces" in said

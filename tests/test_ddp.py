@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 # what each process draws for itself is off: augmentation, mixing, dropout. Plain descent, because Adam's first steps
 # follow a slope's sign and so make a rounding of a slope near zero as large as any step
 SETTINGS = [
-    *("--arch", "hybrid_lite", "--epochs", "2", "--batch", "16", "--precision", "fp32"),
+    *("--network", "hybrid_lite", "--epochs", "2", "--batch", "16", "--precision", "fp32"),
     *("--augment", "none", "--mixup", "0", "--dropout", "0", "--optimiser", "sgd", "--learning-rate", "0.05"),
 ]
 
@@ -69,7 +69,7 @@ ONE_STEP = """
 import sys
 import torch
 from trainer.models import build
-from trainer.parallel import distributed, joined, shared_norms
+from trainer.parallel import distributed, joined, sync_batchnorm
 
 torch.manual_seed(0)
 model = build("hybrid_lite")
@@ -81,7 +81,7 @@ classes = torch.arange(12) % 11
 
 
 def step(team):
-    network = distributed(shared_norms(model, team).double(), team).train()
+    network = distributed(sync_batchnorm(model, team).double(), team).train()
     mine = slice(team.rank, None, team.world)
     torch.nn.functional.cross_entropy(network(faces[mine]), classes[mine]).backward()
     if team.first:

@@ -8,7 +8,7 @@ from fakes import make_bundle
 
 from engines.spec import LABELS, CropGeometry, ModelSpec
 from trainer.cli import main
-from trainer.distill import Teachers, believe_no_face, fit_input
+from trainer.distill import Teachers, fit_input, override_no_face
 from trainer.errors import RunError
 from trainer.models import build
 
@@ -97,16 +97,16 @@ def test_teachers_are_not_asked_about_what_is_no_face():
     targets = torch.zeros(3, 11)
     nothing = LABELS.index("no_face")
     targets[0, 3], targets[1, nothing], targets[2, 4], targets[2, nothing] = 1, 1, 0.75, 0.25
-    believed = believe_no_face(answers, targets)
+    believed = override_no_face(answers, targets)
     assert torch.equal(believed[:2], torch.eye(11)[[0, nothing]])
     assert believed[2, [2, nothing]].tolist() == [0.75, 0.25]
-    assert believe_no_face(answers[:0], targets[:0]).shape == (0, 11)
+    assert override_no_face(answers[:0], targets[:0]).shape == (0, 11)
 
 
 def test_a_student_is_trained_by_a_run_and_the_run_remembers_it(teacher, tmp_path):
     root = make_ferplus(make_ferplus(tmp_path / "set", count=32), "FER2013Valid", 12, seed=1)
-    arguments = ["fit", "--arch", "hybrid_lite", "--data", f"ferplus:{root}", "--cache", str(tmp_path / "cache")]
-    arguments += ["--run", str(tmp_path / "run"), "--epochs", "1", "--batch", "16", "--processes", "1"]
+    arguments = ["fit", "--network", "hybrid_lite", "--data", f"ferplus:{root}", "--cache", str(tmp_path / "cache")]
+    arguments += ["--run", str(tmp_path / "run"), "--epochs", "1", "--batch", "16", "--num-workers", "1"]
     assert main([*arguments, "--teacher", str(teacher), "--teacher-weight", "0.5", "--teacher-draw"]) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["teachers"] == [str(teacher)]

@@ -11,10 +11,11 @@ from datasets import make_ferplus
 
 from engines.spec import ModelSpec
 from trainer.cli import main
+from trainer.config import FitConfig
 from trainer.data import open_data
 from trainer.data.duplicates import UNREADABLE, also_in, find_duplicates, picture_digests
 from trainer.data.faces import load_faces
-from trainer.train import FitConfig, fit
+from trainer.train import fit
 
 SPEC = ModelSpec("test", size=32, colour="grey")
 
@@ -73,7 +74,7 @@ def test_what_is_also_in_the_validation_split_is_not_trained_on(leaky, tmp_path,
     settings = {"data": f"ferplus:{leaky}", "epochs": 1, "precision": "fp32"}
     fit(FitConfig(**settings, batch=21), tmp_path / "run", cache=tmp_path / "cache")
     assert "3 training pictures also occur in the validation or test split" in capsys.readouterr().out
-    arguments = ["fit", "--arch", "hybrid_lite", "--data", f"ferplus:{leaky}", "--batch", "22", "--epochs", "1"]
+    arguments = ["fit", "--network", "hybrid_lite", "--data", f"ferplus:{leaky}", "--batch", "22", "--epochs", "1"]
     assert main([*arguments, "--run", str(tmp_path / "more"), "--cache", str(tmp_path / "cache")]) == 2
     assert "21 faces do not fill one batch of 22" in capsys.readouterr().err
 

@@ -13,8 +13,8 @@ from datasets import make_affectnet, make_ferplus
 
 from engines.spec import LABELS
 from trainer.cli import main
+from trainer.config import RECIPES
 from trainer.models import build
-from trainer.recipes import RECIPES
 
 torch.set_num_threads(1)
 
@@ -164,7 +164,7 @@ def test_a_folder_that_is_no_run_is_one_clear_line(tmp_path, capsys, content):
 def test_a_row_of_the_posters_table_is_one_command(tmp_path, capsys):
     root = make_affectnet(tmp_path / "AffectNet", 60)
     arguments = ["fit", "--recipe", "baseline64", "--data", f"affectnet:{root}", "--cache", str(tmp_path / "cache")]
-    arguments += ["--epochs", "1", "--batch", "16", "--processes", "1", "--run"]
+    arguments += ["--epochs", "1", "--batch", "16", "--num-workers", "1", "--run"]
     assert main([*arguments, str(tmp_path / "runs" / "baseline64")]) == 0
     config = json.loads((tmp_path / "runs" / "baseline64" / "config.json").read_text())
     assert (config["arch"], config["recipe"], config["mixup"], config["augment"]["flip"]) == (

@@ -70,14 +70,14 @@ def test_a_folder_and_a_zip_file_read_alike(ferplus, tmp_path):
     for path in (ferplus, ferplus / "ferplus", packed):
         data = open_data(f"ferplus:{path}", "valid")
         assert data.images == ("fer1.png", "fer2.png")
-        assert data.counted.tolist() == [True, False]
+        assert data.scored.tolist() == [True, False]
         assert [int(data.read(row).mean()) for row in range(2)] == [40, 90]
 
 
 def test_the_real_set_has_the_counts_of_its_paper(ferplus_zip):
     train, valid = (open_data(f"ferplus:{ferplus_zip}", split) for split in ("train", "valid"))
     assert (len(train), len(valid)) == (28_558, 3_579)
-    assert valid.counted.sum() == 3_191
+    assert valid.scored.sum() == 3_191
     assert valid.read(0).shape == (48, 48, 3)
     with pytest.raises(DataError, match="FER2013Test"):
         open_data(f"ferplus:{ferplus_zip}", "test")

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainer.augment import OFF, PRESETS, augment, mix
-from trainer.losses import LossConfig, Objective, soft_target_loss
+from trainer.augment import augment, mix
+from trainer.config import OFF, PRESETS, LossConfig
+from trainer.losses import Objective, soft_target_loss
 
 
 @pytest.fixture

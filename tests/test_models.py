@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from trainer.bundle import multiply_adds
+from trainer.config import RECIPES
 from trainer.models import ARCHITECTURES, build
-from trainer.recipes import RECIPES
+from trainer.models.cost import multiply_adds
 
 # name: parameters to the last digit, giga multiply-adds, as the poster's counts give them
 POSTER = {

@@ -14,11 +14,12 @@ from engines.model_file import sha256_of
 from engines.parity import ParityRecord
 from engines.preprocess import batch
 from engines.saliency import class_activation, open_maps
-from trainer.bundle import activation_of, add_saliency, export_onnx
+from trainer.class_activation import activation_of
 from trainer.cli import main
 from trainer.data import open_data
 from trainer.data.faces import load_faces
 from trainer.ensemble import Ensemble
+from trainer.export import add_saliency, export_onnx
 from trainer.models import ARCHITECTURES, Classifier, build
 from trainer.saliency import choose, grad_cam, overlay
 

@@ -16,19 +16,22 @@ from datasets import make_ferplus
 from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.spec import EXPRESSIONS, LABELS
-from trainer.augment import PRESETS, AugmentConfig, augment, scramble
-from trainer.bundle import make_bundle, multiply_adds
+from trainer.augment import augment, make_non_faces
 from trainer.cli import main
+from trainer.config import PRESETS, AugmentConfig, FitConfig, LossConfig
 from trainer.data import open_data
 from trainer.data.faces import load_faces
 from trainer.ensemble import load_together
 from trainer.errors import DataError, RunError
-from trainer.losses import LossConfig
+from trainer.export import make_bundle
 from trainer.models import ARCHITECTURES, Standardise, build
+from trainer.models.cost import multiply_adds
 from trainer.models.hybrid_lite import grow
+from trainer.optim import learning_rate
+from trainer.predict import predict
 from trainer.runs import load_checkpoint
 from trainer.saliency import grad_cam
-from trainer.train import FitConfig, fit, learning_rate, predict
+from trainer.train import fit
 
 SPEC = ARCHITECTURES["hybrid_lite"].spec
 # several threads on batches this small wait for each other longer than they work
@@ -49,7 +52,7 @@ def cache(tmp_path_factory):
 
 
 def settings(data, **changes):
-    return FitConfig(**({"data": data, "epochs": 2, "batch": 16, "precision": "fp32", "average_decay": 0.5} | changes))
+    return FitConfig(**({"data": data, "epochs": 2, "batch": 16, "precision": "fp32", "ema_decay": 0.5} | changes))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,7 @@ def test_scrambled_faces_are_no_faces_and_the_others_stay():
     torch.manual_seed(0)
     faces, targets = torch.rand(200, 1, 50, 50) * 255, torch.eye(11)[torch.arange(200) % 8]
     generator = torch.Generator().manual_seed(0)
-    changed, labels = scramble(faces, targets, 0.4, generator)
+    changed, labels = make_non_faces(faces, targets, 0.4, generator)
     nothing = labels[:, LABELS.index("no_face")] == 1
     assert 0.3 < float(nothing.float().mean()) < 0.5
     assert torch.equal(changed[~nothing], faces[~nothing])
@@ -125,9 +128,9 @@ def test_scrambled_faces_are_no_faces_and_the_others_stay():
     # tiles are moved, not changed: the light of a shuffled face stays what it was, point by point
     same_light = (changed.flatten(1).sort(dim=1).values == faces.flatten(1).sort(dim=1).values).all(dim=1)
     assert bool(same_light[nothing].any())
-    none, _ = scramble(faces[:0], targets[:0], 0.4, generator)
+    none, _ = make_non_faces(faces[:0], targets[:0], 0.4, generator)
     assert none.shape == (0, 1, 50, 50)
-    assert scramble(faces, targets, 0.0, generator)[0] is faces
+    assert make_non_faces(faces, targets, 0.0, generator)[0] is faces
 
 
 def test_a_flip_mirrors_the_face():
@@ -155,8 +158,9 @@ CUT_RUN = """
 import os, signal, sys
 from pathlib import Path
 from trainer import train
+from trainer.config import FitConfig
 
-save = train.save
+save = train.save_checkpoint
 dies_after = int(sys.argv[4])
 
 def save_and_maybe_die(state, path):
@@ -164,9 +168,9 @@ def save_and_maybe_die(state, path):
     if dies_after and state.get("step") == dies_after:
         os.kill(os.getpid(), signal.SIGKILL)
 
-train.save = save_and_maybe_die
-train.LOOK_EVERY = 1
-config = train.FitConfig(data=sys.argv[1], epochs=3, batch=16, precision="fp32", average_decay=0.5)
+train.save_checkpoint = save_and_maybe_die
+train.LOG_EVERY = 1
+config = FitConfig(data=sys.argv[1], epochs=3, batch=16, precision="fp32", ema_decay=0.5)
 train.fit(config, Path(sys.argv[2]), cache=Path(sys.argv[3]), save_minutes=0.0 if dies_after else 10.0)
 """
 
@@ -238,7 +242,7 @@ def test_training_stops_when_it_no_longer_helps_and_stays_stopped(data, cache, t
     [
         {"optimiser": "sgd", "cutmix": 1.0, "loss": LossConfig(class_weight=0.5, focal=1)},
         {"precision": "fp16", "loss": LossConfig(logit_adjustment=1, smoothing=0.1)},
-        {"scrambled": 0.3, "cutmix": 1.0, "mixup": 0.0},
+        {"non_faces": 0.3, "cutmix": 1.0, "mixup": 0.0},
         {"precision": "bf16", "arch": "baseline64", "augment": PRESETS["poster"], "clip_norm": 0.0},
     ],
 )
@@ -268,7 +272,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, content):
 
 
 def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
-    scores = make_bundle(run / "best.pt", data, tmp_path / "mine", cache=cache)
+    scores = make_bundle(run / "best.pt", data, tmp_path / "mine", cache=cache).scores
     _, model = load_checkpoint(run / "best.pt")
     bundle = load_bundle(tmp_path / "mine")
     faces = load_faces(open_data(data, "valid"), bundle.spec, cache)
@@ -283,7 +287,7 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     assert f"| 100% | {scores.accuracy:.1%} |" in bundle.card.read_text()
     # no trace of where this trainer lies
     assert b"trainer/models" not in (tmp_path / "mine" / "model.onnx").read_bytes()
-    assert "Rare expressions" not in bundle.card.read_text()
+    assert "Logit adjustment" not in bundle.card.read_text()
 
 
 def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, data, cache, tmp_path, capsys):
@@ -303,7 +307,7 @@ def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, d
 
 
 def test_a_bundle_that_trusts_the_detector_calls_fewer_faces_none_and_changes_nothing_else(run, data, cache, tmp_path):
-    wanted = ["bundle", str(run), "--data", data, "--cache", str(cache), "--trust-detector", "2"]
+    wanted = ["bundle", str(run), "--data", data, "--cache", str(cache), "--no-face-margin", "2"]
     assert main([*wanted, "--output", str(tmp_path / "trusting")]) == 0
     make_bundle(run / "best.pt", data, tmp_path / "plain", cache=cache)
     faces = list(load_faces(open_data(data, "valid"), SPEC, cache).faces)
@@ -364,7 +368,7 @@ def test_weights_that_have_no_mean_are_one_clear_line(run, tmp_path, capsys):
 
 
 def test_a_bundle_that_favours_rare_classes_shifts_their_logits_alone(run, data, cache, tmp_path):
-    make_bundle(run / "best.pt", data, tmp_path / "rare", cache=cache, also=[data], rare=0.5)
+    make_bundle(run / "best.pt", data, tmp_path / "rare", cache=cache, extra_data=[data], logit_adjustment=0.5)
     _, model = load_checkpoint(run / "best.pt")
     faces, train = (load_faces(open_data(data, split), SPEC, cache) for split in ("valid", "train"))
     share = train.targets.mean(axis=0)[: len(EXPRESSIONS)]
@@ -378,7 +382,7 @@ def test_a_bundle_that_favours_rare_classes_shifts_their_logits_alone(run, data,
     assert np.abs(moved[:, len(EXPRESSIONS) :]).max() < 1e-2
     card = (tmp_path / "rare" / "CARD.md").read_text()
     assert card.count("- 48 pictures: ") == 2
-    assert "Rare expressions are favoured: 0.5 times" in card
+    assert "Logit adjustment: 0.5 times" in card
 
 
 def test_the_last_epoch_is_bundled_as_well_as_the_best(data, cache, tmp_path):
@@ -392,7 +396,7 @@ def test_the_last_epoch_is_bundled_as_well_as_the_best(data, cache, tmp_path):
 
 def test_a_run_starts_from_another_ones_weights_and_learns_from_a_second_data_set(run, data, cache, tmp_path):
     more = make_ferplus(make_ferplus(tmp_path / "more", count=16), "FER2013Valid", 8, seed=1)
-    changes = {"epochs": 1, "start_from": str(run), "also": (f"ferplus:{more}",), "learning_rate": 1e-9}
+    changes = {"epochs": 1, "start_from": str(run), "extra_data": (f"ferplus:{more}",), "learning_rate": 1e-9}
     fit(settings(data, **changes), tmp_path / "on", cache=cache)
     first, second = (load_checkpoint(folder / "best.pt")[1].network.state_dict() for folder in (run, tmp_path / "on"))
     weights = [name for name, value in first.items() if value.is_floating_point() and "running" not in name]
@@ -428,10 +432,10 @@ def test_the_table_of_networks_prints(capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["fit", "--arch", "resnet9000", "--data", "ferplus:nowhere"],
-        ["fit", "--arch", "hybrid_lite", "--data", "ferplus:nowhere"],
+        ["fit", "--network", "resnet9000", "--data", "ferplus:nowhere"],
+        ["fit", "--network", "hybrid_lite", "--data", "ferplus:nowhere"],
         ["evaluate", "--engine", "nothing", "--data", "ferplus:nowhere"],
-        ["fit", "--arch", "hybrid_lite", "--data", "folder:nowhere,by=luck"],
+        ["fit", "--network", "hybrid_lite", "--data", "folder:nowhere,by=luck"],
         ["bundle", "nowhere.pt", "--data", "ferplus:nowhere", "--output", "x"],
     ],
 )

@@ -13,11 +13,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from engines.bundle import load_bundle
-from trainer.bundle import make_bundle
 from trainer.cli import main
+from trainer.config import FitConfig
+from trainer.export import make_bundle
 from trainer.models import ARCHITECTURES, build
+from trainer.optim import ema_update
 from trainer.runs import load_checkpoint
-from trainer.train import FitConfig, _moving_average, fit
+from trainer.train import fit
 
 torch.set_num_threads(1)
 POSTERS = ("baseline64", "baseline128", "resnet64", "resnet128", "densenet", "hybrid")
@@ -83,17 +85,18 @@ DYING_RUN = """
 import os, signal, sys
 from pathlib import Path
 from trainer import train
+from trainer.config import FitConfig
 
-save = train.save
+save = train.save_checkpoint
 
 def save_and_die(state, path):
     save(state, path)
     if path.name == "last.pt" and state["epoch"] == 1 and state["step"] == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-train.save = save_and_die
-train.LOOK_EVERY = 1
-config = train.FitConfig(data=sys.argv[1], epochs=2, batch=16, precision="fp32", mixup=0.0, sizes=((32, 1), (48, 1)))
+train.save_checkpoint = save_and_die
+train.LOG_EVERY = 1
+config = FitConfig(data=sys.argv[1], epochs=2, batch=16, precision="fp32", mixup=0.0, sizes=((32, 1), (48, 1)))
 train.fit(config, Path(sys.argv[2]), cache=Path(sys.argv[3]), save_minutes=0.0)
 """
 
@@ -121,7 +124,7 @@ def test_a_killed_training_continues_at_the_right_size(data, cache, tmp_path):
 @pytest.mark.parametrize("text", ["48", "48:0", "50:2", "8:1", "48:2;64:1", "x:1", ""])
 def test_sizes_that_make_no_sense_are_refused(text, capsys):
     with pytest.raises(SystemExit) as ended:
-        main(["fit", "--arch", "hybrid", "--data", "ferplus:nowhere", "--sizes", text])
+        main(["fit", "--network", "hybrid", "--data", "ferplus:nowhere", "--sizes", text])
     assert ended.value.code == 2
     assert "--sizes" in capsys.readouterr().err
 
@@ -130,7 +133,7 @@ def test_the_moving_average_follows_the_weights_closely_at_first():
     """With a fixed decay of 0.998 the first weights still made 95 % of the average after 28 steps."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.constant_(model.weight, 100.0)
-    average = AveragedModel(model, multi_avg_fn=_moving_average(0.998), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=ema_update(0.998), use_buffers=True)
     average.update_parameters(model)
     nn.init.constant_(model.weight, 1.0)
     for _ in range(28):
@@ -141,7 +144,7 @@ def test_the_moving_average_follows_the_weights_closely_at_first():
 def test_the_moving_average_ends_with_its_own_decay():
     model = nn.Linear(1, 1, bias=False)
     nn.init.constant_(model.weight, 0.0)
-    average = AveragedModel(model, multi_avg_fn=_moving_average(0.5), use_buffers=True)
+    average = AveragedModel(model, multi_avg_fn=ema_update(0.5), use_buffers=True)
     average.update_parameters(model)
     for _ in range(40):
         average.update_parameters(model)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,65 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines.spec import LABELS
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """How strong each change is at most, and how often it comes (probabilities)."""
-
-    flip: float = 0.5
-    rotate_degrees: float = 15.0
-    scale: float = 0.12  # 0.12: 0.88 to 1.12 times
-    shift: float = 0.06  # of the side
-    brightness: float = 0.2  # of the range 0..255
-    dim: float = 0.12  # how often the light is only an eighth to a half of what it was
-    contrast: float = 0.3
-    gamma: float = 0.3
-    noise: float = 6.0  # grey levels
-    blur: float = 0.15
-    low_resolution: float = 0.15
-    occlude: float = 0.3
-    occlude_side: float = 0.45  # of the side, at most
-    saturation: float = 0.3  # colour faces only, as hue
-    hue_degrees: float = 10.0
-
-
-OFF = AugmentConfig(
-    flip=0.0,
-    rotate_degrees=0.0,
-    scale=0.0,
-    shift=0.0,
-    brightness=0.0,
-    dim=0.0,
-    contrast=0.0,
-    gamma=0.0,
-    noise=0.0,
-    blur=0.0,
-    low_resolution=0.0,
-    occlude=0.0,
-    saturation=0.0,
-    hue_degrees=0.0,
-)
-# "light" is for last epochs after "full" ones: a small network learns more of faces as they mostly are
-# "poster" is the poster's DA: horizontal flip and colour jitter; it does not print how strong, these are common values
-PRESETS = {
-    "full": AugmentConfig(),
-    "light": AugmentConfig(
-        rotate_degrees=8.0,
-        scale=0.06,
-        shift=0.03,
-        brightness=0.15,
-        dim=0.06,
-        contrast=0.2,
-        gamma=0.2,
-        noise=3.0,
-        blur=0.07,
-        low_resolution=0.07,
-        occlude=0.1,
-    ),
-    "poster": replace(OFF, flip=0.5, brightness=0.1, contrast=0.2, saturation=0.2, hue_degrees=10.0),
-    "none": OFF,
-}
+from trainer.config import AugmentConfig
 
 
 def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -97,7 +38,7 @@ def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) ->
     return faces.clamp(0, 255)
 
 
-def scramble(faces: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def make_non_faces(faces: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Turn the first faces into what only looks like one to a detector; their target becomes `no_face`.
 
     A quarter each, drawn by chance, are the face's own tiles in another order, smooth noise, blank heads of the face's

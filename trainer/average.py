@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from trainer.bundle import how_each
+from trainer.card import list_summaries
 from trainer.errors import RunError
-from trainer.runs import find_checkpoint, load_checkpoint, save
+from trainer.runs import find_checkpoint, load_checkpoint, save_checkpoint
 
 
 def average(sources: Sequence[Path], output: Path, shares: Sequence[float] | None = None) -> Path:
@@ -44,11 +44,11 @@ def average(sources: Sequence[Path], output: Path, shares: Sequence[float] | Non
     for name, value in mean.items():
         if value.is_floating_point():  # not a batch norm's counter
             mean[name] = torch.stack([share * state[name] for share, state in zip(shares, states, strict=True)]).sum(0)
-    about = how_each(paths, "Weights averaged:", [f"{share:.0%} of" for share in shares])
+    about = list_summaries(paths, "Weights averaged:", [f"{share:.0%} of" for share in shares])
     state = {"arch": arch, "about": about}
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot write {output}: {error.strerror}") from error
-    save(state | {"network": mean}, output)
+    save_checkpoint(state | {"network": mean}, output)
     return output

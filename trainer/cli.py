@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from engines.errors import EngineError
 from trainer.errors import TrainerError
-from trainer.recipes import Augmentation
+from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
 
 if TYPE_CHECKING:
     from trainer.data import Dataset
@@ -55,58 +55,119 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edgeemo-train", description="Train, score and package networks.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     cached = argparse.ArgumentParser(add_help=False)
-    cached.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where cut faces are kept")
-    cached.add_argument(
-        "--processes", type=_positive, default=os.cpu_count() or 1, metavar="N", help="how many cut faces at once"
-    )
+    cached.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where face crops are kept")
+    _add_workers(cached)
     data = argparse.ArgumentParser(add_help=False, parents=[cached])
     data.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
     _add_fit(commands, data)
     _add_evaluate(commands, data)
     _add_robustness(commands)
+    _add_bundle(commands, data)
+    _add_average(commands)
+    _add_saliency(commands, data)
+    _add_data(commands, cached)
+    shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
+    shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are looked for")
+    shown.set_defaults(run_command=_models)
+    compared = commands.add_parser("table", help="the poster's table beside run folders, as Markdown")
+    compared.add_argument("runs", type=Path, nargs="*", default=[Path("runs")], help="run folders, or folders of them")
+    compared.set_defaults(run_command=_table)
+    return parser
 
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--num-workers",
+        type=positive,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that crop faces (default: one per core)",
+    )
+    add_alias(parser, "--processes", "num_workers", type=positive)
+
+
+def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
+    fit = commands.add_parser(
+        "fit",
+        parents=[data],
+        help="train a network; the same command resumes",
+        description="Train a network; the same command resumes. Several GPUs: "
+        "torchrun --nproc-per-node N -m trainer.cli fit --device cuda ...",
+    )
+    # torchrun takes --run, wherever it stands, for an abbreviation of its own --run-path
+    run_help = "run folder (default: runs/NAME); under torchrun write --run-folder"
+    fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
+    fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    fit.add_argument(
+        "--save-minutes",
+        type=number,
+        default=10.0,
+        metavar="N",
+        help="write last.pt within an epoch too, every N minutes (default: 10); it can be scored like any checkpoint",
+    )
+    add_fit_options(fit)
+    fit.set_defaults(run_command=_fit)
+
+
+def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
     pack = commands.add_parser("bundle", parents=[data], help="checkpoint -> calibrated ONNX bundle with its card")
     pack.add_argument(
         "checkpoints",
         type=Path,
         nargs="+",
         metavar="RUN",
-        help="run folder (its best epoch), best.pt, or last.pt: the average then; several answer together",
+        help="run folder (its best epoch), best.pt, or last.pt (its average); several become an ensemble",
     )
     pack.add_argument("--output", type=Path, required=True, metavar="DIR")
-    pack.add_argument("--name", help="the bundle's name (default: its architecture)")
-    pack.add_argument("--also", nargs="+", default=(), metavar="KIND:PATH", help="what else it was trained on")
+    pack.add_argument("--name", help="the bundle's name (default: its network)")
+    pack.add_argument("--extra-data", nargs="+", default=(), metavar="KIND:PATH", help="what else it was trained on")
+    add_alias(pack, "--also", "extra_data", nargs="+")
     pack.add_argument(
-        "--favour-rare", type=_number, default=0.0, metavar="X", help="0: not; 1: as if all were frequent"
-    )
-    pack.add_argument(
-        "--trust-detector",
-        type=_number,
+        "--logit-adjustment",
+        type=number,
         default=0.0,
         metavar="X",
-        help="no_face must be e^X times as likely as trained",
+        help="favour rare expressions; 0: not, 1: as if all were equally frequent (default: 0)",
     )
+    add_alias(pack, "--favour-rare", "logit_adjustment", type=number)
+    pack.add_argument(
+        "--no-face-margin",
+        type=number,
+        default=0.0,
+        metavar="X",
+        help="subtract X from the no_face logit (default: 0)",
+    )
+    add_alias(pack, "--trust-detector", "no_face_margin", type=number)
     pack.add_argument("--mirror", action="store_true", help="the mean over the face and its mirror image: costs twice")
     pack.set_defaults(run_command=_bundle)
 
+
+def _add_average(commands: Any) -> None:
     soup = commands.add_parser("average", help="the mean of several trainings' weights, as one checkpoint")
     soup.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN", help="run folders, best.pt or last.pt")
-    soup.add_argument("--shares", type=_number, nargs="+", metavar="X", help="of each (default: equal)")
+    soup.add_argument("--shares", type=number, nargs="+", metavar="X", help="of each (default: equal)")
     soup.add_argument("--output", type=Path, required=True, metavar="FILE.pt")
     soup.set_defaults(run_command=_average)
 
+
+def _add_saliency(commands: Any, data: argparse.ArgumentParser) -> None:
     look = commands.add_parser("saliency", parents=[data], help="a page of where a network looks (Grad-CAM)")
     look.add_argument("checkpoint", type=Path, help="run folder or best.pt")
-    look.add_argument("--split", default="valid")
+    look.add_argument("--split", default="valid", help="default: valid")
     look.add_argument("--output", type=Path, default=Path("saliency.html"), metavar="HTML")
-    look.add_argument("--count", type=_positive, default=24, help="right answers shown, and as many wrong ones")
+    look.add_argument("--count", type=positive, default=24, help="correct predictions shown, and as many wrong ones")
     look.set_defaults(run_command=_saliency)
 
-    sets = commands.add_parser("data", help="look at a data set, or cut its faces into the cache")
+
+def _add_data(commands: Any, cached: argparse.ArgumentParser) -> None:
+    sets = commands.add_parser("data", help="look at a data set, or crop its faces into the cache")
     actions = sets.add_subparsers(required=True, metavar="ACTION")
-    prepare = actions.add_parser("prepare", parents=[cached], help="cut the faces once; the same command resumes")
+    prepare = actions.add_parser("prepare", parents=[cached], help="crop the faces once; the same command resumes")
     prepare.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    prepare.add_argument("--arch", default="hybrid_lite", help="whose input size, colour and geometry")
+    prepare.add_argument(
+        "--network", default="hybrid_lite", help="whose input size, colour and geometry (default: hybrid_lite)"
+    )
+    add_alias(prepare, "--arch", "network")
     prepare.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
     prepare.set_defaults(run_command=_prepare)
     info = actions.add_parser("info", help="pictures per class, duplicates in and across splits, unusable rows")
@@ -119,97 +180,18 @@ def _parser() -> argparse.ArgumentParser:
     groups.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
     groups.add_argument("--output", type=Path, required=True, metavar="CSV")
     groups.set_defaults(run_command=_groups)
-    cut = actions.add_parser("cut", parents=[cached], help="faces and truths of a split as one .npz: edgeemo-export's")
-    cut.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    cut.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
-    cut.add_argument("--split", default="valid")
-    cut.add_argument("--limit", type=_positive, metavar="N", help="that many pictures, evenly spread")
-    cut.add_argument("--output", type=Path, required=True, metavar="NPZ")
-    cut.set_defaults(run_command=_cut)
-
-    shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
-    shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are looked for")
-    shown.set_defaults(run_command=_models)
-
-    compared = commands.add_parser("table", help="the poster's table beside run folders, as Markdown")
-    compared.add_argument("runs", type=Path, nargs="*", default=[Path("runs")], help="run folders, or folders of them")
-    compared.set_defaults(run_command=_table)
-    return parser
-
-
-def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
-    fit = commands.add_parser(
-        "fit",
-        parents=[data],
-        help="train a network; the same command resumes",
-        description="Train a network; the same command resumes. Several GPUs: "
-        "torchrun --nproc-per-node N -m trainer.cli fit --device cuda ...",
+    crops = actions.add_parser(
+        "crops",
+        aliases=["cut"],
+        parents=[cached],
+        help="crops and labels of a split as one .npz, for edgeemo-export",
     )
-    fit.add_argument("--also", nargs="+", default=(), metavar="KIND:PATH", help="further data sets to train on")
-    what = fit.add_mutually_exclusive_group(required=True)
-    what.add_argument("--arch", help="a network, see edgeemo-train models")
-    what.add_argument("--recipe", help="a row of the poster's table, see edgeemo-train table")
-    # torchrun takes --run, wherever it stands, for a beginning of its own --run-path
-    run_help = "run folder (default: runs/NAME); under torchrun write --run-folder"
-    fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
-    fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
-    fit.add_argument("--start-from", metavar="RUN", help="run folder or .pt whose weights are the first ones")
-    fit.add_argument(
-        "--save-minutes",
-        type=_number,
-        default=10.0,
-        metavar="N",
-        help="write last.pt within an epoch too, each N minutes (default: 10); it can be scored like any checkpoint",
-    )
-    loop = fit.add_argument_group("loop")
-    length = loop.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=_positive)
-    length.add_argument(
-        "--sizes",
-        type=_sizes,
-        metavar="SIZE:EPOCHS,...",
-        help="input sizes one after the other, for example 48:8,64:20; the network then takes the last one",
-    )
-    loop.add_argument("--batch", type=_positive, help="faces a step, over all processes (default: 128)")
-    loop.add_argument("--optimiser", choices=("adamw", "sgd"))
-    loop.add_argument("--learning-rate", type=_number)
-    loop.add_argument("--momentum", type=_number, help="of SGD")
-    loop.add_argument("--weight-decay", type=_number)
-    loop.add_argument("--warmup", type=_share, help="share of the run in which the learning rate rises (default: 0.05)")
-    loop.add_argument("--valid-precision", choices=("bf16", "fp32"), help="of the validation (default: fp32)")
-    loop.add_argument("--average-decay", type=_share, help="of the moving average of the weights, 0 for none")
-    loop.add_argument("--clip-norm", type=_number, help="largest norm of the gradient, 0 for no limit")
-    loop.add_argument("--precision", choices=("bf16", "fp16", "fp32"), help="of the forward pass (default: bf16)")
-    loop.add_argument("--patience", type=int, help="stop after so many epochs without a better accuracy, 0: never")
-    loop.add_argument("--dropout", type=_share, help="instead of the network's own")
-    loop.add_argument("--seed", type=int)
-    change = fit.add_argument_group("pictures")
-    change.add_argument(
-        "--augment",
-        choices=get_args(Augmentation),
-        help="light: for last epochs; poster: flip and colour jitter",
-    )
-    change.add_argument("--mixup", type=_number, help="strength, 0 for none")
-    change.add_argument("--cutmix", type=_number, help="strength, 0 for none")
-    change.add_argument("--scrambled", type=_share, help="share of faces scrambled, to be told apart as no_face")
-    loss = fit.add_argument_group("loss")
-    loss.add_argument("--smoothing", type=_share, help="share of a label spread over all classes")
-    loss.add_argument("--class-weight", type=_number, help="0: as in the data; 1: all classes weigh the same")
-    loss.add_argument("--logit-adjustment", type=_number, help="0: none; 1: as if all classes were equally frequent")
-    loss.add_argument("--focal", type=_number, help="power by which sure faces weigh less")
-    teach = fit.add_argument_group("distillation")
-    teach.add_argument(
-        "--teacher", nargs="+", default=(), metavar="RUN_OR_ENGINE", help="networks to learn from beside the labels"
-    )
-    teach.add_argument("--teacher-weight", type=_share)
-    teach.add_argument("--teacher-temperature", type=_number)
-    teach.add_argument(
-        "--teacher-draw",
-        action="store_true",
-        default=None,
-        help="each step asks one of them by chance, about the faces or their mirror images: their mean at one's cost",
-    )
-    fit.set_defaults(run_command=_fit)
+    crops.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
+    crops.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
+    crops.add_argument("--split", default="valid", help="default: valid")
+    crops.add_argument("--limit", type=positive, metavar="N", help="that many pictures, evenly spread")
+    crops.add_argument("--output", type=Path, required=True, metavar="NPZ")
+    crops.set_defaults(run_command=_crops)
 
 
 def _add_evaluate(commands: Any, data: argparse.ArgumentParser) -> None:
@@ -233,93 +215,29 @@ def _add_robustness(commands: Any) -> None:
     hard.add_argument("--backend", default="onnx")
     hard.add_argument("--device", default="cpu", help="of checkpoints")
     hard.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
-    hard.add_argument("--limit", type=_positive, metavar="N", help="so many pictures, evenly spread")
+    hard.add_argument("--limit", type=positive, metavar="N", help="that many pictures, evenly spread")
     hard.add_argument("--conditions", metavar="KIND,...", help="of blur, dark, jpeg, small, roll, cover, colour")
     hard.add_argument("--seed", type=int, default=0)
     hard.add_argument("--output", type=Path, metavar="DIR", help="write robustness.csv and robustness.png")
-    hard.add_argument("--processes", type=_positive, default=os.cpu_count() or 1, metavar="N")
+    _add_workers(hard)
     hard.set_defaults(run_command=_robustness)
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
-    return value
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
-    return value
-
-
-def _sizes(text: str) -> tuple[tuple[int, int], ...]:
-    stages = []
-    for part in text.split(","):
-        size, colon, epochs = part.partition(":")
-        if not colon or not size.strip().isdigit() or not epochs.strip().isdigit():
-            raise argparse.ArgumentTypeError(f"must be SIZE:EPOCHS,..., for example 48:8,64:20, not {text!r}")
-        if int(size) < 16 or int(size) % 8 or not int(epochs):
-            raise argparse.ArgumentTypeError(f"sizes are multiples of 8 from 16, with 1 epoch or more, not {part!r}")
-        stages.append((int(size), int(epochs)))
-    return tuple(stages)
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, not {text}")
-    return value
-
-
-SETTINGS = (
-    *("arch", "data", "epochs", "sizes", "batch", "optimiser", "learning_rate", "momentum", "weight_decay", "warmup"),
-    *("average_decay", "clip_norm", "precision", "valid_precision", "patience", "dropout", "seed", "mixup", "cutmix"),
-    *("scrambled", "teacher_weight", "teacher_temperature", "teacher_draw", "start_from"),
-)
-LOSSES = ("smoothing", "class_weight", "logit_adjustment", "focal")
-
-
 def _fit(options: argparse.Namespace) -> int:
-    from trainer.augment import PRESETS
-    from trainer.losses import LossConfig
-    from trainer.recipes import find_recipe
-    from trainer.train import FitConfig, fit
+    from trainer.train import fit
 
-    name = options.arch
-    augment = options.augment or "full"
-    if options.recipe is not None:
-        recipe = find_recipe(options.recipe)
-        name = options.recipe
-        options.arch = recipe.arch
-        augment = options.augment or recipe.augment
-        if options.mixup is None and recipe.augment != "full":
-            options.mixup = 0.0
-    if options.sizes is not None:
-        options.epochs = sum(epochs for _, epochs in options.sizes)
-    given = vars(options)
-    config = FitConfig(
-        **{key: given[key] for key in SETTINGS if given[key] is not None},
-        loss=LossConfig(**{key: given[key] for key in LOSSES if given[key] is not None}),
-        augment=PRESETS[augment],
-        also=tuple(options.also),
-        teachers=tuple(options.teacher),
-        recipe=options.recipe or "",
-    )
-    run = options.run or Path("runs") / name
+    run = run_folder(options)
     best = fit(
-        config,
+        fit_config(options),
         run,
         cache=options.cache,
         device=options.device,
-        processes=options.processes,
+        num_workers=options.num_workers,
         save_minutes=options.save_minutes,
     )
     if os.environ.get("RANK", "0") == "0":
         print(f"best checkpoint: {best}")
-        print(f"next: edgeemo-train bundle {run} --data {options.data} --output {name}")
+        print(f"next: edgeemo-train bundle {run} --data {options.data} --output {run.name}")
     return 0
 
 
@@ -331,7 +249,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     def score(name: str) -> scoring.Evaluation:
         with scoring.open_model(name, backend=options.backend, device=options.device) as model:
             return scoring.evaluate(
-                model, options.data, options.split, cache=options.cache, processes=options.processes
+                model, options.data, options.split, cache=options.cache, num_workers=options.num_workers
             )
 
     evaluation = score(options.engine)
@@ -371,7 +289,7 @@ def _robustness(options: argparse.Namespace) -> int:
             conditions,
             limit=options.limit,
             seed=options.seed,
-            processes=options.processes,
+            num_workers=options.num_workers,
         )
     print(robustness.as_text(table))
     if options.output is not None:
@@ -381,7 +299,7 @@ def _robustness(options: argparse.Namespace) -> int:
 
 
 def _bundle(options: argparse.Namespace) -> int:
-    from trainer.bundle import make_bundle
+    from trainer.export import make_bundle
     from trainer.runs import find_checkpoint
 
     scores = make_bundle(
@@ -390,11 +308,11 @@ def _bundle(options: argparse.Namespace) -> int:
         options.output,
         name=options.name,
         cache=options.cache,
-        also=options.also,
-        rare=options.favour_rare,
+        extra_data=options.extra_data,
+        logit_adjustment=options.logit_adjustment,
         mirror=options.mirror,
-        trust_detector=options.trust_detector,
-    )
+        no_face_margin=options.no_face_margin,
+    ).scores
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
     return 0
 
@@ -415,7 +333,7 @@ def _saliency(options: argparse.Namespace) -> int:
     _, model = load_checkpoint(find_checkpoint(options.checkpoint))
     spec = model.spec
     data = open_data(options.data, options.split)
-    faces = load_faces(data, spec, options.cache, processes=options.processes)
+    faces = load_faces(data, spec, options.cache, num_workers=options.num_workers)
     write_page(model, spec, data, faces, options.output, count=options.count)
     print(f"written: {options.output}")
     return 0
@@ -426,10 +344,10 @@ def _prepare(options: argparse.Namespace) -> int:
     from trainer.data.faces import by_reason, cache_folder, load_faces, skipped_pictures, write_skipped
     from trainer.models import architecture
 
-    spec = architecture(options.arch).spec
+    spec = architecture(options.network).spec
     for split in options.split or ("train", "valid"):
         data = open_data(options.data, split)
-        faces = load_faces(data, spec, options.cache, processes=options.processes)
+        faces = load_faces(data, spec, options.cache, num_workers=options.num_workers)
         folder = cache_folder(data, spec, options.cache)
         skipped = skipped_pictures(data, folder)
         print(f"{split}: {len(faces)} faces of {spec.size}x{spec.size} in {folder}, {len(skipped)} skipped")
@@ -441,18 +359,18 @@ def _prepare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _cut(options: argparse.Namespace) -> int:
+def _crops(options: argparse.Namespace) -> int:
     from engines.spec import ModelSpec
     from trainer.data import open_data
-    from trainer.data.faces import save_cut
+    from trainer.data.faces import save_crops
 
-    count = save_cut(
+    count = save_crops(
         open_data(options.data, options.split),
         ModelSpec.load(options.spec),
         options.output,
         limit=options.limit,
         cache=options.cache,
-        processes=options.processes,
+        num_workers=options.num_workers,
     )
     print(f"{count} faces in {options.output}")
     return 0
@@ -474,7 +392,7 @@ def _info(options: argparse.Namespace) -> int:
         return 2
     print(f"{'':12}" + "".join(f"{split:>10}" for split in found))
     print(f"{'pictures':12}" + "".join(f"{len(data):10,}" for data in found.values()))
-    print(f"{'counted':12}" + "".join(f"{int(data.counted.sum()):10,}" for data in found.values()))
+    print(f"{'scored':12}" + "".join(f"{int(data.scored.sum()):10,}" for data in found.values()))
     for column, label in enumerate(LABELS):
         shares = [int((data.targets.argmax(axis=1) == column).sum()) for data in found.values()]
         print(f"{label:12}" + "".join(f"{share:10,}" for share in shares))
@@ -511,15 +429,15 @@ def _groups(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> int:
     from engines.bundle import ZOO
-    from trainer.bundle import multiply_adds
+    from trainer.config import poster_accuracy
     from trainer.models import ARCHITECTURES, build
-    from trainer.recipes import poster_accuracy
+    from trainer.models.cost import count_parameters, multiply_adds
     from trainer.table import measured
 
     print(f"{'name':12} {'input':>10} {'parameters':>12} {'multiply-adds':>14} {'poster':>8}   ours")
     for name, entry in ARCHITECTURES.items():
         model = build(name)
-        parameters = sum(value.numel() for value in model.parameters())
+        parameters = count_parameters(model)
         size = f"{entry.spec.size}x{entry.spec.size}x{entry.spec.channels}"
         poster = poster_accuracy(name)
         printed = "-" if poster is None else f"{poster:.1%}"
@@ -530,9 +448,9 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from trainer.table import find_runs, read_result, table
+    from trainer.table import find_runs, load_result, table
 
-    print(table(read_result(run) for run in find_runs(options.runs)))
+    print(table(load_result(run) for run in find_runs(options.runs)))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Teachers: trained networks or engines whose answers a smaller network learns beside the labels."""
+"""Teachers: trained networks or engines whose predictions a network learns beside the labels (`fit --teacher`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.runs import find_checkpoint, load_checkpoint
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV turns colour into grey
 
-Answer = Callable[[Tensor], Tensor]  # faces (N, C, S, S) in 0..255 of its own spec -> probabilities (N, 11)
+Predict = Callable[[Tensor], Tensor]  # faces (N, C, S, S) in 0..255 of its own spec -> probabilities (N, 11)
 
 
 class Teachers:
@@ -26,9 +26,9 @@ class Teachers:
     A teacher is a run folder, a checkpoint, or an engine's name or folder. It may have another input size or colour;
     faces are resized for it. Its crop geometry must be the student's.
 
-    With a generator, a call asks one teacher, drawn by chance, and one call in two shows it the mirrored faces. The
-    loss is linear in the answer, so on average the student learns the mean of all teachers and both sides, which names
-    more faces than any of them, at the cost of one.
+    With a generator, a call asks one teacher, drawn at random, and half of the calls show it the mirrored faces. The
+    loss is linear in the prediction, so on average the student learns the mean of all teachers and both sides, which is
+    more accurate than any of them, at the cost of one.
 
     Raises:
         RunError: a teacher cannot be loaded, or was trained with another crop geometry.
@@ -41,7 +41,7 @@ class Teachers:
         for name, (spec, _) in zip(names, self._teachers, strict=True):
             if spec.crop != student.crop:
                 raise RunError(
-                    f"teacher {name} cuts faces in another way ({spec.crop}) than the student ({student.crop})"
+                    f"teacher {name} has another crop geometry ({spec.crop}) than the student ({student.crop})"
                 )
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class Teachers:
         """Student's input (N, C, S, S) in 0..255 -> the teachers' mean softened probabilities (N, 11).
 
         Args:
-            draw: of the faces' device; the answer is then of one teacher, about the faces or their mirror images.
+            draw: of the faces' device; the result is then of one teacher, about the faces or their mirror images.
         """
         faces, asked = faces.float(), self._teachers
         if draw is not None:
@@ -57,22 +57,22 @@ class Teachers:
             asked = [asked[drawn // 2]]
             faces = faces.flip(-1) if drawn % 2 else faces
         total = torch.zeros((len(faces), len(LABELS)), device=faces.device)
-        for spec, answer in asked:
-            probabilities = answer(fit_input(faces, spec)).float().clamp_min(1e-8)
+        for spec, predict in asked:
+            probabilities = predict(fit_input(faces, spec)).float().clamp_min(1e-8)
             # softening probabilities is softening logits: their logarithm differs by a constant a row
             total += (probabilities.log() / self._temperature).softmax(dim=1)
         return total / len(asked)
 
 
-def believe_no_face(answers: Tensor, targets: Tensor) -> Tensor:
-    """Teachers' answers (N, 11), except that what the targets (N, 11) call no face is none, to the same share.
+def override_no_face(teacher_probs: Tensor, targets: Tensor) -> Tensor:
+    """Teachers' probabilities (N, 11); what the targets (N, 11) call no face becomes no_face, to the same share.
 
-    A teacher that never saw a scrambled face names an expression for it.
+    A teacher that was not trained on non-faces names an expression for them.
     """
-    nothing = torch.zeros_like(answers)
+    nothing = torch.zeros_like(teacher_probs)
     nothing[:, LABELS.index("no_face")] = 1
     share = targets[:, LABELS.index("no_face")].unsqueeze(1)
-    return answers + share * (nothing - answers)
+    return teacher_probs + share * (nothing - teacher_probs)
 
 
 def fit_input(faces: Tensor, spec: ModelSpec) -> Tensor:
@@ -88,7 +88,7 @@ def fit_input(faces: Tensor, spec: ModelSpec) -> Tensor:
     return faces
 
 
-def _load(name: str, device: torch.device) -> tuple[ModelSpec, Answer]:
+def _load(name: str, device: torch.device) -> tuple[ModelSpec, Predict]:
     path = Path(name)
     if path.suffix == ".pt" or (path / "best.pt").is_file():
         _, model = load_checkpoint(find_checkpoint(path))
@@ -97,9 +97,9 @@ def _load(name: str, device: torch.device) -> tuple[ModelSpec, Answer]:
     backend = open_backend("onnx", bundle, threads=torch.get_num_threads())
     columns = [LABELS.index(label) for label in bundle.spec.labels]
 
-    def answer(faces: Tensor) -> Tensor:
+    def predict(faces: Tensor) -> Tensor:
         probabilities = torch.zeros((len(faces), len(LABELS)), device=faces.device)
         probabilities[:, columns] = torch.from_numpy(backend.infer(faces.cpu().numpy())).to(faces.device)
         return probabilities
 
-    return bundle.spec, answer
+    return bundle.spec, predict

@@ -77,9 +77,9 @@ class Evaluation:
         probabilities: (N, K) in the order of `labels`.
         skipped: pictures that could not be read or show no face; they are in no figure.
         classes: the C classes that the data set's protocol tells apart.
-        counted: (N,) which faces the protocol counts: M of them.
-        answers: (M, C) probabilities over `classes` of the counted faces; `truth`: (M,) their class.
-        scores, calibration: over the counted faces.
+        scored: (N,) which faces the protocol counts: M of them.
+        answers: (M, C) probabilities over `classes` of the scored faces; `truth`: (M,) their class.
+        scores, calibration: over the scored faces.
         unseen: (M,) which of them are of pictures that are not in the training split too; all where it is not known.
     """
 
@@ -88,7 +88,7 @@ class Evaluation:
     probabilities: F32
     skipped: int
     classes: tuple[str, ...]
-    counted: npt.NDArray[np.bool_]
+    scored: npt.NDArray[np.bool_]
     answers: F32
     truth: npt.NDArray[np.int64]
     scores: Scores
@@ -97,7 +97,7 @@ class Evaluation:
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
-        """(M,) which of the counted faces were named rightly."""
+        """(M,) which of the scored faces were named rightly."""
         return np.asarray(self.answers.argmax(axis=1) == self.truth)
 
     @property
@@ -106,23 +106,23 @@ class Evaluation:
         return int(self.right[self.unseen].sum()), int(self.unseen.sum())
 
     @property
-    def counted_images(self) -> list[str]:
-        return [image for image, counts in zip(self.images, self.counted, strict=True) if counts]
+    def scored_images(self) -> list[str]:
+        return [image for image, counts in zip(self.images, self.scored, strict=True) if counts]
 
 
-def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, processes: int = 1) -> Evaluation:
+def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, num_workers: int = 1) -> Evaluation:
     """Score a model.
 
     Raises:
         DataError: the data is not there, or no face of it counts.
     """
     opened = open_data(data, split)
-    faces = load_faces(opened, model.spec, cache, processes=processes)
-    if not faces.counted.any():
+    faces = load_faces(opened, model.spec, cache, num_workers=num_workers)
+    if not faces.scored.any():
         raise DataError(f"no picture of {opened.name} {split} counts by its protocol: there is nothing to score")
     probabilities = infer(model, faces)
-    answers = over_expressions(probabilities, model.spec.labels, faces.classes)[faces.counted]
-    targets = faces.targets[faces.counted]
+    answers = over_expressions(probabilities, model.spec.labels, faces.classes)[faces.scored]
+    targets = faces.targets[faces.scored]
     truth = targets[:, [LABELS.index(name) for name in faces.classes]].argmax(axis=1)
     return Evaluation(
         images=tuple(opened.images[row] for row in faces.rows),
@@ -130,12 +130,12 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
         probabilities=probabilities,
         skipped=len(opened) + len(opened.skipped) - len(faces),
         classes=faces.classes,
-        counted=faces.counted,
+        scored=faces.scored,
         answers=answers,
         truth=truth,
         scores=score(answers, targets, faces.classes),
         calibration=calibration(answers, truth, model.spec.temperature),
-        unseen=~_also_trained_on(data, opened, cache)[faces.rows][faces.counted],
+        unseen=~_also_trained_on(data, opened, cache)[faces.rows][faces.scored],
     )
 
 
@@ -163,9 +163,9 @@ def compare(first: Evaluation, second: Evaluation) -> PairedTest:
     Raises:
         DataError: they share none.
     """
-    answers = dict(zip(second.counted_images, second.right, strict=True))
+    answers = dict(zip(second.scored_images, second.right, strict=True))
     shared = [
-        (one, answers[image]) for image, one in zip(first.counted_images, first.right, strict=True) if image in answers
+        (one, answers[image]) for image, one in zip(first.scored_images, first.right, strict=True) if image in answers
     ]
     if not shared:
         raise DataError("the two models were asked about different pictures: there is nothing to compare")
@@ -197,7 +197,7 @@ def read_groups(column: str) -> dict[str, str]:
 def by_group(evaluation: Evaluation, groups: dict[str, str]) -> dict[str, tuple[int, int]]:
     """Faces and hits of each group; a picture is found by its name or its file name, the rest is group "(unknown)"."""
     table: dict[str, tuple[int, int]] = {}
-    for image, right in zip(evaluation.counted_images, evaluation.right, strict=True):
+    for image, right in zip(evaluation.scored_images, evaluation.right, strict=True):
         group = groups.get(image, groups.get(image.rpartition("/")[2], "(unknown)"))
         faces, hits = table.get(group, (0, 0))
         table[group] = (faces + 1, hits + int(right))

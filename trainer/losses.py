@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class LossConfig:
-    """All off by default.
-
-    Attributes:
-        smoothing: share of every target spread evenly over the classes.
-        class_weight: classes weigh (1 / their share of the data) to this power; 1 makes all classes weigh the same.
-        logit_adjustment: this many times the log of each class's share is added to the logits while training, so that
-            the network need not learn the shares (Menon et al., 2021).
-        focal: faces weigh (1 - the probability given to their class) to this power (Lin et al., 2017).
-    """
-
-    smoothing: float = 0.0
-    class_weight: float = 0.0
-    logit_adjustment: float = 0.0
-    focal: float = 0.0
+from trainer.config import LossConfig
 
 
 class Objective:

@@ -20,12 +20,12 @@ from engines.preprocess import F32
 from trainer.errors import RunError
 
 T = TypeVar("T")
-# one process may cut a whole data set while the others wait
-PATIENCE = timedelta(hours=24)
+# one process may crop a whole data set while the others wait
+TIMEOUT = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Processes:
+class DistContext:
     """This process among the `world` that train together; alone it is 0 of 1."""
 
     rank: int
@@ -70,7 +70,7 @@ class Processes:
 
 
 @contextlib.contextmanager
-def joined(device: str) -> Iterator[Processes]:
+def joined(device: str) -> Iterator[DistContext]:
     """Join the processes that torchrun started; without torchrun this one is alone.
 
     Raises:
@@ -80,14 +80,14 @@ def joined(device: str) -> Iterator[Processes]:
     rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
     chosen = _device(f"cuda:{local}" if device == "cuda" and world > 1 else device)
     if world == 1:
-        yield Processes(0, 0, 1, chosen)
+        yield DistContext(0, 0, 1, chosen)
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
+    torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
-        yield Processes(rank, local, world, chosen)
-        # one that leaves while another still talks to it would bring that one down
+        yield DistContext(rank, local, world, chosen)
+        # a rank that exits early crashes its peers
         torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
@@ -103,11 +103,11 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def shared_norms(model: nn.Module, processes: Processes) -> nn.Module:
+def sync_batchnorm(model: nn.Module, dist: DistContext) -> nn.Module:
     """Batch norms see the batch of all processes, so that splitting it changes nothing."""
-    if processes.world == 1:
+    if dist.world == 1:
         return model
-    if processes.device.type == "cuda":
+    if dist.device.type == "cuda":
         converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return converted
     for name, child in model.named_children():
@@ -116,7 +116,7 @@ def shared_norms(model: nn.Module, processes: Processes) -> nn.Module:
             norm.load_state_dict(child.state_dict())
             setattr(model, name, norm)
         else:
-            shared_norms(child, processes)
+            sync_batchnorm(child, dist)
     return model
 
 
@@ -184,10 +184,10 @@ class Logits(nn.Module):
         return logits
 
 
-def distributed(model: nn.Module, processes: Processes) -> nn.Module:
+def distributed(model: nn.Module, dist: DistContext) -> nn.Module:
     """Images -> logits; where there are several processes, their gradients are averaged."""
     logits = Logits(model)
-    if processes.world == 1:
+    if dist.world == 1:
         return logits
-    devices = [processes.device] if processes.device.type == "cuda" else None
+    devices = [dist.device] if dist.device.type == "cuda" else None
     return DistributedDataParallel(logits, device_ids=devices, broadcast_buffers=False)

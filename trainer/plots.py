@@ -1,18 +1,18 @@
-"""Pictures of numbers: learning curves, confusion, reliability, risk against coverage."""
+"""Figures: learning curves, confusion, reliability, risk against coverage, robustness.
+
+Called by training, evaluation and robustness with plain arrays; imports none of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-
-if TYPE_CHECKING:
-    from trainer.robustness import Row
 
 matplotlib.use("agg")  # a server has no display
 
@@ -82,27 +82,44 @@ def draw_reliability(
     figure.savefig(path, dpi=110)
 
 
-def draw_robustness(table: Sequence[Row], path: Path) -> None:
-    """One curve a kind of condition, with 95 % intervals; the lines are the unchanged pictures and 5 points less."""
-    base = table[0]
-    kinds = list(dict.fromkeys(row.condition.kind for row in table if row.condition is not None))
-    across = min(4, max(1, len(kinds)))
-    down = max(1, -(-len(kinds) // across))
+@dataclass(frozen=True, eq=False)
+class RobustnessCurve:
+    """Accuracy under one kind of condition.
+
+    Attributes:
+        kind: its title.
+        names: L conditions.
+        accuracy: (L, 3) lower end of the 95 % interval, accuracy, upper end; shares.
+        ordered: the conditions are levels of one quantity, so that a line joins them.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    accuracy: npt.NDArray[np.float64]
+    ordered: bool
+
+
+def draw_robustness(curves: Sequence[RobustnessCurve], base: float, path: Path) -> None:
+    """One curve per kind of condition, with 95 % intervals; the lines are the unchanged pictures and 5 points less.
+
+    Args:
+        base: accuracy on the unchanged pictures.
+    """
+    across = min(4, max(1, len(curves)))
+    down = max(1, -(-len(curves) // across))
     figure = Figure(figsize=(3.2 * across, 2.8 * down), layout="constrained")
     grid = np.asarray(figure.subplots(down, across, sharey=True, squeeze=False)).ravel()
-    for axes, kind in zip(grid, kinds, strict=False):
-        rows = [row for row in table if row.condition is not None and row.condition.kind == kind]
-        names = [row.name.removeprefix(f"{kind} ") for row in rows]
-        middle = np.array([100 * row.accuracy for row in rows])
-        spread = np.array([[row.accuracy - row.low, row.high - row.accuracy] for row in rows]).T * 100
-        levels = rows[0].condition is not None and not rows[0].condition.how
-        axes.errorbar(range(len(rows)), middle, spread, marker="o", capsize=3, linestyle="-" if levels else "none")
-        axes.axhline(100 * base.accuracy, color="grey", linewidth=0.8)
-        axes.axhline(100 * base.accuracy - 5, color="tab:red", linewidth=0.8, linestyle="--")
-        axes.set_xticks(range(len(rows)), names, rotation=0 if levels else 30)
-        axes.set_title(kind)
+    for axes, curve in zip(grid, curves, strict=False):
+        low, middle, high = 100 * curve.accuracy.T
+        spread = np.stack([middle - low, high - middle])
+        style = "-" if curve.ordered else "none"
+        axes.errorbar(range(len(middle)), middle, spread, marker="o", capsize=3, linestyle=style)
+        axes.axhline(100 * base, color="grey", linewidth=0.8)
+        axes.axhline(100 * base - 5, color="tab:red", linewidth=0.8, linestyle="--")
+        axes.set_xticks(range(len(middle)), curve.names, rotation=0 if curve.ordered else 30)
+        axes.set_title(curve.kind)
         axes.grid(alpha=0.3)
-    for axes in grid[len(kinds) :]:
+    for axes in grid[len(curves) :]:
         axes.set_visible(False)
     for axes in grid[::across]:
         axes.set_ylabel("accuracy, %")

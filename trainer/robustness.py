@@ -88,22 +88,22 @@ def measure(
     *,
     limit: int | None = None,
     seed: int = 0,
-    processes: int = 1,
+    num_workers: int = 1,
 ) -> list[Row]:
     """Score a model on the pictures as they are, the first row, and under each condition.
 
-    A face that the detector misses is cut from the data set's default box where it has one (FER+'s pictures are little
+    A face that the detector misses is cropped at the data set's default box where it has one (a FER+ picture is little
     more than a face), else it counts as wrong.
 
     Args:
         limit: so many of the pictures that count, evenly spread.
-        processes: how many change and cut pictures at once; more than 1 starts new interpreters.
+        num_workers: processes that change and crop pictures; more than 1 starts new interpreters.
 
     Raises:
         DataError: the data is not there, or no picture of it counts.
     """
     opened = open_data(data, split)
-    rows = np.flatnonzero(opened.counted)
+    rows = np.flatnonzero(opened.scored)
     if limit is not None and limit < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
     if not len(rows):
@@ -113,13 +113,13 @@ def measure(
     confidence: list[F32] = []
     columns = [LABELS.index(name) for name in opened.classes]
     with tqdm(desc=f"{opened.name} {split}", total=len(rows), unit="picture", disable=None) as bar:
-        for part in _parts(opened, rows, model.spec, tuple(conditions), seed, processes):
+        for part in _parts(opened, rows, model.spec, tuple(conditions), seed, num_workers):
             truth = opened.targets[part.rows][:, columns].argmax(axis=1)
-            answers = np.zeros((*part.cut.shape, len(columns)), np.float32)
-            answers[part.cut] = over_expressions(model.infer(list(part.faces)), model.spec.labels, opened.classes)
-            right.append(part.cut & (answers.argmax(axis=2) == truth))
+            answers = np.zeros((*part.cropped.shape, len(columns)), np.float32)
+            answers[part.cropped] = over_expressions(model.infer(list(part.faces)), model.spec.labels, opened.classes)
+            right.append(part.cropped & (answers.argmax(axis=2) == truth))
             found.append(part.found)
-            confidence.append(np.where(part.cut, answers.max(axis=2), np.nan).astype(np.float32))
+            confidence.append(np.where(part.cropped, answers.max(axis=2), np.nan).astype(np.float32))
             bar.update(part.read)
     return _rows(conditions, np.hstack(right), np.hstack(found), np.hstack(confidence))
 
@@ -157,14 +157,14 @@ class _Part:
 
     Attributes:
         read: how many pictures were asked for; rows: (P,) those that could be read.
-        found: (C, P) the detector found the face; cut: (C, P) there is a crop.
+        found: (C, P) the detector found the face; cropped: (C, P) there is a crop.
         faces: the crops, condition by condition.
     """
 
     read: int
     rows: npt.NDArray[np.int64]
     found: npt.NDArray[np.bool_]
-    cut: npt.NDArray[np.bool_]
+    cropped: npt.NDArray[np.bool_]
     faces: U8
 
 
@@ -174,35 +174,35 @@ def _parts(
     spec: ModelSpec,
     conditions: tuple[Condition, ...],
     seed: int,
-    processes: int,
+    num_workers: int,
 ) -> Iterator[_Part]:
     pieces = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-    if processes <= 1 or len(pieces) < 4:
+    if num_workers <= 1 or len(pieces) < 4:
         with contextlib.closing(FaceDetector()) as detector:
             for piece in pieces:
                 yield _under_all(data, piece, spec, conditions, seed, detector)
         return
     # fresh interpreters: a fork would copy MediaPipe's threads half-way through their locks
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     waiting: deque[tuple[npt.NDArray[np.int64], Future[_Part]]] = deque()
 
     def oldest() -> _Part:
         piece, future = waiting.popleft()
         part = future.result()
-        return _Part(part.read, piece[part.rows], part.found, part.cut, part.faces)
+        return _Part(part.read, piece[part.rows], part.found, part.cropped, part.faces)
 
     try:
         for piece in pieces:
             waiting.append(
                 (piece, pool.submit(_under_all, data.only(piece), np.arange(len(piece)), spec, conditions, seed))
             )
-            if len(waiting) >= 2 * processes:
+            if len(waiting) >= 2 * num_workers:
                 yield oldest()
         while waiting:
             yield oldest()
     except BrokenProcessPool as error:
-        raise DataError("a process that cut faces died (out of memory?); try --processes 1") from error
+        raise DataError("a worker that crops faces died (out of memory?); try --num-workers 1") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -229,7 +229,7 @@ def _under_all(
         known = _known_box(data, row)
         plain = find_face(image, detector, data.enlarge, near=known)
         box, keypoints = plain if plain is not None else (_somewhere(data, known, image), None)
-        seen, cut = [], []
+        seen, crops = [], []
         for condition in (None, *conditions):
             if condition is None:
                 changed = Changed(image, np.eye(2, 3))
@@ -244,17 +244,17 @@ def _under_all(
             else:
                 face = None
             seen.append(look is not None)
-            cut.append(face)
+            crops.append(face)
         usable.append(row)
         found.append(seen)
-        faces.append(cut)
+        faces.append(crops)
     size = (len(conditions) + 1, len(usable))
     there = [face for each in zip(*faces, strict=True) for face in each if face is not None]
     return _Part(
         len(rows),
         np.array(usable, np.int64),
         np.array(found, bool).reshape(size[::-1]).T,
-        np.array([[face is not None for face in cut] for cut in faces], bool).reshape(size[::-1]).T,
+        np.array([[face is not None for face in crops] for crops in faces], bool).reshape(size[::-1]).T,
         np.stack(there) if there else np.zeros((0, spec.size, spec.size, spec.channels), np.uint8),
     )
 
@@ -331,7 +331,7 @@ def write_report(folder: Path, table: Sequence[Row]) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    from trainer.plots import draw_robustness
+    from trainer.plots import RobustnessCurve, draw_robustness
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -348,4 +348,11 @@ def write_report(folder: Path, table: Sequence[Row]) -> None:
                 )
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror}") from error
-    draw_robustness(table, folder / "robustness.png")
+    curves = []
+    for kind in dict.fromkeys(row.condition.kind for row in table if row.condition is not None):
+        rows = [row for row in table if row.condition is not None and row.condition.kind == kind]
+        names = tuple(row.name.removeprefix(f"{kind} ") for row in rows)
+        intervals = np.array([[row.low, row.accuracy, row.high] for row in rows])
+        ordered = all(row.condition is not None and not row.condition.how for row in rows)
+        curves.append(RobustnessCurve(kind, names, intervals, ordered))
+    draw_robustness(curves, table[0].accuracy, folder / "robustness.png")

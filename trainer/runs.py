@@ -1,4 +1,7 @@
-"""A run as a folder: config.json, metrics.csv, result.json, curves.png, tensorboard/, last.pt and best.pt."""
+"""A run as a folder: config.json, metrics.csv, result.json, curves.png, tensorboard/, last.pt and best.pt.
+
+Folders and checkpoints only; the loop that fills them is `trainer.train`.
+"""
 
 from __future__ import annotations
 
@@ -6,55 +9,63 @@ import csv
 import dataclasses
 import importlib
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from engines.files import atomic_path, atomic_write
 from engines.preprocess import F32, U8, batch
+from trainer.config import FitConfig, changed_settings, config_from_json, config_to_json
 from trainer.errors import RunError
 from trainer.models import Classifier, build
 
-if TYPE_CHECKING:
-    from trainer.train import FitConfig
+CONFIG = "config.json"
+METRICS = "metrics.csv"
+RESULT = "result.json"
+LAST = "last.pt"
+BEST = "best.pt"
 
 
-def claim(run: Path, config: FitConfig, defaults: FitConfig) -> None:
-    """Make the folder this configuration's, or find that it is.
+def check_run_dir(run: Path, config: FitConfig) -> None:
+    """Refuse a folder that holds a run of another configuration; nothing is written.
 
-    Settings that an older trainer did not know yet are taken to have had their default.
+    Raises:
+        RunError: it does, or its config.json is damaged.
+    """
+    path = run / CONFIG
+    if not path.is_file():
+        return
+    try:
+        changed = changed_settings(config_from_json(path.read_text(encoding="utf-8")), config)
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}): choose another --run") from error
+    if changed:
+        raise RunError(
+            f"{run} holds a run with other settings ({', '.join(changed)}): "
+            "choose another --run, or repeat its settings to continue it"
+        )
+
+
+def init_run_dir(run: Path, config: FitConfig) -> None:
+    """Create a run's folder with its config.json, or check the one that is there.
 
     Raises:
         RunError: it belongs to another configuration, or cannot be written.
     """
-    wanted = json.loads(json.dumps(asdict(config)))
-    path = run / "config.json"
+    check_run_dir(run, config)
     try:
         run.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            there = _filled(json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(asdict(defaults))))
-            changed = sorted(key for key in wanted if there.get(key) != wanted[key])
-            if changed:
-                raise RunError(
-                    f"{run} holds a run with other settings ({', '.join(changed)}): "
-                    "choose another --run, or repeat its settings to continue it"
-                )
-        else:
-            replace_text(path, json.dumps(wanted, indent=2) + "\n")
+        for draft in run.glob(".*.pt"):  # left by a kill in the middle of a write
+            draft.unlink()
+        if not (run / CONFIG).is_file():
+            atomic_write(run / CONFIG, config_to_json(config), durable=True)
     except OSError as error:
         raise RunError(f"cannot write the run folder {run}: {error.strerror}") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}): choose another --run") from error
-
-
-def _filled(there: Any, defaults: Any) -> Any:
-    if not isinstance(there, dict) or not isinstance(defaults, dict):
-        return there
-    return {key: _filled(there.get(key, value), value) for key, value in defaults.items()}
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
@@ -63,7 +74,7 @@ def load_state(run: Path) -> dict[str, Any] | None:
     Raises:
         RunError: it is damaged.
     """
-    path = run / "last.pt"
+    path = run / LAST
     if not path.is_file():
         return None
     try:
@@ -75,7 +86,7 @@ def load_state(run: Path) -> dict[str, Any] | None:
 
 def find_checkpoint(place: Path) -> Path:
     """A run folder's best.pt, or the file itself."""
-    return place / "best.pt" if place.is_dir() else place
+    return place / BEST if place.is_dir() else place
 
 
 def load_checkpoint(path: Path) -> tuple[str, Classifier]:
@@ -129,51 +140,72 @@ def reason(error: Exception) -> str:
     return lines[0][:200] if lines else type(error).__name__
 
 
-def save(state: Mapping[str, object], path: Path) -> None:
-    """Written beside and moved over: a kill leaves the old file or the new one, never half a file.
+def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
+    """Atomic and durable: a kill or a power cut leaves the old file or the new one.
 
     Raises:
         RunError: the disk is full or the folder is gone.
     """
-    part = path.with_suffix(".part")
     try:
-        torch.save(dict(state), part)
-        os.replace(part, path)
+        with atomic_path(path, durable=True) as draft:
+            torch.save(dict(state), draft)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        raise RunError(f"cannot write {path}: {reason(error)}; the last checkpoint is whole") from error
-
-
-def replace_text(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+        raise RunError(f"cannot write {path}: {reason(error)}; the previous checkpoint is intact") from error
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
     """The rows of metrics.csv, one an epoch."""
-    path = run / "metrics.csv"
+    path = run / METRICS
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def log(run: Path, row: dict[str, float]) -> None:
-    """Append a row; rows of the same or later epochs, left by a kill before the checkpoint, are dropped."""
-    path = run / "metrics.csv"
-    rows: list[dict[str, Any]] = []
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows([*rows, row])
-    os.replace(part, path)
+def append_metrics(run: Path, row: dict[str, float]) -> None:
+    """Append a row to metrics.csv; rows of the same or later epochs, left by a kill before the checkpoint, are dropped.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    path = run / METRICS
+    try:
+        rows: list[dict[str, Any]] = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
+        with atomic_path(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows([*rows, row])
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}") from error
 
 
-class Board:
+def read_result(run: Path) -> dict[str, Any]:
+    """result.json; empty before the first epoch is done.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    path = run / RESULT
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return result
+
+
+def write_result(run: Path, result: Mapping[str, object]) -> None:
+    """The best epoch so far: what `edgeemo-train table` and `models` read.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    try:
+        atomic_write(run / RESULT, json.dumps(result, indent=2) + "\n")
+    except OSError as error:
+        raise RunError(f"cannot write {run / RESULT}: {error.strerror}") from error
+
+
+class TensorBoardWriter:
     """TensorBoard's event files, where tensorboardX is installed; metrics.csv has the same numbers."""
 
     def __init__(self, run: Path, first_epoch: int) -> None:

@@ -75,12 +75,12 @@ def choose(
 def write_page(
     model: Classifier, spec: ModelSpec, data: Dataset, faces: FaceSet, path: Path, *, count: int = 24
 ) -> None:
-    """One HTML file, pictures inside: `count` right and `count` wrong answers over the counted faces.
+    """One HTML file, pictures inside: `count` right and `count` wrong answers over the scored faces.
 
     Raises:
         DataError: no face counts, or the file cannot be written.
     """
-    rows = np.flatnonzero(faces.counted)
+    rows = np.flatnonzero(faces.scored)
     if not len(rows):
         raise DataError(f"no picture of {data.name} {data.split} counts by its protocol: there is nothing to show")
     probabilities = np.concatenate(

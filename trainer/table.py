@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.metrics import wilson
-from trainer.augment import PRESETS
+from trainer.config import HUMANS, PRESETS, RECIPES, FitConfig, config_from_json
 from trainer.errors import RunError
 from trainer.models import ARCHITECTURES
-from trainer.recipes import HUMANS, RECIPES
-from trainer.runs import read_metrics
+from trainer.runs import CONFIG, read_metrics, read_result
 
 # the poster's own figures, as `edgeemo-train models` counts them
 HEAD = (
@@ -42,35 +41,34 @@ class Result:
     epochs: int
 
 
-def read_result(run: Path) -> Result:
+def load_result(run: Path) -> Result:
     """A run folder's result.
 
     Raises:
         RunError: it is no run folder, or has no finished epoch.
     """
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        config = config_from_json((run / CONFIG).read_text(encoding="utf-8"))
         rows = read_metrics(run)
-        path = run / "result.json"
-        result = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        result = read_result(run)
     except (OSError, ValueError) as error:
         raise RunError(f"{run} is no run folder (it needs a readable config.json): {error}") from error
     if not rows:
         raise RunError(f"{run} has no finished epoch yet")
     accuracy = result.get("accuracy", max(row["valid_accuracy"] for row in rows))
     faces = result.get("faces")
-    kind = str(config.get("data", "")).partition(":")[0]
+    kind = config.data.partition(":")[0]
     classes = f", {result['classes']} classes" if "classes" in result else ""
     return Result(
         run=run,
-        arch=config["arch"],
+        arch=config.arch,
         row=_row(config),
         measured_on=f"{kind} valid{classes}",
         accuracy=accuracy,
         interval=wilson(round(accuracy * faces), faces) if faces else None,
         mean_recall=result.get("mean_recall"),
         done=int(rows[-1]["epoch"]),
-        epochs=int(config["epochs"]),
+        epochs=config.epochs,
     )
 
 
@@ -83,20 +81,17 @@ def measured(arch: str, runs: Path, zoo: Path) -> str:
     results = []
     for run in find_runs([runs]) if runs.is_dir() else []:
         with contextlib.suppress(RunError):  # a run of which no epoch is done has nothing to say
-            results.append(read_result(run))
+            results.append(load_result(run))
     best = max((one for one in results if one.arch == arch), key=lambda one: one.accuracy, default=None)
     return "-" if best is None else f"{best.accuracy:.1%} ({best.measured_on}, run {best.run.name})"
 
 
-def _row(config: dict[str, object]) -> str:
+def _row(config: FitConfig) -> str:
     """The recipe a run names, else the one whose network and augmentation it has."""
-    if config.get("recipe"):
-        return str(config["recipe"])
-    given = config.get("augment")
+    if config.recipe:
+        return config.recipe
     for name, recipe in RECIPES.items():
-        preset = PRESETS[recipe.augment].__dict__
-        known = {key: value for key, value in preset.items() if isinstance(given, dict) and key in given}
-        if recipe.arch == config.get("arch") and given == known:
+        if recipe.arch == config.arch and PRESETS[recipe.augment] == config.augment:
             return name
     return ""
 
@@ -105,10 +100,10 @@ def find_runs(places: Iterable[Path]) -> list[Path]:
     """Run folders among the given ones and one level below them."""
     found = []
     for place in places:
-        if (place / "config.json").is_file():
+        if (place / CONFIG).is_file():
             found.append(place)
         elif place.is_dir():
-            found += sorted(item.parent for item in place.glob("*/config.json"))
+            found += sorted(item.parent for item in place.glob(f"*/{CONFIG}"))
         else:
             raise RunError(f"no run folder at {place}")
     return found

@@ -99,7 +99,7 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
         split=split,
         images=tuple(index.images[row] for row in chosen),
         targets=np.eye(len(LABELS), dtype=np.float32)[labels[chosen]],
-        counted=np.ones(len(chosen), bool),
+        scored=np.ones(len(chosen), bool),
         pictures=pictures,
         boxes=boxes[chosen],
         keypoints=keypoints[chosen],

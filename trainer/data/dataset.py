@@ -31,7 +31,7 @@ class Dataset:
         split: train, valid or test.
         images: N names, unique within the split.
         targets: (N, 11) float32, rows sum to 1: how the annotators' votes are distributed over `LABELS`.
-        counted: (N,) bool: the picture counts in the accuracy by the data set's protocol.
+        scored: (N,) bool: the picture counts in the accuracy by the data set's protocol.
         pictures: picture name -> pixels.
         enlarge: the pictures are this many times too small for the face detector.
         default_box: x1, y1, x2, y2 where the face is when the detector finds none; None: skip such pictures.
@@ -46,7 +46,7 @@ class Dataset:
     split: str
     images: tuple[str, ...]
     targets: F32
-    counted: npt.NDArray[np.bool_]
+    scored: npt.NDArray[np.bool_]
     pictures: Pictures
     enlarge: float = 1.0
     default_box: tuple[float, float, float, float] | None = None
@@ -60,7 +60,7 @@ class Dataset:
         count = len(self.images)
         for name, array, shape in (
             ("targets", self.targets, (count, len(LABELS))),
-            ("counted", self.counted, (count,)),
+            ("scored", self.scored, (count,)),
             ("boxes", self.boxes, (count, 4)),
             ("keypoints", self.keypoints, (count, 6, 2)),
         ):
@@ -101,7 +101,7 @@ class Dataset:
             self,
             images=tuple(self.images[row] for row in rows),
             targets=self.targets[rows],
-            counted=self.counted[rows],
+            scored=self.scored[rows],
             boxes=None if self.boxes is None else self.boxes[rows],
             keypoints=None if self.keypoints is None else self.keypoints[rows],
             skipped=(),

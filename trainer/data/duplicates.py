@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from engines.files import atomic_path
 from engines.preprocess import U8
 from trainer.data.dataset import Dataset
 from trainer.errors import DataError, PictureError
@@ -64,8 +65,8 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                np.save(file, found)
+            with atomic_path(path) as draft:
+                np.save(draft, found)
         except OSError as error:
             raise DataError(f"cannot keep digests in {path}: {error.strerror}") from error
     return found

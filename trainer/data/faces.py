@@ -1,4 +1,4 @@
-"""Cut the faces out of a data set once, with the runtime's detector and geometry, and keep them.
+"""Crop the faces of a data set once, with the runtime's detector and geometry, and keep them in a cache.
 
 A cache folder holds faces.npy (mapped into memory, never loaded whole), rows.npy (which pictures they are of) and
 skipped.csv. While it is being made, faces are appended in the data set's order and progress.json says how far it is,
@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,30 +28,31 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from engines.face_detector import FaceDetector, largest, resolve_runtime
+from engines.files import atomic_path, atomic_write
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.data.dataset import Dataset, Skipped
 from trainer.errors import DataError, PictureError
 
-CHUNK = 128  # pictures that a process cuts at once; 6 MB of faces at 128 px
-METHOD = 3  # goes up whenever the same picture would be cut differently: caches made before are not used any more
+CHUNK = 128  # pictures that a process crops at once; 6 MB of faces at 128 px
+CACHE_VERSION = 3  # goes up when the same picture would be cropped differently: older caches are not used any more
 SMALL = 2000  # below it starting processes costs more than it saves
 HEADER = 128  # bytes of a .npy header with a shape of any length that occurs
 NO_FACE = "no face found"
-OVERLAP = 0.3  # a detected face that shares less with the data set's box is another one
+MIN_IOU = 0.3  # a detected face that overlaps less with the data set's box is another one
 
 
 @dataclass(frozen=True, eq=False)
 class FaceSet:
     """Faces ready for a network: (N, S, S, C) uint8, their pictures' numbers in the data set, and the targets.
 
-    `counted`: (N,) which of them the protocol scores; `classes`: what it tells apart.
+    `scored`: (N,) which of them the protocol scores; `classes`: what it tells apart.
     """
 
     faces: U8
     rows: npt.NDArray[np.int64]
     targets: F32
-    counted: npt.NDArray[np.bool_]
+    scored: npt.NDArray[np.bool_]
     classes: tuple[str, ...] = EXPRESSIONS
 
     def __len__(self) -> int:
@@ -80,14 +80,14 @@ def find_face(
     if near is None:
         best = largest(boxes)
     else:
-        overlaps = _overlap(boxes, near)
+        overlaps = _iou(boxes, near)
         best = int(np.argmax(overlaps))
-        if overlaps[best] < OVERLAP:
+        if overlaps[best] < MIN_IOU:
             return None
     return boxes[best], keypoints[best]
 
 
-def cut_faces(
+def crop_faces(
     data: Dataset, rows: Iterable[int], spec: ModelSpec, skipped: list[Skipped] | None = None
 ) -> Iterator[tuple[int, U8]]:
     """Row and (S, S, C) crop of each picture whose face is known or found (or has a default box).
@@ -122,11 +122,11 @@ def cut_faces(
                 skipped.append(Skipped(data.images[row], NO_FACE))
 
 
-def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, processes: int = 1) -> FaceSet:
-    """All faces of a split; with a cache folder they are cut once and mapped into memory from then on.
+def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num_workers: int = 1) -> FaceSet:
+    """All faces of a split; with a cache folder they are cropped once and mapped into memory from then on.
 
     Args:
-        processes: how many cut faces at once. More than 1 starts new interpreters, so the main program must be
+        num_workers: processes that crop faces. More than 1 starts new interpreters, so the main program must be
             importable (an `if __name__ == "__main__"` guard); only with a cache.
 
     Raises:
@@ -134,23 +134,23 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, pro
     """
     if cache is None:
         skipped: list[Skipped] = []
-        cut = list(cut_faces(data, range(len(data)), spec, skipped))
-        rows = np.array([row for row, _ in cut], np.int64)
-        if not cut:
+        crops = list(crop_faces(data, range(len(data)), spec, skipped))
+        rows = np.array([row for row, _ in crops], np.int64)
+        if not crops:
             raise _nothing(data, skipped)
-        faces = np.stack([face for _, face in cut])
+        faces = np.stack([face for _, face in crops])
     else:
         folder = cache_folder(data, spec, cache)
         if (folder / "rows.npy").is_file() and _readable_again(data, folder):
             (folder / "rows.npy").unlink()
         if not (folder / "rows.npy").is_file():
             try:
-                _prepare(data, spec, folder, processes)
+                _prepare(data, spec, folder, num_workers)
             except OSError as error:
                 raise DataError(f"cannot keep faces in {folder}: {error.strerror or error}") from error
         faces = np.load(folder / "faces.npy", mmap_mode="r")
         rows = np.load(folder / "rows.npy")
-    return FaceSet(faces, rows, data.targets[rows], data.counted[rows], data.classes)
+    return FaceSet(faces, rows, data.targets[rows], data.scored[rows], data.classes)
 
 
 def _readable_again(data: Dataset, folder: Path) -> bool:
@@ -168,7 +168,7 @@ def _readable_again(data: Dataset, folder: Path) -> bool:
 
 
 def cache_folder(data: Dataset, spec: ModelSpec, cache: Path) -> Path:
-    """Where the faces of a split are kept, cut for a network's size, colour and geometry."""
+    """Where the faces of a split are kept, cropped for a network's size, colour and geometry."""
     return cache / f"{data.name}-{data.split}-{_key(data, spec)}"
 
 
@@ -188,14 +188,12 @@ class _Progress:
             return cls()
 
     def save(self, path: Path) -> None:
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        os.replace(part, path)
+        atomic_write(path, json.dumps(asdict(self)))
 
 
-def _prepare(data: Dataset, spec: ModelSpec, folder: Path, processes: int) -> None:
+def _prepare(data: Dataset, spec: ModelSpec, folder: Path, num_workers: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder / "lock"):
+    with file_lock(folder / "lock"):
         if (folder / "rows.npy").is_file():  # another process made it while this one waited
             return
         progress = _Progress.load(folder / "progress.json")
@@ -220,22 +218,22 @@ def _prepare(data: Dataset, spec: ModelSpec, folder: Path, processes: int) -> No
                     disable=None,
                 )
             )
-            for cut in _chunks(data, spec, progress.done, processes):
-                faces.write(cut.faces.tobytes())
-                rows.write(cut.rows.astype("<i8").tobytes())
-                skipped.write(_as_csv(cut.skipped))
+            for crops in _chunks(data, spec, progress.done, num_workers):
+                faces.write(crops.faces.tobytes())
+                rows.write(crops.rows.astype("<i8").tobytes())
+                skipped.write(_as_csv(crops.skipped))
                 for file in (faces, rows, skipped):
                     file.flush()
-                progress = _Progress(cut.stop, progress.faces + len(cut.rows), skipped.tell())
+                progress = _Progress(crops.stop, progress.faces + len(crops.rows), skipped.tell())
                 progress.save(folder / "progress.json")
-                bar.update(cut.stop - cut.start)
+                bar.update(crops.stop - crops.start)
             if not progress.faces:
                 raise _nothing(data, _read_skipped(folder / "skipped.csv"))
             faces.seek(0)
             faces.write(_header((progress.faces, *shape)))
-        np.save(folder / "rows.part.npy", np.fromfile(folder / "rows.part", "<i8"))
-        # comes last: its presence says that the cache is whole
-        os.replace(folder / "rows.part.npy", folder / "rows.npy")
+        # comes last: its presence says that the cache is complete
+        with atomic_path(folder / "rows.npy") as draft:
+            np.save(draft, np.fromfile(folder / "rows.part", "<i8"))
         for name in ("rows.part", "progress.json"):
             (folder / name).unlink(missing_ok=True)
 
@@ -264,7 +262,7 @@ def by_reason(skipped: Iterable[Skipped]) -> Counter[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
+class _Crops:
     """Faces of the pictures start to stop."""
 
     start: int
@@ -274,35 +272,37 @@ class _Cut:
     skipped: list[Skipped]
 
 
-def _cut(part: Dataset, start: int, spec: ModelSpec) -> _Cut:
+def _crop_chunk(part: Dataset, start: int, spec: ModelSpec) -> _Crops:
     skipped: list[Skipped] = []
-    cut = list(cut_faces(part, range(len(part)), spec, skipped))
-    faces = np.stack([face for _, face in cut]) if cut else np.zeros((0, spec.size, spec.size, spec.channels), np.uint8)
-    rows = np.array([start + row for row, _ in cut], np.int64)
-    return _Cut(start, start + len(part), rows, faces, skipped)
+    crops = list(crop_faces(part, range(len(part)), spec, skipped))
+    faces = (
+        np.stack([face for _, face in crops]) if crops else np.zeros((0, spec.size, spec.size, spec.channels), np.uint8)
+    )
+    rows = np.array([start + row for row, _ in crops], np.int64)
+    return _Crops(start, start + len(part), rows, faces, skipped)
 
 
-def _chunks(data: Dataset, spec: ModelSpec, first: int, processes: int) -> Iterator[_Cut]:
+def _chunks(data: Dataset, spec: ModelSpec, first: int, num_workers: int) -> Iterator[_Crops]:
     """Chunks in the data set's order; a bounded number is under way, so memory does not grow with the data set."""
     starts = range(first, len(data), CHUNK)
-    if processes <= 1 or len(data) - first < SMALL:
+    if num_workers <= 1 or len(data) - first < SMALL:
         for start in starts:
-            yield _cut(data.part(start, start + CHUNK), start, spec)
+            yield _crop_chunk(data.part(start, start + CHUNK), start, spec)
         return
     # fresh interpreters: a fork would copy MediaPipe's and torch's threads half-way through their locks
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
-    waiting: deque[Future[_Cut]] = deque()
+    pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    waiting: deque[Future[_Crops]] = deque()
     try:
         for start in starts:
-            waiting.append(pool.submit(_cut, data.part(start, start + CHUNK), start, spec))
-            if len(waiting) >= 3 * processes:
+            waiting.append(pool.submit(_crop_chunk, data.part(start, start + CHUNK), start, spec))
+            if len(waiting) >= 3 * num_workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise DataError(
-            "a process that cut faces died (out of memory?); the same command goes on from there"
+            "a worker that crops faces died (out of memory?); the same command goes on from there"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -318,7 +318,7 @@ def _known(values: F32 | None, row: int) -> F32 | None:
     return None if values is None or not np.isfinite(values[row]).all() else np.asarray(values[row], np.float32)
 
 
-def _overlap(boxes: F32, box: F32) -> F32:
+def _iou(boxes: F32, box: F32) -> F32:
     """Intersection over union of (N, 4) boxes with one."""
     low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
     shared = np.clip(high - low, 0, None).prod(axis=1)
@@ -334,7 +334,7 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 @contextlib.contextmanager
 def _append(path: Path, size: int) -> Iterator[BinaryIO]:
-    """A file cut to the bytes that count, open behind them."""
+    """A file truncated to its valid bytes, open at their end."""
     path.touch()
     with path.open("r+b") as file:
         file.truncate(size)
@@ -361,8 +361,8 @@ def _nothing(data: Dataset, skipped: list[Skipped]) -> DataError:
 
 
 @contextlib.contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Two commands that prepare the same faces wait for each other, where the system has file locks."""
+def file_lock(path: Path) -> Iterator[None]:
+    """Commands that prepare the same faces wait for each other, where the system has file locks."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -373,14 +373,14 @@ def _only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def save_cut(
+def save_crops(
     data: Dataset,
     spec: ModelSpec,
     path: Path,
     *,
     limit: int | None = None,
     cache: Path | None = None,
-    processes: int = 1,
+    num_workers: int = 1,
 ) -> int:
     """Write faces and truths in the neutral form that edgeemo-export reads; returns how many.
 
@@ -390,15 +390,15 @@ def save_cut(
         DataError: the file cannot be written.
     """
     if limit is None or limit >= len(data):
-        found = load_faces(data, spec, cache, processes=processes)
+        found = load_faces(data, spec, cache, num_workers=num_workers)
     else:
         rows = np.linspace(0, len(data) - 1, limit).round().astype(int)
-        cut = list(cut_faces(data, tqdm(rows, desc=f"faces of {data.name}", unit="face", disable=None), spec))
-        kept = np.array([row for row, _ in cut], np.int64)
+        crops = list(crop_faces(data, tqdm(rows, desc=f"faces of {data.name}", unit="face", disable=None), spec))
+        kept = np.array([row for row, _ in crops], np.int64)
         shape = (0, spec.size, spec.size, spec.channels)
-        faces = np.stack([face for _, face in cut]) if cut else np.zeros(shape, np.uint8)
-        found = FaceSet(faces, kept, data.targets[kept], data.counted[kept])
-    truth = np.where(found.counted, found.targets[:, : len(EXPRESSIONS)].argmax(axis=1), -1)
+        faces = np.stack([face for _, face in crops]) if crops else np.zeros(shape, np.uint8)
+        found = FaceSet(faces, kept, data.targets[kept], data.scored[kept])
+    truth = np.where(found.scored, found.targets[:, : len(EXPRESSIONS)].argmax(axis=1), -1)
     try:
         with path.open("wb") as file:
             np.savez(file, faces=found.faces, truth=truth, pictures=limit or len(data))
@@ -408,7 +408,7 @@ def save_cut(
 
 
 def _key(data: Dataset, spec: ModelSpec) -> str:
-    facts = [METHOD, resolve_runtime()[0], spec.size, spec.colour, asdict(spec.crop), data.enlarge]
+    facts = [CACHE_VERSION, resolve_runtime()[0], spec.size, spec.colour, asdict(spec.crop), data.enlarge]
     digest = hashlib.sha256(json.dumps(facts).encode() + data.content_key.encode())
     for known in (data.boxes, data.keypoints):
         if known is not None:

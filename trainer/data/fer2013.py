@@ -104,7 +104,7 @@ def open_fer2013(path: Path, split: str) -> Dataset:
         split=split,
         images=tuple(images),
         targets=np.eye(len(LABELS), dtype=np.float32)[labels],
-        counted=np.ones(len(images), bool),
+        scored=np.ones(len(images), bool),
         pictures=CsvPictures(path, pixels, np.asarray(starts, np.int64)),
         enlarge=4.0,
         default_box=TYPICAL_BOX,

@@ -74,7 +74,7 @@ def open_ferplus(path: Path, split: str) -> Dataset:
         split=split,
         images=tuple(images),
         targets=distributions(table),
-        counted=majority(table),
+        scored=majority(table),
         pictures=pictures,
         enlarge=4.0,
         default_box=TYPICAL_BOX,

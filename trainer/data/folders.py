@@ -75,7 +75,7 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
         split=split,
         images=tuple(name for name, _, _ in wanted),
         targets=np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(label) for _, label, _ in wanted]],
-        counted=np.ones(len(wanted), bool),
+        scored=np.ones(len(wanted), bool),
         pictures=pictures,
         boxes=boxes if np.isfinite(boxes).any() else None,
         classes=tuple(label for label in LABELS if any(label == row[1] for row in rows)),

@@ -16,7 +16,7 @@ from trainer.errors import PictureError
 
 
 class Pictures(Protocol):
-    """Finds a picture by its name; has to be picklable, so that several processes can cut faces."""
+    """Finds a picture by its name; has to be picklable, so that several processes can crop faces."""
 
     def __call__(self, name: str) -> U8:
         """(H, W, 3) BGR or (H, W) grey; raises `PictureError` where it is missing or unreadable."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from engines.spec import LABELS, ModelSpec
+from trainer.config import FitConfig
 from trainer.errors import RunError
 from trainer.models.baseline import baseline64, baseline128
 from trainer.models.densenet import DenseNet
@@ -47,6 +48,12 @@ def architecture(name: str) -> Architecture:
     if name not in ARCHITECTURES:
         raise RunError(f"no network named {name!r}; there are: {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[name]
+
+
+def input_spec(config: FitConfig) -> ModelSpec:
+    """What the finished network of a run takes: the architecture's faces, at the last stage's size."""
+    spec = architecture(config.arch).spec
+    return replace(spec, size=config.sizes[-1][0]) if config.sizes else spec
 
 
 class Standardise(nn.Module):

@@ -1,0 +1,59 @@
+"""Adjust a trained network's logits before it is exported: temperature, class frequencies, no_face.
+
+`trainer.export` calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from engines.metrics import fit_temperature
+from engines.preprocess import F32
+from engines.spec import EXPRESSIONS, LABELS
+from trainer.data.faces import FaceSet
+from trainer.ensemble import Ensemble
+from trainer.models import Classifier
+from trainer.predict import predict
+
+
+def temperature(model: Classifier, faces: FaceSet) -> float:
+    """Fitted to the majority's class, over the classes that the data set's protocol scores."""
+    columns = [LABELS.index(name) for name in faces.classes]
+    truth = np.eye(len(columns), dtype=np.float32)[faces.targets[faces.scored][:, columns].argmax(axis=1)]
+    return fit_temperature(predict(model, faces)[faces.scored][:, columns], truth)
+
+
+def adjust_logits(model: Classifier, targets: F32, amount: float) -> None:
+    """Subtract `amount` times the logarithm of each expression's share of the training data from its logit.
+
+    0 keeps the network as it was trained; 1 predicts as if all expressions were equally frequent (Menon et al., 2021).
+
+    Args:
+        targets: (N, 11) of the training data.
+    """
+    columns = [LABELS.index(name) for name in EXPRESSIONS]
+    share = targets.mean(axis=0)[columns]
+    # a class that never occurs is left alone, and the mean logit stays what it was relative to the other classes
+    logs = np.where(share > 0, np.log(np.maximum(share, 1e-12)), 0.0)
+    _subtract(model, columns, amount * (logs - (logs * share).sum() / share.sum()))
+
+
+def subtract_no_face_margin(model: Classifier, margin: float) -> None:
+    """Subtract `margin` from the no_face logit.
+
+    What a detector passes is a face far more often than among the non-faces of training, and rejecting a real face is
+    worse than an uncertain label on a false detection.
+    """
+    _subtract(model, [LABELS.index("no_face")], np.array([margin]))
+
+
+def _subtract(model: Classifier, columns: Sequence[int], amounts: npt.NDArray[np.floating]) -> None:
+    members = model.network.members if isinstance(model.network, Ensemble) else [model.network]
+    for member in members:
+        last = [layer for layer in member.modules() if isinstance(layer, torch.nn.Linear)][-1]
+        with torch.no_grad():
+            last.bias[list(columns)] -= torch.from_numpy(amounts).to(last.bias.dtype)

@@ -1,0 +1,255 @@
+"""All settings of a training: `FitConfig` with its losses and augmentation, and the recipes of the poster's table.
+
+Called by the command line, which fills a `FitConfig`, and by everything that trains or describes a run. No torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import msgspec
+
+from trainer.errors import RunError
+
+Augmentation = Literal["full", "light", "poster", "none"]
+Sizes = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """All off by default.
+
+    Attributes:
+        smoothing: share of every target spread evenly over the classes.
+        class_weight: classes weigh (1 / their share of the data) to this power; 1 makes all classes weigh the same.
+        logit_adjustment: this many times the log of each class's share is added to the logits while training, so that
+            the network need not learn the shares (Menon et al., 2021).
+        focal: faces weigh (1 - the probability given to their class) to this power (Lin et al., 2017).
+    """
+
+    smoothing: float = 0.0
+    class_weight: float = 0.0
+    logit_adjustment: float = 0.0
+    focal: float = 0.0
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How strong each change is at most, and how often it comes (probabilities)."""
+
+    flip: float = 0.5
+    rotate_degrees: float = 15.0
+    scale: float = 0.12  # 0.12: 0.88 to 1.12 times
+    shift: float = 0.06  # of the side
+    brightness: float = 0.2  # of the range 0..255
+    dim: float = 0.12  # how often the light is only an eighth to a half of what it was
+    contrast: float = 0.3
+    gamma: float = 0.3
+    noise: float = 6.0  # grey levels
+    blur: float = 0.15
+    low_resolution: float = 0.15
+    occlude: float = 0.3
+    occlude_side: float = 0.45  # of the side, at most
+    saturation: float = 0.3  # colour faces only, as hue
+    hue_degrees: float = 10.0
+
+
+OFF = AugmentConfig(
+    flip=0.0,
+    rotate_degrees=0.0,
+    scale=0.0,
+    shift=0.0,
+    brightness=0.0,
+    dim=0.0,
+    contrast=0.0,
+    gamma=0.0,
+    noise=0.0,
+    blur=0.0,
+    low_resolution=0.0,
+    occlude=0.0,
+    saturation=0.0,
+    hue_degrees=0.0,
+)
+# "light" is for the last epochs after "full" ones: a small network learns more of faces as they mostly are.
+# "poster" is the poster's DA: horizontal flip and colour jitter; it does not print how strong, these are common values.
+PRESETS: dict[str, AugmentConfig] = {
+    "full": AugmentConfig(),
+    "light": AugmentConfig(
+        rotate_degrees=8.0,
+        scale=0.06,
+        shift=0.03,
+        brightness=0.15,
+        dim=0.06,
+        contrast=0.2,
+        gamma=0.2,
+        noise=3.0,
+        blur=0.07,
+        low_resolution=0.07,
+        occlude=0.1,
+    ),
+    "poster": replace(OFF, flip=0.5, brightness=0.1, contrast=0.2, saturation=0.2, hue_degrees=10.0),
+    "none": OFF,
+}
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Everything that decides a run's result; stored in its folder as config.json.
+
+    Attributes:
+        arch: the network, see `trainer.models.ARCHITECTURES`.
+        data: KIND:PATH, see `trainer.data.open_data`; its validation split chooses the best epoch.
+        extra_data: further data sets, whose training splits are trained on too.
+        start_from: a run or checkpoint of the same architecture that gives the initial weights, or "". A hybrid_wide
+            also starts from a hybrid_lite, see `trainer.models.hybrid_lite.grow`.
+        batch: faces per step, over all processes.
+        warmup: share of the run in which the learning rate rises.
+        sizes: input sizes and their epochs, one after the other under the one learning-rate schedule; empty: the
+            network's own. The finished network takes the last one.
+        valid_precision: of the forward pass over the validation faces.
+        clip_norm: largest norm of the gradient, 0 for no limit.
+        ema_decay: of the exponential moving average of the weights, which is scored and kept.
+        mixup, cutmix: see `trainer.augment.mix`.
+        non_faces: the share of faces that is made unrecognisable and labelled no_face, see
+            `trainer.augment.make_non_faces`.
+        precision: of the forward pass; weights and their updates are always float32.
+        patience: stop after this many epochs without a better accuracy; 0: never.
+        dropout: replaces the network's own; None keeps it.
+        teachers: runs, checkpoints or engines to learn from beside the labels, see `trainer.distill`.
+        teacher_weight: the teachers' share of the loss.
+        teacher_draw: each step asks one teacher, drawn at random, about the faces or their mirror images.
+        recipe: the row of the poster's table that this run is meant to be, or "".
+    """
+
+    arch: str = "hybrid_lite"
+    data: str = ""
+    extra_data: tuple[str, ...] = ()
+    start_from: str = ""
+    epochs: int = 60
+    batch: int = 128
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = 2e-3
+    momentum: float = 0.9  # of SGD
+    weight_decay: float = 0.05
+    warmup: float = 0.05
+    sizes: Sizes = ()
+    ema_decay: float = 0.998
+    mixup: float = 0.2
+    cutmix: float = 0.0
+    non_faces: float = 0.0
+    clip_norm: float = 2.0
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    valid_precision: Literal["bf16", "fp32"] = "fp32"
+    patience: int = 0
+    dropout: float | None = None
+    seed: int = 0
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    teachers: tuple[str, ...] = ()
+    teacher_weight: float = 0.7
+    teacher_temperature: float = 2.0
+    teacher_draw: bool = False
+    recipe: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sizes and self.epochs != sum(epochs for _, epochs in self.sizes):
+            raise ValueError(f"{self.epochs} epochs, but the stages {self.sizes} have another sum")
+
+    def size_at(self, epoch: int) -> int | None:
+        """Pixels across of the network's input in an epoch, counted from 0; None: the network's own size."""
+        for size, epochs in self.sizes:
+            if epoch < epochs:
+                return size
+            epoch -= epochs
+        return self.sizes[-1][0] if self.sizes else None
+
+
+# config.json's keys of earlier versions -> today's
+RENAMED = {"also": "extra_data", "average_decay": "ema_decay", "scrambled": "non_faces"}
+
+
+def config_from_json(text: str) -> FitConfig:
+    """A run's config.json. Settings that an older trainer did not have get their default, unknown ones are ignored.
+
+    Raises:
+        ValueError: it is not JSON, or a setting has the wrong type.
+    """
+    stored = json.loads(text)
+    if not isinstance(stored, Mapping):
+        raise ValueError("not an object")
+    return msgspec.convert({RENAMED.get(key, key): value for key, value in stored.items()}, FitConfig)
+
+
+def config_to_json(config: FitConfig) -> str:
+    return json.dumps(asdict(config), indent=2) + "\n"
+
+
+def changed_settings(stored: FitConfig, wanted: FitConfig) -> list[str]:
+    """Names of the settings that differ."""
+    before, after = asdict(stored), asdict(wanted)
+    return sorted(key for key in after if before[key] != after[key])
+
+
+def augmentation_name(config: AugmentConfig) -> str | None:
+    """The preset that has these settings."""
+    return next((name for name, preset in PRESETS.items() if preset == config), None)
+
+
+HUMANS = {"human, untrained": 0.570, "human, trained": 0.630}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one row of the poster's table is trained.
+
+    The accuracies and which rows had augmentation are the poster's ("Emotion Recognition on AffectNet via CNNs",
+    Ayerdi, Bucknell). It prints no optimiser, rate or length: those are this trainer's own.
+
+    Attributes:
+        title: the row's name on the poster.
+        arch: its network.
+        augment: "poster" (flip and colour jitter, the poster's DA), "none", or "full" (this trainer's own).
+        poster: accuracy on AffectNet, 11 classes, as printed; None where the row is ours.
+    """
+
+    title: str
+    arch: str
+    augment: Augmentation
+    poster: float | None
+
+    def settings(self) -> dict[str, Any]:
+        """What the recipe sets of a `FitConfig`."""
+        mixup = {} if self.augment == "full" else {"mixup": 0.0}
+        return {"arch": self.arch, "augment": PRESETS[self.augment], **mixup}
+
+
+RECIPES = {
+    "baseline64": Recipe("Baseline (64)", "baseline64", "none", 0.602),
+    "baseline128": Recipe("Baseline (128)", "baseline128", "none", 0.607),
+    "resnet64": Recipe("ResNet (64)", "resnet64", "none", 0.607),
+    "resnet128": Recipe("ResNet (128)", "resnet128", "none", 0.611),
+    "baseline128_da": Recipe("Baseline (128, DA)", "baseline128", "poster", 0.602),
+    "densenet_da": Recipe("DenseNet (128, DA)", "densenet", "poster", 0.632),
+    "hybrid": Recipe("Hybrid", "hybrid", "none", 0.634),
+    "hybrid_lite": Recipe("hybrid_lite", "hybrid_lite", "full", None),
+    "hybrid_wide": Recipe("hybrid_wide", "hybrid_wide", "full", None),
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """
+    Raises:
+        RunError: there is none of that name.
+    """
+    if name not in RECIPES:
+        raise RunError(f"no recipe named {name!r}; there are: {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def poster_accuracy(arch: str) -> float | None:
+    """The best that the poster prints for a network."""
+    printed = [recipe.poster for recipe in RECIPES.values() if recipe.arch == arch and recipe.poster is not None]
+    return max(printed, default=None)

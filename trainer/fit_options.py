@@ -1,0 +1,185 @@
+"""The options of `edgeemo-train fit`: names and defaults come from `FitConfig`, so each setting is written once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from trainer.config import PRESETS, Augmentation, FitConfig, LossConfig, Sizes, find_recipe
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
+    return value
+
+
+def number(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+    return value
+
+
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to below 1, not {text}")
+    return value
+
+
+def sizes(text: str) -> Sizes:
+    stages = []
+    for part in text.split(","):
+        size, colon, epochs = part.partition(":")
+        if not colon or not size.strip().isdigit() or not epochs.strip().isdigit():
+            raise argparse.ArgumentTypeError(f"must be SIZE:EPOCHS,..., for example 48:8,64:20, not {text!r}")
+        if int(size) < 16 or int(size) % 8 or not int(epochs):
+            raise argparse.ArgumentTypeError(f"sizes are multiples of 8 from 16, with 1 epoch or more, not {part!r}")
+        stages.append((int(size), int(epochs)))
+    return tuple(stages)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of `FitConfig` or `LossConfig` as an option; its choices and default come from there.
+
+    Attributes:
+        alias: the option's name in the previous version, accepted for one version.
+    """
+
+    help: str
+    type: Callable[[str], Any] | None = None
+    alias: str = ""
+    metavar: str | None = None
+
+
+LOOP = {
+    "batch": Setting("faces per step, over all processes", positive, metavar="N"),
+    "optimiser": Setting("update rule"),
+    "learning_rate": Setting("highest learning rate", number, metavar="X"),
+    "momentum": Setting("of SGD", number, metavar="X"),
+    "weight_decay": Setting("of weight matrices and kernels", number, metavar="X"),
+    "warmup": Setting("share of the run in which the learning rate rises", share, metavar="X"),
+    "ema_decay": Setting("of the moving average of the weights, 0 for none", share, "--average-decay", "X"),
+    "clip_norm": Setting("largest norm of the gradient, 0 for no limit", number, metavar="X"),
+    "precision": Setting("of the forward pass"),
+    "valid_precision": Setting("of the validation"),
+    "patience": Setting("stop after N epochs without a better accuracy, 0: never", int, metavar="N"),
+    "dropout": Setting("instead of the network's own", share, metavar="X"),
+    "seed": Setting("of initial weights, order and augmentation", int, metavar="N"),
+}
+PICTURES = {
+    "mixup": Setting("strength, 0 for none", number, metavar="X"),
+    "cutmix": Setting("strength, 0 for none", number, metavar="X"),
+    "non_faces": Setting("share of faces made unrecognisable and labelled no_face", share, "--scrambled", "X"),
+}
+LOSS = {
+    "smoothing": Setting("share of a label spread over all classes", share, metavar="X"),
+    "class_weight": Setting("0: as in the data; 1: all classes weigh the same", number, metavar="X"),
+    "logit_adjustment": Setting("0: none; 1: as if all classes were equally frequent", number, metavar="X"),
+    "focal": Setting("exponent by which confident faces weigh less", number, metavar="X"),
+}
+TEACHERS = {
+    "teacher_weight": Setting("the teachers' share of the loss", share, metavar="X"),
+    "teacher_temperature": Setting("softens the teachers' probabilities", number, metavar="X"),
+}
+
+
+def add_fit_options(fit: argparse.ArgumentParser) -> None:
+    """Options that decide a run's result; what is not given is absent from the parsed options or None."""
+    fit.add_argument("--extra-data", nargs="+", default=(), metavar="KIND:PATH", help="further data sets to train on")
+    add_alias(fit, "--also", "extra_data", nargs="+")
+    what = fit.add_mutually_exclusive_group(required=True)
+    what.add_argument("--network", metavar="NAME", help="a network, see edgeemo-train models")
+    what.add_argument("--arch", dest="network", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    what.add_argument("--recipe", metavar="NAME", help="a row of the poster's table, see edgeemo-train table")
+    fit.add_argument("--start-from", metavar="RUN", help="run folder or .pt that gives the initial weights")
+    loop = fit.add_argument_group("loop")
+    length = loop.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive, metavar="N", help=f"default: {FitConfig().epochs}")
+    length.add_argument(
+        "--sizes",
+        type=sizes,
+        metavar="SIZE:EPOCHS,...",
+        help="input sizes one after the other, for example 48:8,64:20; the network then takes the last one",
+    )
+    _add(loop, LOOP, FitConfig)
+    pictures = fit.add_argument_group("pictures")
+    pictures.add_argument(
+        "--augment",
+        choices=get_args(Augmentation),
+        help="light: for the last epochs; poster: flip and colour jitter (default: the recipe's, else full)",
+    )
+    _add(pictures, PICTURES, FitConfig)
+    _add(fit.add_argument_group("loss"), LOSS, LossConfig)
+    teach = fit.add_argument_group("distillation")
+    teach.add_argument(
+        "--teacher", nargs="+", default=(), metavar="RUN_OR_ENGINE", help="networks to learn from beside the labels"
+    )
+    _add(teach, TEACHERS, FitConfig)
+    teach.add_argument(
+        "--teacher-draw",
+        action="store_true",
+        default=None,
+        help="each step asks one teacher, drawn at random, about the faces or their mirror images: their mean at "
+        "the cost of one",
+    )
+
+
+def add_alias(parser: Any, old: str, dest: str, **kind: Any) -> None:
+    """An option's former name; accepted for one version, absent from the help."""
+    parser.add_argument(old, dest=dest, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **kind)
+
+
+def _add(group: Any, settings: Mapping[str, Setting], config: type) -> None:
+    hints = get_type_hints(config)
+    defaults = {item.name: item.default for item in fields(config)}
+    for name, setting in settings.items():
+        kind: dict[str, Any] = {"type": setting.type}
+        if get_origin(hints[name]) is Literal:
+            kind = {"choices": get_args(hints[name])}
+        default = defaults[name]
+        shown = "" if default is None else f" (default: {default})"
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, help=setting.help + shown, metavar=setting.metavar, **kind)
+        if setting.alias:
+            add_alias(group, setting.alias, name, **kind)
+
+
+def fit_config(options: argparse.Namespace) -> FitConfig:
+    """The run that the options describe; a recipe's settings hold where no option says otherwise.
+
+    Raises:
+        RunError: there is no such recipe.
+    """
+    given = {key: value for key, value in vars(options).items() if value is not None}
+    settings: dict[str, Any] = {"augment": PRESETS["full"]}
+    if "recipe" in given:
+        settings = {"recipe": given["recipe"], **find_recipe(given["recipe"]).settings()}
+    else:
+        settings["arch"] = given["network"]
+    if "augment" in given:
+        settings["augment"] = PRESETS[given["augment"]]
+    if "sizes" in given:
+        settings |= {"sizes": given["sizes"], "epochs": sum(epochs for _, epochs in given["sizes"])}
+    elif "epochs" in given:
+        settings |= {"sizes": (), "epochs": given["epochs"]}
+    known = {*LOOP, *PICTURES, *TEACHERS, "data", "start_from", "teacher_draw"}
+    settings |= {key: given[key] for key in known if key in given}
+    return FitConfig(
+        **settings,
+        extra_data=tuple(options.extra_data),
+        teachers=tuple(options.teacher),
+        loss=LossConfig(**{key: given[key] for key in asdict(LossConfig()) if key in given}),
+    )
+
+
+def run_folder(options: argparse.Namespace) -> Path:
+    """--run, else runs/ and the recipe's or network's name."""
+    run: Path | None = options.run
+    return run or Path("runs") / (options.recipe or options.network)
