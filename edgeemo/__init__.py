@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeemo.api import Face, Recogniser, Result, recognise
+    from edgeemo.api import Face, Recogniser, Result, recognise, table, watch
     from edgeemo.errors import ConfigError, EdgeemoError, EngineError, SinkError, SourceError
 
     __version__: str
@@ -31,6 +31,8 @@ __all__ = [
     "SourceError",
     "__version__",
     "recognise",
+    "table",
+    "watch",
 ]
 
 

@@ -1,6 +1,6 @@
 """The names of a table's columns, one scheme for CSV, Parquet and Python: a row per face and frame.
 
-origin      what the frame is of: a file's name, "camera 0", an address
+origin      what the frame is of: a file's name, "camera 0", an address; in a table of several sources `file`, the path
 frame       number of the frame, from 0
 time        media time in seconds
 wall        when it was captured, seconds since the epoch; only where that was asked for

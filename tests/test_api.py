@@ -61,6 +61,8 @@ def test_the_public_names() -> None:
         "SourceError",
         "__version__",
         "recognise",
+        "table",
+        "watch",
     }
     assert set(edgeemo.__all__) <= set(dir(edgeemo))
     for name in edgeemo.__all__:

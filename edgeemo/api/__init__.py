@@ -1,7 +1,9 @@
 """The public Python interface; every name is also an attribute of `edgeemo`.
 
 recognise      faces and expressions of a picture, or of several
-Recogniser     the same with its models kept open, and its options
+watch          of a video, a camera or a stream, frame by frame
+table          of a video or of several as one table
+Recogniser     the same three with their models kept open, and its options
 Result, Face   what they give
 
 Errors that a user can fix have one line as their message:
@@ -20,14 +22,19 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from typing import overload
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias, overload
 
 from edgeemo.api.inputs import Colour, Picture
 from edgeemo.api.recogniser import Recogniser
 from edgeemo.api.result import Face, Result
+from edgeemo.api.sources import Watchable
+from edgeemo.api.tables import Columns, Library
+from edgeemo.api.watching import OnProgress
 
-__all__ = ["Face", "Recogniser", "Result", "recognise"]
+__all__ = ["Face", "Recogniser", "Result", "recognise", "table", "watch"]
+
+Engine: TypeAlias = "str | os.PathLike[str] | None"
 
 
 @overload
@@ -35,7 +42,7 @@ def recognise(  # type: ignore[overload-overlap]
     picture: Picture,
     *,
     color: Colour | None = None,
-    engine: str | os.PathLike[str] | None = None,
+    engine: Engine = None,
     backend: str | None = None,
 ) -> Result: ...
 
@@ -45,7 +52,7 @@ def recognise(
     picture: Iterable[Picture],
     *,
     color: Colour | None = None,
-    engine: str | os.PathLike[str] | None = None,
+    engine: Engine = None,
     backend: str | None = None,
 ) -> Iterator[Result]: ...
 
@@ -54,7 +61,7 @@ def recognise(
     picture: Picture | Iterable[Picture],
     *,
     color: Colour | None = None,
-    engine: str | os.PathLike[str] | None = None,
+    engine: Engine = None,
     backend: str | None = None,
 ) -> Result | Iterator[Result]:
     """Recognise the faces of one picture, or of several: `Recogniser.recognise` with a Recogniser that is kept open.
@@ -77,7 +84,82 @@ def recognise(
     return _kept(engine, backend).recognise(picture, color=color)
 
 
-def _kept(engine: str | os.PathLike[str] | None, backend: str | None) -> Recogniser:
+def watch(
+    source: Watchable,
+    *,
+    every: float = 0.0,
+    start: float = 0.0,
+    end: float | None = None,
+    fps: float = 25.0,
+    color: Colour | None = None,
+    sinks: Sequence[str] = (),
+    progress: bool = False,
+    on_progress: OnProgress | None = None,
+    engine: Engine = None,
+    backend: str | None = None,
+) -> Generator[Result, None, None]:
+    """Recognise a video, a folder of pictures, a camera or a stream, frame by frame: `Recogniser.watch`.
+
+        for result in edgeemo.watch("clip.mp4"):
+            for face in result:
+                print(result.time, face.id, face.emotion, face.probabilities["happiness"])
+
+    Args:
+        source, every, start, end, fps, color, sinks, progress, on_progress: as in `Recogniser.watch`.
+        engine, backend: as in `Recogniser`.
+
+    Returns:
+        A generator of Results; leaving the loop releases the source.
+
+    Raises:
+        SourceError: there is no such source; or, from the generator, it broke off.
+        ConfigError, SinkError, EngineError: an option, a sink or the engine is wrong.
+    """
+    return _kept(engine, backend).watch(
+        source, every=every, start=start, end=end, fps=fps, color=color, sinks=sinks, progress=progress,
+        on_progress=on_progress,
+    )  # fmt: skip
+
+
+def table(
+    source: Watchable | Sequence[str | os.PathLike[str]],
+    *,
+    to: Library | None = None,
+    columns: Columns = "edgeemo",
+    every: float = 0.0,
+    start: float = 0.0,
+    end: float | None = None,
+    fps: float = 25.0,
+    color: Colour | None = None,
+    sinks: Sequence[str] = (),
+    progress: bool | None = None,
+    on_progress: OnProgress | None = None,
+    engine: Engine = None,
+    backend: str | None = None,
+) -> Any:
+    """Recognise a whole source: one row per face and frame: `Recogniser.table`.
+
+        table = edgeemo.table("clip.mp4")
+        table.groupby("face_id").happiness.mean()
+
+    Args:
+        source, to, columns, every, start, end, fps, color, sinks, progress, on_progress: as in `Recogniser.table`.
+        engine, backend: as in `Recogniser`.
+
+    Returns:
+        A pandas.DataFrame, polars.DataFrame or pyarrow.Table.
+
+    Raises:
+        SourceError: there is no such source, or it broke off.
+        ConfigError, SinkError, EngineError: an option, a sink or the engine is wrong, or no such library is installed.
+    """
+    return _kept(engine, backend).table(
+        source, to=to, columns=columns, every=every, start=start, end=end, fps=fps, color=color, sinks=sinks,
+        progress=progress, on_progress=on_progress,
+    )  # fmt: skip
+
+
+def _kept(engine: Engine, backend: str | None) -> Recogniser:
     """The process's own Recogniser; one at a time, because models are large."""
     global _recogniser, _recogniser_of
     wanted = (None if engine is None else os.fspath(engine), backend)

@@ -10,14 +10,18 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import cast, overload
+from typing import Any, cast, overload
 
 from edgeemo import types
 from edgeemo.api.inputs import Colour, Image, Picture, check_colour, is_picture, read_image
 from edgeemo.api.result import Result
+from edgeemo.api.sources import Watchable, find_source, is_named
+from edgeemo.api.tables import Columns, Library, check_columns, find_library, to_table
+from edgeemo.api.watching import OnProgress, Sampling, wants_bar, watching
 from edgeemo.config import Config, load_config
-from edgeemo.session import _open_classifier, _open_stages
-from edgeemo.stages.pipeline import BatchClassifier
+from edgeemo.errors import ConfigError
+from edgeemo.session import _expect_separate_files, _open_classifier, _open_stages
+from edgeemo.stages.pipeline import BatchClassifier, Pipeline
 from edgeemo.types import F32, Faces, Frame
 
 
@@ -118,6 +122,114 @@ class Recogniser:
             return self._step(read_image(picture, colour), 0)
         return self._each(cast(Iterable[Picture], picture), colour)
 
+    def watch(
+        self,
+        source: Watchable,
+        *,
+        every: float = 0.0,
+        start: float = 0.0,
+        end: float | None = None,
+        fps: float = 25.0,
+        color: Colour | None = None,
+        sinks: Sequence[str] = (),
+        progress: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Generator[Result, None, None]:
+        """Recognise a video, a folder of pictures, a camera or a stream, frame by frame.
+
+        Faces are followed from frame to frame and their expressions smoothed in time, as by `edgeemo run`. A file gives
+        all of its frames, however long you take for each; of a camera or stream you get the newest frame, and those
+        that came in between are dropped. Leaving the loop releases everything.
+
+        Args:
+            source: a path, a camera number, an address (rtsp://, http://), "demo", an open file or bytes of a video; or
+                an iterable of frames: an array (N, H, W, 3), a list or generator of whatever `recognise` takes except
+                paths. Frames of PyAV keep their time.
+            every: seconds of media time from one frame that is looked at to the next; 0: every frame.
+            start, end: seconds of media time; frames before `start`, and from `end` on, are left out.
+            fps: frames per second of an iterable whose frames do not know their time.
+            color: as in `recognise`, of an iterable's frames.
+            sinks: where else results go, each as `edgeemo run --sink` takes it: "csv:faces.csv", "video:overlay.mp4".
+            progress: show a progress bar; what you print in the loop appears between its lines.
+            on_progress: called after each frame with how many frames were read, and how many there are (None if that is
+                not known).
+
+        Returns:
+            A generator of Results. `close()` it if you do not take them all and keep it.
+
+        Raises:
+            SourceError: there is no such source; or, from the generator, it broke off.
+            ConfigError, SinkError: an option or a sink is wrong.
+        """
+        sampling = Sampling(every, start, end)
+        colour = check_colour(color)
+        path = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
+        _expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=tuple(sinks)))
+        resources = ExitStack()
+        return watching(
+            find_source(source, fps=fps, colour=colour, stack=resources),
+            self._open().follow,
+            sampling,
+            config=self._config,
+            sinks=sinks,
+            folder=None if path is None else path.absolute() if path.is_dir() else path.absolute().parent,
+            progress=progress,
+            on_progress=on_progress,
+            resources=resources,
+        )
+
+    def table(
+        self,
+        source: Watchable | Sequence[str | os.PathLike[str]],
+        *,
+        to: Library | None = None,
+        columns: Columns = "edgeemo",
+        every: float = 0.0,
+        start: float = 0.0,
+        end: float | None = None,
+        fps: float = 25.0,
+        color: Colour | None = None,
+        sinks: Sequence[str] = (),
+        progress: bool | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Any:
+        """Recognise a whole source: one row per face and frame.
+
+        Columns: origin (what the frame is of; for several sources `file`), frame, time (seconds of media time),
+        face_id, x1, y1, x2, y2 (pixels), score (of the detection), emotion, confidence (of the expression), one column
+        per expression, doubts (why the expression is unsure, or "").
+
+        Args:
+            source: as in `watch`, without cameras and streams, which have no end (give `end`); or a list of paths.
+            to: "pandas", "polars" or "pyarrow"; None takes the first of them that is installed.
+            columns: names of the columns: "edgeemo", "fex" (py-feat's) or "openface" (OpenFace's first five).
+            every, start, end, fps, color, sinks, on_progress: as in `watch`.
+            progress: show a progress bar; None: on a terminal and in a notebook.
+
+        Returns:
+            A pandas.DataFrame, polars.DataFrame or pyarrow.Table.
+
+        Raises:
+            SourceError: there is no such source, or it broke off.
+            ConfigError: no such library is installed; an option or a sink is wrong.
+        """
+        library = find_library(to)
+        check_columns(columns)
+        several = isinstance(source, Sequence) and not isinstance(source, str | bytes) and all(map(is_named, source))
+        names = cast("Sequence[Watchable]", source if several else [source])
+        if sinks and len(names) > 1:
+            raise ConfigError("a sink takes the results of one source; call table or watch for each of them")
+
+        def results() -> Iterator[types.Result]:
+            for name in names:
+                for result in self.watch(
+                    name, every=every, start=start, end=end, fps=fps, color=color, sinks=sinks,
+                    progress=wants_bar() if progress is None else progress, on_progress=on_progress,
+                ):  # fmt: skip
+                    yield _of_file(result, name) if several else result
+
+        return to_table(results(), self.labels, to=library, columns=columns, origin="file" if several else "origin")
+
     def close(self) -> None:
         """Release the models; may be called twice. A `watch` that is still running ends with a RuntimeError."""
         with self._lock:
@@ -170,6 +282,7 @@ class _Models:
     """The engine that all pictures and videos share, and the stages for single pictures."""
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         with ExitStack() as stack:
             engine, _ = _open_classifier(config)
             self.classifier = SharedClassifier(engine)
@@ -177,6 +290,10 @@ class _Models:
             self.pipeline = _open_stages(config, self.classifier, stack)
             self._resources = stack.pop_all()
         self._lock = threading.Lock()
+
+    def follow(self, resources: ExitStack) -> Pipeline:
+        """Stages of its own for a video, around the shared engine."""
+        return _open_stages(self._config, self.classifier, resources)
 
     def step(self, frame: Frame) -> types.Result:
         with self._lock:
@@ -224,6 +341,14 @@ class SharedClassifier(BatchClassifier):
     def _expect_open(self) -> None:
         if self._ended:
             raise RuntimeError("the recogniser was closed while a video was being watched")
+
+
+def _of_file(result: Result, name: Watchable) -> Result:
+    """The result with the file as it was given, since files of several folders can have one name."""
+    frame = result.frame
+    in_folder = result.path is not None and Path(str(name)).name != frame.origin
+    file = str(Path(str(name)) / frame.origin) if in_folder else str(name)
+    return replace(result, frame=replace(frame, origin=file))
 
 
 def _engine_name(engine: str | os.PathLike[str]) -> str:

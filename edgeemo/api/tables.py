@@ -20,7 +20,12 @@ Column = npt.NDArray[Any]
 
 
 def to_table(
-    results: Iterable[Result], labels: tuple[str, ...], *, to: Library | None = None, columns: Columns = "edgeemo"
+    results: Iterable[Result],
+    labels: tuple[str, ...],
+    *,
+    to: Library | None = None,
+    columns: Columns = "edgeemo",
+    origin: str = "origin",
 ) -> Any:
     """One row per face and frame; a frame without faces adds none.
 
@@ -28,6 +33,7 @@ def to_table(
         labels: the engine's classes.
         to: the library; None takes the first of pandas, polars and pyarrow that is installed.
         columns: "edgeemo": as `edgeemo.columns` says.
+        origin: name of the first column.
 
     Returns:
         A pandas.DataFrame, polars.DataFrame or pyarrow.Table. Probabilities and boxes are float32, as computed.
@@ -37,7 +43,8 @@ def to_table(
     """
     library = find_library(to)
     check_columns(columns)
-    return _as(library, arrays(results, labels))
+    table = arrays(results, labels)
+    return _as(library, {origin if name == "origin" else name: values for name, values in table.items()})
 
 
 def check_columns(columns: str) -> None:

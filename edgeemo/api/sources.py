@@ -1,0 +1,111 @@
+"""Whatever gives frames one after the other -> a Source. Called by `Recogniser.watch`."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sized
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard, cast
+
+import cv2
+import numpy as np
+
+from edgeemo.api.inputs import BinaryFile, Colour, Picture, read_image
+from edgeemo.capture import open_source
+from edgeemo.errors import SourceError
+from edgeemo.types import Frame, Source
+
+Watchable: TypeAlias = "int | str | os.PathLike[str] | bytes | BinaryFile | Iterable[Picture]"
+
+ACCEPTED = "give a file, a folder, a camera number, an address, or an iterable of frames"
+
+
+def is_named(value: object) -> TypeGuard[int | str | os.PathLike[str]]:
+    """Whether a source is given as `edgeemo run --source` takes it, or as a number or Path."""
+    return isinstance(value, str | os.PathLike | int | np.integer) and not isinstance(value, bool)
+
+
+def find_source(value: Watchable, *, fps: float, colour: Colour | None, stack: ExitStack) -> Source:
+    """The source that a value stands for; what can be checked at once is.
+
+    Args:
+        fps: of frames that do not know their time.
+        colour: of frames that are arrays or tensors.
+        stack: removes a temporary file at the end.
+
+    Raises:
+        SourceError: it is none.
+    """
+    if not (math.isfinite(fps) and fps > 0):
+        raise SourceError(f"fps must be a positive number, not {fps}")
+    if is_named(value):
+        return open_source(os.fspath(value) if isinstance(value, str | os.PathLike) else str(int(value)))
+    if isinstance(value, cv2.VideoCapture):
+        raise SourceError("a cv2.VideoCapture cannot be watched; give its path, number or address")
+    if isinstance(value, bytes | bytearray) or (hasattr(value, "read") and not hasattr(value, "__array__")):
+        return open_source(str(_as_file(cast("bytes | BinaryFile", value), stack)))
+    shape = getattr(value, "shape", None)
+    if shape is not None and len(shape) != 4:
+        raise SourceError(
+            f"an array of shape {tuple(shape)} is not a video, which is (frames, height, width, 3); "
+            "for one picture use edgeemo.recognise"
+        )
+    if not isinstance(value, Iterable):
+        raise SourceError(f"{type(value).__name__} is not a source; {ACCEPTED}")
+    return GivenFrames(value, fps=fps, colour=colour)
+
+
+class GivenFrames:
+    """Frames that somebody else makes: decoded, generated or kept in memory. Every one counts.
+
+    Frames that know their time (PyAV's) keep it, counted from the first one; others follow each other at `fps`.
+    """
+
+    live = False
+    pause_s = 0.0
+    name = "frames"
+
+    def __init__(self, frames: Iterable[Picture], *, fps: float, colour: Colour | None) -> None:
+        self._frames = frames
+        self._period = 1 / fps
+        self._colour = colour
+        self.count = len(frames) if isinstance(frames, Sized) else None
+
+    def frames(self) -> Iterator[Frame]:
+        first, last = 0.0, -math.inf
+        for index, given in enumerate(self._frames):
+            if is_named(given):
+                raise SourceError(
+                    f"{given!r} is not a frame; edgeemo.recognise takes a list of pictures, edgeemo.table one of videos"
+                )
+            image = read_image(given, self._colour)
+            if image.time is None:
+                time = index * self._period
+            else:
+                first = image.time if index == 0 else first
+                time = image.time - first
+            time = time if time > last else last + self._period
+            last = time
+            yield Frame(image.pixels, index, time, self.name)
+
+
+def _as_file(value: bytes | BinaryFile, stack: ExitStack) -> Path:
+    """A file on disk with the contents of an open file or of bytes: decoders seek, and not every file object does."""
+    name: Any = getattr(value, "name", None)
+    if isinstance(name, str) and os.path.isfile(name):
+        return Path(name)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeemo-")))
+    path = folder / "video"
+    with path.open("wb") as file:
+        if isinstance(value, bytes | bytearray):
+            file.write(value)
+        else:
+            try:
+                shutil.copyfileobj(value, file)
+            except TypeError as error:
+                raise SourceError('the file was opened as text; open it with mode "rb"') from error
+    return path
