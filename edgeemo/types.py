@@ -231,8 +231,12 @@ class Source(Protocol):
     """
 
     name: str
-    live: bool  # frames arrive at the world's pace: the newest counts, untaken ones are dropped
     pause_s: float  # whoever reads leaves so long between two frames (pictures of a folder that are shown)
+
+    @property
+    def live(self) -> bool:
+        """Whether frames arrive at the world's pace: the newest counts, untaken ones are dropped."""
+        ...
 
     def frames(self) -> Iterator[Frame]: ...
 

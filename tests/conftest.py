@@ -59,6 +59,15 @@ def media() -> Path:
 
 
 @pytest.fixture(scope="session")
+def cases() -> Path:
+    """Small inputs that once failed, which are not part of the project; their README says what is right."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip("shared/cases is not laid beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def ferplus_zip() -> Path:
     """FER+ as it is trained on, which is not part of the project."""
     path = Path(__file__).resolve().parents[2] / "shared" / "data" / "ferplus.zip"

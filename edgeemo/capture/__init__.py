@@ -2,8 +2,9 @@
 
 0, 1, /dev/video2, /dev/v4l/by-id/…   a camera
 clip.mp4                              a video file, every frame of it
+clip.mkv#stream=1                     another of its video streams than the default one, counted from 0
 pictures/, face.jpg                   a folder of pictures, or a single one
-rtsp://…, http://…, https://…         a stream
+rtsp://…, http://…, https://…         a stream, or a video file that lies there
 csi://0                               a camera on a Jetson's CSI connector
 demo                                  the clip that ships with edgeemo
 """
@@ -12,8 +13,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from edgeemo.capture.camera import CameraFormat, CameraInfo, CameraSource, list_cameras
 from edgeemo.capture.file import VideoFile
@@ -55,6 +57,8 @@ def open_source(
     """
     if not uri:
         raise SourceError(f"the source is empty; give {_GRAMMAR}")
+    if "\0" in uri:
+        raise SourceError(f"the source {uri!r} holds a zero byte; give {_GRAMMAR}")
     if uri in ("demo", "demo?loop"):
         return VideoFile(DEMO_CLIP, name="demo", loop=loop or uri.endswith("?loop"), paced=paced)
     if uri.isascii() and uri.isdigit():
@@ -65,16 +69,46 @@ def open_source(
 
         return CsiCamera(uri, camera or CameraFormat())
     if scheme and scheme[1].lower() == "file":
-        return open_source(unquote(urlsplit(uri).path), loop=loop, paced=paced)
+        parts = urlsplit(uri)
+        chosen = f"#{parts.fragment}" if parts.fragment else ""
+        return open_source(os.fsdecode(unquote_to_bytes(parts.path)) + chosen, loop=loop, paced=paced)
     if scheme and scheme[1].lower() not in SCHEMES:
         raise SourceError(f"{scheme[1].lower()}:// is no kind of source; give {_GRAMMAR}")
     if scheme:
-        return Stream(uri, open_timeout=open_timeout, read_timeout=read_timeout)
+        address, stream = _stream_of(uri)
+        return Stream(
+            address, open_timeout=open_timeout, read_timeout=read_timeout, loop=loop, paced=paced, stream=stream
+        )
+    return _open_path(uri, loop=loop, paced=paced, camera=camera)
+
+
+def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None) -> Source:
+    """A source of the file system."""
     path = Path(os.path.expanduser(uri))
-    if uri.startswith("/dev/") and not path.is_file() and not path.is_dir():
-        return CameraSource(str(path), name=uri, wanted=camera)
-    if path.is_dir():
+    stream = None
+    try:
+        if not path.exists():
+            address, stream = _stream_of(uri)
+            path = Path(os.path.expanduser(address))
+        kind = path.stat().st_mode
+    except FileNotFoundError as error:
+        if uri.startswith("/dev/"):
+            return CameraSource(uri, name=uri, wanted=camera)
+        raise SourceError(f"there is no file or folder {uri!r}; a source is {_GRAMMAR}") from error
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {uri}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+    if stat.S_ISDIR(kind):
         return Pictures(path, pause_s=PICTURE_S if paced else 0.0)
-    if not path.exists():
-        raise SourceError(f"there is no file or folder {uri!r}; a source is {_GRAMMAR}")
-    return Pictures(path) if is_picture(path) else VideoFile(path, loop=loop, paced=paced)
+    if uri.startswith("/dev/") and not stat.S_ISREG(kind):
+        return CameraSource(str(path), name=uri, wanted=camera)
+    if is_picture(path):
+        return Pictures(path)
+    return VideoFile(path, loop=loop, paced=paced, stream=stream)
+
+
+def _stream_of(uri: str) -> tuple[str, int | None]:
+    """ "clip.mkv#stream=1" -> ("clip.mkv", 1)."""
+    found = re.fullmatch(r"(.+)#stream=(\d{1,3})", uri, re.DOTALL)
+    return (found[1], int(found[2])) if found else (uri, None)

@@ -1,8 +1,7 @@
-"""FFmpeg and V4L2 through OpenCV, quietly: the only place that opens a `cv2.VideoCapture`."""
+"""V4L2 cameras through OpenCV, quietly; `camera` calls it."""
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -12,39 +11,19 @@ import numpy as np
 
 from edgeemo.types import U8, Frame
 
-# FFmpeg writes its own remarks to file descriptor 2, past Python; both variables are read when the first video opens
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # a camera that was unplugged while it is waited for
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
-# UDP, the default of FFmpeg, loses packets of key frames; and it would watch a stream for 20 frames to tell its rate,
-# which nobody asks, and hand them over late: an RTSP camera of 15 frames a second opens in 0.7 s instead of 2.0
-os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fpsprobesize;1")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class Decoder:
-    """One opened video, stream or camera.
-
-    Attributes:
-        fps: frames a second as the container says, or 25 where it says nothing sensible.
-        count: frames in it as the container says, 0 where it does not; an estimate in many containers.
-    """
+    """One opened camera."""
 
     def __init__(self, capture: cv2.VideoCapture) -> None:
         self._capture = capture
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if math.isfinite(fps) and 1 <= fps <= 1000 else 25.0
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self.count = int(count) if math.isfinite(count) and 0 < count < 1e9 else 0
-
-    @property
-    def codec(self) -> str:
-        """Four letters, for example "h264"."""
-        code = int(self._capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
-        return code.to_bytes(4, "little").decode("latin-1")
 
     def grab(self) -> bool:
-        """Decode the next frame; False at the end, or where the data are damaged."""
+        """Take the next frame; False where there is none."""
         try:
             return bool(self._capture.grab())
         except cv2.error:
@@ -61,20 +40,11 @@ class Decoder:
     def read(self) -> U8 | None:
         return self.image() if self.grab() else None
 
-    @property
-    def time(self) -> float:
-        """When the grabbed frame is to be shown, in seconds from an origin of the container's own."""
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
-
-    def seek(self, time: float) -> None:
-        """Go near a time in seconds of a file: the next frame that is grabbed may lie a little before or behind it."""
-        self._capture.set(cv2.CAP_PROP_POS_MSEC, time * 1e3)
-
     def live(self, name: str, began: float) -> Iterator[Frame]:
-        """Frames of a camera or stream as they come, until there is none; each is stamped later than the one before.
+        """Frames as they come, until there is none; each is stamped later than the one before.
 
         Args:
-            name: of the source.
+            name: of the camera.
             began: when it was opened, by `time.monotonic`.
         """
         index, last = 0, 0.0
@@ -85,22 +55,6 @@ class Decoder:
 
     def close(self) -> None:
         self._capture.release()
-
-
-def open_video(address: str, *, open_timeout: float = 0, read_timeout: float = 0) -> Decoder | None:
-    """Open what FFmpeg can read; None where it cannot.
-
-    Args:
-        address: a path or URL.
-        open_timeout, read_timeout: seconds, for streams; 0 leaves OpenCV's own.
-    """
-    # one thread decodes 640x360 in 0.4 ms; a second one saves nothing there, takes the pipeline's core and adds delay
-    options = [cv2.CAP_PROP_N_THREADS, 1]
-    if open_timeout:
-        options += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(open_timeout * 1e3)]
-    if read_timeout:
-        options += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(read_timeout * 1e3)]
-    return _open(address, cv2.CAP_FFMPEG, options)
 
 
 def open_camera(device: str, *, width: int = 0, height: int = 0, fps: float = 0.0, fourcc: str = "") -> Decoder | None:
@@ -116,19 +70,19 @@ def open_camera(device: str, *, width: int = 0, height: int = 0, fps: float = 0.
         options += [cv2.CAP_PROP_FRAME_WIDTH, width, cv2.CAP_PROP_FRAME_HEIGHT, height]
     if fps:
         options += [cv2.CAP_PROP_FPS, round(fps)]
-    decoder = _open(device, cv2.CAP_V4L2, options)
+    decoder = _open(device, options)
     if decoder is None and options:
         # a camera that lacks what is asked for is better than none
-        decoder = _open(device, cv2.CAP_V4L2, [])
+        decoder = _open(device, [])
     if decoder is not None:
         # the newest frame counts: what queues up in the driver is late
         decoder._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return decoder
 
 
-def _open(address: str, api: int, options: Sequence[int]) -> Decoder | None:
+def _open(device: str, options: Sequence[int]) -> Decoder | None:
     try:
-        capture = cv2.VideoCapture(address, api, options)
+        capture = cv2.VideoCapture(device, cv2.CAP_V4L2, options)
     except (cv2.error, UnicodeError):
         return None
     if not capture.isOpened():

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgeemo.capture.container import is_cut_off, lacks_index
-from edgeemo.capture.decoder import Decoder, open_video
+from edgeemo.capture.ffmpeg import FALLBACK_RATE, Video, open_video
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
 log = logging.getLogger(__name__)
 
-RETRIES = 1000  # reads after a failed one: damaged packets are passed over; at the real end they take 0.5 ms in all
 LONGEST_WAIT_S = 0.5  # whoever stops the source waits for this at most
 LATE_S = 0.1  # a paced source that is later leaves frames out, because the machine is too slow
 PAUSE_S = 1.0  # one that is even this late was paused
+# how containers begin that need what stands further behind: a file that stops before that was cut off
+BEGINNINGS = ((4, b"ftyp"), (0, b"RIFF"), (0, b"\x1aE\xdf\xa3"))
+SHORTEST = 64  # bytes; less than that is no container at all
 
 
 class VideoFile:
@@ -29,6 +29,9 @@ class VideoFile:
     out (the index shows the gap), and after a pause it goes on where it was. `live` is False all the same, for a
     pause must not run past the end of the clip.
 
+    Args:
+        stream: which of its video streams, from 0 on; None: the default one.
+
     Raises:
         SourceError: the file is missing, no video, or ends before it should; then its frames came first.
     """
@@ -36,107 +39,102 @@ class VideoFile:
     live = False
     pause_s = 0.0
 
-    def __init__(self, path: Path, *, name: str = "", loop: bool = False, paced: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, name: str = "", loop: bool = False, paced: bool = False, stream: int | None = None
+    ) -> None:
         self.name = name or path.name
         self._path = path
         self._loop = loop
         self._paced = paced
-        if not path.is_file():
+        self._stream = stream
+        if not os.path.isfile(path):
             raise SourceError(f"{path} is no file; check the path")
 
     def frames(self) -> Iterator[Frame]:
-        clock = MediaClock()
-        pace = Pace() if self._paced else None
-        index = 0
-        while True:
-            decoder, cut = self._open()
-            clock.begin(1 / decoder.fps)
-            first = index
-            failed = 0
-            try:
-                while failed <= (0 if cut else RETRIES):
-                    if not decoder.grab():
-                        failed += 1
-                        continue
-                    if failed:
-                        log.warning("%s is damaged after frame %d; went on behind that", self._path, index - first)
-                    failed = 0
-                    at = clock.tick(decoder.time)
-                    index += 1
-                    if pace is not None and pace.is_late(at):
-                        continue
-                    image = decoder.image()
-                    if image is None:
-                        continue
-                    if pace is not None:
-                        pace.wait(at)
-                    yield Frame(image, index - 1, at, self.name)
-            finally:
-                decoder.close()
-            self._expect_all(index - first, decoder.count, cut)
-            if not self._loop:
-                return
+        return play(self._open, str(self._path), self.name, loop=self._loop, paced=self._paced)
 
-    def _open(self) -> tuple[Decoder, bool]:
+    def _open(self) -> Video:
         path = self._path
         try:
             with path.open("rb") as file:
-                empty = not file.read(1)
-            cut = is_cut_off(path)
+                head = file.read(SHORTEST)
         except OSError as error:
             raise SourceError(f"cannot read {path}: {error.strerror or error}; check the file's permissions") from error
-        if empty:
+        if not head:
             raise SourceError(f"{path} is empty; copy or record it again")
-        # FFmpeg would take what stands before a colon for a protocol
-        decoder = open_video(os.path.abspath(path))
-        if decoder is not None and decoder.codec != "ansi":  # FFmpeg plays text files
-            return decoder, cut
-        if decoder is not None:
-            decoder.close()
-        if cut or lacks_index(path):
-            raise SourceError(_nothing_left(path))
+        try:
+            # FFmpeg would take what stands before a colon for a protocol
+            video = open_video(os.path.abspath(path), stream=self._stream)
+        except SourceError as error:
+            raise SourceError(f"{path} {error}; give a video file such as .mp4, .mkv or .avi") from error
+        if video is not None:
+            return video
+        if len(head) == SHORTEST and any(head[at:].startswith(mark) for at, mark in BEGINNINGS):
+            raise SourceError(_nothing_left(str(path)))
         raise SourceError(f"{path} is no video that FFmpeg can read; give a video file such as .mp4, .mkv or .avi")
 
-    def _expect_all(self, decoded: int, count: int, cut: bool) -> None:
-        of_all = f" of {count}" if count >= decoded else ""
-        if not decoded and cut:
-            raise SourceError(_nothing_left(self._path))
-        if not decoded:
-            raise SourceError(f"{self._path} has no frame that can be decoded; copy or record it again")
-        if cut and (not count or decoded < count):
-            raise SourceError(
-                f"{self._path} breaks off after frame {decoded}{of_all}: the file is not complete; "
-                "copy or record it again"
-            )
-        log.debug("%s: %d%s frames decoded", self._path, decoded, of_all)
+
+def play(
+    opener: Callable[[], Video], shown: str, name: str, *, loop: bool = False, paced: bool = False
+) -> Iterator[Frame]:
+    """Every frame of a video that has an end.
+
+    Args:
+        opener: opens it; called again for each round of a loop.
+        shown: what messages call it.
+        name: of the source.
+
+    Raises:
+        SourceError: it ends before it should, or holds no frame.
+    """
+    pace = Pace() if paced else None
+    index, start = 0, 0.0
+    while True:
+        video = opener()
+        first, last = index, 0.0
+        broken = ""
+        if not video.rate_is_stated:
+            log.warning("%s states no times and no frame rate; %g frames per second assumed", shown, FALLBACK_RATE)
+        try:
+            while video.grab():
+                last = video.time
+                index += 1
+                if pace is not None and pace.is_late(start + last):
+                    continue
+                image = video.image()
+                if image is None:
+                    continue
+                if pace is not None:
+                    pace.wait(start + last)
+                yield Frame(image, index - 1, start + last, name)
+            broken = video.missing()
+        except OSError as error:
+            broken = str(error) or "it cannot be read further"
+        finally:
+            video.close()
+        _expect_all(video, shown, index - first, broken)
+        if not loop:
+            return
+        start += last + 1 / video.fps
 
 
-class MediaClock:
-    """Strictly increasing seconds from a container's time stamps; where those fail, one period a frame."""
-
-    def __init__(self) -> None:
-        self._period = 0.04
-        self._start = 0.0
-        self._origin: float | None = None
-        self._last: float | None = None
-
-    def begin(self, period: float) -> None:
-        """A new file begins, one period after the last frame so far."""
-        self._period = period
-        self._start = 0.0 if self._last is None else self._last + period
-        self._origin = None
-
-    def tick(self, stamp: float) -> float:
-        """The time of the next frame, whose own time stamp is `stamp` seconds."""
-        if self._origin is None:
-            self._origin = stamp if math.isfinite(stamp) else 0.0
-            at = self._start
-        else:
-            at = self._start + stamp - self._origin
-        if self._last is not None and not (math.isfinite(at) and at > self._last):
-            at = self._last + self._period
-        self._last = at
-        return at
+def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:
+    if not decoded and (broken or video.count):
+        raise SourceError(_nothing_left(shown))
+    if not decoded:
+        raise SourceError(f"{shown} has no frame that can be decoded; copy or record it again")
+    if broken:
+        of_all = f" of {video.count}" if video.count >= decoded else ""
+        raise SourceError(
+            f"{shown} breaks off after frame {decoded}{of_all}: the file is not complete ({broken}); "
+            "copy or record it again"
+        )
+    if video.damaged:
+        packets = "packet" if video.damaged == 1 else "packets"
+        log.warning(
+            "%s is damaged after frame %d; %d %s could not be decoded",
+            shown, video.first_damage, video.damaged, packets,
+        )  # fmt: skip
 
 
 class Pace:
@@ -170,5 +168,5 @@ class Pace:
             self._sleep(left)
 
 
-def _nothing_left(path: Path) -> str:
-    return f"{path} is not complete: it breaks off before any frame can be read from it; copy or record it again"
+def _nothing_left(shown: str) -> str:
+    return f"{shown} is not complete: it breaks off before any frame can be read from it; copy or record it again"

@@ -1,14 +1,20 @@
-"""Network streams: RTSP, MJPEG and whatever else FFmpeg plays from an address."""
+"""Network streams: RTSP, MJPEG and whatever else FFmpeg plays from an address; a video file there is read as a file."""
 
 from __future__ import annotations
 
+import base64
 import re
 import socket
 import time
-from collections.abc import Iterator
-from urllib.parse import urlsplit
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
 
-from edgeemo.capture.decoder import open_video
+from edgeemo.capture.ffmpeg import Video, open_video, since
+from edgeemo.capture.file import play
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
@@ -17,50 +23,131 @@ SCHEMES = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443}
 OPEN_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 5.0
 PROBE_TIMEOUT_S = 2.0
+FILES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv"),
+    *(".3gp", ".gif"),
+)
+# UDP, FFmpeg's default, loses packets of key frames; and it would watch a stream for 20 frames to tell its rate, which
+# nobody asks, and hand them over late: an RTSP camera of 15 frames per second opens in 0.7 s instead of 2.0
+LIVE = {"rtsp_transport": "tcp", "fpsprobesize": "1"}
 
 
 class Stream:
     """Frames of a stream as they come, stamped with the seconds since it was opened.
 
+    A video file at an http or https address is read like a file: every frame, in media time. A snapshot is a stream of
+    one picture.
+
     `name` and all messages are free of the address's user, password and query, which may hold a token.
+
+    Args:
+        stream: which of its video streams, from 0 on; None: the default one.
 
     Raises:
         SourceError: the address is malformed, nobody answers, what answers is no video, or the stream breaks off.
     """
 
-    live = True
     pause_s = 0.0
 
-    def __init__(self, url: str, *, open_timeout: float = OPEN_TIMEOUT_S, read_timeout: float = READ_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        open_timeout: float = OPEN_TIMEOUT_S,
+        read_timeout: float = READ_TIMEOUT_S,
+        loop: bool = False,
+        paced: bool = False,
+        stream: int | None = None,
+    ) -> None:
         self._url = url
         self.name = without_secrets(url)
         self._open_timeout = open_timeout
         self._read_timeout = read_timeout
+        self._loop = loop
+        self._paced = paced
+        self._stream = stream
+        if _is_ambiguous(url):
+            raise SourceError(
+                f"{self.name}: user, password or path hold a character that ends them; "
+                "write @ as %40, / as %2F, ? as %3F and # as %23 there"
+            )
         try:
             parts = urlsplit(url)
-            self._host, self._port = parts.hostname or "", parts.port or SCHEMES[parts.scheme.lower()]
+            self._scheme, self._suffix = parts.scheme.lower(), PurePosixPath(unquote(parts.path)).suffix.lower()
+            self._host, self._port = parts.hostname or "", parts.port or SCHEMES[self._scheme]
         except (ValueError, KeyError) as error:
             raise SourceError(f"{self.name} is no valid address; write it as rtsp://host:port/path") from error
         if not self._host:
             raise SourceError(f"{self.name} names no host; write it as rtsp://host:port/path")
 
+    @cached_property
+    def live(self) -> bool:
+        """Whether its frames come at the world's pace; an http address is asked once, a file states its length."""
+        if not self._scheme.startswith("http"):
+            return True
+        headers = self._ask("HEAD")
+        if headers is None:
+            return self._suffix not in FILES
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not headers.get("content-length", "").isdigit():
+            return self._suffix not in FILES or kind.startswith("multipart/")
+        return not (kind.startswith("video/") or kind == "image/gif" or self._suffix in FILES)
+
     def frames(self) -> Iterator[Frame]:
-        began = time.monotonic()
-        decoder = open_video(self._url, open_timeout=self._open_timeout, read_timeout=self._read_timeout)
-        if decoder is None:
-            raise SourceError(f"cannot open {self.name}: {self._why_not()}")
-        count, asked = 0, time.monotonic()
+        return self._live_frames() if self.live else self._file_frames()
+
+    def _file_frames(self) -> Iterator[Frame]:
+        count = 0
         try:
-            for frame in decoder.live(self.name, began):
+            for frame in play(self._open, self.name, self.name, loop=self._loop, paced=self._paced):
                 yield frame
+                count += 1
+        except SourceError as error:
+            if count or self._can_seek():
+                raise
+            raise SourceError(
+                f"{self.name} cannot be read: {self._host}:{self._port} sends files from their beginning only (no byte "
+                "ranges), and this one has its index at its end; copy it to this machine, or write it with its index "
+                "first (ffmpeg -movflags faststart)"
+            ) from error
+
+    def _live_frames(self) -> Iterator[Frame]:
+        began = time.monotonic()
+        video = self._open()
+        count, last, asked, why = 0, 0.0, time.monotonic(), ""
+        try:
+            while video.grab():
+                image = video.image()
+                if image is None:
+                    continue
+                last = since(began, last)
+                yield Frame(image, count, last, self.name)
                 count, asked = count + 1, time.monotonic()
-            silent = time.monotonic() - asked
+        except OSError:
+            why = "the connection failed"
         finally:
-            decoder.close()
-        if count and count == decoder.count:  # a finished recording behind an address
+            silent = time.monotonic() - asked
+            video.close()
+        # a finished recording or a snapshot behind an address
+        if count and not why and (count == video.count or video.format == "image2" or video.format.endswith("_pipe")):
             return
         why = f"nothing came for {silent:.0f} s" if silent > 0.9 * self._read_timeout else "the other side ended it"
         raise SourceError(f"{self.name} broke off after {count} frames: {why}; check the camera, then start again")
+
+    def _open(self) -> Video:
+        try:
+            video = open_video(
+                self._url,
+                stream=self._stream,
+                open_timeout=self._open_timeout,
+                read_timeout=self._read_timeout,
+                options=LIVE if self.live else {},
+            )
+        except SourceError as error:
+            raise SourceError(f"{self.name} {error}; give the address of a video") from error
+        if video is None:
+            raise SourceError(f"cannot open {self.name}: {self._why_not()}")
+        return video
 
     def _why_not(self) -> str:
         """Asked only after a failure: some cameras serve a single connection."""
@@ -77,13 +164,52 @@ class Stream:
             return f"{where} cannot be reached ({error.strerror or error}); check the network"
         return f"{where} answers, but not with a video; check path, user name and password"
 
+    def _can_seek(self) -> bool:
+        """Whether the server knows byte ranges; True where it does not answer."""
+        headers = self._ask("GET", {"Range": "bytes=0-0"})
+        return headers is None or "content-range" in headers
+
+    def _ask(self, method: str, more: Mapping[str, str] | None = None) -> dict[str, str] | None:
+        """The headers of an http answer, names in lower case; None where there is none."""
+        parts = urlsplit(self._url)
+        headers = dict(more or {})
+        if parts.username is not None:
+            secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers["Authorization"] = "Basic " + base64.b64encode(secret.encode()).decode()
+        address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+        try:
+            request = urllib.request.Request(address, method=method, headers=headers)
+            with urllib.request.urlopen(request, timeout=min(PROBE_TIMEOUT_S, self._open_timeout)) as answer:
+                return {name.lower(): value for name, value in answer.headers.items()}
+        except (urllib.error.URLError, OSError, ValueError, UnicodeError):
+            return None
+
 
 def without_secrets(url: str) -> str:
-    """The address without user, password, query and fragment."""
+    """The address without user, password, query and fragment; only its scheme where it cannot be told what is which."""
     scheme, _, rest = url.partition("://")
+    if _is_ambiguous(url):
+        return f"{scheme}://***"
     shown = re.split(r"[?#]", rest, maxsplit=1)[0]
     host, slash, path = shown.partition("/")
-    if "@" not in host and "@" in rest and not re.fullmatch(r"[^:]*(:\d*)?|\[.*\](:\d*)?", host):
+    if "@" not in host and "@" in rest and not _is_host(host):
         # what looks like a port is a password that holds an unescaped slash, question mark or hash
         host, slash, path = re.split(r"[?#]", rest.rpartition("@")[2], maxsplit=1)[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _is_host(text: str) -> bool:
+    return re.fullmatch(r"[^:]*(:\d*)?|\[.*\](:\d*)?", text) is not None
+
+
+def _is_ambiguous(url: str) -> bool:
+    """Whether an @ behind the host may show that "the host" is a piece of a password: FFmpeg takes the first one."""
+    rest = url.partition("://")[2]
+    authority, end, behind = re.match(r"([^/?#]*)([/?#]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+    if "@" not in behind:
+        return False
+    if "@" in authority:
+        return True
+    # "admin:1234/5@cam": a user and a password of digits, not a host and a port
+    name, colon, _ = authority.partition(":")
+    return bool(colon) and _is_host(authority) and end == "/" and "." not in name and not authority.startswith("[")

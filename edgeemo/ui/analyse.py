@@ -12,7 +12,7 @@ from time import monotonic
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from edgeemo.capture.decoder import open_video
+from edgeemo.capture.ffmpeg import open_video
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
 from edgeemo.report.plots import clock

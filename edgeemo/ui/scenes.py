@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeemo.capture.decoder import Decoder, open_video
+from edgeemo.capture.ffmpeg import Video, open_video
 from edgeemo.recording import Recording
 from edgeemo.types import F32, U8, Faces, Frame, Result
 
@@ -25,7 +25,7 @@ class Scenes:
         for which, track in enumerate(recording.tracks):
             for row, frame in enumerate(track.frames.tolist()):
                 self._rows.setdefault(frame, []).append((which, row))
-        self._decoder: Decoder | None = open_video(str(recording.video)) if recording.video is not None else None
+        self._decoder: Video | None = open_video(str(recording.video)) if recording.video is not None else None
         self._at = -1.0
         self._picture: U8 | None = None
         self._empty = self._blank()

@@ -1,0 +1,398 @@
+"""Video files and network streams, decoded by FFmpeg through PyAV; `file`, `stream` and the window's replay call it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+import time
+from collections import deque
+from collections.abc import Generator, Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from edgeemo.errors import SourceError
+from edgeemo.types import U8
+
+try:
+    import av
+    from av.video.reformatter import Interpolation, VideoReformatter
+
+    MISSING = ""
+except ImportError as error:  # no wheel fits this machine; cameras and pictures do without
+    MISSING = f"videos need the package av (PyAV), which cannot be loaded ({error}): pip install av"
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+log = logging.getLogger(__name__)
+
+FALLBACK_RATE = 25.0  # frames per second of a stream that states none
+RAW = ("h264", "hevc", "vvc", "m4v", "mjpeg", "mpegvideo", "cavsvideo", "vc1", "obu")  # elementary streams: no times
+UNSTATED = Fraction(25001, 1000)  # asked of a raw demuxer: what comes back unchanged was not stated by the stream
+JOINT_S = 10.0  # a longer jump in a transport stream is a joint between two recordings, not a pause
+MAX_ASPECT = 10  # a sample aspect ratio beyond this is damage
+MAX_SIDE = 16384
+BACKGROUND = 255  # what is seen through transparent pixels, as on a white page
+
+
+class Video:
+    """One opened video.
+
+    Attributes:
+        fps: mean frames per second as the container says, or 25.
+        count: frames as the container says, 0 where it does not.
+        damaged: packets that could not be decoded so far.
+        first_damage: how many frames had been decoded before the first of them.
+        format: FFmpeg's name of the container, for example "matroska,webm".
+        finite: the container states how long it is.
+    """
+
+    def __init__(self, container: InputContainer, number: int | None = None) -> None:
+        self._container = container
+        self._stream = _chosen(container, number)
+        self._stream.thread_type = "NONE"
+        self._stream.codec_context.thread_count = 1
+        self.format = container.format.name
+        base = self._stream.time_base or Fraction(1, 1_000_000)
+        self._ticks = (base.numerator, base.denominator)  # seconds per unit of the stream's times
+        rate = self._stream.average_rate
+        self._raw = self.format in RAW
+        if self._raw:
+            stated = self._stream.codec_context.framerate
+            self.rate_is_stated = bool(stated) and stated != UNSTATED
+            rate = stated if self.rate_is_stated else None
+        else:
+            self.rate_is_stated = True
+        self.fps = float(rate) if rate and 1e-3 <= rate <= 1000 else FALLBACK_RATE
+        self.finite = bool(container.duration and container.duration > 0)
+        length = self._stated_length() or (container.duration or 0) / 1e6
+        self.count = self._stream.frames or (round(length * self.fps) if 0 < length < 1e7 else 0)
+        self.damaged = 0
+        self.first_damage = 0
+        self._decoded = 0
+        self._failed_tail = False  # nothing was decoded after the last damaged packet
+        self._cut_packet = False  # the last packet is shorter than the container says
+        self._end = 0.0  # where the last packet ends, in the stream's own time
+        self._longest_step = 1 / self.fps
+        self._timeline = Timeline(joins=any(name in self.format for name in ("mpegts", "mpeg", "hls")))
+        # AVI has decoding times only: the n-th frame that is shown has the n-th of them
+        self._slots: deque[float] | None = deque() if self.format == "avi" else None
+        self._frames = self._decode()
+        self._frame: VideoFrame | None = None
+        self.time = 0.0
+        self._display = Display(self._stream)
+
+    def grab(self) -> bool:
+        """Decode the next frame; False at the end.
+
+        Raises:
+            OSError: the file or the network failed; what was decoded before is whole.
+        """
+        frame = next(self._frames, None)
+        self._frame = frame
+        if frame is None:
+            return False
+        self._decoded += 1
+        self.time = self._timeline.tick(*self._stamp(frame))
+        return True
+
+    def image(self) -> U8 | None:
+        """The frame that was grabbed as it is to be shown: upright, in square pixels, (H, W, 3) BGR."""
+        return None if self._frame is None else self._display.image(self._frame)
+
+    def read(self) -> U8 | None:
+        return self.image() if self.grab() else None
+
+    def seek(self, at: float) -> None:
+        """Continue from the last key frame before a time in seconds since the first frame."""
+        start = self._stream.start_time or 0
+        base = self._stream.time_base or Fraction(1, 1_000_000)
+        self._container.seek(start + max(0, round(at / base)), stream=self._stream)
+        self._timeline = Timeline(zero=float(start * base))
+        self._frames = self._decode()
+
+    def missing(self) -> str:
+        """What tells that the file ends before its video does; "" where nothing does. Ask at the end."""
+        if self._failed_tail:
+            return "the rest cannot be decoded"
+        if self._cut_packet:
+            return "its last frame is not complete"
+        size = int(getattr(self._container, "size", 0) or 0)
+        if (
+            size
+            and self.format.startswith("mov")
+            and any(entry.pos + entry.size > size for entry in reversed(self._stream.index_entries[-64:]))
+        ):
+            return "its index names frames beyond the file's end"
+        length = self._stated_length()
+        if length and self._end < length - 1.5 * self._longest_step:
+            return f"it should last {length:.1f} s"
+        return ""
+
+    def close(self) -> None:
+        self._frames.close()
+        self._container.close()
+
+    def _decode(self) -> Generator[VideoFrame, None, None]:
+        stream = self._stream
+        broken: OSError | None = None
+        packets = self._container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError as error:
+                # the decoder's last frames come first
+                broken = OSError(str(getattr(error, "strerror", "") or error))
+                broken.__cause__ = error
+                packet = None
+            try:
+                frames = stream.codec_context.decode(None) if packet is None else packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self._count_damage()
+                continue
+            if packet is not None and packet.size:
+                self._failed_tail = False
+                self._follow(packet)
+            yield from frames
+            if packet is None or not packet.size:
+                if broken is not None:
+                    raise broken
+                return
+
+    def _follow(self, packet: Any) -> None:
+        self._cut_packet = packet.is_corrupt
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None:
+            self._end = max(self._end, (stamp + (packet.duration or 0)) * self._ticks[0] / self._ticks[1])
+        if self._slots is not None and packet.dts is not None:
+            self._slots.append(packet.dts * self._ticks[0] / self._ticks[1])
+
+    def _count_damage(self) -> None:
+        if not self.damaged:
+            self.first_damage = self._decoded
+        self.damaged += 1
+        self._failed_tail = True
+
+    def _stamp(self, frame: VideoFrame) -> tuple[float | None, float]:
+        """The frame's presentation time, None where the stream has none, and how long it is shown, in seconds."""
+        period = frame.duration * self._ticks[0] / self._ticks[1] if frame.duration else 0.0
+        if not 0 < period <= 60:
+            period = 1 / self.fps
+        self._longest_step = max(self._longest_step, period)
+        if self._slots is not None:
+            return (self._slots.popleft() if self._slots else None), period
+        if frame.pts is None or self._raw:
+            return None, period if self.rate_is_stated else 1 / FALLBACK_RATE
+        return frame.pts * self._ticks[0] / self._ticks[1], period
+
+    def _stated_length(self) -> float:
+        """Where the video track ends as the header says, in its own time; 0 where that is not known."""
+        stream = self._stream
+        if self.format == "avi":
+            return stream.frames / self.fps if stream.frames else 0.0
+        if not self.format.startswith("matroska"):
+            return 0.0
+        start = float((stream.start_time or 0) * (stream.time_base or 0))
+        tags = [value for key, value in stream.metadata.items() if key.startswith("DURATION")]
+        if tags and (stated := _seconds(tags[0])):
+            return min(stated, start + stated)
+        length = self._container.duration if len(self._container.streams) == 1 else None
+        return (length or 0) / 1e6
+
+
+class Timeline:
+    """Media time from presentation times: 0 at the first frame, strictly increasing.
+
+    A frame without a presentation time comes one period after the one before. Where times start again, as in joined
+    transport streams, media time goes on.
+
+    Args:
+        joins: the container may hold several recordings, so a jump of more than `JOINT_S` forward is a joint as well.
+        zero: the presentation time of media time 0, where the first frame does not tell (after seeking).
+    """
+
+    def __init__(self, *, joins: bool = False, zero: float | None = None) -> None:
+        self._joins = joins
+        self._zero = zero
+        self._last: float | None = None
+        self._period = 0.0
+
+    def tick(self, stamp: float | None, period: float) -> float:
+        """The media time of the next frame, whose presentation time is `stamp` and which is shown for `period`."""
+        expected = 0.0 if self._last is None else self._last + self._period
+        at = expected
+        if stamp is not None and math.isfinite(stamp):
+            if self._zero is None:
+                self._zero = stamp - expected
+            at = stamp - self._zero
+            if self._last is not None:
+                restarted = at < self._last - 1.5 * self._period
+                if restarted or (self._joins and at > self._last + JOINT_S):
+                    self._zero, at = stamp - expected, expected
+                elif at <= self._last:
+                    at = expected
+        self._last, self._period = at, period
+        return at
+
+
+class Display:
+    """From decoded frames to pictures as a player shows them: display matrix, square pixels, no transparency."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        self._converter = VideoReformatter()
+        self._matrix: tuple[int, ...] | None = None
+        self._alpha: dict[str, bool] = {}
+        self._stored = self._shown = (0, 0)
+
+    def image(self, frame: VideoFrame) -> U8:
+        """(H, W, 3) BGR."""
+        width, height = self._size(frame)
+        kind = frame.format.name
+        if kind not in self._alpha:
+            self._alpha[kind] = kind == "pal8" or any(part.is_alpha for part in frame.format.components)
+        has_alpha = self._alpha[kind]
+        # one thread: what swscale saves in time it takes twofold from the other stages
+        picture: Any = self._converter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format="bgra" if has_alpha else "bgr24",
+            interpolation=Interpolation.BICUBIC,
+            threads=1,
+        ).to_ndarray()
+        if has_alpha:
+            picture = opaque(picture)
+        if frame.key_frame or self._matrix is None:
+            self._matrix = _matrix(frame)
+        return np.ascontiguousarray(turned(picture, self._matrix), np.uint8)
+
+    def _size(self, frame: VideoFrame) -> tuple[int, int]:
+        """Width and height in square pixels; the shorter direction is enlarged, so that nothing is lost."""
+        stored = (frame.width, frame.height)
+        if stored != self._stored or frame.key_frame:
+            self._stored, self._shown = stored, self._in_square_pixels(*stored)
+        return self._shown
+
+    def _in_square_pixels(self, width: int, height: int) -> tuple[int, int]:
+        stored = width, height
+        aspect = self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
+        if not aspect or aspect == 1 or not 1 / MAX_ASPECT <= aspect <= MAX_ASPECT:
+            return stored
+        if aspect > 1:
+            width = round(width * aspect)
+        else:
+            height = round(height / aspect)
+        return (width, height) if max(width, height) <= MAX_SIDE else stored
+
+
+def turned(picture: U8, matrix: tuple[int, ...]) -> U8:
+    """A picture as its display matrix (a, b, c, d) shows it: x' = ax + cy, y' = bx + dy, by quarter turns and flips."""
+    a, b, c, d = matrix
+    shown: Any = picture
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        flips = (a < 0, d < 0)
+    else:
+        shown = cv2.transpose(picture)
+        flips = (c < 0, b < 0)
+    if any(flips):
+        shown = cv2.flip(shown, -1 if all(flips) else 1 if flips[0] else 0)
+    return np.asarray(shown, np.uint8)
+
+
+def opaque(picture: U8) -> U8:
+    """(H, W, 4) BGRA over the background -> (H, W, 3)."""
+    alpha = picture[:, :, 3:]
+    colours = np.ascontiguousarray(picture[:, :, :3])
+    if alpha.min() == 255:
+        return colours
+    mixed = colours * (alpha / np.float32(255)) + BACKGROUND * (1 - alpha / np.float32(255))
+    return np.rint(mixed).astype(np.uint8)
+
+
+def open_video(
+    address: str,
+    *,
+    stream: int | None = None,
+    open_timeout: float = 0,
+    read_timeout: float = 0,
+    options: Mapping[str, str] | None = None,
+) -> Video | None:
+    """Open what FFmpeg can read; None where it cannot.
+
+    Args:
+        address: a path or URL.
+        stream: which of its video streams, from 0 on; None: the default one.
+        open_timeout, read_timeout: seconds, for streams; 0 waits for ever.
+        options: FFmpeg's own.
+
+    Raises:
+        SourceError: it holds no video, or no such stream; or PyAV is missing.
+    """
+    if MISSING:
+        raise SourceError(MISSING)
+    waits = (open_timeout or None, read_timeout or None)
+    every = {"framerate": f"{UNSTATED.numerator}/{UNSTATED.denominator}", **(options or {})}
+    try:
+        container = av.open(
+            address, "r", options=every, timeout=waits if any(waits) else None, metadata_errors="replace"
+        )
+    except (av.error.FFmpegError, ValueError) as error:
+        log.debug("%s: %s", address if not options else "stream", error)
+        return None
+    try:
+        return Video(container, stream)
+    except BaseException:
+        container.close()
+        raise
+
+
+def _chosen(container: InputContainer, number: int | None) -> VideoStream:
+    """The stream that is played: the default one, or the one that was asked for. A cover picture is none."""
+    streams = [each for each in container.streams.video if not _is_cover(each) and each.codec_context is not None]
+    if not streams or (container.format.name == "tty"):
+        raise SourceError("is no video")
+    if number is not None:
+        if number >= len(streams):
+            known = ", ".join(f"#stream={each}" for each in range(len(streams)))
+            raise SourceError(f"has no video stream {number}; it has {known}")
+        return streams[number]
+    best = container.streams.best("video")
+    return best if best in streams else streams[0]
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    from av.stream import Disposition
+
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _matrix(frame: VideoFrame) -> tuple[int, ...]:
+    side_data: Any = frame.side_data  # iterates over values, whatever its stub says
+    for data in side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+            return (a, b, c, d) if any((a, b, c, d)) else (1, 0, 0, 1)
+    return 1, 0, 0, 1
+
+
+def _seconds(text: str) -> float:
+    """Matroska's "00:00:12.400000000" -> 12.4; 0 for anything else."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return 0.0
+
+
+def since(began: float, last: float) -> float:
+    """Seconds since `began` by the monotonic clock, always later than `last`: how live frames are stamped."""
+    return max(time.monotonic() - began, last + 1e-6)

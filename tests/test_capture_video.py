@@ -1,0 +1,409 @@
+"""Videos as people have them: shape, time, streams, damage, and files that lie on a server."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeemo.capture import open_source
+from edgeemo.capture.ffmpeg import opaque, open_video, turned
+from edgeemo.capture.stream import Stream, without_secrets
+from edgeemo.cli import main
+from edgeemo.errors import SourceError
+from edgeemo.types import Frame, Source
+
+TWELFTHS = [n / 12 for n in range(24)]
+
+
+def read(source: Source) -> tuple[list[Frame], str]:
+    """All frames, and the error that ended them."""
+    frames: list[Frame] = []
+    said = ""
+    try:
+        frames.extend(source.frames())
+    except SourceError as error:
+        said = str(error)
+    assert "\n" not in said
+    return frames, said
+
+
+def recognised(path: Path, folder: Path) -> list[list[dict[str, Any]]]:
+    """The faces of each frame, as the command writes them."""
+    output = folder / f"{path.name}.jsonl"
+    assert main(["run", "--source", str(path), "--sink", f"jsonl:{output}", "--quiet"]) == 0
+    return [json.loads(line)["faces"] for line in output.read_text().splitlines()]
+
+
+def encode(ffmpeg: str, folder: Path, *arguments: str) -> Path:
+    """Run FFmpeg in a folder; the last argument is the file it makes."""
+    subprocess.run([ffmpeg, "-v", "error", "-nostdin", "-y", *arguments], cwd=folder, check=True)
+    return folder / arguments[-1]
+
+
+# shape
+
+
+@pytest.mark.parametrize("name", ["mos_sar43.mp4", "mos_sar2.mp4"])
+def test_a_video_with_oblong_pixels_is_seen_in_the_shape_in_which_it_is_shown(cases: Path, name: str) -> None:
+    pairs = zip(*(open_source(str(cases / each)).frames() for each in ("square.mp4", name)), strict=True)
+    for square, shown in pairs:
+        assert shown.image.shape == (720, 960, 3)
+        assert np.abs(shown.image.astype(int) - square.image).mean() < 4
+
+
+def test_the_same_faces_are_found_whatever_shape_the_pixels_have(cases: Path, tmp_path: Path) -> None:
+    square = recognised(cases / "square.mp4", tmp_path)
+    assert all(len(faces) >= 8 for faces in square)
+    for name in ("mos_sar43.mp4", "mos_sar2.mp4"):
+        for faces, others in zip(square, recognised(cases / name, tmp_path), strict=True):
+            for face in faces:
+                # the detector's boxes move by some pixels with the resampling of 480 or 720 columns to 960
+                same = max(others, key=lambda other: overlap(face["box"], other["box"]))
+                assert overlap(face["box"], same["box"]) > 0.6
+                assert face["emotion"] == same["emotion"]
+
+
+def overlap(one: list[float], other: list[float]) -> float:
+    """Intersection over union."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / (sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"),
+    [
+        ("4/3", (96, 171)),
+        ("16/11", (96, 186)),
+        ("3/2", (96, 192)),
+        ("2/1", (96, 256)),
+        ("1/2", (192, 128)),
+        ("1", (96, 128)),
+    ],
+)
+def test_pixels_become_square(ffmpeg: str, tmp_path: Path, aspect: str, shape: tuple[int, int]) -> None:
+    path = encode(
+        ffmpeg, tmp_path, "-f", "lavfi", "-i", "testsrc=s=128x96:d=0.2:r=10", "-vf", f"setsar={aspect}", "a.mp4"
+    )
+    frames, error = read(open_source(str(path)))
+    assert error == ""
+    assert {frame.image.shape[:2] for frame in frames} == {shape}
+
+
+@pytest.mark.parametrize(
+    ("matrix", "right"),
+    [
+        ((1, 0, 0, 1), lambda image: image),
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+        ((1, 0, 0, -1), lambda image: image[::-1]),
+        ((-1, 0, 0, -1), lambda image: image[::-1, ::-1]),
+        ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+        ((0, -1, 1, 0), lambda image: np.rot90(image, 1)),
+        ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
+        ((0, -1, -1, 0), lambda image: image.transpose(1, 0, 2)[::-1, ::-1]),
+    ],
+)
+def test_a_display_matrix_turns_and_mirrors(
+    demo_clip: Path, tmp_path: Path, matrix: tuple[int, ...], right: Any
+) -> None:
+    data = bytearray(demo_clip.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value << 16 for value in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    (tmp_path / "placed.mp4").write_bytes(data)
+    plain = next(iter(open_source(str(demo_clip)).frames())).image
+    placed = next(iter(open_source(str(tmp_path / "placed.mp4")).frames())).image
+    assert np.array_equal(placed, right(plain))
+    assert np.array_equal(turned(plain, (a, b, c, d)), placed)
+
+
+def test_a_mirrored_video_gives_mirrored_boxes(cases: Path, tmp_path: Path) -> None:
+    upright, mirrored = (recognised(cases / name, tmp_path) for name in ("upright.mp4", "mirror_matrix.mp4"))
+    assert [len(faces) for faces in mirrored] == [2] * 8 == [len(faces) for faces in upright]
+    for faces, others in zip(mirrored, upright, strict=True):
+        boxes = sorted(face["box"] for face in faces)
+        wanted = sorted([480 - x2, y1, 480 - x1, y2] for x1, y1, x2, y2 in (face["box"] for face in others))
+        assert np.allclose(boxes, wanted, atol=6)
+
+
+def test_each_frame_of_a_joined_stream_has_its_own_size_and_time(cases: Path, tmp_path: Path) -> None:
+    frames, error = read(open_source(str(cases / "resturn.ts")))
+    assert error == ""
+    assert [frame.image.shape[:2] for frame in frames] == [(540, 960)] * 8 + [(960, 540)] * 8
+    assert [frame.time for frame in frames] == pytest.approx(TWELFTHS[:16])
+    assert [len(faces) for faces in recognised(cases / "resturn.ts", tmp_path)] == [2] * 16
+
+
+def test_what_is_transparent_is_background() -> None:
+    picture = np.full((2, 3, 4), 100, np.uint8)
+    picture[0, :, 3], picture[1, :, 3] = 0, 255
+    assert opaque(picture)[:, :, 0].tolist() == [[255] * 3, [100] * 3]
+
+
+# time
+
+
+def test_a_raw_stream_has_the_rate_that_it_states(cases: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frames, error = read(open_source(str(cases / "raw12fps.h264")))
+    assert (error, caplog.text) == ("", "")
+    assert [frame.time for frame in frames] == pytest.approx(TWELFTHS)
+
+
+def test_a_raw_stream_that_states_no_rate_has_25_frames_per_second_and_a_note(
+    ffmpeg: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = encode(ffmpeg, tmp_path, "-f", "lavfi", "-i", "testsrc=s=64x48:d=1:r=10", "-c:v", "mjpeg", "a.mjpeg")
+    frames, error = read(open_source(str(path)))
+    assert error == ""
+    assert [frame.time for frame in frames] == pytest.approx([n / 25 for n in range(10)])
+    assert "states no times and no frame rate; 25 frames per second assumed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-c:v", "libx264", "-bf", "3", "frames.avi"],
+        ["-c:v", "mpeg4", "-bf", "2", "frames4.avi"],
+        ["-c:v", "libx264", "-bf", "2", "-output_ts_offset", "-1", "-avoid_negative_ts", "disabled", "negative.mkv"],
+        ["-c:v", "libx264", "-bf", "2", "-output_ts_offset", "500", "late.mp4"],
+        ["-c:v", "mpeg2video", "-bf", "2", "a.mpg"],
+    ],
+    ids=lambda arguments: str(arguments[-1]),
+)
+def test_the_last_frame_has_its_presentation_time(ffmpeg: str, tmp_path: Path, arguments: list[str]) -> None:
+    if arguments[-1] == "a.mpg":
+        arguments = ["-r", "25", *arguments]
+    path = encode(ffmpeg, tmp_path, "-f", "lavfi", "-i", "testsrc=s=64x48:d=2:r=25", *arguments)
+    frames, error = read(open_source(str(path)))
+    assert error == ""
+    assert [frame.time for frame in frames] == pytest.approx([n / 25 for n in range(50)], abs=1.1e-3)
+
+
+def test_a_variable_frame_rate_keeps_every_time(cases: Path) -> None:
+    frames, _ = read(open_source(str(cases / "slowstart.mp4")))
+    assert [frame.time for frame in frames[:6]] == [0, 1, 2, 3, 4, 5]
+    assert len(frames) == 80
+    assert np.diff([frame.time for frame in frames[5:]]) == pytest.approx(1 / 30, abs=1e-3)
+
+
+def test_seeking_goes_to_the_key_frame_before(demo_clip: Path) -> None:
+    video = open_video(str(demo_clip))
+    assert video is not None
+    with contextlib.closing(video):
+        images = {}
+        while video.grab():
+            images[round(video.time, 3)] = video.image()
+        for wanted in (8.0, 0.0, 12.2, 3.96):
+            video.seek(wanted)
+            assert video.grab()
+            assert video.time <= wanted + 1e-6
+            while video.time < wanted - 0.02:
+                assert video.grab()
+            assert np.array_equal(video.image(), images[round(video.time, 3)])
+
+
+# streams in a file
+
+
+def test_the_default_stream_is_played_and_another_one_can_be_chosen(cases: Path, tmp_path: Path) -> None:
+    path = cases / "two_streams.mkv"
+    assert [len(faces) for faces in recognised(path, tmp_path)] == [2] * 8
+    default, first, second = (
+        next(iter(open_source(uri).frames())).image.shape for uri in (str(path), f"{path}#stream=0", f"{path}#stream=1")
+    )
+    assert default == second
+    assert first != second
+    _, error = read(open_source(f"{path}#stream=2"))
+    assert "has no video stream 2; it has #stream=0, #stream=1" in error
+
+
+def test_a_name_may_end_like_a_choice_of_stream(demo_clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4#stream=7"
+    shutil.copy(demo_clip, path)
+    assert next(iter(open_source(str(path)).frames())).image.shape == (360, 640, 3)
+
+
+@pytest.mark.parametrize("name", ["song.m4a", "song.mp3"])
+def test_a_cover_picture_is_no_video(ffmpeg: str, tmp_path: Path, name: str) -> None:
+    cv2.imwrite(str(tmp_path / "cover.jpg"), np.full((64, 64, 3), 90, np.uint8))
+    cover = ["-f", "lavfi", "-i", "sine=d=1", "-i", "cover.jpg", "-map", "0", "-map", "1", "-c:v", "copy"]
+    path = encode(ffmpeg, tmp_path, *cover, "-disposition:v", "attached_pic", name)
+    frames, error = read(open_source(str(path)))
+    assert not frames
+    assert "is no video" in error
+
+
+# damage
+
+
+def cut(path: Path, share: float) -> Path:
+    shorter = path.with_name(f"cut_{path.name}")
+    shorter.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    return shorter
+
+
+def decodable(ffmpeg: str, path: Path) -> int:
+    """Frames that FFmpeg itself reads."""
+    done = subprocess.run(
+        [ffmpeg, "-nostdin", "-i", str(path), "-fps_mode", "passthrough", "-f", "null", "-"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return int(re.findall(r"frame=\s*(\d+)", done.stderr)[-1])
+
+
+@pytest.mark.parametrize("flags", ["faststart", "frag_keyframe+empty_moov"])
+@pytest.mark.parametrize("share", [0.5, 0.75])
+def test_all_that_can_be_read_of_a_truncated_mp4_is_read(ffmpeg: str, tmp_path: Path, flags: str, share: float) -> None:
+    source = ["-f", "lavfi", "-i", "testsrc=s=320x240:d=2:r=12", "-c:v", "libx264", "-g", "6", "-bf", "2"]
+    broken = cut(encode(ffmpeg, tmp_path, *source, "-movflags", flags, "a.mp4"), share)
+    frames, error = read(open_source(str(broken)))
+    assert 0 < len(frames) == decodable(ffmpeg, broken) < 24
+    assert f"breaks off after frame {len(frames)}" in error
+
+
+def test_damaged_packets_are_counted(demo_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = bytearray(demo_clip.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 20000] = np.random.default_rng(0).bytes(20000)
+    (tmp_path / "scratched.mp4").write_bytes(data)
+    number = sum(1 for _ in open_source(str(tmp_path / "scratched.mp4")).frames())
+    assert f"; {310 - number} packets could not be decoded" in caplog.text
+
+
+# names
+
+
+def test_names_that_are_not_utf_8_work(demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/f\xff")
+    os.mkdir(folder)
+    path = f"{folder}/{os.fsdecode(bytes([0x63, 0xE9]))}.mp4"
+    shutil.copy(demo_clip, path)
+    assert len(list(itertools.islice(open_source(path).frames(), 3))) == 3
+    monkeypatch.chdir(folder)
+    assert len(list(itertools.islice(open_source(os.path.basename(path)).frames(), 3))) == 3
+    cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tofile(os.fsencode(folder) + b"/p\xff.png")
+    assert len(list(open_source(folder).frames())) == 1
+
+
+@pytest.mark.parametrize("uri", ["x" * 300 + ".mp4", "/" + "y" * 5000, "nul\0.mp4"])
+def test_names_that_no_file_can_have_are_refused_in_one_line(uri: str) -> None:
+    with pytest.raises(SourceError) as error:
+        open_source(uri)
+    assert "\n" not in str(error.value)
+
+
+# over the network
+
+
+@contextlib.contextmanager
+def file_server(
+    content: bytes, *, ranges: bool = True, kind: str = "video/mp4", hangs_at: int | None = None
+) -> Iterator[str]:
+    """Serves one file under every name, by byte ranges or from its beginning only; may fall silent in it."""
+    released = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) if ranges else None
+            start = int(asked[1]) if asked else 0
+            self.send_response(206 if asked else 200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content) - start))
+            if asked:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.end_headers()
+            if self.command == "GET":
+                with contextlib.suppress(OSError):
+                    self.wfile.write(content[start:hangs_at])
+                if hangs_at is not None:
+                    released.wait(20)
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        released.set()
+        server.shutdown()
+        thread.join(5)
+        server.server_close()
+
+
+def clip(ffmpeg: str, folder: Path, *flags: str, name: str = "a.mp4") -> bytes:
+    source = ["-f", "lavfi", "-i", "testsrc=s=320x240:d=2:r=12", "-c:v", "libx264", *flags, name]
+    return encode(ffmpeg, folder, *source).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "ranges"), [(["-movflags", "faststart"], True), (["-movflags", "faststart"], False), ([], True)]
+)
+@pytest.mark.parametrize("path", ["/a.mp4", "/download?id=3"])
+def test_a_video_file_on_a_server_is_read_like_a_file(
+    ffmpeg: str, tmp_path: Path, flags: list[str], ranges: bool, path: str
+) -> None:
+    with file_server(clip(ffmpeg, tmp_path, *flags), ranges=ranges) as address:
+        source = open_source(address + path)
+        assert not source.live
+        frames, error = read(source)
+    assert error == ""
+    assert [frame.time for frame in frames] == pytest.approx(TWELFTHS)
+
+
+def test_a_server_that_cannot_seek_is_told_where_that_is_needed(ffmpeg: str, tmp_path: Path) -> None:
+    content = clip(ffmpeg, tmp_path, "-vf", "noise=alls=80:allf=t", "-qp", "5")
+    with file_server(content, ranges=False) as address:
+        frames, error = read(open_source(f"{address}/a.mp4"))
+    assert not frames
+    assert "no byte ranges" in error
+
+
+def test_a_file_whose_server_breaks_off_is_not_complete(ffmpeg: str, tmp_path: Path) -> None:
+    content = clip(ffmpeg, tmp_path, "-movflags", "faststart")
+    with file_server(content, hangs_at=len(content) // 2) as address:
+        frames, error = read(Stream(f"{address}/a.mp4", open_timeout=1, read_timeout=1))
+    assert len(frames) < 24
+    assert "breaks off" in error or "cannot open" in error
+
+
+@pytest.mark.parametrize("path", ["/c.jpg", "/c.jpg?token=secret", "/snapshot?token=secret"])
+def test_a_snapshot_is_one_picture_and_no_fault(path: str) -> None:
+    picture = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    with file_server(picture, kind="image/jpeg") as address:
+        frames, error = read(open_source(address + path))
+    assert (len(frames), error) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://user:PASS@W0RD?#@host/x",
+        "rtsp://user:PASS@W0RD/x@host/y",
+        "rtsp://user:secret@host/a?mail=x@W0RD",
+        "rtsp://admin:1234/5@cam/1",
+    ],
+)
+def test_an_address_that_can_be_read_in_two_ways_shows_nothing_of_it(url: str) -> None:
+    assert without_secrets(url) == "rtsp://***"
+    with pytest.raises(SourceError, match="write @ as %40"):
+        open_source(url)
