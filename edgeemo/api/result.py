@@ -14,6 +14,7 @@ import numpy as np
 
 from edgeemo import types
 from edgeemo.api.inputs import Colour, check_colour
+from edgeemo.api.interop import to_supervision
 from edgeemo.api.tables import Columns, Library, to_table
 from edgeemo.errors import SinkError
 from edgeemo.sinks.event import event, line
@@ -169,6 +170,17 @@ class Result(types.Result):
     def to_df(self, to: Library | None = None, *, columns: Columns = "edgeemo") -> Any:
         """A row per face: as `edgeemo.table` of this result alone."""
         return to_table([self], self.labels, to=to, columns=columns)
+
+    def to_supervision(self) -> Any:
+        """The faces as `supervision.Detections`, for its annotators, trackers and zones.
+
+        xyxy, confidence (of the expression), class_id (place of the emotion in `labels`), tracker_id (the face's
+        number), and the emotion's name in data["emotion"] and data["class_name"].
+
+        Raises:
+            ConfigError: supervision is not installed.
+        """
+        return to_supervision(self)
 
     def __repr__(self) -> str:
         where = self.frame.origin if self.frame.still else f"{self.frame.origin}, {self.time:.3f} s"

@@ -54,9 +54,11 @@ def find_source(value: Watchable, *, fps: float, colour: Colour | None, stack: E
             f"an array of shape {tuple(shape)} is not a video, which is (frames, height, width, 3); "
             "for one picture use edgeemo.recognise"
         )
-    if not isinstance(value, Iterable):
-        raise SourceError(f"{type(value).__name__} is not a source; {ACCEPTED}")
-    return GivenFrames(value, fps=fps, colour=colour)
+    try:
+        iter(cast("Iterable[Picture]", value))  # decord's reader is only a sequence
+    except TypeError as error:
+        raise SourceError(f"{type(value).__name__} is not a source; {ACCEPTED}") from error
+    return GivenFrames(cast("Iterable[Picture]", value), fps=fps, colour=colour)
 
 
 class GivenFrames:

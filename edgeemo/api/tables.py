@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from edgeemo.api.interop import as_fex, as_openface
 from edgeemo.columns import BOX, INTEGERS, SECONDS, TEXTS, column_names
 from edgeemo.errors import ConfigError
 from edgeemo.types import Result
@@ -32,8 +33,8 @@ def to_table(
     Args:
         labels: the engine's classes.
         to: the library; None takes the first of pandas, polars and pyarrow that is installed.
-        columns: "edgeemo": as `edgeemo.columns` says.
-        origin: name of the first column.
+        columns: "edgeemo" as `edgeemo.columns` says; "fex" and "openface" as `edgeemo.api.interop`.
+        origin: name of the column `origin` in our own scheme.
 
     Returns:
         A pandas.DataFrame, polars.DataFrame or pyarrow.Table. Probabilities and boxes are float32, as computed.
@@ -44,6 +45,10 @@ def to_table(
     library = find_library(to)
     check_columns(columns)
     table = arrays(results, labels)
+    if columns == "fex":
+        return _as(library, as_fex(table, labels))
+    if columns == "openface":
+        return _as(library, as_openface(table, labels))
     return _as(library, {origin if name == "origin" else name: values for name, values in table.items()})
 
 
