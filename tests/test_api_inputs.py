@@ -62,9 +62,9 @@ def test_grey_arrays(value: Any, colour: str | None) -> None:
 
 def test_transparent_pixels_show_the_background_and_not_their_hidden_colours() -> None:
     hidden = np.concatenate([BGR, ALPHA * 0], axis=2)
-    assert (pixels(hidden) == 127).all()
-    half = np.concatenate([np.full((2, 2, 3), 255, np.uint8), np.full((2, 2, 1), 128, np.uint8)], axis=2)
-    assert (pixels(half) == 191).all()
+    assert (pixels(hidden) == 255).all()
+    half = np.concatenate([np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 1), 128, np.uint8)], axis=2)
+    assert (pixels(half) == 127).all()
 
 
 def test_the_array_is_copied() -> None:

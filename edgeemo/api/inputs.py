@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeemo.capture.ffmpeg import BACKGROUND
 from edgeemo.capture.pictures import read_picture
 from edgeemo.errors import SourceError
 from edgeemo.types import U8
@@ -27,7 +28,6 @@ Array = npt.NDArray[Any]
 
 ACCEPTED = "give a path, an (H, W, 3) array, a PIL image, a tensor or a decoded frame"
 CHANNELS = (1, 3, 4)
-BACKGROUND = 127  # grey, under transparent pixels: their hidden colours are not part of the picture
 FLOAT_TOLERANCE = 1e-3  # what rounding may add to 0..1
 MIN_UINT16_MAX = 4096  # a smaller maximum is more likely 8, 10 or 12 bits in a uint16 array than a dark picture
 
