@@ -17,7 +17,8 @@ import numpy as np
 
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError, SourceError
-from edgeemo.session import open_pipeline, open_session, open_source_of
+from edgeemo.run.open import Stages, open_pipeline, open_runner
+from edgeemo.run.setup import sources_of
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages.pipeline import STAGES
 from edgeemo.types import Frame
@@ -101,7 +102,7 @@ def _alone(config: Config, path: Path) -> Benchmark:
     frames = faces = 0
     shape: tuple[int, ...] = (0, 0, 3)
     with ExitStack() as stack:
-        source = open_source_of(config)
+        source = Stages().source(config, sources_of(config)[0])
         if source.live:
             raise ConfigError(f"{config.source} is live, its speed is the world's; give a video file or demo")
         pipeline, description = open_pipeline(config, stack)
@@ -154,6 +155,6 @@ def _timed(stream: Iterator[Frame]) -> Iterator[tuple[Frame, float]]:
 
 
 def _end_to_end(config: Config, path: Path) -> float:
-    with open_session(replace(config, sinks=(f"jsonl:{path}",))) as session:
-        stats = session.run()
-    return stats.frames / stats.seconds if stats.seconds else 0.0
+    with open_runner(replace(config, sinks=(f"jsonl:{path}",))) as runner:
+        counters = runner.run()
+    return counters.frames / counters.seconds if counters.seconds else 0.0

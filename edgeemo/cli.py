@@ -68,7 +68,7 @@ def _app(arguments: argparse.Namespace) -> int:
             fault = f"the window's libraries cannot be loaded ({_one_line(error)})"
         else:
             return int(app.run(config))
-    from edgeemo import headless
+    from edgeemo.run import headless
 
     config = replace(config, source=config.source or "demo")
     shown = "the demo clip" if config.source == "demo" else config.source
@@ -77,12 +77,9 @@ def _app(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from edgeemo import headless
+    from edgeemo.run import headless
 
-    config = _config(arguments)
-    if config.sources:
-        return headless.serve(config, lambda: _config(arguments), quiet=arguments.quiet)
-    return headless.run(config, quiet=arguments.quiet)
+    return headless.run(_config(arguments), lambda: _config(arguments), quiet=arguments.quiet)
 
 
 def _service(arguments: argparse.Namespace) -> int:

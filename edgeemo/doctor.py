@@ -170,18 +170,20 @@ def _engine(config: Config) -> Check:
 
 
 def _main_job(config: Config) -> Check:
-    from edgeemo.session import open_session
+    from edgeemo.run.open import open_runner
     from engines import EngineError
 
     try:
-        with open_session(replace(config, source="demo", sinks=(), frames=25)) as session:
-            stats = session.run()
+        with open_runner(replace(config, source="demo", sources=(), sinks=(), frames=25)) as runner:
+            counters = runner.run()
     except (EdgeemoError, EngineError) as error:
         return Check("main job", "fault", str(error), "mend what is named above first")
-    if not stats.faces:
-        return Check("main job", "fault", f"no face found in {stats.frames} frames of the demo clip", REINSTALL)
-    each = sum(stats.timings.values())
-    return Check("main job", "ok", f"{stats.faces} faces in {stats.frames} frames of the demo clip, {each:.1f} ms each")
+    if not counters.faces:
+        return Check("main job", "fault", f"no face found in {counters.frames} frames of the demo clip", REINSTALL)
+    each = sum(counters.timings.values())
+    return Check(
+        "main job", "ok", f"{counters.faces} faces in {counters.frames} frames of the demo clip, {each:.1f} ms each"
+    )
 
 
 def _cameras(config: Config) -> Check:

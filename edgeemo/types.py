@@ -5,7 +5,7 @@ Arrays are checked once, when a value is made, and never written to afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
@@ -144,6 +144,31 @@ class Result:
         return self.doubts[row] if self.doubts else ()
 
 
+@dataclass(frozen=True)
+class Counters:
+    """What a run has done so far.
+
+    Attributes:
+        frames: frames recognised.
+        faces: faces in them, summed.
+        dropped: frames of a live source that were never looked at.
+        seconds: from the capture of the first frame until the latest result (a finished run: until it was written).
+        fps: frames per second over the latest results; of the whole run: `frames / seconds`.
+        latency_ms: median time from a frame's capture to its result, over the latest ones.
+        timings: median milliseconds by stage over the latest results: detect, track, classify, smooth, sink.
+        emotions: how often each expression was shown, by its label.
+    """
+
+    frames: int = 0
+    faces: int = 0
+    dropped: int = 0
+    seconds: float = 0.0
+    fps: float = 0.0
+    latency_ms: float = 0.0
+    timings: dict[str, float] = field(default_factory=dict)
+    emotions: dict[str, int] = field(default_factory=dict)
+
+
 class State(str, Enum):
     """Where a source is in its life: connecting -> live <-> stalled -> lost -> back-off -> connecting -> live again."""
 
@@ -242,6 +267,14 @@ class Source(Protocol):
 
 
 class Detector(Protocol):
+    """Finds the faces of a frame.
+
+    Attributes:
+        description: what runs its models; empty: not worth telling.
+    """
+
+    description: str
+
     def detect(self, frame: Frame) -> Faces: ...
     def close(self) -> None: ...
 
@@ -257,8 +290,13 @@ class Tracker(Protocol):
 class Classifier(Protocol):
     labels: tuple[str, ...]
 
-    def classify(self, frame: Frame, faces: Faces) -> F32:
-        """(N, K) probabilities; all faces of a frame go through the engine in one call, none without faces."""
+    @property
+    def description(self) -> str:
+        """What really runs now; it changes when an engine hands over to a faster one."""
+        ...
+
+    def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
+        """(N, K) probabilities for each of several frames; all their faces go through the engine in one call."""
         ...
 
     def close(self) -> None: ...

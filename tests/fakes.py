@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from edgeemo.types import F32, U8, Faces, Frame, Result, Sink
+from edgeemo.config import Config, SourceConfig
+from edgeemo.run.runner import Runner
+from edgeemo.sinks import SinkContext
+from edgeemo.stages.pipeline import Pipeline
+from edgeemo.types import F32, U8, Classifier, Detector, Faces, Frame, Judge, Result, Sink, Smoother, Source
 from engines import LABELS, ModelSpec
 
 
@@ -79,6 +84,8 @@ class FakeSource:
 
 
 class FakeDetector:
+    description = ""
+
     def __init__(self, count: int = 1, *, fails_at: int | None = None) -> None:
         self.closed = False
         self._count = count
@@ -105,14 +112,15 @@ class FakeTracker:
 
 
 class FakeClassifier:
-    def __init__(self, labels: tuple[str, ...] = LABELS) -> None:
+    def __init__(self, labels: tuple[str, ...] = LABELS, *, description: str = "fake") -> None:
         self.labels = labels
+        self.description = description
         self.calls: list[int] = []
         self.closed = False
 
-    def classify(self, frame: Frame, faces: Faces) -> F32:
-        self.calls.append(len(faces))
-        return probabilities(len(faces), labels=self.labels)
+    def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
+        self.calls.append(sum(len(faces) for _, faces in work))
+        return [probabilities(len(faces), labels=self.labels) for _, faces in work]
 
     def close(self) -> None:
         self.closed = True
@@ -148,6 +156,94 @@ class FakeSink(Sink):
 
     def close(self) -> None:
         self.closed = True
+
+
+class FakeParts:
+    """Opens fakes for a runner, and remembers them.
+
+    Args:
+        sources, sinks: by name, an object or a function that makes one; an exception is raised.
+        faces: how many the detectors find.
+        detector, classifier: made by these instead.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Any],
+        sinks: Mapping[str, Any] | None = None,
+        faces: int = 1,
+        *,
+        detector: Callable[[], Detector] | None = None,
+        classifier: Callable[[Config], Classifier] | None = None,
+    ) -> None:
+        self.sources = sources
+        self.sinks = sinks or {}
+        self.classifiers: list[Any] = []
+        self.detectors: list[Any] = []
+        self.contexts: list[SinkContext] = []
+        self.engine_fault: Exception | None = None
+        self._detector = detector or (lambda: FakeDetector(faces))
+        self._classifier = classifier or (lambda config: FakeClassifier(description=f"{config.engine}, fake"))
+
+    def classifier(self, config: Config) -> Classifier:
+        if self.engine_fault is not None:
+            raise self.engine_fault
+        self.classifiers.append(self._classifier(config))
+        made: Classifier = self.classifiers[-1]
+        return made
+
+    def pipeline(self, config: Config, classifier: Classifier) -> Pipeline:
+        self.detectors.append(self._detector())
+        return Pipeline(
+            self.detectors[-1], FakeTracker(), classifier, self.smoother(config, classifier.labels), self.judge(config)
+        )
+
+    def smoother(self, config: Config, labels: tuple[str, ...]) -> Smoother:
+        return FakeSmoother(labels)
+
+    def judge(self, config: Config) -> Judge | None:
+        return None
+
+    def source(self, config: Config, source: SourceConfig) -> Source:
+        made: Source = _made(self.sources[source.uri])
+        return made
+
+    def sink(self, text: str, context: SinkContext) -> Sink:
+        self.contexts.append(context)
+        sink: Sink = _made(self.sinks[text])
+        return sink
+
+    def draw(self, result: Result) -> U8:
+        return result.frame.image
+
+
+def _made(item: Any) -> Any:
+    made = item() if callable(item) else item
+    if isinstance(made, Exception):
+        raise made
+    return made
+
+
+def fake_runner(
+    source: Source,
+    sinks: Sequence[Sink] = (),
+    *,
+    count: int = 1,
+    detector: Detector | None = None,
+    classifier: Classifier | None = None,
+    frames: int = 0,
+    screen: bool = False,
+) -> Runner:
+    """A run of one source through fake stages."""
+    names = {f"sink{number}": sink for number, sink in enumerate(sinks)}
+    parts = FakeParts(
+        {"clip": source},
+        names,
+        count,
+        detector=None if detector is None else lambda: detector,
+        classifier=None if classifier is None else lambda config: classifier,
+    )
+    return Runner(Config(source="clip", sinks=tuple(names), frames=frames), parts, screen=screen)
 
 
 class FakeBackend:

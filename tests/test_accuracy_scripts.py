@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeemo.config import Config, SmoothConfig
-from edgeemo.session import open_pipeline
+from edgeemo.run.open import open_pipeline
 from edgeemo.types import Faces, Frame
 from engines.spec import LABELS
 

@@ -17,16 +17,14 @@ import cv2
 import numpy as np
 import pytest
 from conftest import MakeClip
-from fakes import FakeSource
 
-from edgeemo.capture import CameraInfo, Reader, list_cameras, open_source
+from edgeemo.capture import CameraInfo, list_cameras, open_source
 from edgeemo.capture.camera import CameraSource
 from edgeemo.capture.decoder import bgr
 from edgeemo.capture.ffmpeg import Timeline
 from edgeemo.capture.file import Pace
 from edgeemo.capture.stream import Stream, without_secrets
 from edgeemo.errors import SourceError
-from edgeemo.mailbox import Closed
 from edgeemo.types import Frame, Source
 
 
@@ -319,7 +317,7 @@ def test_a_loop_goes_on_for_ever_with_rising_time_and_index(make_clip: MakeClip)
     source = open_source(str(make_clip("a.mp4", frames=10)), loop=True)
     stream = source.frames()
     frames = list(itertools.islice(stream, 35))
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert [frame.index for frame in frames] == list(range(35))
     assert [frame.time for frame in frames] == pytest.approx([n / 25 for n in range(35)], abs=2e-3)
     assert levels(frames)[10:20] == levels(frames)[:10]
@@ -328,7 +326,7 @@ def test_a_loop_goes_on_for_ever_with_rising_time_and_index(make_clip: MakeClip)
 def test_the_demo_clip_loops_when_asked_to_in_its_name() -> None:
     stream = open_source("demo?loop").frames()
     *_, last = (frame.index for frame in itertools.islice(stream, 312))
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert last == 311
 
 
@@ -409,17 +407,9 @@ def test_pictures_come_in_natural_order_with_their_names(pictures: Path) -> None
 
 
 def test_only_a_paced_folder_of_pictures_lets_each_one_stay(pictures: Path) -> None:
-    assert open_source(str(pictures), paced=True).pause_s == 1.5  # type: ignore[attr-defined]
-    assert open_source(str(pictures)).pause_s == 0  # type: ignore[attr-defined]
-    assert open_source(str(pictures / "face2.png"), paced=True).pause_s == 0  # type: ignore[attr-defined]
-
-
-def test_stopping_does_not_wait_for_the_next_picture_of_a_paced_folder(pictures: Path) -> None:
-    with Reader(open_source(str(pictures), paced=True)) as reader:
-        assert reader.frames.take(timeout=2).origin == "Face1.jpg"
-        with pytest.raises(TimeoutError):
-            reader.frames.take(timeout=0.2)
-        assert reader.stop(timeout=0.5)
+    assert open_source(str(pictures), paced=True).pause_s == 1.5
+    assert open_source(str(pictures)).pause_s == 0
+    assert open_source(str(pictures / "face2.png"), paced=True).pause_s == 0
 
 
 def test_a_single_picture_is_a_source(pictures: Path) -> None:
@@ -531,7 +521,7 @@ def test_a_connected_camera_gives_frames() -> None:
     assert isinstance(camera, CameraInfo)
     stream = open_source(camera.uri).frames()
     frames = list(itertools.islice(stream, 3))
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert [frame.index for frame in frames] == [0, 1, 2]
 
 
@@ -650,58 +640,6 @@ def test_an_address_that_gives_no_video_is_an_error() -> None:
         frames, error = read(Stream(f"{address}/", open_timeout=3, read_timeout=1))
     assert not frames
     assert "answers, but not with a video" in error
-
-
-# the capture thread
-
-
-def test_the_reader_hands_over_every_frame_of_a_file(make_clip: MakeClip) -> None:
-    with Reader(open_source(str(make_clip("a.mp4", frames=30)))) as reader:
-        indices = [reader.frames.take(timeout=5).index for _ in range(30)]
-        with pytest.raises(Closed):
-            reader.frames.take(timeout=5)
-        assert (reader.captured, reader.dropped) == (30, 0)
-        assert reader.fps > 0
-    assert indices == list(range(30))
-
-
-def test_the_reader_keeps_only_the_newest_frame_of_a_live_source() -> None:
-    with Reader(FakeSource(50, live=True)) as reader:
-        deadline = time.monotonic() + 5
-        while reader.captured < 50 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert reader.frames.take(timeout=5).index == 49
-        assert reader.dropped == 49
-
-
-@pytest.mark.parametrize("live", [False, True])
-def test_an_error_of_the_source_comes_after_its_last_frame(live: bool) -> None:
-    source = FakeSource(1, live=live, error=SourceError("the camera is gone"))
-    with Reader(source) as reader:
-        assert reader.frames.take(timeout=5).index == 0
-        with pytest.raises(SourceError, match="the camera is gone"):
-            reader.frames.take(timeout=5)
-    assert source.released
-
-
-@pytest.mark.parametrize("live", [False, True])
-def test_stopping_the_reader_releases_the_source_and_ends_its_thread(live: bool) -> None:
-    source = FakeSource(10_000_000, live=live)
-    with Reader(source) as reader:
-        reader.frames.take(timeout=5)
-    assert source.released
-    assert not any(thread.name == "capture clip.mp4" for thread in threading.enumerate())
-    assert reader.stop()
-
-
-def test_a_reader_that_was_never_started_can_be_stopped() -> None:
-    assert Reader(FakeSource(1)).stop()
-
-
-def test_a_paced_source_is_stopped_while_it_waits(make_clip: MakeClip) -> None:
-    with Reader(open_source(str(make_clip("a.mp4", frames=3, fps=1)), paced=True)) as reader:
-        reader.frames.take(timeout=5)
-        assert reader.stop()
 
 
 # noise

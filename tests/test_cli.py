@@ -341,3 +341,10 @@ def test_files_of_json_lines_rotate_in_a_single_run_too(command: Command) -> Non
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in command.folder.glob("a.jsonl*")) == ["a.jsonl", "a.jsonl.1", "a.jsonl.2"]
     assert all(path.stat().st_size <= 1000 for path in command.folder.glob("a.jsonl*"))
+
+
+def test_a_sink_that_would_overwrite_one_of_several_sources_is_refused(command: Command, clip: Path) -> None:
+    before = clip.read_bytes()
+    (command.folder / "my.toml").write_text(f'sinks = ["jsonl:{clip}"]\n[[sources]]\nname = "a"\nuri = "{clip}"\n')
+    assert "would overwrite the source" in command.mistake("run", "--config", "my.toml")
+    assert clip.read_bytes() == before

@@ -26,8 +26,7 @@ from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import SourceError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
-from edgeemo.session import Stats
-from edgeemo.types import Frame, Result
+from edgeemo.types import Counters, Frame, Result
 from edgeemo.ui.baseline import Baselines, Taking
 from edgeemo.ui.camera_watch import CameraWatch
 from edgeemo.ui.groups import GroupsDialog
@@ -514,7 +513,7 @@ def test_health_shows_stages_drops_and_the_engine(qtbot: QtBot, tmp_path: Path) 
     qtbot.addWidget(dialog)
     paints = Paints()
     paints.add(4.0)
-    stats = Stats(90, 90, 10, 3.0, 30.0, 12.5, {"detect": 3.25, "classify": 1.5})
+    stats = Counters(90, 90, 10, 3.0, 30.0, 12.5, {"detect": 3.25, "classify": 1.5})
     dialog.show_stats(stats, "hybrid_lite, fake", paints, where=tmp_path)
     shown = {name.strip(): label.text() for name, label in dialog.values.items()}
     assert shown["Engine"] == "hybrid_lite, fake"

@@ -6,11 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from fakes import FakeBackend, FakeDetector, FakeSmoother, FakeSource, FakeTracker
+from fakes import FakeBackend, FakeSink, FakeSource, fake_runner
 
-from edgeemo.session import Session
 from edgeemo.stages.classify import EngineClassifier
-from edgeemo.stages.pipeline import Pipeline
 from engines import LABELS, Engine, ModelSpec
 from engines.backends.handover import PlanBuild, SwappingBackend
 from engines.errors import ModelError
@@ -197,22 +195,20 @@ def test_a_running_session_swaps_over_and_every_frame_of_its_file_has_its_result
 
     frames, descriptions = [], []
 
-    class Sink:
+    class Written(FakeSink):
         def write(self, result):
             frames.append(result.frame.index)
             if len(frames) == 20:
-                descriptions.append(session.engine_description)
+                descriptions.append(runner.engine_description)
                 build.go.set()
                 assert swapping.join(10)
 
-        def close(self):
-            pass
-
-    pipeline = Pipeline(FakeDetector(2), FakeTracker(), classifier, FakeSmoother())
-    session = Session(FakeSource(60), pipeline, [Sink()])
-    with session:
-        session.run()
-        descriptions.append(session.engine_description)
+    runner = fake_runner(FakeSource(60), classifier=classifier, count=2)
+    with runner:
+        # in the runner's own thread: the twentieth frame is the last one of the first engine
+        runner.attach(Written())
+        runner.run()
+        descriptions.append(runner.engine_description)
     assert frames == list(range(60))
     assert len(first.calls) == 20
     assert len(better.calls) == 40

@@ -50,14 +50,14 @@ def test_closing_closes_what_holds_something() -> None:
     pipeline, detector, _, classifier, _ = build(1)
     pipeline.close()
     assert detector.closed
-    assert classifier.closed
+    assert not classifier.closed  # it serves other pipelines too
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_the_engine_is_called_once_for_all_faces_and_never_for_none(count: int) -> None:
     backend = FakeBackend(probabilities(1)[0])
     classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
-    raw = classifier.classify(frame(), faces(count))
+    (raw,) = classifier.classify([(frame(), faces(count))])
     assert raw.shape == (count, len(LABELS))
     assert raw.dtype == np.float32
     assert backend.calls == ([count] if count else [])
@@ -75,7 +75,7 @@ def test_an_engine_that_answers_with_no_numbers_is_an_error_in_one_line() -> Non
     backend = FakeBackend(np.full(len(LABELS), np.nan, np.float32))
     classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
     with pytest.raises(ModelError, match="tiny gave values that are no numbers"):
-        classifier.classify(frame(), faces(1))
+        classifier.classify([(frame(), faces(1))])
 
 
 def test_a_frame_of_one_pixel_and_a_face_beyond_the_border_do_not_crash() -> None:

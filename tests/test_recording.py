@@ -16,7 +16,7 @@ from time import monotonic, sleep
 import cv2
 import numpy as np
 import pytest
-from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker, result
+from fakes import FakeSource, fake_runner, result
 from pyarrow import parquet
 
 from edgeemo.errors import RecordingError, SinkError
@@ -26,9 +26,7 @@ from edgeemo.recording.encoder import QUEUE, VideoEncoder
 from edgeemo.recording.export import export
 from edgeemo.recording.folder import list_sessions, sessions_folder
 from edgeemo.recording.recorder import baseline_of
-from edgeemo.session import Session
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import Result
 from engines import LABELS
 
@@ -241,11 +239,10 @@ def test_what_is_missing_is_kept_even_after_the_end(tmp_path: Path) -> None:
 def test_a_session_gives_its_results_to_a_recorder_that_joins_and_leaves(tmp_path: Path) -> None:
     folder = new(tmp_path)
     recorder = Recorder(folder, LABELS)
-    pipeline = Pipeline(FakeDetector(1), FakeTracker(), FakeClassifier(), FakeSmoother())
-    with Session(FakeSource(12), pipeline) as session:
-        session.attach(recorder)
-        session.run()
-        session.detach(recorder)
+    with fake_runner(FakeSource(12)) as runner:
+        runner.attach(recorder)
+        runner.run()
+        runner.detach(recorder)
     recorder.close()
     assert len(load(folder.path).frames) == 12
 

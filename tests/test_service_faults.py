@@ -21,8 +21,8 @@ import pytest
 from fakes import make_bundle, result
 from servers import Broker, MjpegServer, edgeemo, free_port, until
 
+from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.queued import QueuedSink
 from edgeemo.types import Sink
 from engines import LABELS
 
@@ -233,7 +233,7 @@ def test_a_full_disk_is_waited_for_and_what_was_written_is_whole(small_disk: Pat
     def opener() -> Sink:
         return open_sink(f"{kind}:{path}", context)
 
-    sink = QueuedSink(kind, opener, size=64, first=opener())
+    sink = SinkWorker(kind, opener, size=64, first=opener())
     number = 0
 
     def feed() -> None:

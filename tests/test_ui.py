@@ -15,6 +15,7 @@ from time import monotonic, sleep
 import cv2
 import numpy as np
 import pytest
+from fakes import FakeSink
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QImage
 from PyQt6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLabel, QPushButton
@@ -30,6 +31,7 @@ from edgeemo.ui.cards import Bars, FacePanel
 from edgeemo.ui.live import NO_CAMERA
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import State
+from edgeemo.ui.settings import PRESETS
 from edgeemo.ui.snapshot import save_snapshot
 from edgeemo.ui.theme import DARK, LIGHT
 from edgeemo.ui.video import VideoView
@@ -195,7 +197,7 @@ def test_choosing_another_engine_opens_the_same_source_with_it(qtbot: QtBot, mak
     other.trigger()
     qtbot.waitUntil(lambda: window.status_bar.description.toolTip() == "other, fake runtime")
     shows(qtbot, window)
-    assert studio.configs[1].source == "clip.mp4"
+    assert [clip.name for clip in studio.clips] == ["clip.mp4"]  # the source plays on
 
 
 def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) -> None:
@@ -213,6 +215,7 @@ def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) 
 
 
 def test_sinks_of_the_configuration_are_opened_only_once(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.sinks["jsonl:out.jsonl"] = FakeSink()
     window = make(Config(source="clip.mp4", sinks=("jsonl:out.jsonl",)))
     shows(qtbot, window)
     window.live.choose_source("other.mp4")
@@ -221,15 +224,50 @@ def test_sinks_of_the_configuration_are_opened_only_once(qtbot: QtBot, make: Win
 
 
 def test_a_wrong_engine_is_an_error_in_the_window_with_a_way_back(qtbot: QtBot, make: Windows, studio: Studio) -> None:
-    window = make()
-    shows(qtbot, window)
-    window.live.choose_engine("nosuch")
+    window = make(Config(source="clip.mp4", engine="nosuch"))
     qtbot.waitUntil(lambda: window.player.state is State.FAILED)
     assert window.banner.kind == "error"
     assert "No engine named 'nosuch'" in window.banner.text
     press(qtbot, window, "Use hybrid_lite")
     shows(qtbot, window)
     assert window.banner.text == ""
+
+
+def test_a_wrong_engine_chosen_while_a_clip_plays_leaves_the_old_one_playing(
+    qtbot: QtBot, make: Windows, studio: Studio
+) -> None:
+    window = make()
+    shows(qtbot, window)
+    window.live.choose_engine("nosuch")
+    qtbot.waitUntil(lambda: "No engine named 'nosuch'" in window.banner.text)
+    assert window.player.state is State.PLAYING
+    assert window.live.config.engine == "hybrid_lite"
+    assert window.player.engine_description == "hybrid_lite, fake runtime"
+    before = window.video.result
+    qtbot.waitUntil(lambda: window.video.result is not before)
+
+
+def test_another_engine_or_smoothing_keeps_the_sinks_and_a_recording(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
+    written = studio.sinks["keep"] = FakeSink()
+    window = make(Config(source="clip.mp4", sinks=("keep",)))
+    shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.active)
+    recorder = window.recording.recorder
+    assert recorder is not None
+    window.live.choose_engine("other")
+    window.live.choose_preset("Calm")
+    qtbot.waitUntil(lambda: window.player.engine_description == "other, fake runtime")
+    qtbot.waitUntil(lambda: (playing := window.player.config) is not None and playing.smooth == PRESETS["Calm"])
+    so_far = recorder.frames, len(written.frames)
+    qtbot.waitUntil(lambda: recorder.frames > so_far[0] and len(written.frames) > so_far[1])
+    assert window.recording.recorder is recorder
+    assert recorder.error == ""
+    assert not written.closed
+    assert len(studio.clips) == 1
+    assert window.live.config.engine == "other"
 
 
 def test_a_missing_file_is_an_error_in_the_window_that_offers_the_demo_clip(qtbot: QtBot, make: Windows) -> None:

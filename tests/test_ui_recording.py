@@ -17,7 +17,6 @@ from windows import Studio, Windows, shows
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.recording import load
 from edgeemo.report.page import page
-from edgeemo.session import Session
 from edgeemo.ui.player import State
 from edgeemo.ui.window import Window
 
@@ -75,14 +74,7 @@ def test_an_analysed_file_that_is_damaged_says_so_in_window_session_and_report(
     middle = len(data) // 3
     data[middle : middle + len(data) // 4] = bytes(len(data) // 4)
     clip.write_bytes(data)
-    opened = studio.open
-
-    def open_file(config: Config) -> Session:
-        session = opened(config)
-        session._source = open_source(config.source)
-        return session
-
-    studio.open = open_file  # type: ignore[method-assign]
+    studio.clip = open_source  # type: ignore[assignment]
     window = make(Config(source="clip.mp4", capture=CaptureConfig()), begin=False)
     window.analyse_file(clip)
     qtbot.waitUntil(lambda: "talk" in window.banner.text, timeout=20_000)

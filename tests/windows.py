@@ -7,19 +7,18 @@ import os
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from time import sleep
 
 import numpy as np
-from fakes import FakeClassifier, FakeSmoother, FakeTracker
+from fakes import FakeClassifier, FakeParts, FakeSink
 from pytestqt.qtbot import QtBot
 
 from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import SourceError
-from edgeemo.session import Session
-from edgeemo.stages.pipeline import Pipeline
+from edgeemo.run.runner import Runner
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
 from edgeemo.ui.player import State
@@ -68,6 +67,8 @@ class Clip:
 class Faced:
     """Finds that many faces, far enough apart for their labels."""
 
+    description = ""
+
     def __init__(self, count: int) -> None:
         self._count = count
 
@@ -93,31 +94,42 @@ class Studio:
         self.delay = 0.0
         self.closing: Exception | None = None
         self.clip: Callable[[str], Clip] = Clip
+        self.sinks: dict[str, FakeSink] = {}
 
-    def open(self, config: Config) -> Session:
+    def open(self, config: Config) -> Runner:
         self.configs.append(config)
         sleep(self.delay)
-        if config.engine == "nosuch":
-            raise BundleNotFound("no engine named 'nosuch'; there are: hybrid_lite")
         if config.source == "missing.mp4":
             raise SourceError("no file missing.mp4; check its name")
         if config.source == "broken":
             raise RuntimeError("a fault")
         clip = self.clip(config.source)
         self.clips.append(clip)
-        resources = ExitStack()
-        resources.callback(self._close)
-        return Session(
-            clip,
-            Pipeline(Faced(self.faces), FakeTracker(), FakeClassifier(), FakeSmoother()),
-            engine_description=f"{config.engine}, fake runtime",
-            screen=True,
-            resources=resources,
+        parts = FakeParts(
+            {config.source: clip},
+            self.sinks | {"closing": lambda: Closing(self.closing)},
+            detector=lambda: Faced(self.faces),
+            classifier=self._classifier,
         )
+        sinks = (*config.sinks, "closing") if self.closing is not None else config.sinks
+        return Runner(replace(config, sinks=sinks), parts, screen=True)
 
-    def _close(self) -> None:
-        if self.closing is not None:
-            raise self.closing
+    def _classifier(self, config: Config) -> FakeClassifier:
+        if config.engine == "nosuch":
+            raise BundleNotFound("no engine named 'nosuch'; there are: hybrid_lite")
+        return FakeClassifier(description=f"{config.engine}, fake runtime")
+
+
+class Closing(FakeSink):
+    """Fails when it is closed."""
+
+    def __init__(self, error: Exception | None) -> None:
+        super().__init__()
+        self._closing = error
+
+    def close(self) -> None:
+        if self._closing is not None:
+            raise self._closing
 
 
 class Windows:

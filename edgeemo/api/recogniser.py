@@ -20,9 +20,9 @@ from edgeemo.api.tables import Columns, Library, check_columns, find_library, to
 from edgeemo.api.watching import OnProgress, Sampling, wants_bar, watching
 from edgeemo.config import Config, load_config
 from edgeemo.errors import ConfigError
-from edgeemo.session import _expect_separate_files, _open_classifier, _open_stages
-from edgeemo.stages.pipeline import BatchClassifier, Pipeline
-from edgeemo.types import F32, Faces, Frame
+from edgeemo.run.open import Stages, expect_separate_files
+from edgeemo.stages.pipeline import Pipeline
+from edgeemo.types import F32, Classifier, Faces, Frame
 
 
 class Recogniser:
@@ -86,7 +86,7 @@ class Recogniser:
     @property
     def description(self) -> str:
         """What really runs, for example "hybrid_lite, ONNX Runtime 1.32.0, CPU, FP32"."""
-        return self._open().pipeline.engine_description
+        return self._open().pipeline.description
 
     # a string is also an iterable of strings; the first signature that fits counts
     @overload
@@ -164,7 +164,7 @@ class Recogniser:
         sampling = Sampling(every, start, end)
         colour = check_colour(color)
         path = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
-        _expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=tuple(sinks)))
+        expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=tuple(sinks)))
         resources = ExitStack()
         return watching(
             find_source(source, fps=fps, colour=colour, stack=resources),
@@ -284,16 +284,17 @@ class _Models:
     def __init__(self, config: Config) -> None:
         self._config = config
         with ExitStack() as stack:
-            engine, _ = _open_classifier(config)
-            self.classifier = SharedClassifier(engine)
+            self.classifier = SharedClassifier(Stages().classifier(config))
             stack.callback(self.classifier.end)
-            self.pipeline = _open_stages(config, self.classifier, stack)
+            self.pipeline = self.follow(stack)
             self._resources = stack.pop_all()
         self._lock = threading.Lock()
 
     def follow(self, resources: ExitStack) -> Pipeline:
         """Stages of its own for a video, around the shared engine."""
-        return _open_stages(self._config, self.classifier, resources)
+        pipeline = Stages().pipeline(self._config, self.classifier)
+        resources.callback(pipeline.close)
+        return pipeline
 
     def step(self, frame: Frame) -> types.Result:
         with self._lock:
@@ -304,13 +305,13 @@ class _Models:
             self._resources.close()
 
 
-class SharedClassifier(BatchClassifier):
+class SharedClassifier(Classifier):
     """One engine for several pipelines, in one thread at a time: not every backend allows more.
 
     Whoever made it ends it with `end`; `close`, which a pipeline calls, leaves it open.
     """
 
-    def __init__(self, engine: BatchClassifier) -> None:
+    def __init__(self, engine: Classifier) -> None:
         self.labels = engine.labels
         self._engine = engine
         self._lock = threading.Lock()
@@ -318,17 +319,12 @@ class SharedClassifier(BatchClassifier):
 
     @property
     def description(self) -> str:
-        return str(getattr(self._engine, "description", ""))
+        return self._engine.description
 
-    def classify(self, frame: Frame, faces: Faces) -> F32:
+    def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
         with self._lock:
             self._expect_open()
-            return self._engine.classify(frame, faces)
-
-    def classify_together(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
-        with self._lock:
-            self._expect_open()
-            return self._engine.classify_together(work)
+            return self._engine.classify(work)
 
     def close(self) -> None:
         return

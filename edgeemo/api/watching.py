@@ -14,16 +14,14 @@ from typing import Any
 from edgeemo import types
 from edgeemo.api.result import Result
 from edgeemo.api.sources import GivenFrames
-from edgeemo.capture import Reader
 from edgeemo.config import Config, expect_range
 from edgeemo.errors import ConfigError
-from edgeemo.mailbox import Closed
+from edgeemo.run.source_worker import read
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages import overlay
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import Frame, Source
 
-POLL_S = 0.1  # how soon a wait notices an interrupt
 FOREVER_S = 1e9
 TICK_S = 1e-3  # frame times are rounded
 
@@ -114,14 +112,7 @@ def frames_of(source: Source, resources: ExitStack) -> Iterator[Frame]:
         # in this thread: whoever makes the frames may rely on that
         yield from source.frames()
         return
-    reader = resources.enter_context(Reader(source))
-    while True:
-        try:
-            yield reader.frames.take(timeout=POLL_S)
-        except TimeoutError:
-            continue
-        except Closed:
-            return
+    yield from read(source, resources)
 
 
 def wants_bar() -> bool:

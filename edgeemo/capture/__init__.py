@@ -20,12 +20,11 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from edgeemo.capture.camera import CameraFormat, CameraInfo, CameraSource, list_cameras
 from edgeemo.capture.file import VideoFile
 from edgeemo.capture.pictures import Pictures, is_picture
-from edgeemo.capture.reader import Reader
 from edgeemo.capture.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, SCHEMES, Stream
 from edgeemo.errors import SourceError
 from edgeemo.types import Source
 
-__all__ = ["DEMO_CLIP", "CameraInfo", "Reader", "list_cameras", "open_source"]
+__all__ = ["DEMO_CLIP", "CameraInfo", "list_cameras", "open_source"]
 
 PICTURE_S = 1.5  # how long a paced picture of a folder stays
 DEMO_CLIP = Path(__file__).parents[1] / "demo" / "demo.mp4"

@@ -54,7 +54,7 @@ class Loss:
 
 
 class Recorder(Sink):
-    """Records results until it is closed. Give it to `Session.attach`.
+    """Records results until it is closed. Give it to `Runner.attach`.
 
     Events are written by whoever calls `write`, at most a second late, none left out. Pictures are encoded by a thread
     of its own; those that come too fast are left out. What fails does not end the session: `losses` has it at once,

@@ -24,19 +24,11 @@ class EngineClassifier:
         """What really runs, for example "hybrid_lite, ONNX Runtime 1.32.0, CPU, FP32"."""
         return f"{self._engine.spec.name}, {self._engine.description}"
 
-    def classify(self, frame: Frame, faces: Faces) -> F32:
-        """(N, K) probabilities; one call of the engine, none without faces.
-
-        Raises:
-            ModelError: the engine answered with something that is no number.
-        """
-        return self._checked(self._engine.classify(frame.image, faces.boxes, faces.keypoints))
-
-    def classify_together(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
+    def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
         """(N, K) probabilities for each of several frames; one call of the engine for all their faces.
 
         Raises:
-            ModelError: as `classify`.
+            ModelError: the engine gave a value that is not a number.
         """
         spec = self._engine.spec
         crops = [
@@ -44,16 +36,13 @@ class EngineClassifier:
             for frame, faces in work
             for box, keypoints in zip(faces.boxes, faces.keypoints, strict=True)
         ]
-        ends = np.cumsum([len(faces) for _, faces in work])[:-1]
-        return np.split(self._checked(self._engine.infer(crops)), ends)
-
-    def _checked(self, raw: F32) -> F32:
+        raw = self._engine.infer(crops)
         if not np.isfinite(raw).all():
             raise ModelError(
-                f"engine {self._engine.spec.name} gave values that are no numbers ({self._engine.description}); "
+                f"engine {spec.name} gave values that are no numbers ({self._engine.description}); "
                 "export it again in a higher precision"
             )
-        return raw
+        return np.split(raw, np.cumsum([len(faces) for _, faces in work])[:-1])
 
     def close(self) -> None:
         self._engine.close()

@@ -15,7 +15,7 @@ from PyQt6.QtWidgets import QApplication
 
 from edgeemo.capture import list_cameras
 from edgeemo.config import Config
-from edgeemo.headless import ending_on_signals
+from edgeemo.system.signals import ending_on_signals
 from edgeemo.ui.icons import app_icon
 from edgeemo.ui.player import open_for_screen
 from edgeemo.ui.settings import Settings

@@ -9,7 +9,7 @@ import numpy as np
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from edgeemo.ui.player import Stats
+from edgeemo.ui.player import Counters
 from edgeemo.ui.theme import named
 
 STAGES = {
@@ -58,7 +58,7 @@ class HealthDialog(QDialog):
         layout.addLayout(self._grid)
         layout.addStretch()
 
-    def show_stats(self, stats: Stats | None, engine: str, paints: Paints, *, where: Path = Path("/")) -> None:
+    def show_stats(self, stats: Counters | None, engine: str, paints: Paints, *, where: Path = Path("/")) -> None:
         """Show the newest figures.
 
         Args:
@@ -66,7 +66,7 @@ class HealthDialog(QDialog):
             engine: what really runs.
             where: root of the file system that temperature and power are read from.
         """
-        stats = stats or Stats()
+        stats = stats or Counters()
         self._set("Engine", engine or "none runs")
         self._set("Frames per second", f"{stats.fps:.1f}")
         self._set("Latency", f"{stats.latency_ms:.1f} ms from a frame's arrival to its result")

@@ -36,17 +36,19 @@ class LiveControl(QObject):
 
     Args:
         config: what to begin with; an empty source means the first camera, else the demo clip.
-        opener: makes a session that fills its `screen`; called in a worker thread.
+        opener: makes a runner that fills its `screen`; called in a worker thread.
         cameras: those that are connected at the moment.
         settings: what was chosen the last time, where `config` leaves it open.
         devices: the folder in which cameras appear.
 
     Signals:
         opening: the Config that is about to be opened, and whether the last picture may stay until it is there.
+        switched: the Config that goes on after another engine or smoothing was chosen.
         cameras_changed: one was connected or removed.
     """
 
     opening = pyqtSignal(object, bool)
+    switched = pyqtSignal(object)
     cameras_changed = pyqtSignal()
 
     def __init__(
@@ -65,6 +67,7 @@ class LiveControl(QObject):
         self._settings = settings
         self._banner = banner
         self._config = _with_settings(config, settings)
+        self._opening = self._config
         self._works: Config | None = None  # the last configuration that gave a picture
         self._lost = False
         self.player = Player(opener, self)
@@ -107,14 +110,16 @@ class LiveControl(QObject):
         self.play(replace(self._config, source=uri))
 
     def choose_engine(self, engine: str) -> None:
-        self.play(replace(self._config, engine=engine))
+        self._switch(replace(self._config, engine=engine))
 
     def choose_preset(self, name: str) -> None:
-        """How strongly results are smoothed; what plays is opened again."""
+        """How strongly results are smoothed."""
         self._settings.preset = name
-        self._config = replace(self._config, smooth=PRESETS[name])
+        config = replace(self._config, smooth=PRESETS[name])
         if self.player.state in (State.OPENING, State.PLAYING, State.PAUSED):
-            self.play(self._config)
+            self._switch(config)
+        else:
+            self._config = config
 
     def start_or_pause(self) -> None:
         """Pause what plays, resume what is paused, else start."""
@@ -134,10 +139,32 @@ class LiveControl(QObject):
         self._config = config
         self._banner.dismiss()
         self.opening.emit(config, same_source and self._works is not None)
+        self._opening = config
         loop = config.capture.loop or config.source == DEMO
         self.player.open(replace(config, capture=CaptureConfig(loop=loop, paced=True)))
         # a second run would write over what the first one left
         self._config = replace(config, sinks=())
+
+    def _switch(self, config: Config) -> None:
+        """Another engine or smoothing: what plays goes on, with its sinks and a recording."""
+        if self.player.state is State.OPENING:
+            self.play(replace(self._opening, engine=config.engine, smooth=config.smooth))
+        elif self.player.switch(config, self._on_switched, self._on_switch_failure):
+            self._config = config
+        else:
+            self.play(config)
+
+    def _on_switched(self) -> None:
+        self._settings.engine = self._config.engine
+        self._banner.dismiss()
+        self.switched.emit(self._config)
+
+    def _on_switch_failure(self, error: Exception) -> None:
+        playing = self.player.config
+        if playing is not None:
+            self._config = replace(self._config, engine=playing.engine, smooth=playing.smooth)
+        self._banner.show_error(error)
+        self.switched.emit(self._config)
 
     def on_result(self) -> None:
         """A picture has come: what is configured works, and nothing is lost."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -16,24 +17,25 @@ from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
 
 from edgeemo.config import Config
 from edgeemo.mailbox import Closed
-from edgeemo.session import Session, Stats, open_session
-from edgeemo.types import Sink
+from edgeemo.run.open import open_runner
+from edgeemo.run.runner import Runner
+from edgeemo.types import Counters, Sink
 
 log = logging.getLogger(__name__)
 
-Opener = Callable[[Config], Session]
+Opener = Callable[[Config], Runner]
 Job = Callable[[], None]
 
-__all__ = ["Opener", "Player", "State", "Stats", "analyse", "open_for_screen"]
+__all__ = ["Counters", "Opener", "Player", "State", "analyse", "open_for_screen"]
 
 BUSY_MS, IDLE_MS = 8, 50  # how often the timer looks, while pictures come and while none do
 JOB_POLL_S = 1.0
-CLOSE_S = 1.5  # what a session gets to end, out of the 2 s that closing the window may take
+CLOSE_S = 1.5  # what a run gets to end, out of the 2 s that closing the window may take
 
 
-def open_for_screen(config: Config) -> Session:
+def open_for_screen(config: Config) -> Runner:
     """The `Opener` of the real app."""
-    return open_session(config, screen=True)
+    return open_runner(config, screen=True)
 
 
 def analyse(
@@ -47,11 +49,11 @@ def analyse(
     Raises:
         EdgeemoError, EngineError: the source, the engine or the sink failed.
     """
-    with opener(config) as session:
-        sink = sink_of(session.labels, session.engine_description)
+    with opener(config) as runner:
+        sink = sink_of(runner.labels, runner.engine_description)
         try:
-            session.attach(sink)
-            session.run(stop)
+            runner.attach(sink)
+            runner.run(stop)
         finally:
             sink.close()
 
@@ -66,12 +68,12 @@ class State(Enum):
 
 
 class Player(QObject):
-    """At most one session at a time, played into signals.
+    """At most one run at a time, played into signals.
 
     Signals:
         changed: the state is another one.
         arrived: a Result to show.
-        failed: the exception that ended or prevented a session; also one from closing it.
+        failed: the exception that ended or prevented a run; also one from closing it.
     """
 
     changed = pyqtSignal(State)
@@ -82,7 +84,7 @@ class Player(QObject):
         super().__init__(parent)
         self._opener = opener
         self._state = State.STOPPED
-        self._session: Session | None = None
+        self._runner: Runner | None = None
         self._ticket = 0
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._done: SimpleQueue[Job] = SimpleQueue()
@@ -99,31 +101,36 @@ class Player(QObject):
 
     @property
     def source_name(self) -> str:
-        return self._session.source_name if self._session is not None else ""
+        return self._runner.source_name if self._runner is not None else ""
+
+    @property
+    def config(self) -> Config | None:
+        """What plays; None while nothing does."""
+        return self._runner.config if self._runner is not None else None
 
     @property
     def engine_description(self) -> str:
-        return self._session.engine_description if self._session is not None else ""
+        return self._runner.engine_description if self._runner is not None else ""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Classes of the engine that runs; empty while none does."""
-        return self._session.labels if self._session is not None else ()
+        return self._runner.labels if self._runner is not None else ()
 
     def attach(self, sink: Sink) -> bool:
-        """Give the results of the session to a sink too; False where none plays."""
-        if self._session is None:
+        """Give the results of what plays to a sink too; False where none plays."""
+        if self._runner is None:
             return False
-        self._session.attach(sink)
+        self._runner.attach(sink)
         return True
 
     def detach(self, sink: Sink) -> None:
-        if self._session is not None:
-            self._session.detach(sink)
+        if self._runner is not None:
+            self._runner.detach(sink)
 
-    def stats(self) -> Stats | None:
-        """Figures of the session that plays; None without one."""
-        return self._session.stats() if self._session is not None else None
+    def stats(self) -> Counters | None:
+        """Figures of what plays; None without one."""
+        return self._runner.counters() if self._runner is not None else None
 
     def open(self, config: Config) -> None:
         """Close what plays and play this instead. What was asked for last wins."""
@@ -135,30 +142,55 @@ class Player(QObject):
             if ticket != self._ticket:
                 return
             try:
-                session = self._opener(config)
+                runner = self._opener(config)
             except Exception as error:
                 caught = error
                 self._done.put(lambda: self._fail(ticket, caught))
                 return
             if ticket != self._ticket:
-                session.close(CLOSE_S)
+                runner.close(CLOSE_S)
                 return
-            self._done.put(lambda: self._opened(ticket, session))
+            self._done.put(lambda: self._opened(ticket, runner))
 
         self._jobs.put(job)
 
+    def switch(self, config: Config, then: Job, otherwise: Callable[[Exception], None]) -> bool:
+        """Go on with another engine or smoothing; the source and all sinks stay, and with them a recording.
+
+        Returns:
+            False where nothing plays; else `then` or `otherwise` is called, unless something else was opened meanwhile.
+        """
+        runner, ticket = self._runner, self._ticket
+        if runner is None:
+            return False
+
+        def work() -> None:
+            now = replace(runner.config, engine=config.engine, smooth=config.smooth)
+            runner.apply(now, reopen_engine=False)
+
+        def done() -> None:
+            if ticket == self._ticket:
+                then()
+
+        def failed(error: Exception) -> None:
+            if ticket == self._ticket:
+                otherwise(error)
+
+        self.in_background(work, done, failed)
+        return True
+
     def pause(self) -> None:
-        if self._state is State.PLAYING and self._session is not None:
-            self._session.pause()
+        if self._state is State.PLAYING and self._runner is not None:
+            self._runner.pause()
             self._set_state(State.PAUSED)
 
     def resume(self) -> None:
-        if self._state is State.PAUSED and self._session is not None:
-            self._session.resume()
+        if self._state is State.PAUSED and self._runner is not None:
+            self._runner.resume()
             self._set_state(State.PLAYING)
 
     def stop(self) -> None:
-        """Close the session; a camera is let go."""
+        """Close what plays; a camera is let go."""
         self._let_go()
         self._set_state(State.STOPPED)
 
@@ -188,7 +220,7 @@ class Player(QObject):
         self._jobs.put(None)
         self._worker.join(max(0.0, deadline - monotonic()))
         while True:
-            # a session may have been opened just before
+            # a runner may have been opened just before
             try:
                 self._done.get_nowait()()
             except Empty:
@@ -212,24 +244,24 @@ class Player(QObject):
 
     def _let_go(self) -> None:
         self._ticket += 1
-        session, self._session = self._session, None
-        if session is not None:
-            self._jobs.put(lambda: self._close(session))
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self._jobs.put(lambda: self._close(runner))
 
-    def _close(self, session: Session) -> None:
+    def _close(self, runner: Runner) -> None:
         try:
-            session.close(CLOSE_S)
+            runner.close(CLOSE_S)
         except Exception as error:
             caught = error
             self._done.put(lambda: self.failed.emit(caught))
 
-    def _opened(self, ticket: int, session: Session) -> None:
+    def _opened(self, ticket: int, runner: Runner) -> None:
         if ticket != self._ticket:
             # it was never started, so this takes no time
-            session.close(CLOSE_S)
+            runner.close(CLOSE_S)
             return
-        self._session = session
-        session.start()
+        self._runner = runner
+        runner.start()
         self._set_state(State.PLAYING)
 
     def _fail(self, ticket: int, error: Exception) -> None:
@@ -246,10 +278,10 @@ class Player(QObject):
             except Empty:
                 break
             step()
-        if self._session is None or self._state is not State.PLAYING:
+        if self._runner is None or self._state is not State.PLAYING:
             return
         try:
-            result = self._session.screen.take(timeout=0)
+            result = self._runner.screen.take(timeout=0)
         except TimeoutError:
             return
         except Closed:

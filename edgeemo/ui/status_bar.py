@@ -6,7 +6,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
-from edgeemo.ui.player import Stats
+from edgeemo.ui.player import Counters
 from edgeemo.ui.theme import named
 
 
@@ -34,7 +34,7 @@ class StatusBar(QWidget):
         """Words in the place of the figures."""
         self.figures.setText(words)
 
-    def show_figures(self, stats: Stats | None, *, paused: bool = False, still: str = "") -> None:
+    def show_figures(self, stats: Counters | None, *, paused: bool = False, still: str = "") -> None:
         """
         Args:
             still: the name of the still picture that is shown, or "".

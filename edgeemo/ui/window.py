@@ -295,6 +295,7 @@ class Window(QMainWindow):
 
     def _connect_live(self) -> None:
         self.live.opening.connect(self._on_opening)
+        self.live.switched.connect(self._on_switched)
         self.live.cameras_changed.connect(self.toolbar.source.refresh)
         self.player.changed.connect(self._on_state)
         self.player.arrived.connect(self._on_result)
@@ -356,6 +357,12 @@ class Window(QMainWindow):
         self.toolbar.engine.show_engine(config.engine)
         self.setWindowTitle(f"{self.live.source_name} - edgeemo")
         self.video.show_message(f"Opening {self.live.source_name} …", keep_picture=same_source)
+
+    def _on_switched(self, config: Config) -> None:
+        """What plays goes on with another engine or smoothing."""
+        self.toolbar.engine.show_engine(config.engine)
+        if self.saliency.active:
+            self.saliency.start(config)
 
     def _on_state(self, state: State) -> None:
         self._show_buttons()

@@ -1,39 +1,62 @@
-"""One source that comes and goes: opened, watched, and opened again for as long as the service runs."""
+"""One source in a thread: opened, read, watched, and opened again or ended. Several belong to a `Runner`."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
-from time import monotonic, time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from time import monotonic, perf_counter, time
 
 from edgeemo.config import ServiceConfig
 from edgeemo.errors import EdgeemoError
 from edgeemo.mailbox import Closed, Mailbox
+from edgeemo.run.status import Rate
 from edgeemo.types import Frame, Source, SourceStatus, State
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
-RECENT_S = 5.0  # over which rates are taken
+STOP_S = 1.0  # for a source that is read alone to let go
 HISTORY = 64
 
 
-class Supervisor:
-    """Keeps a source running in a thread, and tells how it is.
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """A frame on its way to the runner.
 
-    Its frames are renumbered, so that index and time go on when the source is opened again; `origin` is the name.
+    Attributes:
+        at: when it was captured, by `perf_counter`.
+        must_arrive: its source is not live: no result of it may be dropped.
+    """
+
+    frame: Frame
+    at: float
+    must_arrive: bool
+
+
+class SourceWorker:
+    """Reads a source in a thread, and tells how it is.
+
+    Of a live source only the newest frame counts; untaken ones are dropped and counted. Any other source waits until
+    each frame was taken.
+
+    With `reopen` a source that is lost is opened again, for as long as it takes; index and time of its frames go on,
+    they carry the worker's name as `origin` and the wall clock. Without, the first error ends it and is kept in
+    `failure`, and frames stay as the source made them.
 
     Args:
         name: what the source is called.
         opener: makes the source; raises `SourceError` while it is not there.
-        wake: set when a frame has come.
-        live: treat the source as live although it is not (a file that plays at its own speed).
+        wake: set when a frame has come or the source has ended.
+        first: the source, where it was made already, so that a mistake in its address came out before.
+        newest_only: treat the source as live although it is not (a file that plays at its own speed).
 
     Attributes:
         history: the latest (time, state), by the monotonic clock.
+        failure: what ended a source that is not opened again; None: nothing did.
     """
 
     def __init__(
@@ -43,17 +66,22 @@ class Supervisor:
         wake: threading.Event,
         config: ServiceConfig,
         *,
-        live: bool = False,
+        first: Source | None = None,
+        reopen: bool = True,
+        newest_only: bool = False,
     ) -> None:
         self.name = name
         self.history: deque[tuple[float, State]] = deque(maxlen=HISTORY)
+        self.failure: Exception | None = None
         self._opener = opener
+        self._first = first
         self._wake = wake
         self._config = config
-        self._live = live
+        self._reopen = reopen
+        self._newest_only = newest_only
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._box: Mailbox[Frame] = Mailbox(newest_only=True)
+        self._box: Mailbox[Captured] = Mailbox(newest_only=True)
         self._state = State.CONNECTING
         self._began = monotonic()
         self._changed = self._began
@@ -62,6 +90,7 @@ class Supervisor:
         self._captured = self._processed = self._dropped = self._connects = self._faces = 0
         self._error = ""
         self._finite = False
+        self._left_behind = False
         self._arrivals = Rate()
         self._results = Rate()
         self._thread = self._new_thread()
@@ -70,7 +99,11 @@ class Supervisor:
         self.history.append((monotonic(), self._state))
         self._thread.start()
 
-    def take(self) -> Frame | None:
+    @property
+    def started(self) -> bool:
+        return bool(self.history)
+
+    def take(self) -> Captured | None:
         """The newest frame that was not taken, or None; doesn't wait."""
         try:
             return self._box.take(timeout=0)
@@ -85,22 +118,33 @@ class Supervisor:
             self._results.add(monotonic())
 
     @property
+    def must_arrive(self) -> bool:
+        """No frame of the source may be dropped."""
+        return self._finite and not self._newest_only
+
+    @property
     def ended(self) -> bool:
         """Nothing more will come, and everything was taken."""
         with self._lock:
             return self._state is State.ENDED and self._captured <= self._processed + self._dropped_so_far()
 
+    @property
+    def dropped(self) -> int:
+        """Frames that nobody took."""
+        with self._lock:
+            return self._dropped_so_far()
+
     def check(self) -> None:
-        """Notice silence: call it a few times a second."""
+        """Notice silence: call it a few times per second."""
         now = monotonic()
         with self._lock:
             silent = now - self._heard
             if self._state is State.LIVE and silent > self._config.stalled_s:
                 self._enter(State.STALLED)
             hangs = self._state in (State.STALLED, State.CONNECTING) and silent > self._config.hang_s
-            if hangs and not self._stop.is_set():
+            if hangs and self._reopen and not self._stop.is_set():
                 # its thread is caught in a driver; whatever it still gives is not taken any more
-                self._fail("nothing came, and it cannot be interrupted")
+                self._lose("nothing came, and it cannot be interrupted")
                 self._thread = self._new_thread()
                 self._heard = now
                 self._thread.start()
@@ -129,14 +173,17 @@ class Supervisor:
         self._box.close()
 
     def stop(self, timeout: float) -> bool:
-        """End the thread and release the source.
+        """End the thread and release the source; may be called twice.
 
         Returns:
-            False if it still waits for a device or the network.
+            False if it still waits for a device or the network; it is waited for once only.
         """
         self.begin_stopping()
-        if self._thread.ident is not None:
+        if self._thread.ident is not None and self._thread is not threading.current_thread() and not self._left_behind:
             self._thread.join(max(0.0, timeout))
+            if self._thread.is_alive():
+                self._left_behind = True
+                log.warning("source %s did not stop within %.1f s; it is left behind", self.name, timeout)
         return not self._thread.is_alive()
 
     def _new_thread(self) -> threading.Thread:
@@ -153,50 +200,50 @@ class Supervisor:
                 self._heard = monotonic()
                 if self._state is not State.CONNECTING:
                     self._enter(State.CONNECTING)
+            failure: Exception | None = None
             try:
-                finite = self._play()
-                if not self._current():
-                    return
-                if finite:
-                    with self._lock:
-                        self._enter(State.ENDED)
-                    self._wake.set()
-                    return
-                said = f"{self.name} ended"
+                self._play()
             except Exception as error:
-                if not self._current():
-                    return
-                said = " ".join(str(error).split()) or type(error).__name__
-                if not isinstance(error, EdgeemoError):
-                    log.exception("source %s failed", self.name)
-            gave = self._captured - frames_before
-            if gave and self._finite:
-                # begun again, a damaged file would give the same results twice
-                with self._lock:
-                    self._fail(said)
-                    self._enter(State.ENDED)
-                self._wake.set()
+                failure = error
+            if not self._current():
                 return
+            gave = self._captured - frames_before
+            # begun again, a damaged file would give the same results twice
+            if not self._reopen or (self._finite and (failure is None or gave)):
+                self._end(failure)
+                return
+            if failure is not None and not isinstance(failure, EdgeemoError):
+                log.error("source %s failed", self.name, exc_info=failure)
             pause = self._config.backoff_s if gave > 1 else min(2 * pause, self._config.backoff_max_s)
             with self._lock:
-                self._fail(said)
+                self._lose(_line(failure) if failure is not None else f"{self.name} ended")
                 self._enter(State.BACK_OFF)
             self._stop.wait(pause)
 
-    def _play(self) -> bool:
-        """Open the source and hand its frames over to its end; True: it was a file and has none left."""
-        source = self._opener()
-        newest_only = source.live or self._live
+    def _end(self, failure: Exception | None) -> None:
+        with self._lock:
+            if failure is not None and self._reopen:
+                self._lose(_line(failure))
+            elif failure is not None:
+                self._error, self.failure = _line(failure), failure
+            self._enter(State.ENDED)
+        self._wake.set()
+
+    def _play(self) -> None:
+        """Open the source and hand its frames over to its end."""
+        source, self._first = self._first or self._opener(), None
+        newest_only = source.live or self._newest_only
         self._finite = not source.live
         opened = monotonic()
         base, offset = self._index, opened - self._began if newest_only else 0.0
         expected = 0
         frames = source.frames()
-        box: Mailbox[Frame] | None = None
+        box: Mailbox[Captured] | None = None
         try:
             for frame in frames:
+                captured_at = perf_counter()
                 if not self._current():
-                    return False
+                    return
                 if box is None:
                     box = self._connected(newest_only)
                 with self._lock:
@@ -210,19 +257,21 @@ class Supervisor:
                     self._arrivals.add(self._heard)
                     if self._state is not State.LIVE:
                         self._enter(State.LIVE)
-                named = replace(
-                    frame, index=base + frame.index, time=offset + frame.time, origin=self.name, wall=time()
-                )
-                if not self._hand_over(box, named):
-                    return False
+                if self._reopen:
+                    frame = replace(
+                        frame, index=base + frame.index, time=offset + frame.time, origin=self.name, wall=time()
+                    )
+                if not self._hand_over(box, Captured(frame, captured_at, not newest_only)):
+                    return
+                if source.pause_s and self._stop.wait(source.pause_s):
+                    return
         finally:
-            close = getattr(frames, "close", None)
-            if close is not None:
-                close()
-        return not source.live
+            # not left to the garbage collector: it may hold a device
+            if isinstance(frames, Generator):
+                frames.close()
 
-    def _connected(self, newest_only: bool) -> Mailbox[Frame]:
-        box: Mailbox[Frame] = Mailbox(newest_only=newest_only)
+    def _connected(self, newest_only: bool) -> Mailbox[Captured]:
+        box: Mailbox[Captured] = Mailbox(newest_only=newest_only)
         with self._lock:
             left = self.take()
             self._dropped += self._box.dropped + (left is not None)
@@ -233,10 +282,10 @@ class Supervisor:
                 log.warning("source %s is live again", self.name)
             return box
 
-    def _hand_over(self, box: Mailbox[Frame], frame: Frame) -> bool:
+    def _hand_over(self, box: Mailbox[Captured], captured: Captured) -> bool:
         while self._current():
             try:
-                box.put(frame, timeout=POLL_S)
+                box.put(captured, timeout=POLL_S)
             except TimeoutError:
                 self._heard = monotonic()
                 continue
@@ -246,7 +295,7 @@ class Supervisor:
             return True
         return False
 
-    def _fail(self, why: str) -> None:
+    def _lose(self, why: str) -> None:
         if why != self._error:
             log.warning("source %s: %s", self.name, why)
         self._error = why
@@ -262,18 +311,27 @@ class Supervisor:
         return self._dropped + self._box.dropped
 
 
-class Rate:
-    """Events a second of late."""
+def read(source: Source, resources: ExitStack) -> Iterator[Frame]:
+    """The frames of a single source, read in a thread that `resources` ends: of a live one the newest, else all.
 
-    def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=600)
+    Raises:
+        Exception: what the source raised, after its last frame.
+    """
+    wake = threading.Event()
+    worker = SourceWorker(source.name, lambda: source, wake, ServiceConfig(), first=source, reopen=False)
+    worker.start()
+    resources.callback(worker.stop, STOP_S)
+    while not worker.ended:
+        captured = worker.take()
+        if captured is None:
+            wake.wait(POLL_S)
+            wake.clear()
+            continue
+        worker.done(0)
+        yield captured.frame
+    if worker.failure is not None:
+        raise worker.failure
 
-    def add(self, now: float) -> None:
-        self._times.append(now)
 
-    def at(self, now: float) -> float:
-        while self._times and now - self._times[0] > RECENT_S:
-            self._times.popleft()
-        if len(self._times) < 2:
-            return 0.0
-        return (len(self._times) - 1) / max(now - self._times[0], 1e-6)
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

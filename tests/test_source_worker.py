@@ -13,45 +13,45 @@ from servers import MjpegServer, RtspServer, until
 from edgeemo.capture import open_source
 from edgeemo.config import ServiceConfig
 from edgeemo.errors import SourceError
-from edgeemo.service.supervisor import Supervisor
+from edgeemo.run.source_worker import SourceWorker
 from edgeemo.types import Frame, Source, State
 
 QUICK = ServiceConfig(stalled_s=0.8, backoff_s=0.02, backoff_max_s=0.1, open_timeout_s=3, read_timeout_s=1)
 
 
 class Running:
-    """A supervisor whose frames are taken by a thread."""
+    """A worker whose frames are taken by a thread."""
 
     def __init__(self, opener, config: ServiceConfig = QUICK, *, live: bool = False) -> None:  # type: ignore[no-untyped-def]
         self.wake = threading.Event()
-        self.supervisor = Supervisor("door", opener, self.wake, config, live=live)
+        self.worker = SourceWorker("door", opener, self.wake, config, newest_only=live)
         self.frames: list[Frame] = []
         self._stop = threading.Event()
         self._taker = threading.Thread(target=self._take)
 
     def __enter__(self) -> Running:
-        self.supervisor.start()
+        self.worker.start()
         self._taker.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._taker.join()
-        self.supervisor.stop(5)
+        self.worker.stop(5)
 
     @property
     def states(self) -> list[State]:
-        return [state for _, state in self.supervisor.history]
+        return [state for _, state in self.worker.history]
 
     def _take(self) -> None:
         while not self._stop.is_set():
             self.wake.wait(0.02)
             self.wake.clear()
-            self.supervisor.check()
-            taken = self.supervisor.take()
+            self.worker.check()
+            taken = self.worker.take()
             if taken is not None:
-                self.frames.append(taken)
-                self.supervisor.done(0)
+                self.frames.append(taken.frame)
+                self.worker.done(0)
 
 
 class Openings:
@@ -90,25 +90,102 @@ class Camera:
 
 def test_a_file_gives_every_frame_and_ends() -> None:
     with Running(Openings(FakeSource(30))) as running:
-        until(lambda: running.supervisor.ended)
+        until(lambda: running.worker.ended)
     assert [each.index for each in running.frames] == list(range(30))
     assert {each.origin for each in running.frames} == {"door"}
     assert all(each.wall is not None for each in running.frames)
     assert running.states == [State.CONNECTING, State.LIVE, State.ENDED]
 
 
+def reading(source: Source) -> SourceWorker:
+    """A worker of a single source, which is not opened again."""
+    return SourceWorker("clip", Openings(), threading.Event(), QUICK, first=source, reopen=False)
+
+
+def taken(worker: SourceWorker) -> Frame:
+    captured = None
+
+    def take() -> bool:
+        nonlocal captured
+        captured = worker.take()
+        return captured is not None
+
+    until(take)
+    assert captured is not None
+    worker.done(0)
+    return captured.frame
+
+
+def test_frames_of_a_single_source_stay_as_it_made_them() -> None:
+    worker = reading(FakeSource(3))
+    worker.start()
+    frames = [taken(worker) for _ in range(3)]
+    until(lambda: worker.ended)
+    assert [(each.index, each.origin, each.wall) for each in frames] == [(row, "clip.mp4", None) for row in range(3)]
+    assert worker.failure is None
+    assert worker.stop(5)
+
+
+def test_only_the_newest_frame_of_a_live_source_is_kept() -> None:
+    worker = reading(FakeSource(50, live=True))
+    worker.start()
+    until(lambda: worker.status().state is State.ENDED)
+    assert taken(worker).index == 49
+    assert worker.dropped == 49
+    assert worker.ended
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_an_error_of_a_single_source_ends_it_after_its_last_frame(live: bool) -> None:
+    source = FakeSource(1, live=live, error=SourceError("the camera is gone"))
+    worker = reading(source)
+    worker.start()
+    assert taken(worker).index == 0
+    until(lambda: worker.ended)
+    assert str(worker.failure) == "the camera is gone"
+    assert worker.stop(5)
+    assert source.released
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_stopping_releases_the_source_and_ends_its_thread(live: bool) -> None:
+    source = FakeSource(10_000_000, live=live)
+    worker = reading(source)
+    worker.start()
+    taken(worker)
+    assert worker.stop(5)
+    assert source.released
+    assert not any(thread.name == "capture clip" for thread in threading.enumerate())
+    assert worker.stop(5)
+
+
+def test_a_worker_that_was_never_started_can_be_stopped() -> None:
+    assert reading(FakeSource(1)).stop(1)
+
+
+def test_stopping_does_not_wait_for_the_next_picture_of_a_folder_that_is_shown() -> None:
+    source = FakeSource(3, still=True)
+    source.pause_s = 30
+    worker = reading(source)
+    worker.start()
+    assert taken(worker).index == 0
+    time.sleep(0.1)
+    assert worker.take() is None
+    assert worker.stop(5)
+
+
 def test_a_lost_source_goes_through_every_state_and_its_numbers_go_on() -> None:
     first, second = Camera(), Camera()
     with Running(Openings(SourceError("not yet"), first, SourceError("gone"), second)) as running:
-        until(lambda: running.supervisor.status().state is State.LIVE)
+        until(lambda: running.worker.status().state is State.LIVE)
         first.silent.set()
-        until(lambda: running.supervisor.status().state is State.STALLED)
+        until(lambda: running.worker.status().state is State.STALLED)
         first.silent.clear()
-        until(lambda: running.supervisor.status().state is State.LIVE)
+        until(lambda: running.worker.status().state is State.LIVE)
         first.ends.set()
-        until(lambda: running.supervisor.status().connects == 2)
-        until(lambda: running.supervisor.status().captured > 5)
-        status = running.supervisor.status()
+        until(lambda: running.worker.status().connects == 2)
+        until(lambda: running.worker.status().captured > 5)
+        status = running.worker.status()
         second.ends.set()
     lost = [State.LOST, State.BACK_OFF, State.CONNECTING]
     expected = [State.CONNECTING, *lost, State.LIVE, State.STALLED, State.LIVE, *lost, *lost, State.LIVE]
@@ -123,11 +200,11 @@ def test_frames_in_are_those_processed_dropped_and_waiting() -> None:
     cameras = [Camera(0.0005) for _ in range(4)]
     with Running(Openings(*cameras)) as running:
         for camera in cameras:
-            until(lambda: running.supervisor.status().state is State.LIVE)
+            until(lambda: running.worker.status().state is State.LIVE)
             time.sleep(0.05)
             camera.ends.set()
-            until(lambda: running.supervisor.status().state is not State.LIVE)
-    status = running.supervisor.status()
+            until(lambda: running.worker.status().state is not State.LIVE)
+    status = running.worker.status()
     assert status.captured == status.processed + status.dropped + status.waiting
     assert status.waiting <= 1
     assert status.processed == len(running.frames) > 0
@@ -135,9 +212,9 @@ def test_frames_in_are_those_processed_dropped_and_waiting() -> None:
 
 def test_a_damaged_file_is_not_begun_again() -> None:
     with Running(Openings(FakeSource(5, error=SourceError("breaks off")), FakeSource(5))) as running:
-        until(lambda: running.supervisor.ended)
+        until(lambda: running.worker.ended)
     assert len(running.frames) == 5
-    assert running.supervisor.status().error == "breaks off"
+    assert running.worker.status().error == "breaks off"
 
 
 def test_a_source_that_can_neither_give_nor_be_interrupted_is_replaced() -> None:
@@ -154,7 +231,7 @@ def test_a_source_that_can_neither_give_nor_be_interrupted_is_replaced() -> None
     config = ServiceConfig(0.1, 1, 0.02, 0.1, open_timeout_s=0.5, read_timeout_s=0.5)
     with Running(Openings(Stuck(), fresh), config) as running:
         until(stuck.is_set)
-        until(lambda: running.supervisor.status().connects == 2)
+        until(lambda: running.worker.status().connects == 2)
         until(lambda: len(running.frames) > 3)
         release.set()
         fresh.ends.set()
@@ -165,14 +242,14 @@ def test_a_source_that_can_neither_give_nor_be_interrupted_is_replaced() -> None
 def test_an_exception_that_nobody_expected_is_lost_and_tried_again() -> None:
     camera = Camera()
     with Running(Openings(RuntimeError("a driver's fault"), camera)) as running:
-        until(lambda: running.supervisor.status().state is State.LIVE)
+        until(lambda: running.worker.status().state is State.LIVE)
         camera.ends.set()
 
 
 def test_it_stops_while_it_waits_for_a_source() -> None:
     with Running(Openings(), ServiceConfig(backoff_s=60, backoff_max_s=60)) as running:
-        until(lambda: running.supervisor.status().state is State.BACK_OFF)
-        assert running.supervisor.stop(2)
+        until(lambda: running.worker.status().state is State.BACK_OFF)
+        assert running.worker.stop(2)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +264,7 @@ def test_an_http_stream_comes_back_after_its_server_was_killed(picture: bytes) -
     with Running(lambda: open_source(server.url, open_timeout=3, read_timeout=1)) as running:
         until(lambda: len(running.frames) > 5, "frames")
         server.kill()
-        until(lambda: running.supervisor.status().state in (State.LOST, State.BACK_OFF), "loss")
+        until(lambda: running.worker.status().state in (State.LOST, State.BACK_OFF), "loss")
         server.start()
         before = len(running.frames)
         until(lambda: len(running.frames) > before + 3, "frames again")
@@ -202,7 +279,7 @@ def test_garbage_and_silence_in_a_stream_are_survived(picture: bytes) -> None:
         server.garbage = True
         time.sleep(0.5)
         server.garbage, server.silent = False, True
-        until(lambda: running.supervisor.status().state is not State.LIVE, "trouble")
+        until(lambda: running.worker.status().state is not State.LIVE, "trouble")
         server.silent = False
         before = len(running.frames)
         until(lambda: len(running.frames) > before + 3, "frames again")
@@ -221,10 +298,10 @@ def test_an_rtsp_stream_comes_back_after_its_server_was_killed() -> None:
         with Running(lambda: open_source(server.url, open_timeout=5, read_timeout=2)) as running:
             until(lambda: len(running.frames) > 5, "frames")
             server.kill()
-            until(lambda: running.supervisor.status().state in (State.LOST, State.BACK_OFF), "loss")
+            until(lambda: running.worker.status().state in (State.LOST, State.BACK_OFF), "loss")
             server.start()
             before = len(running.frames)
             until(lambda: len(running.frames) > before + 3, "frames again")
-            assert running.supervisor.status().connects == 2
+            assert running.worker.status().connects == 2
     finally:
         server.kill()

@@ -1,0 +1,121 @@
+"""The one place that names concrete stages: configuration -> Runner. Called by the commands, the window and the API."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from edgeemo.config import Config, SourceConfig
+from edgeemo.errors import ConfigError
+from edgeemo.run.runner import Runner
+from edgeemo.sinks import SinkContext, file_of, open_sink
+from edgeemo.stages.pipeline import Pipeline
+from edgeemo.system.sd_notify import Notifier
+from edgeemo.types import U8, Classifier, Judge, Result, Sink, Smoother, Source
+
+
+def open_runner(config: Config, *, screen: bool = False, notifier: Notifier | None = None) -> Runner:
+    """Open every stage that a configuration asks for; nothing runs yet.
+
+    Args:
+        config: without a source the demo clip is taken.
+        screen: results are also put into `Runner.screen`, for a window.
+
+    Raises:
+        EdgeemoError: something that was asked for cannot be had; all that was opened is closed again. One
+            of several cameras or streams that is not there is no error.
+    """
+    expect_separate_files(config)
+    return Runner(config, Stages(), screen=screen, notifier=notifier)
+
+
+def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
+    """The stages between source and sinks, closed by `stack`, and what the engine really is.
+
+    Raises:
+        EngineError: there is no such engine or backend, or its files are wrong.
+    """
+    stages = Stages()
+    classifier = stages.classifier(config)
+    stack.callback(classifier.close)
+    pipeline = stages.pipeline(config, classifier)
+    stack.callback(pipeline.close)
+    return pipeline, pipeline.description
+
+
+class Stages:
+    """The concrete stages; heavy libraries are imported when one is opened."""
+
+    def classifier(self, config: Config) -> Classifier:
+        from edgeemo.stages.classify import EngineClassifier
+        from engines import Engine
+
+        return EngineClassifier(Engine.open(config.engine, backend=config.backend, threads=config.threads))
+
+    def pipeline(self, config: Config, classifier: Classifier) -> Pipeline:
+        # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import
+        from edgeemo.stages.detect import BlazeFaceDetector
+        from edgeemo.stages.track import FaceTracker
+
+        return Pipeline(
+            BlazeFaceDetector(config.detect),
+            FaceTracker(config.track),
+            classifier,
+            self.smoother(config, classifier.labels),
+            self.judge(config),
+        )
+
+    def smoother(self, config: Config, labels: tuple[str, ...]) -> Smoother:
+        from edgeemo.stages.smooth import Smoother
+
+        return Smoother(labels, config.smooth)
+
+    def judge(self, config: Config) -> Judge:
+        from edgeemo.stages.quality import QualityJudge
+
+        return QualityJudge(config.quality)
+
+    def source(self, config: Config, source: SourceConfig) -> Source:
+        from edgeemo.capture import open_source
+        from edgeemo.capture.camera import CameraFormat
+
+        if not config.sources:
+            # it ends with its first error, so streams get the longer time-outs of their own
+            return open_source(source.uri, loop=source.loop, paced=source.paced)
+        return open_source(
+            source.uri,
+            loop=source.loop,
+            paced=source.paced,
+            camera=CameraFormat(source.width, source.height, source.fps, source.format),
+            open_timeout=config.service.open_timeout_s,
+            read_timeout=config.service.read_timeout_s,
+        )
+
+    def sink(self, text: str, context: SinkContext) -> Sink:
+        return open_sink(text, context)
+
+    def draw(self, result: Result) -> U8:
+        from edgeemo.stages import overlay
+
+        return overlay.draw(result.frame.image, result)
+
+
+def expect_separate_files(config: Config) -> None:
+    """A sink must not overwrite a source, nor another sink.
+
+    Raises:
+        ConfigError: it would.
+    """
+    sources = [Path(uri).expanduser() for uri in (config.source, *(each.uri for each in config.sources)) if uri]
+    taken: dict[str, str] = {}
+    for text in config.sinks:
+        file = file_of(text)
+        if file is None:
+            place = "standard output" if text.endswith(":-") else text
+        else:
+            place = str(file.resolve())
+            if file.exists() and any(source.exists() and file.samefile(source) for source in sources):
+                raise ConfigError(f"sink {text!r} would overwrite the source; choose another path")
+        if place in taken and (file is None or file.is_file() or not file.exists()):
+            raise ConfigError(f"sinks {taken[place]!r} and {text!r} write to the same place; choose another path")
+        taken[place] = text

@@ -1,0 +1,390 @@
+"""Runs a configuration: newest frames of all sources -> one call of the engine -> sinks. Made by `run.open`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from time import monotonic, time
+from types import TracebackType
+
+import numpy as np
+
+from edgeemo.config import Config
+from edgeemo.errors import EdgeemoError, SinkError
+from edgeemo.mailbox import Closed, Mailbox
+from edgeemo.run.setup import (
+    FLUSH_S,
+    PROGRESS_S,
+    STOP_S,
+    Assembler,
+    Parts,
+    Setup,
+    close_sinks,
+    retire,
+    stop_sources,
+)
+from edgeemo.run.status import Tally
+from edgeemo.sinks import ReaderGone
+from edgeemo.stages.pipeline import step_together
+from edgeemo.system.sd_notify import Notifier
+from edgeemo.types import Counters, Frame, Result, Sink, Status
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.1  # how soon the loop notices that it should stop
+DRAIN_S = 0.005  # between two looks at whether the sinks have written everything
+CHECK_S = 0.25  # between two checks of the sources
+IDLE_S = 2.0  # for the loop to end when it is closed from another thread
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+
+
+class Runner:
+    """One or several sources through one engine into sinks and, if wanted, to a window.
+
+    The work goes in rounds: at most one frame of every source, the newest of a live one; their faces are detected side
+    by side and recognised in one call. `run()` blocks; `start()` does the same in a background thread.
+
+    With `config.source` the run ends with its source, and an error of the source or of a sink ends it too and comes out
+    of `run()`. With `config.sources` each source and sink that fails is opened again, and the run goes on.
+
+    Attributes:
+        screen: the newest result for a window, where `screen` was asked for; closed at the end, failed after an error.
+
+    Raises:
+        EdgeemoError: a mistake in the configuration; all that was opened is closed again.
+    """
+
+    def __init__(self, config: Config, parts: Parts, *, screen: bool = False, notifier: Notifier | None = None) -> None:
+        self.screen: Mailbox[Result] = Mailbox(newest_only=True)
+        self._shows = screen
+        self._several = bool(config.sources)
+        self._notifier = notifier or Notifier({})
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._going = threading.Event()
+        self._going.set()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._began = monotonic()
+        self._started = time()
+        self._tally = Tally()
+        self._lock = threading.Lock()  # who runs and whether it is closed
+        self._round_lock = threading.RLock()  # what a round works with
+        self._reload_lock = threading.Lock()
+        self._loop_thread: threading.Thread | None = None
+        self._background: threading.Thread | None = None
+        self._closed = False
+        self._left_behind = False
+        self._attached: tuple[Sink, ...] = ()
+        self._raised: Exception | None = None
+        self._threads = ThreadPoolExecutor(_cpus(), thread_name_prefix="edgeemo-detect")
+        self._assembler = Assembler(parts, self._wake, self.status)
+        self._setup: Setup | None = None  # sinks may ask for the status while it is being opened
+        self._setup = self._assembler.open(config)
+
+    @property
+    def _now(self) -> Setup:
+        assert self._setup is not None
+        return self._setup
+
+    @property
+    def config(self) -> Config:
+        """What runs now."""
+        return self._now.config
+
+    @property
+    def source_name(self) -> str:
+        return ", ".join(lane.worker.name for lane in self._now.lanes.values())
+
+    @property
+    def engine_description(self) -> str:
+        """What really runs now: an engine may hand over to a faster one while the run goes on."""
+        now = self._now
+        descriptions = {lane.pipeline.description for lane in now.lanes.values()}
+        return descriptions.pop() if descriptions else now.classifier.description
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._now.classifier.labels
+
+    def run(
+        self,
+        stop: threading.Event | None = None,
+        reload: threading.Event | None = None,
+        load: Callable[[], Config] | None = None,
+    ) -> Counters:
+        """Work until every source has ended, the limit of frames is reached or `stop` is set.
+
+        Args:
+            reload: when set, the configuration is read again by `load`; one with a mistake is logged and not taken.
+
+        Raises:
+            EdgeemoError: a stage failed, or the only source or one of its sinks; results before that were
+                written.
+            ReaderGone: the reader of a sink's pipe has closed it.
+        """
+        stop = stop or self._stop
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the runner is closed")
+            self._loop_thread = threading.current_thread()
+            self._idle.clear()
+        try:
+            try:
+                self._work(stop, reload, load)
+            finally:
+                self._left_behind |= not stop_sources(self._now.lanes.values(), STOP_S)
+            self._drain(stop)
+            self._raise_failures()
+        except BaseException as error:
+            self.screen.fail(error)
+            raise
+        finally:
+            self._notifier.tell("STOPPING=1")
+            self.screen.close()
+            self._idle.set()
+        return self.counters()
+
+    def start(self) -> None:
+        """As `run`, in the background; an error reaches whoever takes from `screen`."""
+        if self._background is not None:
+            raise RuntimeError("a runner can be started once")
+        self._background = threading.Thread(target=self._run_in_background, name="edgeemo-runner", daemon=True)
+        self._background.start()
+
+    def pause(self) -> None:
+        """Take no frames: a file waits, a live source goes on and its frames are dropped."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        self._going.set()
+        self._wake.set()
+
+    @property
+    def paused(self) -> bool:
+        return not self._going.is_set()
+
+    def attach(self, sink: Sink) -> None:
+        """Give every result to another sink from the next frame on, in the runner's own thread, none left out.
+
+        It must not block for long; its errors end the run; whoever attaches it closes it.
+        """
+        with self._lock:
+            self._attached = (*self._attached, sink)
+
+    def detach(self, sink: Sink) -> None:
+        """Give it no more results; one that is on its way may still arrive."""
+        with self._lock:
+            self._attached = tuple(each for each in self._attached if each is not sink)
+
+    def counters(self) -> Counters:
+        """Totals and recent figures; may be called from any thread."""
+        return self._tally.counters(
+            dropped=sum(lane.worker.dropped for lane in list(self._now.lanes.values())),
+            sink_ms=sum(sink.write_ms for sink in list(self._now.sinks.values())),
+        )
+
+    def status(self) -> Status:
+        """How every source and sink is; may be called from any thread."""
+        if self._setup is None:
+            return Status(started=self._started)
+        return Status(
+            engine=self.engine_description,
+            started=self._started,
+            uptime_s=monotonic() - self._began,
+            sources=tuple(lane.worker.status() for lane in list(self._now.lanes.values())),
+            sinks=tuple(sink.status() for sink in list(self._now.sinks.values())),
+        )
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Release the sources, write what waits, and close all stages; may be called twice and from any thread.
+
+        Args:
+            timeout: seconds for each of them; None: what suits a live run, or a file's.
+
+        Returns:
+            False if a source or sink hangs and was left behind in its thread.
+
+        Raises:
+            SinkError: a sink of a single source could not write its last results.
+        """
+        with self._lock:
+            if self._closed:
+                return not self._left_behind
+            self._closed = True
+        self._stop.set()
+        self._going.set()
+        self._wake.set()
+        if self._loop_thread is not threading.current_thread() and not self._idle.wait(timeout or IDLE_S):
+            # closing the stages under a thread that uses them would crash it
+            log.warning("the run did not end within %.1f s; it is left behind", timeout or IDLE_S)
+            self._left_behind = True
+            return False
+        if self._background is not None and self._background is not threading.current_thread():
+            self._background.join(timeout or IDLE_S)
+        self._close_everything(timeout if timeout is not None else FLUSH_S if self._several else PROGRESS_S)
+        self._raise_failures()
+        return not self._left_behind
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except SinkError:
+            # an error that is on its way says more
+            if error is None or isinstance(error, ReaderGone):
+                raise
+            log.warning("closing after an error", exc_info=True)
+
+    def apply(self, config: Config, *, reopen_engine: bool = True) -> None:
+        """Go on with another configuration; what is the same in both goes on undisturbed. From any thread.
+
+        People keep their ids as long as detection and tracking are configured alike; sinks that are in both go on, and
+        so do attached ones.
+
+        Args:
+            reopen_engine: also where the same one is named, for its files may have changed.
+
+        Raises:
+            EdgeemoError: a mistake in it; the old configuration goes on.
+        """
+        with self._reload_lock:
+            old = self._now
+            writes = bool(old.sinks or self._attached)
+            new = self._assembler.change(
+                old, config, reopen_engine=reopen_engine, may_change_labels=self._several or not writes
+            )
+            with self._round_lock:
+                self._setup = new
+            self._left_behind |= not retire(old, new)
+            for lane in new.lanes.values():
+                if not lane.worker.started:
+                    lane.worker.start()
+
+    def _run_in_background(self) -> None:
+        try:
+            self.run()
+        except ReaderGone:
+            pass
+        except Exception:
+            log.debug("the run ended with an error", exc_info=True)
+
+    def _work(self, stop: threading.Event, reload: threading.Event | None, load: Callable[[], Config] | None) -> None:
+        for lane in self._now.lanes.values():
+            lane.worker.start()
+        self._notifier.tell("READY=1")
+        checked = 0.0
+        while not stop.is_set() and not self._stop.is_set():
+            self._wake.wait(POLL_S)
+            self._wake.clear()
+            if self._going.is_set():
+                self._round()
+            now = monotonic()
+            if now - checked >= CHECK_S:
+                checked = now
+                for lane in self._now.lanes.values():
+                    lane.worker.check()
+                self._notifier.feed()
+                if reload is not None and load is not None and reload.is_set():
+                    reload.clear()
+                    self._reload(load)
+            if self._is_done():
+                return
+
+    def _is_done(self) -> bool:
+        now = self._now
+        if now.config.frames and self._tally.frames >= now.config.frames:
+            return True
+        if any(sink.failure is not None for sink in now.sinks.values()):
+            return True
+        return all(lane.worker.ended for lane in now.lanes.values())
+
+    def _round(self) -> None:
+        with self._round_lock:
+            now = self._now
+            has_room = all(sink.has_room for sink in now.sinks.values())
+            work = []
+            for lane in now.lanes.values():
+                # a file waits for a slow sink; a live source goes on, and the sink's queue drops
+                if has_room or not lane.worker.must_arrive:
+                    captured = lane.worker.take()
+                    if captured is not None:
+                        work.append((lane, captured))
+            if not work:
+                return
+            results = step_together(
+                [(lane.pipeline, captured.frame) for lane, captured in work], now.classifier, self._threads
+            )
+            for (lane, captured), result in zip(work, results, strict=True):
+                self._hand_out(result, captured.must_arrive)
+                lane.worker.done(len(result.faces))
+                self._tally.add(result, captured.at)
+
+    def _hand_out(self, result: Result, must_arrive: bool) -> None:
+        bare: Result | None = None
+        for sink in self._now.sinks.values():
+            if sink.pictures:
+                sink.offer(result, must_arrive=must_arrive)
+                continue
+            bare = bare or _without_picture(result)
+            sink.offer(bare, must_arrive=must_arrive)
+        for attached in self._attached:
+            attached.write(result)
+        if self._shows:
+            try:
+                self.screen.put(result, timeout=0)
+            except Closed:
+                self._stop.set()
+
+    def _drain(self, stop: threading.Event) -> None:
+        """Let the sinks write what the sources gave, unless somebody wants it to stop."""
+        while not stop.is_set() and not self._stop.is_set():
+            if all(sink.idle or sink.failure is not None for sink in self._now.sinks.values()):
+                break
+            stop.wait(DRAIN_S)
+        self._tally.finish()
+
+    def _raise_failures(self) -> None:
+        """Raise the error of the only source, or the first of its sinks; each once."""
+        failures = sorted(self._now.failures(), key=lambda failure: isinstance(failure, ReaderGone))
+        for failure in failures:
+            if self._raised is None or (isinstance(self._raised, ReaderGone) and not isinstance(failure, ReaderGone)):
+                self._raised = failure
+                raise failure
+
+    def _close_everything(self, timeout: float) -> None:
+        now = self._now
+        self._left_behind |= not stop_sources(now.lanes.values(), min(timeout, STOP_S))
+        self._left_behind |= not close_sinks(now.sinks.values(), timeout)
+        self._threads.shutdown()
+        for lane in now.lanes.values():
+            lane.pipeline.close()
+        now.classifier.close()
+
+    def _reload(self, load: Callable[[], Config]) -> None:
+        self._notifier.tell(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1e6)}")
+        try:
+            self.apply(load())
+            log.info("the configuration was read again")
+        except EdgeemoError as error:
+            log.error("the configuration was not taken, the old one goes on: %s", " ".join(str(error).split()))
+        finally:
+            self._notifier.tell("READY=1")
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _without_picture(result: Result) -> Result:
+    """For sinks that only read: what waits in their queues must not hold pictures."""
+    frame = result.frame
+    return replace(result, frame=Frame(NO_PICTURE, frame.index, frame.time, frame.origin, frame.still, frame.wall))

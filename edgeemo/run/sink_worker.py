@@ -1,0 +1,220 @@
+"""One sink in a thread of its own, behind a queue: it may be slow or broken and delays no other. Made by a `Runner`."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from time import monotonic, perf_counter
+
+from edgeemo.errors import EdgeemoError
+from edgeemo.sinks import ReaderGone
+from edgeemo.types import Result, Sink, SinkStatus
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.2  # how often a sink may look after itself
+MAX_BYTES = 64 << 20  # of pictures in a queue: eight of 8K would be 800 MB
+REOPEN_S = 1.0  # pause before a sink that failed is opened again
+
+
+class SinkWorker:
+    """Runs a sink in a thread. `offer` never waits.
+
+    When the queue is full the oldest result of a live source is dropped and counted. Results of files are never
+    dropped: whoever offers them asks `has_room` first, and lets the file wait.
+
+    With `reopen` a sink that raises is closed and opened again every second until that works; what comes meanwhile is
+    dropped and counted. Without, its first error is kept in `failure` and nothing more is written.
+
+    Args:
+        name: for the log and the status.
+        opener: opens the sink.
+        size: results that may wait.
+        first: a sink that is open already, so that its mistakes came out before.
+        wake: called when there is room again, and when `failure` was set.
+
+    Attributes:
+        pictures: the sink needs the frame's image.
+        reopen: as given.
+        failure: what ended it: `ReaderGone`, or without `reopen` any error.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opener: Callable[[], Sink],
+        *,
+        size: int,
+        first: Sink | None = None,
+        reopen: bool = True,
+        wake: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.pictures = first is not None and first.pictures
+        self.failure: Exception | None = None
+        self._opener = opener
+        self._sink = first
+        self._size = size
+        self.reopen = reopen
+        self._wake = wake
+        self._waiting: deque[tuple[Result, bool]] = deque()
+        self._changed = threading.Condition()
+        self._busy = False
+        self._closing = False
+        self._abandoned = False
+        self._written = 0
+        self._dropped = 0
+        self._error = ""
+        self._retry_at = 0.0
+        self._taken_ms: deque[float] = deque(maxlen=120)
+        self._thread = threading.Thread(target=self._run, name=f"edgeemo-sink {name}", daemon=True)
+        self._thread.start()
+
+    def offer(self, result: Result, *, must_arrive: bool = False) -> None:
+        """Put a result into the queue.
+
+        Args:
+            must_arrive: it is not dropped, even where the queue is full.
+        """
+        with self._changed:
+            if self._closing:
+                return
+            while not must_arrive and self._is_full(result):
+                self._dropped += 1
+                droppable = next((row for row, (_, kept) in enumerate(self._waiting) if not kept), None)
+                if droppable is None:
+                    return
+                del self._waiting[droppable]
+            self._waiting.append((result, must_arrive))
+            self._changed.notify()
+
+    @property
+    def has_room(self) -> bool:
+        with self._changed:
+            return not self._is_full()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing is being written."""
+        with self._changed:
+            return not self._waiting and not self._busy
+
+    @property
+    def write_ms(self) -> float:
+        """Median milliseconds of the latest writes; 0 before the first one."""
+        recent = list(self._taken_ms)
+        return statistics.median(recent) if recent else 0.0
+
+    def status(self) -> SinkStatus:
+        with self._changed:
+            sink = self._sink
+            fault, lost = (sink.fault, sink.lost) if sink is not None else ("", 0)
+            return SinkStatus(self.name, self._written, self._dropped + lost, len(self._waiting), self._error or fault)
+
+    def begin_closing(self) -> None:
+        """Let it write what waits, and close; several sinks do so side by side."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Wait for that, as long as results leave the queue and at most `timeout` seconds beyond.
+
+        Returns:
+            False if it hangs; what waits in it is lost then.
+        """
+        self.begin_closing()
+        left = len(self._waiting)
+        deadline = monotonic() + timeout
+        while self._thread.is_alive() and (now := monotonic()) < deadline:
+            self._thread.join(min(TICK_S, deadline - now))
+            if not self.reopen and len(self._waiting) < left:
+                # lossless: progress is worth waiting for
+                left, deadline = len(self._waiting), monotonic() + timeout
+        if self._thread.is_alive():
+            self._abandoned = True
+            log.warning("sink %s did not end within %.1f s; it is left behind", self.name, timeout)
+            return False
+        return True
+
+    def _is_full(self, result: Result | None = None) -> bool:
+        if len(self._waiting) >= self._size:
+            return True
+        if not self.pictures or not self._waiting:
+            return False
+        size = sum(each.frame.image.nbytes for each, _ in self._waiting)
+        return size + (result.frame.image.nbytes if result is not None else 0) > MAX_BYTES
+
+    def _run(self) -> None:
+        ticked = monotonic()
+        while not self._abandoned:
+            with self._changed:
+                if not self._waiting and not self._closing:
+                    self._changed.wait(TICK_S)
+                was_full = self._is_full()
+                result = self._waiting.popleft()[0] if self._waiting else None
+                self._busy = result is not None
+                closing = self._closing
+            if was_full:
+                self._wake()
+            if self._sink is None and self.reopen and (closing or monotonic() >= self._retry_at):
+                self._guarded(self._open)
+            if result is not None:
+                self._write(result)
+            if result is None or monotonic() - ticked >= TICK_S:
+                ticked = monotonic()
+                if self._sink is not None:
+                    self._guarded(self._sink.tick)
+            if result is None and closing:
+                self._guarded(self._close)
+                return
+
+    def _write(self, result: Result) -> None:
+        sink = self._sink
+        began = perf_counter()
+        well = sink is not None and self._guarded(partial(sink.write, result))
+        self._taken_ms.append((perf_counter() - began) * 1e3)
+        with self._changed:
+            self._written += well
+            self._dropped += not well
+            self._busy = False
+
+    def _open(self) -> None:
+        self._sink = self._opener()
+        if self._error:
+            log.warning("sink %s works again", self.name)
+            self._error = ""
+
+    def _close(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
+
+    def _guarded(self, action: Callable[[], None]) -> bool:
+        """Do something with the sink; where it fails the sink is given up for now, or for good."""
+        try:
+            action()
+            return True
+        except Exception as error:
+            self._note(error)
+        try:
+            self._close()
+        except Exception:
+            log.debug("closing sink %s after an error", self.name, exc_info=True)
+        self._retry_at = monotonic() + REOPEN_S
+        return False
+
+    def _note(self, error: Exception) -> None:
+        said = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, ReaderGone):
+            said = "its reader has gone"
+        elif self.reopen and said != self._error:
+            log.warning("sink %s: %s", self.name, said, exc_info=not isinstance(error, EdgeemoError))
+        self._error = said
+        if self.failure is None and (isinstance(error, ReaderGone) or not self.reopen):
+            self.failure = error
+            self._wake()
