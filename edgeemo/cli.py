@@ -83,6 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _service(arguments: argparse.Namespace) -> int:
+    from edgeemo.sinks import file_of
     from edgeemo.system import unit
 
     if arguments.action == "status":
@@ -99,11 +100,12 @@ def _service(arguments: argparse.Namespace) -> int:
         config = load_config(path)
         if not config.sources:
             raise ConfigError(f"{path} names no [[sources]]; a service needs at least one")
-        wanted = unit.Unit(path, arguments.name, arguments.user, arguments.memory, csi=unit.has_csi())
+        outputs = tuple(file for text in config.sinks if (file := file_of(text)) is not None)
+        wanted = unit.Unit(path, arguments.name, arguments.user, arguments.memory, csi=unit.has_csi(), outputs=outputs)
         if arguments.print:
-            print(wanted.text(config), end="")
+            print(wanted.text(), end="")
             return DONE
-        done = unit.install(wanted, config)
+        done = unit.install(wanted)
     for line in done:
         print(line)
     return DONE

@@ -12,9 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeemo.config import Config
 from edgeemo.errors import ServiceError
-from edgeemo.sinks import file_of
 
 UNITS = Path("/etc/systemd/system")
 NVARGUS = "nvargus-daemon.service"
@@ -31,6 +29,7 @@ class Unit:
         user: who it runs as; made if there is no such user.
         memory: the most it may use, as systemd writes it.
         csi: the machine has a daemon for CSI cameras.
+        outputs: the files that its sinks write.
     """
 
     config_file: Path
@@ -38,6 +37,7 @@ class Unit:
     user: str = "edgeemo"
     memory: str = "2G"
     csi: bool = False
+    outputs: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for what, value in (("name", self.name), ("user", self.user)):
@@ -46,20 +46,14 @@ class Unit:
         if not re.fullmatch(r"[1-9]\d{0,6}[MG]", self.memory):
             raise ServiceError(f"--memory {self.memory!r}: write a number and M or G, for example 2G")
 
-    def text(self, config: Config) -> str:
+    def text(self) -> str:
         """The unit file."""
         python = Path(sys.executable)
         script = python.with_name("edgeemo")
         # -I: a folder in the working directory must not be taken for a package
         program = [str(script)] if script.is_file() else [str(python), "-I", "-m", "edgeemo"]
         command = [*program, "run", "--quiet", "--config", str(self.config_file)]
-        folders = sorted(
-            {
-                str(file.parent)
-                for sink in config.sinks
-                if (file := file_of(sink)) is not None and file.is_absolute() and not _is_device(file)
-            }
-        )
+        folders = sorted({str(file.parent) for file in self.outputs if file.is_absolute() and not _is_device(file)})
         in_home = any(str(path).startswith(("/home/", "/root/")) for path in (python, self.config_file, *folders))
         after = ["network-online.target", *([NVARGUS] if self.csi else [])]
         lines = [
@@ -128,7 +122,7 @@ class Unit:
         return "\n".join(lines)
 
 
-def install(unit: Unit, config: Config, *, folder: Path = UNITS) -> list[str]:
+def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
     """Write the unit, make its user, start it now and at every boot.
 
     Returns:
@@ -148,7 +142,7 @@ def install(unit: Unit, config: Config, *, folder: Path = UNITS) -> list[str]:
         done.append(f"let {unit.user} read {unit.config_file}")
     path = folder / f"{unit.name}.service"
     try:
-        path.write_text(unit.text(config), encoding="utf-8")
+        path.write_text(unit.text(), encoding="utf-8")
     except OSError as error:
         raise ServiceError(f"cannot write {path}: {error.strerror or error}") from error
     done.append(f"wrote {path}")
