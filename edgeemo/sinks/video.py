@@ -1,11 +1,15 @@
-"""A video with the overlay burnt in."""
+"""A video with the overlay burnt in; `open_sink` and the recorder call it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
-import statistics
-from itertools import pairwise
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -13,105 +17,171 @@ import numpy as np
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.output import writable
+from edgeemo.sinks.sound import Sound
 from edgeemo.types import U8, Result, Sink
 
-# No H.264: the wheel's FFmpeg has no software encoder for it. Of these only Matroska is readable after a crash.
-CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
-RATES = (15.0, 24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 50.0, 60000 / 1001, 60.0, 120.0)
-LOOK_AHEAD = 4  # frames from whose times the rate is taken; they are held in memory meanwhile
-LONGEST_GAP_S = 10.0
+try:
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    MISSING = ""
+except ImportError as error:
+    MISSING = f"videos need the package av (PyAV), which cannot be loaded ({error}): pip install av"
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
+H264, VP9, MJPEG = "libx264", "libvpx-vp9", "mjpeg"
+# no look-ahead and no B-frames: a frame is in the file as soon as it was written, which a crash may follow
+OPTIONS = {
+    H264: {"preset": "superfast", "tune": "zerolatency", "crf": "21"},
+    VP9: {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "crf": "30", "b": "0"},
+    MJPEG: {"qmin": "3", "qmax": "3", "color_range": "pc"},
+}
+TICKS = 90000  # per second: exact for 24, 25, 30, 50 and 60 frames per second
+AVI_TICKS = 600  # AVI has one rate: each tick without a frame costs it 24 bytes
+FIRST_STEP_S = 0.04  # how long the only frame of a video is shown
 SPARE_BYTES = 4 << 20
 
 
 class VideoSink(Sink):
-    """`video:PATH`: MPEG-4 in .mp4, .m4v, .mov or .mkv, motion JPEG in .avi.
+    """`video:PATH`: H.264 in .mp4, .m4v, .mov or .mkv (VP9 where PyAV lacks x264), VP9 in .webm, motion JPEG in .avi.
 
-    The rate is taken from the times of the first frames. Where frames were dropped the picture before is repeated, so
-    that the video runs as long as its source did (gaps of more than 10 s are shortened). Pictures of another size
-    are fitted into the size of the first one.
+    Every frame is at its own time, so the video runs as long as its source did. Pictures of another size than the
+    first one are fitted into it. The sound of a source that is a file is copied where the container takes it.
     """
 
     pictures = True
 
     def __init__(self, target: str, context: SinkContext) -> None:
+        if MISSING:
+            raise SinkError(MISSING)
+        suffix = Path(target).suffix.lower()
+        if suffix not in FORMATS:
+            raise SinkError(f"cannot write a video to {target}: its name must end in {', '.join(FORMATS)}")
         self._path = writable(target)
-        suffix = self._path.suffix.lower()
-        if suffix not in CODECS:
-            # made by the check above
-            if self._path.stat().st_size == 0:
-                self._path.unlink()
-            raise SinkError(f"cannot write a video to {self._path}: its name must end in {', '.join(CODECS)}")
-        self._codec = CODECS[suffix]
+        self._format = FORMATS[suffix]
+        self._ticks = AVI_TICKS if self._format == "avi" else TICKS
         self._draw = context.draw
-        self._waiting: list[tuple[float, U8]] = []
-        self._writer: cv2.VideoWriter | None = None
+        config = context.config
+        self._sound_of = "" if config.sources or config.capture.loop else config.source
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._sound: Sound | None = None
+        self._converter = VideoReformatter()
         self._size = (0, 0)
-        self._rate = 0.0
-        self._next_slot = 0
         self._zero = 0.0
-        self._last: U8 | None = None
+        self._last = -1
+        self._step = round(FIRST_STEP_S * self._ticks)
         self._checked = -1.0
 
     def write(self, result: Result) -> None:
         picture = self._draw(result)
-        if self._writer is not None:
-            self._encode(result.frame.time, picture)
+        self._expect_space()
+        if self._container is None:
+            self._begin(picture, result.frame.time)
+        at = round((result.frame.time - self._zero) * self._ticks)
+        if at <= self._last:  # several sources write into one video, and this frame is older
             return
-        self._waiting.append((result.frame.time, picture))
-        if len(self._waiting) > LOOK_AHEAD:
-            self._begin()
+        if self._last >= 0:
+            self._step = at - self._last
+        self._guarded(lambda: self._encode(picture, at))
+        self._last = at
 
     def close(self) -> None:
-        try:
-            if self._writer is None and self._waiting:
-                self._begin()
-        finally:
-            if self._writer is not None:
-                self._writer.release()
-                self._writer = None
-                self._expect_space()
-                self._expect_readable()
-
-    def _begin(self) -> None:
-        times = [time for time, _ in self._waiting]
-        self._rate = rate_of(times)
-        self._zero = times[0]
-        first = self._waiting[0][1]
-        # MPEG-4 wants even sides
-        self._size = (max(2, first.shape[1] // 2 * 2), max(2, first.shape[0] // 2 * 2))
-        self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*self._codec), self._rate, self._size)
-        if not self._writer.isOpened():
-            self._writer, self._waiting = None, []
-            raise SinkError(
-                f"cannot encode a video of {self._size[0]}x{self._size[1]} pixels into {self._path}; "
-                "choose another path or a smaller source"
-            )
-        waiting, self._waiting = self._waiting, []
-        for time, picture in waiting:
-            self._encode(time, picture)
-
-    def _encode(self, time: float, picture: U8) -> None:
-        assert self._writer is not None
-        self._expect_space()
-        slot = round((time - self._zero) * self._rate)
-        gap = slot - self._next_slot
-        longest = round(LONGEST_GAP_S * self._rate)
-        if gap > longest:
-            self._zero += (gap - longest) / self._rate
-            gap = longest
-        if gap < 0 and self._last is not None:
+        container, self._container = self._container, None
+        if container is None:
             return
-        if self._last is not None:
-            for _ in range(gap):
-                self._writer.write(self._last)
-        self._last = fitted(picture, self._size)
-        self._writer.write(self._last)
-        self._next_slot += max(gap, 0) + 1
+        try:
+            self._guarded(lambda: self._finish(container))
+        finally:
+            if self._sound is not None:
+                self._sound.close()
+            # after an error its end cannot be written
+            with contextlib.suppress(Exception):
+                container.close()
+
+    def _begin(self, picture: U8, time: float) -> None:
+        # 4:2:0 has even sides
+        self._size = (max(2, picture.shape[1] // 2 * 2), max(2, picture.shape[0] // 2 * 2))
+        self._zero = time
+        options = {"movflags": "faststart"} if self._format in ("mp4", "mov") else {}
+        if self._format == "matroska":  # readable after a crash up to the last second
+            options = {"cluster_time_limit": "1000", "flush_packets": "1"}
+        try:
+            # FFmpeg would take what stands before a colon for a protocol
+            container = av.open(os.path.abspath(self._path), "w", format=self._format, options=options)
+            self._stream = self._add_stream(container)
+            self._sound = Sound.of(self._sound_of, container, self._path.suffix.lower()) if self._sound_of else None
+            container.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SinkError(
+                f"cannot encode a video of {self._size[0]}x{self._size[1]} pixels into {self._path} "
+                f"({_reason(error)}); choose another path or a smaller source"
+            ) from error
+        self._container = container
+
+    def _add_stream(self, container: OutputContainer) -> VideoStream:
+        codec = _codec(self._format)
+        stream: Any = container.add_stream(codec, rate=30)
+        stream.width, stream.height = self._size
+        stream.pix_fmt = "yuvj420p" if codec == MJPEG else "yuv420p"
+        stream.options = OPTIONS[codec]
+        coder = stream.codec_context
+        coder.time_base = Fraction(1, self._ticks)
+        coder.thread_count = 1  # the other stages need the processors
+        coder.colorspace, coder.color_primaries, coder.color_trc = 1, 1, 1  # BT.709
+        coder.color_range = 2 if codec == MJPEG else 1
+        return stream  # type: ignore[no-any-return]
+
+    def _encode(self, picture: U8, at: int) -> None:
+        assert self._stream is not None
+        full = self._stream.codec_context.name == MJPEG
+        frame = self._converter.reformat(
+            av.VideoFrame.from_numpy_buffer(fitted(picture, self._size), "bgr24"),
+            format="yuvj420p" if full else "yuv420p",
+            dst_colorspace="ITU709",  # type: ignore[arg-type]
+            dst_color_range="JPEG" if full else "MPEG",
+            threads=1,
+        )
+        frame.pts, frame.time_base = at, Fraction(1, self._ticks)
+        self._mux(self._stream.encode(frame))
+        if self._sound is not None:
+            self._sound.copy_up_to(at / self._ticks)
+
+    def _finish(self, container: OutputContainer) -> None:
+        assert self._stream is not None
+        if self._last >= 0:
+            self._mux(self._stream.encode(None), container)
+        if self._sound is not None:
+            self._sound.copy_up_to((self._last + self._step) / self._ticks)
+        container.close()
+
+    def _mux(self, packets: list[Any], container: OutputContainer | None = None) -> None:
+        for packet in packets:
+            # of the last frame only: the next one's time ends any other
+            packet.duration = self._step
+            (container or self._container).mux(packet)  # type: ignore[union-attr]
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (av.error.FFmpegError, OSError) as error:
+            if self._format == "matroska":
+                why = f"cannot go on writing {self._path} ({_reason(error)}); what came before is kept"
+            else:
+                why = (
+                    f"{self._path} could not be finished ({_reason(error)}), perhaps there was no room for its end; "
+                    "a name that ends in .mkv is readable up to such a break"
+                )
+            raise SinkError(why) from error
 
     def _expect_space(self) -> None:
-        # OpenCV doesn't say when a write fails, so the room is watched
+        # a full disk would spoil the end, without which an mp4 cannot be read
         now = monotonic()
-        if self._writer is not None and now - self._checked < 1:
+        if self._container is not None and now - self._checked < 1:
             return
         self._checked = now
         try:
@@ -119,36 +189,19 @@ class VideoSink(Sink):
         except OSError as error:
             raise SinkError(f"cannot go on writing {self._path}: its folder was moved or deleted") from error
         if free < SPARE_BYTES:
-            if self._writer is not None:
-                self._writer.release()
-                self._writer = None
+            with contextlib.suppress(SinkError):
+                self.close()
             raise SinkError(f"cannot go on writing {self._path}: the disk is full; what came before is kept")
 
-    def _expect_readable(self) -> None:
-        again = cv2.VideoCapture(str(self._path))
-        readable = again.isOpened()
-        again.release()
-        if not readable:
-            raise SinkError(
-                f"{self._path} could not be finished, perhaps there was no room for its end; "
-                "a name that ends in .mkv is readable up to such a break"
-            )
+
+def _codec(container: str) -> str:
+    if container == "avi":
+        return MJPEG
+    return H264 if container != "webm" and H264 in av.codecs_available else VP9
 
 
-def rate_of(times: list[float]) -> float:
-    """Frames a second of a source, from the times of its first frames in seconds; a common rate where one is near."""
-    steps = [after - before for before, after in pairwise(times) if after > before]
-    if not steps:
-        return 25.0
-    usual = statistics.median(steps)
-    # the mean undoes a container's rounding to milliseconds; a dropped frame's long step would spoil it
-    rate = 1 / statistics.mean(step for step in steps if step < 1.5 * usual)
-    rate = min(max(rate, 1.0), 240.0)
-    nearest = min(RATES, key=lambda common: abs(common - rate))
-    if abs(nearest - rate) < 0.005 * nearest:
-        return nearest
-    # MPEG-4 stores the rate as a fraction whose parts are at most 65535
-    return round(rate, 3 if rate < 65 else 2)
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", "") or error).partition("\n")[0]
 
 
 def fitted(picture: U8, size: tuple[int, int]) -> U8:
@@ -156,7 +209,7 @@ def fitted(picture: U8, size: tuple[int, int]) -> U8:
     width, height = size
     have_height, have_width = picture.shape[:2]
     if (have_width, have_height) == size:
-        return picture
+        return np.ascontiguousarray(picture)
     if 0 <= have_width - width <= 1 and 0 <= have_height - height <= 1:
         return np.ascontiguousarray(picture[:height, :width])
     scale = min(width / have_width, height / have_height)
