@@ -9,7 +9,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,26 +171,65 @@ def test_many_connections_that_say_nothing_do_not_end_it(metrics: MetricsSink, p
         until(answered)
 
 
-def test_a_connection_that_asks_for_nothing_is_closed(page: WebSink) -> None:
-    with socket.create_connection(("127.0.0.1", page.port), 30) as silent:
-        silent.sendall(b"GET / HTTP/1.1\r\nHo")
-        assert silent.recv(100) == b""
+def test_a_connection_that_asks_for_nothing_is_closed(page: WebSink, metrics: MetricsSink) -> None:
+    silent = [socket.create_connection(("127.0.0.1", sink.port), 30) for sink in (page, metrics)]
+    for each in silent:
+        each.sendall(b"GET / HTTP/1.1\r\nHo")
+    for each in silent:
+        assert each.recv(100) == b""
+        each.close()
+
+
+def test_one_address_cannot_take_all_connections(page: WebSink, metrics: MetricsSink) -> None:
+    for sink, path in ((page, "/api/status"), (metrics, "/metrics")):
+        silent = [socket.create_connection(("127.0.0.1", sink.port), 5) for _ in range(40)]
+        other = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=10, source_address=("127.0.0.2", 0))
+        other.request("GET", path)
+        assert other.getresponse().status == 200
+        other.close()
+        for each in silent:
+            each.close()
+
+
+def test_the_page_serves_the_metrics_too(page: WebSink) -> None:
+    page.write(result(2, origin="door"))
+    code, text, _ = get(page.port, "/metrics")
+    assert code == 200
+    assert 'edgeemo_emotions_total{emotion="happiness",source="door"} 2.0' in text.splitlines()
+    assert get(page.port, "/health")[0] == 503
+
+
+def test_pictures_of_a_folder_do_not_each_get_a_series(metrics: MetricsSink) -> None:
+    for number in range(50):
+        shown = result(1, origin=f"{number}.jpg")
+        metrics.write(replace(shown, frame=replace(shown.frame, still=True)))
+    assert get(metrics.port, "/metrics")[1].count("edgeemo_emotions_total{") == 1
+
+
+def flood(port: int) -> set[int]:
+    """The status codes of requests that are sent from several threads until one is turned away."""
+    codes: set[int] = set()
+
+    def ask(number: int) -> None:
+        if 429 not in codes:
+            codes.add(get(port, "/api/status")[0])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(ask, range(5000)))
+    return codes
 
 
 def test_strangers_do_not_use_up_what_is_meant_for_others(token: str) -> None:
     sink = WebSink("127.0.0.1:0", context(web=WebConfig(token_file=token)))
     try:
-        codes = {get(sink.port, "/api/status")[0] for _ in range(200)}
-        assert codes == {401, 429}
+        assert flood(sink.port) == {401, 429}
         assert get(sink.port, "/api/status", Authorization=f"Bearer {TOKEN}")[0] == 200
     finally:
         sink.close()
 
 
 def test_too_many_and_too_large_requests_are_turned_away(page: WebSink) -> None:
-    codes = [get(page.port, "/api/status")[0] for _ in range(200)]
-    assert codes[0] == 200
-    assert 429 in codes
+    assert flood(page.port) == {200, 429}
     with suppress(OSError, http.client.HTTPException):
         assert get(page.port, "/" + "x" * 100_000)[0] in (400, 404, 414, 429, 431)
 

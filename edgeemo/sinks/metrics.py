@@ -1,42 +1,36 @@
-"""Figures for Prometheus, over HTTP."""
+"""Metrics for Prometheus; also part of the page."""
 
 from __future__ import annotations
 
 import logging
-import socket
-import threading
 from collections.abc import Iterable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
-from edgeemo.sinks.access import Guard, address
+from edgeemo.sinks.http import HttpServer
 from edgeemo.types import Result, Sink, State, Status
 
 log = logging.getLogger(__name__)
 
 CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0)
-AT_ONCE = 8  # requests; more are turned away
-PATIENCE_S = 5.0  # with a slow client
 THERMAL = Path("/sys/class/thermal")
 
 
-class MetricsSink(Sink):
-    """`metrics:HOST:PORT`: answers GET /metrics; GET /health says whether every source is live."""
+class Metrics:
+    """Collects what Prometheus reads, and serves it: /metrics, and /health, which says whether every source is live."""
 
-    def __init__(self, target: str, context: SinkContext) -> None:
-        config = context.config.metrics
-        host, port = address("metrics", target)
-        guard = Guard("metrics", host, config.token_file)
+    def __init__(self, context: SinkContext) -> None:
+        self._status = context.status
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._stages = Histogram(
@@ -47,32 +41,44 @@ class MetricsSink(Sink):
             "edgeemo_emotions", "How often each expression was shown.", ["source", "emotion"], registry=self._registry
         )
         self._registry.register(_Figures(context))
-        try:
-            self._server = _Server(host, port, self._registry, guard, context)
-        except (OSError, OverflowError) as error:
-            raise SinkError(
-                f"cannot listen on {target} for metrics: {getattr(error, 'strerror', None) or error}; "
-                "choose another port"
-            ) from error
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="edgeemo-metrics", daemon=True
-        )
-        self._thread.start()
+
+    def observe(self, result: Result) -> None:
+        for stage, taken_ms in result.timings.items():
+            self._stages.labels(stage).observe(taken_ms / 1e3)
+        # each picture of a folder is an origin: a series for each would grow without bound
+        origin = result.frame.origin if not result.frame.still else ""
+        for emotion in result.emotions:
+            self._shown.labels(origin, emotion).inc()
+
+    def add_routes(self, application: FastAPI) -> None:
+        @application.get("/metrics")
+        def metrics() -> Response:
+            return Response(generate_latest(self._registry), media_type=CONTENT)
+
+        @application.get("/health")
+        def health() -> Response:
+            sources = self._status().sources if self._status is not None else ()
+            if all(source.state in (State.LIVE, State.ENDED) for source in sources):
+                return PlainTextResponse("ok\n")
+            return PlainTextResponse("a source is not live\n", 503)
+
+
+class MetricsSink(Sink):
+    """`metrics:HOST:PORT`: the metrics alone."""
+
+    def __init__(self, target: str, context: SinkContext) -> None:
+        self._metrics = Metrics(context)
+        self._server = HttpServer("metrics", target, context.config.metrics.token_file, self._metrics.add_routes)
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._server.port
 
     def write(self, result: Result) -> None:
-        for stage, taken_ms in result.timings.items():
-            self._stages.labels(stage).observe(taken_ms / 1e3)
-        for emotion in result.emotions:
-            self._shown.labels(result.frame.origin, emotion).inc()
+        self._metrics.observe(result)
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(1)
+        self._server.close()
 
 
 class _Figures(Collector):
@@ -186,70 +192,3 @@ def _version() -> str:
         return metadata.version("edgeemo")
     except metadata.PackageNotFoundError:
         return ""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 16
-
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, guard: Guard, context: SinkContext) -> None:
-        self.registry = registry
-        self.guard = guard
-        self.context = context
-        self._free = threading.BoundedSemaphore(AT_ONCE)
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        # its timeout alone begins anew with each byte
-        end = threading.Timer(2 * PATIENCE_S, self.shutdown_request, (request,))
-        end.daemon = True
-        end.start()
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            end.cancel()
-            self._free.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("a request for metrics failed", exc_info=True)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    server_version = "edgeemo"
-    sys_version = ""
-    timeout = PATIENCE_S
-
-    def do_GET(self) -> None:
-        if not self.server.guard.allows(self.headers.get("Authorization", ""), self.headers.get("Host", "")):
-            self._answer(401, b"the token is missing or wrong\n")
-        elif self.path == "/metrics":
-            self._answer(200, generate_latest(self.server.registry), CONTENT)
-        elif self.path == "/health":
-            status = self.server.context.status
-            sources = status().sources if status is not None else ()
-            healthy = all(source.state in (State.LIVE, State.ENDED) for source in sources)
-            self._answer(200 if healthy else 503, b"ok\n" if healthy else b"a source is not live\n")
-        else:
-            self._answer(404, b"there is /metrics and /health\n")
-
-    def _answer(self, code: int, body: bytes, content: str = "text/plain; charset=utf-8") -> None:
-        self.send_response(code)
-        self.send_header("Content-Type", content)
-        self.send_header("Content-Length", str(len(body)))
-        if code == 401:
-            self.send_header("WWW-Authenticate", "Bearer")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        # the default prints each request line
-        pass
