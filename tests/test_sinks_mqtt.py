@@ -275,15 +275,15 @@ def test_the_outbox_keeps_the_order_whatever_happens(tmp_path: Path) -> None:
 
     def taken(count: int) -> tuple[list[int], list[int]]:
         got = box.take(count)
-        return [key for key, _ in got], [int(message.payload) for _, message in got]
+        return [message.key for message in got], [int(message.payload) for message in got]
 
     put(1, 2)
-    box.connected()
+    box.rewind()
     assert taken(1)[1] == [1]
     put(3)
-    box.broken()
+    box.rewind()
     put(4)
-    box.connected()
+    box.rewind()
     keys, numbers = taken(3)
     assert numbers == [1, 2, 3]
     box.done(keys)
@@ -296,9 +296,24 @@ def test_the_outbox_keeps_the_order_whatever_happens(tmp_path: Path) -> None:
     assert numbers == [6]
     box.close()
     again = Outbox(tmp_path / "box.db", 10**6)
-    again.connected()
-    assert [int(message.payload) for _, message in again.take(9)] == [6, 7]
+    again.rewind()
+    assert [int(message.payload) for message in again.take(9)] == [6, 7]
     again.close()
+
+
+def test_a_message_that_arrives_before_an_older_one_hides_no_later_one(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "box.db", 10**6)
+    box.append("t", b"1")
+    box.append("t", b"2")
+    first, second = box.take(2)
+    box.done([second.key])
+    box.append("t", b"3")
+    assert [message.payload for message in box.take(9)] == [b"3"]
+    box.rewind()
+    assert [message.payload for message in box.take(9)] == [b"1", b"3"]
+    box.done([first.key])
+    assert len(box) == 1
+    box.close()
 
 
 def test_the_outbox_is_bounded_and_drops_the_oldest(tmp_path: Path) -> None:
@@ -307,6 +322,6 @@ def test_the_outbox_is_bounded_and_drops_the_oldest(tmp_path: Path) -> None:
         box.append("t", b"%03d" % number + bytes(7))
     assert box.dropped == 200
     assert len(box) == 100
-    box.connected()
-    assert int(box.take(1)[0][1].payload[:3]) == 200
+    box.rewind()
+    assert int(box.take(1)[0].payload[:3]) == 200
     box.close()

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from edgeemo.errors import RecordingError
+from edgeemo.system.paths import data_folder
 
 META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
 VIDEO_CHOICES = ("none", "blurred", "whole")
 
 
 def sessions_folder() -> Path:
-    """Where sessions are kept: $EDGEEMO_SESSIONS, else the data folder of the XDG base directory standard."""
+    """Where sessions are kept: $EDGEEMO_SESSIONS, else in the user's data folder."""
     chosen = os.environ.get("EDGEEMO_SESSIONS")
     if chosen:
         return Path(chosen).expanduser()
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "edgeemo" / "sessions"
+    return data_folder() / "sessions"
 
 
 @dataclass(frozen=True)

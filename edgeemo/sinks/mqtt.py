@@ -26,13 +26,14 @@ from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.outbox import Outbox
+from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
 PASSWORD_VARIABLE = "EDGEEMO_MQTT_PASSWORD"
-ON_THE_WAY = 20  # messages that the broker has not confirmed
+MAX_INFLIGHT = 20  # messages that the broker has not confirmed
 RETRY_S = 1.0
 TALK_S = 0.05  # how soon a new message is noticed while the broker is silent
 STATE_S = 1.0  # between two messages about the state of a source
@@ -65,12 +66,12 @@ class MqttSink(Sink):
         self._sent: dict[str, float] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._announced: set[str] = set()
-        self._said: dict[str, bytes] = {}  # retained topic -> what the broker has
+        self._retained: dict[str, bytes] = {}  # retained topic -> what the broker has
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._ways: dict[int, int] = {}  # paho's number -> the outbox's key
+        self._inflight: dict[int, int] = {}  # paho's number -> the outbox's key
         self._arrived: list[int] = []
-        self._welcome = False
+        self._accepted = False
         self._thread = threading.Thread(target=self._run, name="edgeemo-mqtt", daemon=True)
         self._thread.start()
 
@@ -80,7 +81,7 @@ class MqttSink(Sink):
         return self._outbox.dropped
 
     def write(self, result: Result) -> None:
-        source = _level(result.frame.origin)
+        source = _topic_segment(result.frame.origin)
         faces = result.faces
         state: dict[str, Any] = {"emotion": "no_face", "confidence": None, "faces": len(faces)}
         if len(faces):
@@ -106,16 +107,16 @@ class MqttSink(Sink):
             client = self._client()
             try:
                 client.connect(self._host, self._port, self._config.keepalive_s, clean_start=True)
-                self._talk(client)
+                self._serve(client)
             except (OSError, ValueError) as error:  # ValueError: paho's word for an impossible host
                 why = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 self.fault = f"the broker {self._host}:{self._port} cannot be reached: {why}"
             except Exception:
                 log.exception("the connection to the broker failed")
             finally:
-                self._welcome = False
-                self._ways.clear()
-                self._outbox.broken()
+                self._accepted = False
+                self._inflight.clear()
+                self._outbox.rewind()
             self._stop.wait(RETRY_S)
 
     def _client(self) -> paho.Client:
@@ -127,7 +128,7 @@ class MqttSink(Sink):
             reconnect_on_failure=False,
         )
         client.connect_timeout = 3.0
-        client.max_inflight_messages_set(4 * ON_THE_WAY)
+        client.max_inflight_messages_set(4 * MAX_INFLIGHT)
         client.will_set(f"{self._topic}/status", b"offline", qos=1, retain=True)
         if self._config.user:
             client.username_pw_set(self._config.user, self._password or None)
@@ -137,14 +138,14 @@ class MqttSink(Sink):
         client.on_publish = self._on_publish
         return client
 
-    def _talk(self, client: paho.Client) -> None:
+    def _serve(self, client: paho.Client) -> None:
         """Send until the connection or the service ends."""
-        self._said.clear()
+        self._retained.clear()
         self._announced.clear()
         told = 0.0
         ending: float | None = None
         while client.loop(timeout=TALK_S) == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            if not self._welcome:
+            if not self._accepted:
                 if self._stop.is_set():
                     return
                 continue
@@ -154,9 +155,9 @@ class MqttSink(Sink):
             now = monotonic()
             if now - told >= STATE_S and ending is None:
                 told = now
-                self._tell(client)
-            for key, message in self._outbox.take(ON_THE_WAY - self._outbox.out):
-                self._ways[client.publish(message.topic, message.payload, qos=1).mid] = key
+                self._publish_state(client)
+            for message in self._outbox.take(MAX_INFLIGHT - self._outbox.out):
+                self._inflight[client.publish(message.topic, message.payload, qos=1).mid] = message.key
             if self._stop.is_set():
                 ending = ending or now + FLUSH_S
                 if now >= ending or not len(self._outbox):
@@ -167,7 +168,7 @@ class MqttSink(Sink):
             # an orderly goodbye: the last will is not needed
             client.disconnect()
             client.loop(timeout=TALK_S)
-        elif self._welcome:
+        elif self._accepted:
             self.fault = f"the broker {self._host}:{self._port} has gone"
 
     def _on_connect(
@@ -177,37 +178,39 @@ class MqttSink(Sink):
             self.fault = f"the broker {self._host}:{self._port} refuses: {reason}; check [mqtt] user and password_file"
             return
         self.fault = ""
-        self._welcome = True
-        self._outbox.connected()
+        self._accepted = True
+        self._outbox.rewind()
 
     def _on_publish(
         self, client: paho.Client, data: Any, mid: int, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        key = self._ways.pop(mid, None)
+        key = self._inflight.pop(mid, None)
         if key is not None:
             # refused messages are not repeated either: they would be refused again
             self._arrived.append(key)
 
-    def _tell(self, client: paho.Client) -> None:
+    def _publish_state(self, client: paho.Client) -> None:
         """What the broker keeps: who is there, and the newest state."""
-        self._keep(client, f"{self._topic}/status", b"online")
+        self._publish_retained(client, f"{self._topic}/status", b"online")
         with self._lock:
             states = dict(self._states)
         alive = dict.fromkeys(states, True)
         if self._context.status is not None:
-            alive = {each.name: each.state is State.LIVE for each in self._context.status().sources}
+            alive = {_topic_segment(each.name): each.state is State.LIVE for each in self._context.status().sources}
         for source, is_alive in alive.items():
-            self._keep(client, f"{self._topic}/{source}/availability", b"online" if is_alive else b"offline")
+            self._publish_retained(
+                client, f"{self._topic}/{source}/availability", b"online" if is_alive else b"offline"
+            )
             if self._config.discovery and source not in self._announced:
                 self._announced.add(source)
                 for topic, payload in self._discovery(source):
-                    self._keep(client, topic, json.dumps(payload, ensure_ascii=False).encode())
+                    self._publish_retained(client, topic, json.dumps(payload, ensure_ascii=False).encode())
         for source, state in states.items():
-            self._keep(client, f"{self._topic}/{source}/state", json.dumps(state).encode())
+            self._publish_retained(client, f"{self._topic}/{source}/state", json.dumps(state).encode())
 
-    def _keep(self, client: paho.Client, topic: str, payload: bytes) -> None:
-        if self._said.get(topic) != payload:
-            self._said[topic] = payload
+    def _publish_retained(self, client: paho.Client, topic: str, payload: bytes) -> None:
+        if self._retained.get(topic) != payload:
+            self._retained[topic] = payload
             client.publish(topic, payload, qos=1, retain=True)
 
     def _discovery(self, source: str) -> list[tuple[str, dict[str, Any]]]:
@@ -305,14 +308,10 @@ def _tls(config: MqttConfig) -> ssl.SSLContext:
 def _spool(config: MqttConfig, sink: str) -> Path:
     if config.spool:
         return Path(config.spool).expanduser()
-    state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd's
-    folder = (
-        Path(state) if state else Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "edgeemo"
-    )
-    return folder / f"mqtt-{sha256(sink.encode()).hexdigest()[:12]}.db"
+    return state_folder() / f"mqtt-{sha256(sink.encode()).hexdigest()[:12]}.db"
 
 
-def _level(text: str) -> str:
+def _topic_segment(text: str) -> str:
     """A text as one level of a topic."""
     return re.sub(r"[/+#\x00]", "_", text) or "_"
 
