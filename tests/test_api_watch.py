@@ -428,6 +428,12 @@ def test_a_table_of_several_sources_names_the_file(
         recogniser.table([clip, clip], sinks=["jsonl:a"])
 
 
+def test_a_live_source_is_collected_up_to_an_end_only() -> None:
+    with pytest.raises(edgeemo.ConfigError, match="end=60"):
+        list(over(FakeSource(5, live=True), whole=True))
+    assert list(over(FakeSource(5, live=True), whole=True, sampling=Sampling(end=1)))
+
+
 def test_a_result_is_a_table_too(recogniser: edgeemo.Recogniser, pictures_of_clip: list[U8]) -> None:
     pytest.importorskip("pyarrow")
     result = recogniser.recognise(pictures_of_clip[0])
@@ -470,3 +476,29 @@ def test_given_frames_go_on_where_their_times_do_not() -> None:
     frames = GivenFrames([Stamped(stamp) for stamp in stamps], fps=10, colour=None)
     assert [frame.time for frame in frames.frames()] == pytest.approx([0, 0.1, 0.2, 0.3, 0.5])
     assert isinstance(next(frames.frames()), Frame)
+
+
+def test_a_sink_that_fails_ends_the_loop_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(edgeemo.SinkError, match="folder"):
+        next(over(FakeSource(5), sinks=[f"jsonl:{tmp_path / 'folder'}"]))
+    if Path("/dev/full").exists():
+        source = FakeSource(1000)
+        with pytest.raises(edgeemo.SinkError, match="No space left"):
+            list(over(source, sinks=["csv:/dev/full"]))
+        assert source.released
+    assert captures() == []
+
+
+def test_a_file_waits_for_a_slow_sink_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fakes import FakeSink
+
+    class SlowSink(FakeSink):
+        def write(self, result: Any) -> None:
+            time.sleep(0.002)
+            super().write(result)
+
+    sink = SlowSink()
+    monkeypatch.setattr("edgeemo.api.watching.open_sink", lambda text, context: sink)
+    assert len(list(over(FakeSource(60), sinks=["slow"]))) == 60
+    assert sink.frames == list(range(60))

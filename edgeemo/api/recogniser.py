@@ -161,22 +161,10 @@ class Recogniser:
             SourceError: there is no such source; or, from the generator, it broke off.
             ConfigError, SinkError: an option or a sink is wrong.
         """
-        sampling = Sampling(every, start, end)
-        colour = check_colour(color)
-        path = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
-        expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=tuple(sinks)))
-        resources = ExitStack()
-        return watching(
-            find_source(source, fps=fps, colour=colour, stack=resources),
-            self._open().follow,
-            sampling,
-            config=self._config,
-            sinks=sinks,
-            folder=None if path is None else path.absolute() if path.is_dir() else path.absolute().parent,
-            progress=progress,
+        return self._watch(
+            source, Sampling(every, start, end), fps=fps, color=color, sinks=sinks, progress=progress,
             on_progress=on_progress,
-            resources=resources,
-        )
+        )  # fmt: skip
 
     def table(
         self,
@@ -200,7 +188,7 @@ class Recogniser:
         per expression, doubts (why the expression is unsure, or "").
 
         Args:
-            source: as in `watch`, without cameras and streams, which have no end (give `end`); or a list of paths.
+            source: as in `watch`; a camera or stream needs an `end`. Or a list of paths.
             to: "pandas", "polars" or "pyarrow"; None takes the first of them that is installed.
             columns: names of the columns: "edgeemo", "fex" (py-feat's) or "openface" (OpenFace's first five).
             every, start, end, fps, color, sinks, on_progress: as in `watch`.
@@ -211,10 +199,11 @@ class Recogniser:
 
         Raises:
             SourceError: there is no such source, or it broke off.
-            ConfigError: no such library is installed; an option or a sink is wrong.
+            ConfigError: no such library is installed; an option or a sink is wrong; a camera or stream without `end`.
         """
         library = find_library(to)
         check_columns(columns)
+        sampling = Sampling(every, start, end)
         several = isinstance(source, Sequence) and not isinstance(source, str | bytes) and all(map(is_named, source))
         names = cast("Sequence[Watchable]", source if several else [source])
         if sinks and len(names) > 1:
@@ -222,9 +211,9 @@ class Recogniser:
 
         def results() -> Iterator[types.Result]:
             for name in names:
-                for result in self.watch(
-                    name, every=every, start=start, end=end, fps=fps, color=color, sinks=sinks,
-                    progress=wants_bar() if progress is None else progress, on_progress=on_progress,
+                for result in self._watch(
+                    name, sampling, fps=fps, color=color, sinks=sinks,
+                    progress=wants_bar() if progress is None else progress, on_progress=on_progress, whole=True,
                 ):  # fmt: skip
                     yield _of_file(result, name) if several else result
 
@@ -251,6 +240,35 @@ class Recogniser:
 
     def __reduce__(self) -> tuple[object, ...]:
         return _reopened, (self._config,)
+
+    def _watch(
+        self,
+        source: Watchable,
+        sampling: Sampling,
+        *,
+        fps: float,
+        color: Colour | None,
+        sinks: Sequence[str],
+        progress: bool,
+        on_progress: OnProgress | None,
+        whole: bool = False,
+    ) -> Generator[Result, None, None]:
+        colour = check_colour(color)
+        path = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
+        expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=tuple(sinks)))
+        resources = ExitStack()
+        return watching(
+            find_source(source, fps=fps, colour=colour, stack=resources),
+            self._open().follow,
+            sampling,
+            config=self._config,
+            sinks=sinks,
+            folder=None if path is None else path.absolute() if path.is_dir() else path.absolute().parent,
+            progress=progress,
+            on_progress=on_progress,
+            resources=resources,
+            whole=whole,
+        )
 
     def _each(self, pictures: Iterable[Picture], colour: Colour | None) -> Generator[Result, None, None]:
         for index, picture in enumerate(pictures):

@@ -37,7 +37,7 @@ def to_table(
         origin: name of the column `origin` in our own scheme.
 
     Returns:
-        A pandas.DataFrame, polars.DataFrame or pyarrow.Table. Probabilities and boxes are float32, as computed.
+        A pandas.DataFrame, polars.DataFrame or pyarrow.Table. Numbers are int64 and float64.
 
     Raises:
         ConfigError: the library is not installed, or a name is unknown.
@@ -95,7 +95,7 @@ def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Colu
         confidence = np.array([result.confidence(row) for row in range(count)], np.float32)
         blocks.append(np.column_stack([faces.boxes, faces.scores, confidence, result.probabilities]))
     numbers = (*BOX, "score", "confidence", *labels)
-    block = np.concatenate([np.zeros((0, len(numbers)), np.float32), *blocks]).astype(np.float32)
+    block = np.concatenate([np.zeros((0, len(numbers))), *blocks])  # float64: statistics over float32 lose digits
     columns = dict(zip(numbers, block.T, strict=True))
     for names, dtype in ((INTEGERS, np.int64), (SECONDS, np.float64), (TEXTS, object)):
         columns |= {name: np.array(parts[name], dtype) for name in names}

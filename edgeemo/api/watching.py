@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,17 @@ from edgeemo import types
 from edgeemo.api.result import Result
 from edgeemo.api.sources import GivenFrames
 from edgeemo.config import Config, expect_range
-from edgeemo.errors import ConfigError
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.run.setup import PROGRESS_S
+from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.run.source_worker import read
-from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.sinks import ReaderGone, SinkContext, open_sink
 from edgeemo.stages import overlay
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import Frame, Source
 
+POLL_S = 0.1  # how soon a wait notices an interrupt
+WAITING = 8  # results that wait for a slow sink; they hold pictures
 FOREVER_S = 1e9
 TICK_S = 1e-3  # frame times are rounded
 
@@ -71,6 +77,7 @@ def watching(
     progress: bool,
     on_progress: OnProgress | None,
     resources: ExitStack,
+    whole: bool = False,
 ) -> Generator[Result, None, None]:
     """Recognise a source frame by frame; whatever was opened is released when the generator ends or is closed.
 
@@ -81,11 +88,18 @@ def watching(
         progress: show a bar.
         on_progress: called with the number of frames read so far, and of all where that is known.
         resources: of the source.
+        whole: the results are collected, so the source must have an end.
+
+    Raises:
+        ConfigError: it has none.
     """
     with resources:
+        if whole and source.live and sampling.end is None:
+            raise ConfigError(f"{source.name} has no end; say end=60 for its first minute")
         pipeline = open_pipeline(resources)
         context = SinkContext(pipeline.labels, draw=_drawn, config=config)
-        outputs = [resources.enter_context(closing(open_sink(text, context))) for text in sinks]
+        outputs = Outputs(sinks, context, must_arrive=not source.live)
+        resources.callback(outputs.close)
         reports = [on_progress] if on_progress is not None else []
         if progress:
             reports.append(_bar(source.name, resources))
@@ -98,12 +112,67 @@ def watching(
             if slot is not None and (slot > last or not sampling.every):
                 last = slot
                 result = pipeline.step(frame)
-                for output in outputs:
-                    output.write(result)
-                    output.tick()
+                outputs.write(result)
                 yield Result.of(result, folder / frame.origin if folder is not None and frame.still else None)
             for report in reports:
                 report(frame.index + 1, total)
+
+
+class Outputs:
+    """Sinks that record on the side, each in a thread of its own, as the sinks of `edgeemo run`.
+
+    Args:
+        must_arrive: the source is not live: nothing is dropped, a slow sink is waited for.
+
+    Raises:
+        ConfigError, SinkError: one of them cannot be opened.
+    """
+
+    def __init__(self, texts: Sequence[str], context: SinkContext, *, must_arrive: bool) -> None:
+        self._must_arrive = must_arrive
+        self._changed = threading.Event()
+        self._workers: list[SinkWorker] = []
+        try:
+            for text in texts:
+                opener = partial(open_sink, text, context)
+                worker = SinkWorker(
+                    text, opener, size=WAITING, first=opener(), reopen=False, wake=self._changed.set
+                )  # fmt: skip
+                self._workers.append(worker)
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, result: types.Result) -> None:
+        """Raises:
+        SinkError: a sink cannot be written to any more.
+        """
+        while self._must_arrive and not all(worker.has_room or worker.failure for worker in self._workers):
+            self._changed.wait(POLL_S)
+            self._changed.clear()
+        self._raise_failure()
+        for worker in self._workers:
+            worker.offer(result, must_arrive=self._must_arrive)
+
+    def close(self) -> None:
+        """Let them write what waits.
+
+        Raises:
+            SinkError: one of them could not, or hangs.
+        """
+        for worker in self._workers:
+            worker.begin_closing()
+        hanging = [worker.name for worker in self._workers if not worker.close(PROGRESS_S)]
+        self._raise_failure()
+        if hanging:
+            raise SinkError(f"{', '.join(hanging)} did not take all results within {PROGRESS_S:g} s")
+
+    def _raise_failure(self) -> None:
+        for worker in self._workers:
+            if isinstance(worker.failure, ReaderGone):
+                raise SinkError(f"{worker.name}: whoever read it has closed it") from worker.failure
+            if worker.failure is not None:
+                raise worker.failure
 
 
 def frames_of(source: Source, resources: ExitStack) -> Iterator[Frame]:
