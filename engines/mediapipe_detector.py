@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from engines.errors import BackendUnavailable
+from engines.native_noise import native_noise_dropped
 from engines.preprocess import F32, U8
 
 # (version, system, machine) that tests/test_silence.py has seen make no look-up and no connection
@@ -48,11 +49,14 @@ class MediaPipeModel:
             raise BackendUnavailable("mediapipe", hint=f"{error}; use the runtime onnx") from error
 
         self._mp = mp
-        self._detector: Any = vision.FaceDetector.create_from_options(
-            vision.FaceDetectorOptions(
-                base_options=BaseOptions(model_asset_path=str(path)), min_detection_confidence=min_score
-            )
+        options = vision.FaceDetectorOptions(
+            base_options=BaseOptions(model_asset_path=str(path)), min_detection_confidence=min_score
         )
+        with native_noise_dropped():
+            self._detector: Any = vision.FaceDetector.create_from_options(options)
+            # the first picture is logged too
+            blank = np.zeros((64, 64, 3), np.uint8)
+            self._detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=blank))
         self.description = f"MediaPipe {version()}"
 
     def detect(self, image: U8) -> tuple[F32, F32, F32]:
@@ -71,7 +75,8 @@ class MediaPipeModel:
         return boxes, keypoints, scores
 
     def close(self) -> None:
-        self._detector.close()
+        with native_noise_dropped():
+            self._detector.close()
 
 
 def missing() -> str:

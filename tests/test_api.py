@@ -191,7 +191,7 @@ def test_a_picture_is_never_replaced_by_its_overlay(
 def test_a_notebook_shows_the_picture(result: edgeemo.Result) -> None:
     image = cv2.imdecode(np.frombuffer(result._repr_png_(), np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
-    assert image.shape[1] <= 480
+    assert image.shape[1] <= 320
     page = result._repr_html_()
     assert "data:image/jpeg;base64," in page
     assert "1 face" in page

@@ -21,7 +21,8 @@ from edgeemo.sinks.event import event, line
 from edgeemo.stages import overlay
 from edgeemo.types import KEYPOINTS, U8, Frame
 
-NOTEBOOK_PX = 480  # width of the picture that a notebook stores
+NOTEBOOK_PX = 480  # width of the picture that a notebook shows, and keeps in its file
+PNG_PX = 320  # the same where HTML is not shown; PNG takes five times the room
 
 
 @dataclass(frozen=True, repr=False)
@@ -189,10 +190,10 @@ class Result(types.Result):
         return f"Result({where}: {count}{': ' if found else ''}{found})"
 
     def _repr_png_(self) -> bytes:
-        return _encoded(".png", self.plot())
+        return _encoded(".png", self.plot(), PNG_PX)
 
     def _repr_html_(self) -> str:
-        picture = base64.b64encode(_encoded(".jpg", self.plot())).decode("ascii")
+        picture = base64.b64encode(_encoded(".jpg", self.plot(), NOTEBOOK_PX)).decode("ascii")
         caption = f"<figcaption>{html.escape(repr(self))}</figcaption>"
         return f'<figure><img src="data:image/jpeg;base64,{picture}">{caption}</figure>'
 
@@ -220,11 +221,10 @@ def _clipped(low: float, high: float, size: int) -> tuple[int, int]:
     return first, min(max(round(high), first + 1), size)
 
 
-def _encoded(suffix: str, image: U8) -> bytes:
-    """For a notebook: not wider than it shows, because a notebook keeps it in its file."""
+def _encoded(suffix: str, image: U8, widest: int) -> bytes:
     height, width = image.shape[:2]
-    if width > NOTEBOOK_PX:
-        size = NOTEBOOK_PX, max(1, round(height * NOTEBOOK_PX / width))
+    if width > widest:
+        size = widest, max(1, round(height * widest / width))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     done, data = cv2.imencode(suffix, image)
     assert done

@@ -1,0 +1,78 @@
+"""Keeps lines that MediaPipe's library logs on standard error off a user's terminal and notebook.
+
+The library has no switch for most of them. Called by `engines.mediapipe_detector` around the calls that log.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+
+# "INFO: [file.cc:1] ...", "W0000 00:00:1795706044.999907    9723 file.cc:1] ...", and three lines without a place
+NOISE = re.compile(
+    rb"(INFO|WARNING): \[\w+\.cc:\d+\]|[IW]\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]"
+    rb"|WARNING: (Logging before InitGoogle|All log messages before absl)|INFO: Created TensorFlow Lite"
+)
+
+_lock = threading.Lock()
+
+
+@contextmanager
+def native_noise_dropped() -> Iterator[None]:
+    """What is written to descriptor 2 inside the block appears at its end, without the library's lines.
+
+    Nothing else is lost: errors of the library and lines of other threads are passed on. With the logging level DEBUG
+    nothing is changed.
+    """
+    if log.isEnabledFor(logging.DEBUG):
+        yield
+        return
+    with _lock:
+        try:
+            kept = os.dup(2)
+        except OSError:  # standard error is closed
+            kept = -1
+        if kept < 0:
+            yield
+            return
+        try:
+            with tempfile.TemporaryFile() as caught:
+                _flush()
+                os.dup2(caught.fileno(), 2)
+                try:
+                    yield
+                finally:
+                    _flush()
+                    os.dup2(kept, 2)
+                    caught.seek(0)
+                    rest = b"".join(line for line in caught if not NOISE.match(line))
+                    if rest:
+                        os.write(2, rest)
+        finally:
+            os.close(kept)
+
+
+def _flush() -> None:
+    """Python's own lines stay before or after the block, as they were written."""
+    if sys.stderr is not None:
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
