@@ -128,7 +128,7 @@ class Bundle:
             return self
         if precision == "fp32":
             return self._at_fp32()
-        again = f"run: edgeemo-export --bundle {self.folder} --{precision.removesuffix('s')}"
+        again = f"run: edgeemo-export --bundle {self.folder} --{precision.replace('_', '-')}"
         record = self._record()
         export = record.of(precision) if record is not None else None
         path = self.folder / FILES[precision]
@@ -209,7 +209,7 @@ class Bundle:
             fault = "" if digest == self.manifest.source_sha256 else f"{path} is not the model that {MANIFEST} names"
         elif path == self.model and self.sha256 and self.sha256 != digest:
             fault = f"{path} is not the file that its parity report is about"
-            fix = f"run: edgeemo-export --bundle {self.folder} --{self.precision.lower()} --force"
+            fix = f"run: edgeemo-export --bundle {self.folder} --{self.precision.lower().replace('_', '-')} --force"
         if fault and not self.allow_modified:
             raise ModelError(f"{fault}; {fix}")
         if fault:

@@ -12,13 +12,13 @@ CARD = "CARD.md"
 SCORES = "scores.json"
 SALIENCY = "saliency.onnx"
 
-# int8s is signed and symmetric: the form that TensorRT takes; int8 is the form for processors
-PRECISIONS = ("fp32", "fp16", "int8", "int8s")
+# int8_tensorrt is signed and symmetric: the form that TensorRT takes; int8 is the form for processors
+PRECISIONS = ("fp32", "fp16", "int8", "int8_tensorrt")
 FILES = {
     "fp32": "model.onnx",
     "fp16": "model.fp16.onnx",
     "int8": "model.int8.onnx",
-    "int8s": "model.int8s.onnx",
+    "int8_tensorrt": "model.int8_tensorrt.onnx",
 }
 # what a manifest has the hashes of: everything that decides what an engine answers
 HASHED = (SPEC, *FILES.values(), SALIENCY, PARITY)

@@ -26,7 +26,7 @@ class FakeCuda:
     def __init__(self, *, gpu: Gpu | None = None, records: bool = True) -> None:
         self.live: dict[int, Any] = {}
         self.launched = 0
-        self._gpu = gpu or Gpu("Orin", "8.7")
+        self._gpu = gpu or Gpu("Orin", "8.7", 8)
         self._records = records
         self._pending: dict[int, list[Callable[[], None]]] = {}
         self._captured: dict[int, list[Callable[[], None]]] = {}
@@ -88,11 +88,12 @@ class FakeCuda:
         self._captured.get(stream, self._pending[stream]).append(step)
 
 
-def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
+def make_api(version: str, cuda: FakeCuda, *, fails: str = "", widens: bool = False) -> Any:
     """TensorRT's module as the builder and the runner see it.
 
     Args:
         fails: the message of a compiler that gives up.
+        widens: the compiler makes every layer FP32, whatever the file says.
     """
     major = int(version.split(".")[0])
 
@@ -114,11 +115,14 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
         HALF = 1
         INT64 = 2
 
-    class LayerType(IntEnum):
-        CONVOLUTION = 0
-        CONSTANT = 1
-        SHAPE = 2
-        CAST = 3
+    class LayerInformationFormat(IntEnum):
+        ONELINE = 0
+        JSON = 1
+
+    class ProfilingVerbosity(IntEnum):
+        LAYER_NAMES_ONLY = 0
+        NONE = 1
+        DETAILED = 2
 
     class TensorIOMode(IntEnum):
         NONE = 0
@@ -128,39 +132,16 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
     class MemoryPoolType(IntEnum):
         WORKSPACE = 0
 
-    old = ["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"] if major < 11 else []
-    BuilderFlag = IntEnum("BuilderFlag", ["TF32", *old], start=0)  # noqa: N806
+    BuilderFlag = IntEnum("BuilderFlag", ["TF32"], start=0)  # noqa: N806
     flags = ["EXPLICIT_BATCH"] if major < 11 else []
-    flags += ["STRONGLY_TYPED"] if major >= 10 else []
-    NetworkDefinitionCreationFlag = IntEnum("NetworkDefinitionCreationFlag", flags, start=0)  # noqa: N806
-
-    class ITensor:
-        def __init__(self, dtype: DataType) -> None:
-            self.dtype = dtype
-
-    class ILayer:
-        def __init__(self, kind: LayerType, dtype: DataType) -> None:
-            self.type = kind
-            self.num_outputs = 1
-            self._output = ITensor(dtype)
-            if major < 11:
-                self.precision = None
-
-        def get_output(self, index: int) -> ITensor:
-            return self._output
+    NetworkDefinitionCreationFlag = IntEnum(  # noqa: N806
+        "NetworkDefinitionCreationFlag", [*flags, "STRONGLY_TYPED"], start=0
+    )
 
     class INetworkDefinition:
         def __init__(self, flags: int) -> None:
             self.flags = flags
             self._model = b""
-            self._layers: list[ILayer] = []
-
-        @property
-        def num_layers(self) -> int:
-            return len(self._layers)
-
-        def get_layer(self, index: int) -> ILayer:
-            return self._layers[index]
 
     class ParserError:
         def __init__(self, text: str) -> None:
@@ -183,15 +164,10 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
 
         def parse(self, model: bytes) -> bool:
             try:
-                graph = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(model)).graph
+                onnx.checker.check_model(onnx.load_model_from_string(model))
             except Exception as error:
                 self._errors.append(ParserError(f"cannot parse:\n{type(error).__name__}"))
                 return False
-            kinds = {item.name: item.type.tensor_type.elem_type for item in (*graph.value_info, *graph.output)}
-            names = {1: DataType.FLOAT, 10: DataType.HALF}
-            for node in graph.node:
-                kind = {"Constant": LayerType.CONSTANT, "Cast": LayerType.CAST}.get(node.op_type, LayerType.CONVOLUTION)
-                self._network._layers.append(ILayer(kind, names.get(kinds.get(node.output[0], 0), DataType.INT64)))
             self._network._model = model
             return True
 
@@ -212,13 +188,11 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
     class IBuilderConfig:
         def __init__(self) -> None:
             self.progress_monitor: Any = None
-            self._flags: set[int] = set()
+            self.profiling_verbosity = ProfilingVerbosity.LAYER_NAMES_ONLY
+            self._flags = {"TF32"}
             self._profile: IOptimizationProfile | None = None
             self._cache: ITimingCache | None = None
             self._pools: dict[int, int] = {}
-
-        def set_flag(self, flag: Any) -> None:
-            self._flags.add(flag.name)
 
         def clear_flag(self, flag: Any) -> None:
             self._flags.discard(flag.name)
@@ -276,12 +250,10 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
             facts = {
                 "version": version,
                 "shapes": config._profile._shapes,
-                "flags": sorted(config._flags),
+                "detailed": config.profiling_verbosity == ProfilingVerbosity.DETAILED,
                 "network": network.flags,
                 "pools": list(config._pools.values()),
-                "pinned": [
-                    row for row, layer in enumerate(network._layers) if getattr(layer, "precision", None) is not None
-                ],
+                "tf32": "TF32" in config._flags,
             }
             return b"PLAN" + json.dumps(facts).encode() + b"\0" + network._model
 
@@ -309,8 +281,33 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
             (answer,) = self._session.run(None, {source.name: as_array(self._addresses[source.name], shape).copy()})
             as_array(self._addresses[target.name], answer.shape)[:] = np.asarray(answer, np.float32)
 
+    class EngineInspector:
+        def __init__(self, facts: dict[str, Any], model: bytes) -> None:
+            self._facts = facts
+            self._model = model
+
+        def get_engine_information(self, format: LayerInformationFormat) -> str:
+            graph = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(self._model)).graph
+            kinds = {item.name: item.type.tensor_type.elem_type for item in (*graph.value_info, *graph.output)}
+            if not self._facts["detailed"]:
+                return json.dumps({"Layers": [node.name for node in graph.node]})
+            names = {10: "Float" if widens else "Half"}
+            layers = [
+                {
+                    "Name": node.name,
+                    "Inputs": [],
+                    "Outputs": [
+                        {"Name": f"FP16 {name}", "Format/Datatype": names.get(kinds.get(name, 0), "Float")}
+                        for name in node.output
+                    ],
+                }
+                for node in graph.node
+            ]
+            return json.dumps({"Layers": layers})
+
     class ICudaEngine:
         def __init__(self, facts: dict[str, Any], model: bytes) -> None:
+            self._model = model
             self._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
             self._facts = facts
             self._inputs = {item.name: item for item in self._session.get_inputs()}
@@ -335,6 +332,9 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "") -> Any:
         def get_tensor_profile_shape(self, name: str, profile_index: int) -> list[list[int]]:
             shapes: list[list[int]] = self._facts["shapes"][name]
             return shapes
+
+        def create_engine_inspector(self) -> EngineInspector:
+            return EngineInspector(self._facts, self._model)
 
         def create_execution_context(self) -> IExecutionContext:
             return IExecutionContext(self._session)

@@ -121,6 +121,7 @@ def test_auto_does_not_hide_that_the_model_itself_is_broken(bundle):
 def test_a_choice_is_a_backend_and_perhaps_a_precision():
     assert parse_choice("onnx") == ("onnx", "")
     assert parse_choice("openvino:int8") == ("openvino", "int8")
+    assert parse_choice("tensorrt:int8s") == ("tensorrt", "int8_tensorrt")
     for wrong in ("onnx:", "onnx:fp8", "auto:fp16"):
         with pytest.raises(BackendUnavailable, match="precisions are"):
             parse_choice(wrong)
@@ -128,7 +129,7 @@ def test_a_choice_is_a_backend_and_perhaps_a_precision():
         parse_choice("tpu:fp16")
 
 
-@pytest.mark.parametrize("name", ["onnx-cuda", "onnx-tensorrt", "tensorrt"])
+@pytest.mark.parametrize("name", ["onnx-cuda", "tensorrt"])
 def test_asked_for_and_not_there_is_an_error_with_the_reason(bundle, name):
     if not autoselect.backend_fault(name):
         pytest.skip(f"{name} can be used on this machine")

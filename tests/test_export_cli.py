@@ -65,7 +65,7 @@ def test_int8_in_both_forms_is_published_when_it_keeps_the_accuracy(mine, tmp_pa
     out = capsys.readouterr().out
     # labelled with the model's own answers, every disagreement is a loss: either verdict may be right here
     manifest = ParityRecord.load(mine)
-    published = [name for name in ("int8", "int8s") if manifest is not None and manifest.of(name)]
+    published = [name for name in ("int8", "int8_tensorrt") if manifest is not None and manifest.of(name)]
     assert code == (0 if len(published) == 2 else 3)
     assert out.count("accuracy lost") == 2
     for name in published:
@@ -223,7 +223,7 @@ def test_fp32_is_not_dropped_where_nothing_else_was_accepted(mine, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--arch", "resnet50"], "to train one: edgeemo-train fit --arch resnet50"),
+        (["--arch", "resnet50"], r"to train one: pip install 'edgeemo\[train\]', edgeemo-train fit --arch resnet50"),
         (["--bundle", "nowhere"], "no engine folder at nowhere"),
         (["--arch", "small", "--int8"], "add --calibration"),
         (["--arch", "small", "--data", "nowhere"], "no faces at nowhere"),

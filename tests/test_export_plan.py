@@ -3,12 +3,13 @@
 import dataclasses
 import json
 
+import msgspec
 import pytest
 from fake_tensorrt import FakeCuda, facts_of, make_api
 from fakes import make_bundle
 
 from engines.backends.cuda import Gpu
-from engines.backends.plans import Device, PlanManifest, find_plan, plan_path
+from engines.backends.plans import Device, PlanManifest, build_folder, find_plan, plan_folders, plan_name
 from engines.bundle import find_bundle
 from engines.export.errors import ExportError
 from engines.export.face_data import portrait
@@ -18,6 +19,12 @@ from engines.export.plan_builder import PlanOptions, build_plan, fraction
 from engines.export.plan_exporter import PlanExporter
 from engines.model_file import sha256_of
 from engines.parity import ExportRecord, ParityRecord
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGEEMO_SYSTEM_CACHE", str(tmp_path / "system"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
 
 
 @pytest.fixture
@@ -41,30 +48,22 @@ def exporter(bundle, *, version="10.3.0", gpu=None, fails=""):
     return made, lines
 
 
-def test_before_11_flags_allow_fp16_and_float32_layers_of_the_file_are_held(bundle):
-    built = build_plan(make_api("8.5.2", FakeCuda()), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"))
+@pytest.mark.parametrize("version", ["10.3.0", "10.16.2", "11.4.0"])
+def test_the_types_of_the_file_are_the_precision(bundle, version):
+    built = build_plan(make_api(version, FakeCuda()), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"))
     facts = facts_of(built.plan)
-    assert facts["flags"] == ["FP16", "OBEY_PRECISION_CONSTRAINTS"]
-    assert facts["network"] == 1
-    # all of the tiny network is FP16
-    assert facts["pinned"] == []
-    kept = convert(parse((bundle.folder / "model.onnx").read_bytes()), ["ReduceMean_0"]).SerializeToString()
-    facts = facts_of(build_plan(make_api("10.3.0", FakeCuda()), kept, bundle.spec, PlanOptions("fp16")).plan)
-    assert len(facts["pinned"]) == 1
-    assert facts["network"] == 0
+    # STRONGLY_TYPED is the second flag before 11 and the only one from 11 on
+    assert facts["network"] == (1 if version.startswith("11") else 2)
+    assert facts["tf32"] is False
+    assert 0 < built.half_layers < built.layers
 
 
-def test_from_11_on_the_types_of_the_file_are_the_precision(bundle):
-    built = build_plan(make_api("11.4.0", FakeCuda()), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"))
-    facts = facts_of(built.plan)
-    assert facts["network"] == 1  # STRONGLY_TYPED is the fake's only flag
-    assert facts["flags"] == facts["pinned"] == []
-
-
-def test_int8_has_no_fp16_beside_it(bundle):
-    model = (bundle.folder / "model.onnx").read_bytes()
-    facts = facts_of(build_plan(make_api("10.3.0", FakeCuda()), model, bundle.spec, PlanOptions("int8s")).plan)
-    assert facts["flags"] == ["INT8"]
+def test_an_fp16_plan_without_a_half_precision_layer_is_refused(bundle):
+    model = bundle.model.read_bytes()
+    with pytest.raises(ExportError, match=r"compiled \d+ layers and none in half precision: the plan would be FP32"):
+        build_plan(make_api("10.3.0", FakeCuda(), widens=True), model, bundle.spec, PlanOptions("fp16"))
+    plain = (bundle.folder / "model.onnx").read_bytes()
+    assert build_plan(make_api("10.3.0", FakeCuda()), plain, bundle.spec, PlanOptions("fp32")).half_layers == 0
 
 
 def test_profile_and_workspace_are_what_was_asked_for(bundle):
@@ -83,7 +82,12 @@ def test_a_timing_cache_of_another_version_is_left_aside(bundle):
 
 
 @pytest.mark.parametrize(
-    ("version", "said"), [("8.4.1", "too old"), ("7.2.3", "too old"), ("10.3.0", "cannot read the model: cannot parse")]
+    ("version", "said"),
+    [
+        ("8.6.1", "8.6.1 is too old: 10.3"),
+        ("10.0.1", "too old"),
+        ("10.3.0", "cannot read the model: cannot parse"),
+    ],
 )
 def test_what_tensorrt_cannot_do_is_one_line(bundle, version, said):
     with pytest.raises(ExportError, match=said) as error:
@@ -119,10 +123,15 @@ def test_nested_phases_are_one_share():
 
 
 def test_a_built_plan_is_named_manifested_compared_and_found_again(bundle):
+    before = sorted(file.name for file in bundle.folder.iterdir())
     made, lines = exporter(bundle)
     report, path = made.run()
     assert report.accepted
-    assert path.name.startswith("fp16-orin-sm87-trt10.3.0-")
+    assert path.name.startswith("fp16-orin-sm87x8-trt10.3.0-")
+    # a cache that is keyed by name and model; the bundle itself is left alone
+    assert path.parent == build_folder(bundle)
+    assert path.parent.name == f"tiny-{bundle.source_sha256[:8]}"
+    assert sorted(file.name for file in bundle.folder.iterdir()) == before
     assert any("within budget" in line for line in lines)
     manifest = json.loads(path.with_suffix(".json").read_text())
     assert manifest["device"]["capability"] == "8.7"
@@ -132,18 +141,18 @@ def test_a_built_plan_is_named_manifested_compared_and_found_again(bundle):
     assert found is not None
     assert found.path == path
     assert reason == ""
-    assert (path.parent / "sm87-trt10.3.0.timing").read_bytes() == b"10.3.0 timing"
+    assert (path.parent / "sm87x8-trt10.3.0.timing").read_bytes() == b"10.3.0 timing"
 
 
 def test_no_plan_of_another_gpu_version_or_model_is_loaded(bundle):
     made, _ = exporter(bundle)
     _, path = made.run()
     device = made.device
-    for change in ({"gpu": "Xavier"}, {"capability": "7.2"}, {"tensorrt": "10.7.0"}):
+    for change in ({"gpu": "Xavier"}, {"capability": "7.2"}, {"multiprocessors": 16}, {"tensorrt": "10.7.0"}):
         assert find_plan(bundle, dataclasses.replace(device, **change), "fp16")[0] is None
     # renamed as if it were of this device
     other = dataclasses.replace(device, tensorrt="10.7.0")
-    renamed = plan_path(bundle, other, "fp16")
+    renamed = path.with_name(plan_name(bundle, other, "fp16"))
     renamed.write_bytes(path.read_bytes())
     renamed.with_suffix(".json").write_text(path.with_suffix(".json").read_text())
     plan, reason = find_plan(bundle, other, "fp16")
@@ -156,9 +165,9 @@ def test_no_plan_of_another_gpu_version_or_model_is_loaded(bundle):
     [
         (lambda path, manifest: path.write_bytes(b"PLAN other"), "not the file that its manifest is about"),
         (lambda path, manifest: manifest.write_text("{"), "no manifest of a plan"),
-        (lambda path, manifest: manifest.write_text('{"format": 1, "extra": 2}'), "unknown key extra"),
+        (lambda path, manifest: manifest.write_text('{"format": 2, "extra": 2}'), "unknown field `extra`"),
         (lambda path, manifest: manifest.unlink(), "no manifest of a plan"),
-        (lambda path, manifest: path.unlink(), "none was built"),
+        (lambda path, manifest: path.unlink(), "no plan was built"),
     ],
 )
 def test_a_harmed_plan_is_not_loaded(bundle, harm, said):
@@ -174,22 +183,22 @@ def test_a_plan_that_did_not_pass_or_is_of_another_onnx_file_is_not_loaded(bundl
     made, _ = exporter(bundle)
     _, path = made.run()
     manifest = PlanManifest.load(path.with_suffix(".json"))
-    dataclasses.replace(manifest, report={"accepted": False}).save(path.with_suffix(".json"))
+    msgspec.structs.replace(manifest, report={"accepted": False}).save(path.with_suffix(".json"))
     assert "did not pass its parity report" in find_plan(bundle, made.device, "fp16")[1]
-    dataclasses.replace(manifest, onnx_sha256="0" * 64).save(path.with_suffix(".json"))
+    msgspec.structs.replace(manifest, onnx_sha256="0" * 64).save(path.with_suffix(".json"))
     assert "another model.fp16.onnx" in find_plan(bundle, made.device, "fp16")[1]
 
 
 def test_a_plan_out_of_budget_is_set_apart_and_never_found(bundle):
     # a graph of other weights stands for a compiler that answers wrongly
     wrong = make_bundle(bundle.folder.parent / "wrong", not_a_number=True)
-    content = (wrong / "model.onnx").read_bytes()
+    content = convert(parse((wrong / "model.onnx").read_bytes()), []).SerializeToString()
     bundle.model.write_bytes(content)
     made, lines = exporter(dataclasses.replace(bundle, allow_modified=True))
     report, path = made.run()
     assert not report.accepted
     assert path.name.endswith(".out-of-budget.plan")
-    assert "no numbers" in lines[-1]
+    assert "no numbers" in lines[-2]
     assert find_plan(bundle, made.device, "fp16")[0] is None
 
 
@@ -197,12 +206,12 @@ def test_a_compiler_that_gives_up_leaves_nothing_behind(bundle):
     made, _ = exporter(bundle, fails="Error Code 10:\n could not find any implementation")
     with pytest.raises(ExportError, match="cannot compile the model: Error Code 10: could not find"):
         made.run()
-    assert not list((bundle.folder / "plans").glob("*"))
+    assert not list(build_folder(bundle).glob("*"))
 
 
 def test_a_newer_plan_of_the_same_gpu_replaces_the_older_one(bundle):
     _, old = exporter(bundle, version="10.3.0")[0].run()
-    _, other = exporter(bundle, version="10.3.0", gpu=Gpu("Xavier NX", "7.2"))[0].run()
+    _, other = exporter(bundle, version="10.3.0", gpu=Gpu("Orin", "8.7", 16))[0].run()
     _, new = exporter(bundle, version="10.7.0")[0].run()
     assert not old.exists()
     assert not old.with_suffix(".json").exists()
@@ -213,13 +222,34 @@ def test_a_newer_plan_of_the_same_gpu_replaces_the_older_one(bundle):
 def test_the_second_build_begins_with_the_timings_of_the_first(bundle):
     made, _ = exporter(bundle)
     made.run()
-    timing = bundle.folder / "plans" / "sm87-trt10.3.0.timing"
+    timing = build_folder(bundle) / "sm87x8-trt10.3.0.timing"
     timing.write_bytes(b"10.3.0 timing, more of it")
     made.run()
     assert timing.read_bytes() == b"10.3.0 timing"
 
 
 def test_a_device_is_named_for_files():
-    device = Device("NVIDIA Jetson Orin Nano (8GB)", "8.7", "10.3.0", "linux-aarch64")
-    assert device.slug == "nvidia-jetson-orin-nano-8gb-sm87-trt10.3.0"
-    assert Device("", "8.7", "10.3.0").slug.startswith("gpu-sm87")
+    device = Device("NVIDIA Jetson Orin Nano (8GB)", "8.7", 8, "10.3.0", "linux-aarch64")
+    assert device.slug == "nvidia-jetson-orin-nano-8gb-sm87x8-trt10.3.0"
+    assert Device("", "8.7", 8, "10.3.0").slug.startswith("gpu-sm87")
+
+
+def test_a_plan_is_looked_for_in_the_bundle_then_the_machines_cache_then_the_users(bundle):
+    made, _ = exporter(bundle)
+    _, built = made.run()
+    own, system, user = plan_folders(bundle)
+    assert built.parent == system
+    files = [built, built.with_suffix(".json")]
+    for folder in (user, own):
+        folder.mkdir(parents=True)
+        for file in files:
+            (folder / file.name).write_bytes(file.read_bytes())
+    assert find_plan(bundle, made.device, "fp16")[0].path.parent == own
+    # one that does not fit is passed over for the next
+    (own / built.name).write_bytes(b"PLAN harmed")
+    assert find_plan(bundle, made.device, "fp16")[0].path.parent == system
+    for file in files:
+        file.unlink()
+    assert find_plan(bundle, made.device, "fp16")[0].path.parent == user
+    (user / built.name).write_bytes(b"PLAN harmed")
+    assert "is not the file that its manifest is about" in find_plan(bundle, made.device, "fp16")[1]

@@ -28,7 +28,7 @@ from engines.export import plan_builder as builder_module
 
 BINDINGS = {
     "10.3": "tensorrt-cu12-bindings==10.3.0",  # JetPack 6.2
-    "10": "tensorrt-cu12-bindings>=10.9,<11",
+    "10.16": "tensorrt-cu13-bindings>=10.16,<11",  # JetPack 7.2
     "11": "tensorrt-cu13-bindings>=11,<12",
 }
 STUBS = {
@@ -58,16 +58,13 @@ VARIABLES = {
     "config": "IBuilderConfig",
     "context": "IExecutionContext",
     "engine": "ICudaEngine",
-    "layer": "ILayer",
+    "inspector": "EngineInspector",
     "network": "INetworkDefinition",
     "parser": "OnnxParser",
     "profile": "IOptimizationProfile",
     "runtime": "Runtime",
 }
-RETURNS = {("OnnxParser", "get_error"): "ParserError", ("ILayer", "get_output"): "ITensor"}
-# functions that are only called on some versions
-ONLY_BEFORE_11 = {"_allow_precision", "_explicit_batch"}
-ONLY_FROM_11 = {"_strongly_typed"}
+RETURNS = {("OnnxParser", "get_error"): "ParserError"}
 
 
 @pytest.fixture(scope="module")
@@ -199,16 +196,23 @@ def test_the_scan_finds_what_the_code_uses():
         ("Builder", "build_serialized_network"),
         ("IExecutionContext", "execute_async_v3"),
     } <= found
-    assert {("BuilderFlag", "FP16"), ("ParserError", "desc"), ("ITensor", "dtype"), ("ILayer", "precision")} <= found
+    assert {
+        ("NetworkDefinitionCreationFlag", "STRONGLY_TYPED"),
+        ("ParserError", "desc"),
+        ("EngineInspector", "get_engine_information"),
+        ("ProfilingVerbosity", "DETAILED"),
+    } <= found
     assert len(found) > 45
 
 
+def test_nothing_of_the_weakly_typed_generation_is_used():
+    names = {name for _, name, *_ in uses()}
+    assert not names & {"FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS", "EXPLICIT_BATCH", "precision", "set_flag"}
+
+
 def test_every_name_the_code_uses_exists_and_takes_those_arguments(real):
-    eleven = real["version"].startswith("11")
     missing, wrong = [], []
     for owner, name, arguments, function in uses():
-        if function in (ONLY_BEFORE_11 if eleven else ONLY_FROM_11):
-            continue
         if owner == "":
             if name not in real["classes"] and name != "__version__":
                 missing.append(name)
@@ -222,16 +226,6 @@ def test_every_name_the_code_uses_exists_and_takes_those_arguments(real):
                 wrong.append(f"{owner}.{name} with {arguments} arguments in {function}: {members[name][:200]}")
     assert not missing
     assert not wrong
-
-
-def test_what_is_kept_from_11_is_really_gone_there_and_there_before(real):
-    gone = [(owner, name) for owner, name, _, function in uses() if function in ONLY_BEFORE_11 and owner]
-    old_only = {(owner, name) for owner, name in gone if name not in real["classes"].get(owner, {})}
-    if real["version"].startswith("11"):
-        assert ("BuilderFlag", "FP16") in old_only
-        assert ("NetworkDefinitionCreationFlag", "EXPLICIT_BATCH") in old_only
-    else:
-        assert not old_only
 
 
 def test_the_fake_has_no_name_that_the_real_one_lacks(real):

@@ -19,7 +19,7 @@ CUDA = """
 typedef void *P;
 int cudaGetDeviceCount(int *n) { *n = 1; return 0; }
 int cudaGetDeviceProperties(char *p, int d) { strcpy(p, "Stub GPU"); return 0; }
-int cudaDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : 7; return 0; }
+int cudaDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : a == 76 ? 7 : 4; return 0; }
 int cudaMalloc(P *p, size_t n) { *p = malloc(n); return *p == 0; }
 int cudaMallocHost(P *p, size_t n) { *p = malloc(n); return *p == 0; }
 int cudaFree(P p) { free(p); return 0; }
@@ -84,6 +84,7 @@ def device(tmp_path):
         "LD_LIBRARY_PATH": str(libraries),
         "PYTHONPATH": paths,
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "EDGEEMO_SYSTEM_CACHE": str(tmp_path / "system"),
     }
 
 
@@ -101,8 +102,9 @@ def test_the_plan_is_built_and_used_by_the_next_start(tmp_path, device):
     folder = make_network(tmp_path / "small")
     done = export(device, folder, "--backend", "tensorrt", "--batch", "1:2:8")
     assert done.returncode == 0, done.stderr
-    (plan,) = (folder / "plans").glob("*.plan")
-    assert plan.name.startswith("fp16-stub-gpu-sm87-trt10.3.0-")
+    (plan,) = (tmp_path / "system" / "plans").glob("small-*/*.plan")
+    assert plan.name.startswith("fp16-stub-gpu-sm87x4-trt10.3.0-")
+    assert not (folder / "plans").exists()
     assert f"published: {plan}" in done.stdout
     told = json.loads(run(device, "-c", SWAP, str(folder)).stdout)
     assert told["first"] == told["then"] == "TensorRT 10.3.0, Stub GPU, FP16"
@@ -111,7 +113,7 @@ def test_the_plan_is_built_and_used_by_the_next_start(tmp_path, device):
 
 def test_without_a_plan_onnx_runtime_serves_until_a_process_of_its_own_has_built_it(tmp_path, device):
     folder = make_network(tmp_path / "small")
-    assert export(device, folder).returncode == 0
+    assert export(device, folder, "--backend", "onnx").returncode == 0
     done = run(device, "-c", SWAP, str(folder))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -120,13 +122,36 @@ def test_without_a_plan_onnx_runtime_serves_until_a_process_of_its_own_has_built
     assert told["then"] == "TensorRT 10.3.0, Stub GPU, FP16"
     assert told["answers"] > 0
     assert told["worst"] < 0.02
-    assert len(list((folder / "plans").glob("*.plan"))) == 1
+    assert len(list((tmp_path / "system" / "plans").glob("small-*/*.plan"))) == 1
+
+
+def test_one_command_makes_the_fp16_file_and_where_a_gpu_is_the_plan_too(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    done = export(device, folder)
+    assert done.returncode == 0, done.stderr
+    (plan,) = (tmp_path / "system" / "plans").glob("small-*/*.plan")
+    assert f"published: {folder / 'model.fp16.onnx'}" in done.stdout
+    assert f"published: {plan}" in done.stdout
+    assert done.stdout.count("within budget") == 3  # as shipped, emulated, and the plan itself
+    assert "layers in half precision" in done.stdout
+    # the second time nothing is made
+    built = plan.stat().st_mtime_ns
+    shown = export(device, folder)
+    assert shown.returncode == 0
+    assert f"{folder / 'model.fp16.onnx'}: FP16 of small" in shown.stdout
+    assert f"{plan}: accepted on this device" in shown.stdout
+    assert plan.stat().st_mtime_ns == built
+    assert export(device, folder, "--backend", "tensorrt", "--check").returncode == 0
+    plan.unlink()
+    missing = export(device, folder, "--backend", "tensorrt", "--check")
+    assert missing.returncode == 2
+    assert "no plan was built for this device; build it: edgeemo-export --bundle" in missing.stderr
 
 
 def test_a_plan_of_another_version_is_built_again_not_loaded(tmp_path, device):
     folder = make_network(tmp_path / "small")
     assert export(device, folder, "--backend", "tensorrt").returncode == 0
-    (plan,) = (folder / "plans").glob("*.plan")
+    (plan,) = (tmp_path / "system" / "plans").glob("small-*/*.plan")
     plan.write_bytes(b"PLAN harmed")
     told = json.loads(run(device, "-c", SWAP, str(folder)).stdout)
     assert told["first"].startswith("ONNX Runtime")
@@ -146,7 +171,7 @@ print(json.dumps([[one.choice, one.milliseconds, one.proven, one.fault] for one 
 
 def test_auto_measures_a_plan_and_never_takes_tensorrt_without_one(tmp_path, device):
     folder = make_network(tmp_path / "small")
-    assert export(device, folder).returncode == 0
+    assert export(device, folder, "--backend", "onnx").returncode == 0
     options = {one[0]: one[1:] for one in json.loads(run(device, "-c", OPTIONS, str(folder)).stdout)}
     milliseconds, _, fault = options["tensorrt:fp16"]
     assert milliseconds is None

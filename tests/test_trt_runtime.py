@@ -5,8 +5,9 @@ import pytest
 from fake_tensorrt import FakeCuda, make_api
 from fakes import make_bundle
 
+from engines.backends.cuda import CudaError
 from engines.backends.onnxruntime import OrtBackend
-from engines.backends.tensorrt_runtime import GRAPHS, PlanRunner
+from engines.backends.tensorrt_runtime import GRAPHS, PlanRunner, message_log
 from engines.bundle import find_bundle
 from engines.errors import ModelError, SpecError
 from engines.export.plan_builder import PlanOptions, build_plan
@@ -28,7 +29,7 @@ def inputs(count, seed=0):
     return np.random.default_rng(seed).uniform(0, 255, (count, 1, 16, 16)).astype(np.float32)
 
 
-@pytest.mark.parametrize("version", ["8.5.2", "10.3.0", "11.4.0"])
+@pytest.mark.parametrize("version", ["10.3.0", "10.16.2", "11.4.0"])
 @pytest.mark.parametrize("count", [1, 3, 16, 17, 40])
 def test_a_plan_answers_like_the_model_for_any_number_of_faces(bundle, version, count):
     cuda = FakeCuda()
@@ -90,6 +91,33 @@ def test_closing_gives_back_all_memory_streams_and_graphs_and_may_be_done_twice(
     plan.close()
     plan.close()
     assert not cuda.live
+
+
+def test_a_closed_engine_refuses_to_run(bundle):
+    plan = runner(bundle, FakeCuda())
+    plan.close()
+    with pytest.raises(ModelError, match="this engine is closed"):
+        plan.infer(inputs(1))
+
+
+def test_closing_frees_the_rest_where_one_thing_cannot_be_freed(bundle, caplog):
+    class Failing(FakeCuda):
+        def close_graph(self, graph):
+            super().close_graph(graph)
+            raise CudaError("cudaGraphExecDestroy failed: the device is lost")
+
+    cuda = Failing()
+    plan = runner(bundle, cuda)
+    plan.infer(inputs(1))
+    plan.infer(inputs(2))
+    plan.close()
+    assert not cuda.live
+    assert caplog.text.count("the device is lost") == 2
+
+
+def test_one_logger_serves_a_process(bundle):
+    api = make_api("10.3.0", FakeCuda())
+    assert message_log(api) is message_log(api)
 
 
 def test_an_answer_is_not_overwritten_by_the_next_call(bundle):

@@ -33,10 +33,17 @@ class Backend(Protocol):
 BACKENDS = {
     "onnx": ("engines.backends.onnxruntime", "OrtBackend", "fp32"),
     "onnx-cuda": ("engines.backends.onnxruntime", "OrtCudaBackend", "fp32"),
-    "onnx-tensorrt": ("engines.backends.onnxruntime", "OrtTensorrtBackend", "fp32"),
     "openvino": ("engines.backends.openvino", "OpenVinoBackend", "fp32"),
     "tensorrt": ("engines.backends.tensorrt", "open_tensorrt", "fp16"),
     "auto": ("engines.backends.autoselect", "open_auto", "fp32"),
+}
+
+
+# what brings a backend's library
+INSTALL = {
+    "openvino": "pip install 'edgeemo[openvino]'",
+    "onnx-cuda": "pip install onnxruntime-gpu in place of onnxruntime",
+    "tensorrt": "pip install tensorrt, on a Jetson it comes with JetPack",
 }
 
 
@@ -55,7 +62,7 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
     try:
         loaded = import_module(module)
     except ImportError as error:
-        raise BackendUnavailable(name, hint=f"{error}; `edgeemo doctor` says what to install") from error
+        raise BackendUnavailable(name, hint=f"{INSTALL.get(name, 'install edgeemo again')} ({error})") from error
     # a bundle that already is at another precision was chosen by whoever opened it
     if precision or bundle.precision == "FP32":
         bundle = bundle.at(precision or usual)
@@ -70,6 +77,7 @@ def parse_choice(choice: str) -> tuple[str, str]:
         BackendUnavailable: one of them is unknown.
     """
     name, colon, precision = choice.partition(":")
+    precision = "int8_tensorrt" if precision == "int8s" else precision  # the former name, for one version
     if name not in BACKENDS:
         raise BackendUnavailable(name, hint=f"known backends are {', '.join(BACKENDS)}")
     if colon and (precision not in PRECISIONS or name == "auto"):

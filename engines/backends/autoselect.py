@@ -38,7 +38,7 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
 WARM_UP, CALLS, FEWEST_CALLS = 5, 30, 4
 CALLS_S = 0.6  # a large network is not timed for longer
 # largest difference of a probability from FP32 on synthetic inputs; beyond it the runtime is broken on this machine
-MAX_PROB_DIFF = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8s": 0.5}
+MAX_PROB_DIFF = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8_tensorrt": 0.5}
 MIN_SPEEDUP = 1 / 0.9  # over FP32 on ONNX Runtime; below it the precision is not changed
 
 
@@ -152,7 +152,7 @@ def options_of(bundle: Bundle) -> list[Option]:
     for backend in CANDIDATES:
         fault = backend_fault(backend)
         for precision in bundle.precisions():
-            if (backend == "tensorrt") != (precision == "int8s") and precision in ("int8", "int8s"):
+            if (backend == "tensorrt") != (precision == "int8_tensorrt") and precision in ("int8", "int8_tensorrt"):
                 continue
             # FP32 that is expanded from FP16 computes what the FP16 file does on a CPU
             judged = "fp16" if precision == "fp32" and not bundle.has_fp32 else precision

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,17 +14,13 @@ import numpy as np
 from engines.errors import BackendUnavailable, EngineError
 from engines.preprocess import F32
 
-LIBRARIES = (
-    "libcudart.so.13",
-    "libcudart.so.12",
-    "libcudart.so.11.0",
-    "libcudart.so",
-    "/usr/local/cuda/lib64/libcudart.so",
-)
+# TensorRT 10.3 and later: CUDA 12 and 13
+LIBRARIES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so", "/usr/local/cuda/lib64/libcudart.so")
 TO_DEVICE, TO_HOST = 1, 2
 NON_BLOCKING = 1
 CAPTURE_THREAD_LOCAL = 1
-CAPABILITY_MAJOR, CAPABILITY_MINOR = 75, 76  # of cudaDeviceAttr
+MULTIPROCESSORS, CAPABILITY_MAJOR, CAPABILITY_MINOR = 16, 75, 76  # of cudaDeviceAttr
+INSUFFICIENT_DRIVER = 35  # cudaErrorInsufficientDriver: this library is newer than the driver
 LARGEST_PROPERTIES = 8192  # bytes; cudaDeviceProp has about 1,000 and begins with the name
 CALLS = (
     "cudaDeviceGetAttribute",
@@ -52,10 +50,11 @@ class CudaError(EngineError):
 
 @dataclass(frozen=True)
 class Gpu:
-    """Attributes: capability: for example "8.7"."""
+    """Attributes: capability: for example "8.7". multiprocessors: 8 on an Orin Nano, 16 on an AGX Orin."""
 
     name: str
     capability: str
+    multiprocessors: int
 
 
 class Cuda(Protocol):
@@ -86,23 +85,19 @@ class CudaRuntime:
         BackendUnavailable: there is no such library, or no GPU.
     """
 
-    def __init__(self, libraries: Sequence[str] = LIBRARIES) -> None:
-        self._library = _load(libraries)
-        count = ctypes.c_int()
-        code = self._library.cudaGetDeviceCount(ctypes.byref(count))
-        if code or not count.value:
-            reason = self._reason(code) if code else "there is none"
-            raise BackendUnavailable("tensorrt", hint=f"no NVIDIA GPU can be used ({reason})")
+    def __init__(self, libraries: Sequence[str] | None = None) -> None:
+        self._library = _usable(libraries if libraries is not None else [*LIBRARIES, *_in_packages()])
 
     def gpu(self) -> Gpu:
         properties = ctypes.create_string_buffer(LARGEST_PROPERTIES)
         self._call("cudaGetDeviceProperties", properties, ctypes.c_int(0))
-        parts = []
-        for attribute in (CAPABILITY_MAJOR, CAPABILITY_MINOR):
-            value = ctypes.c_int()
-            self._call("cudaDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), ctypes.c_int(0))
-            parts.append(str(value.value))
-        return Gpu(properties.value.decode("utf-8", errors="replace") or "GPU", ".".join(parts))
+        major, minor, count = (self._attribute(one) for one in (CAPABILITY_MAJOR, CAPABILITY_MINOR, MULTIPROCESSORS))
+        return Gpu(properties.value.decode("utf-8", errors="replace") or "GPU", f"{major}.{minor}", count)
+
+    def _attribute(self, attribute: int) -> int:
+        value = ctypes.c_int()
+        self._call("cudaDeviceGetAttribute", ctypes.byref(value), ctypes.c_int(attribute), ctypes.c_int(0))
+        return value.value
 
     def allocate(self, size: int) -> int:
         return self._pointer("cudaMalloc", ctypes.c_size_t(size))
@@ -160,11 +155,7 @@ class CudaRuntime:
     def _call(self, name: str, *arguments: Any) -> None:
         code = getattr(self._library, name)(*arguments)
         if code:
-            raise CudaError(f"{name} failed: {self._reason(code)}; use --backend onnx")
-
-    def _reason(self, code: int) -> str:
-        text = self._library.cudaGetErrorString(ctypes.c_int(code))
-        return text.decode("utf-8", errors="replace") if text else f"error {code}"
+            raise CudaError(f"{name} failed: {_reason(self._library, code)}; use --backend onnx")
 
 
 def as_array(address: int, shape: tuple[int, ...]) -> F32:
@@ -173,17 +164,42 @@ def as_array(address: int, shape: tuple[int, ...]) -> F32:
     return np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(shape)
 
 
-def _load(libraries: Sequence[str]) -> Any:
+def _usable(libraries: Sequence[str]) -> Any:
+    """The first library that sees a GPU; one that is too new for the driver is passed over."""
+    fault = "the CUDA runtime (libcudart) is not installed; JetPack brings it"
     for name in libraries:
         try:
             library = ctypes.CDLL(name)
         except OSError:
             continue
+        missing = next((call for call in CALLS if not hasattr(library, call)), "")
+        if missing:
+            fault = f"{name} has no {missing}: its CUDA is too old or too new"
+            continue
         for call in CALLS:
-            function = getattr(library, call, None)
-            if function is None:
-                raise BackendUnavailable("tensorrt", hint=f"{name} has no {call}: its CUDA is too old or too new")
-            function.restype = ctypes.c_int
+            getattr(library, call).restype = ctypes.c_int
         library.cudaGetErrorString.restype = ctypes.c_char_p
-        return library
-    raise BackendUnavailable("tensorrt", hint="the CUDA runtime (libcudart) is not installed; JetPack brings it")
+        count = ctypes.c_int()
+        code = library.cudaGetDeviceCount(ctypes.byref(count))
+        if not code and count.value:
+            return library
+        fault = f"no NVIDIA GPU can be used ({_reason(library, code) if code else 'there is none'})"
+        if code != INSUFFICIENT_DRIVER:
+            break
+    raise BackendUnavailable("tensorrt", hint=fault)
+
+
+def _in_packages() -> list[str]:
+    """Libraries of NVIDIA's own pip packages, newest first; TensorRT 11's package does not load them itself."""
+    found = {
+        str(path)
+        for entry in sys.path
+        for path in Path(entry or ".").glob("nvidia/*/lib/libcudart.so.*")
+        if path.is_file()
+    }
+    return sorted(found, reverse=True)
+
+
+def _reason(library: Any, code: int) -> str:
+    text = library.cudaGetErrorString(ctypes.c_int(code))
+    return text.decode("utf-8", errors="replace") if text else f"error {code}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from engines.spec import ModelSpec
 PROVIDERS = {
     "onnx": ("CPUExecutionProvider", "CPU"),
     "onnx-cuda": ("CUDAExecutionProvider", "CUDA"),
-    "onnx-tensorrt": ("TensorrtExecutionProvider", "TensorRT"),
 }
 
 
@@ -38,7 +38,7 @@ class OrtBackend:
         wanted, place = PROVIDERS[provider]
         if reason := missing_provider(provider):
             raise BackendUnavailable(provider, hint=reason)
-        self._session = _open(bundle.read(), bundle.model, threads, _providers(provider, bundle))
+        self._session = _open(bundle.read(), bundle.model, threads, _providers(provider))
         if wanted not in self._session.get_providers():
             # onnxruntime goes on with the CPU and only logs it
             raise BackendUnavailable(
@@ -105,15 +105,11 @@ class OrtCudaBackend(OrtBackend):
         super().__init__(bundle, threads=threads, provider="onnx-cuda")
 
 
-class OrtTensorrtBackend(OrtBackend):
-    """ONNX Runtime that hands the graph to TensorRT; its engines are kept beside the plans."""
-
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        super().__init__(bundle, threads=threads, provider="onnx-tensorrt")
-
-
 def missing_provider(backend: str) -> str:
     """Why one of `PROVIDERS` cannot be used, in one clause; empty when it can be tried."""
+    if backend == "onnx-cuda" and platform.machine() == "aarch64" and Path("/etc/nv_tegra_release").exists():
+        # onnxruntime-gpu 1.29 to 1.31 installs on a Jetson, but has no kernels for sm_87 and sm_110
+        return "onnxruntime-gpu has no kernels for a Jetson's GPU; use tensorrt"
     there = ort.get_available_providers()
     if PROVIDERS[backend][0] in there:
         return ""
@@ -164,17 +160,5 @@ def _open(content: bytes, path: Path, threads: int, providers: list[Any]) -> Any
         raise ModelError(f"cannot load {path}: {reason}; export or download the bundle again") from error
 
 
-def _providers(backend: str, bundle: Bundle) -> list[Any]:
-    if backend == "onnx":
-        return ["CPUExecutionProvider"]
-    if backend == "onnx-cuda":
-        return ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    cache = bundle.folder / "plans" / "onnxruntime"
-    options = {
-        "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": "True",
-        "trt_timing_cache_path": str(cache),
-        "trt_fp16_enable": "True" if bundle.precision == "FP16" else "False",
-    }
-    return [("TensorrtExecutionProvider", options), "CUDAExecutionProvider", "CPUExecutionProvider"]
+def _providers(backend: str) -> list[str]:
+    return ["CPUExecutionProvider"] if backend == "onnx" else ["CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -1,25 +1,29 @@
-"""Plans: what TensorRT compiled for one GPU and one version of itself, and how they are told apart.
+"""Plans: what TensorRT compiled for one GPU and one version of itself, where they lie, and which one fits.
 
-plans/fp16-orin-sm87-trt10.3.0-0df135df.plan     and .json beside it
-plans/sm87-trt10.3.0.timing                      how fast each kernel was: the next build is quicker
+hybrid_lite-153123d6/fp16-orin-sm87x8-trt10.3.0-ec7b6385.plan     and .json beside it
+hybrid_lite-153123d6/sm87x8-trt10.3.0.timing                      how fast each kernel was: the next build is quicker
+
+A folder is named after the bundle and its FP32 model, a plan after the ONNX file that it was built from. `find_plan`
+looks into the bundle's own `plans` folder, then into the machine's cache, which root fills at installation, then into
+the user's. The bundle itself is never copied. The backend `tensorrt` and `edgeemo-export` use this module.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from engines.bundle import Bundle
 from engines.errors import ModelError
-from engines.files import atomic_write
+from engines.files import atomic_write, sha256_of_file
 from engines.model_file import sha256_of
 
-FORMAT = 1
 LARGEST_PLAN = 4 << 30
 
 
@@ -29,12 +33,14 @@ class Device:
 
     Attributes:
         capability: for example "8.7".
+        multiprocessors: tells modules of one name apart: every Orin calls itself "Orin".
         tensorrt: its version; plans of another one, even of another build of it, are not loaded.
         system: for example "linux-aarch64".
     """
 
     gpu: str
     capability: str
+    multiprocessors: int
     tensorrt: str
     system: str = field(default_factory=lambda: f"{platform.system()}-{platform.machine()}".lower())
 
@@ -45,19 +51,19 @@ class Device:
 
     @property
     def short(self) -> str:
-        return f"sm{self.capability.replace('.', '')}-trt{self.tensorrt}"
+        return f"sm{self.capability.replace('.', '')}x{self.multiprocessors}-trt{self.tensorrt}"
 
 
-@dataclass(frozen=True)
-class PlanManifest:
+class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What lies beside a plan.
 
     Attributes:
-        source_sha256: of model.onnx, which everything came from.
+        source_sha256: of the FP32 model, which everything came from.
         onnx_sha256: of the typed file that was compiled.
         plan_sha256: of the plan itself.
-        batch: faces a call: least, usual, most.
+        batch: faces per call: least, usual, most.
         seconds: how long it took to build.
+        half_layers: how many of `layers` compute in half precision.
         report: parity on the device that built it.
     """
 
@@ -68,7 +74,10 @@ class PlanManifest:
     plan_sha256: str
     batch: tuple[int, int, int]
     seconds: float = 0.0
-    report: dict[str, Any] = field(default_factory=dict)
+    layers: int = 0
+    half_layers: int = 0
+    report: dict[str, Any] = {}
+    format: Literal[2] = 2
 
     @property
     def accepted(self) -> bool:
@@ -77,7 +86,7 @@ class PlanManifest:
     def save(self, path: Path) -> None:
         """Raises: ModelError: the folder cannot be written to."""
         try:
-            atomic_write(path, json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n")
+            atomic_write(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
         except OSError as error:
             raise ModelError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -85,19 +94,8 @@ class PlanManifest:
     def load(cls, path: Path) -> PlanManifest:
         """Raises: ModelError: it is missing or malformed."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-                raise ValueError(f"its format is not {FORMAT}")
-            unknown = set(data) - {item.name for item in fields(cls)}
-            if unknown:
-                raise ValueError(f"unknown key {sorted(unknown)[0]}")
-            data["device"] = Device(**data["device"])
-            least, usual, most = data["batch"]
-            data["batch"] = (int(least), int(usual), int(most))
-            if not isinstance(data.get("report", {}), dict):
-                raise ValueError("report is no object")
-            return cls(**data)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{path} is no manifest of a plan ({error})") from error
 
 
@@ -107,43 +105,70 @@ class Plan:
     manifest: PlanManifest
 
 
-def plans_folder(bundle: Bundle) -> Path:
-    """Beside the model, or where that cannot be written to, in the user's cache."""
-    own = bundle.folder / "plans"
-    if os.access(own if own.is_dir() else bundle.folder, os.W_OK):
-        return own
+def system_cache() -> Path:
+    """The machine's plans, written by root at installation; $EDGEEMO_SYSTEM_CACHE puts it elsewhere."""
+    return Path(os.environ.get("EDGEEMO_SYSTEM_CACHE") or "/var/cache/edgeemo") / "plans"
+
+
+def user_cache() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "edgeemo" / "plans" / bundle.spec.name
+    return Path(root).expanduser() / "edgeemo" / "plans"
 
 
-def plan_path(bundle: Bundle, device: Device, precision: str) -> Path:
-    return plans_folder(bundle) / f"{precision}-{device.slug}-{bundle.source_sha256[:8]}.plan"
+def plan_folders(bundle: Bundle) -> list[Path]:
+    """Where plans of a bundle are looked for, in this order."""
+    name = f"{bundle.spec.name}-{bundle.source_sha256[:8]}"
+    return [bundle.folder / "plans", system_cache() / name, user_cache() / name]
 
 
-def plan_files(bundle: Bundle) -> list[Path]:
-    """Every plan of a bundle, for whatever device, oldest name first; none is checked."""
-    return sorted(plans_folder(bundle).glob("*.plan"))
+def build_folder(bundle: Bundle) -> Path:
+    """Where a plan that is built now belongs: root's into the machine's cache, anybody else's into his own."""
+    _, system, user = plan_folders(bundle)
+    return system if os.geteuid() == 0 else user
+
+
+def plan_name(bundle: Bundle, device: Device, precision: str) -> str:
+    """The file name of a plan.
+
+    Args:
+        bundle: at the precision that shall run: its file is what the plan is made from.
+    """
+    return f"{precision}-{device.slug}-{sha256_of(bundle.model)[:8]}.plan"
 
 
 def timing_path(bundle: Bundle, device: Device) -> Path:
-    return plans_folder(bundle) / f"{device.short}.timing"
+    return build_folder(bundle) / f"{device.short}.timing"
+
+
+def plan_files(bundle: Bundle) -> list[Path]:
+    """Every plan of a bundle, for whatever device; none is checked."""
+    return [path for folder in plan_folders(bundle) for path in sorted(folder.glob("*.plan"))]
 
 
 def find_plan(bundle: Bundle, device: Device, precision: str) -> tuple[Plan | None, str]:
     """The plan that fits bundle and device, or None and why there is none, in one clause.
 
     Args:
-        bundle: at the precision that shall run: its file is what the plan must have been made from.
+        bundle: at the precision that shall run.
     """
-    path = plan_path(bundle, device, precision)
-    if not path.is_file():
-        return None, "none was built for this device"
+    name = plan_name(bundle, device, precision)
+    reasons = []
+    for folder in plan_folders(bundle):
+        if (folder / name).is_file():
+            plan, reason = _checked(folder / name, bundle, device, precision)
+            if plan is not None:
+                return plan, ""
+            reasons.append(reason)
+    return None, reasons[0] if reasons else "no plan was built for this device"
+
+
+def _checked(path: Path, bundle: Bundle, device: Device, precision: str) -> tuple[Plan | None, str]:
     try:
         manifest = PlanManifest.load(path.with_suffix(".json"))
         if reason := mismatch(manifest, bundle, device, precision):
-            return None, f"{path.name} does not fit: {reason}"
-        if path.stat().st_size > LARGEST_PLAN or sha256_of(path) != manifest.plan_sha256:
-            return None, f"{path.name} is not the file that its manifest is about"
+            return None, f"{path} does not fit: {reason}"
+        if path.stat().st_size > LARGEST_PLAN or sha256_of_file(path) != manifest.plan_sha256:
+            return None, f"{path} is not the file that its manifest is about"
     except (ModelError, OSError) as error:
         return None, str(error)
     return Plan(path, manifest), ""
@@ -151,14 +176,14 @@ def find_plan(bundle: Bundle, device: Device, precision: str) -> tuple[Plan | No
 
 def mismatch(manifest: PlanManifest, bundle: Bundle, device: Device, precision: str) -> str:
     """Why a plan must not be loaded here, in one clause; empty when it fits."""
-    for name in ("gpu", "capability", "tensorrt", "system"):
+    for name in ("gpu", "capability", "multiprocessors", "tensorrt", "system"):
         made, here = getattr(manifest.device, name), getattr(device, name)
         if made != here:
             return f"it was built for {name} {made}, this is {here}"
     if manifest.precision != precision:
         return f"it is {manifest.precision}"
     if manifest.source_sha256 != bundle.source_sha256:
-        return "it was made from another model.onnx"
+        return "it was made from another FP32 model"
     if manifest.onnx_sha256 != sha256_of(bundle.model):
         return f"it was made from another {bundle.model.name}"
     if not manifest.accepted:

@@ -1,4 +1,7 @@
-"""TensorRT on NVIDIA's GPUs: the owner of its module. Compiles nothing; until a plan is there, ONNX Runtime serves."""
+"""The backend `tensorrt`, owner of TensorRT's module. Runs plans that `edgeemo-export` built; builds none itself.
+
+Without a plan ONNX Runtime serves while `edgeemo-export` builds one in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from engines.backends.cuda import CudaRuntime
 from engines.backends.handover import PlanBuild, SwappingBackend
 from engines.backends.onnxruntime import OrtBackend
 from engines.backends.plans import Device, Plan, find_plan
-from engines.backends.tensorrt_runtime import PlanRunner
+from engines.backends.tensorrt_runtime import PlanRunner, too_old
 from engines.bundle import Bundle, load_bundle
-from engines.errors import ModelError
+from engines.errors import BackendUnavailable, ModelError
 
 
 def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
@@ -26,6 +29,7 @@ def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
         BackendUnavailable: no CUDA, no GPU.
         ModelError, SpecError: as for every backend.
     """
+    expect_usable()
     cuda = CudaRuntime()
     device = here(cuda)
     precision = bundle.precision.lower()
@@ -56,6 +60,7 @@ def open_plan(bundle: Bundle) -> PlanRunner:
         BackendUnavailable: no CUDA, no GPU.
         ModelError: there is no plan that fits, in one clause and with the command that builds it; or as `run_plan`.
     """
+    expect_usable()
     cuda = CudaRuntime()
     plan, reason = find_plan(bundle, here(cuda), bundle.precision.lower())
     if plan is None:
@@ -78,11 +83,13 @@ def run_plan(plan: Plan, bundle: Bundle, cuda: CudaRuntime) -> PlanRunner:
 
 def here(cuda: CudaRuntime) -> Device:
     gpu = cuda.gpu()
-    return Device(gpu.name, gpu.capability, str(tensorrt.__version__))
+    return Device(gpu.name, gpu.capability, gpu.multiprocessors, str(tensorrt.__version__))
 
 
 def expect_usable() -> None:
-    """Raises: BackendUnavailable: there is no CUDA runtime or no GPU; the message says which."""
+    """Raises: BackendUnavailable: TensorRT is too old, or there is no CUDA runtime or GPU; the message says which."""
+    if reason := too_old(tensorrt):
+        raise BackendUnavailable("tensorrt", hint=reason)
     CudaRuntime()
 
 

@@ -1,13 +1,16 @@
 """Runs a plan. TensorRT's module and the CUDA runtime are handed in, so that this can be tried without a GPU.
 
-The names of TensorRT's API that are used here exist in 8.5 to 11; tests/test_trt_contract.py holds them against the
+The names of TensorRT's API that are used here exist in 10.3 to 11; tests/test_trt_contract.py holds them against the
 real bindings.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +21,13 @@ from engines.errors import ModelError
 from engines.preprocess import F32
 from engines.spec import ModelSpec
 
+log = logging.getLogger(__name__)
+
 GRAPHS = 4  # batch sizes that get a CUDA graph and with it a context and its memory
+# strongly typed networks as they are used here, checked against the bindings of 10.3
+OLDEST = (10, 3)
 FLOAT = np.dtype(np.float32).itemsize
+_LOGS: list[tuple[Any, Any]] = []  # module -> logger; more than one module only in tests
 
 
 @dataclass
@@ -75,26 +83,31 @@ class PlanRunner:
     def infer(self, faces: F32) -> F32:
         """More faces than the plan was built for go through in several calls."""
         with self._lock:
+            if self._engine is None:
+                raise ModelError("this engine is closed")
             parts = [self._run(faces[row : row + self._most]) for row in range(0, len(faces), self._most)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def close(self) -> None:
-        """Give everything back; may be called twice."""
+        """Free everything, whatever fails on the way; may be called twice."""
         with self._lock:
-            for way in self._ways.values():
-                if way.graph:
-                    self._cuda.close_graph(way.graph)
+            cuda = self._cuda
+            steps = [partial(cuda.close_graph, way.graph) for way in self._ways.values() if way.graph]
             self._ways.clear()
             self._shared = None
-            while self._host:
-                self._cuda.free_pinned(self._host.pop())
-            while self._device:
-                self._cuda.free(self._device.pop())
+            steps += [partial(cuda.free_pinned, address) for address in self._host]
+            steps += [partial(cuda.free, address) for address in self._device]
             if self._stream:
-                self._cuda.close_stream(self._stream)
-                self._stream = 0
+                steps.append(partial(cuda.close_stream, self._stream))
+            self._host, self._device, self._stream = [], [], 0
+            for step in steps:
+                try:
+                    step()
+                except CudaError as error:
+                    log.warning("while closing the plan: %s", error)
             # contexts before their engine, the engine before its runtime
-            self._engine = self._runtime = None
+            self._engine = None
+            self._runtime = None
 
     def _run(self, faces: F32) -> F32:
         count = len(faces)
@@ -161,19 +174,35 @@ class PlanRunner:
         cuda.copy(self._host[1], self._device[1], size * self._row_out * FLOAT, TO_HOST, stream)
 
 
+def too_old(api: Any) -> str:
+    """Why this TensorRT cannot be used, in one clause; empty when it can."""
+    version = tuple(int(part) for part in str(api.__version__).split(".")[:2])
+    if version < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        return f"TensorRT {api.__version__} is too old: {needed} or later is needed (JetPack 6.2 brings it)"
+    return ""
+
+
 def message_log(api: Any) -> Any:
-    """A logger for TensorRT that keeps its errors instead of printing them."""
+    """The process's one logger for TensorRT, which keeps its last errors instead of printing them.
+
+    TensorRT keeps the logger that it was given first and warns of every other one.
+    """
+    for known, messages in _LOGS:
+        if known is api:
+            return messages
 
     class Messages(api.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             api.ILogger.__init__(self)
-            self.errors: list[str] = []
+            self.errors: deque[str] = deque(maxlen=20)
 
         def log(self, severity: Any, msg: str) -> None:
             if severity in (api.ILogger.ERROR, api.ILogger.INTERNAL_ERROR):
                 self.errors.append(" ".join(msg.split()))
 
-    return Messages()
+    _LOGS.append((api, Messages()))
+    return _LOGS[-1][1]
 
 
 def last_error(messages: Any) -> str:

@@ -6,24 +6,19 @@ Heavy modules are imported by the step that needs them: printing what ships take
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engines.bundle import Bundle, find_bundle, load_bundle, user_folder
-from engines.errors import BackendUnavailable, BundleNotFound, EngineError
+from engines.errors import BundleNotFound, EngineError
+from engines.export.plan_command import build, expect_tensorrt, show_plan, tensorrt_usable
+from engines.export.shipped import is_accepted, show_accepted
 from engines.layout import FILES, MANIFEST
 from engines.manifest import drop_fp32, write_manifest
-from engines.parity import ParityRecord, summary
-
-if TYPE_CHECKING:
-    from engines.export.exporter import Exporter
 
 DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -70,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fp32", action="store_true", help="compare the model itself on another backend")
     parser.add_argument("--fp16", action="store_true", help="half precision (default where nothing is chosen)")
     parser.add_argument("--int8", action="store_true", help="8-bit integers; needs --calibration")
-    parser.add_argument("--int8s", action="store_true", help="the same, signed and symmetric: the form for TensorRT")
+    parser.add_argument(
+        "--int8-tensorrt", "--int8s", action="store_true", help="the same, signed and symmetric: the form for TensorRT"
+    )
     parser.add_argument("--calibration", metavar="DATA", help="faces that set the ranges of INT8")
     parser.add_argument(
         "--data",
@@ -80,13 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--limit", type=_count, default=0, metavar="N", help="look at no more pictures of --data")
     parser.add_argument("--calibration-limit", type=_count, default=512, metavar="N", help="default: 512")
-    parser.add_argument("--backend", default="onnx", choices=("onnx", "openvino", "tensorrt", "onnx-cuda"))
+    parser.add_argument(
+        "--backend",
+        choices=("onnx", "openvino", "tensorrt", "onnx-cuda"),
+        help="what the file is compared on; tensorrt: build a plan (default: onnx, and tensorrt where a GPU is)",
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: the bundle's own folder")
     parser.add_argument(
         "--batch", type=_profile, default=(1, 4, 16), metavar="MIN:OPT:MAX", help="faces a call on TensorRT (1:4:16)"
     )
     parser.add_argument("--workspace", type=_count, default=1024, metavar="MIB", help="TensorRT's scratch memory")
     parser.add_argument("--force", action="store_true", help="make again what was made and accepted before")
+    parser.add_argument("--check", action="store_true", help="only say whether it is accepted and can be loaded")
     parser.add_argument("--allow-modified", action="store_true", help="use files that differ from the manifest")
     parser.add_argument("--threads", type=_count, default=1, metavar="N", help="CPU threads of the comparison")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar", help=argparse.SUPPRESS)
@@ -94,98 +96,115 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _export(options: argparse.Namespace) -> int:
-    precisions = [name for name in ("fp32", "fp16", "int8", "int8s") if getattr(options, name)] or ["fp16"]
+    chosen = [name for name in ("fp32", "fp16", "int8", "int8_tensorrt") if getattr(options, name)] or ["fp16"]
     if options.backend == "tensorrt":
-        precisions = list(dict.fromkeys("int8s" if name == "int8" else name for name in precisions))
-    integers = any(name.startswith("int8") for name in precisions)
+        chosen = list(dict.fromkeys("int8_tensorrt" if name == "int8" else name for name in chosen))
     bundle = _bundle(options)
-    if options.backend == "onnx" and not options.force:
-        precisions = _show_accepted(bundle, precisions, options)
-        if not precisions:
-            return DONE
-        integers = any(name.startswith("int8") for name in precisions)
-    if integers and not options.calibration and not (options.backend == "tensorrt" and _is_there(bundle, "int8s")):
-        raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
     if options.backend == "tensorrt":
-        _expect_tensorrt(bundle, precisions)
+        expect_tensorrt(bundle, chosen)
+    # own faces make a new report
+    fresh = options.force or options.data or options.calibration or "fp32" in chosen
+    if options.backend == "tensorrt":
+        to_make = [name for name in chosen if not is_accepted(bundle, name)]
+    elif fresh or options.backend not in (None, "onnx"):
+        to_make = chosen
+    else:
+        to_make = show_accepted(bundle, chosen, options.output)
+    if options.check:
+        return _check(bundle, chosen, to_make, options)
+    faces: _Faces | None = None
+    if to_make:
+        faces = _Faces(options, bundle, to_make)
+        bundle, code = _make(bundle, to_make, options, faces)
+        if code != DONE:
+            return code
+    elif options.backend != "tensorrt":
+        engine = options.arch if options.arch and not options.output else options.output or bundle.folder
+        print(f"use it: edgeemo --engine {engine} --backend onnx:{chosen[0]}; to make it again: --force")
+    if options.backend == "tensorrt":
+        return _plans(bundle, chosen, options, faces)
+    if options.backend is None and "fp16" in chosen and options.output is None and tensorrt_usable():
+        return _plans(bundle, ["fp16"], options, faces)
+    return DONE
 
+
+class _Faces:
+    """Faces for the report and for calibration, loaded when they are first asked for."""
+
+    def __init__(self, options: argparse.Namespace, bundle: Bundle, precisions: list[str]) -> None:
+        integers = any(name.startswith("int8") for name in precisions)
+        if integers and not options.calibration:
+            raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
+        from engines.export.face_data import load_faces
+
+        source = options.data or options.calibration
+        self.data = load_faces(source, bundle.spec, split="valid", limit=options.limit)
+        self.calibration = None
+        if options.calibration:
+            count = options.calibration_limit
+            if options.calibration == source and Path(source).expanduser().exists():
+                self.calibration, self.data = self.data.halves(count)
+            else:
+                self.calibration = load_faces(options.calibration, bundle.spec, split="train", limit=count)
+        if integers and not self.data.labelled:
+            raise EngineError(
+                f"INT8 is accepted by its accuracy, and no face of {source or 'the portrait'} is labelled: "
+                "give --data with labels"
+            )
+
+
+def _make(bundle: Bundle, precisions: list[str], options: argparse.Namespace, faces: _Faces) -> tuple[Bundle, int]:
+    """Make ONNX files and compare them; the bundle as it lies in its output folder, and the exit code."""
     from engines.export.bundle_copy import prepare_output
     from engines.export.exporter import Exporter
-    from engines.export.face_data import load_faces
 
-    source = options.data or options.calibration
-    data = load_faces(source, bundle.spec, split="valid", limit=options.limit)
-    calibration = None
-    if options.calibration:
-        if options.calibration == source and Path(source).expanduser().exists():
-            calibration, data = data.halves(options.calibration_limit)
-        else:
-            calibration = load_faces(options.calibration, bundle.spec, split="train", limit=options.calibration_limit)
-    if integers and not data.labelled:
-        raise EngineError(
-            f"INT8 is accepted by its accuracy, and no face of {source or 'the portrait'} is labelled: "
-            "give --data with labels"
-        )
+    # a plan is compiled from a file that was judged on ONNX Runtime
+    backend = "onnx" if options.backend in (None, "tensorrt") else options.backend
     bundle, output = prepare_output(bundle, options.output)
-    exporter = Exporter(bundle, output, data, calibration, threads=options.threads)
-    if options.backend == "tensorrt":
-        return _plans(exporter, precisions, options)
+    exporter = Exporter(bundle, output, faces.data, faces.calibration, threads=options.threads)
     outcomes = []
     for precision in precisions:
-        outcomes += exporter.run(precision, options.backend)
+        outcomes += exporter.run(precision, backend)
     rejected = [outcome for outcome in outcomes if not outcome.report.accepted]
     for outcome in outcomes:
         state = "published" if outcome.report.accepted else "OUT OF BUDGET, set apart"
         print(f"{state}: {outcome.path} ({outcome.report.candidate})")
-    if options.backend == "onnx" and "fp16" in precisions and not rejected:
+    if backend == "onnx" and "fp16" in precisions and not rejected and options.backend is None:
         print(
             f"use it: edgeemo --engine {bundle.spec.name} --backend onnx:fp16 (on a CPU it is no faster than FP32)\n"
             f"for TensorRT: copy {output} to the device and run there: "
             f"edgeemo-export --bundle {output.name} --fp16 --backend tensorrt"
         )
-    return OUT_OF_BUDGET if rejected else DONE
+    return load_bundle(output), OUT_OF_BUDGET if rejected else DONE
 
 
-def _show_accepted(bundle: Bundle, precisions: list[str], options: argparse.Namespace) -> list[str]:
-    """Print what is accepted already, with its stored parity.
+def _plans(bundle: Bundle, precisions: list[str], options: argparse.Namespace, faces: _Faces | None) -> int:
+    """Compile for this device into a plan cache; a plan that fits already is shown."""
+    passed = True
+    for precision in precisions:
+        chosen = bundle.at(precision)
+        if not (options.force or options.data) and show_plan(chosen):
+            continue
+        from engines.export.plan_builder import PlanOptions
 
-    Returns:
-        The precisions that still have to be made; all of them where own faces are given, which make a new report.
+        faces = faces or _Faces(options, bundle, [] if precision == "fp16" else precisions)
+        wanted = PlanOptions(precision, options.batch, options.workspace << 20)
+        built = build(chosen, faces.data, wanted, threads=options.threads, progress=options.progress, say=print)
+        passed = passed and built
+    return DONE if passed else OUT_OF_BUDGET
 
-    Raises:
-        EngineError: a file is not the accepted one, or some precision is missing and cannot be made from this bundle.
-    """
-    if options.data or options.calibration or "fp32" in precisions:
-        return precisions
-    accepted = [name for name in precisions if _is_there(bundle, name)]
-    missing = [name for name in precisions if name not in accepted]
-    if missing and not bundle.has_fp32:
-        from engines.export.errors import missing_fp32
 
-        has = ", ".join(name.upper() for name in bundle.precisions() if name != "fp32")
-        raise EngineError(f"{bundle.spec.name} has {has}, no {missing[0].upper()}: {missing_fp32(bundle)}")
-    if accepted and any(name.startswith("int8") for name in missing):
-        raise EngineError(
-            f"{bundle.spec.name} has an accepted {accepted[0].upper()}, but no {missing[0].upper()}: to make it, add "
-            f"--calibration PATH with labelled faces; to see the other, leave --{missing[0]} out"
-        )
-    if accepted and not missing and options.output is not None:
-        from engines.export.bundle_copy import copy_bundle
+def _check(bundle: Bundle, precisions: list[str], missing: list[str], options: argparse.Namespace) -> int:
+    """Say whether everything is here that was asked for; make nothing."""
+    if missing:
+        raise EngineError(f"{bundle.spec.name} has no accepted {missing[0].upper()}")
+    if options.backend == "tensorrt":
+        from engines.backends.tensorrt import open_plan
 
-        bundle = copy_bundle(bundle, options.output)
-    record = ParityRecord.load(bundle.folder)
-    for name in accepted:
-        chosen = bundle.at(name)
-        chosen.read()
-        export = record.of(name) if record is not None else None
-        assert export is not None
-        print(f"{chosen.model}: {name.upper()} of {bundle.spec.name}, {export.bytes / 1e6:.2f} MB, accepted")
-        for line in summary(export):
-            print(f"  {line}")
-    if accepted and not missing:
-        engine = options.arch if options.arch and not options.output else bundle.folder
-        print(f"use it: edgeemo --engine {engine} --backend onnx:{accepted[0]}; to make it again: --force")
-    return missing
+        for precision in precisions:
+            open_plan(bundle.at(precision)).close()
+            show_plan(bundle.at(precision))
+    return DONE
 
 
 def _write_manifest(folder: Path) -> int:
@@ -204,66 +223,6 @@ def _drop_fp32(folder: Path) -> int:
     return DONE
 
 
-def _is_there(bundle: Bundle, precision: str) -> bool:
-    try:
-        bundle.at(precision)
-    except EngineError:
-        return False
-    return True
-
-
-def _plans(exporter: Exporter, precisions: list[str], options: argparse.Namespace) -> int:
-    """Compile on this device; the typed ONNX file is made first where it is missing."""
-    from engines.backends import tensorrt
-    from engines.backends.cuda import CudaRuntime
-    from engines.bundle import load_bundle
-    from engines.export.plan_builder import PlanOptions
-    from engines.export.plan_exporter import PlanExporter
-
-    rejected = False
-    for precision in precisions:
-        made = exporter.publish(precision)
-        if made is not None and not made.report.accepted:
-            print(f"OUT OF BUDGET, set apart: {made.path}")
-            return OUT_OF_BUDGET
-        job = PlanExporter(
-            tensorrt.module(),
-            CudaRuntime(),
-            load_bundle(exporter.output).at(precision),
-            exporter.data,
-            PlanOptions(precision, options.batch, options.workspace << 20),
-            threads=options.threads,
-        )
-        with _progress_shown(options.progress) as progress:
-            report, path = job.run(progress)
-        print(f"{'published' if report.accepted else 'OUT OF BUDGET, set apart'}: {path}")
-        rejected = rejected or not report.accepted
-    return OUT_OF_BUDGET if rejected else DONE
-
-
-@contextmanager
-def _progress_shown(kind: str) -> Iterator[Callable[[float, float | None], bool]]:
-    """A bar for people, or lines of JSON for the running program that waits for the plan."""
-    if kind == "json":
-
-        def tell(done: float, left: float | None) -> bool:
-            print(json.dumps({"fraction": round(done, 4), "seconds_left": left and round(left, 1)}), flush=True)
-            return True
-
-        yield tell
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=100, desc="building", unit="%", disable=None, leave=False) as bar:
-
-        def show(done: float, left: float | None) -> bool:
-            bar.n = round(done * 100, 1)
-            bar.refresh()
-            return True
-
-        yield show
-
-
 def _bundle(options: argparse.Namespace) -> Bundle:
     if options.bundle is not None:
         return find_bundle(os.path.join(options.bundle, ""), allow_modified=options.allow_modified)
@@ -276,8 +235,8 @@ def _bundle(options: argparse.Namespace) -> Bundle:
         if os.sep in name:
             raise
         raise BundleNotFound(
-            f"{error}; to train one: edgeemo-train fit --arch {name} --data KIND:PATH, then edgeemo-train bundle "
-            f"runs/{name} --data KIND:PATH --output {user_folder() / name}"
+            f"{error}; to train one: pip install 'edgeemo[train]', edgeemo-train fit --arch {name} --data KIND:PATH, "
+            f"edgeemo-train bundle runs/{name} --data KIND:PATH --output {user_folder() / name}"
         ) from error
 
 
@@ -296,19 +255,6 @@ def _bundle_of_checkpoint(options: argparse.Namespace) -> Bundle:
     if done.returncode:
         raise EngineError(f"edgeemo-train could not bundle {checkpoint}: see its line above")
     return find_bundle(os.path.join(folder, ""))
-
-
-def _expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
-    try:
-        from engines.backends import tensorrt
-    except ImportError as error:
-        flags = " ".join(f"--{name}" for name in precisions)
-        raise BackendUnavailable(
-            "tensorrt",
-            hint=f"{error}; on a Jetson it comes with JetPack. Here, leave --backend out: that makes the ONNX file; "
-            f"then run on the device: edgeemo-export --bundle {bundle.folder.name} {flags} --backend tensorrt",
-        ) from error
-    tensorrt.expect_usable()
 
 
 def _count(text: str) -> int:

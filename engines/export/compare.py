@@ -52,7 +52,7 @@ BUDGETS = {
     "fp32": Budget(agreement=0.999, difference=0.002),  # another runtime; TF32 units round to 10 bits
     "fp16": Budget(agreement=0.995, difference=0.02),
     "int8": Budget(accuracy_drop_pp=0.5, miscalibration=0.02),
-    "int8s": Budget(accuracy_drop_pp=0.5, miscalibration=0.02),
+    "int8_tensorrt": Budget(accuracy_drop_pp=0.5, miscalibration=0.02),
 }
 
 

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from engines.backends import Backend, open_backend
-from engines.bundle import Bundle, load_bundle
+from engines.bundle import Bundle
 from engines.errors import ModelError
 from engines.export.compare import LATENCY_CALLS, Report, as_text, compare
 from engines.export.errors import ExportError, missing_fp32
@@ -88,14 +88,6 @@ class Exporter:
             outcomes.append(self._judge_on(backend, precision))
         return outcomes
 
-    def publish(self, precision: str) -> Outcome | None:
-        """Make and judge the file of a precision; None where an accepted one is there already."""
-        try:
-            load_bundle(self.output).at(precision)
-        except ModelError:
-            return self._convert(precision)
-        return None
-
     def _convert(self, precision: str) -> Outcome:
         # a device that only builds plans has no onnx
         from engines.export.graph import parse
@@ -115,7 +107,7 @@ class Exporter:
         else:
             if self.calibration is None:
                 raise ExportError("INT8 needs faces to calibrate with: add --calibration PATH")
-            quantised = to_int8(model, self.calibration, self.bundle.spec, signed=precision == "int8s")
+            quantised = to_int8(model, self.calibration, self.bundle.spec, signed=precision == "int8_tensorrt")
             kept, made_by, converted = quantised.kept, quantised.made_by, quantised.model
         with scratch(self.output) as folder:
             path = folder / FILES[precision]

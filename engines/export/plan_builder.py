@@ -1,20 +1,19 @@
-"""Compiles a typed ONNX file into a TensorRT plan, with both generations of its API.
+"""Compiles a typed ONNX file into a TensorRT plan, strongly typed: the file's own types are the precision.
 
-    TensorRT 8.5 to 10    weakly typed: builder flags allow FP16 and INT8, and layers that are float32 in the file are
-                          held at float32
-    TensorRT 11           strongly typed: the file's own types are the precision
-
-TensorRT's module is handed in; tests/test_trt_contract.py holds the names that are used against the real bindings.
+TensorRT 10.3 or later (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html, section
+"Strongly-Typed Networks"). TensorRT 11 knows nothing else. `plan_exporter` calls this; TensorRT's module is handed in,
+and tests/test_trt_contract.py holds the names that are used against the real bindings.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from engines.backends.tensorrt_runtime import last_error, message_log
+from engines.backends.tensorrt_runtime import last_error, message_log, too_old
 from engines.export.errors import ExportError
 from engines.spec import ModelSpec
 
@@ -34,21 +33,13 @@ class PlanOptions:
 
 @dataclass(frozen=True, eq=False)
 class Built:
+    """Attributes: layers: of the plan; half_layers: those that compute in half precision."""
+
     plan: bytes
     timing: bytes
     seconds: float
-
-
-def generation(api: Any) -> int:
-    """TensorRT's major version.
-
-    Raises:
-        ExportError: it is older than 8.5, whose tensors have no names.
-    """
-    parts = [int(part) for part in str(api.__version__).split(".")[:2]]
-    if parts < [8, 5]:
-        raise ExportError(f"TensorRT {api.__version__} is too old: 8.5 or later is needed (JetPack 5.1)")
-    return parts[0]
+    layers: int
+    half_layers: int
 
 
 def build_plan(
@@ -63,10 +54,11 @@ def build_plan(
         ExportError: TensorRT cannot read or compile it, or `progress` stopped it.
     """
     began = perf_counter()
-    major = generation(api)
+    if reason := too_old(api):
+        raise ExportError(reason)
     messages = message_log(api)
     builder = api.Builder(messages)
-    network = builder.create_network(_network_flags(api, major))
+    network = builder.create_network(1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = api.OnnxParser(network, messages)
     if not parser.parse(model):
         raise ExportError(f"TensorRT {api.__version__} cannot read the model: {_parser_error(parser, messages)}")
@@ -74,8 +66,8 @@ def build_plan(
     config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace)
     # FP32 shall mean FP32: its ten bits would be FP16's
     config.clear_flag(api.BuilderFlag.TF32)
-    if major < 11:
-        _allow_precision(api, network, config, options.precision)
+    # what the inspector tells about layers is kept in the plan
+    config.profiling_verbosity = api.ProfilingVerbosity.DETAILED
     profile = builder.create_optimization_profile()
     least, usual, most = ((size, spec.channels, spec.size, spec.size) for size in options.batch)
     profile.set_shape(spec.input, least, usual, most)
@@ -85,7 +77,7 @@ def build_plan(
         # one of another device or version: begin an empty one
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, False)
-    monitor = _monitor(api, progress, began) if progress is not None and hasattr(api, "IProgressMonitor") else None
+    monitor = _monitor(api, progress, began) if progress is not None else None
     if monitor is not None:
         config.progress_monitor = monitor
     serialized = builder.build_serialized_network(network, config)
@@ -95,39 +87,38 @@ def build_plan(
         raise ExportError(f"TensorRT {api.__version__} cannot compile the model: {last_error(messages)}")
     cache = config.get_timing_cache()
     timing = bytes(cache.serialize()) if cache is not None else b""
-    return Built(bytes(serialized), timing, perf_counter() - began)
+    plan = bytes(serialized)
+    layers, half = count_layers(api, plan)
+    if options.precision == "fp16" and not half:
+        raise ExportError(
+            f"TensorRT {api.__version__} compiled {layers} layers and none in half precision: the plan would be FP32"
+        )
+    return Built(plan, timing, perf_counter() - began, layers, half)
 
 
-def _network_flags(api: Any, major: int) -> int:
-    if major >= 11:
-        return _strongly_typed(api)
-    return _explicit_batch(api) if major < 10 else 0
+def count_layers(api: Any, plan: bytes) -> tuple[int, int]:
+    """How many layers a plan has, and how many of them take or give half precision, as TensorRT's inspector tells.
+
+    Raises:
+        ExportError: TensorRT cannot read the plan that it has just made.
+    """
+    messages = message_log(api)
+    runtime = api.Runtime(messages)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise ExportError(f"TensorRT {api.__version__} cannot read its own plan: {last_error(messages)}")
+    inspector = engine.create_engine_inspector()
+    layers = json.loads(inspector.get_engine_information(api.LayerInformationFormat.JSON)).get("Layers", [])
+    return len(layers), sum(_is_half(layer) for layer in layers)
 
 
-def _strongly_typed(api: Any) -> int:
-    return 1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-
-
-def _explicit_batch(api: Any) -> int:
-    # the only way from 10 on, where naming it is deprecated
-    return 1 << int(api.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
-
-
-def _allow_precision(api: Any, network: Any, config: Any, precision: str) -> None:
-    """TensorRT 8.5 to 10: what the file's types say, said once more with flags."""
-    if precision == "int8s":
-        # what has no Q/DQ stays float32, as in the file
-        config.set_flag(api.BuilderFlag.INT8)
-    elif precision == "fp16":
-        config.set_flag(api.BuilderFlag.FP16)
-        config.set_flag(api.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        for row in range(network.num_layers):
-            layer = network.get_layer(row)
-            if layer.type in (api.LayerType.CONSTANT, api.LayerType.SHAPE, api.LayerType.CAST):
-                continue
-            kinds = {layer.get_output(output).dtype for output in range(layer.num_outputs)}
-            if kinds == {api.DataType.FLOAT}:
-                layer.precision = api.DataType.FLOAT
+def _is_half(layer: Any) -> bool:
+    """Whether a layer's inputs or outputs say so: "Half" or "... FP16 format ...", in a key that differs by version."""
+    if not isinstance(layer, dict):
+        return False
+    tensors = [*layer.get("Inputs", []), *layer.get("Outputs", [])]
+    kinds = [str(value) for tensor in tensors for key, value in tensor.items() if key != "Name"]
+    return any("FP16" in kind or "Half" in kind for kind in kinds)
 
 
 def _parser_error(parser: Any, messages: Any) -> str:

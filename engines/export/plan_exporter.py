@@ -1,4 +1,7 @@
-"""Plans on the device: build, hold the plan itself against the model, publish. Needs no onnx package."""
+"""Plans on the device: build from the bundle's typed ONNX file, compare the plan itself, publish it into a plan cache.
+
+Needs no onnx package and writes nothing into the bundle. `edgeemo-export --backend tensorrt` runs it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any
 
 from engines.backends.cuda import Cuda
 from engines.backends.onnxruntime import OrtBackend
-from engines.backends.plans import Device, PlanManifest, plan_path, timing_path
+from engines.backends.plans import Device, PlanManifest, build_folder, plan_name, timing_path
 from engines.backends.tensorrt_runtime import PlanRunner
 from engines.bundle import Bundle, load_bundle
 from engines.errors import ModelError
@@ -47,7 +50,7 @@ class PlanExporter:
     @property
     def device(self) -> Device:
         gpu = self.cuda.gpu()
-        return Device(gpu.name, gpu.capability, str(self.api.__version__))
+        return Device(gpu.name, gpu.capability, gpu.multiprocessors, str(self.api.__version__))
 
     def run(self, progress: Progress | None = None) -> tuple[Report, Path]:
         """Build and compare; a plan that is out of budget is set apart under another name.
@@ -56,12 +59,14 @@ class PlanExporter:
             EngineError: nothing was published.
         """
         device, precision = self.device, self.options.precision
-        path = plan_path(self.bundle, device, precision)
+        path = build_folder(self.bundle) / plan_name(self.bundle, device, precision)
         timing = timing_path(self.bundle, device)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ModelError(f"cannot write to {path.parent}: {error.strerror or error}") from error
+            raise ModelError(
+                f"cannot write to {path.parent}: {error.strerror or error}; set XDG_CACHE_HOME to a folder of yours"
+            ) from error
         before = timing.read_bytes() if timing.is_file() else b""
         self.say(f"building {path.name} for {device.gpu}")
         built = build_plan(
@@ -71,6 +76,7 @@ class PlanExporter:
             atomic_write(timing, built.timing)
         report = self._compare(built, device)
         self.say(as_text(report))
+        self.say(f"  {built.half_layers} of {built.layers} layers in half precision, built in {built.seconds:.0f} s")
         if not report.accepted:
             path = path.with_name(path.name.replace(".plan", ".out-of-budget.plan"))
         atomic_write(path, built.plan)
@@ -82,6 +88,8 @@ class PlanExporter:
             plan_sha256=sha256_of(path),
             batch=self.options.batch,
             seconds=round(built.seconds, 1),
+            layers=built.layers,
+            half_layers=built.half_layers,
             report=report.to_mapping(),
         )
         # last: without it the plan is not looked at
@@ -110,7 +118,7 @@ class PlanExporter:
             )
 
     def _sweep(self, kept: Path) -> None:
-        """Remove what nothing will load any more: plans of this GPU and precision, but another TensorRT or model."""
+        """Remove from this cache what nothing will load any more: plans of this GPU and precision that are older."""
         for manifest_path in sorted(kept.parent.glob(f"{self.options.precision}-*.json")):
             plan = manifest_path.with_suffix(".plan")
             if plan == kept or ".out-of-budget" in plan.name:
@@ -119,7 +127,8 @@ class PlanExporter:
                 manifest = PlanManifest.load(manifest_path)
             except ModelError:
                 continue
-            if manifest.device.gpu == self.device.gpu:
+            here = self.device
+            if (manifest.device.gpu, manifest.device.multiprocessors) == (here.gpu, here.multiprocessors):
                 log.info("%s is superseded; removing it", plan.name)
                 for old in (plan, manifest_path):
                     if old.is_file():

@@ -3,7 +3,7 @@
 Two kinds, because processors and GPUs want different numbers:
 
     int8    unsigned activations with a zero point: what x86 processors multiply fastest
-    int8s   signed and symmetric, float32 biases: the only form that TensorRT takes
+    int8_tensorrt   signed and symmetric, float32 biases: the only form that TensorRT takes
 
 How ranges are set, and which layers stay float32, is decided on faces that were kept out of the calibration.
 """

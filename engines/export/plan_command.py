@@ -1,0 +1,104 @@
+"""The part of edgeemo-export that builds TensorRT plans on this device, or shows those that fit it already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from engines.bundle import Bundle
+from engines.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from engines.export.face_data import FaceData
+    from engines.export.plan_builder import PlanOptions
+
+
+def expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
+    """Raises: BackendUnavailable: TensorRT or a GPU is missing; the message says what to run where they are."""
+    try:
+        from engines.backends import tensorrt
+    except ImportError as error:
+        flags = " ".join(f"--{name.replace('_', '-')}" for name in precisions)
+        raise BackendUnavailable(
+            "tensorrt",
+            hint=f"{error}; on a Jetson it comes with JetPack. Here, leave --backend out: that makes the ONNX file; "
+            f"then run on the device: edgeemo-export --bundle {bundle.folder.name} {flags} --backend tensorrt",
+        ) from error
+    tensorrt.expect_usable()
+
+
+def tensorrt_usable() -> bool:
+    from engines.backends.autoselect import backend_fault
+
+    return not backend_fault("tensorrt")
+
+
+def show_plan(bundle: Bundle) -> bool:
+    """Print the plan that fits this device, with its stored parity; False where there is none.
+
+    Args:
+        bundle: at the plan's precision.
+    """
+    from engines.backends import tensorrt
+    from engines.backends.cuda import CudaRuntime
+    from engines.backends.plans import find_plan
+
+    plan, _ = find_plan(bundle, tensorrt.here(CudaRuntime()), bundle.precision.lower())
+    if plan is None:
+        return False
+    faces, stress = (plan.manifest.report.get(key) or {} for key in ("faces", "stress"))
+    largest = max(faces.get("largest", 0.0), stress.get("largest", 0.0))
+    print(f"{plan.path}: accepted on this device")
+    print(
+        f"  same top class {faces.get('top1', 0.0):.2%} on {plan.manifest.report.get('data')}, largest difference of a "
+        f"probability {largest:.2g}, {plan.manifest.half_layers} of {plan.manifest.layers} layers in half precision"
+    )
+    return True
+
+
+def build(
+    bundle: Bundle, data: FaceData, options: PlanOptions, *, threads: int, progress: str, say: Callable[[str], None]
+) -> bool:
+    """Build one plan and print what became of it.
+
+    Args:
+        bundle: at the plan's precision.
+        progress: "bar" or "json".
+
+    Returns:
+        Whether it passed.
+    """
+    from engines.backends import tensorrt
+    from engines.backends.cuda import CudaRuntime
+    from engines.export.plan_exporter import PlanExporter
+
+    job = PlanExporter(tensorrt.module(), CudaRuntime(), bundle, data, options, threads=threads, say=say)
+    with _progress_shown(progress) as shown:
+        report, path = job.run(shown)
+    print(f"{'published' if report.accepted else 'OUT OF BUDGET, set apart'}: {path}")
+    return report.accepted
+
+
+@contextmanager
+def _progress_shown(kind: str) -> Iterator[Callable[[float, float | None], bool]]:
+    """A bar for people, or lines of JSON for the running program that waits for the plan."""
+    if kind == "json":
+
+        def tell(done: float, left: float | None) -> bool:
+            print(json.dumps({"fraction": round(done, 4), "seconds_left": left and round(left, 1)}), flush=True)
+            return True
+
+        yield tell
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=100, desc="building", unit="%", disable=None, leave=False) as bar:
+
+        def show(done: float, left: float | None) -> bool:
+            bar.n = round(done * 100, 1)
+            bar.refresh()
+            return True
+
+        yield show
