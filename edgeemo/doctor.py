@@ -216,16 +216,34 @@ def _window(config: Config) -> Check:
 
 
 def _accelerator(config: Config) -> Check:
-    import onnxruntime
+    from engines.backends.autoselect import backend_fault
 
-    parts = [f"ONNX Runtime has {', '.join(onnxruntime.get_available_providers())}"]
-    jetson = Path("/etc/nv_tegra_release")
-    if jetson.is_file():
-        parts.insert(0, f"Jetson ({jetson.read_text(errors='replace').split(',')[0].strip('# ')})")
-    parts.insert(0, _gpu())
-    tensorrt = importlib.util.find_spec("tensorrt") is not None
-    parts.append("TensorRT is installed" if tensorrt else "TensorRT is not installed")
-    return Check("accelerator", "ok", "; ".join(part for part in parts if part))
+    jetson = jetson_release()
+    parts = [f"Jetson ({jetson})" if jetson else "", _gpu()]
+    faults = {name: backend_fault(name) for name in ("tensorrt", "onnx-cuda")}
+    parts += [f"{name}: {fault or 'can be used'}" for name, fault in faults.items()]
+    detail = "; ".join(part for part in parts if part)
+    if jetson and faults["tensorrt"]:
+        return Check("accelerator", "warning", detail, "JetPack 6.2 or later with TensorRT 10.3: docs/jetson.md")
+    if _gpu_wheel() and jetson:
+        mend = "pip uninstall onnxruntime-gpu && pip install --force-reinstall onnxruntime"
+        return Check("accelerator", "warning", f"{detail}; onnxruntime-gpu cannot run on a Jetson", mend)
+    return Check("accelerator", "ok", detail)
+
+
+def jetson_release(file: Path = Path("/etc/nv_tegra_release")) -> str:
+    """Jetson Linux and its revision, for example "R36 (release), REVISION: 4.3"; empty elsewhere."""
+    if not file.is_file():
+        return ""
+    return ",".join(file.read_text(errors="replace").split(",")[:2]).strip("# \n")
+
+
+def _gpu_wheel() -> bool:
+    try:
+        metadata.version("onnxruntime-gpu")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _gpu() -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from edgeemo.errors import ServiceError
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.system.unit import Unit, let_read, state, uninstall
+from edgeemo.system.unit import Unit, devices, let_read, state, uninstall
 
 OUTPUTS = (Path("/srv/edge/a.jsonl"),)
 
@@ -71,7 +71,29 @@ def test_on_a_jetson_it_waits_for_the_camera_daemon_and_sees_its_socket() -> Non
     lines = Unit(Path("/etc/edgeemo/edge.toml"), csi=True, outputs=OUTPUTS).text().splitlines()
     assert "After=network-online.target nvargus-daemon.service" in lines
     assert "PrivateTmp=no" in lines
-    assert not any(line.startswith("DevicePolicy") for line in lines)
+    assert "DevicePolicy=closed" in lines
+
+
+def test_the_nodes_of_nvidias_drivers_are_allowed_by_path(tmp_path: Path) -> None:
+    there = ("dev/nvidia0", "dev/nvidiactl", "dev/nvmap", "dev/nvhost-ctrl-gpu", "dev/nvgpu/igpu0/ctrl", "dev/sda")
+    for name in there:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert devices(tmp_path) == [
+        "char-video4linux",
+        "char-drm",
+        "/dev/nvgpu/igpu0/ctrl",
+        "/dev/nvhost-ctrl-gpu",
+        "/dev/nvidia0",
+        "/dev/nvidiactl",
+        "/dev/nvmap",
+    ]
+
+
+def test_a_build_that_runs_out_of_memory_does_not_end_the_service() -> None:
+    lines = Unit(Path("/etc/edgeemo/edge.toml")).text().splitlines()
+    assert "OOMPolicy=continue" in lines
+    assert "MemoryMax=2G" in lines
 
 
 def test_words_that_systemd_would_expand_are_quoted() -> None:

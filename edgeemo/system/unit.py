@@ -17,6 +17,11 @@ from edgeemo.errors import ServiceError
 UNITS = Path("/etc/systemd/system")
 NVARGUS = "nvargus-daemon.service"
 LIMIT_S = 60
+# a desktop's driver; a Jetson's memory, engines and GPU; its decoder, encoder and camera memory
+NVIDIA_NODES = (
+    *("nvidia*", "nvidia-caps/*", "nvmap", "nvhost*", "nvgpu*", "nvgpu/*", "nvgpu/*/*"),
+    *("host1x-fence", "v4l2-nv*", "nvsciipc"),
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,7 @@ class Unit:
             "RestartSec=2",
             "# 130: ended by SIGTERM, as asked",
             "SuccessExitStatus=130",
-            "# an engine may have to be built first",
-            "TimeoutStartSec=20min",
+            "TimeoutStartSec=5min",
             "TimeoutStopSec=10",
             "WatchdogSec=30",
             f"User={self.user}",
@@ -85,7 +89,9 @@ class Unit:
             f"WorkingDirectory=%S/{self.name}",
             f"Environment=HOME=%S/{self.name}",
             "UMask=0027",
+            "# it covers a TensorRT plan that is built in a process of its own: if that runs out, the service goes on",
             f"MemoryMax={self.memory}",
+            "OOMPolicy=continue",
             "TasksMax=256",
             "LimitNOFILE=4096",
             "",
@@ -114,10 +120,7 @@ class Unit:
             "SystemCallFilter=@system-service",
             "SystemCallErrorNumber=EPERM",
         ]
-        if not self.csi:
-            # a Jetson's GPU and camera have dozens of device files that change with its releases
-            lines += ["DevicePolicy=closed", "DeviceAllow=char-video4linux rw", "DeviceAllow=char-drm rw"]
-            lines += ["DeviceAllow=char-nvidia-frontend rw", "DeviceAllow=char-nvidia-uvm rw"] if _has_nvidia() else []
+        lines += ["DevicePolicy=closed", *(f"DeviceAllow={node} rw" for node in devices())]
         lines += ["", "[Install]", "WantedBy=multi-user.target", ""]
         return "\n".join(lines)
 
@@ -251,5 +254,12 @@ def _is_device(file: Path) -> bool:
     return str(file).startswith("/dev/")
 
 
-def _has_nvidia() -> bool:
-    return Path("/dev/nvidiactl").exists()
+def devices(root: Path = Path("/")) -> list[str]:
+    """What the service may open: cameras and displays by class, the nodes of NVIDIA's drivers by path.
+
+    By path, because every driver names their classes differently: `nvidia-frontend` became `nvidia` with 550, and a
+    Jetson's nvmap, nvhost and nvgpu have classes of their own. Read when the unit is written: install it again after
+    a new JetPack.
+    """
+    nodes = {path for pattern in NVIDIA_NODES for path in (root / "dev").glob(pattern) if not path.is_dir()}
+    return ["char-video4linux", "char-drm", *sorted(f"/{path.relative_to(root)}" for path in nodes)]
