@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import faulthandler
 import json
 import logging
@@ -17,8 +18,13 @@ from typing import Any, NoReturn
 
 from edgeemo.config import Config, load_config
 from edgeemo.errors import ConfigError, EdgeemoError
+from edgeemo.system.terminal import printable
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+PATH_FAULTS = (
+    errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC,
+    errno.EDQUOT,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        if isinstance(error, EdgeemoError):
+        if isinstance(error, EdgeemoError) or _is_about_a_file(error):
             if verbose > 1:
                 traceback.print_exc()
             print(f"edgeemo: {_one_line(error)}", file=sys.stderr)
@@ -54,6 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("edgeemo: this is a fault of edgeemo's, please report it with the lines above", file=sys.stderr)
         return FAULT
+
+
+def _is_about_a_file(error: Exception) -> bool:
+    """Whether the system refuses a path that the user named: no permission, a name too long, a read-only disk."""
+    return isinstance(error, OSError) and error.filename is not None and error.errno in PATH_FAULTS
 
 
 def _app(arguments: argparse.Namespace) -> int:
@@ -79,7 +90,26 @@ def _app(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from edgeemo.run import headless
 
-    return headless.run(_config(arguments), lambda: _config(arguments), quiet=arguments.quiet)
+    def load() -> Config:
+        config = _config(arguments)
+        _expect_unread(config, arguments)
+        return config
+
+    return headless.run(load(), load, quiet=arguments.quiet)
+
+
+def _expect_unread(config: Config, arguments: argparse.Namespace) -> None:
+    """A sink must not be the file that the configuration comes from."""
+    from edgeemo.sinks import file_of
+
+    named = vars(arguments).get("config")
+    for text in config.sinks if named else ():
+        file = file_of(text)
+        same = False
+        with contextlib.suppress(OSError, ValueError):
+            same = file is not None and os.path.samefile(file, str(named))
+        if same:
+            raise ConfigError(f"sink {text!r} would overwrite the configuration {named}; choose another path")
 
 
 def _service(arguments: argparse.Namespace) -> int:
@@ -150,19 +180,23 @@ def _report(arguments: argparse.Namespace) -> int:
     from edgeemo.recording import load
     from edgeemo.recording.export import WRITERS, export
     from edgeemo.report import write_report
+    from edgeemo.system.outputs import check_output
 
     first = [load(target) for target in arguments.sessions]
-    output = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
+    second = [load(target) for target in arguments.against or ()]
+    chosen = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
+    kind = {".csv": "csv", ".parquet": "parquet"}.get(chosen.suffix.lower(), "report")
+    inputs = [each.path for each in (*first, *second)]
+    output = check_output(chosen, kind, inputs=inputs, overwrite=arguments.overwrite)
     if output.suffix.lower() in WRITERS:
         if len(first) > 1 or arguments.against:
             raise EdgeemoError(f"{output}: rows are written of one session at a time; name one")
-        print(f"{export(first[0], output)} rows written to {output}")
+        print(f"{export(first[0], output)} rows written to {printable(str(output))}")
         return DONE
     groups = [(" + ".join(each.name for each in first), first)]
-    if arguments.against:
-        second = [load(target) for target in arguments.against]
+    if second:
         groups.append((" + ".join(each.name for each in second), second))
-    print(write_report(groups, output))
+    print(printable(str(write_report(groups, output))))
     return DONE
 
 
@@ -243,6 +277,8 @@ def _config(arguments: argparse.Namespace) -> Config:
         for name in ("source", "engine", "backend", "threads", "frames")
         if given.get(name) is not None
     }
+    if given.get("overwrite"):
+        changes["overwrite"] = True
     if given.get("sink"):
         changes["sinks"] = tuple(given["sink"])
     if given.get("policy"):
@@ -266,14 +302,15 @@ class _StandardError(logging.Handler):
     """Writes to what `sys.stderr` is at the time: it changes while native noise is muted."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        lines = self.format(record).split("\n")
+        print("\n".join(map(printable, lines)), file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(MISTAKE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(MISTAKE, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
 
 class _Version(argparse.Action):
@@ -320,6 +357,9 @@ def _parser() -> argparse.ArgumentParser:
         "video:PATH, mqtt://HOST:PORT/TOPIC, metrics:HOST:PORT, web:HOST:PORT; may be given several times",
     )
     run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")
+    run.add_argument(
+        "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
+    )
     run.add_argument("--quiet", action="store_true", help="no summary at the end")
     run.set_defaults(command=_run)
 
@@ -343,6 +383,9 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         metavar="PATH",
         help="the page (default: beside the first session), or the rows of one session as .csv or .parquet",
+    )
+    report.add_argument(
+        "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
     )
     report.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     report.set_defaults(command=_report)
@@ -399,7 +442,7 @@ def _count(text: str) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))
 
 
 @contextlib.contextmanager

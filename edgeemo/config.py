@@ -330,6 +330,7 @@ class Config:
         threads: threads the engine may use.
         sinks: where results go, each KIND:TARGET.
         frames: stop after that many; 0: at the end of the source.
+        overwrite: outputs may replace files that edgeemo has not written; never an input.
         capture, detect, track, smooth, quality: the configuration of a stage.
         sources: several sources at once, in place of `source`: then a source that is lost is opened again.
         service: how they are watched.
@@ -342,6 +343,7 @@ class Config:
     threads: int = 1
     sinks: tuple[str, ...] = ()
     frames: int = 0
+    overwrite: bool = False
     capture: CaptureConfig = field(default_factory=CaptureConfig)
     detect: DetectConfig = field(default_factory=DetectConfig)
     track: TrackConfig = field(default_factory=TrackConfig)

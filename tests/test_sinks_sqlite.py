@@ -74,7 +74,7 @@ def test_others_can_read_while_it_grows(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "letter.txt"
     path.write_text("Dear reader, " * 100)
-    with pytest.raises(SinkError, match="as a database"):
+    with pytest.raises(SinkError, match="is not a database"):
         open_sink(f"sqlite:{path}", CONTEXT)
     assert path.read_text() == "Dear reader, " * 100
 

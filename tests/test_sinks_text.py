@@ -108,9 +108,10 @@ def test_jsonl_writes_one_line_a_frame_and_hides_nothing_in_a_buffer(tmp_path: P
 
 def test_what_a_file_held_is_replaced_by_the_first_result_but_not_by_opening(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_text("precious\n")
+    before = '{"frame": 7, "faces": []}\n' * 3
+    path.write_text(before)
     sink = open_sink(f"jsonl:{path}", CONTEXT)
-    assert path.read_text() == "precious\n"
+    assert path.read_text() == before
     sink.write(result(0))
     sink.close()
     assert len(events(path)) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +15,14 @@ from edgeemo.errors import RecordingError
 def appearing_whole(path: Path) -> Iterator[Path]:
     """A draft beside the path, to be written; it is moved over the path at the end, or taken away after an error.
 
+    A symbolic link stays one: what it points to is replaced.
+
     Raises:
         RecordingError: it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.part")
+    path = Path(os.path.realpath(path))
+    # not the path's own name, which may be as long as names can be
+    draft = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield draft
         draft.replace(path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
-from pathlib import Path
 
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ConfigError
@@ -106,16 +106,23 @@ def expect_separate_files(config: Config) -> None:
     Raises:
         ConfigError: it would.
     """
-    sources = [Path(uri).expanduser() for uri in (config.source, *(each.uri for each in config.sources)) if uri]
+    sources = [os.path.expanduser(uri) for uri in (config.source, *(each.uri for each in config.sources)) if uri]
     taken: dict[str, str] = {}
     for text in config.sinks:
         file = file_of(text)
         if file is None:
             place = "standard output" if text.endswith(":-") else text
         else:
-            place = str(file.resolve())
-            if file.exists() and any(source.exists() and file.samefile(source) for source in sources):
+            place = os.path.realpath(file)
+            if any(_same(place, source) for source in sources):
                 raise ConfigError(f"sink {text!r} would overwrite the source; choose another path")
-        if place in taken and (file is None or file.is_file() or not file.exists()):
+        if place in taken and (file is None or os.path.isfile(file) or not os.path.exists(file)):
             raise ConfigError(f"sinks {taken[place]!r} and {text!r} write to the same place; choose another path")
         taken[place] = text
+
+
+def _same(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except (OSError, ValueError):  # one of them is not there, or cannot be
+        return False

@@ -7,6 +7,7 @@ a row here. `run` opens them; the recorder and the benchmark open single ones.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -122,7 +123,7 @@ def parse(text: str) -> tuple[str, str]:
 def file_of(text: str) -> Path | None:
     """The file that a sink writes, if it writes one; neither standard output nor an address."""
     kind, target = parse(text)
-    return None if target == STANDARD_OUTPUT or not SINKS[kind].is_file else Path(target).expanduser()
+    return None if target == STANDARD_OUTPUT or not SINKS[kind].is_file else Path(os.path.expanduser(target))
 
 
 def options_of(text: str, config: Config) -> object:

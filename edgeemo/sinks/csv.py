@@ -20,7 +20,7 @@ class CsvSink(Sink):
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:
-        self._output = TextOutput(target, lasting=context.lasting)
+        self._output = TextOutput(target, "csv", context)
         self._labels = context.labels
         self._begun = context.lasting and target != STANDARD_OUTPUT and Path(target).expanduser().stat().st_size > 0
 

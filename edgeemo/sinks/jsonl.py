@@ -13,9 +13,7 @@ class JsonlSink(Sink):
 
     def __init__(self, target: str, context: SinkContext) -> None:
         config = context.config.jsonl
-        self._output = TextOutput(
-            target, lasting=context.lasting, rotate_bytes=int(config.rotate_mb * 1e6), keep=config.keep
-        )
+        self._output = TextOutput(target, "jsonl", context, rotate_bytes=int(config.rotate_mb * 1e6), keep=config.keep)
 
     def write(self, result: Result) -> None:
         self._output.write(line(result) + "\n")

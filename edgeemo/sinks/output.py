@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import logging
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 
 from edgeemo.errors import SinkError
-from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone
+from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
+from edgeemo.system.outputs import check_output, refusal
+
+log = logging.getLogger(__name__)
+
+PIPE_POLL_S = 0.1
+NOT_YET = -1  # a named pipe that nobody reads so far
 
 
-def writable(target: str) -> Path:
+def writable(target: str, kind: str, context: SinkContext) -> Path:
     """The path of a sink's target, checked for writing; what it holds is left alone.
 
+    Args:
+        kind: as `edgeemo.system.outputs` calls it.
+
     Raises:
-        SinkError: it cannot be written to.
+        SinkError: it cannot or must not be written.
     """
-    path = Path(target).expanduser()
+    config = context.config
+    inputs = [uri for uri in (config.source, *(each.uri for each in config.sources)) if uri]
+    path = check_output(target, kind, inputs=inputs, overwrite=config.overwrite)
     try:
-        with path.open("ab"):
-            return path
+        if not _is_pipe(path):  # opening one would wait for its reader
+            with path.open("ab"):
+                pass
     except OSError as error:
         raise refusal(path, error) from error
+    return path
 
 
-def refusal(path: Path, error: OSError) -> SinkError:
-    """The one line about a target that cannot be opened."""
-    if not path.parent.is_dir():
-        return SinkError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
-    return SinkError(f"cannot write {path}: {error.strerror or error}; choose another path")
+def _is_pipe(path: Path) -> bool:
+    return path.exists() and stat.S_ISFIFO(path.stat().st_mode)
 
 
 class TextOutput:
     """Whole lines, each handed to the operating system at once: a pipe's reader sees it, a crash loses none.
 
+    A named pipe is opened with the first line, when somebody reads it: until then `write` waits.
+
     Args:
-        lasting: a file is added to instead of replaced; half a line at its end (a crash) is cut off.
+        kind: as `edgeemo.system.outputs` calls it.
+        context: says what the command reads, and whether a file is added to (`lasting`) instead of replaced; half a
+            line at its end (a crash) is cut off.
         rotate_bytes: before a file would exceed this it becomes NAME.1, the one before NAME.2 and so on; 0: never.
         keep: so many of those are kept.
 
@@ -46,7 +63,8 @@ class TextOutput:
         ReaderGone: the other end of the pipe was closed.
     """
 
-    def __init__(self, target: str, *, lasting: bool = False, rotate_bytes: int = 0, keep: int = 1) -> None:
+    def __init__(self, target: str, kind: str, context: SinkContext, *, rotate_bytes: int = 0, keep: int = 1) -> None:
+        lasting = context.lasting
         self._name = "standard output" if target == STANDARD_OUTPUT else target
         self._path: Path | None = None
         self._rotate_bytes = rotate_bytes
@@ -58,12 +76,14 @@ class TextOutput:
                 # a duplicate: closing it must not close the process's own
                 self._descriptor = os.dup(1)
             else:
-                self._path = writable(target)
-                self._descriptor = _opened(self._path)
+                self._path = writable(target, kind, context)
+                self._descriptor = NOT_YET if _is_pipe(self._path) else _opened(self._path)
         except OSError as error:
             raise SinkError(f"cannot write to {self._name}: {error.strerror or error}") from error
         self._open = True
-        self._regular = self._path is not None and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        self._regular = (
+            self._path is not None and self._descriptor != NOT_YET and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        )
         self._replaces = self._regular and not lasting
         self._size = os.fstat(self._descriptor).st_size if self._regular else 0
         if self._regular and lasting and self._path is not None:
@@ -75,6 +95,8 @@ class TextOutput:
         content = text.encode("utf-8", errors="replace")
         data = memoryview(content)
         try:
+            if self._descriptor == NOT_YET:
+                self._descriptor = self._opened_pipe()
             if self._replaces:
                 os.ftruncate(self._descriptor, 0)
                 self._replaces, self._size = False, 0
@@ -96,7 +118,24 @@ class TextOutput:
     def close(self) -> None:
         if self._open:
             self._open = False
-            os.close(self._descriptor)
+            if self._descriptor != NOT_YET:
+                os.close(self._descriptor)
+
+    def _opened_pipe(self) -> int:
+        """Wait for a reader; in short steps, so that the wait ends with the sink."""
+        assert self._path is not None
+        log.info("%s waits for its reader", self._name)
+        while self._open:
+            try:
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                time.sleep(PIPE_POLL_S)
+                continue
+            os.set_blocking(descriptor, True)
+            return descriptor
+        raise ReaderGone(f"nobody read {self._name}")
 
     def _rotate(self) -> None:
         path = self._path

@@ -55,7 +55,7 @@ class SqliteSink(Sink):
     """
 
     def __init__(self, target: str, context: SinkContext, *, clock: Callable[[], float] = time) -> None:
-        self._path = writable(target)
+        self._path = writable(target, "sqlite", context)
         self._clock = clock
         self._labels = context.labels
         self._frames: list[tuple[Any, ...]] = []

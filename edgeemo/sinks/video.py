@@ -18,6 +18,7 @@ from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.output import writable
 from edgeemo.sinks.sound import Sound
+from edgeemo.system.outputs import VIDEO_MARK
 from edgeemo.types import U8, Result, Sink
 
 try:
@@ -61,7 +62,7 @@ class VideoSink(Sink):
         suffix = Path(target).suffix.lower()
         if suffix not in FORMATS:
             raise SinkError(f"cannot write a video to {target}: its name must end in {', '.join(FORMATS)}")
-        self._path = writable(target)
+        self._path = writable(target, "video", context)
         self._format = FORMATS[suffix]
         self._ticks = AVI_TICKS if self._format == "avi" else TICKS
         self._draw = context.draw
@@ -113,6 +114,7 @@ class VideoSink(Sink):
         try:
             # FFmpeg would take what stands before a colon for a protocol
             container = av.open(os.path.abspath(self._path), "w", format=self._format, options=options)
+            container.metadata["comment"] = VIDEO_MARK.decode()
             self._stream = self._add_stream(container)
             self._sound = Sound.of(self._sound_of, container, self._path.suffix.lower()) if self._sound_of else None
             container.start_encoding()

@@ -1,0 +1,147 @@
+"""The one rule for every file that edgeemo writes; sinks, reports and exports ask it before they open anything.
+
+- Never over an input of the same command.
+- A file that is there is replaced or added to only if it is empty or what this kind of output writes, or where the user
+  says --overwrite.
+- Symbolic links are followed. Only regular files are replaced by renaming; pipes and devices are for streams of text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeemo.errors import SinkError
+
+HEAD = TAIL = 1 << 18  # bytes of a file that tell what it is
+VIDEO_MARK = b"made by edgeemo"  # the comment in every video that is written
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """What one kind of output writes.
+
+    Attributes:
+        name: for messages.
+        is_ours: (first bytes, last bytes) of a file that is there -> whether this kind has written it.
+        streams: it may go into a pipe or a device.
+    """
+
+    name: str
+    is_ours: Callable[[bytes, bytes], bool]
+    streams: bool = False
+
+
+def _is_jsonl(head: bytes, tail: bytes) -> bool:
+    line = head.split(b"\n", 1)[0]
+    if line.startswith(b'{"frame": '):  # also half a line after a crash, and one that is longer than what was read
+        return True
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(event, dict) and "faces" in event
+
+
+def _is_csv(head: bytes, tail: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").startswith((b"frame,", b"origin,frame,", b"file,frame,", b"file,"))
+
+
+OUTPUTS = {
+    "jsonl": OutputKind("JSON lines of edgeemo", _is_jsonl, streams=True),
+    "csv": OutputKind("a table of edgeemo", _is_csv, streams=True),
+    # the sink itself refuses a database of something else
+    "sqlite": OutputKind("a database of edgeemo", lambda head, tail: head.startswith(b"SQLite format 3\0")),
+    "video": OutputKind(
+        "a video that edgeemo has written", lambda head, tail: VIDEO_MARK in head or VIDEO_MARK in tail
+    ),
+    "report": OutputKind("a report of edgeemo", lambda head, tail: b"edgeemo report</title>" in head),
+    "parquet": OutputKind("a table of edgeemo", lambda head, tail: head.startswith(b"PAR1") and b"edgeemo." in tail),
+}
+
+
+def check_output(
+    target: str | os.PathLike[str], kind: str, *, inputs: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False
+) -> Path:
+    """The path that may be written, with symbolic links resolved; what it holds is left alone.
+
+    Args:
+        target: as the user named it; ~ is expanded.
+        kind: of `OUTPUTS`.
+        inputs: files, and folders with files, that the same command reads; other names are ignored.
+        overwrite: the user wants what is there to be replaced, unless it is an input.
+
+    Raises:
+        SinkError: it may not be written, in one line.
+    """
+    row = OUTPUTS[kind]
+    shown = os.fspath(target)
+    if "\0" in shown:
+        raise SinkError(f"cannot write {shown!r}: the name holds a zero byte; choose another path")
+    try:
+        path = Path(os.path.realpath(os.path.expanduser(shown)))
+        found = path.stat()
+    except FileNotFoundError:
+        _expect_folder(path, shown)
+        return path
+    except OSError as error:
+        raise refusal(Path(shown), error) from error
+    if stat.S_ISDIR(found.st_mode):
+        raise SinkError(f"cannot write {shown}: it is a folder; give the name of a file")
+    for source in inputs:
+        if _is_part_of(path, found, source):
+            raise SinkError(f"{shown} is read by the same command and would be destroyed; choose another path")
+    if not stat.S_ISREG(found.st_mode):
+        if row.streams and not stat.S_ISBLK(found.st_mode):
+            return path
+        raise SinkError(f"cannot write {shown}: it is no regular file; choose another path")
+    if found.st_size and not overwrite and not _is_ours(path, row):
+        raise SinkError(f"{shown} is there and is not {row.name}; choose another path, or say --overwrite")
+    return path
+
+
+def refusal(path: Path, error: OSError) -> SinkError:
+    """The one line about a target that cannot be opened."""
+    if isinstance(error, FileNotFoundError) and not os.path.isdir(path.parent):
+        return SinkError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    return SinkError(f"cannot write {path}: {error.strerror or error}; choose another path")
+
+
+def _expect_folder(path: Path, shown: str) -> None:
+    try:
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            raise SinkError(f"cannot write {shown}: {path.parent} is no folder; choose another path")
+    except OSError as error:
+        raise refusal(path, error) from error
+
+
+def _is_part_of(path: Path, found: os.stat_result, source: str | os.PathLike[str]) -> bool:
+    """Whether a file is an input, or a file of a folder that is one and does not look like an output."""
+    try:
+        other = os.stat(os.path.expanduser(source))
+    except (OSError, ValueError):  # a camera's number, an address
+        return False
+    if os.path.samestat(found, other):
+        return True
+    if not stat.S_ISDIR(other.st_mode):
+        return False
+    try:
+        inside = os.path.samestat(os.stat(path.parent), other)
+    except OSError:
+        return False
+    return inside and not any(_is_ours(path, row) for row in OUTPUTS.values())
+
+
+def _is_ours(path: Path, row: OutputKind) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL))
+            return row.is_ours(head, file.read(TAIL))
+    except OSError as error:
+        raise refusal(path, error) from error

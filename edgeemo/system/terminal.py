@@ -1,0 +1,19 @@
+"""Text that may hold anything, made safe to be shown; the commands and the log call it."""
+
+from __future__ import annotations
+
+import re
+
+# C0 and C1 control characters (terminal escapes begin with one), text direction marks, and bytes that are not UTF-8
+_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey or could not show written out, for example \x1b."""
+    return _UNSAFE.sub(lambda found: _written_out(ord(found[0])), text)
+
+
+def _written_out(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte of a file name that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
