@@ -144,6 +144,12 @@ def _service(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from edgeemo.doctor import examine
 
+    if arguments.device_report:
+        from edgeemo.device_report import write_report
+
+        for file in write_report(_config(arguments), Path(arguments.device_report).expanduser()):
+            print(f"wrote {file}")
+        return DONE
     checks = []
     for check in examine(_config(arguments)):
         checks.append(check)
@@ -366,6 +372,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what this machine has and what it lacks, with the mend")
     _common(doctor, default=argparse.SUPPRESS)
     doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument(
+        "--device-report",
+        metavar="PATH",
+        help="measure this device for some minutes: PATH.json and PATH.html, nothing personal",
+    )
     doctor.set_defaults(command=_doctor)
 
     bench = commands.add_parser("bench", help="milliseconds a stage, frames a second, memory")

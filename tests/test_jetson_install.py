@@ -4,6 +4,7 @@ Real processes; the CUDA runtime is a stub, TensorRT a small one that computes o
 read everything (the tests' Python may lie in a closed home folder) and write nothing that is not his.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -146,3 +147,64 @@ def test_without_roots_plan_the_user_gets_one_in_his_own_cache_and_every_later_s
     assert plan.stat().st_uid == NOBODY
     assert not (device / "home" / ".local").exists()
     assert not (device / "cache").exists()
+
+
+@pytest.mark.slow
+def test_jetson_setup_installs_builds_the_plan_and_tries_it_as_the_services_user(device):
+    """Into a scratch root, with the real packages; the system's Python, which every user may run."""
+    system = "/usr/bin/python3"
+    if subprocess.run([system, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode:
+        pytest.skip("the system's Python has no venv")
+    version = subprocess.run(
+        [system, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True, check=True
+    )
+    if version.stdout.strip() != str(sys.version_info[:2]):
+        pytest.skip("the pretended TensorRT needs the onnx of these tests, which is for another Python")
+    # what the pretended TensorRT itself needs, and nothing of the package
+    shutil.rmtree(device / "site" / "engines")
+    for name in ("onnx", "ml_dtypes", "google"):
+        (folder,) = importlib.import_module(name).__path__[:1]
+        shutil.copytree(folder, device / "site" / name)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHON": system,
+        "PYTHONPATH": str(device / "site"),
+        "LD_LIBRARY_PATH": str(device / "lib"),
+        "EDGEEMO_SYSTEM_CACHE": str(device / "cache"),
+        "HOME": str(device / "root"),
+    }
+    command = [str(ROOT / "scripts" / "jetson-setup"), "--anyway", "--user", "nobody", "--to", str(device / "opt")]
+    done = subprocess.run(
+        [*command, "--config", str(device / "edge.toml")],
+        env=environment, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (plan,) = (device / "cache" / "plans").glob("hybrid_lite-*/*.plan")
+    assert f"{plan}: accepted on this device" in done.stdout
+    assert "the user nobody can run it" in done.stderr
+    assert (device / "edge.toml").is_file()
+    doctor = subprocess.run(
+        [device / "opt" / "bin" / "edgeemo", "doctor"],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert "tensorrt: can be used" in doctor.stdout
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("# R35 (release), REVISION: 4.1", "JetPack 5 or older) has Python 3.8 and TensorRT 8: not supported"),
+        ("# R32 (release), REVISION: 7.1", "not supported. Install JetPack 6.2"),
+        (None, "this is no Jetson"),
+    ],
+)
+def test_jetson_setup_refuses_what_cannot_work_and_says_why(tmp_path, release, said):
+    file = tmp_path / "nv_tegra_release"
+    if release is not None:
+        file.write_text(f"{release}, GCID: 1\n")
+    environment = {**os.environ, "TEGRA_RELEASE": str(file)}
+    command = [str(ROOT / "scripts" / "jetson-setup"), "--to", str(tmp_path / "opt")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (tmp_path / "opt").exists()

@@ -1,1 +1,5 @@
-"""From a bundle's model.onnx to verified engines. Needs the extra `export`; the running program never imports it."""
+"""From a bundle's FP32 model to engines that passed a parity report: the command edgeemo-export.
+
+Converting needs the extra `export`; comparing and building plans do not. Of the running program only the device report
+comes here.
+"""

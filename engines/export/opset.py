@@ -1,4 +1,4 @@
-"""Writes a graph with the operators of ONNX opset 17, the last that TensorRT 8.5 (JetPack 5) reads.
+"""Writes a graph with the operators of ONNX opset 17, which every supported runtime and both converters read.
 
 onnx's own converter gives up on the operators that torch's exporter uses most (Split, ReduceMean with axes as input).
 """
