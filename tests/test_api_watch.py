@@ -359,13 +359,21 @@ def test_progress_is_told_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "clip.mp4" in capsys.readouterr().err
 
 
-def test_how_many_frames_there_are_is_known_of_a_list(
-    recogniser: edgeemo.Recogniser, pictures_of_clip: list[U8]
+def test_how_many_frames_there_are_is_known_of_lists_files_and_folders(
+    recogniser: edgeemo.Recogniser, pictures_of_clip: list[U8], clip: Path, tmp_path: Path
 ) -> None:
-    told = []
-    for _ in recogniser.watch(pictures_of_clip[:2], on_progress=lambda done, total: told.append((done, total))):
-        pass
-    assert told == [(1, 2), (2, 2)]
+    cv2.imwrite(str(tmp_path / "face.png"), pictures_of_clip[0])
+    totals: dict[str, int | None] = {}
+    sources: dict[str, Any] = {
+        "list": pictures_of_clip[:2],
+        "generator": (image for image in pictures_of_clip[:2]),
+        "file": clip,
+        "folder": tmp_path,
+    }
+    for name, source in sources.items():
+        for _ in recogniser.watch(source, on_progress=lambda done, total, name=name: totals.update({name: total})):  # type: ignore[misc]
+            pass
+    assert totals == {"list": 2, "generator": None, "file": FRAMES, "folder": 1}
 
 
 LIBRARIES = ["pandas", "polars", "pyarrow"]

@@ -75,7 +75,10 @@ class GivenFrames:
         self._frames = frames
         self._period = 1 / fps
         self._colour = colour
-        self.count = len(frames) if isinstance(frames, Sized) else None
+
+    def count(self) -> int:
+        """How many there are, 0 where that is not known."""
+        return len(self._frames) if isinstance(self._frames, Sized) else 0
 
     def frames(self) -> Iterator[Frame]:
         first, last = 0.0, -math.inf

@@ -16,6 +16,8 @@ from typing import Any
 from edgeemo import types
 from edgeemo.api.result import Result
 from edgeemo.api.sources import GivenFrames
+from edgeemo.capture.file import VideoFile
+from edgeemo.capture.pictures import Pictures
 from edgeemo.config import Config, expect_range
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.run.setup import PROGRESS_S
@@ -103,7 +105,7 @@ def watching(
         reports = [on_progress] if on_progress is not None else []
         if progress:
             reports.append(_bar(source.name, resources))
-        total = source.count if isinstance(source, GivenFrames) else None
+        total = _total(source) if reports else None
         last = -1
         for frame in frames_of(source, resources):
             if sampling.is_over(frame.time):
@@ -182,6 +184,11 @@ def frames_of(source: Source, resources: ExitStack) -> Iterator[Frame]:
         yield from source.frames()
         return
     yield from read(source, resources)
+
+
+def _total(source: Source) -> int | None:
+    """How many frames there are; None where that is not known."""
+    return (source.count() or None) if isinstance(source, VideoFile | Pictures | GivenFrames) else None
 
 
 def wants_bar() -> bool:

@@ -53,6 +53,18 @@ class VideoFile:
     def frames(self) -> Iterator[Frame]:
         return play(self._open, str(self._path), self.name, loop=self._loop, paced=self._paced)
 
+    def count(self) -> int:
+        """Frames as the container says, 0 where it does not; opens the file.
+
+        Raises:
+            SourceError: no frame of it can be read.
+        """
+        video = self._open()
+        try:
+            return video.count
+        finally:
+            video.close()
+
     def _open(self) -> Video:
         path = self._path
         try:

@@ -48,6 +48,10 @@ class Pictures:
         self._path = path
         self._files = [path] if path.is_file() else _pictures_of(path)
 
+    def count(self) -> int:
+        """Pictures by their names; some may turn out to be unreadable."""
+        return len(self._files)
+
     def frames(self) -> Iterator[Frame]:
         index = 0
         for file in self._files:
