@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import io
 import itertools
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker
+from servers import MjpegServer, until
 
 import edgeemo
 from edgeemo.api.watching import Sampling, watching
@@ -189,6 +191,53 @@ def test_videos_and_pictures_may_be_recognised_side_by_side(
         assert one.to_dict() == other.to_dict() == written[0][one.index]
         if one.index % 8 == 0:
             assert recogniser.recognise(pictures_of_clip[0]).to_dict() == picture
+
+
+def test_a_stream_gives_its_newest_frame_and_is_released(
+    recogniser: edgeemo.Recogniser, pictures_of_clip: list[U8]
+) -> None:
+    done, jpeg = cv2.imencode(".jpg", pictures_of_clip[0])
+    assert done
+    camera = MjpegServer(jpeg.tobytes(), fps=50)
+    camera.start()
+    try:
+        results = recogniser.watch(camera.url)
+        seen = []
+        for result in results:
+            seen.append((result.index, len(result)))
+            time.sleep(0.1)
+            if len(seen) == 5:
+                break
+        results.close()
+    finally:
+        camera.kill()
+    indices = [index for index, _ in seen]
+    assert indices == sorted(set(indices))
+    assert indices[-1] > 5, "frames in between were dropped"
+    assert [faces for _, faces in seen] == [1] * 5
+    assert captures() == []
+
+
+def test_an_interrupt_ends_a_watch_that_waits_for_frames() -> None:
+    class Silent(FakeSource):
+        def frames(self) -> Iterator[Frame]:
+            try:
+                yield from FakeSource(1).frames()
+                while not stop.wait(0.05):
+                    pass
+            finally:
+                self.released = True
+
+    stop = threading.Event()
+    source = Silent(live=True)
+    results = over(source)
+    next(results)
+    timer = threading.Timer(0.2, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+    stop.set()
+    until(lambda: source.released)
 
 
 def test_closing_the_recogniser_ends_a_watch_with_a_clear_error(clip: Path) -> None:
