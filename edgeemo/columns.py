@@ -10,7 +10,7 @@ score       the detector's confidence, 0..1
 emotion     the expression shown
 confidence  its calibrated probability, 0..1
 ...         one per class of the engine: its probability, 0..1
-doubts      why the expression is unsure, separated by "; "; empty where it is not
+doubts      codes of why the expression is unsure, separated by ";"; empty where it is not
 """
 
 from __future__ import annotations

@@ -101,6 +101,24 @@ class Faces:
         return Faces(self.boxes[chosen], self.keypoints[chosen], self.scores[chosen], self.ids[chosen])
 
 
+class Doubt(str):
+    """A reason why a face's expression is unsure: the words that are shown, and what programs group and compare by.
+
+    Attributes:
+        code: small_face, turned_head, leaning_head, too_dark, too_bright, low_contrast, blurred or low_confidence;
+            empty where only the words are known.
+        value: what was measured: pixels, degrees, grey level, its deviation, sharpness, or the probability.
+    """
+
+    code: str
+    value: float | None
+
+    def __new__(cls, words: str, code: str = "", value: float | None = None) -> Doubt:
+        doubt = super().__new__(cls, words)
+        doubt.code, doubt.value = code, value
+        return doubt
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """What was recognised in one frame.
@@ -113,7 +131,7 @@ class Result:
         labels: K class names.
         emotions: N names out of `labels`: what is shown for each face (with hysteresis, so not always the arg max).
         timings: milliseconds each stage took, by stage name.
-        doubts: N tuples of reasons in words why a face's expression is unsure ("face 31 px", "38 % sure"), empty ones
+        doubts: N tuples of reasons why a face's expression is unsure, each a text ("face 31 px") or `Doubt`, empty ones
             for faces that are read well; () where nobody judged.
     """
 

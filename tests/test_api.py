@@ -274,7 +274,9 @@ def test_a_configuration_file_counts(tmp_path: Path, picture: U8) -> None:
     with edgeemo.Recogniser(config=path) as recogniser:
         assert "baseline64" in recogniser.description
         assert recogniser.config.quality.min_face_px == 4000
-        assert recogniser.recognise(picture)[0].doubts[0].startswith("face ")
+        (doubt,) = recogniser.recognise(picture)[0].doubts
+        assert (doubt.code, doubt.value) == ("small_face", pytest.approx(146, abs=3))
+        assert doubt == "face 146 px"
     with edgeemo.Recogniser("hybrid_lite", config=path) as recogniser:
         assert "hybrid_lite" in recogniser.description
 

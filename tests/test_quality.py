@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from dataclasses import replace
 
 import cv2
@@ -12,7 +14,7 @@ from edgeemo.errors import ConfigError
 from edgeemo.stages.overlay import coloured_as, title_of
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.stages.quality import Quality, QualityJudge, assess, doubts, roll_deg, yaw_deg
-from edgeemo.types import F32, U8, Faces
+from edgeemo.types import F32, U8, Doubt, Faces
 from engines import Emotion
 
 GOOD = Quality(width_px=120, yaw_deg=5, roll_deg=3, sharpness=0.6, light=120, contrast=30)
@@ -37,19 +39,27 @@ def test_a_good_face_raises_no_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "words", "code"),
     [
-        ({"width_px": 31.0}, "face 31 px"),
-        ({"yaw_deg": -52.0}, "turned 52 degrees"),
-        ({"roll_deg": 80.0}, "leaning 80 degrees"),
-        ({"light": 12.0}, "too dark"),
-        ({"light": 250.0}, "too bright"),
-        ({"contrast": 2.0}, "hardly any contrast"),
-        ({"sharpness": 0.05}, "blurred"),
+        ({"width_px": 31.0}, "face 31 px", "small_face"),
+        ({"yaw_deg": -52.0}, "turned 52 degrees", "turned_head"),
+        ({"roll_deg": 80.0}, "leaning 80 degrees", "leaning_head"),
+        ({"light": 12.0}, "too dark", "too_dark"),
+        ({"light": 250.0}, "too bright", "too_bright"),
+        ({"contrast": 2.0}, "hardly any contrast", "low_contrast"),
+        ({"sharpness": 0.05}, "blurred", "blurred"),
     ],
 )
-def test_each_fault_of_a_face_is_a_reason_in_words(change: dict[str, float], words: str) -> None:
-    assert doubts(replace(GOOD, **change), 0.9, QualityConfig()) == (words,)
+def test_each_fault_of_a_face_is_a_reason_in_words_with_a_code(change: dict[str, float], words: str, code: str) -> None:
+    (doubt,) = doubts(replace(GOOD, **change), 0.9, QualityConfig())
+    assert doubt == words
+    assert (doubt.code, doubt.value) == (code, *change.values())
+
+
+def test_a_doubt_survives_copying_and_pickling() -> None:
+    doubt = Doubt("31 % sure", "low_confidence", 0.31)
+    for same in (copy.deepcopy(doubt), pickle.loads(pickle.dumps(doubt))):
+        assert (same, same.code, same.value) == ("31 % sure", "low_confidence", 0.31)
 
 
 def test_low_confidence_is_a_reason_and_several_come_in_order() -> None:

@@ -15,7 +15,7 @@ from edgeemo.config import Config, JsonlConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SINKS, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
-from edgeemo.types import Faces, Result, Sink
+from edgeemo.types import Doubt, Faces, Result, Sink
 from engines import LABELS
 
 CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
@@ -37,8 +37,14 @@ def test_the_event_has_exactly_the_documented_form() -> None:
 
 
 def test_a_face_that_is_unsure_says_why_and_another_says_nothing_of_it() -> None:
-    whole = event(replace(result(2), doubts=(("face 31 px", "38 % sure"), ())))
+    reasons = (Doubt("face 31 px", "small_face", 31.04), Doubt("38 % sure", "low_confidence", 0.381234))
+    whole = event(replace(result(2), doubts=(reasons, ())))
     assert whole["faces"][0]["unsure"] == ["face 31 px", "38 % sure"]
+    assert whole["faces"][0]["doubts"] == [
+        {"code": "small_face", "value": 31.04},
+        {"code": "low_confidence", "value": 0.3812},
+    ]
+    assert "doubts" not in whole["faces"][1]
     assert "unsure" not in whole["faces"][1]
 
 

@@ -19,7 +19,7 @@ from edgeemo.api.tables import Columns, Library, to_table
 from edgeemo.errors import SinkError
 from edgeemo.sinks.event import event, line
 from edgeemo.stages import overlay
-from edgeemo.types import KEYPOINTS, U8, Frame
+from edgeemo.types import KEYPOINTS, U8, Doubt, Frame
 
 NOTEBOOK_PX = 480  # width of the picture that a notebook shows, and keeps in its file
 PNG_PX = 320  # the same where HTML is not shown; PNG takes five times the room
@@ -39,7 +39,8 @@ class Face:
             the most probable one.
         confidence: calibrated probability of `emotion`, 0..1.
         probabilities: 0..1 by expression, in the engine's order; they sum to 1. Smoothed in time in a video.
-        doubts: why the expression is unsure ("face 31 px"); empty where it is not.
+        doubts: why the expression is unsure, each a text ("face 31 px") with `code` ("small_face") and `value` (31.0);
+            empty where it is not.
         frame: the frame it is in.
     """
 
@@ -50,7 +51,7 @@ class Face:
     emotion: str
     confidence: float
     probabilities: Mapping[str, float] = field(hash=False)
-    doubts: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
     frame: Frame = field(compare=False)
 
     def crop(self, margin: float = 0.0) -> U8:
@@ -73,7 +74,7 @@ class Face:
 
     def __repr__(self) -> str:
         box = ", ".join(f"{edge:.0f}" for edge in self.box)
-        doubts = f", doubts={list(self.doubts)}" if self.doubts else ""
+        doubts = f", doubts={list(map(str, self.doubts))}" if self.doubts else ""
         return f"Face(id={self.id}, {self.emotion} {self.confidence:.0%}, box=({box}){doubts})"
 
 
@@ -210,7 +211,7 @@ class Result(types.Result):
             emotion=self.emotions[row],
             confidence=self.confidence(row),
             probabilities=probabilities,
-            doubts=self.reasons(row),
+            doubts=tuple(each if isinstance(each, Doubt) else Doubt(each) for each in self.reasons(row)),
             frame=self.frame,
         )
 

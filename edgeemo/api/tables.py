@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgeemo.api.interop import as_fex, as_openface
 from edgeemo.columns import BOX, INTEGERS, SECONDS, TEXTS, column_names
 from edgeemo.errors import ConfigError
-from edgeemo.types import Result
+from edgeemo.types import Doubt, Result
 
 Library = Literal["pandas", "polars", "pyarrow"]
 Columns = Literal["edgeemo", "fex", "openface"]
@@ -91,7 +91,7 @@ def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Colu
         parts["wall"] += [np.nan if frame.wall is None else frame.wall] * count
         parts["face_id"] += faces.ids.tolist()
         parts["emotion"] += result.emotions
-        parts["doubts"] += ["; ".join(result.reasons(row)) for row in range(count)]
+        parts["doubts"] += [";".join(map(_code, result.reasons(row))) for row in range(count)]
         confidence = np.array([result.confidence(row) for row in range(count)], np.float32)
         blocks.append(np.column_stack([faces.boxes, faces.scores, confidence, result.probabilities]))
     numbers = (*BOX, "score", "confidence", *labels)
@@ -100,6 +100,10 @@ def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Colu
     for names, dtype in ((INTEGERS, np.int64), (SECONDS, np.float64), (TEXTS, object)):
         columns |= {name: np.array(parts[name], dtype) for name in names}
     return {name: columns[name] for name in column_names(labels, wall=walls)}
+
+
+def _code(reason: str) -> str:
+    return (reason.code if isinstance(reason, Doubt) else "") or str(reason)
 
 
 def _as(library: Library, columns: Mapping[str, Column]) -> Any:

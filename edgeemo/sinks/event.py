@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from edgeemo.types import Result
+from edgeemo.types import Doubt, Result
 
 
 def event(result: Result) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def event(result: Result) -> dict[str, Any]:
 
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
     JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
-    expression is unsure has `unsure`, the reasons in words.
+    expression is unsure has `doubts`, a code and a value for each reason, and `unsure`, the reasons in words.
     """
     faces = result.faces
     wall = result.frame.wall
@@ -34,9 +34,21 @@ def event(result: Result) -> dict[str, Any]:
                     label: _rounded(value, 4)
                     for label, value in zip(result.labels, result.probabilities[row].tolist(), strict=True)
                 },
-                **({"unsure": list(result.reasons(row))} if result.reasons(row) else {}),
+                **_unsure(result.reasons(row)),
             }
             for row in range(len(faces))
+        ],
+    }
+
+
+def _unsure(reasons: tuple[str, ...]) -> dict[str, Any]:
+    if not reasons:
+        return {}
+    known = [reason for reason in reasons if isinstance(reason, Doubt)]
+    return {
+        "unsure": [str(reason) for reason in reasons],
+        "doubts": [
+            {"code": doubt.code, "value": None if doubt.value is None else _rounded(doubt.value, 4)} for doubt in known
         ],
     }
 

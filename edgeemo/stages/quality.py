@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edgeemo.config import QualityConfig
-from edgeemo.types import F32, U8, Faces, Frame
+from edgeemo.types import F32, U8, Doubt, Faces, Frame
 
 PATCH = 48  # pixels: faces are compared at one size, so that sharpness means the same near and far
 EAR_LINE_END = 0.75  # where the profile of an ear-to-ear line ends: beyond this the far ear is a guess
@@ -75,25 +75,25 @@ def roll_deg(keypoints: F32) -> float:
     return math.degrees(math.atan2(down, across)) if (across, down) != (0.0, 0.0) else 0.0
 
 
-def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[str, ...]:
-    """Why a face is called unsure, in words, the picture's faults first; empty when it is not."""
-    found: list[str] = []
+def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[Doubt, ...]:
+    """Why a face is called unsure, the picture's faults first; empty when it is not."""
+    found: list[Doubt] = []
     if quality.width_px < config.min_face_px:
-        found.append(f"face {quality.width_px:.0f} px")
+        found.append(Doubt(f"face {quality.width_px:.0f} px", "small_face", quality.width_px))
     if abs(quality.yaw_deg) > MAX_YAW_DEG:
-        found.append(f"turned {abs(quality.yaw_deg):.0f} degrees")
+        found.append(Doubt(f"turned {abs(quality.yaw_deg):.0f} degrees", "turned_head", quality.yaw_deg))
     if abs(quality.roll_deg) > MAX_ROLL_DEG:
-        found.append(f"leaning {abs(quality.roll_deg):.0f} degrees")
+        found.append(Doubt(f"leaning {abs(quality.roll_deg):.0f} degrees", "leaning_head", quality.roll_deg))
     if quality.light < MIN_LIGHT:
-        found.append("too dark")
+        found.append(Doubt("too dark", "too_dark", quality.light))
     elif quality.light > MAX_LIGHT:
-        found.append("too bright")
+        found.append(Doubt("too bright", "too_bright", quality.light))
     elif quality.contrast < MIN_CONTRAST:
-        found.append("hardly any contrast")
+        found.append(Doubt("hardly any contrast", "low_contrast", quality.contrast))
     elif quality.sharpness < MIN_SHARPNESS:
-        found.append("blurred")
+        found.append(Doubt("blurred", "blurred", quality.sharpness))
     if confidence < config.min_confidence:
-        found.append(f"{confidence * 100:.0f} % sure")
+        found.append(Doubt(f"{confidence * 100:.0f} % sure", "low_confidence", confidence))
     return tuple(found)
 
 
@@ -103,7 +103,7 @@ class QualityJudge:
     def __init__(self, config: QualityConfig | None = None) -> None:
         self.config = config or QualityConfig()
 
-    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[str, ...], ...]:
+    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[Doubt, ...], ...]:
         """N tuples of reasons, empty ones for faces that can be read.
 
         Args:
