@@ -4,6 +4,7 @@ EdgeemoError                the user can fix it: one line, exit code 2
 ├── EngineError             a model or backend that is missing or does not fit (`engines.errors`)
 ├── ConfigError             an unknown key, a value out of range, a malformed file
 ├── SourceError             a source that cannot be opened, or broke off
+│   └── PartlyReadError     a folder was read to its end, but some of its pictures could not be: exit code 3
 ├── SinkError               a sink that cannot be opened or written to
 ├── ServiceError            a service that cannot be installed or asked
 └── RecordingError          a session that cannot be recorded, read, renamed or deleted
@@ -17,6 +18,7 @@ __all__ = [
     "ConfigError",
     "EdgeemoError",
     "EngineError",
+    "PartlyReadError",
     "RecordingError",
     "ServiceError",
     "SinkError",
@@ -29,6 +31,10 @@ class ConfigError(EdgeemoError, ValueError):
 
 
 class SourceError(EdgeemoError):
+    pass
+
+
+class PartlyReadError(SourceError):
     pass
 
 

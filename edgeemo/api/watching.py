@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import threading
@@ -19,7 +20,7 @@ from edgeemo.api.sources import GivenFrames
 from edgeemo.capture.file import VideoFile
 from edgeemo.capture.pictures import Pictures
 from edgeemo.config import Config, expect_range
-from edgeemo.errors import ConfigError, SinkError
+from edgeemo.errors import ConfigError, PartlyReadError, SinkError
 from edgeemo.run.setup import PROGRESS_S
 from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.run.source_worker import read
@@ -27,6 +28,8 @@ from edgeemo.sinks import ReaderGone, SinkContext, open_sink
 from edgeemo.stages import overlay
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import Frame, Source
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # how soon a wait notices an interrupt
 WAITING = 8  # results that wait for a slow sink; they hold pictures
@@ -183,7 +186,11 @@ def frames_of(source: Source, resources: ExitStack) -> Iterator[Frame]:
         # in this thread: whoever makes the frames may rely on that
         yield from source.frames()
         return
-    yield from read(source, resources)
+    try:
+        yield from read(source, resources)
+    except PartlyReadError as error:
+        # the results are whole; which pictures are missing was said as each was left out
+        log.info("%s", error)
 
 
 def _total(source: Source) -> int | None:

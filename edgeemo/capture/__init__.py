@@ -19,7 +19,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from edgeemo.capture.camera import CameraFormat, CameraInfo, CameraSource, list_cameras
 from edgeemo.capture.file import VideoFile
-from edgeemo.capture.pictures import Pictures, is_picture
+from edgeemo.capture.picture_header import animation_of
+from edgeemo.capture.pictures import AnimatedWebp, Pictures, is_picture
 from edgeemo.capture.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, SCHEMES, Stream
 from edgeemo.errors import SourceError
 from edgeemo.types import Source
@@ -103,7 +104,12 @@ def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None
     if uri.startswith("/dev/") and not stat.S_ISREG(kind):
         return CameraSource(str(path), name=uri, wanted=camera)
     if is_picture(path):
-        return Pictures(path)
+        with path.open("rb") as file:
+            animation = animation_of(file.read(1 << 20))
+        if animation == "webp":
+            return AnimatedWebp(path)
+        if not animation:
+            return Pictures(path)
     return VideoFile(path, loop=loop, paced=paced, stream=stream)
 
 

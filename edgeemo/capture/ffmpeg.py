@@ -51,6 +51,7 @@ class Video:
         first_damage: how many frames had been decoded before the first of them.
         format: FFmpeg's name of the container, for example "matroska,webm".
         finite: the container states how long it is.
+        streams: how many video streams it has.
     """
 
     def __init__(self, container: InputContainer, number: int | None = None) -> None:
@@ -59,6 +60,7 @@ class Video:
         self._stream.thread_type = "NONE"
         self._stream.codec_context.thread_count = 1
         self.format = container.format.name
+        self.streams = len(container.streams.video)
         base = self._stream.time_base or Fraction(1, 1_000_000)
         self._ticks = (base.numerator, base.denominator)  # seconds per unit of the stream's times
         rate = self._stream.average_rate

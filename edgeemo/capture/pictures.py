@@ -1,4 +1,4 @@
-"""Pictures of a folder, one after the other."""
+"""Pictures of a folder, one after the other; animations among them give every frame."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeemo.errors import SourceError
+from edgeemo.capture.ffmpeg import opaque, open_video
+from edgeemo.capture.picture_header import animation_of, has_alpha, picture_size
+from edgeemo.errors import PartlyReadError, SourceError
 from edgeemo.types import U8, Frame
 
 log = logging.getLogger(__name__)
 
+HEIF = (".heic", ".heif", ".hif")
 SUFFIXES = (
-    *(".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
+    *(".apng", ".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".tif", ".tiff", ".webp", *HEIF),
 )
+MAX_PIXELS = 100_000_000  # more are decoded at reduced size (JPEG) or refused
+REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+MAX_ANIMATION_BYTES = 400_000_000  # of an animated WebP, whose frames are all decoded at once
+NAMED = 5  # so many files that were left out are named; the others are counted
 
 
 def is_picture(path: Path) -> bool:
@@ -29,15 +36,16 @@ def is_picture(path: Path) -> bool:
 class Pictures:
     """The pictures of a folder in natural order (face2 before face10), or a single one.
 
-    Each comes upright (EXIF), as 8-bit BGR, without transparency; its file name is the frame's `origin`. Of an
-    animation the first picture counts.
+    Each comes upright (EXIF), as 8-bit BGR, transparent pixels as white; its file name is the frame's `origin`. Of an
+    animation every frame comes.
 
     Attributes:
         pause_s: seconds that whoever shows the pictures leaves between two of them; the reader keeps to it, for its
             wait can be ended at any time.
 
     Raises:
-        SourceError: there is no picture, or none that can be read. One among others is passed over with a warning.
+        SourceError: there is no picture, or none that can be read.
+        PartlyReadError: some could not be read; the others came before.
     """
 
     live = False
@@ -46,7 +54,7 @@ class Pictures:
         self.name = path.resolve().name
         self.pause_s = pause_s
         self._path = path
-        self._files = [path] if path.is_file() else _pictures_of(path)
+        self._files, self._others = ([path], []) if path.is_file() else _files_of(path)
 
     def count(self) -> int:
         """Pictures by their names; some may turn out to be unreadable."""
@@ -54,50 +62,198 @@ class Pictures:
 
     def frames(self) -> Iterator[Frame]:
         index = 0
+        failed: list[str] = []
+        why = ""
         for file in self._files:
-            image = read_picture(file)
-            if image is None:
+            try:
+                for image in _pictures_in(file):
+                    yield Frame(image, index, float(index), file.name, still=True)
+                    index += 1
+            except SourceError as error:
+                failed.append(file.name)
+                why = why or str(error)
                 if len(self._files) > 1:
-                    log.warning("%s is no picture that can be read; left out", file)
-                continue
-            yield Frame(image, index, float(index), file.name, still=True)
-            index += 1
-        if not index and len(self._files) > 1:
-            raise SourceError(
-                f"none of the {len(self._files)} pictures in {self._path} can be read; give another folder"
-            )
+                    log.warning("%s; left out", error)
+        if self._others:
+            log.warning("%s", _listed(len(self._others), "file", "not read, no picture", self._others))
         if not index:
-            raise SourceError(f"{self._files[0]} is no picture that can be read; give another one")
+            if len(self._files) > 1:
+                raise SourceError(
+                    f"none of the {len(self._files)} pictures in {self._path} can be read; give another folder"
+                )
+            raise SourceError(why)
+        if failed:
+            of = f"of {len(self._files)} pictures" if len(self._files) > 1 else "picture"
+            raise PartlyReadError(_listed(len(failed), of, "could not be read", failed))
+
+
+class AnimatedWebp:
+    """An animated WebP as a video: every frame, in media time.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+
+    live = False
+    pause_s = 0.0
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self._path = path
+
+    def frames(self) -> Iterator[Frame]:
+        time = 0.0
+        for index, (image, shown_s) in enumerate(_webp_frames(self._path)):
+            yield Frame(image, index, time, self.name)
+            time += shown_s
 
 
 def read_picture(path: Path) -> U8 | None:
-    """(H, W, 3) BGR, or None where the file is no complete picture."""
+    """(H, W, 3) BGR, of an animation the first frame; None where the file is no complete picture.
+
+    Raises:
+        SourceError: it has more pixels than are read, or needs a package that is missing.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         log.debug("%s: %s", path, error)
         return None
+    size = picture_size(data)
+    too_large = size is not None and size[0] * size[1] > MAX_PIXELS
+    if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
+        return _read_heif(path)
+    if size is not None and too_large and not data.startswith(b"\xff\xd8"):
+        raise SourceError(
+            f"{path} has {size[0]} x {size[1]} pixels; pictures of up to {MAX_PIXELS // 1_000_000} million are read, "
+            "make it smaller"
+        )
     if not _looks_complete(data):
         return None
+    flags = cv2.IMREAD_COLOR
+    if size is not None and too_large:
+        factor = next((each for each in REDUCED if size[0] * size[1] <= MAX_PIXELS * each**2), 8)
+        log.warning("%s has %d x %d pixels and is read at 1/%d of its size", path, *size, factor)
+        flags = REDUCED[factor]
+    return _decoded(data, flags)
+
+
+def _decoded(data: bytes, flags: int) -> U8 | None:
+    buffer = np.frombuffer(data, np.uint8)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(buffer, flags)
+        if image is None or not image.size:
+            return None
+        if has_alpha(data):
+            whole = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED)
+            if whole is not None and whole.ndim == 3 and whole.shape[2] == 4 and whole.shape[:2] == image.shape[:2]:
+                alpha = np.asarray(whole[:, :, 3], np.uint16) // (257 if whole.dtype == np.uint16 else 1)
+                image = opaque(np.dstack([image, alpha.astype(np.uint8)]))
     except cv2.error:  # for example more pixels than OpenCV allows
         return None
-    return None if image is None or not image.size else np.ascontiguousarray(image, np.uint8)
+    return np.ascontiguousarray(image, np.uint8)
 
 
-def _pictures_of(folder: Path) -> list[Path]:
+def _pictures_in(path: Path) -> Iterator[U8]:
+    """The picture of a file, or every frame of an animation.
+
+    Raises:
+        SourceError: it cannot be read; frames of a damaged animation come before.
+    """
     try:
-        files = [file for file in folder.iterdir() if is_picture(file) and file.is_file()]
+        with path.open("rb") as file:
+            kind = animation_of(file.read(1 << 20))
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+    if kind == "webp":
+        yield from (image for image, _ in _webp_frames(path))
+        return
+    video = open_video(str(path.absolute())) if kind else None
+    if video is None:
+        image = read_picture(path)
+        if image is None:
+            raise SourceError(f"{path} is no picture that can be read")
+        yield image
+        return
+    try:
+        while video.grab():
+            image = video.image()
+            if image is not None:
+                yield image
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read further: {error}") from error
+    finally:
+        video.close()
+
+
+def _webp_frames(path: Path) -> Iterator[tuple[U8, float]]:
+    """The frames of an animated WebP, which FFmpeg does not decode, and how many seconds each is shown."""
+    data = path.read_bytes()
+    width, height = picture_size(data) or (1, 1)
+    most = max(1, MAX_ANIMATION_BYTES // (width * height * 4))
+    try:
+        done, animation = cv2.imdecodeanimation(np.frombuffer(data, np.uint8), 0, most)
+    except cv2.error:
+        done = False
+    if not done:
+        raise SourceError(f"{path} is no picture that can be read")
+    if len(animation.frames) == most:
+        log.warning("%s: only its first %d frames are read", path, most)
+    for frame, shown_ms in zip(animation.frames, animation.durations, strict=True):
+        whole = np.asarray(frame, np.uint8)
+        yield opaque(whole) if whole.shape[2] == 4 else np.ascontiguousarray(whole), max(shown_ms, 1) / 1e3
+
+
+def _read_heif(path: Path) -> U8 | None:
+    """HEIC: by pillow-heif, or by FFmpeg where the picture is a single tile (a phone's has many)."""
+    try:
+        from pillow_heif import read_heif
+    except ImportError:
+        return _heif_tile(path)
+    try:
+        image = np.asarray(read_heif(str(path), convert_hdr_to_8bit=True))
+    except (ValueError, EOFError, OSError, RuntimeError):
+        return None
+    if image.shape[2] == 4:
+        return opaque(cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA).astype(np.uint8))
+    return np.ascontiguousarray(image[:, :, ::-1], np.uint8)
+
+
+def _heif_tile(path: Path) -> U8 | None:
+    video = open_video(str(path.absolute()))
+    if video is None:
+        return None
+    try:
+        if video.streams > 1:
+            raise SourceError(f"{path} consists of tiles; to read it: pip install 'edgeemo[heic]'")
+        return video.read()
+    except OSError:
+        return None
+    finally:
+        video.close()
+
+
+def _files_of(folder: Path) -> tuple[list[Path], list[str]]:
+    """The pictures of a folder, and the names of its other files; hidden ones and folders count as neither."""
+    try:
+        files = [file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file()]
     except OSError as error:
         raise SourceError(
             f"cannot read the folder {folder}: {error.strerror or error}; check its permissions"
         ) from error
-    if not files:
+    pictures = [file for file in files if is_picture(file)]
+    if not pictures:
         raise SourceError(
             f"no pictures in the folder {folder}; it needs .jpg, .png or other picture files, not subfolders"
         )
-    return sorted(files, key=_natural)
+    return sorted(pictures, key=_natural), sorted(file.name for file in files if not is_picture(file))
+
+
+def _listed(count: int, what: str, why: str, names: list[str]) -> str:
+    """ "2 of 7 pictures could not be read: a.png, b.png"."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    plural = "s" if what == "file" and count > 1 else ""
+    return f"{count} {what}{plural} {why}: {', '.join(names[:NAMED])}{more}"
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:

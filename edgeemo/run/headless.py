@@ -9,15 +9,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from edgeemo.config import Config
-from edgeemo.errors import ConfigError
+from edgeemo.errors import ConfigError, PartlyReadError
 from edgeemo.run.open import open_runner
 from edgeemo.run.runner import Runner
 from edgeemo.sinks import ReaderGone
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.system.signals import ending_on_signals
+from edgeemo.system.terminal import printable
 from edgeemo.types import Counters
 
-DONE, INTERRUPTED = 0, 130
+DONE, PARTLY, INTERRUPTED = 0, 3, 130
 
 
 def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool = False) -> int:
@@ -30,7 +31,8 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
         quiet: no summary on standard error.
 
     Returns:
-        The exit code: 0 done (also when a pipe's reader has gone), 130 interrupted. Where a source or sink hangs the
+        The exit code: 0 done (also when a pipe's reader has gone), 3 done but some pictures of a folder could not be
+        read, 130 interrupted. Where a source or sink hangs the
         process ends here.
 
     Raises:
@@ -40,16 +42,22 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
         raise ConfigError("no source: say --source with a video, a folder of pictures, a camera number, a URL or demo")
     if not config.sinks:
         config = replace(config, sinks=("jsonl:-",))
+    partly = ""
     stop, reload = threading.Event(), threading.Event()
     with ending_on_signals(stop, reload=reload if config.sources else None):
         try:
             with open_runner(config, notifier=Notifier(os.environ)) as runner:
-                runner.run(stop, reload, load)
+                try:
+                    runner.run(stop, reload, load)
+                except PartlyReadError as error:
+                    partly = str(error)
                 said = _summary(runner)
                 clean = runner.close()
         except ReaderGone:
             return DONE
-    code = INTERRUPTED if stop.is_set() else DONE
+    code = INTERRUPTED if stop.is_set() else PARTLY if partly else DONE
+    if partly:
+        print(f"edgeemo: {printable(partly)}", file=sys.stderr)
     if not quiet:
         print(f"edgeemo: {said}", file=sys.stderr)
     if not clean:
