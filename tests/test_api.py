@@ -368,6 +368,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing
 
 import edgeemo
 
@@ -384,6 +385,13 @@ with edgeemo.Recogniser("hybrid_lite", backend="auto") as recogniser:
     for each in recogniser.recognise(["a.jpg"]):
         value: float = each[0].probabilities["happiness"]
         picture: Path = each.save("overlay.png")
+    for frame in recogniser.watch("clip.mp4", every=0.2, sinks=["csv:faces.csv"]):
+        seconds: float = frame.time
+for frame in edgeemo.watch(0, on_progress=lambda done, total: None):
+    cut: np.typing.NDArray[np.uint8] = frame[0].crop(margin=0.2)
+    code: str = frame[0].doubts[0].code
+edgeemo.watch([np.zeros((4, 4, 3), np.uint8)], fps=30).close()
+rows = edgeemo.table(["a.mp4", Path("b.mp4")], to="polars", columns="fex")
 try:
     edgeemo.recognise(b"")
 except edgeemo.SourceError as error:
@@ -391,6 +399,7 @@ except edgeemo.SourceError as error:
 wrong: int = edgeemo.recognise("a.jpg")  # type: ignore[assignment]
 edgeemo.recognize("a.jpg")  # type: ignore[attr-defined]
 edgeemo.recognise("a.jpg", color="gbr")  # type: ignore[call-overload]
+edgeemo.table("a.mp4", to="dask")  # type: ignore[arg-type]
 """,
         encoding="utf-8",
     )

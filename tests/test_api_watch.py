@@ -7,6 +7,9 @@ import gc
 import io
 import itertools
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -238,6 +241,40 @@ def test_an_interrupt_ends_a_watch_that_waits_for_frames() -> None:
         next(results)
     stop.set()
     until(lambda: source.released)
+
+
+def test_what_is_left_open_is_closed_quietly_at_the_end_of_the_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, edgeemo\n"
+        "kept = edgeemo.watch('demo', sinks=['jsonl:kept.jsonl'])\n"
+        "next(kept); next(kept)\n"
+        "own = edgeemo.Recogniser('baseline64')\n"
+        "other = own.watch('demo'); next(other)\n"
+        "sys.exit(3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(edgeemo.__file__).parents[1])},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (3, "")
+    assert len((tmp_path / "kept.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_generator_belongs_to_one_thread_at_a_time() -> None:
+    class Slow(FakeSource):
+        def frames(self) -> Iterator[Frame]:
+            for frame in super().frames():
+                time.sleep(0.3)
+                yield frame
+
+    results = over(Slow(3))
+    thread = threading.Thread(target=lambda: next(results))
+    thread.start()
+    time.sleep(0.1)
+    with pytest.raises(ValueError, match="already executing"):
+        next(results)
+    thread.join()
+    assert len(list(results)) == 2
 
 
 def test_closing_the_recogniser_ends_a_watch_with_a_clear_error(clip: Path) -> None:

@@ -19,7 +19,6 @@ Anything else that is raised is a fault of edgeemo's, or of the call (TypeError,
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -169,13 +168,6 @@ def _kept(engine: Engine, backend: str | None) -> Recogniser:
             _recogniser = Recogniser(engine, backend=backend)
             _recogniser_of = wanted
         return _recogniser
-
-
-@atexit.register
-def _close() -> None:
-    # left to the interpreter's end, native libraries are released in any order
-    if _recogniser is not None:
-        _recogniser.close()
 
 
 _lock = threading.Lock()

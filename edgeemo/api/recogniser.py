@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import threading
 import weakref
@@ -257,7 +259,7 @@ class Recogniser:
         path = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
         expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=tuple(sinks)))
         resources = ExitStack()
-        return watching(
+        results = watching(
             find_source(source, fps=fps, colour=colour, stack=resources),
             self._open().follow,
             sampling,
@@ -269,6 +271,8 @@ class Recogniser:
             resources=resources,
             whole=whole,
         )
+        _unfinished.add(results)
+        return results
 
     def _each(self, pictures: Iterable[Picture], colour: Colour | None) -> Generator[Result, None, None]:
         for index, picture in enumerate(pictures):
@@ -378,7 +382,21 @@ _living: weakref.WeakSet[Recogniser] = weakref.WeakSet()
 _inherited: list[_Models] = []  # of a parent process: never closed here, their threads do not exist in this one
 
 
+_unfinished: weakref.WeakSet[Generator[Result, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    # later, libraries have lost what they need to close, and say so on standard error
+    for results in list(_unfinished):
+        with contextlib.suppress(ValueError):  # another thread is in it
+            results.close()
+    for recogniser in list(_living):
+        recogniser.close()
+
+
 def _after_fork() -> None:
+    _unfinished.clear()
     for recogniser in list(_living):
         recogniser._forked()
 
