@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import statistics
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +18,7 @@ from edgeemo.run.open import Stages, open_pipeline, open_runner
 from edgeemo.run.setup import sources_of
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages.pipeline import STAGES
+from edgeemo.system.process import peak_memory_mb, usable_cpus
 from edgeemo.types import Frame
 
 WARM_UP = 10  # frames: caches, first allocations, the detector's own start
@@ -91,12 +89,6 @@ def measure(config: Config) -> Benchmark:
     )
 
 
-def peak_memory_mb() -> float:
-    """The most resident memory this process has had, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
-
-
 def _alone(config: Config, path: Path) -> Benchmark:
     taken: dict[str, list[float]] = {stage: [] for stage in ("decode", *STAGES, "sink", "total")}
     frames = faces = 0
@@ -141,7 +133,7 @@ def _alone(config: Config, path: Path) -> Benchmark:
         fps=0.0,
         runs=(),
         peak_memory_mb=0.0,
-        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cpus=usable_cpus(),
     )
 
 

@@ -28,6 +28,7 @@ from edgeemo.config import Config
 from edgeemo.doctor import examine, jetson_release
 from edgeemo.errors import EdgeemoError
 from edgeemo.run.open import open_runner
+from edgeemo.system.process import machine_memory_mb
 from edgeemo.system.unit import has_csi
 from engines.backends import open_backend
 from engines.backends.autoselect import backend_fault
@@ -113,7 +114,7 @@ def machine() -> dict[str, Any]:
         "model": model.read_text(errors="replace").strip("\0\n ") if model.is_file() else platform.machine(),
         "processor": _processor(),
         "cpus": os.cpu_count(),
-        "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
+        "memory_mb": machine_memory_mb(),
         "system": _release(),
         "kernel": platform.release(),
         "jetson": jetson_release(),

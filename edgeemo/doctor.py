@@ -85,7 +85,7 @@ def qt_fault() -> str:
 def _x11_answers(display: str) -> bool:
     host, _, rest = display.rpartition(":")
     number = rest.split(".")[0]
-    if not number.isdigit():
+    if not number.isdigit() or sys.platform == "win32":
         return False
     if host in ("", "unix"):
         for address in (f"\0/tmp/.X11-unix/X{number}", f"/tmp/.X11-unix/X{number}"):
@@ -194,7 +194,8 @@ def _cameras(config: Config) -> Check:
         return Check(
             "cameras", "warning", "none found", "plug one in, or use a file, a stream or the demo clip as source"
         )
-    closed = [camera.device for camera in cameras if not os.access(camera.device, os.R_OK | os.W_OK)]
+    linux = sys.platform == "linux"  # elsewhere a camera has no file
+    closed = [camera.device for camera in cameras if linux and not os.access(camera.device, os.R_OK | os.W_OK)]
     if closed:
         return Check(
             "cameras",

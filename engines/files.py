@@ -6,10 +6,14 @@ import contextlib
 import hashlib
 import os
 import secrets
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 BLOCK = 1 << 20
+RETRIES = 7  # 10 ms doubling: 1.3 s in all
 
 
 @contextlib.contextmanager
@@ -31,12 +35,12 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
         yield draft
         if durable:
             _sync(draft)
-        os.replace(draft, path)
+        replace_file(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    if durable:
+    if durable and sys.platform != "win32":  # a folder cannot be opened there
         _sync(path.parent)
 
 
@@ -51,6 +55,34 @@ def atomic_write(path: Path, content: bytes | str, *, durable: bool = False) -> 
     """
     with atomic_path(path, durable=durable) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def replace_file(source: Path, target: Path, *, retries: int = RETRIES if sys.platform == "win32" else 0) -> None:
+    """`os.replace` that waits where another program has the target open.
+
+    POSIX replaces an open file. Windows refuses while a reader, a virus scanner or an indexer has it open, usually for
+    less than a second.
+
+    Raises:
+        OSError: as `os.replace`, for a PermissionError after `retries` attempts with growing pauses.
+    """
+    for attempt in range(retries):
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            time.sleep(0.01 * 2**attempt)
+        else:
+            return
+    os.replace(source, target)
+
+
+def can_write(folder: Path) -> bool:
+    """Whether files can be made in a folder: tried, because `os.access` knows no access control lists."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def sha256_of_file(path: Path) -> str:

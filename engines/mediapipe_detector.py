@@ -50,7 +50,7 @@ class MediaPipeModel:
 
         self._mp = mp
         options = vision.FaceDetectorOptions(
-            base_options=BaseOptions(model_asset_path=str(path)), min_detection_confidence=min_score
+            base_options=BaseOptions(model_asset_buffer=path.read_bytes()), min_detection_confidence=min_score
         )
         with native_noise_dropped():
             self._detector: Any = vision.FaceDetector.create_from_options(options)
@@ -187,6 +187,8 @@ def _words(address: int, count: int) -> list[int]:
 
 
 def _write_pointer(address: int, value: int) -> None:
+    if sys.platform == "win32":
+        raise OSError("only for the ELF libraries of Linux")
     protect = ctypes.CDLL(None, use_errno=True).mprotect
     protect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     start = address - address % mmap.PAGESIZE

@@ -14,11 +14,14 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
+from edgeemo.capture import desktop_cameras
 from edgeemo.capture.camera import CameraFormat, CameraInfo, CameraSource, list_cameras
 from edgeemo.capture.file import VideoFile
+from edgeemo.capture.file_url import path_of_url
 from edgeemo.capture.picture_header import animation_of
 from edgeemo.capture.pictures import AnimatedWebp, Pictures, is_picture
 from edgeemo.capture.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, SCHEMES, Stream
@@ -62,7 +65,8 @@ def open_source(
     if uri in ("demo", "demo?loop"):
         return VideoFile(DEMO_CLIP, name="demo", loop=loop or uri.endswith("?loop"), paced=paced)
     if uri.isascii() and uri.isdigit():
-        return CameraSource(f"/dev/video{int(uri)}", name=f"camera {int(uri)}", wanted=camera)
+        device = str(int(uri)) if sys.platform in desktop_cameras.APIS else f"/dev/video{int(uri)}"
+        return CameraSource(device, name=f"camera {int(uri)}", wanted=camera)
     scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", uri)
     if scheme and scheme[1].lower() == "csi":
         from edgeemo.capture.csi import CsiCamera
@@ -71,7 +75,7 @@ def open_source(
     if scheme and scheme[1].lower() == "file":
         parts = urlsplit(uri)
         chosen = f"#{parts.fragment}" if parts.fragment else ""
-        return open_source(os.fsdecode(unquote_to_bytes(parts.path)) + chosen, loop=loop, paced=paced)
+        return open_source(path_of_url(uri) + chosen, loop=loop, paced=paced)
     if scheme and scheme[1].lower() not in SCHEMES:
         raise SourceError(f"{scheme[1].lower()}:// is no kind of source; give {_GRAMMAR}")
     if scheme:

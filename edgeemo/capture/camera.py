@@ -1,4 +1,4 @@
-"""Cameras of the machine, by V4L2."""
+"""Cameras of the machine: by V4L2 on Linux; desktop_cameras.py knows the other systems."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import errno
 import os
 import re
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeemo.capture import desktop_cameras
 from edgeemo.capture.decoder import open_camera
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
-
-try:
-    import fcntl
-except ImportError:  # no V4L2 without it either
-    fcntl = None  # type: ignore[assignment]
 
 _QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP, linux/videodev2.h
 _CAPTURE = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, _MPLANE
@@ -69,7 +66,9 @@ class CameraSource:
         self.name = name
         self._device = device
         self._wanted = wanted or CameraFormat()
-        if not os.path.exists(device):
+        if device.isdigit():  # Windows and macOS number their cameras
+            desktop_cameras.ask_permission()
+        elif not os.path.exists(device):
             missing = name if name == device else f"{name}: {device} does not exist"
             raise SourceError(f"there is no {missing}; {_others()}")
 
@@ -95,12 +94,14 @@ class CameraSource:
         )
 
 
-def list_cameras(dev: Path = Path("/dev"), sys: Path = Path("/sys/class/video4linux")) -> list[CameraInfo]:
+def list_cameras(dev: Path = Path("/dev"), descriptions: Path = Path("/sys/class/video4linux")) -> list[CameraInfo]:
     """The cameras that are connected, without opening a stream; empty where there are none.
 
     Args:
-        dev, sys: where the device files and their descriptions are.
+        dev, descriptions: where Linux has the device files and what they are.
     """
+    if sys.platform in desktop_cameras.APIS:
+        return [CameraInfo(str(index), name, str(index)) for index, name in desktop_cameras.found()]
     stable: dict[str, str] = {}
     for link in sorted((dev / "v4l" / "by-id").glob("*")):
         stable.setdefault(os.path.realpath(link), str(link))
@@ -109,7 +110,7 @@ def list_cameras(dev: Path = Path("/dev"), sys: Path = Path("/sys/class/video4li
         if not re.fullmatch(r"video\d+", device.name) or not _captures(device):
             continue
         try:
-            name = (sys / device.name / "name").read_text(encoding="utf-8", errors="replace").strip()
+            name = (descriptions / device.name / "name").read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             name = ""
         uri = stable.get(os.path.realpath(device), str(device))
@@ -119,8 +120,10 @@ def list_cameras(dev: Path = Path("/dev"), sys: Path = Path("/sys/class/video4li
 
 def _captures(device: Path) -> bool:
     """Whether a video device is a camera; encoders, outputs and metadata nodes are video devices, too."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return False
+    import fcntl
+
     try:
         handle = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
@@ -145,6 +148,8 @@ def _others() -> str:
 
 
 def _why_not(device: str) -> str:
+    if sys.platform == "win32" or device.isdigit():
+        return desktop_cameras.advice()
     try:
         os.close(os.open(device, os.O_RDWR | os.O_NONBLOCK))
     except OSError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
+from edgeemo.capture import desktop_cameras
 from edgeemo.types import U8, Frame
 
 # a camera that was unplugged while it is waited for
@@ -82,6 +83,9 @@ def open_camera(device: str, *, width: int = 0, height: int = 0, fps: float = 0.
 
 def _open(device: str, options: Sequence[int]) -> Decoder | None:
     try:
+        if device.isdigit():
+            opened = desktop_cameras.open_capture(int(device), options)
+            return Decoder(opened) if opened is not None else None
         capture = cv2.VideoCapture(device, cv2.CAP_V4L2, options)
     except (cv2.error, UnicodeError):
         return None

@@ -14,11 +14,13 @@ from pathlib import Path
 from edgeemo.errors import SinkError
 from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
 from edgeemo.system.outputs import check_output, refusal
+from engines.files import replace_file
 
 log = logging.getLogger(__name__)
 
 PIPE_POLL_S = 0.1
 NOT_YET = -1  # a named pipe that nobody reads so far
+CLOSED = -2  # could not be opened again after a rotation
 
 
 def writable(target: str, kind: str, context: SinkContext) -> Path:
@@ -118,12 +120,14 @@ class TextOutput:
     def close(self) -> None:
         if self._open:
             self._open = False
-            if self._descriptor != NOT_YET:
+            if self._descriptor not in (NOT_YET, CLOSED):
                 os.close(self._descriptor)
 
     def _opened_pipe(self) -> int:
         """Wait for a reader; in short steps, so that the wait ends with the sink."""
         assert self._path is not None
+        if sys.platform == "win32":
+            raise SinkError("Windows has no named pipes in folders")
         log.info("%s waits for its reader", self._name)
         while self._open:
             try:
@@ -141,12 +145,16 @@ class TextOutput:
         path = self._path
         assert path is not None
         names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, self._keep + 1))]
-        for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
-            if newer.exists():
-                os.replace(newer, older)
-        descriptor = _opened(path)
+        # closed first: Windows does not rename a file that is open
         os.close(self._descriptor)
-        self._descriptor, self._size = descriptor, 0
+        self._descriptor = CLOSED
+        try:
+            for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+                if newer.exists():
+                    replace_file(newer, older)
+        finally:
+            self._descriptor = _opened(path)
+            self._size = os.fstat(self._descriptor).st_size
 
 
 def _opened(path: Path) -> int:

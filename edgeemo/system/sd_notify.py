@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Mapping
 from time import monotonic
 
@@ -29,7 +30,7 @@ class Notifier:
 
     def tell(self, message: str) -> None:
         """Send, for example, "READY=1"."""
-        if not self._address:
+        if not self._address or sys.platform == "win32":
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | getattr(socket, "SOCK_CLOEXEC", 0)) as outlet:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -17,6 +15,11 @@ from edgeemo.errors import ServiceError
 UNITS = Path("/etc/systemd/system")
 NVARGUS = "nvargus-daemon.service"
 LIMIT_S = 60
+# what keeps a program running on the other systems, by sys.platform
+INSTEAD = {
+    "win32": 'here make a task in the Task Scheduler, trigger "At startup", that runs: edgeemo run --config FILE',
+    "darwin": "here write a LaunchAgent (man launchd.plist) with KeepAlive that runs: edgeemo run --config FILE",
+}
 # a desktop's driver; a Jetson's memory, engines and GPU; its decoder, encoder and camera memory
 NVIDIA_NODES = (
     *("nvidia*", "nvidia-caps/*", "nvmap", "nvhost*", "nvgpu*", "nvgpu/*", "nvgpu/*/*"),
@@ -135,7 +138,7 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
         ServiceError: not root, no systemd, or one of its commands failed.
     """
     _expect_systemd()
-    if os.geteuid() != 0:
+    if not _is_root():
         raise ServiceError("only root can install a service; run it again with sudo")
     done = []
     if not _user_exists(unit.user):
@@ -165,7 +168,7 @@ def uninstall(name: str, *, folder: Path = UNITS) -> list[str]:
     path = folder / f"{name}.service"
     if not path.is_file():
         raise ServiceError(f"there is no {path}; nothing to remove")
-    if os.geteuid() != 0:
+    if not _is_root():
         raise ServiceError("only root can remove a service; run it again with sudo")
     _run("systemctl", "disable", "--now", f"{name}.service")
     path.unlink()
@@ -192,7 +195,14 @@ def has_csi() -> bool:
     return any((folder / NVARGUS).exists() for folder in folders)
 
 
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
+
+
 def _expect_systemd() -> None:
+    instead = INSTEAD.get(sys.platform)
+    if instead:
+        raise ServiceError(f"`edgeemo service` is for systemd on Linux; {instead}")
     if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
         raise ServiceError("systemd does not run here; --print shows the unit, edgeemo run --config starts it by hand")
 
@@ -215,6 +225,10 @@ def _quoted(word: str) -> str:
 
 
 def _user_exists(name: str) -> bool:
+    if sys.platform == "win32":
+        return False
+    import pwd
+
     try:
         pwd.getpwnam(name)
     except KeyError:
@@ -228,6 +242,10 @@ def let_read(file: Path, user: str) -> bool:
     Returns:
         Whether anything had to be changed.
     """
+    if sys.platform == "win32":
+        return False
+    import pwd
+
     entry, there = pwd.getpwnam(user), file.stat()
     if there.st_mode & 0o004 or there.st_uid == entry.pw_uid:
         return False
@@ -240,7 +258,11 @@ def let_read(file: Path, user: str) -> bool:
 
 def _groups(names: tuple[str, ...]) -> list[str]:
     """Those of them that this machine has; systemd refuses a unit with an unknown one."""
-    there = []
+    there: list[str] = []
+    if sys.platform == "win32":
+        return there
+    import grp
+
     for name in names:
         try:
             grp.getgrnam(name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -124,7 +125,7 @@ def plan_folders(bundle: Bundle) -> list[Path]:
 def build_folder(bundle: Bundle) -> Path:
     """Where a plan that is built now belongs: root's into the machine's cache, anybody else's into his own."""
     _, system, user = plan_folders(bundle)
-    return system if os.geteuid() == 0 else user
+    return system if sys.platform != "win32" and os.geteuid() == 0 else user
 
 
 def plan_name(bundle: Bundle, device: Device, precision: str) -> str:

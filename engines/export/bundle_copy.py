@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from engines.bundle import Bundle, load_bundle, user_folder
 from engines.errors import ModelError
+from engines.files import can_write
 from engines.layout import CARD, FILES, SALIENCY, SCORES, SPEC
 from engines.manifest import write_manifest
 from engines.parity import ParityRecord
@@ -23,7 +23,7 @@ def prepare_output(bundle: Bundle, output: Path | None) -> tuple[Bundle, Path]:
         ModelError: the folder cannot be made or written to.
     """
     if output is None:
-        writable = os.access(bundle.folder, os.W_OK)
+        writable = can_write(bundle.folder)
         output = bundle.folder if writable else user_folder() / bundle.folder.name
     return copy_bundle(bundle, output), output
 
@@ -36,7 +36,7 @@ def copy_bundle(bundle: Bundle, output: Path) -> Bundle:
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
-        if not os.access(output, os.W_OK):
+        if not can_write(output):
             raise PermissionError(13, "it is read-only")
         if output.resolve() == bundle.folder.resolve():
             return bundle

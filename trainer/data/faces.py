@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import multiprocessing
+import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -363,11 +364,11 @@ def _nothing(data: Dataset, skipped: list[Skipped]) -> DataError:
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Commands that prepare the same faces wait for each other, where the system has file locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         yield
         return
+    import fcntl
+
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

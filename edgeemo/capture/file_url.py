@@ -1,0 +1,25 @@
+"""The path that a file:// URL means, on each system. Called by open_source."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from urllib.parse import unquote_to_bytes, urlsplit
+
+
+def path_of_url(url: str, *, windows: bool = sys.platform == "win32") -> str:
+    """file:///clips/a%20b.mp4 -> /clips/a b.mp4; on Windows file:///C:/clips/a.mp4 -> C:\\clips\\a.mp4.
+
+    A host other than localhost is a Windows share: file://server/share/a.mp4 -> \\\\server\\share\\a.mp4.
+    The fragment is left out.
+    """
+    parts = urlsplit(url)
+    path = os.fsdecode(unquote_to_bytes(parts.path))
+    if not windows:
+        return path
+    path = path.replace("/", "\\")
+    host = parts.netloc
+    if host and host.lower() != "localhost":
+        return f"\\\\{host}{path}"
+    return path[1:] if re.match(r"\\[A-Za-z]:", path) else path
