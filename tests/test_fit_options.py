@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainer.cli import _parser, main
-from trainer.config import PRESETS, FitConfig, LossConfig, changed_settings, config_from_json, config_to_json
+from trainer.config import PRESETS, RECIPES, FitConfig, LossConfig, changed_settings, config_from_json, config_to_json
 from trainer.fit_options import fit_config, run_folder
 
 
@@ -62,3 +62,15 @@ def test_a_config_survives_its_file_and_older_keys_are_understood():
 def test_a_damaged_config_is_a_value_error(text):
     with pytest.raises(ValueError):  # noqa: PT011
         config_from_json(text)
+
+
+def test_length_and_sizes_of_a_recipe_can_be_overridden():
+    def described(*given):
+        return fit_config(_parser().parse_args(["fit", "--data", "d", "--recipe", "hybrid", *given]))
+
+    assert described().sizes == RECIPES["hybrid"].sizes
+    assert (described("--epochs", "7").sizes, described("--epochs", "7").epochs) == ((), 7)
+    assert (described("--sizes", "48:1,64:2").sizes, described("--sizes", "48:1,64:2").epochs) == (
+        ((48, 1), (64, 2)),
+        3,
+    )

@@ -303,7 +303,7 @@ def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, d
     card = (tmp_path / "bundle" / "CARD.md").read_text()
     assert "- 75% of: Epoch" in card
     assert "- 25% of: Epoch 8 of 8" in card
-    assert "\n\nNo weights came from elsewhere" in card
+    assert "; random initial weights; not distilled" in card
 
 
 def test_a_bundle_that_trusts_the_detector_calls_fewer_faces_none_and_changes_nothing_else(run, data, cache, tmp_path):

@@ -35,6 +35,8 @@ def adjust_logits(model: Classifier, targets: F32, amount: float) -> None:
     Args:
         targets: (N, 11) of the training data.
     """
+    if not amount:
+        return
     columns = [LABELS.index(name) for name in EXPRESSIONS]
     share = targets.mean(axis=0)[columns]
     # a class that never occurs is left alone, and the mean logit stays what it was relative to the other classes

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.layout import FILES
+from engines.metrics import wilson
+from engines.parity import ParityRecord, summary
 from engines.spec import LABELS, ModelSpec
 from trainer.analysis import risk_at, risk_coverage
-from trainer.config import FitConfig, augmentation_name, config_from_json
+from trainer.config import FitConfig, augmentation_name, config_from_json, poster_accuracy
 from trainer.data import Dataset
 from trainer.evaluate import COVERAGES, Evaluation
-from trainer.models import Classifier
+from trainer.models import ARCHITECTURES, Classifier
 from trainer.models.cost import count_parameters, multiply_adds
 from trainer.runs import CONFIG, LAST, about_checkpoint, read_metrics, read_result
 
@@ -32,6 +35,7 @@ class CardFacts:
         model: what was exported.
         evaluation: of the exported model, on the validation split.
         difference: largest difference of a probability from torch.
+        without_fp32: what was exported, where the bundle ships without its FP32 model; else None.
     """
 
     spec: ModelSpec
@@ -44,6 +48,7 @@ class CardFacts:
     model: Classifier
     evaluation: Evaluation
     difference: float
+    without_fp32: ParityRecord | None = None
 
 
 def card(facts: CardFacts) -> str:
@@ -55,13 +60,13 @@ def card(facts: CardFacts) -> str:
 
 Names the expression of one face: {len(spec.labels)} classes, {spec.size}x{spec.size} {spec.colour}, architecture
 `{facts.title}`, {parameters:,} parameters, {multiply_adds(facts.model, spec) / 1e6:,.1f} M multiply-adds per face.
-It sees an expression, not a feeling.
+{_posters_network(facts)}It sees an expression, not a feeling.
 
 ## Data
 Trained on the training split of
 {sources}
 
-{facts.training}No weights came from elsewhere.
+{facts.training or "How it was trained is not recorded."}
 
 ## Accuracy
 {_accuracy(facts.evaluation)}
@@ -73,13 +78,45 @@ Trained on the training split of
 {_limits(facts.evaluation.classes)}
 
 ## Files
-`model.onnx`: input `{spec.input}` float32 (N, {spec.channels}, {spec.size}, {spec.size}) in 0..255, output
-`{spec.output}` (N, {len(spec.labels)}); normalisation, temperature and softmax are inside. Largest difference of a
-probability from the checkpoint, on real faces: {facts.difference:.1e}. About {parameters * 4 / 1e6:.1f} MB, as FP16
-{parameters * 2 / 1e6:.1f} MB (`edgeemo-export`).
+Input `{spec.input}` float32 (N, {spec.channels}, {spec.size}, {spec.size}) in 0..255, output `{spec.output}`
+(N, {len(spec.labels)}); normalisation, temperature and softmax are inside.
+{_files(facts, parameters)}
 
 Reproduce: `edgeemo-train evaluate --engine {spec.name} --data {facts.data}:PATH --split valid`.
 """
+
+
+def _posters_network(facts: CardFacts) -> str:
+    """One line for a network of the poster, whether it is run at the poster's size or a smaller one."""
+    if poster_accuracy(facts.title) is None:
+        return ""
+    full, size = ARCHITECTURES[facts.title].spec, facts.spec.size
+    if size == full.size:
+        return f"The poster's layers, parameters and input size ({size} px).\n"
+    share = multiply_adds(facts.model, facts.spec) / multiply_adds(facts.model, full)
+    return (
+        f"The poster's layers and parameters, trained and run at {size} px instead of {full.size}: {share:.0%} of its "
+        "arithmetic.\n"
+    )
+
+
+def _files(facts: CardFacts, parameters: int) -> str:
+    compared = f"Largest difference of a probability from the checkpoint, on real faces: {facts.difference:.1e}."
+    record = facts.without_fp32
+    if record is None:
+        return (
+            f"`{FILES['fp32']}`: about {parameters * 4 / 1e6:.1f} MB, as FP16 {parameters * 2 / 1e6:.1f} MB "
+            f"(`edgeemo-export`). {compared}"
+        )
+    lines = [
+        f"The FP32 model (about {parameters * 4 / 1e6:.1f} MB, SHA-256 `{record.source_sha256}`) is not part of this "
+        f"bundle. {compared} The figures above are its own; the files here were compared with it:",
+        "",
+    ]
+    for export in record.exports:
+        lines.append(f"- `{export.file}`, {export.bytes / 1e6:.1f} MB")
+        lines += [f"  - {line}" for line in summary(export)]
+    return "\n".join(lines)
 
 
 def _accuracy(evaluation: Evaluation) -> str:
@@ -92,11 +129,23 @@ def _accuracy(evaluation: Evaluation) -> str:
     return f"""The validation split, {scores.count:,} faces that the data set's protocol scores, \
 {len(evaluation.classes)} classes:
 **{scores.accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}). Mean recall {scores.mean_recall:.2%}.
-Choices were made on this split, so a fresh set will score a little lower.
+{_without_duplicates(evaluation)}Choices were made on this split, so a fresh set will score a little lower.
 
 | class | recall | faces |
 |---|---|---|
 {recalls}"""
+
+
+def _without_duplicates(evaluation: Evaluation) -> str:
+    """The accuracy without pictures that are also in the training split; "" where there are none."""
+    hits, count = evaluation.unseen_hits
+    if count == evaluation.scores.count or not count:
+        return ""
+    low, high = wilson(hits, count)
+    return (
+        f"Without the {evaluation.scores.count - count:,} pictures that are also in the training split: "
+        f"**{hits / count:.2%}** (95 % interval {low:.2%} to {high:.2%}, {count:,} faces).\n"
+    )
 
 
 def _calibration(facts: CardFacts) -> str:
@@ -126,17 +175,17 @@ fitted on the same split.
 def _limits(classes: tuple[str, ...]) -> str:
     missing = ", ".join(f"`{name}`" for name in LABELS if name not in classes)
     lines = [
-        "Trained on pictures from the web. Strong yaw, darkness and covered faces make it worse.",
+        "Strong yaw, darkness and covered faces make it worse.",
         "Classes with few faces above are learned and measured badly: see their recall.",
     ]
     if missing:
         lines.append(f"{missing}: not scored by this protocol, and rare or absent in the data; do not rely on them.")
-    lines.append("Age, sex and skin tone are not labelled in the data: nothing is known of differences between groups.")
+    lines.append("Differences between groups (age, sex, skin tone) were not measured for this card.")
     return "\n".join(f"- {line}" for line in lines)
 
 
 def training_summary(checkpoint: Path) -> str:
-    """A few lines: what the checkpoint says itself, else what its run folder says, else none."""
+    """A few lines: what the checkpoint says itself, else what its run folder says, else ""."""
     about = about_checkpoint(checkpoint)
     if about:
         return about
@@ -159,13 +208,24 @@ def _settings(config: FitConfig, epoch: int) -> list[str]:
         f"to {config.learning_rate:g}, augmentation {augmentation_name(config.augment) or 'custom'}, "
         f"mixup {config.mixup:g}"
     ]
+    if config.sizes:
+        stages = ", ".join(f"{size} px for {epochs}" for size, epochs in config.sizes)
+        parts.append(f"input sizes by epochs: {stages}")
     if config.non_faces:
         parts.append(f"{config.non_faces:.0%} of the faces turned into non-faces with the label no_face")
     if config.start_from:
-        parts.append("first weights from an earlier run of this trainer")
+        parts.append(f"initial weights from another run of this trainer ({Path(config.start_from).name})")
+    else:
+        parts.append("random initial weights")
     if config.teachers:
-        drawn = ", one a step and often mirrored" if config.teacher_draw else ""
-        parts.append(f"{config.teacher_weight:.0%} of the loss from {len(config.teachers)} teacher(s){drawn}")
+        names = ", ".join(Path(name).name for name in config.teachers)
+        drawn = ", one teacher per step, mirrored in half of them" if config.teacher_draw else ""
+        parts.append(
+            f"distilled: {config.teacher_weight:.0%} of the loss from {names} at temperature "
+            f"{config.teacher_temperature:g}{drawn}"
+        )
+    else:
+        parts.append("not distilled")
     return parts
 
 

@@ -139,6 +139,11 @@ def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
     )
     add_alias(pack, "--trust-detector", "no_face_margin", type=number)
     pack.add_argument("--mirror", action="store_true", help="the mean over the face and its mirror image: costs twice")
+    pack.add_argument(
+        "--without-fp32",
+        action="store_true",
+        help="ship FP16 and INT8 files that passed their parity report instead of the FP32 model: for large networks",
+    )
     pack.set_defaults(run_command=_bundle)
 
 
@@ -312,6 +317,7 @@ def _bundle(options: argparse.Namespace) -> int:
         logit_adjustment=options.logit_adjustment,
         mirror=options.mirror,
         no_face_margin=options.no_face_margin,
+        without_fp32=options.without_fp32,
     ).scores
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
     return 0

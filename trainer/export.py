@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -12,7 +13,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,15 @@ from engines.backends import open_backend
 from engines.backends.onnxruntime import OrtMaps
 from engines.bundle import load_bundle
 from engines.engine import Engine
+from engines.export.exporter import Exporter
+from engines.export.face_data import FaceData
 from engines.files import atomic_write
 from engines.layout import CARD, FILES, PARITY, SALIENCY, SCORES, SPEC
-from engines.manifest import write_manifest
+from engines.manifest import Manifest, drop_fp32, write_manifest
 from engines.model_file import sha256_of
 from engines.parity import ParityRecord
 from engines.preprocess import batch
-from engines.spec import ModelSpec
+from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.calibrate import adjust_logits, subtract_no_face_margin, temperature
 from trainer.card import CardFacts, card, list_summaries, training_summary
 from trainer.class_activation import activation_of, half_weights
@@ -41,6 +44,7 @@ from trainer.evaluate import Evaluation, evaluate
 from trainer.models import Classifier
 
 LARGEST_DIFFERENCE = 1e-4
+CALIBRATION_FACES = 512
 LARGEST_MAP_DIFFERENCE = 1e-2  # of the largest value: weights rounded to float16
 
 
@@ -55,6 +59,7 @@ def make_bundle(
     logit_adjustment: float = 0.0,
     mirror: bool = False,
     no_face_margin: float = 0.0,
+    without_fp32: bool = False,
 ) -> Evaluation:
     """Write spec.json, model.onnx, scores.json and CARD.md into a folder, and saliency.onnx where the network has a
     pooling head. The folder is changed only when everything has passed.
@@ -67,9 +72,11 @@ def make_bundle(
         logit_adjustment: see `adjust_logits`.
         mirror: predict the mean over the face and its mirror image, at twice the cost.
         no_face_margin: see `subtract_no_face_margin`.
+        without_fp32: export FP16 and INT8, compare both with the FP32 model on the validation split, and leave the FP32
+            model out of the bundle; its hash stays in the manifest.
 
     Returns:
-        The exported model on that split.
+        The exported FP32 model on that split.
 
     Raises:
         RunError: a checkpoint cannot be read, several take different faces, or the exported graph differs from torch.
@@ -78,27 +85,14 @@ def make_bundle(
     checkpoints = [checkpoints] if isinstance(checkpoints, Path) else list(checkpoints)
     title, made_for, model = load_together(checkpoints, mirror=mirror)
     trained_on = [open_data(source, "train") for source in (data, *extra_data)]
-    if logit_adjustment:
-        adjust_logits(model, np.concatenate([source.targets for source in trained_on]), logit_adjustment)
-    if no_face_margin:
-        subtract_no_face_margin(model, no_face_margin)
+    adjust_logits(model, np.concatenate([source.targets for source in trained_on]), logit_adjustment)
+    subtract_no_face_margin(model, no_face_margin)
     valid = open_data(data, "valid")
     faces = load_faces(valid, made_for, cache)
-    if not faces.scored.any():
-        raise DataError(f"the protocol scores no picture of {valid.name} valid: the temperature cannot be fitted")
-    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=round(temperature(model, faces), 4))
+    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=_fit_temperature(model, valid, faces))
     model.temperature = spec.temperature
-    training = (
-        training_summary(checkpoints[0])
-        if len(checkpoints) == 1
-        else list_summaries(checkpoints, "The mean prediction of:")
-    )
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-            draft = Path(folder)
-            if (output / PARITY).is_file():  # what was exported of the same model stays known
-                shutil.copy(output / PARITY, draft)
+        with _draft(output, keep_record=not without_fp32) as draft:
             difference = write_model(model, spec, draft, faces)
             evaluation = _evaluated(draft, data, cache)
             facts = CardFacts(
@@ -106,19 +100,42 @@ def make_bundle(
                 title=title,
                 data=data.partition(":")[0],
                 trained_on=trained_on,
-                training=training,
+                training=_training(checkpoints),
                 logit_adjustment=logit_adjustment,
                 no_face_margin=no_face_margin,
                 model=model,
                 evaluation=evaluation,
                 difference=difference,
+                without_fp32=replace_fp32(draft, valid, faces, data, cache) if without_fp32 else None,
             )
-            (draft / CARD).write_text(card(facts), encoding="utf-8")
-            (draft / SCORES).write_text(_scores_json(valid, evaluation), encoding="utf-8")
+            atomic_write(draft / CARD, card(facts))
+            atomic_write(draft / SCORES, _scores_json(valid, evaluation))
             _move(draft, output)
     except OSError as error:
         raise RunError(f"cannot write the bundle {output}: {error.strerror or error}") from error
     return evaluation
+
+
+@contextlib.contextmanager
+def _draft(output: Path, *, keep_record: bool) -> Iterator[Path]:
+    """A folder beside `output`, gone afterwards; with what is known of exports of the same model."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        if keep_record and (output / PARITY).is_file():
+            shutil.copy(output / PARITY, folder)
+        yield Path(folder)
+
+
+def _fit_temperature(model: Classifier, valid: Dataset, faces: FaceSet) -> float:
+    if not faces.scored.any():
+        raise DataError(f"the protocol scores no picture of {valid.name} valid: the temperature cannot be fitted")
+    return round(temperature(model, faces), 4)
+
+
+def _training(checkpoints: Sequence[Path]) -> str:
+    if len(checkpoints) == 1:
+        return training_summary(checkpoints[0])
+    return list_summaries(checkpoints, "The mean prediction of:")
 
 
 def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet) -> float:
@@ -141,6 +158,31 @@ def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet
     add_saliency(model, spec, folder, faces)
     write_manifest(folder)
     return difference
+
+
+def replace_fp32(folder: Path, valid: Dataset, faces: FaceSet, data: str, cache: Path) -> ParityRecord:
+    """FP16 and INT8 files instead of model.onnx; one that fails the comparison with it is left out.
+
+    INT8 is calibrated on training faces. A rejected file is reported on standard output and not kept.
+
+    Raises:
+        EngineError: neither passed.
+    """
+    bundle = load_bundle(folder)
+    train = open_data(data, "train")
+    calibration = _face_data(train, load_faces(train, bundle.spec, cache)).spread(CALIBRATION_FACES)
+    exporter = Exporter(bundle, folder, _face_data(valid, faces), calibration, threads=os.cpu_count() or 1)
+    for precision in ("fp16", "int8"):
+        exporter.run(precision)
+    drop_fp32(folder)
+    record = ParityRecord.load(folder)
+    assert record is not None
+    return record
+
+
+def _face_data(data: Dataset, faces: FaceSet) -> FaceData:
+    truth = np.where(faces.scored, faces.targets[:, : len(EXPRESSIONS)].argmax(axis=1), -1)
+    return FaceData(f"{data.name} {data.split}", faces.faces, truth, len(data))
 
 
 def _evaluated(folder: Path, data: str, cache: Path) -> Evaluation:
@@ -166,13 +208,16 @@ def _scores_json(valid: Dataset, evaluation: Evaluation) -> str:
 
 
 def _move(draft: Path, output: Path) -> None:
-    """Every finished file into its place; maps of a former model are removed."""
+    """Every finished file into its place; maps and an FP32 file of a former model are removed."""
     output.mkdir(exist_ok=True)
-    if not (draft / SALIENCY).is_file():
-        (output / SALIENCY).unlink(missing_ok=True)
-    for path in sorted(draft.iterdir()):
+    for name in (SALIENCY, FILES["fp32"]):
+        if not (draft / name).is_file():
+            (output / name).unlink(missing_ok=True)
+    for path in sorted(item for item in draft.iterdir() if item.is_file()):
         os.replace(path, output / path.name)
-    write_manifest(output)  # also lists exports that were there
+    manifest = Manifest.load(output)
+    assert manifest is not None
+    write_manifest(output, source_sha256=manifest.source_sha256)  # also lists exports that were there
 
 
 def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
