@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import (
     FakeClassifier,
@@ -326,6 +328,35 @@ def test_fifty_faces_in_a_frame() -> None:
     with Runner(configuration("a"), parts) as runner:
         runner.run(threading.Event())
     assert parts.classifiers[0].calls == [50, 50, 50]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_one_source_and_many_give_the_same_results_of_a_file(count: int) -> None:
+    def written(config: Config) -> list[Result]:
+        kept: list[Result] = []
+
+        class Kept(FakeSink):
+            def write(self, result: Result) -> None:
+                kept.append(result)
+
+        parts = FakeParts(defaultdict(lambda: lambda: FakeSource(12)), {"keep": Kept()}, count)
+        with Runner(config, parts) as runner:
+            runner.run()
+        return kept
+
+    alone = written(Config(source="a", sinks=("keep",)))
+    names = [f"camera{number}" for number in range(64)]
+    together = written(configuration(*names))
+    assert len(alone) == 12
+    assert len(together) == 64 * 12
+    for name in names:
+        own = [each for each in together if each.frame.origin == name]
+        assert [(each.frame.index, each.frame.time) for each in own] == [
+            (each.frame.index, each.frame.time) for each in alone
+        ]
+        for one, other in zip(own, alone, strict=True):
+            np.testing.assert_array_equal(one.probabilities, other.probabilities)
+            assert one.emotions == other.emotions
 
 
 # one source

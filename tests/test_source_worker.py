@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -244,6 +246,18 @@ def test_an_exception_that_nobody_expected_is_lost_and_tried_again() -> None:
     with Running(Openings(RuntimeError("a driver's fault"), camera)) as running:
         until(lambda: running.worker.status().state is State.LIVE)
         camera.ends.set()
+
+
+def test_the_pause_before_a_source_is_opened_again_doubles_up_to_a_limit() -> None:
+    config = replace(QUICK, backoff_s=0.04, backoff_max_s=0.2)
+    with Running(Openings(), config) as running:
+        until(lambda: running.states.count(State.CONNECTING) > 6)
+        history = list(running.worker.history)
+    opened = [at for at, state in history if state is State.CONNECTING]
+    pauses = [after - before for before, after in pairwise(opened)]
+    # a wait is never shorter than asked for; a busy machine makes it longer
+    for pause, least in zip(pauses, (0.08, 0.16, 0.2, 0.2, 0.2), strict=False):
+        assert pause >= least - 0.002
 
 
 def test_it_stops_while_it_waits_for_a_source() -> None:

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from fakes import FakeSink, result
+from servers import until
+
+from edgeemo.errors import SinkError
+from edgeemo.run.sink_worker import SinkWorker
+from edgeemo.sinks import ReaderGone
+from edgeemo.types import Result
+
+
+class Held(FakeSink):
+    """Writes nothing until it is released."""
+
+    def __init__(self, *, pictures: bool = False) -> None:
+        super().__init__()
+        self.pictures = pictures
+        self.writing = threading.Event()
+        self.release = threading.Event()
+
+    def write(self, result: Result) -> None:
+        self.writing.set()
+        assert self.release.wait(20)
+        super().write(result)
+
+
+@contextmanager
+def held(size: int, *, pictures: bool = False) -> Iterator[tuple[SinkWorker, Held]]:
+    """A worker whose sink is busy with result 0, so that whatever follows waits in its queue."""
+    sink = Held(pictures=pictures)
+    worker = SinkWorker("held", lambda: sink, size=size, first=sink)
+    worker.offer(result(0, index=0))
+    assert sink.writing.wait(10)
+    try:
+        yield worker, sink
+    finally:
+        sink.release.set()
+        assert worker.close(10)
+
+
+def test_a_full_queue_drops_the_oldest_results_of_live_sources() -> None:
+    with held(3) as (worker, sink):
+        for index in range(1, 8):
+            worker.offer(result(0, index=index))
+        assert not worker.has_room
+        assert worker.status().dropped == 4
+    assert sink.frames == [0, 5, 6, 7]
+
+
+def test_results_of_files_are_never_dropped_for_those_of_live_sources() -> None:
+    with held(3) as (worker, sink):
+        for index in (1, 2, 3, 4):
+            worker.offer(result(0, index=index), must_arrive=index != 2)
+        for index in (10, 11):
+            worker.offer(result(0, index=index))
+        assert worker.status().dropped == 3  # 2, 10 and 11
+    assert sink.frames == [0, 1, 3, 4]
+
+
+def test_pictures_in_a_queue_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = result(0).frame.image.nbytes
+    monkeypatch.setattr("edgeemo.run.sink_worker.MAX_BYTES", 2 * one)
+    with held(8, pictures=True) as (worker, sink):
+        for index in range(1, 6):
+            worker.offer(result(0, index=index))
+        assert worker.status().waiting == 2
+    assert sink.frames == [0, 4, 5]
+
+
+def test_room_in_a_queue_that_was_full_wakes_whoever_waits_for_it() -> None:
+    sink, woken = Held(), threading.Event()
+    worker = SinkWorker("held", lambda: sink, size=1, first=sink, wake=woken.set)
+    for index in range(2):
+        worker.offer(result(0, index=index), must_arrive=True)
+        sink.writing.wait(10)
+    assert not worker.has_room
+    woken.clear()
+    sink.release.set()
+    assert woken.wait(10)
+    assert worker.close(10)
+    assert sink.frames == [0, 1]
+
+
+@pytest.mark.parametrize("reopen", [False, True])
+def test_an_error_ends_a_sink_for_good_or_until_it_is_opened_again(
+    reopen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.run.sink_worker.REOPEN_S", 0.01)
+    broken, fresh = FakeSink(fails_at=1, error=SinkError("disk full")), FakeSink()
+    worker = SinkWorker("frail", lambda: fresh, size=8, first=broken, reopen=reopen)
+    for index in range(2):
+        worker.offer(result(0, index=index))
+    until(lambda: broken.closed)
+    until(lambda: worker.idle)
+    assert str(worker.failure) == ("None" if reopen else "disk full")
+    until(lambda: worker.status().error == ("" if reopen else "disk full"))
+    worker.offer(result(0, index=2))
+    assert worker.close(10)
+    assert broken.frames == [0]
+    assert fresh.frames == ([2] if reopen else [])
+
+
+@pytest.mark.parametrize("reopen", [False, True])
+def test_a_reader_that_has_gone_is_a_failure_in_any_case(reopen: bool) -> None:
+    sink = FakeSink(fails_at=0, error=ReaderGone("gone"))
+    worker = SinkWorker("pipe", lambda: sink, size=8, first=sink, reopen=reopen)
+    worker.offer(result(0, index=0))
+    until(lambda: isinstance(worker.failure, ReaderGone))
+    assert worker.close(10)
+
+
+def test_an_idle_sink_is_ticked() -> None:
+    class Ticking(FakeSink):
+        ticks = 0
+
+        def tick(self) -> None:
+            self.ticks += 1
+
+    sink = Ticking()
+    worker = SinkWorker("ticking", lambda: sink, size=8, first=sink)
+    until(lambda: sink.ticks > 2)
+    assert worker.close(10)
+
+
+def test_what_a_sink_lost_later_and_its_fault_are_in_the_status() -> None:
+    class Away(FakeSink):
+        @property
+        def fault(self) -> str:
+            return "the broker is away"
+
+        @property
+        def lost(self) -> int:
+            return 3
+
+    sink = Away()
+    worker = SinkWorker("away", lambda: sink, size=8, first=sink)
+    worker.offer(result(0))
+    until(lambda: worker.idle)
+    status = worker.status()
+    assert (status.written, status.dropped, status.error) == (1, 3, "the broker is away")
+    assert worker.close(10)
+
+
+def test_a_sink_that_hangs_is_left_behind() -> None:
+    sink = Held()
+    worker = SinkWorker("hanging", lambda: sink, size=8, first=sink)
+    worker.offer(result(0))
+    assert sink.writing.wait(10)
+    assert not worker.close(0.05)
+    sink.release.set()
+
+
+def test_a_file_s_sink_gets_the_time_it_needs_as_long_as_it_writes() -> None:
+    class Slow(FakeSink):
+        def write(self, result: Result) -> None:
+            threading.Event().wait(0.05)
+            super().write(result)
+
+    sink = Slow()
+    worker = SinkWorker("slow", lambda: sink, size=64, first=sink, reopen=False)
+    for index in range(20):
+        worker.offer(result(0, index=index), must_arrive=True)
+    assert worker.close(0.8)  # all of it takes a second
+    assert sink.frames == list(range(20))
