@@ -88,7 +88,7 @@ def test_faces_are_fitted_to_the_teachers_input():
 
 def test_a_teacher_that_cuts_faces_in_another_way_is_refused(teacher):
     other = ModelSpec("student", size=48, crop=CropGeometry(scale=1.5))
-    with pytest.raises(RunError, match="cuts faces in another way"):
+    with pytest.raises(RunError, match="has another crop geometry"):
         Teachers([str(teacher)], other, 1.0, CPU)
 
 
