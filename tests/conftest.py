@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 
 from edgeemo.capture import DEMO_CLIP
+from edgeemo.types import U8
 
 if TYPE_CHECKING:  # tests without a window do without Qt
     from pytestqt.qtbot import QtBot
     from windows import Studio, Windows
 
+    from edgeemo.api import Recogniser
+
+CLIP_FRAMES = 24
 MakeClip = Callable[..., Path]
 
 
@@ -115,6 +120,46 @@ def pictures(tmp_path: Path) -> Path:
     for name, level in (("face10.png", 100), ("face2.png", 20), ("Face1.jpg", 10)):
         cv2.imwrite(str(folder / name), np.full((24, 32, 3), level, np.uint8))
     return folder
+
+
+@pytest.fixture(scope="session")
+def recogniser() -> Iterator[Recogniser]:
+    from edgeemo.api import Recogniser
+
+    with Recogniser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def pictures_of_clip(demo_clip: Path) -> list[U8]:
+    """The first frames of the demo clip."""
+    capture = cv2.VideoCapture(str(demo_clip))
+    images = [np.asarray(capture.read()[1], np.uint8) for _ in range(CLIP_FRAMES)]
+    capture.release()
+    return images
+
+
+@pytest.fixture(scope="session")
+def clip(pictures_of_clip: list[U8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 frames of a face at 25 per second."""
+    path = tmp_path_factory.mktemp("clips") / "clip.avi"
+    height, width = pictures_of_clip[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (width, height))
+    for image in pictures_of_clip:
+        writer.write(image)
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
+def written(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], str]:
+    """What `edgeemo run` writes about the clip, as events and as CSV."""
+    from edgeemo.cli import main
+
+    folder = tmp_path_factory.mktemp("written")
+    jsonl, csv = folder / "results.jsonl", folder / "results.csv"
+    assert main(["run", "--source", str(clip), "--sink", f"jsonl:{jsonl}", "--sink", f"csv:{csv}"]) == 0
+    return [json.loads(line) for line in jsonl.read_text().splitlines()], csv.read_text()
 
 
 @pytest.fixture

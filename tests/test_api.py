@@ -39,12 +39,6 @@ def picture(demo_clip: Path) -> U8:
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> Iterator[edgeemo.Recogniser]:
-    with edgeemo.Recogniser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def result(recogniser: edgeemo.Recogniser, picture: U8) -> edgeemo.Result:
     return recogniser.recognise(picture)
 

@@ -21,6 +21,12 @@ RGB = np.ascontiguousarray(BGR[:, :, ::-1])
 ALPHA = np.full((9, 7, 1), 255, np.uint8)
 
 
+def _closed() -> io.BytesIO:
+    file = io.BytesIO(b"x")
+    file.close()
+    return file
+
+
 def pixels(value: Any, colour: Any = None) -> U8:
     image = read_image(value, colour).pixels
     assert image.flags.c_contiguous
@@ -96,6 +102,8 @@ def test_the_array_is_copied() -> None:
         (b"no picture", "not a picture"),
         (io.BytesIO(b""), "read before"),
         (io.StringIO("text"), "rb"),
+        (_closed(), "cannot be read"),
+        ("", "empty"),
         (cv2.VideoCapture(), "edgeemo.watch"),
     ],
     ids=repr,

@@ -26,49 +26,12 @@ from servers import MjpegServer, until
 
 import edgeemo
 from edgeemo.api.watching import Sampling, watching
-from edgeemo.cli import main
-from edgeemo.columns import column_names
 from edgeemo.config import Config
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import U8, Frame
 
 FRAMES = 24
 Rows = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def recogniser() -> Iterator[edgeemo.Recogniser]:
-    with edgeemo.Recogniser() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def pictures_of_clip(demo_clip: Path) -> list[U8]:
-    capture = cv2.VideoCapture(str(demo_clip))
-    images = [np.asarray(capture.read()[1], np.uint8) for _ in range(FRAMES)]
-    capture.release()
-    return images
-
-
-@pytest.fixture(scope="module")
-def clip(pictures_of_clip: list[U8], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 frames of a face at 25 per second."""
-    path = tmp_path_factory.mktemp("clips") / "clip.avi"
-    height, width = pictures_of_clip[0].shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 25, (width, height))
-    for image in pictures_of_clip:
-        writer.write(image)
-    writer.release()
-    return path
-
-
-@pytest.fixture(scope="module")
-def written(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, str]:
-    """What `edgeemo run` writes about the clip, as events and as CSV."""
-    folder = tmp_path_factory.mktemp("written")
-    jsonl, csv = folder / "results.jsonl", folder / "results.csv"
-    assert main(["run", "--source", str(clip), "--sink", f"jsonl:{jsonl}", "--sink", f"csv:{csv}"]) == 0
-    return [json.loads(line) for line in jsonl.read_text().splitlines()], csv.read_text()
 
 
 def captures() -> list[str]:
@@ -105,6 +68,8 @@ def test_sinks_record_on_the_side(
     jsonl, csv, video = tmp_path / "a.jsonl", tmp_path / "a.csv", tmp_path / "a.mp4"
     sinks = [f"jsonl:{jsonl}", f"csv:{csv}", f"video:{video}"]
     assert sum(1 for _ in recogniser.watch(clip, sinks=sinks)) == FRAMES
+    assert sum(1 for _ in recogniser.watch(clip, sinks=f"jsonl:{tmp_path / 'single.jsonl'}")) == FRAMES
+    assert (tmp_path / "single.jsonl").read_text() == jsonl.read_text()
     assert [json.loads(line) for line in jsonl.read_text().splitlines()] == written[0]
     assert csv.read_text() == written[1]
     assert sum(1 for _ in recogniser.watch(video)) == FRAMES
@@ -419,6 +384,7 @@ def test_what_turns_out_to_be_no_video_is_refused(source: Any, said: str, recogn
         ({"fps": 0}, edgeemo.SourceError),
         ({"color": "gbr"}, edgeemo.SourceError),
         ({"sinks": ["nosuch:x"]}, edgeemo.ConfigError),
+        ({"sinks": "nosuch:x"}, edgeemo.ConfigError),
         ({"sinks": ["jsonl:a", "csv:a"]}, edgeemo.ConfigError),
     ],
 )
@@ -462,92 +428,10 @@ def test_how_many_frames_there_are_is_known_of_lists_files_and_folders(
     assert totals == {"list": 2, "generator": None, "file": FRAMES, "folder": 1}
 
 
-LIBRARIES = ["pandas", "polars", "pyarrow"]
-
-
-def rows_of(table: Any) -> Rows:
-    if type(table).__module__.startswith("pandas"):
-        return list(table.to_dict("records"))
-    return list(table.to_pylist() if hasattr(table, "to_pylist") else table.to_dicts())
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_a_table_has_the_rows_that_the_command_writes(
-    library: str, recogniser: edgeemo.Recogniser, clip: Path, written: tuple[Rows, str]
-) -> None:
-    pytest.importorskip(library)
-    table = recogniser.table(clip, to=library)  # type: ignore[arg-type]
-    assert type(table).__module__.startswith(library)
-    rows = rows_of(table)
-    assert tuple(rows[0]) == column_names(recogniser.labels)
-    events = [(event, face) for event in written[0] for face in event["faces"]]
-    assert len(rows) == len(events)
-    for row, (event, face) in zip(rows, events, strict=True):
-        assert (row["origin"], row["frame"], row["face_id"]) == (event["origin"], event["frame"], face["id"])
-        assert row["time"] == pytest.approx(event["time"], abs=5.1e-5)
-        assert [row[name] for name in ("x1", "y1", "x2", "y2")] == pytest.approx(face["box"], abs=0.051)
-        assert row["emotion"] == face["emotion"]
-        for name in ("score", "confidence"):
-            assert row[name] == pytest.approx(face[name], abs=5.1e-5)
-        assert {label: row[label] for label in recogniser.labels} == pytest.approx(face["probabilities"], abs=5.1e-5)
-        assert row["doubts"] == ";".join(doubt["code"] for doubt in face.get("doubts", []))
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_a_table_without_faces_has_all_columns_with_their_types(library: str, recogniser: edgeemo.Recogniser) -> None:
-    pytest.importorskip(library)
-    some = recogniser.table("demo", end=0.05, to=library)  # type: ignore[arg-type]
-    none = recogniser.table(np.full((2, 48, 64, 3), 90, np.uint8), to=library)  # type: ignore[arg-type]
-    assert len(none) == 0
-    assert len(some) > 0
-    if library == "pyarrow":
-        assert none.schema == some.schema
-    else:
-        assert list(none.columns) == list(some.columns)
-        if library == "polars":
-            assert none.dtypes == some.dtypes
-
-
-def test_a_table_of_several_sources_names_the_file(
-    recogniser: edgeemo.Recogniser, clip: Path, pictures_of_clip: list[U8], tmp_path: Path
-) -> None:
-    pytest.importorskip("pyarrow")
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    cv2.imwrite(str(folder / "face.png"), pictures_of_clip[0])
-    table = recogniser.table([clip, str(folder), folder / "face.png"], end=0.08, to="pyarrow")
-    assert table["file"].to_pylist() == [str(clip), str(clip), str(folder / "face.png"), str(folder / "face.png")]
-    assert "origin" not in table.column_names
-    with pytest.raises(edgeemo.ConfigError, match="one source"):
-        recogniser.table([clip, clip], sinks=["jsonl:a"])
-
-
 def test_a_live_source_is_collected_up_to_an_end_only() -> None:
     with pytest.raises(edgeemo.ConfigError, match="end=60"):
         list(over(FakeSource(5, live=True), whole=True))
     assert list(over(FakeSource(5, live=True), whole=True, sampling=Sampling(end=1)))
-
-
-def test_a_result_is_a_table_too(recogniser: edgeemo.Recogniser, pictures_of_clip: list[U8]) -> None:
-    pytest.importorskip("pyarrow")
-    result = recogniser.recognise(pictures_of_clip[0])
-    table = result.to_df("pyarrow")
-    assert len(table) == len(result)
-    assert table["emotion"].to_pylist() == [face.emotion for face in result]
-
-
-def test_a_library_that_is_not_known_or_not_installed_is_named(
-    recogniser: edgeemo.Recogniser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(edgeemo.ConfigError, match="pandas, polars, pyarrow"):
-        recogniser.table("demo", to="dask")  # type: ignore[arg-type]
-    with pytest.raises(edgeemo.ConfigError, match="columns must be one of"):
-        recogniser.table("demo", columns="own")  # type: ignore[arg-type]
-    monkeypatch.setattr("edgeemo.api.tables.find_spec", lambda name: None)
-    with pytest.raises(edgeemo.ConfigError, match="pip install polars"):
-        recogniser.table("demo", to="polars")
-    with pytest.raises(edgeemo.ConfigError, match="pip install pandas"):
-        recogniser.table("demo")
 
 
 def test_the_functions_are_the_methods(clip: Path, written: tuple[Rows, str]) -> None:

@@ -147,6 +147,8 @@ def _is_from(value: object, package: str) -> bool:
 
 
 def _from_path(value: str | os.PathLike[str]) -> Image:
+    if not os.fspath(value):
+        raise SourceError(f"the path is empty; {ACCEPTED}")
     path = Path(os.path.expanduser(os.fspath(value)))
     try:
         if path.is_dir():
@@ -164,7 +166,10 @@ def _from_path(value: str | os.PathLike[str]) -> Image:
 
 
 def _from_file(file: BinaryFile) -> Image:
-    data = file.read()
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # a closed file raises ValueError
+        raise SourceError(f"the file object cannot be read: {error}") from error
     if not isinstance(data, bytes):
         raise SourceError('the file was opened as text; open it with mode "rb"')
     name = getattr(file, "name", None)

@@ -210,6 +210,11 @@ class Recogniser:
         names = cast("Sequence[Watchable]", source if several else [source])
         if sinks and len(names) > 1:
             raise ConfigError("a sink takes the results of one source; call table or watch for each of them")
+        if several:
+            with ExitStack() as stack:
+                for name in names:
+                    # before hours of work on the others
+                    find_source(name, fps=fps, colour=None, stack=stack)
 
         def results() -> Iterator[types.Result]:
             for name in names:
@@ -256,8 +261,9 @@ class Recogniser:
         whole: bool = False,
     ) -> Generator[Result, None, None]:
         colour = check_colour(color)
+        sinks = (sinks,) if isinstance(sinks, str) else tuple(sinks)
         path = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
-        expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=tuple(sinks)))
+        expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=sinks))
         resources = ExitStack()
         results = watching(
             find_source(source, fps=fps, colour=colour, stack=resources),

@@ -113,4 +113,6 @@ def _as_file(value: bytes | BinaryFile, stack: ExitStack) -> Path:
                 shutil.copyfileobj(value, file)
             except TypeError as error:
                 raise SourceError('the file was opened as text; open it with mode "rb"') from error
+            except (OSError, ValueError) as error:  # a closed file raises ValueError
+                raise SourceError(f"the file object cannot be read: {error}") from error
     return path
