@@ -283,8 +283,9 @@ def _config(arguments: argparse.Namespace) -> Config:
         for name in ("source", "engine", "backend", "threads", "frames")
         if given.get(name) is not None
     }
-    if given.get("overwrite"):
-        changes["overwrite"] = True
+    for name in ("overwrite", "allow_modified"):
+        if given.get(name):
+            changes[name] = True
     if given.get("sink"):
         changes["sinks"] = tuple(given["sink"])
     if given.get("policy"):
@@ -431,6 +432,12 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
         "onnx-cuda or auto; with :fp16 or :int8 behind it, what edgeemo-export made",
     )
     parser.add_argument("--threads", metavar="N", type=_count, default=default, help="threads of the engine")
+    parser.add_argument(
+        "--allow-modified",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="use an engine whose files differ from its manifest",
+    )
     models = parser.add_mutually_exclusive_group()
     for policy, text in (("near", "faces within about 2 m only: cheapest"), ("far", "every face, at the full cost")):
         models.add_argument(

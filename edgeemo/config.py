@@ -328,6 +328,7 @@ class Config:
         engine: name of a bundle, or the path of one.
         backend: the runtime that executes it.
         threads: threads the engine may use.
+        allow_modified: use an engine whose files differ from its manifest.
         sinks: where results go, each KIND:TARGET.
         frames: stop after that many; 0: at the end of the source.
         overwrite: outputs may replace files that edgeemo has not written; never an input.
@@ -341,6 +342,7 @@ class Config:
     engine: str = "hybrid_lite"
     backend: str = "onnx"
     threads: int = 1
+    allow_modified: bool = False
     sinks: tuple[str, ...] = ()
     frames: int = 0
     overwrite: bool = False

@@ -291,18 +291,19 @@ def page(report: dict[str, Any]) -> str:
     """The report for people: one page without scripts or links."""
     parts = ["<h1>edgeemo device report</h1>", f"<p>Measured in {report['seconds']} s.</p>"]
     for name in ("machine", "path", "sensors"):
-        parts += [f"<h2>{name}</h2>", _table([(key, value) for key, value in report[name].items()])]
+        rows = [(key, value) for key, value in report[name].items() if value not in ("", {})]
+        parts += [f"<h2>{name}</h2>", _table(rows) if rows else "<p>none found</p>"]
     for one in report["engines"] if isinstance(report["engines"], list) else []:
         parts.append(f"<h2>{html.escape(one['name'])}, {one['size']} px</h2><p>{html.escape(one['data'])}</p>")
-        head = ["runs", "same top class", "largest difference", *(f"{count} faces: ms p50 / p95" for count in FACES)]
-        rows = []
+        head = ["runs", "same top class", "largest difference", *(f"ms with {count}: p50 / p95" for count in FACES)]
+        lines = []
         for row in one["rows"]:
             if "error" in row:
-                rows.append([row["choice"], row["error"]])
+                lines.append([row["choice"], row["error"]])
                 continue
             times = [f"{ms['p50']} / {ms['p95']}" for ms in row["ms"].values()]
-            rows.append([row["runs"], f"{row['same_top_class']:.2%}", row["largest_difference"], *times])
-        parts.append(_table(rows, head))
+            lines.append([row["runs"], f"{row['same_top_class']:.2%}", row["largest_difference"], *times])
+        parts.append(_table(lines, head))
     if isinstance(report["engines"], dict):
         parts += ["<h2>engines</h2>", _table(list(report["engines"].items()))]
     cameras = report["cameras"]

@@ -156,7 +156,9 @@ def _engine(config: Config) -> Check:
     from engines import Engine, EngineError
 
     try:
-        with Engine.open(config.engine, backend=config.backend, threads=config.threads) as engine:
+        with Engine.open(
+            config.engine, backend=config.backend, threads=config.threads, allow_modified=config.allow_modified
+        ) as engine:
             face = np.full((engine.spec.size, engine.spec.size, engine.spec.channels), 127, np.uint8)
             taken = []
             for _ in range(20):

@@ -20,7 +20,8 @@ RETRIES = 7  # 10 ms doubling: 1.3 s in all
 def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A draft beside `path` for a writer that wants a path; moved over it at the end, removed after an error.
 
-    The draft keeps the suffix, because some writers choose their format by it.
+    The draft keeps the suffix, because some writers choose their format by it. A symbolic link stays one: what it
+    points to is replaced.
 
     Args:
         durable: force file and folder to the disk, so that a power cut loses neither the old nor the new content.
@@ -28,7 +29,9 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be written to, or the disk is full.
     """
-    draft = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}")
+    path = Path(os.path.realpath(path))
+    # not the path's own name, which may be as long as names can be
+    draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix[:16]}")
     # not mkstemp: the file shall get the permissions that the umask allows, as any other file
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:

@@ -68,3 +68,13 @@ def test_a_reader_never_sees_a_part(tmp_path):
 def test_a_folder_that_is_not_there_is_an_oserror(tmp_path):
     with pytest.raises(FileNotFoundError):
         atomic_write(tmp_path / "nowhere" / "a", b"")
+
+
+def test_a_symbolic_link_stays_one_and_a_long_name_is_no_obstacle(tmp_path):
+    real = tmp_path / ("a" * 250 + ".json")
+    link = tmp_path / "link"
+    real.write_text("old")
+    link.symlink_to(real)
+    atomic_write(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"

@@ -97,9 +97,9 @@ def pipeline(sensor: str, width: int, height: int, fps: float) -> str:
     if sensor == "test":
         origin = f"videotestsrc is-live=true ! video/x-raw,format=BGRx,width={width},height={height},framerate={rate}"
     else:
-        # the sensor's own mode is left to the driver; nvvidconv scales and converts in hardware
+        # the sensor's own mode is left to the driver; NV12 in NVMM is what it gives, nvvidconv scales and converts it
         origin = (
-            f"nvarguscamerasrc sensor-id={int(sensor)} ! video/x-raw(memory:NVMM),framerate={rate} "
+            f"nvarguscamerasrc sensor-id={int(sensor)} ! video/x-raw(memory:NVMM),format=NV12,framerate={rate} "
             f"! nvvidconv ! video/x-raw,format=BGRx,width={width},height={height}"
         )
     return (

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from edgeemo.errors import RecordingError
+from engines.files import atomic_path
 
 
 @contextlib.contextmanager
@@ -20,15 +19,10 @@ def appearing_whole(path: Path) -> Iterator[Path]:
     Raises:
         RecordingError: it cannot be written.
     """
-    path = Path(os.path.realpath(path))
-    # not the path's own name, which may be as long as names can be
-    draft = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
-        yield draft
-        draft.replace(path)
+        with atomic_path(path) as draft:
+            yield draft
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         # pyarrow's have no strerror, and further lines
         reason = error.strerror or str(error).partition("\n")[0]
         raise RecordingError(f"cannot write {path} ({reason}); choose another place") from error

@@ -50,7 +50,10 @@ class Stages:
         from edgeemo.stages.classify import EngineClassifier
         from engines import Engine
 
-        return EngineClassifier(Engine.open(config.engine, backend=config.backend, threads=config.threads))
+        engine = Engine.open(
+            config.engine, backend=config.backend, threads=config.threads, allow_modified=config.allow_modified
+        )
+        return EngineClassifier(engine)
 
     def pipeline(self, config: Config, classifier: Classifier) -> Pipeline:
         # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import

@@ -153,12 +153,15 @@ def _wait(work: Mailbox[tuple[Result, int]], seconds: float) -> None:
 
 
 def _open(config: Config, opened: ExitStack) -> tuple[ModelSpec, HeatOf]:
-    bundle = find_bundle(config.engine)
+    bundle = find_bundle(config.engine, allow_modified=config.allow_modified)
     maps = open_maps(bundle)
     if maps is not None:
         opened.callback(maps.close)
         return bundle.spec, lambda face, column: class_activation(maps, bundle.spec, face, column)
-    engine = opened.enter_context(Engine.open(config.engine, backend=config.backend, threads=1))
+    modified = config.allow_modified
+    engine = opened.enter_context(
+        Engine.open(config.engine, backend=config.backend, threads=1, allow_modified=modified)
+    )
     return engine.spec, lambda face, column: occlusion(engine, face, column)
 
 
