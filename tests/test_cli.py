@@ -293,7 +293,7 @@ def test_help_and_version_load_nothing_heavy(command: Command) -> None:
         )  # fmt: skip
         assert "edgeemo" in done.stdout
         loaded = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-        assert not loaded & {"numpy", "cv2", "mediapipe", "onnxruntime", "PyQt6", "torch", "engines"}
+        assert not loaded & {"numpy", "cv2", "mediapipe", "onnxruntime", "PyQt6", "torch", "engines.bundle"}
 
 
 def test_engines_are_listed_with_their_faults(command: Command) -> None:
