@@ -197,7 +197,7 @@ def _report(arguments: argparse.Namespace) -> int:
     if output.suffix.lower() in WRITERS:
         if len(first) > 1 or arguments.against:
             raise EdgeemoError(f"{output}: rows are written of one session at a time; name one")
-        print(f"{export(first[0], output)} rows written to {printable(str(output))}")
+        print(f"{export(first[0], output, bom=arguments.bom)} rows written to {printable(str(output))}")
         return DONE
     groups = [(" + ".join(each.name for each in first), first)]
     if second:
@@ -399,6 +399,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
     )
+    report.add_argument("--bom", action="store_true", help="begin a .csv with a byte order mark, for spreadsheets")
     report.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     report.set_defaults(command=_report)
 

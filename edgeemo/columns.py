@@ -15,12 +15,40 @@ doubts      codes of why the expression is unsure, separated by ";"; empty where
 
 from __future__ import annotations
 
+import re
+
 BOX = ("x1", "y1", "x2", "y2")
 INTEGERS = ("frame", "face_id")
 SECONDS = ("time", "wall")  # double precision: seconds since the epoch need it
 TEXTS = ("origin", "emotion", "doubts")
 BEFORE_CLASSES = ("origin", "frame", "time", "face_id", *BOX, "score", "emotion", "confidence")
 AFTER_CLASSES = ("doubts",)
+
+
+# what older recordings keep: a doubt in words -> its code
+_CODES = (
+    (r"face \d+ px", "small_face"),
+    (r"turned \d+ degrees", "turned_head"),
+    (r"leaning \d+ degrees", "leaning_head"),
+    (r"\d+ % sure", "low_confidence"),
+    (r"hardly any contrast", "low_contrast"),
+)
+# a spreadsheet would run a text that begins like this as a formula
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def codes_of(reasons: str) -> str:
+    """ "face 31 px; too dark" -> "small_face;too_dark": doubts in words, as databases keep them, to codes."""
+    return ";".join(_code_of(reason) for reason in reasons.split("; ") if reason)
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a CSV file: one that a spreadsheet would run as a formula is put behind an apostrophe."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _code_of(words: str) -> str:
+    return next((code for pattern, code in _CODES if re.fullmatch(pattern, words)), words.replace(" ", "_"))
 
 
 def column_names(labels: tuple[str, ...], *, wall: bool = False) -> tuple[str, ...]:

@@ -164,6 +164,17 @@ class QualityConfig:
 
 
 @dataclass(frozen=True)
+class CsvConfig:
+    """How CSV files are written.
+
+    Attributes:
+        bom: begin with a byte order mark, by which spreadsheets know that the text is UTF-8.
+    """
+
+    bom: bool = False
+
+
+@dataclass(frozen=True)
 class JsonlConfig:
     """How files of JSON lines grow.
 
@@ -335,7 +346,7 @@ class Config:
         capture, detect, track, smooth, quality: the configuration of a stage.
         sources: several sources at once, in place of `source`: then a source that is lost is opened again.
         service: how they are watched.
-        jsonl, sqlite, mqtt, metrics, web: the configuration of all sinks of that kind.
+        csv, jsonl, sqlite, mqtt, metrics, web: the configuration of all sinks of that kind.
     """
 
     source: str = ""
@@ -353,6 +364,7 @@ class Config:
     quality: QualityConfig = field(default_factory=QualityConfig)
     sources: tuple[SourceConfig, ...] = ()
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    csv: CsvConfig = field(default_factory=CsvConfig)
     jsonl: JsonlConfig = field(default_factory=JsonlConfig)
     sqlite: SqliteConfig = field(default_factory=SqliteConfig)
     mqtt: MqttConfig = field(default_factory=MqttConfig)

@@ -423,7 +423,7 @@ def test_a_single_picture_is_a_source(pictures: Path) -> None:
         np.full((5, 7), 200, np.uint8),
         np.full((5, 7), 200 * 257, np.uint16),
         np.full((5, 7, 3), 200 * 257, np.uint16),
-        np.full((5, 7, 4), 200, np.uint8),
+        np.dstack([np.full((5, 7, 3), 200, np.uint8), np.full((5, 7), 255, np.uint8)]),
         np.full((1, 1, 3), 200, np.uint8),
         np.full((1, 1), 200, np.uint8),
     ],

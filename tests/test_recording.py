@@ -402,7 +402,7 @@ def test_csv_has_a_row_for_every_face_with_reasons_and_relative_values(three_row
     assert export(three_rows, path) == 3
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["frame"], row["person"], row["unsure"]) for row in rows] == [
+    assert [(row["frame"], row["face_id"], row["doubts"]) for row in rows] == [
         ("0", "1", ""),
         ("0", "2", ""),
         ("1", "1", "blurred"),
@@ -421,7 +421,7 @@ def test_parquet_has_the_rows_of_the_csv_with_types_and_where_they_come_from(
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         assert table.column_names == next(csv.reader(file))
     rows = table.to_pylist()
-    assert [(row["frame"], row["person"], row["unsure"]) for row in rows] == [
+    assert [(row["frame"], row["face_id"], row["doubts"]) for row in rows] == [
         (0, 1, None),
         (0, 2, None),
         (1, 1, "blurred"),

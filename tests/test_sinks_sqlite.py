@@ -191,7 +191,8 @@ def test_a_database_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None
     open_sink(f"sqlite:{path}", CONTEXT).close()
     database = sqlite3.connect(path)
     database.executescript(
-        "ALTER TABLE frames DROP COLUMN wall; ALTER TABLE faces DROP COLUMN unsure; PRAGMA user_version = 1;"
+        "ALTER TABLE frames DROP COLUMN wall; ALTER TABLE faces DROP COLUMN unsure; "
+        "ALTER TABLE runs DROP COLUMN engine; PRAGMA user_version = 1;"
     )
     database.close()
     sink = open_sink(f"sqlite:{path}", CONTEXT)
@@ -204,11 +205,13 @@ def test_why_a_face_is_unsure_is_kept_and_a_database_of_the_second_version_learn
     path = tmp_path / "out.db"
     open_sink(f"sqlite:{path}", CONTEXT).close()
     database = sqlite3.connect(path)
-    database.executescript("ALTER TABLE faces DROP COLUMN unsure; PRAGMA user_version = 2;")
+    database.executescript(
+        "ALTER TABLE faces DROP COLUMN unsure; ALTER TABLE runs DROP COLUMN engine; PRAGMA user_version = 2;"
+    )
     database.close()
     sink = open_sink(f"sqlite:{path}", CONTEXT)
     sink.write(replace(result(2), doubts=(("face 31 px", "turned 40 degrees"), ())))
     sink.write(result(0, index=1))
     sink.close()
     assert rows(path, "SELECT id, unsure FROM faces ORDER BY id") == [(1, "face 31 px; turned 40 degrees"), (2, None)]
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(4,)]

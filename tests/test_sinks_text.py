@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from fakes import frame, result
 
-from edgeemo.config import Config, JsonlConfig
+from edgeemo.columns import codes_of, column_names
+from edgeemo.config import Config, CsvConfig, JsonlConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SINKS, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
@@ -30,7 +31,7 @@ def test_the_event_has_exactly_the_documented_form() -> None:
     face = whole["faces"][0]
     assert list(whole) == ["frame", "time", "origin", "faces"]
     assert (whole["frame"], whole["time"], whole["origin"]) == (12, 0.4, "clip.mp4")
-    assert list(face) == ["id", "box", "score", "emotion", "confidence", "probabilities"]
+    assert list(face) == ["id", "face_id", "box", "score", "emotion", "confidence", "probabilities"]
     assert (face["id"], face["box"], face["score"]) == (1, [4.0, 6.0, 24.0, 28.0], 0.94)
     assert (face["emotion"], face["confidence"]) == ("happiness", 0.9)
     assert list(face["probabilities"]) == list(LABELS)
@@ -165,13 +166,79 @@ def test_csv_has_one_row_a_face_and_a_header_even_without_faces(tmp_path: Path) 
     sink.close()
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["frame"], row["id"]) for row in rows] == [("1", "1"), ("1", "2")]
+    assert [(row["frame"], row["face_id"]) for row in rows] == [("1", "1"), ("1", "2")]
     assert rows[0]["origin"] == 'a "quoted", name.mp4'
     assert rows[0]["emotion"] == "happiness"
     assert [rows[0][name] for name in ("time", "x1", "y1", "x2", "y2", "happiness")] == [
         "0.04", "4.0", "6.0", "24.0", "28.0", "0.9",
     ]  # fmt: skip
     assert set(LABELS) < set(rows[0])
+
+
+def test_the_columns_are_those_of_every_table(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    sink = open_sink(f"csv:{path}", CONTEXT)
+    doubt = Doubt("33 % sure", "low_confidence", 0.33)
+    sink.write(replace(result(1), doubts=((doubt,),)))
+    sink.close()
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert tuple(row) == column_names(LABELS)
+    assert row["doubts"] == "low_confidence"
+
+
+def test_json_has_the_new_names_beside_the_old_ones() -> None:
+    doubt = Doubt("33 % sure", "low_confidence", 0.33)
+    (face,) = event(replace(result(1), doubts=((doubt,),)))["faces"]
+    assert (face["id"], face["face_id"]) == (1, 1)
+    assert face["unsure"] == ["33 % sure"]
+    assert face["doubts"] == [{"code": "low_confidence", "value": 0.33}]
+
+
+@pytest.mark.parametrize("name", ["=1+1.mp4", "+a.mp4", "-a.mp4", "@a.mp4"])
+def test_a_cell_that_begins_like_a_formula_is_escaped(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "out.csv"
+    sink = open_sink(f"csv:{path}", CONTEXT)
+    sink.write(result(1, origin=name))
+    sink.close()
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["origin"] == f"'{name}"
+
+
+def test_a_byte_order_mark_is_written_on_request_and_once(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    context = replace(CONTEXT, config=Config(csv=CsvConfig(bom=True)), lasting=True)
+    for index in range(2):
+        sink = open_sink(f"csv:{path}", context)
+        sink.write(result(1, index=index))
+        sink.close()
+    content = path.read_bytes()
+    assert content.startswith(b"\xef\xbb\xbforigin,frame,")
+    assert content.count(b"\xef\xbb\xbf") == 1
+    assert content.count(b"\n") == 3
+
+
+def test_a_table_that_is_added_to_keeps_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("frame,time,origin,id,emotion,gone\n0,0.0,clip.mp4,1,anger,7\n")
+    sink = open_sink(f"csv:{path}", replace(CONTEXT, lasting=True))
+    sink.write(result(1, index=1, time=0.04))
+    sink.close()
+    assert path.read_text().splitlines()[-1] == "1,0.04,clip.mp4,1,happiness,"
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("", ""),
+        ("face 31 px; too dark", "small_face;too_dark"),
+        ("33 % sure", "low_confidence"),
+        ("blurred", "blurred"),
+    ],
+)
+def test_doubts_in_words_have_codes(words: str, codes: str) -> None:
+    assert codes_of(words) == codes
 
 
 def lasting(path: Path, **options: Any) -> Sink:

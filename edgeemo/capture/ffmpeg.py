@@ -191,8 +191,10 @@ class Video:
         self._longest_step = max(self._longest_step, period)
         if self._slots is not None:
             return (self._slots.popleft() if self._slots else None), period
-        if frame.pts is None or self._raw:
+        if self._raw:
             return None, period if self.rate_is_stated else 1 / FALLBACK_RATE
+        if frame.pts is None:  # its duration is rounded to the container's clock, and the errors would add up
+            return None, 1 / self.fps
         return frame.pts * self._ticks[0] / self._ticks[1], period
 
     def _stated_length(self) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeemo.columns import BOX, cell, codes_of, column_names
 from edgeemo.errors import RecordingError
 from edgeemo.recording.read import Recording, Track
 from edgeemo.recording.whole import appearing_whole
@@ -17,11 +18,15 @@ from edgeemo.recording.whole import appearing_whole
 Column = npt.NDArray[Any]
 
 
-def export(recording: Recording, path: Path) -> int:
+def export(recording: Recording, path: Path, *, bom: bool = False) -> int:
     """Write one row a face and frame, as CSV or Parquet by the name's ending; the file appears when it is whole.
 
-    Columns: see `columns_of`. In Parquet numbers keep their full precision, what is not known is null, and the file's
-    metadata has the session's name, source, engine and beginning.
+    Columns: see `columns_of`. In both forms numbers are as precise as they were recorded: boxes to 0.1 pixels, other
+    figures to four digits, times in full. In Parquet what is not known is null, and the file's metadata has the
+    session's name, source, engine and beginning.
+
+    Args:
+        bom: a CSV file begins with a byte order mark, by which spreadsheets know that the text is UTF-8.
 
     Returns:
         How many rows.
@@ -35,14 +40,15 @@ def export(recording: Recording, path: Path) -> int:
     columns = columns_of(recording)
     with appearing_whole(path) as draft:
         write(columns, recording, draft)
+        if bom and path.suffix.lower() == ".csv":
+            draft.write_bytes(b"\xef\xbb\xbf" + draft.read_bytes())
     return len(columns["frame"])
 
 
 def columns_of(recording: Recording) -> dict[str, Column]:
     """A row a face and frame, ordered by frame and person.
 
-    frame, time (media seconds), origin, person, x1, y1, x2, y2 (pixels), score, emotion, confidence, unsure (the
-    reasons, or ""), one a class, and `relative_` ones where a baseline was taken, NaN for people without one.
+    Those of `edgeemo.columns`, and `relative_` ones where a baseline was taken, NaN for people without one.
     """
     tracks = recording.tracks
     labels = np.array(recording.labels, object)
@@ -56,24 +62,30 @@ def columns_of(recording: Recording) -> dict[str, Column]:
     emotions = joined((track.emotions for track in tracks), np.zeros(0, np.int64))
     reasons = [track.reasons.get(frame, "") for track in tracks for frame in track.frames.tolist()]
     columns: dict[str, Column] = {
+        "origin": np.array([recording.origins.get(frame, recording.source) for frame in frames.tolist()], object),
         "frame": frames,
         "time": joined((track.times for track in tracks), np.zeros(0)),
-        "origin": np.array([recording.origins.get(frame, recording.source) for frame in frames.tolist()], object),
-        "person": people,
-        **dict(zip(("x1", "y1", "x2", "y2"), boxes.T, strict=True)),
-        "score": joined((track.scores for track in tracks), np.zeros(0, np.float32)),
+        "face_id": people,
+        **dict(zip(BOX, _recorded(boxes, 1).T, strict=True)),
+        "score": _recorded(joined((track.scores for track in tracks), np.zeros(0, np.float32))),
         "emotion": labels[emotions],
-        "confidence": joined((track.confidences for track in tracks), np.zeros(0, np.float32)),
-        "unsure": np.array(reasons, object),
+        "confidence": _recorded(joined((track.confidences for track in tracks), np.zeros(0, np.float32))),
+        "doubts": np.array([codes_of(each) for each in reasons], object),
     }
     nothing = np.zeros((0, len(labels)), np.float32)
     probabilities = joined((track.probabilities for track in tracks), nothing)
-    columns |= dict(zip(recording.labels, probabilities.T, strict=True))
+    columns |= dict(zip(recording.labels, _recorded(probabilities).T, strict=True))
+    columns = {name: columns[name] for name in column_names(recording.labels)}
     if any(track.baseline is not None for track in tracks):
         relative = joined(map(_relative, tracks), nothing)
         columns |= {f"relative_{label}": rows for label, rows in zip(recording.labels, relative.T, strict=True)}
     order = np.lexsort((people, frames))
     return {name: values[order] for name, values in columns.items()}
+
+
+def _recorded(values: Column, digits: int = 4) -> Column:
+    """Figures that were rounded when they were recorded, without what float32 adds to them."""
+    return np.round(values.astype(np.float64), digits)
 
 
 def _relative(track: Track) -> Column:
@@ -92,10 +104,10 @@ def _write_csv(columns: dict[str, Column], recording: Recording, path: Path) -> 
 
 def _text_of(name: str, values: Column) -> Callable[[Any], str]:
     if values.dtype.kind != "f":
-        return str
+        return (lambda value: cell(str(value))) if values.dtype.kind == "O" else str
     if name.startswith("relative_"):
         return lambda value: "" if value != value else f"{value:+.4f}"
-    digits = 1 if name in ("x1", "y1", "x2", "y2") else 4
+    digits = 1 if name in BOX else 4
     return lambda value: f"{value:.{digits}f}"
 
 

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,13 +194,16 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"runs", "frames", "faces"} <= tables:
         raise RecordingError(f"{path} is no database of results: it has no tables runs, frames and faces")
-    runs = database.execute("SELECT run, started, labels FROM runs ORDER BY run").fetchall()
+    engine = any(name == "engine" for _, name, *_ in database.execute("PRAGMA table_info(runs)"))
+    runs = database.execute(
+        f"SELECT run, started, labels, {'engine' if engine else 'NULL'} FROM runs ORDER BY run"
+    ).fetchall()
     if not runs:
         return Recording(path.stem, path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
     chosen = next((row for row in runs if row[0] == run), None) if run is not None else runs[-1]
     if chosen is None:
         raise RecordingError(f"{path} has no run {run}; it has {', '.join(str(number) for number, *_ in runs)}")
-    number, started, stored = chosen
+    number, started, stored, engine_name = chosen
     labels = tuple(label for label in json.loads(stored) if label in LABELS)
     frames = database.execute(
         "SELECT frame, time, origin FROM frames WHERE run = ? ORDER BY time, frame", (number,)
@@ -208,7 +211,8 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     notes = _Notes.read(database, tables, number)
     columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels)))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
-    return _assemble(path.stem, path, str(started), labels, frames, rows, notes)
+    read = _assemble(path.stem, path, str(started), labels, frames, rows, notes)
+    return replace(read, engine=str(engine_name or ""))
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class SinkKind:
 
 SINKS = {
     "jsonl": SinkKind("edgeemo.sinks.jsonl", "JsonlSink", "PATH", "jsonl", is_file=True, can_stream=True),
-    "csv": SinkKind("edgeemo.sinks.csv", "CsvSink", "PATH", is_file=True, can_stream=True),
+    "csv": SinkKind("edgeemo.sinks.csv", "CsvSink", "PATH", "csv", is_file=True, can_stream=True),
     "sqlite": SinkKind("edgeemo.sinks.sqlite", "SqliteSink", "PATH", "sqlite", is_file=True),
     "video": SinkKind("edgeemo.sinks.video", "VideoSink", "PATH", is_file=True),
     "mqtt": SinkKind("edgeemo.sinks.mqtt", "MqttSink", "//HOST:PORT/TOPIC", "mqtt", extra="edge"),

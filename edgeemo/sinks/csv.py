@@ -1,52 +1,65 @@
-"""A table: one row a face."""
+"""A table: one row per face."""
 
 from __future__ import annotations
 
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
+from edgeemo.columns import BOX, cell, column_names
 from edgeemo.sinks import STANDARD_OUTPUT, SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.output import TextOutput
 from edgeemo.types import Result, Sink
 
-COLUMNS = ("frame", "time", "origin", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
+BYTE_ORDER_MARK = "\ufeff"
 
 
 class CsvSink(Sink):
-    """`csv:PATH`: a header, then one row a face, the engine's classes as the last columns. A frame without faces
-    adds no row.
+    """`csv:PATH`: a header, then one row per face, with the columns of `edgeemo.columns`. A frame without faces adds no
+    row. A file that is added to keeps the columns that it has.
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:
         self._output = TextOutput(target, "csv", context)
         self._labels = context.labels
-        self._begun = context.lasting and target != STANDARD_OUTPUT and Path(target).expanduser().stat().st_size > 0
+        self._mark = BYTE_ORDER_MARK if context.config.csv.bom else ""
+        self._columns = _header(target) if context.lasting and target != STANDARD_OUTPUT else ()
 
     def write(self, result: Result) -> None:
         text = io.StringIO(newline="")
         rows = csv.writer(text, lineterminator="\n")
-        if not self._begun:
-            rows.writerow([*COLUMNS, *self._labels])
-            self._begun = True
+        if not self._columns:
+            text.write(self._mark)
+            self._columns = column_names(self._labels, wall=result.frame.wall is not None)
+            rows.writerow(self._columns)
         whole = event(result)
         for face in whole["faces"]:
-            rows.writerow(
-                [
-                    whole["frame"],
-                    whole["time"],
-                    whole["origin"],
-                    face["id"],
-                    *face["box"],
-                    face["score"],
-                    face["emotion"],
-                    face["confidence"],
-                    *(face["probabilities"][label] for label in self._labels),
-                ]
-            )
+            values = _values(whole, face)
+            rows.writerow([values.get(name, "") for name in self._columns])
         if text.getvalue():
             self._output.write(text.getvalue())
 
     def close(self) -> None:
         self._output.close()
+
+
+def _values(whole: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **face,
+        **face["probabilities"],
+        **dict(zip(BOX, face["box"], strict=True)),
+        **{name: whole.get(name, "") for name in ("frame", "time", "wall")},
+        "origin": cell(whole["origin"]),
+        "doubts": ";".join(doubt["code"] for doubt in face.get("doubts", ())),
+    }
+
+
+def _header(target: str) -> tuple[str, ...]:
+    """The columns of a file that is there; () for an empty one, a pipe or a device."""
+    path = Path(target).expanduser()
+    if not path.is_file():
+        return ()
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return tuple(next(csv.reader(file), ()))

@@ -14,7 +14,8 @@ def event(result: Result) -> dict[str, Any]:
 
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
     JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
-    expression is unsure has `doubts`, a code and a value for each reason, and `unsure`, the reasons in words.
+    expression is unsure has `doubts`, a code and a value for each reason. `id` (now `face_id`) and `unsure` (the
+    reasons in words) stay for one version.
     """
     faces = result.faces
     wall = result.frame.wall
@@ -26,6 +27,7 @@ def event(result: Result) -> dict[str, Any]:
         "faces": [
             {
                 "id": int(faces.ids[row]),
+                "face_id": int(faces.ids[row]),
                 "box": [_rounded(value, 1) for value in faces.boxes[row].tolist()],
                 "score": _rounded(float(faces.scores[row]), 4),
                 "emotion": result.emotions[row],

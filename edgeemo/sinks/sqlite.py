@@ -21,11 +21,15 @@ RETENTION_S = 60.0  # between two looks for what is too old
 RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
 LEAP_S = 3600.0  # after the wall clock has leapt further than this ...
 DOUBT_S = 86400.0  # ... nothing is deleted for so long: somebody may set it right
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # version before -> what makes the next one of it
-UPGRADES = {1: "ALTER TABLE frames ADD COLUMN wall REAL;", 2: "ALTER TABLE faces ADD COLUMN unsure TEXT;"}
+UPGRADES = {
+    1: "ALTER TABLE frames ADD COLUMN wall REAL;",
+    2: "ALTER TABLE faces ADD COLUMN unsure TEXT;",
+    3: "ALTER TABLE runs ADD COLUMN engine TEXT;",
+}
 SCHEMA = f"""
-CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL);
+CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL, engine TEXT);
 CREATE TABLE frames (
     run INTEGER NOT NULL REFERENCES runs, frame INTEGER NOT NULL, time REAL NOT NULL, origin TEXT NOT NULL,
     wall REAL,
@@ -63,6 +67,7 @@ class SqliteSink(Sink):
         self._written = monotonic()
         self._runs: dict[str, int] = {}
         self._sources = context.sources
+        self._status = context.status
         config = context.config.sqlite
         self._keep_s = config.keep_days * 86400
         self._cleaned = monotonic()
@@ -124,7 +129,8 @@ class SqliteSink(Sink):
             for run in dict.fromkeys(row[0] for row in self._frames):
                 if run not in runs:
                     added = self._database.execute(
-                        "INSERT INTO runs (started, labels) VALUES (?, ?)", (self._started, json.dumps(self._labels))
+                        "INSERT INTO runs (started, labels, engine) VALUES (?, ?, ?)",
+                        (self._started, json.dumps(self._labels), self._status().engine if self._status else None),
                     )
                     runs[run] = int(added.lastrowid or 0)
             self._database.executemany(
