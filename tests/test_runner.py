@@ -179,7 +179,14 @@ def test_a_slow_sink_holds_nobody_up_and_its_losses_are_counted() -> None:
 
 
 def test_a_sink_that_breaks_is_opened_again_and_disturbs_no_other() -> None:
-    keep, broken, mended, camera = Keeper(), FakeSink(fails_at=5, error=SinkError("disk full")), Keeper(), Endless()
+    class Frail(FakeSink):
+        def write(self, result: Result) -> None:
+            # not at a certain frame: a live source may have passed over it
+            if len(self.frames) == 3:
+                raise SinkError("disk full")
+            super().write(result)
+
+    keep, broken, mended, camera = Keeper(), Frail(), Keeper(), Endless()
     opened = iter([broken, mended])
     parts = FakeParts({"a": camera}, {"keep": keep, "frail": lambda: next(opened)})
     with running(configuration("a", sinks=("keep", "frail")), parts) as (runner, _, _):
@@ -573,6 +580,39 @@ def test_a_sink_that_cannot_write_its_last_results_is_heard_although_a_reader_ha
         fake_runner(FakeSource(5), [other, Unfinished()]) as runner,
     ):
         runner.run()
+
+
+def test_every_failure_is_heard_once() -> None:
+    broken = FakeSink(fails_at=1, error=SinkError("disk full"))
+    runner = fake_runner(FakeSource(5), [broken, Unfinished()])
+    with pytest.raises(SinkError, match="disk full"):
+        runner.run()
+    with pytest.raises(SinkError, match="disk full"):
+        runner.close()  # of the other one
+    runner.close()
+
+
+def test_a_sink_that_fails_on_closing_is_heard_after_an_error_of_the_source(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        pytest.raises(SourceError, match="breaks off"),
+        fake_runner(FakeSource(5, error=SourceError("breaks off")), [Unfinished()]) as runner,
+    ):
+        runner.run()
+    assert caplog.messages == ["disk full"]
+
+
+def test_a_sink_that_hangs_at_the_end_of_several_files_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.run.runner.PROGRESS_S", 0.05)
+    release = threading.Event()
+
+    class Hanging(FakeSink):
+        def write(self, result: Result) -> None:
+            release.wait(30)
+
+    runner = Runner(configuration("a"), FakeParts({"a": lambda: FakeSource(3)}, {"keep": Hanging()}))
+    assert runner.run().frames == 3
+    assert not runner.close(0.05)
+    release.set()
 
 
 def test_a_slow_sink_holds_a_file_up_and_gets_every_result() -> None:

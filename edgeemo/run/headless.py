@@ -32,8 +32,7 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
 
     Returns:
         The exit code: 0 done (also when a pipe's reader has gone), 3 done but some pictures of a folder could not be
-        read, 130 interrupted. Where a source or sink hangs the
-        process ends here.
+        read, 130 interrupted. Where a source or sink hangs the process ends here.
 
     Raises:
         EdgeemoError: the user can fix it.

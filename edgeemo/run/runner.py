@@ -80,7 +80,7 @@ class Runner:
         self._closed = False
         self._left_behind = False
         self._attached: tuple[Sink, ...] = ()
-        self._raised: Exception | None = None
+        self._raised: list[Exception] = []
         self._threads = ThreadPoolExecutor(_cpus(), thread_name_prefix="edgeemo-detect")
         self._assembler = Assembler(parts, self._wake, self.status)
         self._setup: Setup | None = None  # sinks may ask for the status while it is being opened
@@ -238,11 +238,11 @@ class Runner:
     ) -> None:
         try:
             self.close()
-        except SinkError:
+        except (SinkError, ReaderGone) as unwritten:
             # an error that is on its way says more
-            if error is None or isinstance(error, ReaderGone):
+            if error is None or (isinstance(error, ReaderGone) and isinstance(unwritten, SinkError)):
                 raise
-            log.warning("closing after an error", exc_info=True)
+            log.warning("%s", " ".join(str(unwritten).split()))
 
     def apply(self, config: Config, *, reopen_engine: bool = True) -> None:
         """Go on with another configuration; what is the same in both goes on undisturbed. From any thread.
@@ -345,19 +345,27 @@ class Runner:
                 self._stop.set()
 
     def _drain(self, stop: threading.Event) -> None:
-        """Let the sinks write what the sources gave, unless somebody wants it to stop."""
+        """Let the sinks write what the sources gave, unless somebody wants it to stop.
+
+        With several sources a sink that hangs is given up; with a single one it holds the run up, as a slow one does.
+        """
+        busy = [sink for sink in self._now.sinks.values() if sink.failure is None]
+        waiting, deadline = -1, monotonic() + PROGRESS_S
         while not stop.is_set() and not self._stop.is_set():
-            if all(sink.idle or sink.failure is not None for sink in self._now.sinks.values()):
+            busy = [sink for sink in busy if not sink.idle and sink.failure is None]
+            if not busy or (self._several and monotonic() > deadline):
                 break
+            if (left := sum(sink.waiting for sink in busy)) != waiting:
+                waiting, deadline = left, monotonic() + PROGRESS_S
+            self._notifier.feed()
             stop.wait(DRAIN_S)
         self._tally.finish()
 
     def _raise_failures(self) -> None:
-        """Raise the error of the only source, or the first of its sinks; each once."""
-        failures = sorted(self._now.failures(), key=lambda failure: isinstance(failure, ReaderGone))
-        for failure in failures:
-            if self._raised is None or (isinstance(self._raised, ReaderGone) and not isinstance(failure, ReaderGone)):
-                self._raised = failure
+        """Raise the first error of the only source or its sinks that was not raised before."""
+        for failure in sorted(self._now.failures(), key=lambda failure: isinstance(failure, ReaderGone)):
+            if not any(failure is each for each in self._raised):
+                self._raised.append(failure)
                 raise failure
 
     def _close_everything(self, timeout: float) -> None:

@@ -98,6 +98,12 @@ class SinkWorker:
             return not self._is_full()
 
     @property
+    def waiting(self) -> int:
+        """Results in its queue."""
+        with self._changed:
+            return len(self._waiting)
+
+    @property
     def idle(self) -> bool:
         """Nothing waits and nothing is being written."""
         with self._changed:
