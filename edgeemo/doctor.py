@@ -21,9 +21,9 @@ from typing import Literal
 
 from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError
+from engines.installation import pip_install
 
 Status = Literal["ok", "warning", "fault"]
-REINSTALL = "install edgeemo again in a fresh environment: pip install edgeemo"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def examine(config: Config) -> Iterator[Check]:
         try:
             yield check(config)
         except Exception as error:  # a check that fails is a finding too
-            yield Check(name, "fault", f"{type(error).__name__}: {error}", REINSTALL)
+            yield Check(name, "fault", f"{type(error).__name__}: {error}", _reinstall())
 
 
 def display_fault(environment: Mapping[str, str]) -> str:
@@ -78,8 +78,12 @@ def display_fault(environment: Mapping[str, str]) -> str:
 def qt_fault() -> str:
     """Why PyQt6 cannot be used here, in one clause; empty when it can."""
     if importlib.util.find_spec("PyQt6") is None:
-        return "PyQt6 is not installed (pip install 'edgeemo[app]')"
+        return f"PyQt6 is not installed ({pip_install('app')})"
     return ""
+
+
+def _reinstall() -> str:
+    return f"install edgeemo again in a fresh environment: {pip_install()}"
 
 
 def _x11_answers(display: str) -> bool:
@@ -117,7 +121,7 @@ def _packages(config: Config) -> Check:
         else:
             found.append(f"{name} {getattr(loaded, '__version__', '?')}")
     if missing:
-        return Check("packages", "fault", f"cannot import {', '.join(missing)}", REINSTALL)
+        return Check("packages", "fault", f"cannot import {', '.join(missing)}", _reinstall())
     return Check("packages", "ok", ", ".join(found))
 
 
@@ -146,7 +150,7 @@ def _detector(config: Config) -> Check:
         detector = FaceDetector(runtime=config.detect.runtime, backend=config.detect.backend)
         detector.close()
     except EngineError as error:
-        return Check("detector", "fault", str(error), REINSTALL)
+        return Check("detector", "fault", str(error), _reinstall())
     return Check("detector", "ok", f"{detector.description} ({reason})")
 
 
@@ -181,7 +185,7 @@ def _main_job(config: Config) -> Check:
     except (EdgeemoError, EngineError) as error:
         return Check("main job", "fault", str(error), "mend what is named above first")
     if not counters.faces:
-        return Check("main job", "fault", f"no face found in {counters.frames} frames of the demo clip", REINSTALL)
+        return Check("main job", "fault", f"no face found in {counters.frames} frames of the demo clip", _reinstall())
     each = sum(counters.timings.values())
     return Check(
         "main job", "ok", f"{counters.faces} faces in {counters.frames} frames of the demo clip, {each:.1f} ms each"

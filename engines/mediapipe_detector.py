@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from engines.errors import BackendUnavailable
+from engines.installation import pip_install
 from engines.native_noise import native_noise_dropped
 from engines.preprocess import F32, U8
 
@@ -83,7 +84,7 @@ def missing() -> str:
     """Why MediaPipe cannot be used, in one clause; empty when it is installed. Does not import it."""
     if version():
         return ""
-    return "MediaPipe is not installed: pip install 'edgeemo[app]', or use the runtime onnx"
+    return f"MediaPipe is not installed: {pip_install('app')}, or use the runtime onnx"
 
 
 def version() -> str:

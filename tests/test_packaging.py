@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeemo.config import load_config
+from engines import installation
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,3 +67,33 @@ def test_the_set_up_for_a_jetson_refuses_another_machine() -> None:
     assert done.returncode == 2
     assert "this is no Jetson" in done.stderr
     assert not Path("/nonexistent").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "command"),
+    [
+        ("file:///opt/my%20clones/edgeemo", "pip install '/opt/my clones/edgeemo[app]'"),
+        ("file:///tmp/edgeemo-0.1.0-py3-none-any.whl", "pip install '/tmp/edgeemo-0.1.0-py3-none-any.whl[app]'"),
+        ("https://example.org/edgeemo.whl", "pip install '.[app]' in the clone of edgeemo"),
+        (None, "pip install '.[app]' in the clone of edgeemo"),
+    ],
+)
+def test_an_extra_is_installed_from_where_edgeemo_came_from(
+    url: str | None, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "edgeemo-0.1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: edgeemo\nVersion: 0.1.0\n")
+    if url:
+        (record / "direct_url.json").write_text(json.dumps({"url": url}))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installation.pip_install("app") == command
+    monkeypatch.setattr(installation, "PUBLISHED", True)
+    assert installation.pip_install("app") == "pip install 'edgeemo[app]'"
+    assert installation.pip_install() == "pip install edgeemo"
+
+
+def test_no_message_names_a_package_that_is_not_published() -> None:
+    for package in ("edgeemo", "engines", "trainer"):
+        for file in (ROOT / package).rglob("*.py"):
+            assert "pip install 'edgeemo" not in file.read_text(encoding="utf-8"), file

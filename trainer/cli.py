@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import EngineError
+from engines.installation import pip_install
 from trainer.errors import TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
 
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name not in OPTIONAL:
             raise
-        print(f"edgeemo-train: {error.name} is not installed: pip install 'edgeemo[train]'", file=sys.stderr)
+        print(f"edgeemo-train: {error.name} is not installed: {pip_install('train')}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("edgeemo-train: interrupted; the same command continues from the last epoch", file=sys.stderr)

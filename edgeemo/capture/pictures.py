@@ -15,6 +15,7 @@ from edgeemo.capture.ffmpeg import opaque, open_video
 from edgeemo.capture.picture_header import animation_of, has_alpha, picture_size
 from edgeemo.errors import PartlyReadError, SourceError
 from edgeemo.types import U8, Frame
+from engines.installation import pip_install
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ def _heif_tile(path: Path) -> U8 | None:
         return None
     try:
         if video.streams > 1:
-            raise SourceError(f"{path} consists of tiles; to read it: pip install 'edgeemo[heic]'")
+            raise SourceError(f"{path} consists of tiles; to read it: {pip_install('heic')}")
         return video.read()
     except OSError:
         return None

@@ -14,6 +14,7 @@ from edgeemo.columns import BOX, cell, codes_of, column_names
 from edgeemo.errors import RecordingError
 from edgeemo.recording.read import Recording, Track
 from edgeemo.recording.whole import appearing_whole
+from engines.installation import pip_install
 
 Column = npt.NDArray[Any]
 
@@ -117,7 +118,7 @@ def _write_parquet(columns: dict[str, Column], recording: Recording, path: Path)
         from pyarrow import parquet
     except ImportError as error:
         raise RecordingError(
-            "Parquet needs pyarrow, which is not installed: pip install 'edgeemo[parquet]', or export as .csv"
+            f"Parquet needs pyarrow, which is not installed: {pip_install('parquet')}, or export as .csv"
         ) from error
     arrays = {
         # a missing reason or value is null; a text that repeats on every row is kept once

@@ -16,6 +16,7 @@ from pathlib import Path
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError
 from edgeemo.types import U8, Result, Sink, Status
+from engines.installation import pip_install
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ def open_sink(text: str, context: SinkContext) -> Sink:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(("edgeemo", "engines")):
             raise
-        package = f"edgeemo[{row.extra}]" if row.extra else "edgeemo"
-        raise ConfigError(f"sink {text!r} needs {error.name}, which is missing: pip install '{package}'") from error
+        raise ConfigError(f"sink {text!r} needs {error.name}, which is missing: {pip_install(row.extra)}") from error
     sink: Sink = opener(target, context)
     return sink
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from engines.errors import BackendUnavailable
+from engines.installation import pip_install
 from engines.layout import PRECISIONS
 from engines.preprocess import F32
 
@@ -39,12 +40,15 @@ BACKENDS = {
 }
 
 
-# what brings a backend's library
-INSTALL = {
-    "openvino": "pip install 'edgeemo[openvino]'",
+_INSTALL = {
     "onnx-cuda": "pip install onnxruntime-gpu in place of onnxruntime",
     "tensorrt": "pip install tensorrt, on a Jetson it comes with JetPack",
 }
+
+
+def install_hint(backend: str) -> str:
+    """What brings a backend's library."""
+    return pip_install("openvino") if backend == "openvino" else _INSTALL.get(backend, pip_install())
 
 
 def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
@@ -62,7 +66,7 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
     try:
         loaded = import_module(module)
     except ImportError as error:
-        raise BackendUnavailable(name, hint=f"{INSTALL.get(name, 'install edgeemo again')} ({error})") from error
+        raise BackendUnavailable(name, hint=f"{install_hint(name)} ({error})") from error
     # a bundle that already is at another precision was chosen by whoever opened it
     if precision or bundle.precision == "FP32":
         bundle = bundle.at(precision or usual)

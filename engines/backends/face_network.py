@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from engines.errors import BackendUnavailable, ModelError
+from engines.installation import pip_install
 from engines.model_file import read_model
 from engines.preprocess import F32, U8
 
@@ -68,7 +69,7 @@ class OpenVinoFaceNetwork:
         try:
             import openvino as ov
         except ImportError as error:
-            raise BackendUnavailable("openvino", hint="pip install 'edgeemo[openvino]'") from error
+            raise BackendUnavailable("openvino", hint=pip_install("openvino")) from error
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,

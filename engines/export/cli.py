@@ -17,6 +17,7 @@ from engines.bundle import Bundle, find_bundle, load_bundle, user_folder
 from engines.errors import BundleNotFound, EngineError
 from engines.export.plan_command import build, expect_tensorrt, show_plan, tensorrt_usable
 from engines.export.shipped import is_accepted, show_accepted
+from engines.installation import pip_install
 from engines.layout import FILES, MANIFEST
 from engines.manifest import drop_fp32, write_manifest
 
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("onnx", "onnxconverter_common", "sympy"):
             raise
-        print(f"edgeemo-export: {error.name} is not installed: pip install 'edgeemo[export]'", file=sys.stderr)
+        print(f"edgeemo-export: {error.name} is not installed: {pip_install('export')}", file=sys.stderr)
         return MISTAKE
     except BrokenPipeError:
         # the reader of standard output has gone; the interpreter would complain when it flushes
@@ -235,7 +236,7 @@ def _bundle(options: argparse.Namespace) -> Bundle:
         if os.sep in name:
             raise
         raise BundleNotFound(
-            f"{error}; to train one: pip install 'edgeemo[train]', edgeemo-train fit --arch {name} --data KIND:PATH, "
+            f"{error}; to train one: {pip_install('train')}, edgeemo-train fit --arch {name} --data KIND:PATH, "
             f"edgeemo-train bundle runs/{name} --data KIND:PATH --output {user_folder() / name}"
         ) from error
 
