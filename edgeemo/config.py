@@ -137,8 +137,8 @@ class SmoothConfig:
     """
 
     time_constant_s: float = 0.1
-    margin: float = 0.2
-    hold_s: float = 0.08
+    margin: float = 0.1
+    hold_s: float = 0.0
 
     def __post_init__(self) -> None:
         expect_range("time_constant_s", self.time_constant_s, 0, 10)
@@ -151,7 +151,7 @@ class QualityConfig:
     """When a face's expression is called unsure; sharpness, light and pose have fixed limits (`stages.quality`).
 
     Attributes:
-        min_confidence: of the calibrated probability of what is shown.
+        min_confidence: of the calibrated probability of the leading class.
         min_face_px: width of the face in pixels of the frame.
     """
 

@@ -105,7 +105,8 @@ class Doubt(str):
     """A reason why a face's expression is unsure: the words that are shown, and what programs group and compare by.
 
     Attributes:
-        code: small_face, turned_head, leaning_head, too_dark, too_bright, low_contrast, blurred or low_confidence;
+        code: small_face, turned_head, leaning_head, too_dark, too_bright, low_contrast, blurred, low_confidence or
+            undecided (the leading class is another one than the label);
             empty where only the words are known.
         value: what was measured: pixels, degrees, grey level, its deviation, sharpness, or the probability.
     """
@@ -329,8 +330,8 @@ class Smoother(Protocol):
 
 
 class Judge(Protocol):
-    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[str, ...], ...]:
-        """For each of N faces the reasons why its expression is unsure, given the N confidences."""
+    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[Doubt, ...], ...]:
+        """For each of N faces the reasons why its expression is unsure, given each leading class's probability."""
         ...
 
 

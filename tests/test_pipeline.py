@@ -5,7 +5,9 @@ import pytest
 from fakes import FakeBackend, FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, faces, frame, probabilities
 
 from edgeemo.stages.classify import EngineClassifier
+from edgeemo.stages.overlay import title_of
 from edgeemo.stages.pipeline import STAGES, Pipeline
+from edgeemo.types import F32, Doubt, Faces, Frame, Result
 from engines import LABELS, Engine, ModelSpec
 from engines.errors import ModelError
 
@@ -83,3 +85,36 @@ def test_a_frame_of_one_pixel_and_a_face_beyond_the_border_do_not_crash() -> Non
     classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
     pipeline = Pipeline(FakeDetector(2), FakeTracker(), classifier, FakeSmoother())
     assert len(pipeline.step(frame(size=1)).faces) == 2
+
+
+class HoldingSmoother(FakeSmoother):
+    """Holds "neutral" whatever leads."""
+
+    def smooth(self, frame: Frame, faces: Faces, raw: F32) -> tuple[F32, tuple[str, ...]]:
+        return raw, ("neutral",) * len(faces)
+
+
+def judged(**values: float) -> tuple[tuple[str, ...], Result]:
+    row = np.zeros(len(LABELS), np.float32)
+    for label, value in values.items():
+        row[LABELS.index(label)] = value
+    classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), FakeBackend(row)))
+
+    class Judge:
+        def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[Doubt, ...], ...]:
+            return tuple(
+                (Doubt(f"{c * 100:.0f} % sure", "low_confidence", c),) if c < 0.45 else () for c in confidences
+            )
+
+    result = Pipeline(FakeDetector(1), FakeTracker(), classifier, HoldingSmoother(), Judge()).step(frame())
+    return result.reasons(0), result
+
+
+def test_doubt_is_about_the_leading_class_and_a_trailing_label_is_never_shown_as_sure() -> None:
+    reasons, result = judged(neutral=0.29, happiness=0.71)
+    assert reasons == ("between neutral and happiness",)
+    assert [doubt.code for doubt in reasons if isinstance(doubt, Doubt)] == ["undecided"]
+    assert "29" not in title_of(result, 0)
+    assert judged(neutral=0.71, happiness=0.29)[0] == ()
+    assert judged(neutral=0.4, happiness=0.3, anger=0.3)[0] == ("40 % sure",)
+    assert judged(neutral=0.2, happiness=0.44, anger=0.36)[0] == ("44 % sure", "between neutral and happiness")

@@ -225,6 +225,8 @@ def _reasons(track: Track) -> str:
 
 def _kind(reason: str) -> str:
     """What a reason is about, without its figure."""
+    if reason.startswith("between "):
+        return "between two expressions"
     if reason.endswith("sure"):
         return "confidence too low"
     if reason.startswith("face "):

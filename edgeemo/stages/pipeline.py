@@ -9,7 +9,8 @@ from time import perf_counter
 
 import numpy as np
 
-from edgeemo.types import F32, Classifier, Detector, Faces, Frame, Judge, Result, Smoother, Tracker
+from edgeemo.types import F32, Classifier, Detector, Doubt, Faces, Frame, Judge, Result, Smoother, Tracker
+from engines.spec import Emotion
 
 STAGES = ("detect", "track", "classify", "smooth")
 DETECT_TIMEOUT_S = 60.0  # whatever else the machine does, a detector has finished by then
@@ -58,11 +59,15 @@ class Pipeline:
         """
         began = perf_counter()
         probabilities, emotions = self.smoother.smooth(found.frame, found.faces, raw)
-        doubts: tuple[tuple[str, ...], ...] = ()
+        doubts: tuple[tuple[Doubt, ...], ...] = ()
         if self.judge is not None:
-            columns = [self.labels.index(emotion) for emotion in emotions]
-            confidences = [float(row[column]) for row, column in zip(probabilities, columns, strict=True)]
-            doubts = self.judge.judge(found.frame, found.faces, confidences)
+            # doubt is about the leading class: the label may still be the one before
+            confidences = [float(row.max()) for row in probabilities]
+            judged = self.judge.judge(found.frame, found.faces, confidences)
+            doubts = tuple(
+                (*reasons, *undecided(row, self.labels, emotion))
+                for reasons, row, emotion in zip(judged, probabilities, emotions, strict=True)
+            )
         return Result(
             frame=found.frame,
             faces=found.faces,
@@ -82,6 +87,21 @@ class Pipeline:
     def close(self) -> None:
         """Close its own stages; the classifier belongs to whoever opened it."""
         self.detector.close()
+
+
+def undecided(probabilities: F32, labels: tuple[str, ...], emotion: str) -> tuple[Doubt, ...]:
+    """A doubt where the label that is held is no longer the leading class, so that its probability is not shown.
+
+    Args:
+        probabilities: (K,) of one face. emotion: its label.
+    """
+    leading, held = int(probabilities.argmax()), labels.index(emotion)
+    lead = float(probabilities[leading] - probabilities[held])
+    if lead <= 0:
+        return ()
+    names = sorted((held, leading))
+    words = " and ".join(Emotion.of(labels[column]).display.lower() for column in names)
+    return (Doubt(f"between {words}", "undecided", lead),)
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ class QualityJudge:
         """N tuples of reasons, empty ones for faces that can be read.
 
         Args:
-            confidences: N probabilities of what is shown.
+            confidences: N probabilities of the leading class.
         """
         return tuple(
             doubts(assess(frame.image, box, points), confidence, self.config)

@@ -17,6 +17,7 @@ FORGET_S = 1.0  # after so long without a face its average starts again
 # two emotions whose long averages lie closer than this are a face between the two: noise alone moves it across, so the
 # margin is larger there; a clear change is shown as soon as ever
 LONG_S = 3.0
+MAX_SHARE = 0.5  # of one frame in the average
 UNDECIDED = 0.25
 UNDECIDED_MARGIN = 0.35
 
@@ -94,6 +95,8 @@ class Smoother:
             return _Shown(probabilities, probabilities, int(probabilities.argmax()), met=now, time=now)
         passed = now - before.time
         share = np.float32(-np.expm1(-passed / config.time_constant_s) if config.time_constant_s else 1.0)
+        # one frame outweighs all before it (a slow source): a single odd one must not change the label
+        confirm = config.time_constant_s > 0 and share > MAX_SHARE
         average = before.average + share * (probabilities - before.average)
         # the plain mean while the face is new, so that its first frame weighs no more than the others
         share = np.float32(max(-np.expm1(-passed / LONG_S), passed / max(now - before.met, 1e-6)))
@@ -106,6 +109,6 @@ class Smoother:
         elif ahead != emotion and average[ahead] - average[emotion] >= margin:
             since = now if before.behind_since is None else before.behind_since
             # 1 ms: frame times are rounded
-            if now - since >= config.hold_s - 1e-3:
+            if now - since >= config.hold_s - 1e-3 and not (confirm and since == now):
                 emotion, since = ahead, None
         return _Shown(average, long, emotion, before.met, now, since)

@@ -209,7 +209,7 @@ class FaceCard(QFrame):
         reasons = result.reasons(row)
         _set(self.expression, "Unsure" if reasons else emotion.display)
         _set(self.confidence, "" if reasons else percent(result.confidence(row)))
-        _set(self.reason, f"Perhaps {emotion.display.lower()}: {', '.join(reasons)}" if reasons else "")
+        _set(self.reason, _reason_words(result, row))
         self.reason.setVisible(bool(reasons))
         _set(self.relative, relative)
         self.relative.setVisible(bool(relative))
@@ -244,6 +244,18 @@ class FaceCard(QFrame):
 
 def _by_size(classes: list[tuple[Emotion, float]], but: Emotion) -> list[tuple[Emotion, float]]:
     return sorted((each for each in classes if each[0] is not but), key=lambda each: -each[1])
+
+
+def _reason_words(result: Result, row: int) -> str:
+    """For example "Perhaps happiness: 38 % sure" or "Between neutral and happiness"; empty for a face read well."""
+    reasons = result.reasons(row)
+    between = [reason for reason in reasons if reason.startswith("between ")]
+    if not reasons:
+        return ""
+    if between:
+        return ", ".join([between[0].capitalize(), *(reason for reason in reasons if reason not in between)])
+    leading = Emotion.of(result.labels[int(result.probabilities[row].argmax())])
+    return f"Perhaps {leading.display.lower()}: {', '.join(reasons)}"
 
 
 class FacePanel(QWidget):

@@ -9,9 +9,9 @@ from edgeemo.recording import VIDEO_CHOICES
 
 # name -> how calm what is shown is
 PRESETS = {
-    "Quick": SmoothConfig(time_constant_s=0.04, margin=0.08, hold_s=0.0),
+    "Quick": SmoothConfig(time_constant_s=0.04, margin=0.08),
     "Balanced": SmoothConfig(),
-    "Calm": SmoothConfig(time_constant_s=0.4, margin=0.25, hold_s=0.4),
+    "Calm": SmoothConfig(time_constant_s=0.4, margin=0.15),
 }
 USUAL = "Balanced"
 
