@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import pytest
 from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker
-from servers import MjpegServer, until
+from servers import PATIENCE_S, MjpegServer, until
 
 import edgeemo
 from edgeemo.api.watching import Sampling, watching
@@ -174,15 +174,15 @@ def test_a_stream_gives_its_newest_frame_and_is_released(
         for result in results:
             seen.append((result.index, len(result)))
             time.sleep(0.1)
-            if len(seen) == 5:
+            if len(seen) >= 3 and (result.index >= len(seen) or len(seen) == 50):
                 break
         results.close()
     finally:
         camera.kill()
     indices = [index for index, _ in seen]
     assert indices == sorted(set(indices))
-    assert indices[-1] > 5, "frames in between were dropped"
-    assert [faces for _, faces in seen] == [1] * 5
+    assert indices[-1] >= len(indices), "frames in between were dropped"
+    assert {faces for _, faces in seen} == {1}
     assert captures() == []
 
 
@@ -200,10 +200,13 @@ def test_an_interrupt_ends_a_watch_that_waits_for_frames() -> None:
     source = Silent(live=True)
     results = over(source)
     next(results)
-    timer = threading.Timer(0.2, _thread.interrupt_main)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+
+    def wait_and_be_interrupted() -> None:
+        threading.Timer(0.2, _thread.interrupt_main).start()
         next(results)
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_and_be_interrupted()
     stop.set()
     until(lambda: source.released)
 
@@ -226,18 +229,21 @@ def test_what_is_left_open_is_closed_quietly_at_the_end_of_the_process(tmp_path:
 
 
 def test_a_generator_belongs_to_one_thread_at_a_time() -> None:
-    class Slow(FakeSource):
-        def frames(self) -> Iterator[Frame]:
-            for frame in super().frames():
-                time.sleep(0.3)
-                yield frame
+    entered, leave = threading.Event(), threading.Event()
 
-    results = over(Slow(3))
+    class Waiting(FakeSource):
+        def frames(self) -> Iterator[Frame]:
+            entered.set()
+            leave.wait(PATIENCE_S)
+            yield from super().frames()
+
+    results = over(Waiting(3))
     thread = threading.Thread(target=lambda: next(results))
     thread.start()
-    time.sleep(0.1)
+    assert entered.wait(PATIENCE_S)
     with pytest.raises(ValueError, match="already executing"):
         next(results)
+    leave.set()
     thread.join()
     assert len(list(results)) == 2
 
