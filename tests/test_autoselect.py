@@ -8,6 +8,7 @@ from small_networks import make_network
 
 from engines.backends import autoselect, open_backend, parse_choice
 from engines.backends.autoselect import Option, benchmark, best, options_of
+from engines.backends.onnxruntime import missing_provider
 from engines.bundle import find_bundle
 from engines.errors import BackendUnavailable, ModelError
 from engines.export.graph import parse
@@ -136,3 +137,12 @@ def test_asked_for_and_not_there_is_an_error_with_the_reason(bundle, name):
     with pytest.raises(BackendUnavailable, match=f"backend '{name}' is not available: ") as error:
         open_backend(name, bundle)
     assert "\n" not in str(error.value)
+
+
+def test_on_a_jetson_the_gpu_build_of_onnx_runtime_is_never_a_choice(monkeypatch, tmp_path):
+    release = tmp_path / "nv_tegra_release"
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert "no kernels" not in missing_provider("onnx-cuda", jetson=release)
+    release.write_text("# R36 (release), REVISION: 4.3")
+    assert "has no kernels for a Jetson's GPU; use tensorrt" in missing_provider("onnx-cuda", jetson=release)
+    assert missing_provider("onnx", jetson=release) == ""

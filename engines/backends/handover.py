@@ -1,4 +1,4 @@
-"""A backend that serves with one engine while a better one is made, and swaps over between two calls."""
+"""A backend that serves with one engine while a better one is made, and switches over between two calls."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class SwappingBackend:
             self._active.close()
 
     def join(self, timeout: float) -> bool:
-        """Wait until the swap is over or has failed; False after `timeout` seconds."""
+        """Wait until the switch-over is done or has failed; False after `timeout` seconds."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -107,7 +107,7 @@ class SwappingBackend:
                 self._state = ""
         unused.close()
         if not self._closed:
-            log.info("swapped over to %s", better.description)
+            log.info("switched over to %s", better.description)
 
     def _tell(self, done: float, left: float | None) -> None:
         rest = f", about {_duration(left)} left" if left is not None else ""

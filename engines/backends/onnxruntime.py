@@ -105,9 +105,9 @@ class OrtCudaBackend(OrtBackend):
         super().__init__(bundle, threads=threads, provider="onnx-cuda")
 
 
-def missing_provider(backend: str) -> str:
+def missing_provider(backend: str, *, jetson: Path = Path("/etc/nv_tegra_release")) -> str:
     """Why one of `PROVIDERS` cannot be used, in one clause; empty when it can be tried."""
-    if backend == "onnx-cuda" and platform.machine() == "aarch64" and Path("/etc/nv_tegra_release").exists():
+    if backend == "onnx-cuda" and platform.machine() == "aarch64" and jetson.exists():
         # onnxruntime-gpu 1.29 to 1.31 installs on a Jetson, but has no kernels for sm_87 and sm_110
         return "onnxruntime-gpu has no kernels for a Jetson's GPU; use tensorrt"
     there = ort.get_available_providers()

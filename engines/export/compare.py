@@ -1,4 +1,7 @@
-"""Does an exported engine answer like the model that was evaluated? The same faces through both, side by side."""
+"""Compares an exported engine with the FP32 model that was evaluated: the same faces through both.
+
+`exporter` and `plan_exporter` call `compare`; its report is what parity.json stores.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +41,8 @@ class Budget:
     Attributes:
         agreement: least share of faces with the same top class.
         difference: largest difference of any probability, stress inputs included.
-        accuracy_drop_pp: accuracy lost, in percentage points.
-        miscalibration: how much the calibration error may grow: an engine can keep every answer and lose its doubt.
+        accuracy_drop_pp: accuracy drop, in percentage points.
+        miscalibration: how much the calibration error may grow: INT8 can keep top-1 accuracy and ruin calibration.
     """
 
     agreement: float | None = None
@@ -152,7 +155,7 @@ def compare(
     answered = infer(candidate, data.faces, spec, precision)
     expected_stress = infer(reference, stress, spec)
     if not (np.isfinite(expected).all() and np.isfinite(expected_stress).all()):
-        raise ExportError(f"{spec.name} itself gives values that are no numbers: there is nothing to compare with")
+        raise ExportError(f"{spec.name} itself gives NaN or infinity: there is nothing to compare with")
     answered_stress = infer(candidate, stress, spec)
     agreement = compare_probs(expected, answered)
     agreement_stress = compare_probs(expected_stress, answered_stress)
@@ -234,7 +237,7 @@ def paired_drop(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> 
 
 
 def latency(engines: Sequence[Runs], face: U8, spec: ModelSpec, calls: int) -> list[Latency]:
-    """For one face, by turns."""
+    """For one face, interleaved."""
     if not calls:
         return [Latency(0.0, 0.0, 0.0) for _ in engines]
     one = batch([face], spec)
@@ -261,7 +264,7 @@ def violations(
     """What is out of budget, in words."""
     found = []
     if not finite:
-        found.append("it gives values that are no numbers")
+        found.append("it gives NaN or infinity")
     if budget.agreement is not None and faces.top1 < budget.agreement:
         found.append(f"the top class agrees on {faces.top1:.2%} of the faces (at least {budget.agreement:.1%})")
     largest = max(faces.largest, stress.largest)

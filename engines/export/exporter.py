@@ -1,4 +1,7 @@
-"""The export itself: convert in a scratch folder, hold the very file against the model, publish it or set it apart."""
+"""The export itself: convert in a scratch folder, compare that very file with FP32, publish it or set it apart.
+
+`edgeemo-export` and `edgeemo-train bundle` run it.
+"""
 
 from __future__ import annotations
 

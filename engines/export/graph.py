@@ -99,7 +99,7 @@ def answers(model: ModelProto, inputs: F32, batch: int = 16) -> F32:
     loaded = Loaded(model, "")
     answered = np.concatenate([loaded.infer(inputs[row : row + batch]) for row in range(0, len(inputs), batch)])
     if not np.isfinite(answered).all():
-        raise ExportError("the model itself gives values that are no numbers: there is nothing to compare with")
+        raise ExportError("the model itself gives NaN or infinity: there is nothing to compare with")
     return answered
 
 

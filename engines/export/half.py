@@ -1,9 +1,9 @@
 """FP16 as a typed ONNX graph with float32 input and output; what would overflow or lose too much stays float32.
 
 Two measurements decide. First the float32 graph runs on real faces and stress inputs, and a node stays float32 where
-a value it meets, or the sum inside a reduction, comes near to what FP16 can hold. Then the converted graph is held
-against the model, with FP16's rounding emulated; while it is out of budget, the node that hurts most alone is put
-back, and the next.
+a value it meets, or the sum inside a reduction, comes near to what FP16 can hold. Then the converted graph is compared
+with the model, with FP16's rounding emulated; until its error is below half the tolerance, the most sensitive node is
+restored to FP32.
 """
 
 from __future__ import annotations
