@@ -25,6 +25,7 @@ from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.types import Sink
 from engines import LABELS
+from engines.manifest import write_manifest
 
 DEATHS = 100
 LIMIT_S = 60
@@ -35,6 +36,7 @@ def engines(tmp_path: Path) -> Path:
     # not "engines": the program is started in this folder, and would take it for the package
     folder = tmp_path / "bundles"
     make_bundle(folder / "tiny")
+    write_manifest(folder / "tiny")
     return folder
 
 
