@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from engines.spec import LABELS
 from trainer.augment import augment, mix
 from trainer.config import OFF, PRESETS, LossConfig
 from trainer.losses import Objective, soft_target_loss
@@ -124,3 +126,34 @@ def test_grey_faces_have_no_colour_to_change():
 def test_no_faces_stay_no_faces():
     none = torch.zeros(0, 3, 8, 8)
     assert augment(none, PRESETS["poster"], torch.Generator()).shape == (0, 3, 8, 8)
+
+
+@pytest.mark.parametrize("votes", [0.0, 0.001, 0.3], ids=["never", "rare", "frequent"])
+@pytest.mark.parametrize("config", [LossConfig(class_weight=0.5), LossConfig(logit_adjustment=1.0)])
+def test_no_face_takes_no_part_in_class_weights_and_logit_adjustment(config, votes):
+    """Non-faces are made while training, so the share of no_face in the data says nothing about them."""
+    nothing = LABELS.index("no_face")
+    share = torch.tensor([0.4, 0.3, 0.1, 0.1, 0.04, 0.03, 0.02, 0.01, 0.0, 0.0, 0.0]) * (1 - votes)
+    share[nothing] = votes
+    objective, plain = Objective(config, share[None]), Objective(LossConfig(), share[None])
+    logits = torch.randn(4, 11, generator=torch.Generator().manual_seed(0))
+    target = torch.eye(11)[[nothing] * 4]
+    if config.class_weight:
+        assert float(objective(logits, target)) == pytest.approx(float(plain(logits, target)), rel=1e-5)
+        # one scored face weighs 1 on average, however many non-faces there are
+        expected = share.clone()
+        expected[nothing] = 0
+        expected /= expected.sum()
+        weights = [float(objective(torch.zeros(1, 11), torch.eye(11)[[row]])) / np.log(11) for row in range(11)]
+        assert float((expected * torch.tensor(weights)).sum()) == pytest.approx(1, rel=1e-4)
+        return
+    # against the average expression, no_face stays where the network puts it
+    others = share.clone()
+    others[nothing] = 0
+    others /= others.sum()
+    logs = torch.where(others > 0, others.clamp_min(1e-6).log(), torch.zeros(()))
+    shift = logs - (others * logs).sum()
+    shift[nothing] = 0
+    present = [row for row in range(11) if others[row] > 0 or row == nothing]
+    moved = (logits + shift)[:, present].log_softmax(dim=1)[:, present.index(nothing)]
+    assert float(objective(logits, target)) == pytest.approx(float(-moved.mean()), abs=1e-2)

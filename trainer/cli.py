@@ -358,6 +358,8 @@ def _prepare(options: argparse.Namespace) -> int:
         folder = cache_folder(data, spec, options.cache)
         skipped = skipped_pictures(data, folder)
         print(f"{split}: {len(faces)} faces of {spec.size}x{spec.size} in {folder}, {len(skipped)} skipped")
+        if faces.whole_pictures:
+            print(f"    {faces.whole_pictures} of them are whole pictures: the detector finds no face in a tight crop")
         for reason, count in by_reason(skipped).most_common(5):
             print(f"    {count} x {reason}")
         if skipped:

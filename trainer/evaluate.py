@@ -76,6 +76,7 @@ class Evaluation:
         images: N picture names.
         probabilities: (N, K) in the order of `labels`.
         skipped: pictures that could not be read or show no face; they are in no figure.
+        whole_pictures: pictures in which the detector found no face, scored as a whole.
         classes: the C classes that the data set's protocol tells apart.
         scored: (N,) which faces the protocol counts: M of them.
         answers: (M, C) probabilities over `classes` of the scored faces; `truth`: (M,) their class.
@@ -94,6 +95,7 @@ class Evaluation:
     scores: Scores
     calibration: Calibration
     unseen: npt.NDArray[np.bool_]
+    whole_pictures: int = 0
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
@@ -135,6 +137,7 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
         truth=truth,
         scores=score(answers, targets, faces.classes),
         calibration=calibration(answers, truth, model.spec.temperature),
+        whole_pictures=faces.whole_pictures,
         unseen=~_also_trained_on(data, opened, cache)[faces.rows][faces.scored],
     )
 
@@ -281,6 +284,8 @@ def as_text(evaluation: Evaluation) -> str:
     hits, truly = scores.confusion.diagonal(), scores.confusion.sum(axis=1)
     for name, right, true, said in zip(evaluation.classes, hits, truly, scores.confusion.sum(axis=0), strict=True):
         lines.append(f"{name:12}{_with_interval(int(right), int(true)):>26}{_with_interval(int(right), int(said)):>26}")
+    if evaluation.whole_pictures:
+        lines.append(f"\n{evaluation.whole_pictures} pictures are scored as a whole: no face was found in them")
     if evaluation.skipped:
         lines.append(f"\n{evaluation.skipped} pictures without a readable face are in no figure")
     return "\n".join(lines)
@@ -340,6 +345,7 @@ def as_json(evaluation: Evaluation) -> str:
         {
             "faces": scores.count,
             "skipped": evaluation.skipped,
+            "whole_pictures": evaluation.whole_pictures,
             "classes": list(evaluation.classes),
             "accuracy": round(scores.accuracy, 5),
             "interval_95": [round(value, 5) for value in scores.interval],

@@ -6,20 +6,31 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engines.spec import LABELS
 from trainer.config import LossConfig
 
 
 class Objective:
-    """The loss of a batch; the classes' shares come from all training targets (N, K)."""
+    """The loss of a batch; the classes' shares come from all training targets (N, K).
+
+    no_face takes no part in class weights and logit adjustment: it weighs 1, and its logit stays where it is relative
+    to the average of the others. Its share of the data says nothing, because `make_non_faces` makes more of them.
+    """
 
     def __init__(self, config: LossConfig, targets: Tensor) -> None:
         self._config = config
+        nothing = [LABELS.index("no_face")] if targets.shape[1] == len(LABELS) else []
         share = targets.mean(dim=0)
+        share[nothing] = 0
+        share = share / share.sum().clamp_min(1e-12)
         present = share > 0
         weight = torch.where(present, share.clamp_min(1e-12) ** -config.class_weight, torch.zeros_like(share))
         # one face weighs 1 on average, so that the learning rate keeps its meaning
-        self._weight = weight / (weight * share).sum()
-        self._log_share = share.clamp_min(1e-6).log()
+        self._weight = weight / (weight * share).sum().clamp_min(1e-12)
+        self._weight[nothing] = 1
+        log_share = share.clamp_min(1e-6).log()
+        self._log_share = log_share - (share * log_share).sum()
+        self._log_share[nothing] = 0
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(N, K) logits and target distributions -> the mean loss."""

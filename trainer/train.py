@@ -155,6 +155,9 @@ class Trainer:
         board = TensorBoardWriter(self.run, progress.epoch) if self.dist.first else None
         if self.data.leaked:
             self._say(f"{self.data.leaked} training pictures also occur in the validation or test split: left out")
+        whole = sum(part.whole_pictures for part in (*self.data.train, self.data.valid))
+        if whole:
+            self._say(f"{whole} pictures are used as a whole: the detector finds no face in these tight crops")
         for epoch in range(progress.epoch, config.epochs):
             if config.patience and epoch - progress.best_epoch >= config.patience:
                 self._say(f"no better accuracy in {config.patience} epochs: stopped early")

@@ -18,7 +18,7 @@ from engines.preprocess import F32
 from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.landmarks import COUNT, detector_boxes, keypoints_of
-from trainer.data.pictures import FolderPictures
+from trainer.data.pictures import OUTSIDE_ROOT, FolderPictures, leaves_root
 from trainer.errors import DataError
 
 # AffectNet numbers its classes in the project's own order: 0 neutral ... 7 contempt, 8 none, 9 uncertain, 10 no face
@@ -243,11 +243,15 @@ def _read_csv(path: Path, part: int, index: _Index) -> None:
             if label is None:
                 index.skipped.append(Skipped(where, f"expression {row[6][:20]!r} is not 0 to 10"))
                 continue
+            image = row[0].strip().replace("\\", "/")
+            if leaves_root(image):
+                index.skipped.append(Skipped(where, OUTSIDE_ROOT))
+                continue
             box, landmarks = _box(row[1:5]), _landmarks(row[5])
             if box is None and landmarks is None:
                 index.skipped.append(Skipped(where, "neither box nor landmarks are usable numbers"))
                 continue
-            index.add(where, row[0].strip().replace("\\", "/"), label, part, box, landmarks)
+            index.add(where, image, label, part, box, landmarks)
 
 
 def _label(text: str) -> int | None:

@@ -33,6 +33,7 @@ from engines.files import atomic_path, atomic_write
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.data.dataset import Dataset, Skipped
+from trainer.data.ferplus import TYPICAL_BOX
 from trainer.errors import DataError, PictureError
 
 CHUNK = 128  # pictures that a process crops at once; 6 MB of faces at 128 px
@@ -40,6 +41,11 @@ CACHE_VERSION = 3  # goes up when the same picture would be cropped differently:
 SMALL = 2000  # below it starting processes costs more than it saves
 HEADER = 128  # bytes of a .npy header with a shape of any length that occurs
 NO_FACE = "no face found"
+WHOLE_PICTURE = "no face found: the whole picture is used"
+BOX_OUTSIDE = "the data set's box is outside the picture"
+# pictures at most this large and this elongated, in which the detector finds nothing, are taken for tight face crops
+CROP_SIDE, CROP_RATIO = 256, 1.5
+BLANK = 4.0  # standard deviation in grey levels of a picture that shows nothing
 MIN_IOU = 0.3  # a detected face that overlaps less with the data set's box is another one
 
 
@@ -47,7 +53,8 @@ MIN_IOU = 0.3  # a detected face that overlaps less with the data set's box is a
 class FaceSet:
     """Faces ready for a network: (N, S, S, C) uint8, their pictures' numbers in the data set, and the targets.
 
-    `scored`: (N,) which of them the protocol scores; `classes`: what it tells apart.
+    `scored`: (N,) which of them the protocol scores; `classes`: what it tells apart; `whole_pictures`: how many faces
+    are whole pictures, because the detector found none in a tight crop.
     """
 
     faces: U8
@@ -55,6 +62,7 @@ class FaceSet:
     targets: F32
     scored: npt.NDArray[np.bool_]
     classes: tuple[str, ...] = EXPRESSIONS
+    whole_pictures: int = 0
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -94,18 +102,22 @@ def crop_faces(
     """Row and (S, S, C) crop of each picture whose face is known or found (or has a default box).
 
     Where the data set knows box and keypoints, they are used; where it knows a box only, the detector is asked for the
-    face there. What cannot be read or shows no face is added to `skipped`.
+    face there. A tight crop in which it finds none is used as a whole, and is added to `skipped` too, with the reason
+    `WHOLE_PICTURE`. What cannot be read, shows no face or has its box outside is added to `skipped` and left out.
     """
+    reported = [] if skipped is None else skipped
     with contextlib.ExitStack() as stack:
         detector: FaceDetector | None = None
         for row in rows:
             try:
                 image = data.read(row)
             except PictureError as error:
-                if skipped is not None:
-                    skipped.append(Skipped(data.images[row], error.reason))
+                reported.append(Skipped(data.images[row], error.reason))
                 continue
             box = _known(data.boxes, row)
+            if box is not None and not _is_inside(box, image):
+                reported.append(Skipped(data.images[row], BOX_OUTSIDE))
+                continue
             keypoints = _known(data.keypoints, row)
             if box is None or keypoints is None:
                 if detector is None:
@@ -117,10 +129,30 @@ def crop_faces(
                     box, keypoints = found
                 elif box is None and data.default_box is not None:
                     box = np.asarray(data.default_box, np.float32)
+                elif box is None and _is_tight_crop(image):
+                    box = _whole_box(image)
+                    reported.append(Skipped(data.images[row], WHOLE_PICTURE))
             if box is not None:
                 yield row, crop(image, box, keypoints, spec)
-            elif skipped is not None:
-                skipped.append(Skipped(data.images[row], NO_FACE))
+            else:
+                reported.append(Skipped(data.images[row], NO_FACE))
+
+
+def _is_inside(box: F32, image: U8) -> bool:
+    """The box's centre is in the picture."""
+    x, y = (box[:2] + box[2:]) / 2
+    return bool(0 <= x < image.shape[1] and 0 <= y < image.shape[0])
+
+
+def _is_tight_crop(image: U8) -> bool:
+    short, long = sorted(image.shape[:2])
+    return bool(long <= CROP_SIDE and long <= CROP_RATIO * short and image.std() > BLANK)
+
+
+def _whole_box(image: U8) -> F32:
+    """The detector's box, if the picture were framed like those of FER+, which are little more than a face."""
+    height, width = image.shape[:2]
+    return np.asarray(np.array([width, height, width, height]) * TYPICAL_BOX / 48, np.float32)
 
 
 def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num_workers: int = 1) -> FaceSet:
@@ -151,14 +183,16 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num
                 raise DataError(f"cannot keep faces in {folder}: {error.strerror or error}") from error
         faces = np.load(folder / "faces.npy", mmap_mode="r")
         rows = np.load(folder / "rows.npy")
-    return FaceSet(faces, rows, data.targets[rows], data.scored[rows], data.classes)
+        skipped = _read_skipped(folder / "skipped.csv")
+    whole = sum(item.reason == WHOLE_PICTURE for item in skipped)
+    return FaceSet(faces, rows, data.targets[rows], data.scored[rows], data.classes, whole)
 
 
 def _readable_again(data: Dataset, folder: Path) -> bool:
     """A picture that could not be read while the cache was made can be read now: no failure is final."""
     known = set(data.images)
     for failed in _read_skipped(folder / "skipped.csv"):
-        if failed.reason == NO_FACE or failed.where not in known:
+        if failed.reason in (NO_FACE, WHOLE_PICTURE, BOX_OUTSIDE) or failed.where not in known:
             continue
         try:
             data.pictures(failed.where)
@@ -241,7 +275,8 @@ def _prepare(data: Dataset, spec: ModelSpec, folder: Path, num_workers: int) -> 
 
 def skipped_pictures(data: Dataset, folder: Path) -> list[Skipped]:
     """Rows that the reader could not use, then pictures that could not be read or show no face."""
-    return [*data.skipped, *_read_skipped(folder / "skipped.csv")]
+    found = _read_skipped(folder / "skipped.csv")
+    return [*data.skipped, *(item for item in found if item.reason != WHOLE_PICTURE)]
 
 
 def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
@@ -409,7 +444,9 @@ def save_crops(
 
 
 def _key(data: Dataset, spec: ModelSpec) -> str:
-    facts = [CACHE_VERSION, resolve_runtime()[0], spec.size, spec.colour, asdict(spec.crop), data.enlarge]
+    facts: list[object] = [CACHE_VERSION, resolve_runtime()[0], spec.size, spec.colour, asdict(spec.crop), data.enlarge]
+    if data.default_box is None:
+        facts.append(WHOLE_PICTURE)  # what becomes of a picture without a face: older caches left it out
     digest = hashlib.sha256(json.dumps(facts).encode() + data.content_key.encode())
     for known in (data.boxes, data.keypoints):
         if known is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import cv2
@@ -38,9 +39,11 @@ class FolderPictures:
         return (self.root / name).read_bytes()
 
     def identity(self, name: str) -> str:
-        return file_identity(self.root / name)
+        return MISSING if leaves_root(name) else file_identity(self.root / name)
 
     def __call__(self, name: str) -> U8:
+        if leaves_root(name):
+            raise PictureError(name, OUTSIDE_ROOT)
         try:
             return decode(self.read_bytes(name), name)
         except FileNotFoundError as error:
@@ -78,6 +81,13 @@ class ZipPictures:
 
 
 MISSING = "missing"
+OUTSIDE_ROOT = "a path outside the data set's folder"
+
+
+def leaves_root(name: str) -> bool:
+    """A picture's name that would be looked for outside the data set's own folder."""
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
 
 
 def file_identity(path: Path) -> str:
@@ -101,7 +111,66 @@ def _opened(path: Path, identity: str) -> zipfile.ZipFile:
 
 def decode(encoded: bytes, name: str) -> U8:
     """Bytes of a picture file -> (H, W, 3) BGR."""
+    if encoded.startswith(b"\xff\xd8") and not jpeg_is_whole(encoded):
+        raise PictureError(name, "a damaged JPEG")
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
     if image is None:
         raise PictureError(name, "no picture, or a damaged one")
     return np.asarray(image, np.uint8)
+
+
+# in compressed data 0xff is followed by 0x00, or by another 0xff; everything else is a marker
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_SOS, _EOI, _RST0 = 0xDA, 0xD9, 0xD0
+# markers that may follow compressed data: tables, comments, application data, number of lines
+_BETWEEN_SCANS = {0xC4, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)}
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # they state height and width
+_ZEROS = bytes(256)  # blocks of a file that were never written
+_FLAT = 0.05  # bytes per pixel; only pictures of a single colour take less, and hold such zeros
+
+
+def jpeg_is_whole(encoded: bytes) -> bool:
+    """Whether a JPEG's structure is intact (ITU-T T.81, annex B): decoders fill what is missing with grey.
+
+    Found are a missing end, zeros where compressed data should be, impossible markers within it and restart markers
+    out of order; not found are overwritten bytes that happen to look like compressed data.
+    """
+    at, pixels = 2, 0
+    while at + 4 <= len(encoded):
+        if encoded[at] != 0xFF:
+            return False
+        kind = encoded[at + 1]
+        if kind == 0xFF:  # fill byte
+            at += 1
+            continue
+        if kind == _EOI:
+            return not _goes_on(encoded[at + 2 :])
+        if kind in _FRAMES:
+            height, width = (int.from_bytes(encoded[at + place : at + place + 2], "big") for place in (5, 7))
+            pixels = height * width
+        at += 2 + int.from_bytes(encoded[at + 2 : at + 4], "big")
+        if kind == _SOS:
+            end = _end_of_scan(encoded, at)
+            if end is None or (len(encoded) > _FLAT * pixels and encoded.find(_ZEROS, at, end) >= 0):
+                return False
+            at = end
+    return encoded[at:] == b"\xff\xd9"
+
+
+def _goes_on(behind: bytes) -> bool:
+    """The end was not the picture's own: another end follows that belongs to no other picture (a preview, say)."""
+    return behind.rstrip(b"\0").endswith(b"\xff\xd9") and b"\xff\xd8\xff" not in behind
+
+
+def _end_of_scan(encoded: bytes, start: int) -> int | None:
+    """Where the marker behind compressed data is; None where there is no proper one."""
+    restarts = 0
+    for found in _MARKER.finditer(encoded, start):
+        kind = found[1][0]
+        if _RST0 <= kind < _RST0 + 8:
+            if kind - _RST0 != restarts % 8:
+                return None
+            restarts += 1
+        else:
+            return found.start() if kind in (_SOS, _EOI) or kind in _BETWEEN_SCANS else None
+    return None
