@@ -137,3 +137,47 @@ def test_what_holds_no_pictures_is_one_clear_line(tmp_path, name):
     (tmp_path / "text.zip").write_text("x")
     with pytest.raises(DataError, match="expected CLASS/picture"):
         open_data(f"folder:{tmp_path / name}", "train")
+
+
+@pytest.mark.parametrize("valid", ["val", "valid", "Validation", "valid_set"])
+def test_the_validation_folder_may_have_any_usual_name(tmp_path, valid):
+    """`val` was no split, so its pictures were in none."""
+    picture(tmp_path / "train" / "fear" / "a.jpg")
+    picture(tmp_path / valid / "fear" / "b.jpg")
+    assert open_data(f"folder:{tmp_path}", "train").images == ("train/fear/a.jpg",)
+    assert open_data(f"folder:{tmp_path}", "valid").images == (f"{valid}/fear/b.jpg",)
+
+
+def test_a_test_folder_is_never_trained_on_and_some_of_train_validates(tmp_path):
+    """`Train` and `Test` were no splits, so all pictures were split again, and test was trained on."""
+    for number in range(200):
+        picture(tmp_path / "Train" / "Happy" / f"{number}.jpg")
+    for number in range(20):
+        picture(tmp_path / "Test" / "Happy" / f"{number}.jpg")
+    splits = {split: open_data(f"folder:{tmp_path}", split).images for split in ("train", "valid", "test", "all")}
+    assert {split: {name.partition("/")[0] for name in names} for split, names in splits.items()} == {
+        "train": {"Train"},
+        "valid": {"Train"},
+        "test": {"Test"},
+        "all": {"Train", "Test"},
+    }
+    assert len(splits["train"]) + len(splits["valid"]) == 200
+    assert len(splits["test"]) == 20
+    assert 2 <= len(splits["valid"]) <= 20
+
+
+def test_pictures_beside_split_folders_are_listed(tmp_path):
+    for place in ("train", "valid", "test", "more"):
+        picture(tmp_path / place / "fear" / "a.jpg")
+    data = open_data(f"folder:{tmp_path}", "train")
+    assert [(item.where, item.reason) for item in data.skipped] == [("more/fear/a.jpg", "in no split folder")]
+
+
+def test_a_table_may_name_its_columns_as_others_do(tmp_path):
+    picture(tmp_path / "fear" / "a.jpg")
+    (tmp_path / "labels.csv").write_text(",pth,label,relFCs\n0,fear/a.jpg,fear,0.9\n")
+    data = open_data(f"folder:{tmp_path}", "all")
+    assert data.images == ("fear/a.jpg",)
+    (tmp_path / "labels.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"labels.csv must have the columns image and emotion.*it has a, b"):
+        open_data(f"folder:{tmp_path}", "all")

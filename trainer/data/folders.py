@@ -17,6 +17,15 @@ from trainer.data.pictures import FolderPictures, ZipPictures
 from trainer.errors import DataError
 
 SPLITS = ("train", "valid", "test", "all")
+# what other people call the folders of the splits, in lower case
+SPLIT_FOLDERS = {
+    **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "valid_set", "val_set", "validation_set"), "valid"),
+    **dict.fromkeys(("test", "testing", "test_set", "testing_set"), "test"),
+}
+# and the columns of labels.csv
+IMAGE_COLUMNS, EMOTION_COLUMNS = ("image", "pth", "path", "file", "filename"), ("emotion", "label", "expression")
+VALID_SHARE = 0.05  # of train, where there is no folder of validation pictures
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 # what other people call the classes
 OTHER_NAMES = {
@@ -40,7 +49,8 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
     """Read `CLASS/*.jpg`, `SPLIT/CLASS/*.jpg`, or `labels.csv` (image, emotion and, where known, x, y, w, h: the
     detector's box) with the pictures beside it or in `images/`; from a folder or a zip file.
 
-    Without split folders a picture's split is decided by its name's hash, 80 / 10 / 10 %; "all" takes every picture.
+    Split folders may have any usual name (`val`, `Train`, `test_set` ...); without one for validation, 5 % of train,
+    chosen by the name's hash, validate. Without split folders the hash decides, 80 / 10 / 10 %. "all": every picture.
 
     Args:
         by: "picture", or "person" where names end in a number (`Ann_Lee_0002.jpg`): what is before it decides the
@@ -61,12 +71,9 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
         rows, skipped = _from_folders(names)
     if not rows:
         raise DataError(f"no labelled picture in {path}: {HINT}")
-    has_splits = any(_split_of(name) for name, _, _ in rows)
-    wanted = []
-    for row in rows:
-        own = _split_of(row[0]) if has_splits else _hashed_split(_person(row[0]) if by == "person" else row[0])
-        if split in ("all", own):
-            wanted.append(row)
+    splits = _splits([name for name, _, _ in rows], by)
+    skipped += [Skipped(row[0], "in no split folder") for row, own in zip(rows, splits, strict=True) if own is None]
+    wanted = [row for row, own in zip(rows, splits, strict=True) if split == "all" or own == split]
     if not wanted:
         raise DataError(f"{path} has no picture of split {split!r}")
     boxes = np.array([[np.nan] * 4 if box is None else box for _, _, box in wanted], np.float32)
@@ -128,11 +135,17 @@ def _from_table(content: bytes, table: str, names: list[str]) -> tuple[list[Row]
     rows: list[Row] = []
     skipped = []
     reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")))
-    if not {"image", "emotion"} <= set(reader.fieldnames or ()):
-        raise DataError(f"{table} must have the columns image and emotion")
+    columns = list(reader.fieldnames or ())
+    image_column = next((name for name in IMAGE_COLUMNS if name in columns), None)
+    emotion_column = next((name for name in EMOTION_COLUMNS if name in columns), None)
+    if image_column is None or emotion_column is None:
+        raise DataError(
+            f"{table} must have the columns image and emotion (or {' or '.join(IMAGE_COLUMNS[1:])}; "
+            f"{' or '.join(EMOTION_COLUMNS[1:])}); it has {', '.join(columns)[:120]}"
+        )
     for number, row in enumerate(reader, start=2):
         where = f"{table}, row {number}"
-        image, emotion = row["image"] or "", row["emotion"] or ""
+        image, emotion = row[image_column] or "", row[emotion_column] or ""
         places = [f"{root}/{place}".removeprefix("/") for place in (image, f"images/{image}")]
         name = next((place for place in places if place in there), None)
         label = class_name(emotion)
@@ -150,8 +163,23 @@ def _from_table(content: bytes, table: str, names: list[str]) -> tuple[list[Row]
     return rows, skipped
 
 
+def _splits(names: list[str], by: str) -> list[str | None]:
+    """Each picture's split; None for one beside the split folders."""
+    keys = [_person(name) if by == "person" else name for name in names]
+    own = [_split_of(name) for name in names]
+    if not any(own):
+        return [_hashed_split(key) for key in keys]
+    if "train" not in own or "valid" in own:
+        return list(own)
+    return [
+        "valid" if split == "train" and _hashed_share(key) < VALID_SHARE else split
+        for split, key in zip(own, keys, strict=True)
+    ]
+
+
 def _split_of(name: str) -> str | None:
-    return next((part for part in name.split("/")[:-1] if part in SPLITS), None)
+    folders = (SPLIT_FOLDERS.get(part.lower()) for part in name.split("/")[:-1])
+    return next((split for split in folders if split is not None), None)
 
 
 def _person(name: str) -> str:
@@ -159,6 +187,10 @@ def _person(name: str) -> str:
     return re.sub(r"[_\- ]*\d+$", "", PurePosixPath(name).stem)
 
 
+def _hashed_share(name: str) -> float:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+
+
 def _hashed_split(name: str) -> str:
-    share = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+    share = _hashed_share(name)
     return "train" if share < 0.8 else "valid" if share < 0.9 else "test"
