@@ -218,3 +218,62 @@ def test_files_that_are_not_affectnets_are_named(tmp_path):
     (tmp_path / "validation.csv").write_text("")
     with pytest.raises(DataError, match=r"no usable row for split 'train': \d+ rows"):
         open_data(f"affectnet:{tmp_path}", "train")
+
+
+def make_class_folders(root, train, valid, names):
+    """One folder per class, as several published repositories lay AffectNet out: pictures of 96 pixels."""
+    for split, count in ((train, 40), (valid, 8)):
+        for number in range(count):
+            folder = root / split / names[number % len(names)]
+            folder.mkdir(parents=True, exist_ok=True)
+            slope = np.linspace(number, 200, 96).astype(np.uint8)
+            cv2.imwrite(str(folder / f"{split[0]}{number}.jpg"), np.tile(slope, (96, 1)))
+    return root
+
+
+NUMBERS = tuple(map(str, range(8)))
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "names"),
+    [
+        ("train", "val", NUMBERS),
+        ("train_set", "valid_set", NUMBERS),
+        ("Train", "Test", ("Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger", "Contempt")),
+    ],
+)
+def test_one_folder_per_class_is_read_with_its_own_validation_set(tmp_path, train, valid, names):
+    make_class_folders(tmp_path, train, valid, names)
+    splits = {
+        split: open_data(f"affectnet:{tmp_path},classes=8,protocol=official", split)
+        for split in ("train", "valid", "test")
+    }
+    assert [len(data) for data in splits.values()] == [38, 2, 8]
+    assert {image.partition("/")[0] for image in splits["test"].images} == {valid}
+    assert {image.partition("/")[0] for image in (*splits["train"].images, *splits["valid"].images)} == {train}
+    by_name = dict(zip(splits["test"].images, splits["test"].targets.argmax(axis=1), strict=True))
+    assert [by_name[f"{valid}/{names[row]}/{valid[0]}{row}.jpg"] for row in range(8)] == list(range(8))
+    faces = load_faces(splits["test"], SPEC)
+    assert (len(faces), faces.whole_pictures) == (8, 8)
+    assert len(open_data(f"affectnet:{tmp_path},classes=8", "train")) == 43  # the poster's 90 % of all
+
+
+def test_another_layout_is_refused_with_what_was_found(tmp_path):
+    (tmp_path / "stuff").mkdir()
+    with pytest.raises(DataError, match=r"one folder per class.*found: stuff"):
+        open_data(f"affectnet:{tmp_path}", "train")
+    for split in ("train", "val", "test"):
+        (tmp_path / split / "0").mkdir(parents=True)
+    with pytest.raises(DataError, match="which AffectNet has not"):
+        open_data(f"affectnet:{tmp_path}", "train")
+
+
+def test_a_label_with_a_decimal_point_is_read(tmp_path):
+    make_affectnet(tmp_path, 22)
+    path = tmp_path / "training.csv"
+    before = open_data(f"affectnet:{tmp_path}", "train").targets
+    lines = [line.replace(",-2,-2", ".0,-2,-2") for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    data = open_data(f"affectnet:{tmp_path}", "train")
+    assert not data.skipped
+    assert np.array_equal(data.targets, before)

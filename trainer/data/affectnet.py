@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from engines.preprocess import F32
 from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
+from trainer.data.folders import SPLIT_FOLDERS, SUFFIXES, class_name
 from trainer.data.landmarks import COUNT, detector_boxes, keypoints_of
 from trainer.data.pictures import OUTSIDE_ROOT, FolderPictures, leaves_root
 from trainer.errors import DataError
@@ -37,8 +39,9 @@ COLUMNS = (
 # the poster's split of its 390,969 pictures
 POSTER_SPLIT = {"train": 351_874, "valid": 19_542, "test": 19_553}
 HINT = (
-    "expected training.csv, validation.csv and Manually_Annotated_Images/, or train_set/ and val_set/ with images/ and "
-    "annotations/"
+    "expected training.csv, validation.csv and Manually_Annotated_Images/; or train_set/ and val_set/ with images/ and "
+    "annotations/; or a training and a validation folder (train, val, valid, test, valid_set ...) with one folder per "
+    "class, numbered 0 to 10 in AffectNet's order or named"
 )
 ABOUT = (
     "AffectNet (Mollahosseini, Hasani, Mahoor, 2017), the manually annotated pictures: photographs from the web, one "
@@ -46,10 +49,11 @@ ABOUT = (
     "commercially without their leave."
 )
 CHUNK = 4096
+Layout = Literal["original", "annotations", "folders"]
 
 
 def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str = "poster", seed: int = 0) -> Dataset:
-    """Read AffectNet: the original release (CSV files) or the later one (NumPy files).
+    """Read AffectNet: the original release (CSV files), the later one (NumPy files), or one folder per class.
 
     The crop follows the landmarks (`landmarks.detector_boxes`), so that it agrees with the running program's. A row
     without usable landmarks gets AffectNet's own face box, moved and scaled as on the median row that has both.
@@ -69,9 +73,13 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
         raise DataError(f"AffectNet has 11, 8 or 7 classes, not {classes}")
     if protocol not in ("poster", "official"):
         raise DataError(f"protocol must be poster or official, not {protocol!r}")
-    root, original = _layout(path)
+    root, layout = _layout(path)
     index = _Index()
-    if original:
+    if layout == "folders":
+        pictures = FolderPictures(root)
+        for part, name in enumerate(_split_folders(root)):
+            _read_class_folders(root, name, part, index)
+    elif layout == "original":
         pictures = FolderPictures(_image_folder(root))
         for part, name in enumerate(("training.csv", "validation.csv")):
             _read_csv(_csv_file(root, name), part, index)
@@ -193,15 +201,57 @@ def _as_on_the_median_row(own: F32, detector: F32) -> F32:
     return np.asarray(moved, np.float32)
 
 
-def _layout(path: Path) -> tuple[Path, bool]:
+def _layout(path: Path) -> tuple[Path, Layout]:
     if not path.is_dir():
         raise DataError(f"no AffectNet folder at {path}: {HINT}")
     for root in (path, *sorted(item for item in path.iterdir() if item.is_dir())):
         if _find(root, "training.csv") is not None:
-            return root, True
+            return root, "original"
         if (root / "train_set" / "annotations").is_dir():
-            return root, False
-    raise DataError(f"no AffectNet in {path}: {HINT}")
+            return root, "annotations"
+        if _split_folders(root):
+            return root, "folders"
+    found = ", ".join(sorted(item.name for item in path.iterdir())[:8]) or "nothing"
+    raise DataError(f"no AffectNet in {path}: {HINT}; found: {found}")
+
+
+def _split_folders(root: Path) -> tuple[str, ...]:
+    """Names of the training and the validation folder, where both hold one folder per class; else none.
+
+    Raises:
+        DataError: there are folders for validation and for test: AffectNet itself has one of them.
+    """
+    found: dict[str, str] = {}
+    for item in sorted(root.iterdir()):
+        split = SPLIT_FOLDERS.get(item.name.lower())
+        if split is not None and item.is_dir() and any(_class_of(each.name) is not None for each in item.iterdir()):
+            found[split] = item.name
+    if len(found) == 3:
+        raise DataError(
+            f"{root} has folders for training, validation and test, which AffectNet has not: put "
+            f"two of them together, or, where the class folders have names, read it as folder:{root}"
+        )
+    return (found.pop("train"), *found.values()) if "train" in found and len(found) == 2 else ()
+
+
+def _class_of(folder: str) -> int | None:
+    label = class_name(folder)
+    return LABELS.index(label) if label is not None else _label(folder)
+
+
+def _read_class_folders(root: Path, name: str, part: int, index: _Index) -> None:
+    """Neither boxes nor landmarks are known: the detector is asked."""
+    for path in sorted((root / name).rglob("*")):
+        if path.is_dir():
+            continue
+        image = path.relative_to(root).as_posix()
+        label = _class_of(path.parent.name)
+        if path.suffix.lower() not in SUFFIXES:
+            index.skipped.append(Skipped(image, "no picture by its suffix"))
+        elif label is None:
+            index.skipped.append(Skipped(image, f"folder {path.parent.name!r} is no class"))
+        else:
+            index.add(image, image, label, part, None, None)
 
 
 def _find(root: Path, name: str) -> Path | None:
@@ -255,7 +305,7 @@ def _read_csv(path: Path, part: int, index: _Index) -> None:
 
 
 def _label(text: str) -> int | None:
-    text = text.strip()
+    text = text.strip().removesuffix(".0")  # pandas writes 1 as 1.0 where a column has gaps
     return int(text) if text.isdigit() and int(text) < len(NUMBERING) else None
 
 
