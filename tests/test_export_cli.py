@@ -121,7 +121,7 @@ def test_exports_of_a_model_that_was_replaced_are_not_used(mine, tmp_path):
 APP_INSTALL = """
 import sys
 sys.modules["onnx"] = sys.modules["onnxconverter_common"] = sys.modules["torch"] = None
-from engines.installation import pip_install
+from engines.export.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -200,7 +200,7 @@ def test_a_bundle_without_fp32_shows_its_fp16_and_says_what_more_would_need(with
         assert main(["--arch", "small", *arguments]) == 2
         captured = capsys.readouterr().err
         assert said in captured
-        assert "edgeemo-train fit --arch small" in captured
+        assert "edgeemo-train fit --network small" in captured
         assert captured.count("\n") == 1
     assert not (tmp_path / "made").exists()
 
@@ -224,7 +224,7 @@ def test_fp32_is_not_dropped_where_nothing_else_was_accepted(mine, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--arch", "resnet50"], r"to train one: pip install '.*\[train\]'.*, edgeemo-train fit --arch resnet50"),
+        (["--arch", "resnet50"], r"to train one: pip install '.*\[train\]'.*, edgeemo-train fit --network resnet50"),
         (["--bundle", "nowhere"], "no engine folder at nowhere"),
         (["--arch", "small", "--int8"], "add --calibration"),
         (["--arch", "small", "--data", "nowhere"], "no faces at nowhere"),

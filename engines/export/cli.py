@@ -236,7 +236,7 @@ def _bundle(options: argparse.Namespace) -> Bundle:
         if os.sep in name:
             raise
         raise BundleNotFound(
-            f"{error}; to train one: {pip_install('train')}, edgeemo-train fit --arch {name} --data KIND:PATH, "
+            f"{error}; to train one: {pip_install('train')}, edgeemo-train fit --network {name} --data KIND:PATH, "
             f"edgeemo-train bundle runs/{name} --data KIND:PATH --output {user_folder() / name}"
         ) from error
 

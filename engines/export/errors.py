@@ -20,6 +20,6 @@ def missing_fp32(bundle: Bundle) -> str:
     name = bundle.spec.name
     return (
         f"{name} ships without the FP32 model that this needs: put it at {bundle.folder / FILES['fp32']} (SHA-256 "
-        f"{bundle.source_sha256[:16]}...), or train it: edgeemo-train fit --arch {name} --data KIND:PATH, then "
+        f"{bundle.source_sha256[:16]}...), or train it: edgeemo-train fit --network {name} --data KIND:PATH, then "
         f"edgeemo-export --checkpoint runs/{name} --data KIND:PATH"
     )
