@@ -78,7 +78,8 @@ def _app(arguments: argparse.Namespace) -> int:
         except ImportError as error:
             fault = f"the window's libraries cannot be loaded ({_one_line(error)})"
         else:
-            return int(app.run(config))
+            given = bool(vars(arguments).get("engine"))
+            return int(app.run(config, engine_given=given))
     from edgeemo.run import headless
 
     config = replace(config, source=config.source or "demo")

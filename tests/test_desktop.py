@@ -449,7 +449,7 @@ def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Windows, 
     assert item.text() == "Interview"
     listed.delete_chosen()
     (box,) = listed.findChildren(QMessageBox)
-    (sure,) = [button for button in box.findChildren(QPushButton) if button.text() == "Delete"]
+    (sure,) = [button for button in box.findChildren(QPushButton) if button.text() == "Delete for good"]
     qtbot.mouseClick(sure, Qt.MouseButton.LeftButton)
     assert listed.table.rowCount() == 0
     assert not folder.path.exists()

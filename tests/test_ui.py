@@ -697,6 +697,7 @@ def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> No
     panel = FacePanel()
     qtbot.addWidget(panel)
     values = np.full((1, len(LABELS)), 0.3, np.float32)
+    values[0, LABELS.index("fear")] = 0.4
     box = np.array([[10, 10, 41, 41]], np.float32)
     faces = Faces(box, np.zeros((1, 6, 2), np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
     shown = Frame(np.full((90, 160, 3), 90, np.uint8), 0, 0.0, "x")

@@ -17,6 +17,7 @@ from edgeemo.errors import RecordingError
 from edgeemo.system.paths import data_folder
 
 META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
+TRASH = ".trash"
 VIDEO_CHOICES = ("none", "blurred", "whole")
 
 
@@ -164,6 +165,35 @@ class SessionFolder:
             shutil.rmtree(self.path)
         except OSError as error:
             raise RecordingError(f"cannot delete {self.path} ({error.strerror or error})") from error
+
+    def move_to_trash(self) -> SessionFolder:
+        """Move the folder into `.trash` beside it, from where `restore` brings it back.
+
+        Raises:
+            RecordingError: it is no session, or cannot be moved.
+        """
+        self.read()
+        return self._moved(self.path.parent / TRASH)
+
+    def restore(self) -> SessionFolder:
+        """Bring a session back out of the trash.
+
+        Raises:
+            RecordingError: it cannot be moved.
+        """
+        return self._moved(self.path.parent.parent)
+
+    def _moved(self, parent: Path) -> SessionFolder:
+        number, target = 2, parent / self.path.name
+        while target.exists():
+            target = parent / f"{self.path.name} ({number})"
+            number += 1
+        try:
+            parent.mkdir(exist_ok=True)
+            self.path.rename(target)
+        except OSError as error:
+            raise RecordingError(f"cannot move {self.path} to {parent} ({error.strerror or error})") from error
+        return SessionFolder(target)
 
     def size(self) -> int:
         """Bytes on the disk."""

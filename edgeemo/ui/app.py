@@ -28,7 +28,7 @@ DONE, INTERRUPTED = 0, 130
 SIGNALS_MS = 100
 
 
-def run(config: Config) -> int:
+def run(config: Config, *, engine_given: bool = False) -> int:
     """Open the window and stay until it is closed, or the process is asked to end by a signal.
 
     Returns:
@@ -46,6 +46,7 @@ def run(config: Config) -> int:
         opener=open_for_screen,
         cameras=list_cameras,
         engines=bundle_names,
+        engine_given=engine_given,
         settings=Settings(QSettings("edgeemo", "edgeemo")),
     )
     stop = threading.Event()

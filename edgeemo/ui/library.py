@@ -51,6 +51,7 @@ class Library(QObject):
         self.dialog.fill()
         self.dialog.show()
         self.dialog.raise_()
+        self.dialog.table.setFocus()
 
     def replay(self, folder: SessionFolder) -> None:
         found: list[Recording] = []

@@ -36,6 +36,7 @@ class LiveControl(QObject):
 
     Args:
         config: what to begin with; an empty source means the first camera, else the demo clip.
+        engine_given: the engine was asked for, so a remembered one does not replace it.
         opener: makes a runner that fills its `screen`; called in a worker thread.
         cameras: those that are connected at the moment.
         settings: what was chosen the last time, where `config` leaves it open.
@@ -55,6 +56,7 @@ class LiveControl(QObject):
         self,
         config: Config,
         *,
+        engine_given: bool,
         opener: Opener,
         cameras: Callable[[], Sequence[CameraInfo]],
         settings: Settings,
@@ -66,7 +68,7 @@ class LiveControl(QObject):
         self._cameras = cameras
         self._settings = settings
         self._banner = banner
-        self._config = _with_settings(config, settings)
+        self._config = _with_settings(config, settings, engine_given)
         self._opening = self._config
         self._works: Config | None = None  # the last configuration that gave a picture
         self._lost = False
@@ -236,11 +238,11 @@ class LiveControl(QObject):
         self._retry.stop()
 
 
-def _with_settings(config: Config, settings: Settings) -> Config:
+def _with_settings(config: Config, settings: Settings, engine_given: bool) -> Config:
     """What was chosen the last time, where nothing else is asked for."""
     if not config.source and settings.source and _exists(settings.source):
         config = replace(config, source=settings.source)
-    if config.engine == Config.engine and settings.engine:
+    if not engine_given and config.engine == Config.engine and settings.engine:
         config = replace(config, engine=settings.engine)
     if config.smooth == PRESETS[USUAL] and settings.preset != USUAL:
         config = replace(config, smooth=PRESETS[settings.preset])

@@ -1,10 +1,10 @@
-"""NumPy's pixels as Qt's, without a copy."""
+"""NumPy's pixels as Qt's."""
 
 from __future__ import annotations
 
 from typing import cast
 
-from PyQt6.QtGui import QImage
+from PyQt6.QtGui import QImage, QPixmap
 
 from edgeemo.types import U8
 
@@ -15,3 +15,8 @@ def as_image(pixels: U8) -> QImage:
     kind = QImage.Format.Format_BGR888 if channels == 3 else QImage.Format.Format_RGB32
     # PyQt takes any buffer, its stubs know only bytes
     return QImage(cast(bytes, pixels.data), width, height, pixels.strides[0], kind)
+
+
+def as_pixmap(pixels: U8) -> QPixmap:
+    """A pixmap with memory of its own: Qt may share an image's memory with the pixmap made from it."""
+    return QPixmap.fromImage(as_image(pixels).copy())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
+    QAbstractItemView,
     QDialog,
     QFileDialog,
     QHBoxLayout,
@@ -21,7 +23,7 @@ from PyQt6.QtWidgets import (
 )
 
 from edgeemo.errors import EdgeemoError
-from edgeemo.recording.folder import SessionFolder, SessionInfo, list_sessions
+from edgeemo.recording.folder import TRASH, SessionFolder, SessionInfo, list_sessions
 from edgeemo.report.plots import clock
 from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.tables import table_of_rows
@@ -61,9 +63,11 @@ class SessionsDialog(QDialog):
         self.compare = self._button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
         self.export = self._button("Export…", self.export_chosen, "One row a face and frame, as CSV or Parquet")
         self.rename = self._button("Rename…", self.rename_chosen, "Give it another name (F2)")
-        self.delete = self._button("Delete…", self.delete_chosen, "Remove it from the disk (Delete)")
+        self.delete = self._button("Delete…", self.delete_chosen, "Move it to the trash (Delete)")
+        self.undo = self._button("Undo delete", self.restore_deleted, "Bring back what was moved to the trash (Ctrl+Z)")
+        self._deleted: list[SessionFolder] = []
         row = QHBoxLayout()
-        for button in (self.replay, self.report, self.compare, self.export, self.rename, self.delete):
+        for button in (self.replay, self.report, self.compare, self.export, self.rename, self.delete, self.undo):
             row.addWidget(button)
         row.addStretch()
         self.place = named(QLabel(), "muted")
@@ -77,6 +81,7 @@ class SessionsDialog(QDialog):
             (Qt.Key.Key_F2, self.rename_chosen),
             (Qt.Key.Key_Delete, self.delete_chosen),
             (Qt.Key.Key_Return, self.replay_chosen),
+            (QKeySequence.StandardKey.Undo, self.restore_deleted),
         ):
             QShortcut(QKeySequence(key), self.table, action, context=Qt.ShortcutContext.WidgetShortcut)
         self.fill()
@@ -93,6 +98,7 @@ class SessionsDialog(QDialog):
     def fill(self) -> None:
         """Read the folder again."""
         folder = self._folder()
+        selected = {each.path for each in self.chosen}
         self._listed = list(list_sessions(folder))
         self.table.setRowCount(len(self._listed))
         for row, (_, info) in enumerate(self._listed):
@@ -110,8 +116,7 @@ class SessionsDialog(QDialog):
                 self.table.setItem(row, column, item)
         self.nothing.setVisible(not self._listed)
         self.place.setText(f"Kept in {folder}")
-        if self._listed:
-            self.table.selectRow(0)
+        self._select(selected)
         self._enable()
 
     def replay_chosen(self) -> None:
@@ -168,18 +173,48 @@ class SessionsDialog(QDialog):
         if not chosen:
             return
         names = ", ".join(folder.read().name for folder in chosen[:3]) + (" and others" if len(chosen) > 3 else "")
-        box = QMessageBox(QMessageBox.Icon.Warning, "Delete", f"Delete {names}? This cannot be undone.", parent=self)
+        words = f"Move {names} to the trash? Undo brings it back; the trash is the folder {TRASH} of the sessions."
+        box = QMessageBox(QMessageBox.Icon.NoIcon, "Delete", words, parent=self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
-        sure = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
+        cancel = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+        move = box.addButton("Move to trash", QMessageBox.ButtonRole.DestructiveRole)
+        gone = box.addButton("Delete for good", QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(cancel)
+        box.setEscapeButton(cancel)
 
         def answered(button: object) -> None:
-            if button is sure:
-                for folder in chosen:
-                    self._try(folder.delete)
+            if button is move:
+                self._deleted = []
+            for folder in chosen if button in (move, gone) else ():
+                self._try(partial(self._trash, folder) if button is move else folder.delete)
 
         box.buttonClicked.connect(answered)
         box.open()
+        if cancel is not None:
+            cancel.setFocus()
+
+    def restore_deleted(self) -> None:
+        """Bring back what was moved to the trash last."""
+        deleted, self._deleted = self._deleted, []
+        for folder in deleted:
+            self._try(partial(_restore, folder))
+
+    def _trash(self, folder: SessionFolder) -> None:
+        self._deleted.append(folder.move_to_trash())
+
+    def _select(self, paths: set[Path]) -> None:
+        """Select these sessions, else the row where the selection was, else the first."""
+        if not self._listed:
+            return
+        rows = [row for row, (folder, _) in enumerate(self._listed) if folder.path in paths]
+        if not rows:
+            rows = [min(max(self.table.currentRow(), 0), len(self._listed) - 1)]
+        self.table.clearSelection()
+        mode = self.table.selectionMode()
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
+        for row in rows:
+            self.table.selectRow(row)
+        self.table.setSelectionMode(mode)
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
@@ -194,6 +229,7 @@ class SessionsDialog(QDialog):
             button.setEnabled(count == 1)
         for button in (self.report, self.delete):
             button.setEnabled(count > 0)
+        self.undo.setVisible(bool(self._deleted))
         self.compare.setEnabled(len(self._listed) > 1)
 
     def _button(self, words: str, action: Callable[[], None], tip: str) -> QPushButton:
@@ -202,3 +238,7 @@ class SessionsDialog(QDialog):
         button.setAutoDefault(False)
         button.clicked.connect(lambda: action())
         return button
+
+
+def _restore(folder: SessionFolder) -> None:
+    folder.restore()

@@ -7,12 +7,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QIcon, QPixmap
+from PyQt6.QtGui import QIcon
 from PyQt6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 
 from edgeemo.stages.overlay import fitted
 from edgeemo.types import U8, Faces, Result
-from edgeemo.ui.pixels import as_image
+from edgeemo.ui.pixels import as_pixmap
 from engines.spec import Emotion
 
 MOST = 500
@@ -60,7 +60,7 @@ class Thumbnails(QListWidget):
             return
         kept = _smaller(result)
         thumb = _thumb(kept.frame.image)
-        item = QListWidgetItem(QIcon(QPixmap.fromImage(as_image(thumb))), _shortened(result.frame.origin))
+        item = QListWidgetItem(QIcon(as_pixmap(thumb)), _shortened(result.frame.origin))
         names = ", ".join(
             "unsure" if result.reasons(row) else Emotion.of(emotion).display
             for row, emotion in enumerate(result.emotions)

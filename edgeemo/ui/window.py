@@ -50,6 +50,8 @@ from edgeemo.ui.toolbar import Toolbar
 from edgeemo.ui.video import VideoView
 
 FIGURES_MS = 400
+USUAL = 1280, 860
+FRAME = 40  # pixels of the desktop's title bar and borders
 SMALLEST = 620, 400  # what a screen of 1280x860 has left at 200 %
 NARROW, LOW = 740, 470  # below these the window leaves things out
 NARROW_PANEL = 248
@@ -61,6 +63,7 @@ class Window(QMainWindow):
 
     Args:
         config: what to begin with; an empty source means the first camera, else the demo clip.
+        engine_given: the engine was asked for, so a remembered one does not replace it.
         opener: makes a session that fills its `screen`; called in a worker thread.
         cameras, engines: what can be picked at the moment.
         pictures: where snapshots go; None: the user's Pictures folder.
@@ -80,6 +83,7 @@ class Window(QMainWindow):
         sessions: Path | None = None,
         settings: Settings | None = None,
         devices: Path = DEVICES,
+        engine_given: bool = False,
     ) -> None:
         super().__init__()
         self.settings = settings or Settings()
@@ -89,14 +93,14 @@ class Window(QMainWindow):
         self._theme = LIGHT
         self.setWindowTitle("edgeemo")
         self.setAcceptDrops(True)
-        self.setMinimumSize(*SMALLEST)
-        self.resize(1280, 860)
-        if (geometry := self.settings.geometry) is not None:
-            self.restoreGeometry(geometry)
+        if (geometry := self.settings.geometry) is None or not self.restoreGeometry(geometry):
+            self.resize(*USUAL)
+        self._fit_screen()
 
         self.banner = Banner()
         self.live = LiveControl(
             config,
+            engine_given=engine_given,
             opener=opener,
             cameras=cameras,
             settings=self.settings,
@@ -134,7 +138,9 @@ class Window(QMainWindow):
             hints.colorSchemeChanged.connect(lambda _: self.set_theme(system_theme()))
         self.set_theme(system_theme())
         self._on_state(State.STOPPED)
-        self.toolbar.start_button.setFocus()
+        # not a button: the start button is disabled while a source opens, and Space would go to its neighbour
+        self.video.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.video.setFocus()
 
     @property
     def player(self) -> Player:
@@ -286,6 +292,17 @@ class Window(QMainWindow):
         layout.addWidget(self.status_bar)
         self.setCentralWidget(content)
 
+    def _fit_screen(self) -> None:
+        """Never larger than the screen, whatever its scale and whatever size was remembered."""
+        screen = self.screen()
+        if screen is None:
+            return
+        room = screen.availableGeometry()
+        width, height = room.width(), room.height() - FRAME
+        self.setMinimumSize(min(SMALLEST[0], width), min(SMALLEST[1], height))
+        if not self.isMaximized():
+            self.resize(min(self.width(), width), min(self.height(), height))
+
     def _fit(self) -> None:
         """On a small or much enlarged screen: buttons without words, a narrow panel, no timeline."""
         narrow, low = self.width() < NARROW, self.height() < LOW
@@ -410,9 +427,12 @@ class Window(QMainWindow):
         self.banner.show_message("notice", f"Snapshot saved to {path}", ("Open folder", open_folder), seconds=8)
 
     def _show_buttons(self) -> None:
+        focused = self.toolbar.start_button.hasFocus()
         self.toolbar.show_state(
             self.player.state, replaying=self.replay.recording is not None, recording=self.recording.active
         )
+        if focused and not self.toolbar.start_button.isEnabled():
+            self.video.setFocus()
         self._show_lamp()
 
     def _show_figures(self) -> None:

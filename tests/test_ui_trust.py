@@ -1,0 +1,149 @@
+"""What a user must be able to rely on in the window: pictures, deleting, keys, the size and what was asked for."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import result
+from PyQt6.QtCore import QSettings, Qt
+from PyQt6.QtWidgets import QApplication, QMessageBox, QPushButton
+from pytestqt.qtbot import QtBot
+from windows import Studio, Windows, shows
+
+from edgeemo.config import Config
+from edgeemo.recording import Recorder, SessionFolder, SessionInfo
+from edgeemo.ui.pixels import as_pixmap
+from edgeemo.ui.player import State
+from edgeemo.ui.sessions import SessionsDialog
+from edgeemo.ui.settings import Settings
+from edgeemo.ui.window import Window
+from engines import LABELS
+
+
+def test_a_pixmap_outlives_the_array_it_was_made_from(qtbot: QtBot) -> None:
+    for channels in (3, 4):
+        pixels = np.full((40, 60, channels), 200, np.uint8)
+        pixmap = as_pixmap(pixels)
+        pixels[:] = 0
+        assert pixmap.toImage().pixelColor(5, 5).red() == 200
+
+
+def session(parent: Path, name: str) -> SessionFolder:
+    folder = SessionFolder.create(parent, SessionInfo(name, "clip.mp4", "fake", LABELS))
+    recorder = Recorder(folder, LABELS)
+    recorder.write(result(1))
+    recorder.close()
+    return folder
+
+
+@pytest.fixture
+def listed(qtbot: QtBot, tmp_path: Path) -> SessionsDialog:
+    for name in ("One", "Two", "Three"):
+        session(tmp_path, name)
+    dialog = SessionsDialog(lambda: tmp_path)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    return dialog
+
+
+def names(dialog: SessionsDialog) -> list[str]:
+    return [folder.read().name for folder in dialog.chosen]
+
+
+def test_enter_keeps_a_session_and_deleting_can_be_undone(qtbot: QtBot, listed: SessionsDialog, tmp_path: Path) -> None:
+    listed.table.selectRow(1)
+    chosen = listed.chosen
+    listed.delete_chosen()
+    (box,) = listed.findChildren(QMessageBox)
+    default = box.defaultButton()
+    assert default is not None
+    assert default.text() == "Cancel"
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+    assert chosen[0].path.is_dir()
+    assert listed.chosen == chosen
+    QApplication.sendPostedEvents(None, 0)
+    listed.delete_chosen()
+    box = listed.findChildren(QMessageBox)[-1]
+    (move,) = [button for button in box.findChildren(QPushButton) if button.text() == "Move to trash"]
+    qtbot.mouseClick(move, Qt.MouseButton.LeftButton)
+    assert listed.table.rowCount() == 2
+    assert (tmp_path / ".trash" / chosen[0].path.name).is_dir()
+    assert listed.undo.isVisible()
+    qtbot.mouseClick(listed.undo, Qt.MouseButton.LeftButton)
+    assert listed.table.rowCount() == 3
+    assert chosen[0].read().name == "Two"
+    assert not listed.undo.isVisible()
+
+
+def test_the_selection_stays_after_renaming_and_the_list_opens_with_one(listed: SessionsDialog) -> None:
+    assert len(names(listed)) == 1
+    listed.table.selectRow(1)
+    (folder,) = listed.chosen
+    folder.rename("Renamed")
+    listed.fill()
+    assert names(listed) == ["Renamed"]
+
+
+def test_the_list_of_the_window_opens_with_a_selection_and_the_focus(
+    qtbot: QtBot, make: Windows, tmp_path: Path
+) -> None:
+    session(tmp_path / "sessions", "One")
+    window = make(begin=False)
+    window.library.show()
+    dialog = window.library.dialog
+    assert dialog is not None
+    assert names(dialog) == ["One"]
+    assert dialog.focusWidget() is dialog.table
+    dialog.close()
+    window.library.show()
+    assert names(dialog) == ["One"]
+
+
+def test_space_pauses_right_after_the_launch(qtbot: QtBot, make: Windows) -> None:
+    window = make()
+    shows(qtbot, window)
+    focused = window.focusWidget()
+    assert focused is not None
+    qtbot.keyClick(focused, Qt.Key.Key_Space)
+    assert window.player.state is State.PAUSED
+    window.player.stop()
+    window.toolbar.start_button.setFocus()
+    window.live.start_or_pause()
+    assert window.focusWidget() is window.video
+
+
+def test_an_engine_that_is_asked_for_wins_even_if_it_is_the_usual_one(studio: Studio, tmp_path: Path) -> None:
+    kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    kept.engine = "other"
+    for given, engine in ((True, Config.engine), (False, "other")):
+        window = Window(
+            Config(),
+            opener=studio.open,
+            cameras=list,
+            engines=list,
+            settings=kept,
+            engine_given=given,
+            devices=tmp_path,
+        )
+        assert window.config.engine == engine
+        window.close()
+
+
+def test_the_window_is_never_larger_than_the_screen(make: Windows, tmp_path: Path) -> None:
+    kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    kept.welcomed = True
+    large = make(settings=kept, begin=False)
+    large.resize(5000, 4000)
+    large.close()
+    window = make(settings=kept, begin=False)
+    screen = window.screen()
+    assert screen is not None
+    room = screen.availableGeometry()
+    assert window.width() <= room.width()
+    assert window.height() <= room.height()
