@@ -147,3 +147,25 @@ def test_the_window_is_never_larger_than_the_screen(make: Windows, tmp_path: Pat
     room = screen.availableGeometry()
     assert window.width() <= room.width()
     assert window.height() <= room.height()
+
+
+def test_a_marker_stands_at_one_time_in_timeline_scrubber_and_report(
+    qtbot: QtBot, make: Windows, tmp_path: Path
+) -> None:
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit", "clip.mp4", "fake", LABELS))
+    recorder = Recorder(folder, LABELS)
+    for index in range(100):
+        recorder.write(result(1, index=index, time=0.77 + index / 25))
+    recorder.mark("smile", at=1.67)
+    recorder.close()
+    window = make(begin=False)
+    window.library.replay(folder)
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    window.replay.pause()
+    window.timeline.refresh()
+    axis = window.timeline.axis
+    assert axis.tickStrings([1.67], 1.0, 0.1) == ["0.9"]
+    assert 0.77 in axis.tickValues(0.77, 4.73, 600)[0][1]
+    (marker,) = window.timeline.history.markers
+    window.replay.seek(marker.time)
+    assert window.replay.place.text().startswith("0.9 s of")

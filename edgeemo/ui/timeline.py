@@ -57,6 +57,22 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
                 super().paint(painter, *how)
 
 
+class ClockAxis(pg.AxisItem):  # type: ignore[misc]
+    """Seconds since the first frame, as the scrubber and the report count them; the data keep media time."""
+
+    def __init__(self) -> None:
+        super().__init__("bottom")
+        self.begin = 0.0
+
+    def tickValues(self, low: float, high: float, size: float) -> Any:  # noqa: N802
+        # round numbers on the shown clock, not on the media's
+        levels = super().tickValues(low - self.begin, high - self.begin, size)
+        return [(spacing, [value + self.begin for value in values]) for spacing, values in levels]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
+        return list(super().tickStrings([value - self.begin for value in values], scale, spacing))
+
+
 class Timeline(QWidget):
     """Follows the newest frame until somebody zooms or drags; "Follow" goes on.
 
@@ -106,7 +122,8 @@ class Timeline(QWidget):
         top.addWidget(self.distribution)
         self.distribution.hide()
 
-        self.plot = pg.PlotWidget()
+        self.axis = ClockAxis()
+        self.plot = pg.PlotWidget(axisItems={"bottom": self.axis})
         self.plot.setAccessibleName("Probabilities over time")
         self.plot.setToolTip("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker.")
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -224,6 +241,10 @@ class Timeline(QWidget):
         if not self.isVisible():
             return
         history, item = self._history, self.plot.getPlotItem()
+        if history.begin is not None and history.begin != self.axis.begin:
+            self.axis.begin = history.begin
+            self.axis.picture = None  # drawn with the former beginning
+            self.axis.update()
         if self._following:
             end = max(history.end, (history.begin or 0.0) + SPAN_S)
             item.setXRange(end - SPAN_S, end, padding=0)
