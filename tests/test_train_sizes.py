@@ -13,8 +13,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from engines.bundle import load_bundle
+from engines.errors import EngineError
 from trainer.cli import main
-from trainer.config import FitConfig
+from trainer.config import FitConfig, config_from_json
+from trainer.errors import RunError, TrainerError
 from trainer.export import make_bundle
 from trainer.models import ARCHITECTURES, build
 from trainer.optim import ema_update
@@ -85,7 +87,8 @@ DYING_RUN = """
 import os, signal, sys
 from pathlib import Path
 from trainer import train
-from trainer.config import FitConfig
+from trainer.config import FitConfig, config_from_json
+from trainer.errors import RunError, TrainerError
 
 save = train.save_checkpoint
 
@@ -151,3 +154,33 @@ def test_the_moving_average_ends_with_its_own_decay():
     nn.init.constant_(model.weight, 1.0)
     average.update_parameters(model)
     assert float(average.module.weight.detach()) == pytest.approx(0.5)
+
+
+def test_a_finished_run_is_continued_with_more_epochs_and_not_with_fewer(data, cache, tmp_path):
+    fit(settings(data, sizes=((32, 1), (48, 1))), tmp_path / "run", cache=cache)
+    fit(settings(data, sizes=((32, 1), (48, 2)), epochs=3), tmp_path / "run", cache=cache)
+    assert [row["size"] for row in rows(tmp_path / "run")] == ["32", "48", "48"]
+    assert config_from_json((tmp_path / "run" / "config.json").read_text()).epochs == 3
+    for sizes, epochs in (((32, 1), (48, 1)), 2), (((32, 2), (48, 2)), 4), (((32, 1), (64, 3)), 4):
+        with pytest.raises(RunError, match="other settings"):
+            fit(settings(data, sizes=sizes, epochs=epochs), tmp_path / "run", cache=cache)
+    with pytest.raises(RunError, match="other settings"):
+        fit(settings(data, sizes=((32, 1), (48, 3)), epochs=4, seed=1), tmp_path / "run", cache=cache)
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [
+        {"data": "ferplus:/nowhere"},
+        {"extra_data": ("folder:/nowhere",)},
+        {"teachers": ("nothing",)},
+        {"start_from": "/nowhere/best.pt"},
+        {"arch": "resnet9000"},
+        {"batch": 1000},
+    ],
+    ids=lambda slip: next(iter(slip)),
+)
+def test_a_slip_leaves_no_run_folder_behind(data, cache, tmp_path, slip):
+    with pytest.raises((TrainerError, EngineError)):
+        fit(settings(**({"data": data} | slip)), tmp_path / "run", cache=cache)
+    assert not (tmp_path / "run").exists()

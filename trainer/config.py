@@ -193,6 +193,15 @@ def changed_settings(stored: FitConfig, wanted: FitConfig) -> list[str]:
     return sorted(key for key in after if before[key] != after[key])
 
 
+def is_longer(stored: FitConfig, wanted: FitConfig) -> bool:
+    """The same run with more epochs, at its last input size: such a run can be continued."""
+    if wanted.epochs <= stored.epochs or len(wanted.sizes) != len(stored.sizes):
+        return False
+    if stored.sizes and (wanted.sizes[:-1], wanted.sizes[-1][0]) != (stored.sizes[:-1], stored.sizes[-1][0]):
+        return False
+    return replace(wanted, epochs=stored.epochs, sizes=stored.sizes) == stored
+
+
 def augmentation_name(config: AugmentConfig) -> str | None:
     """The preset that has these settings."""
     return next((name for name, preset in PRESETS.items() if preset == config), None)

@@ -18,7 +18,7 @@ import torch
 
 from engines.files import atomic_path, atomic_write
 from engines.preprocess import F32, U8, batch
-from trainer.config import FitConfig, changed_settings, config_from_json, config_to_json
+from trainer.config import FitConfig, changed_settings, config_from_json, config_to_json, is_longer
 from trainer.errors import RunError
 from trainer.models import Classifier, build
 
@@ -30,7 +30,7 @@ BEST = "best.pt"
 
 
 def check_run_dir(run: Path, config: FitConfig) -> None:
-    """Refuse a folder that holds a run of another configuration; nothing is written.
+    """Refuse a folder that holds a run of another configuration, longer ones excepted; nothing is written.
 
     Raises:
         RunError: it does, or its config.json is damaged.
@@ -39,12 +39,13 @@ def check_run_dir(run: Path, config: FitConfig) -> None:
     if not path.is_file():
         return
     try:
-        changed = changed_settings(config_from_json(path.read_text(encoding="utf-8")), config)
+        stored = config_from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}): choose another --run") from error
-    if changed:
+    changed = changed_settings(stored, config)
+    if changed and not is_longer(stored, config):
         raise RunError(
             f"{run} holds a run with other settings ({', '.join(changed)}): "
             "choose another --run, or repeat its settings to continue it"
@@ -62,8 +63,9 @@ def init_run_dir(run: Path, config: FitConfig) -> None:
         run.mkdir(parents=True, exist_ok=True)
         for draft in run.glob(".*.pt"):  # left by a kill in the middle of a write
             draft.unlink()
-        if not (run / CONFIG).is_file():
-            atomic_write(run / CONFIG, config_to_json(config), durable=True)
+        text = config_to_json(config)
+        if not (run / CONFIG).is_file() or config_from_json((run / CONFIG).read_text(encoding="utf-8")) != config:
+            atomic_write(run / CONFIG, text, durable=True)
     except OSError as error:
         raise RunError(f"cannot write the run folder {run}: {error.strerror}") from error
 
