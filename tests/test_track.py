@@ -251,3 +251,22 @@ def test_assignment_pairs_as_many_as_possible_at_the_least_cost() -> None:
 def test_a_value_out_of_range_is_named(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
         TrackConfig(**values)
+
+
+@pytest.mark.parametrize(("after", "ends"), [((40, 160, 60), True), ((200, 80, 90), False)])
+def test_a_film_cut_ends_every_track_and_movement_does_not(after: tuple[int, int, int], ends: bool) -> None:
+    tracker = FaceTracker()
+    random = np.random.default_rng(0)
+
+    def shot(colour: tuple[int, int, int], index: int) -> Frame:
+        noise = random.integers(-8, 9, (180, 320, 3))
+        image = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+        return Frame(image, index, index / 25, "film")
+
+    box = np.array([[100, 50, 160, 120]], np.float32)
+    face = Faces(box, np.full((1, 6, 2), 90, np.float32), np.ones(1, np.float32), np.full(1, -1, np.int64))
+    first = tracker.update(face, shot((210, 70, 90), 0)).ids.tolist()
+    assert tracker.update(face, shot((210, 70, 90), 1)).ids.tolist() == first
+    behind = tracker.update(face, shot(after, 2)).ids.tolist()
+    assert (behind != first) is ends
+    assert len(behind) == 1

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeemo.config import TrackConfig
-from edgeemo.types import Faces, Frame
+from edgeemo.types import U8, Faces, Frame
 
 NDF = npt.NDArray[np.float64]
 
@@ -39,6 +39,7 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._next_id = 1
         self._shape: tuple[int, ...] = ()
+        self._cut = CutDetector()
         self._time = 0.0
 
     def update(self, faces: Faces, frame: Frame) -> Faces:
@@ -51,8 +52,8 @@ class FaceTracker:
         if frame.still:
             self.reset()
             return Faces(faces.boxes, faces.keypoints, faces.scores, np.arange(1, len(faces) + 1, dtype=np.int64))
-        if frame.image.shape != self._shape or frame.time < self._time:
-            # another picture size, or the clip has begun again: places mean nothing any more
+        if frame.image.shape != self._shape or frame.time < self._time or self._cut.seen(frame.image):
+            # another picture size, a clip that begins again, or a film cut: places mean nothing any more
             self._tracks = []
         self._shape, self._time = frame.image.shape, frame.time
 
@@ -106,6 +107,34 @@ class FaceTracker:
         if not (0 <= centre[0] < width and 0 <= centre[1] < height):
             return False
         return all(np.hypot(*(other.points[0] - centre)) > size.max() / 2 for other in present)
+
+
+class CutDetector:
+    """Tells a film cut from movement: the colours of the whole picture and its pixels both change from one frame to
+    the next. Switching the light on or off looks the same, a cut between two similar pictures is not seen.
+    """
+
+    SAMPLES = 32  # pixels across and down that are looked at
+    MIN_HISTOGRAM = 0.5  # total variation distance of the colour histograms, 0..1
+    MIN_PIXELS = 30.0  # mean absolute difference of grey levels
+
+    def __init__(self) -> None:
+        self._pixels: npt.NDArray[np.int16] | None = None
+        self._histogram: NDF = np.zeros(0)
+
+    def seen(self, image: U8) -> bool:
+        """Compare (H, W, 3) with the image before; False for the first one."""
+        height, width = image.shape[:2]
+        step_y, step_x = max(1, height // self.SAMPLES), max(1, width // self.SAMPLES)
+        pixels = image[step_y // 2 :: step_y, step_x // 2 :: step_x].astype(np.int16)
+        bins = (pixels >> 6) @ np.array([16, 4, 1], np.int16)
+        histogram = np.bincount(bins.ravel(), minlength=64) / bins.size
+        before, self._pixels = self._pixels, pixels
+        former, self._histogram = self._histogram, histogram
+        if before is None or before.shape != pixels.shape:
+            return False
+        moved = float(np.abs(histogram - former).sum()) / 2
+        return moved > self.MIN_HISTOGRAM and float(np.abs(pixels - before).mean()) > self.MIN_PIXELS
 
 
 class _Track:
