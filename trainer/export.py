@@ -95,18 +95,11 @@ def make_bundle(
         with _draft(output, keep_record=not without_fp32) as draft:
             difference = write_model(model, spec, draft, faces)
             evaluation = _evaluated(draft, data, cache)
+            record = replace_fp32(draft, valid, faces, data, cache) if without_fp32 else None
+            adjustments = logit_adjustment, no_face_margin
+            kind, training = data.partition(":")[0], _training(checkpoints)
             facts = CardFacts(
-                spec=spec,
-                title=title,
-                data=data.partition(":")[0],
-                trained_on=trained_on,
-                training=_training(checkpoints),
-                logit_adjustment=logit_adjustment,
-                no_face_margin=no_face_margin,
-                model=model,
-                evaluation=evaluation,
-                difference=difference,
-                without_fp32=replace_fp32(draft, valid, faces, data, cache) if without_fp32 else None,
+                spec, title, kind, trained_on, training, *adjustments, model, evaluation, difference, record
             )
             atomic_write(draft / CARD, card(facts))
             atomic_write(draft / SCORES, _scores_json(valid, evaluation))

@@ -73,20 +73,7 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
         raise DataError(f"AffectNet has 11, 8 or 7 classes, not {classes}")
     if protocol not in ("poster", "official"):
         raise DataError(f"protocol must be poster or official, not {protocol!r}")
-    root, layout = _layout(path)
-    index = _Index()
-    if layout == "folders":
-        pictures = FolderPictures(root)
-        for part, name in enumerate(_split_folders(root)):
-            _read_class_folders(root, name, part, index)
-    elif layout == "original":
-        pictures = FolderPictures(_image_folder(root))
-        for part, name in enumerate(("training.csv", "validation.csv")):
-            _read_csv(_csv_file(root, name), part, index)
-    else:
-        pictures = FolderPictures(root)
-        for part, name in enumerate(("train_set", "val_set")):
-            _read_annotations(root, name, part, index)
+    index, pictures = _read(path)
     labels, boxes, keypoints = index.arrays()
     kept = np.flatnonzero(labels < classes)
     parts = np.asarray(index.parts, np.int8)[kept]
@@ -115,6 +102,25 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
         skipped=tuple(index.skipped),
         about=ABOUT,
     )
+
+
+def _read(path: Path) -> tuple[_Index, FolderPictures]:
+    """All rows, training and validation."""
+    root, layout = _layout(path)
+    index = _Index()
+    if layout == "folders":
+        pictures = FolderPictures(root)
+        for part, name in enumerate(_split_folders(root)):
+            _read_class_folders(root, name, part, index)
+    elif layout == "original":
+        pictures = FolderPictures(_image_folder(root))
+        for part, name in enumerate(("training.csv", "validation.csv")):
+            _read_csv(_csv_file(root, name), part, index)
+    else:
+        pictures = FolderPictures(root)
+        for part, name in enumerate(("train_set", "val_set")):
+            _read_annotations(root, name, part, index)
+    return index, pictures
 
 
 def _share(order: npt.NDArray[np.int64], split: str) -> npt.NDArray[np.int64]:
