@@ -131,10 +131,9 @@ def test_the_timeline_follows_until_somebody_moves_it(qtbot: QtBot, timeline: Ti
     assert timeline.title.text() == "Person 1"
     assert "Happiness 100 %" in timeline.legend.text()
     timeline.plot.getPlotItem().getViewBox().sigRangeChangedManually.emit([True, False])
-    assert not timeline.following
     assert timeline.follow.isVisible()
     qtbot.mouseClick(timeline.follow, Qt.MouseButton.LeftButton)
-    assert timeline.following
+    assert not timeline.follow.isVisible()
     timeline.show_person(2)
     assert timeline.title.text() == "Person 2"
 

@@ -268,6 +268,7 @@ def test_another_engine_or_smoothing_keeps_the_sinks_and_a_recording(
     assert not written.closed
     assert len(studio.clips) == 1
     assert window.live.config.engine == "other"
+    assert "other, Calm" in [marker.label for marker in window.history.markers]
 
 
 def test_a_missing_file_is_an_error_in_the_window_that_offers_the_demo_clip(qtbot: QtBot, make: Windows) -> None:

@@ -24,8 +24,9 @@ LIMITS = """
 say what somebody feels, thinks or intends, and must not be read as if it did.</li>
 <li>A person here is a track: one face followed while it was in the picture. Somebody who leaves and comes back is a new
 person to the program.</li>
-<li>“Unsure” is time in which the face was too small, too far turned, badly lit or blurred, or in which the engine's own
-calibrated confidence was too low. It is left out of the transitions.</li>
+<li>“Unsure” is time in which the face was too small, too far turned, badly lit or blurred, the leading class was not
+probable enough, or the label was no longer the leading class (“between two expressions”).
+It is left out of the transitions.</li>
 <li>Where several expressions mix or a face speaks, the numbers are at their least reliable. Small differences between
 two sessions mean nothing without many persons.</li>
 <li>In the European Union inferring emotions at work and in education is prohibited (AI Act, article 5(1)(f)), safety
@@ -36,7 +37,7 @@ STYLE = """
 :root{--bg:#f3f4f7;--card:#fff;--line:#d9dde5;--text:#1c2430;--muted:#5d6878;--well:#eef0f4}
 @media (prefers-color-scheme:dark){:root{--bg:#15181d;--card:#1e2229;--line:#343b47;--text:#e8ebf0;--muted:#98a3b3;
 --well:#272c35}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--text);
+*{box-sizing:border-box;print-color-adjust:exact;-webkit-print-color-adjust:exact}body{margin:0;background:var(--bg);color:var(--text);
 font:15px/1.5 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:1500px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0 0 4px}h2{font-size:20px;
 margin:34px 0 8px}h3{font-size:16px;margin:22px 0 6px}h4,h5,h6{font-size:14px;margin:16px 0 4px}

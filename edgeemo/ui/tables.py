@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget
 
 
@@ -25,6 +26,7 @@ def table_of_rows(name: str, headings: Sequence[str], *, wide: int, rows: int = 
     assert numbers is not None
     assert columns is not None
     numbers.hide()
+    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
     columns.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
     return table

@@ -162,10 +162,6 @@ class Timeline(QWidget):
             return self._person
         return people[0] if people else None
 
-    @property
-    def following(self) -> bool:
-        return self._following
-
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
         self.plot.setBackground(theme.surface)

@@ -36,10 +36,12 @@ from edgeemo.ui.history import History
 from edgeemo.ui.library import Library
 from edgeemo.ui.live import LiveControl
 from edgeemo.ui.menus import Menus
+from edgeemo.ui.pickers import dropped_path
 from edgeemo.ui.player import Opener, Player, State
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.saliency import Saliency
+from edgeemo.ui.screen import fit_to_screen
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.snapshot import pictures_folder, save_snapshot
 from edgeemo.ui.status_bar import StatusBar
@@ -51,7 +53,6 @@ from edgeemo.ui.video import VideoView
 
 FIGURES_MS = 400
 USUAL = 1280, 860
-FRAME = 40  # pixels of the desktop's title bar and borders
 SMALLEST = 620, 400  # what a screen of 1280x860 has left at 200 %
 NARROW, LOW = 740, 470  # below these the window leaves things out
 NARROW_PANEL = 248
@@ -95,7 +96,7 @@ class Window(QMainWindow):
         self.setAcceptDrops(True)
         if (geometry := self.settings.geometry) is None or not self.restoreGeometry(geometry):
             self.resize(*USUAL)
-        self._fit_screen()
+        fit_to_screen(self, SMALLEST)
 
         self.banner = Banner()
         self.live = LiveControl(
@@ -240,11 +241,11 @@ class Window(QMainWindow):
             super().keyPressEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
-        if event is not None and _dropped_path(event):
+        if event is not None and dropped_path(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
-        if event is not None and (path := _dropped_path(event)):
+        if event is not None and (path := dropped_path(event)):
             event.acceptProposedAction()
             self.live.choose_source(path)
 
@@ -291,17 +292,6 @@ class Window(QMainWindow):
         layout.addLayout(middle, 1)
         layout.addWidget(self.status_bar)
         self.setCentralWidget(content)
-
-    def _fit_screen(self) -> None:
-        """Never larger than the screen, whatever its scale and whatever size was remembered."""
-        screen = self.screen()
-        if screen is None:
-            return
-        room = screen.availableGeometry()
-        width, height = room.width(), room.height() - FRAME
-        self.setMinimumSize(min(SMALLEST[0], width), min(SMALLEST[1], height))
-        if not self.isMaximized():
-            self.resize(min(self.width(), width), min(self.height(), height))
 
     def _fit(self) -> None:
         """On a small or much enlarged screen: buttons without words, a narrow panel, no timeline."""
@@ -378,6 +368,7 @@ class Window(QMainWindow):
     def _on_switched(self, config: Config) -> None:
         """What plays goes on with another engine or smoothing."""
         self.toolbar.engine.show_engine(config.engine)
+        self.mark(f"{Path(config.engine).name}, {self.settings.preset}")
         if self.saliency.active:
             self.saliency.start(config)
 
@@ -501,12 +492,6 @@ class Window(QMainWindow):
 
     def _on_record_failure(self, what: Exception | str) -> None:
         self.banner.show_error(EdgeemoError(what) if isinstance(what, str) else what)
-
-
-def _dropped_path(event: QDropEvent) -> str:
-    data = event.mimeData()
-    urls = data.urls() if data is not None else []
-    return urls[0].toLocalFile() if len(urls) == 1 else ""
 
 
 def _ignore(_: object) -> None:
