@@ -15,7 +15,7 @@ import pytest
 
 from engines import EngineError
 from engines.blazeface import FULL_RANGE, SHORT_RANGE, letterbox, overlap, suppress
-from engines.export import faces as export_faces
+from engines.export.face_data import PORTRAIT
 from engines.face_detector import FOLDER, FaceDetector, Range, model_path, resolve_runtime
 from engines.preprocess import U8, crop
 from engines.spec import ModelSpec
@@ -88,7 +88,7 @@ def test_pictures_of_any_shape_give_mediapipes_faces(
     pair: tuple[FaceDetector, FaceDetector], size: tuple[int, int]
 ) -> None:
     """The portrait that ships with the export step, mirrored, turned and in other shapes."""
-    portrait = np.asarray(cv2.imread(str(export_faces.PORTRAIT)), np.uint8)
+    portrait = np.asarray(cv2.imread(str(PORTRAIT)), np.uint8)
     views = [portrait, portrait[:, ::-1], np.rot90(portrait), np.hstack([portrait, portrait])]
     expect_parity(pair, [np.asarray(cv2.resize(view, size[::-1]), np.uint8) for view in views], 0)
 
