@@ -49,9 +49,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     if not config.pluginmanager.hasplugin("timeout"):  # tests run without it too, but nothing stops one that hangs
         config.addinivalue_line("markers", "timeout(seconds): time limit of one test (pytest-timeout)")
-    # under nohup the programs that are tested would inherit that this signal is ignored; a handler is not inherited
+    # Under nohup or in a shell's background these signals are ignored, and the programs that are tested would inherit
+    # that; a handler is not inherited.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
