@@ -277,7 +277,7 @@ def _from_trainer(source: str, spec: ModelSpec, split: str, limit: int) -> FaceD
     with tempfile.TemporaryDirectory(prefix="edgeemo-faces-") as scratch:
         wanted, cut = Path(scratch) / "spec.json", Path(scratch) / "faces.npz"
         wanted.write_text(spec.to_json(), encoding="utf-8")
-        command = [sys.executable, "-m", "trainer.cli", "data", "cut", source, "--split", split]
+        command = [sys.executable, "-m", "trainer.cli", "data", "crops", source, "--split", split]
         command += ["--spec", str(wanted), "--output", str(cut)]
         if limit:
             command += ["--limit", str(limit)]
