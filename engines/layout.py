@@ -1,9 +1,11 @@
-"""The files of a bundle by name, and the folders that bundles lie in."""
+"""The files of a bundle by name, the folders that bundles are in, and the user's cache."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+import platformdirs
 
 SPEC = "spec.json"
 MANIFEST = "manifest.json"
@@ -27,9 +29,13 @@ ZOO = Path(__file__).parent / "zoo"
 
 
 def user_folder() -> Path:
-    """Where a user's own bundles live: $EDGEEMO_ENGINES, else the data folder of the XDG base directory standard."""
+    """Where a user's own bundles are: $EDGEEMO_ENGINES, else the user's data folder (Linux: $XDG_DATA_HOME)."""
     chosen = os.environ.get("EDGEEMO_ENGINES")
     if chosen:
         return Path(chosen).expanduser()
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "edgeemo" / "engines"
+    return platformdirs.user_data_path("edgeemo", appauthor=False) / "engines"
+
+
+def cache_folder() -> Path:
+    """What can be made again: plans, speeds, face crops. Linux: $XDG_CACHE_HOME/edgeemo or ~/.cache/edgeemo."""
+    return platformdirs.user_cache_path("edgeemo", appauthor=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.errors import EngineError
 from engines.installation import pip_install
+from engines.layout import cache_folder
 from trainer.errors import TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
 
@@ -48,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def default_cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "edgeemo" / "faces"
+    return cache_folder() / "faces"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ from engines.backends.plans import plan_files
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable, EngineError, ModelError
 from engines.files import atomic_write, sha256_of_file
-from engines.layout import FILES, MANIFEST, PARITY
+from engines.layout import FILES, MANIFEST, PARITY, cache_folder
 from engines.parity import ParityRecord
 from engines.preprocess import F32
 
@@ -73,8 +73,7 @@ class _Memory:
 
     @classmethod
     def load(cls) -> _Memory:
-        root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        path = Path(root).expanduser() / "edgeemo" / "speeds.json"
+        path = cache_folder() / "speeds.json"
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -23,6 +23,7 @@ import msgspec
 from engines.bundle import Bundle
 from engines.errors import ModelError
 from engines.files import atomic_write, sha256_of_file
+from engines.layout import cache_folder
 from engines.model_file import sha256_of
 
 LARGEST_PLAN = 4 << 30
@@ -112,8 +113,7 @@ def system_cache() -> Path:
 
 
 def user_cache() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "edgeemo" / "plans"
+    return cache_folder() / "plans"
 
 
 def plan_folders(bundle: Bundle) -> list[Path]:
