@@ -40,9 +40,9 @@ LONG_COMMANDS = {
     "export": "edgeemo-export --arch hybrid_lite --fp16 --output exported --limit 20",
     "bench": "edgeemo bench --source demo --frames 20",
     "whole demo": "edgeemo run --source demo --sink jsonl:out.jsonl",
-    "export INT8": "edgeemo-export --arch hybrid_lite --int8 --calibration labelled --output exported",
-    "fit": "edgeemo-train fit baseline64 --data folder:labelled --epochs 1 --output run",
-    "data": "edgeemo-train data stats folder:labelled",
+    "export INT8": "edgeemo-export --arch hybrid_lite --int8 --calibration many --output exported",
+    "fit": "edgeemo-train fit --network baseline64 --data folder:many --epochs 1 --batch 16 --run run",
+    "data": "edgeemo-train data info folder:labelled",
 }
 MODULES = {"edgeemo": "edgeemo.cli", "edgeemo-train": "trainer.cli", "edgeemo-export": "engines.export.cli"}
 # the app is asked to end a moment after its detector has found something to do
@@ -83,6 +83,16 @@ def place(tmp_path: Path) -> Path:
     lines = [f'{{"frame": {row}, "time": {row / 10}, "origin": "clip", "faces": [{face}]}}' for row in range(20)]
     (tmp_path / "session.jsonl").write_text("\n".join(lines) + "\n")
     return tmp_path
+
+
+def write_many(place: Path, count: int = 160) -> None:
+    """More labelled faces than INT8's calibration and a batch need."""
+    clip = cv2.VideoCapture(str(DEMO_CLIP))
+    for row in range(count):
+        folder = place / "many" / ("happiness" if row % 2 else "neutral")
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{row}.jpg"), clip.read()[1])
+    clip.release()
 
 
 def traced(place: Path, command: list[str], *, expect: tuple[int, ...] = (0,), seconds: int = 120) -> list[str]:
@@ -143,6 +153,8 @@ def test_the_app_reaches_for_no_network(place: Path, seconds: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LONG_COMMANDS)
 def test_a_long_command_reaches_for_no_network(place: Path, name: str) -> None:
+    if "many" in LONG_COMMANDS[name]:
+        write_many(place)
     assert traced(place, python(LONG_COMMANDS[name]), seconds=900) == []
     expect_no_trace(place)
 
