@@ -441,10 +441,20 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
         help="use an engine whose files differ from its manifest",
     )
     models = parser.add_mutually_exclusive_group()
-    for policy, text in (("near", "faces within about 2 m only: cheapest"), ("far", "every face, at the full cost")):
+    for policy, text in (
+        ("near", "video: faces within about 2 m only (cheapest)"),
+        ("far", "video: faces from 5 %% of the frame's width on, by the slower model alone"),
+    ):
         models.add_argument(
             f"--{policy}", dest="policy", action="store_const", const=policy, default=argparse.SUPPRESS, help=text
         )
+    models.add_argument(
+        "--faces",
+        dest="policy",
+        choices=("small",),
+        default=argparse.SUPPRESS,
+        help="video: search tiles too, for faces from 24 pixels; still pictures always are",
+    )
     parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
     parser.add_argument(
         "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say more; twice: everything"

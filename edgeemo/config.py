@@ -38,7 +38,7 @@ else:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Policy = Literal["auto", "near", "far"]
+Policy = Literal["auto", "near", "far", "small"]
 DetectRuntime = Literal["auto", "mediapipe", "onnx"]
 DetectBackend = Literal["onnx", "onnx-cuda", "openvino"]
 
@@ -84,11 +84,12 @@ class DetectConfig:
 
     Attributes:
         policy: which models look at whole frames: `near` the short-range one (to about 2 m), `far` the full-range one,
-            `auto` both, alternating. Known faces are followed by the short-range model in each case.
+            `auto` both, alternating, `small` both and in between overlapping tiles, which find faces from 24 px. Known
+            faces are followed by the short-range model in each case.
         confirm_score: minimum score of a new face in its region of interest; a score up to 0.1 lower passes if its
             mean with the full-frame score reaches the threshold. Higher: fewer false faces; lower: fewer missed ones.
         scan_s: seconds between two detections on the whole frame; 0: every frame, which costs more.
-        max_faces: at most so many, the largest first.
+        max_faces: at most so many in video, the largest first; still pictures keep all.
         runtime: what runs the detection models: `mediapipe`, `onnx`, or `auto`: MediaPipe where it is installed in a
             version that was tested to send nothing, else onnx.
         backend: with the runtime onnx, `onnx` (ONNX Runtime on the CPU), `onnx-cuda` or `openvino`.

@@ -316,3 +316,57 @@ def test_a_closer_look_that_nearly_convinces_needs_a_good_first_one() -> None:
     looks = [(0.4, 0.7), (0.8, 0.61), (0.7, 0.69), (0.72, 0.69), (0.95, 0.59), (0.5, 0.65)]
     assert [detector._convinces(*scores) for scores in looks] == [True, True, False, True, False, False]
     detector.close()
+
+
+def gallery(pictures: list[U8], across: int, width: int) -> U8:
+    """As a video call shows it: across x across pictures in one of 16:9."""
+    size = (width // across, width * 9 // 16 // across)
+    cells = [cv2.resize(pictures[row % len(pictures)], size, interpolation=cv2.INTER_AREA) for row in range(across**2)]
+    rows = [np.hstack(cells[row * across : (row + 1) * across]) for row in range(across)]
+    return np.ascontiguousarray(np.vstack(rows), np.uint8)
+
+
+@pytest.mark.parametrize(("across", "width"), [(3, 1280), (6, 1920), (4, 3840)])
+def test_every_face_of_a_gallery_is_found_in_a_still_picture(
+    two: list[U8], opened: Open, across: int, width: int
+) -> None:
+    picture = gallery(two[::3], across, width)
+    found = opened(max_faces=2).detect(frame(picture, still=True))
+    assert len(found) == 2 * across**2
+    cells = np.floor(middles(found) / [width / across / 2, width * 9 / 16 / across]).astype(int)
+    assert len({tuple(cell) for cell in cells.tolist()}) == len(found)
+
+
+def test_a_face_of_24_pixels_is_found_in_a_still_picture(portrait: U8, opened: Open) -> None:
+    side = sides(opened().detect(frame(portrait)))[0]
+    small = np.asarray(cv2.resize(portrait, None, fx=24 / side, fy=24 / side, interpolation=cv2.INTER_AREA), np.uint8)
+    picture = np.full((1080, 1920, 3), 90, np.uint8)
+    picture[700 : 700 + len(small), 1200 : 1200 + small.shape[1]] = small
+    (found,) = sides(opened().detect(frame(picture, still=True)))
+    assert found == pytest.approx(24, abs=5)
+
+
+def test_a_small_newcomer_is_found_within_half_a_second_when_asked_for(portrait: U8, opened: Open) -> None:
+    side = sides(opened().detect(frame(portrait)))[0]
+    small = np.asarray(cv2.resize(portrait, None, fx=26 / side, fy=26 / side, interpolation=cv2.INTER_AREA), np.uint8)
+    empty = np.full((1080, 1920, 3), 90, np.uint8)
+    shown = empty.copy()
+    shown[700 : 700 + len(small), 1200 : 1200 + small.shape[1]] = small
+    detector = opened(policy="small")
+    assert [len(detector.detect(frame(empty, index, fps=30))) for index in range(5)] == [0] * 5
+    found = [len(detector.detect(frame(shown, index, fps=30))) for index in range(5, 26)]
+    assert 1 in found[:15]
+    assert found[-1] == 1
+
+
+def test_a_newcomer_far_away_does_not_end_the_search_for_a_missing_face(two: list[U8], opened: Open) -> None:
+    """One of two people is hidden for a moment in which a third appears in another corner."""
+    detector = opened()
+    wide = np.full((540, 1920, 3), 120, np.uint8)
+    wide[:, :960] = two[20]
+    assert len(detector.detect(frame(wide, fps=30))) == 2
+    hidden = wide.copy()
+    hidden[:, :480] = 120
+    hidden[:, 1440:] = two[20][:, 480:]
+    assert len(detector.detect(frame(hidden, 1, fps=30))) == 2
+    assert [round(missing.centre[0]) < 480 for missing in detector._missing] == [True]

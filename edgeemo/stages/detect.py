@@ -6,6 +6,9 @@ times a second only, and in between every known face is followed: its surroundin
 given to the short-range model, up to four faces side by side in one picture. That costs one short-range call a frame
 whatever the faces' distance, and gives boxes of one geometry (upright, the face filling two fifths of the window),
 where the two models on a whole frame differ by up to 20 % in size and shrink boxes of tilted heads.
+
+A still picture is also searched in overlapping tiles, all at once (`edgeemo.stages.tiles`); with the policy "small" a
+video is too, a few tiles per frame.
 """
 
 from __future__ import annotations
@@ -17,14 +20,15 @@ import cv2
 import numpy as np
 
 from edgeemo.config import DetectConfig, Policy
+from edgeemo.stages.tiles import Tile, tiles_of
 from edgeemo.types import F32, U8, UNTRACKED, Faces, Frame
 from engines.face_detector import FaceDetector, Range
 from engines.preprocess import roll
 
 SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
 CANVAS_PX = 128  # the short-range model's input
-FINER = 2  # the canvas is repeated so many times: MediaPipe gives boxes in whole pixels, and this makes them smaller
-REACH = 2.5  # side of the window around a followed face, in sides of its box
+UPSCALE = 2  # the canvas is repeated so many times: MediaPipe gives boxes in whole pixels, and this makes them smaller
+ROI_SCALE = 2.5  # side of the window around a followed face, in sides of its box
 SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
 SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
 GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between two looks
@@ -34,11 +38,16 @@ MIN_SCORE = 0.4  # of a whole frame's detection, to be looked at more closely
 KEEP_SCORE = 0.4  # of a face that was there before, to stay
 SEARCH_S = 0.1  # between two full-range detections while a face is missing
 MAX_SEARCH_S = 0.5  # how long a missing face is searched for in that way, and where it was last seen
+TILES_S = 0.4  # time in which the policy "small" goes through all tiles of a video's frame
+TILE_BATCH = 16  # tiles in one call of the network
+TILE_SCORE = 0.7  # of a face in a tile, to be looked at more closely: lower ones add false faces, hardly any real ones
+MAX_REAPPEAR = 3.0  # distance, in face sides, up to which a new face is taken for one that went missing
 TICK_S = 1e-3  # frame times are rounded
 SCANNERS: dict[Policy, tuple[Range, ...]] = {
     "auto": ("full_range", "short_range"),
     "near": ("short_range",),
     "far": ("full_range",),
+    "small": ("full_range", "short_range"),
 }
 NEARLY = 0.1  # what a closer look may lack, and the first look make up for
 
@@ -49,15 +58,16 @@ class _Face:
 
     Attributes:
         seen: media time of the frame it was in.
-        aim: (4,) where to look for it next: centre, side of the box, roll. Not simply the box just found: what is found
-            depends a little on where one looks, and a window that jumps after each box makes the next box jump back.
+        search_roi: (4,) where to look for it next: centre, side of the box, roll. Not simply the box just found: what
+            is found depends a little on where one looks, and a window that jumps after each box makes the next box
+            jump back.
     """
 
     box: F32
     keypoints: F32
     score: float
     seen: float
-    aim: F32
+    search_roi: F32
 
     @classmethod
     def found(cls, box: F32, keypoints: F32, score: float, seen: float, aimed: F32 | None = None) -> _Face:
@@ -103,6 +113,7 @@ class BlazeFaceDetector:
         self._shape: tuple[int, ...] = ()
         self._time = 0.0
         self._scanned: dict[Range, float] = {}
+        self._tiles: list[Tile] = []  # those still to be searched, in the policy "small"
 
     def detect(self, frame: Frame) -> Faces:
         """Find the faces of a frame; those that were in the frame before come first, in the same order.
@@ -115,13 +126,15 @@ class BlazeFaceDetector:
         if frame.still or frame.image.shape != self._shape or frame.time < self._time:
             self._forget()
         found, just_lost = self._follow(frame)
-        due = self._due(frame.time, just_lost)
-        if due:
-            newcomers = self._confirm(frame, self._scan(frame, due), found)
+        passed = max(frame.time - self._time, 0.0)
+        candidates = self._scan(frame, self._due(frame.time, just_lost))
+        candidates += self._scan_tiles(frame, self._due_tiles(frame, passed))
+        if candidates:
+            newcomers = self._confirm(frame, candidates, found)
             for face in newcomers:
                 self._no_longer_missing(face)
             found += newcomers
-        if len(found) > self._config.max_faces:
+        if len(found) > self._config.max_faces and not frame.still:
             smallest_kept = sorted((face.side for face in found), reverse=True)[self._config.max_faces - 1]
             found = [face for face in found if face.side >= smallest_kept][: self._config.max_faces]
         self._known, self._shape, self._time = found, frame.image.shape, frame.time
@@ -140,7 +153,7 @@ class BlazeFaceDetector:
                 model.close()
 
     def _forget(self) -> None:
-        self._known, self._missing, self._scanned = [], [], {}
+        self._known, self._missing, self._scanned, self._tiles = [], [], {}, []
 
     def _follow(self, frame: Frame) -> tuple[list[_Face], bool]:
         """Look where faces were in the frame before, or before they went missing; True: one has just gone missing."""
@@ -148,7 +161,7 @@ class BlazeFaceDetector:
         enough = [KEEP_SCORE] * len(self._known) + [self._config.confirm_score] * len(self._missing)
         looks: list[_Face | None] = []
         for start in range(0, len(expected), TOGETHER):
-            looks += self._look(frame, expected[start : start + TOGETHER])
+            looks += self._detect_in_rois(frame, expected[start : start + TOGETHER])
         seen = {row: look for row, look in enumerate(looks) if look is not None and look.score >= enough[row]}
         kept: dict[int, _Face] = {}
         # where two windows show one face, it belongs to the one in whose middle it is
@@ -174,6 +187,8 @@ class BlazeFaceDetector:
 
     def _scan(self, frame: Frame, models: Sequence[Range]) -> list[_Face]:
         """What these models find in the whole frame, best first, one model after the other."""
+        if not models:
+            return []
         image, scale = _shrunk(frame.image)
         found: list[_Face] = []
         for model in models:
@@ -188,13 +203,39 @@ class BlazeFaceDetector:
             ]
         return found
 
+    def _due_tiles(self, frame: Frame, passed: float) -> list[Tile]:
+        """All tiles of a still picture; of a video with the policy "small" the next few."""
+        height, width = frame.image.shape[:2]
+        if frame.still:
+            return tiles_of(height, width)
+        if self._config.policy != "small":
+            return []
+        everything = tiles_of(height, width)
+        count = min(int(np.ceil(len(everything) * passed / TILES_S)) or 1, len(everything))
+        while len(self._tiles) < count:
+            self._tiles += everything
+        due, self._tiles = self._tiles[:count], self._tiles[count:]
+        return due
+
+    def _scan_tiles(self, frame: Frame, tiles: Sequence[Tile]) -> list[_Face]:
+        """What the short-range model finds in these tiles, best first."""
+        found: list[_Face] = []
+        for start in range(0, len(tiles), TILE_BATCH):
+            batch = tiles[start : start + TILE_BATCH]
+            looks = self._models["short_range"].detect_many([tile.cut(frame.image) for tile in batch])
+            for tile, (boxes, keypoints, scores) in zip(batch, looks, strict=True):
+                for row in np.flatnonzero(scores >= TILE_SCORE):
+                    box = tile.restore(boxes[row].reshape(2, 2)).ravel()
+                    found.append(_Face.found(box, tile.restore(keypoints[row]), float(scores[row]), frame.time))
+        return sorted(found, key=lambda face: -face.score)
+
     def _confirm(self, frame: Frame, candidates: Sequence[_Face], found: Sequence[_Face]) -> list[_Face]:
         """The candidates that are faces on a closer look and not among those found already."""
         new: list[_Face] = []
         for candidate in candidates:
             if any(_same(candidate, other) for other in (*found, *new)):
                 continue
-            (look,) = self._look(frame, [candidate])
+            (look,) = self._detect_in_rois(frame, [candidate])
             if look is None or not self._convinces(candidate.score, look.score):
                 continue
             if not any(_same(look, other) for other in (*found, *new)):
@@ -210,7 +251,7 @@ class BlazeFaceDetector:
         enough = self._config.confirm_score
         return closer >= enough or (closer >= enough - NEARLY and (first + closer) / 2 >= enough)
 
-    def _look(self, frame: Frame, faces: Sequence[_Face]) -> list[_Face | None]:
+    def _detect_in_rois(self, frame: Frame, faces: Sequence[_Face]) -> list[_Face | None]:
         """Look for each of one to four faces in the upright window around where it was, with one short-range call."""
         across = 1 if len(faces) == 1 else 2
         size = CANVAS_PX // across
@@ -218,14 +259,14 @@ class BlazeFaceDetector:
         windows = []
         for cell, face in enumerate(faces):
             left, top = cell % across * size, cell // across * size
-            window = _Window.at(face.aim, size)
+            window = _Window.at(face.search_roi, size)
             self._canvas[top : top + size, left : left + size] = window.cut(frame.image)
             windows.append((window, np.array([left, top], np.float32)))
         enlarged = np.asarray(
-            cv2.resize(self._canvas, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_NEAREST), np.uint8
+            cv2.resize(self._canvas, None, fx=UPSCALE, fy=UPSCALE, interpolation=cv2.INTER_NEAREST), np.uint8
         )
         boxes, keypoints, scores = self._models["short_range"].detect(enlarged)
-        boxes, keypoints = boxes / np.float32(FINER), keypoints / np.float32(FINER)
+        boxes, keypoints = boxes / np.float32(UPSCALE), keypoints / np.float32(UPSCALE)
         cells = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / size)
         looks: list[_Face | None] = []
         for face, (window, corner) in zip(faces, windows, strict=True):
@@ -236,10 +277,10 @@ class BlazeFaceDetector:
         return looks
 
     def _no_longer_missing(self, face: _Face) -> None:
-        """A face that appears is, in all likelihood, the missing one that was nearest."""
-        if self._missing:
-            nearest = min(range(len(self._missing)), key=lambda row: _distance(self._missing[row], face))
-            del self._missing[nearest]
+        """A face that appears near a missing one is, in all likelihood, that one."""
+        distances = [_distance(missing, face) for missing in self._missing]
+        if distances and min(distances) <= MAX_REAPPEAR:
+            del self._missing[int(np.argmin(distances))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,14 +294,14 @@ class _Window:
     size: int
     turn: F32
     centre: F32
-    aim: F32
+    search_roi: F32
 
     @classmethod
-    def at(cls, aim: F32, size: int) -> _Window:
-        """The window around an aim: centre, side, roll."""
-        step = REACH * aim[2] / size
-        across, down = step * np.cos(aim[3]), step * np.sin(aim[3])
-        return cls(size, np.array([[across, -down], [down, across]], np.float32), aim[:2], aim)
+    def at(cls, search_roi: F32, size: int) -> _Window:
+        """The window around a search region: centre, side, roll."""
+        step = ROI_SCALE * search_roi[2] / size
+        across, down = step * np.cos(search_roi[3]), step * np.sin(search_roi[3])
+        return cls(size, np.array([[across, -down], [down, across]], np.float32), search_roi[:2], search_roi)
 
     def cut(self, image: U8) -> U8:
         matrix = np.empty((2, 3))
@@ -277,7 +318,7 @@ class _Window:
         half = (box[2:] - box[:2]) / 2 * np.hypot(self.turn[0, 0], self.turn[1, 0])
         points = self.centre + (keypoints - middle) @ self.turn.T
         box = np.concatenate([centre - half, centre + half]).astype(np.float32)
-        return _Face.found(box, points.astype(np.float32), score, time, self.aim)
+        return _Face.found(box, points.astype(np.float32), score, time, self.search_roi)
 
 
 def _shrunk(image: U8) -> tuple[U8, F32]:
