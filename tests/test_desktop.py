@@ -33,7 +33,7 @@ from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
 from edgeemo.ui.health import load as load_average
 from edgeemo.ui.history import MOST_PEOPLE, MOST_ROWS, History, thinned
-from edgeemo.ui.player import State
+from edgeemo.ui.player import PlayerState
 from edgeemo.ui.scenes import Scenes
 from edgeemo.ui.sessions import SessionsDialog
 from edgeemo.ui.settings import PRESETS, Settings
@@ -202,7 +202,7 @@ def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Windows, tm
 def test_pictures_fill_a_strip_to_step_back_in(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=4, still=True, stuck=True)
     window = make(Config(source="pictures"))
-    qtbot.waitUntil(lambda: window.player.state is State.ENDED and window.thumbnails.count() == 4)
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.ENDED and window.thumbnails.count() == 4)
     assert window.thumbnails.isVisible()
     window.setFocus()
     qtbot.keyClick(window, Qt.Key.Key_Left)
@@ -290,7 +290,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_the_picture_goes_on(
     window.record_or_end()
     qtbot.waitUntil(lambda: window.banner.kind == "error" and "is a file" in window.banner.text)
     assert not window.recording.active
-    assert window.player.state is State.PLAYING
+    assert window.player.state is PlayerState.PLAYING
 
 
 # sessions, replay, report
@@ -337,7 +337,7 @@ def test_choosing_a_source_leaves_the_replay(qtbot: QtBot, make: Windows, tmp_pa
     shows(qtbot, window)
     window.library.replay(folder)
     qtbot.waitUntil(lambda: window.replay.recording is not None)
-    assert window.player.state is State.STOPPED
+    assert window.player.state is PlayerState.STOPPED
     window.live.choose_source("other.mp4")
     assert shows(qtbot, window).frame.origin == "other.mp4"
     assert window.replay.recording is None
@@ -690,7 +690,7 @@ def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Windows, studio:
     last = window.video.result
     assert last is not None
     studio.clip = Clip
-    qtbot.waitUntil(lambda: window.player.state is State.PLAYING and window.video.result is not last)
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.PLAYING and window.video.result is not last)
     assert window.banner.text == ""
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from conftest import MakeClip
 from pytestqt.qtbot import QtBot
-from windows import Studio, Windows, shows
+from windows import Clip, Studio, Windows, shows
 
 from edgeemo.config import CaptureConfig, Config
+from edgeemo.errors import SourceError
 from edgeemo.recording import load
 from edgeemo.report.page import page
-from edgeemo.ui.player import State
+from edgeemo.ui.player import PlayerState
 from edgeemo.ui.window import Window
 
 
@@ -40,7 +41,7 @@ def test_a_session_folder_that_is_removed_ends_the_recording_with_a_message(
     qtbot.waitUntil(lambda: "moved or deleted" in window.banner.text)
     assert window.banner.kind == "error"
     assert window.video.recording == ""
-    assert window.player.state is State.PLAYING
+    assert window.player.state is PlayerState.PLAYING
 
 
 def test_a_disk_that_fills_up_is_told_before_during_and_after(
@@ -86,3 +87,81 @@ def test_an_analysed_file_that_is_damaged_says_so_in_window_session_and_report(
     lost = 200 - len(recording.frames)
     assert f"{lost} of the 200 frames" in " ".join(recording.missing)
     assert f"{lost} of the 200 frames" in page([("", [recording])])
+
+
+LOST = SourceError("the stream broke off; check the camera")
+
+
+def lose(qtbot: QtBot, studio: Studio, make: Windows) -> Window:
+    """A window that records a stream which has just been lost."""
+    studio.clip = lambda name: Clip(name, frames=80, error=LOST)
+    window = make(Config(source="rtsp://camera/live"))
+    start(qtbot, window, "whole")
+    studio.clip = Clip
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.FAILED, timeout=20_000)
+    return window
+
+
+def test_a_stream_that_drops_is_recorded_on_in_the_same_session_with_one_clock(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
+    window = lose(qtbot, studio, make)
+    recorder = window.recording.recorder
+    assert recorder is not None
+    assert window.video.recording.endswith("waiting for the source")
+    before = recorder.frames
+    qtbot.waitUntil(lambda: recorder.frames > before + 20, timeout=20_000)
+    assert window.recording.recorder is recorder
+    assert window.video.recording.endswith("video")
+    window.record_or_end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (folder,) = (tmp_path / "sessions").iterdir()
+    recording = load(folder)
+    assert len(recording.frames) == recorder.frames
+    steps = recording.times[1:] - recording.times[:-1]
+    assert (steps > 0).all()
+    (marker,) = recording.markers
+    assert marker.label == "no signal"
+    assert marker.duration == pytest.approx(steps.max(), abs=0.3)
+    assert marker in window.timeline.history.markers
+    # a face after the gap need not be who was there before it
+    assert [track.id for track in recording.tracks] == [1, 2]
+    assert (window.timeline.history.series(1).times < window.timeline.history.series(2).times[0]).all()
+
+
+def test_a_recording_ends_when_nobody_waits_for_the_stream_any_more(
+    qtbot: QtBot, make: Windows, studio: Studio
+) -> None:
+    window = lose(qtbot, studio, make)
+    (stop,) = window.banner.buttons
+    assert stop.text() == "Stop trying"
+    stop.click()
+    assert not window.recording.active
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+
+
+def test_a_file_that_breaks_off_ends_the_recording(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.clip = lambda name: Clip(name, frames=80, error=LOST)
+    window = make()
+    start(qtbot, window, "none")
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.FAILED, timeout=20_000)
+    assert not window.recording.active
+
+
+def test_a_change_of_engine_is_marked_in_the_session_and_a_failed_one_is_not(
+    qtbot: QtBot, make: Windows, tmp_path: Path
+) -> None:
+    window = make()
+    start(qtbot, window, "none")
+    begun = window.history.begin
+    window.live.choose_engine("nosuch")
+    qtbot.waitUntil(lambda: "No engine named 'nosuch'" in window.banner.text)
+    assert window.history.markers == []
+    window.live.choose_engine("other")
+    qtbot.waitUntil(lambda: len(window.history.markers) == 1)
+    assert window.history.begin == begun
+    assert window.recording.active
+    window.record_or_end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (folder,) = (tmp_path / "sessions").iterdir()
+    assert [marker.label for marker in load(folder).markers] == ["other, Balanced"]

@@ -6,6 +6,7 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ from windows import Studio, Windows, shows
 
 from edgeemo.config import Config
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
+from edgeemo.ui.history import History
 from edgeemo.ui.pixels import as_pixmap
-from edgeemo.ui.player import State
+from edgeemo.ui.player import PlayerState
 from edgeemo.ui.sessions import SessionsDialog
 from edgeemo.ui.settings import Settings
+from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.window import Window
 from engines import LABELS
 
@@ -111,7 +114,7 @@ def test_space_pauses_right_after_the_launch(qtbot: QtBot, make: Windows) -> Non
     focused = window.focusWidget()
     assert focused is not None
     qtbot.keyClick(focused, Qt.Key.Key_Space)
-    assert window.player.state is State.PAUSED
+    assert window.player.state is PlayerState.PAUSED
     window.player.stop()
     window.toolbar.start_button.setFocus()
     window.live.start_or_pause()
@@ -149,6 +152,23 @@ def test_the_window_is_never_larger_than_the_screen(make: Windows, tmp_path: Pat
     assert window.height() <= room.height()
 
 
+@pytest.mark.parametrize(("size", "faces"), [((640, 400), 1), ((640, 480), 1), ((640, 480), 2)])
+def test_no_card_is_cut_in_a_small_window(
+    qtbot: QtBot, make: Windows, studio: Studio, size: tuple[int, int], faces: int
+) -> None:
+    studio.faces = faces
+    window = make()
+    window.resize(*size)
+    shows(qtbot, window)
+
+    def every_card_is_whole() -> None:
+        assert [card.visibleRegion().boundingRect() for card in window.faces.cards] == [
+            card.rect() for card in window.faces.cards
+        ]
+
+    qtbot.waitUntil(every_card_is_whole)
+
+
 def test_a_marker_stands_at_one_time_in_timeline_scrubber_and_report(
     qtbot: QtBot, make: Windows, tmp_path: Path
 ) -> None:
@@ -169,3 +189,26 @@ def test_a_marker_stands_at_one_time_in_timeline_scrubber_and_report(
     (marker,) = window.timeline.history.markers
     window.replay.seek(marker.time)
     assert window.replay.place.text().startswith("0.9 s of")
+
+
+def test_after_a_cut_the_timeline_shows_who_is_there(qtbot: QtBot) -> None:
+    history = History()
+    for index in range(200):
+        # a cut after 4 s: the tracks end and two others begin
+        first = 1 if index < 100 else 3
+        shown = result(2, index=index, time=index / 25)
+        ids = np.array([first, first + 1], np.int64)
+        history.add(replace(shown, faces=replace(shown.faces, ids=ids)))
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.show_history(history)
+    assert timeline.person == 3
+    timeline.show_person(4)
+    assert timeline.person == 4
+    timeline.show_person(2)
+    assert timeline.person == 3
+    # in a replay the cursor counts
+    timeline.show_cursor(2.0)
+    assert timeline.person == 2
+    assert History().shown_at(1.0) is None
+    assert history.shown_at(60.0, 2) == 2

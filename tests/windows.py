@@ -21,7 +21,7 @@ from edgeemo.errors import SourceError
 from edgeemo.run.runner import Runner
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
-from edgeemo.ui.player import State
+from edgeemo.ui.player import PlayerState
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.window import Window
 from engines.errors import BundleNotFound
@@ -171,7 +171,7 @@ class Windows:
 
 
 def shows(qtbot: QtBot, window: Window) -> Result:
-    qtbot.waitUntil(lambda: window.player.state is State.PLAYING and window.video.result is not None)
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.PLAYING and window.video.result is not None)
     result = window.video.result
     assert result is not None
     return result

@@ -26,10 +26,11 @@ _FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "con
 
 @dataclass(frozen=True)
 class Marker:
-    """Something that happened, at a media time in seconds."""
+    """Something that happened, at a media time in seconds; for `duration` seconds, 0 for a moment."""
 
     time: float
     label: str
+    duration: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,8 +240,12 @@ class _Notes:
         baselines: dict[int, dict[str, float]] = defaultdict(dict)
         for person, label, value in database.execute("SELECT id, label, value FROM baselines"):
             baselines[person][label] = value
+        lasting = any(name == "duration" for _, name, *_ in database.execute("PRAGMA table_info(markers)"))
+        duration = "duration" if lasting else "0.0"
         return cls(
-            tuple(Marker(*row) for row in database.execute("SELECT time, label FROM markers ORDER BY time")),
+            tuple(
+                Marker(*row) for row in database.execute(f"SELECT time, label, {duration} FROM markers ORDER BY time")
+            ),
             doubts,
             baselines,
             tuple((at, skipped) for at, skipped in database.execute("SELECT time, skipped FROM cuts ORDER BY time")),

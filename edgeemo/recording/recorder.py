@@ -29,7 +29,9 @@ WATCH_S = 1.0  # between two looks at the disk
 WARN_BYTES, WARN_S = 1 << 30, 300.0  # less free space, or less time until the disk is full, gives a warning
 RESERVE_BYTES = 64 << 20  # kept for the data: with less free space the video ends
 NOTES = """
-CREATE TABLE IF NOT EXISTS markers (time REAL NOT NULL, label TEXT NOT NULL, wall REAL);
+CREATE TABLE IF NOT EXISTS markers (
+    time REAL NOT NULL, label TEXT NOT NULL, wall REAL, duration REAL NOT NULL DEFAULT 0
+);
 CREATE TABLE IF NOT EXISTS baselines (id INTEGER NOT NULL, label TEXT NOT NULL, value REAL, PRIMARY KEY (id, label));
 CREATE TABLE IF NOT EXISTS cuts (time REAL NOT NULL, skipped REAL NOT NULL);
 """
@@ -67,7 +69,7 @@ class Recorder(Sink):
         free_bytes: tells how much room a folder's disk has left.
 
     Attributes:
-        frames: recorded so far.
+        frames: recorded so far. labels: the engine's classes.
 
     Raises:
         RecordingError, SinkError: the folder cannot be written to.
@@ -82,6 +84,7 @@ class Recorder(Sink):
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self.folder = folder
+        self.labels = labels
         self.frames = 0
         self._free_bytes = free_bytes
         self._lock = threading.Lock()
@@ -161,11 +164,15 @@ class Recorder(Sink):
             self._last = result.frame.time
             self.frames += 1
 
-    def mark(self, label: str, at: float | None = None) -> None:
-        """Note that something happens now, or at a media time; on the disk when this returns."""
+    def mark(self, label: str, at: float | None = None, duration: float = 0.0) -> None:
+        """Note that something happens now, or at a media time for some seconds; on the disk when this returns."""
         with self._lock:
             if self._open:
-                self._execute("INSERT INTO markers VALUES (?, ?, ?)", (self._last if at is None else at, label, time()))
+                at = self._last if at is None else at
+                self._execute(
+                    "INSERT INTO markers (time, label, wall, duration) VALUES (?, ?, ?, ?)",
+                    (at, label, time(), duration),
+                )
 
     def keep_baseline(self, person: int, values: Mapping[str, float] | None) -> None:
         """Keep a person's neutral baseline, or forget it; the events stay as they are."""

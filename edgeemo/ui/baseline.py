@@ -12,7 +12,7 @@ from edgeemo.recording.recorder import baseline_of
 from edgeemo.types import F32, Result
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.history import Series
-from edgeemo.ui.player import Player, State
+from edgeemo.ui.player import Player, PlayerState
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.timeline import Timeline
 from engines.spec import Emotion
@@ -105,7 +105,7 @@ class BaselineControl(QObject):
     def take(self) -> None:
         """Take ten seconds of the chosen person's neutral face; then what is shown is also told relative to it."""
         person = self._timeline.person
-        if person is None or person < 0 or self._player.state is not State.PLAYING:
+        if person is None or person < 0 or self._player.state is not PlayerState.PLAYING:
             self._banner.show_message(
                 "notice", "A neutral baseline is taken while the picture plays and a face is tracked."
             )

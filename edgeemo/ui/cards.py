@@ -166,6 +166,7 @@ class FaceCard(QFrame):
         self.confidence = named(QLabel(), "expression")
         self.person = named(QLabel(), "muted")
         self.extent = named(QLabel(), "muted")
+        self.extent.setToolTip("Width of the face in the picture")
         self.bars = Bars()
         self.others = named(QLabel(), "muted")
         self.others.hide()
@@ -214,7 +215,7 @@ class FaceCard(QFrame):
         _set(self.relative, relative)
         self.relative.setVisible(bool(relative))
         _set(self.person, "Face" if number == UNTRACKED else f"Person {number}")
-        _set(self.extent, f"{float(box[2] - box[0]):.0f} px wide")
+        _set(self.extent, f"{float(box[2] - box[0]):.0f} px")
         classes = [
             (Emotion.of(label), float(probability))
             for label, probability in zip(result.labels, result.probabilities[row], strict=True)
@@ -373,7 +374,7 @@ class FacePanel(QWidget):
             card.deleteLater()
         if result is not None:
             # where the cards would not all fit each one is short
-            short = len(rows) > 1 and len(rows) * self._tall(len(result.labels)) > self._room()
+            short = len(rows) * self._tall(len(result.labels)) > self._room()
             for key, row in rows.items():
                 shown = self._cards.get(key)
                 if shown is None:

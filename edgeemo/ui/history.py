@@ -15,6 +15,7 @@ MOST_PEOPLE = 300
 MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames a second; then the oldest half goes
 SHORT_VISIT = 1 << 13  # rows: about five minutes
 AWAY_S = 1.0  # a face that was away for longer: no line is drawn across
+LEFT_S = 3.0  # who was away for longer has left
 F64 = npt.NDArray[np.float64]
 # of a recording, or live: a plot shows no step of 0.0005, and a long session takes two thirds of the memory
 F32OrF16 = npt.NDArray[np.float32] | npt.NDArray[np.float16]
@@ -85,6 +86,16 @@ class History:
             )
             self.rows += 1
 
+    def shown_at(self, time: float, chosen: int | None = None) -> int | None:
+        """Whom to show at a media time: who was chosen, unless that person has left; else who is there, first come
+        first; with nobody there who left last.
+        """
+        seen = {person: columns.seen_before(time) for person, columns in self._people.items()}
+        here = sorted(person for person, last in seen.items() if time - last <= LEFT_S)
+        if chosen in here or (chosen in seen and not here):
+            return chosen
+        return here[0] if here else max(seen, key=lambda person: (seen[person], -person), default=None)
+
     def series(self, person: int) -> Series:
         """The rows of one person; empty for somebody unknown."""
         columns = self._people.get(person)
@@ -135,6 +146,11 @@ class _Columns:
     def last(self) -> float:
         """When the face was seen last."""
         return float(self._times[self._count - 1]) if self._count else 0.0
+
+    def seen_before(self, time: float) -> float:
+        """When the face was seen last up to a media time; -inf: never."""
+        count = int(np.searchsorted(self._times[: self._count], time + 1e-6, side="right"))
+        return float(self._times[count - 1]) if count else -np.inf
 
     def view(self) -> Series:
         n = self._count

@@ -13,12 +13,13 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from edgeemo.capture import CameraInfo
-from edgeemo.config import CaptureConfig, Config
+from edgeemo.config import CaptureConfig, Config, SmoothConfig
 from edgeemo.errors import EdgeemoError, SourceError
+from edgeemo.types import Result
 from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.camera_watch import CameraWatch
 from edgeemo.ui.pickers import shown_name
-from edgeemo.ui.player import Opener, Player, State
+from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.settings import PRESETS, USUAL, Settings
 from engines.errors import EngineError
 
@@ -45,11 +46,17 @@ class LiveControl(QObject):
     Signals:
         opening: the Config that is about to be opened, and whether the last picture may stay until it is there.
         switched: the Config that goes on after another engine or smoothing was chosen.
+        kept: the Config that goes on because the one that was chosen failed.
+        returned: the first Result of a source that was lost and is back.
+        given_up: a source that was lost is not opened again.
         cameras_changed: one was connected or removed.
     """
 
     opening = pyqtSignal(object, bool)
     switched = pyqtSignal(object)
+    kept = pyqtSignal(object)
+    returned = pyqtSignal(object)
+    given_up = pyqtSignal()
     cameras_changed = pyqtSignal()
 
     def __init__(
@@ -98,6 +105,13 @@ class LiveControl(QObject):
         """Whether a lost source will be opened again without anybody asking."""
         return self._retry.isActive()
 
+    @property
+    def comes_back(self) -> bool:
+        """Whether nothing plays because the source was lost, and it is opened again without anybody asking."""
+        if self.player.state is PlayerState.OPENING:
+            return self._lost
+        return self.player.state is PlayerState.FAILED and self._is_lost(self.player.failure)
+
     def begin(self) -> None:
         """Play what the configuration asks for; without a source the first camera, without a camera the demo clip."""
         if self._config.source:
@@ -118,18 +132,18 @@ class LiveControl(QObject):
         """How strongly results are smoothed."""
         self._settings.preset = name
         config = replace(self._config, smooth=PRESETS[name])
-        if self.player.state in (State.OPENING, State.PLAYING, State.PAUSED):
+        if self.player.state in (PlayerState.OPENING, PlayerState.PLAYING, PlayerState.PAUSED):
             self._switch(config)
         else:
             self._config = config
 
     def start_or_pause(self) -> None:
         """Pause what plays, resume what is paused, else start."""
-        if self.player.state is State.PLAYING:
+        if self.player.state is PlayerState.PLAYING:
             self.player.pause()
-        elif self.player.state is State.PAUSED:
+        elif self.player.state is PlayerState.PAUSED:
             self.player.resume()
-        elif self.player.state is not State.OPENING:
+        elif self.player.state is not PlayerState.OPENING:
             self.play(self._config)
 
     def play(self, config: Config) -> None:
@@ -149,7 +163,7 @@ class LiveControl(QObject):
 
     def _switch(self, config: Config) -> None:
         """Another engine or smoothing: what plays goes on, with its sinks and a recording."""
-        if self.player.state is State.OPENING:
+        if self.player.state is PlayerState.OPENING:
             self.play(replace(self._opening, engine=config.engine, smooth=config.smooth))
         elif self.player.switch(config, self._on_switched, self._on_switch_failure):
             self._config = config
@@ -165,14 +179,16 @@ class LiveControl(QObject):
         playing = self.player.config
         if playing is not None:
             self._config = replace(self._config, engine=playing.engine, smooth=playing.smooth)
+            self._settings.preset = preset_of(playing.smooth)
         self._banner.show_error(error)
-        self.switched.emit(self._config)
+        self.kept.emit(self._config)
 
-    def on_result(self) -> None:
+    def on_result(self, result: Result) -> None:
         """A picture has come: what is configured works, and nothing is lost."""
         if self._lost:
             self._stop_retrying()
             self._banner.dismiss()
+            self.returned.emit(result)
         self._works = self._config
 
     def shutdown(self) -> None:
@@ -184,10 +200,10 @@ class LiveControl(QObject):
     def _on_failure(self, error: Exception) -> None:
         if not isinstance(error, EdgeemoError | EngineError):
             log.error("the pipeline broke", exc_info=error)
-        if self.player.state is not State.FAILED:
+        if self.player.state is not PlayerState.FAILED:
             self._banner.show_error(error)
             return
-        if isinstance(error, SourceError) and self._comes_back():
+        if self._is_lost(error):
             # a camera that was unplugged, a stream whose server restarts
             self._lost = True
             self._retry.start()
@@ -195,9 +211,10 @@ class LiveControl(QObject):
             self._banner.show_message(
                 "error",
                 f"{text[:1].upper()}{text[1:]}. Trying again by itself.",
-                ("Stop trying", self._stop_retrying),
+                ("Stop trying", self._give_up),
             )
             return
+        self._give_up()
         actions: list[Action] = [("Try again", self.start_or_pause)]
         works = self._works
         if isinstance(error, EngineError):
@@ -219,23 +236,32 @@ class LiveControl(QObject):
             "notice",
             f"{camera.name} was connected.",
             ("Use it", lambda: self.choose_source(camera.uri)),
-            seconds=0 if self.player.state is not State.PLAYING else 12,
+            seconds=0 if self.player.state is not PlayerState.PLAYING else 12,
         )
 
-    def _comes_back(self) -> bool:
-        """Whether the source is a live one that has given pictures before."""
+    def _is_lost(self, error: Exception | None) -> bool:
+        """Whether an error is the loss of a live source that has given pictures before."""
         uri = self._config.source
         live = uri.isdigit() or uri.startswith("/dev/") or "://" in uri
-        return live and self._works is not None and self._works.source == uri
+        return isinstance(error, SourceError) and live and self._works is not None and self._works.source == uri
 
     def _reopen(self) -> None:
-        if self._lost and self.player.state is State.FAILED:
+        if self._lost and self.player.state is PlayerState.FAILED:
             # not `play`: what is on screen, and the message, stay until there is a picture again
-            self.player.open(replace(self._config, capture=CaptureConfig(paced=True)))
+            self.player.open(replace(self._config, capture=CaptureConfig(paced=True)), go_on=True)
+
+    def _give_up(self) -> None:
+        self._stop_retrying()
+        self.given_up.emit()
 
     def _stop_retrying(self) -> None:
         self._lost = False
         self._retry.stop()
+
+
+def preset_of(smooth: SmoothConfig) -> str:
+    """Name of a smoothing; the usual one where it has none."""
+    return next((name for name, each in PRESETS.items() if each == smooth), USUAL)
 
 
 def _with_settings(config: Config, settings: Settings, engine_given: bool) -> Config:

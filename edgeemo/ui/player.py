@@ -20,13 +20,14 @@ from edgeemo.mailbox import Closed
 from edgeemo.run.open import open_runner
 from edgeemo.run.runner import Runner
 from edgeemo.types import Counters, Sink
+from edgeemo.ui.numbering import NumberedSink, Numbering
 
 log = logging.getLogger(__name__)
 
 Opener = Callable[[Config], Runner]
 Job = Callable[[], None]
 
-__all__ = ["Counters", "Opener", "Player", "State", "analyse", "open_for_screen"]
+__all__ = ["Counters", "Opener", "Player", "PlayerState", "analyse", "open_for_screen"]
 
 BUSY_MS, IDLE_MS = 8, 50  # how often the timer looks, while pictures come and while none do
 JOB_POLL_S = 1.0
@@ -58,7 +59,7 @@ def analyse(
             sink.close()
 
 
-class State(Enum):
+class PlayerState(Enum):
     STOPPED = "stopped"
     OPENING = "opening"
     PLAYING = "playing"
@@ -74,17 +75,23 @@ class Player(QObject):
         changed: the state is another one.
         arrived: a Result to show.
         failed: the exception that ended or prevented a run; also one from closing it.
+
+    Attributes:
+        failure: what ended or prevented the latest run, set before its state becomes FAILED.
     """
 
-    changed = pyqtSignal(State)
+    changed = pyqtSignal(PlayerState)
     arrived = pyqtSignal(object)
     failed = pyqtSignal(object)
 
     def __init__(self, opener: Opener, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._opener = opener
-        self._state = State.STOPPED
+        self.failure: Exception | None = None
+        self._state = PlayerState.STOPPED
         self._runner: Runner | None = None
+        self._numbering = Numbering()
+        self._attached: dict[Sink, NumberedSink] = {}
         self._ticket = 0
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._done: SimpleQueue[Job] = SimpleQueue()
@@ -96,7 +103,7 @@ class Player(QObject):
         self._timer.start(IDLE_MS)
 
     @property
-    def state(self) -> State:
+    def state(self) -> PlayerState:
         return self._state
 
     @property
@@ -121,22 +128,29 @@ class Player(QObject):
         """Give the results of what plays to a sink too; False where none plays."""
         if self._runner is None:
             return False
-        self._runner.attach(sink)
+        self._attached[sink] = NumberedSink(sink, self._numbering)
+        self._runner.attach(self._attached[sink])
         return True
 
     def detach(self, sink: Sink) -> None:
-        if self._runner is not None:
-            self._runner.detach(sink)
+        attached = self._attached.pop(sink, None)
+        if self._runner is not None and attached is not None:
+            self._runner.detach(attached)
 
     def stats(self) -> Counters | None:
         """Figures of what plays; None without one."""
         return self._runner.counters() if self._runner is not None else None
 
-    def open(self, config: Config) -> None:
-        """Close what plays and play this instead. What was asked for last wins."""
+    def open(self, config: Config, *, go_on: bool = False) -> None:
+        """Close what plays and play this instead. What was asked for last wins.
+
+        Args:
+            go_on: it is the same source as before, which was lost: frames, seconds and persons are counted on.
+        """
         self._let_go()
+        self._numbering = Numbering(self._numbering.place if go_on else None)
         ticket = self._ticket
-        self._set_state(State.OPENING)
+        self._set_state(PlayerState.OPENING)
 
         def job() -> None:
             if ticket != self._ticket:
@@ -180,19 +194,19 @@ class Player(QObject):
         return True
 
     def pause(self) -> None:
-        if self._state is State.PLAYING and self._runner is not None:
+        if self._state is PlayerState.PLAYING and self._runner is not None:
             self._runner.pause()
-            self._set_state(State.PAUSED)
+            self._set_state(PlayerState.PAUSED)
 
     def resume(self) -> None:
-        if self._state is State.PAUSED and self._runner is not None:
+        if self._state is PlayerState.PAUSED and self._runner is not None:
             self._runner.resume()
-            self._set_state(State.PLAYING)
+            self._set_state(PlayerState.PLAYING)
 
     def stop(self) -> None:
         """Close what plays; a camera is let go."""
         self._let_go()
-        self._set_state(State.STOPPED)
+        self._set_state(PlayerState.STOPPED)
 
     def in_background(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
         """Do something slow in the worker, then `then` (or `otherwise`) in the window's thread."""
@@ -261,14 +275,16 @@ class Player(QObject):
             runner.close(CLOSE_S)
             return
         self._runner = runner
+        runner.attach(self._numbering)
         runner.start()
-        self._set_state(State.PLAYING)
+        self._set_state(PlayerState.PLAYING)
 
     def _fail(self, ticket: int, error: Exception) -> None:
         if ticket != self._ticket:
             return
         self._let_go()
-        self._set_state(State.FAILED)
+        self.failure = error
+        self._set_state(PlayerState.FAILED)
         self.failed.emit(error)
 
     def _collect(self) -> None:
@@ -278,7 +294,7 @@ class Player(QObject):
             except Empty:
                 break
             step()
-        if self._runner is None or self._state is not State.PLAYING:
+        if self._runner is None or self._state is not PlayerState.PLAYING:
             return
         try:
             result = self._runner.screen.take(timeout=0)
@@ -286,16 +302,16 @@ class Player(QObject):
             return
         except Closed:
             self._let_go()
-            self._set_state(State.ENDED)
+            self._set_state(PlayerState.ENDED)
         except Exception as error:
             self._fail(self._ticket, error)
         else:
-            self.arrived.emit(result)
+            self.arrived.emit(self._numbering.of(result))
 
-    def _set_state(self, state: State) -> None:
+    def _set_state(self, state: PlayerState) -> None:
         if state is self._state:
             return
         self._state = state
         if self._timer.isActive():
-            self._timer.setInterval(BUSY_MS if state in (State.PLAYING, State.OPENING) else IDLE_MS)
+            self._timer.setInterval(BUSY_MS if state in (PlayerState.PLAYING, PlayerState.OPENING) else IDLE_MS)
         self.changed.emit(state)

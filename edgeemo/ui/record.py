@@ -10,7 +10,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
 from edgeemo.report.plots import clock
-from edgeemo.ui.player import Player, State
+from edgeemo.ui.player import Player, PlayerState
 from engines import EngineError, find_bundle
 
 log = logging.getLogger(__name__)
@@ -21,6 +21,12 @@ VIDEO_WORDS = {"none": "data only", "blurred": "faces covered", "whole": "video"
 
 class RecordControl(QObject):
     """At most one recording at a time, of what the player plays. Files are made and closed in the player's worker.
+
+    A source that is lost and comes back is recorded into the same session.
+
+    Args:
+        folder: where sessions are made.
+        comes_back: whether what has just stopped playing is opened again by itself.
 
     Signals:
         changed: recording has begun or ended, or part of it can no longer be written.
@@ -34,10 +40,18 @@ class RecordControl(QObject):
     warned = pyqtSignal(str)
     saved = pyqtSignal(object, object)
 
-    def __init__(self, player: Player, folder: Callable[[], Path], parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        player: Player,
+        folder: Callable[[], Path],
+        comes_back: Callable[[], bool],
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
         self._player = player
         self._folder = folder
+        self._comes_back = comes_back
+        self._waiting = False
         self._recorder: Recorder | None = None
         self._mode = ""
         self._beginning = False
@@ -59,6 +73,8 @@ class RecordControl(QObject):
         recorder = self._recorder
         if recorder is None:
             return ""
+        if self._waiting and recorder.writing:
+            return f"REC {clock(recorder.seconds)}  waiting for the source"
         mode = VIDEO_WORDS[self._mode] if "video" in recorder.writing else VIDEO_WORDS["none"]
         return f"REC {clock(recorder.seconds)}  {mode}" if recorder.writing else "RECORDING STOPPED"
 
@@ -88,7 +104,7 @@ class RecordControl(QObject):
                 self._finish(made[0])
                 return
             self._recorder = made[0]
-            self._mode = video
+            self._mode, self._waiting = video, False
             self._losses_told, self._warned = 0, False
             self.changed.emit()
 
@@ -138,9 +154,23 @@ class RecordControl(QObject):
 
         self._player.in_background(recorder.close, done, self.failed.emit)
 
-    def _on_state(self, state: State) -> None:
-        if state not in (State.PLAYING, State.PAUSED):
-            self.end()
+    def _on_state(self, state: PlayerState) -> None:
+        recorder = self._recorder
+        if recorder is None:
+            return
+        if state is PlayerState.PLAYING and self._waiting:
+            self._waiting = False
+            if self._player.labels == recorder.labels:
+                self._player.attach(recorder)
+            else:
+                # the engine's files were replaced meanwhile
+                self.end()
+        elif state not in (PlayerState.PLAYING, PlayerState.PAUSED):
+            if self._comes_back():
+                self._player.detach(recorder)
+                self._waiting = True
+            else:
+                self.end()
 
 
 def engine_card(engine: str) -> str:

@@ -10,6 +10,23 @@ from edgeemo.ui.player import Counters
 from edgeemo.ui.theme import named
 
 
+class ElidedLabel(QLabel):
+    """Its tool tip on the right, shortened rather than making the window wider."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self.elide()
+
+    def elide(self) -> None:
+        room = max(self.width() - 4, 0)
+        self.setText(self.fontMetrics().elidedText(self.toolTip(), Qt.TextElideMode.ElideRight, room))
+
+
 class StatusBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -20,10 +37,7 @@ class StatusBar(QWidget):
             "Frames recognised a second; time from a frame's arrival to its result (median); frames of a live source "
             "that were skipped to keep up"
         )
-        self.description = named(QLabel(), "muted")
-        # a long description is cut rather than making the window wider
-        self.description.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.description.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.description = named(ElidedLabel(), "muted")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(16, 6, 16, 6)
         layout.setSpacing(18)
@@ -52,13 +66,4 @@ class StatusBar(QWidget):
         """What the engine is and runs on; "" without one."""
         if engine != self.description.toolTip():
             self.description.setToolTip(engine)
-            self._cut_description()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
-        super().resizeEvent(event)
-        self._cut_description()
-
-    def _cut_description(self) -> None:
-        room = max(self.description.width() - 4, 0)
-        words = self.description.toolTip()
-        self.description.setText(self.description.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, room))
+            self.description.elide()

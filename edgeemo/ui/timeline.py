@@ -90,6 +90,7 @@ class Timeline(QWidget):
         self._theme = LIGHT
         self._history = History()
         self._person: int | None = None
+        self._at: float | None = None  # the cursor's media time
         self._drawn = NOTHING
         self._told, self._untold = -math.inf, False  # when the words changed; whether the plot has since
         self._following = True
@@ -156,11 +157,9 @@ class Timeline(QWidget):
 
     @property
     def person(self) -> int | None:
-        """Who is shown: who was chosen, else the first one."""
-        people = self._history.people
-        if self._person in people:
-            return self._person
-        return people[0] if people else None
+        """Who is shown: who was chosen, while that person is there at the cursor or newest frame; else who is."""
+        time = self._history.end if self._at is None else self._at
+        return self._history.shown_at(time, self._person)
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -182,6 +181,7 @@ class Timeline(QWidget):
         self._begin_anew()
         self._following = not whole
         self.follow.hide()
+        self._at = None
         self._cursor.hide()
         if whole:
             begin = history.begin or 0.0
@@ -208,6 +208,7 @@ class Timeline(QWidget):
         self.refresh()
 
     def show_cursor(self, time: float) -> None:
+        self._at = time
         self._cursor.setValue(time)
         self._cursor.show()
 

@@ -10,7 +10,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 from edgeemo.capture import CameraInfo
 from edgeemo.ui.icons import icon
 from edgeemo.ui.pickers import EnginePicker, SourcePicker
-from edgeemo.ui.player import State
+from edgeemo.ui.player import PlayerState
 from edgeemo.ui.theme import LIGHT, Theme, named
 from edgeemo.ui.video import LAMP
 
@@ -42,7 +42,7 @@ class Toolbar(QWidget):
         super().__init__(parent)
         self.setObjectName("bar")
         self._theme = LIGHT
-        self._state = State.STOPPED
+        self._state = PlayerState.STOPPED
         self._replaying = self._recording = False
         self.source = SourcePicker(cameras)
         self.source.chosen.connect(self.source_chosen)
@@ -79,7 +79,7 @@ class Toolbar(QWidget):
         self.source.give_room(150 if narrow else 240)
         self.engine.give_room(140 if narrow else 200)
 
-    def show_state(self, state: State, *, replaying: bool, recording: bool) -> None:
+    def show_state(self, state: PlayerState, *, replaying: bool, recording: bool) -> None:
         """Set the words, icons and which buttons can be pressed.
 
         Args:
@@ -90,13 +90,13 @@ class Toolbar(QWidget):
         self._show_buttons()
 
     def _show_buttons(self) -> None:
-        self.stop_button.setEnabled(self._state in (State.OPENING, State.PLAYING, State.PAUSED))
+        self.stop_button.setEnabled(self._state in (PlayerState.OPENING, PlayerState.PLAYING, PlayerState.PAUSED))
         self._show_start()
         self.record_button.setIcon(icon("stop" if self._recording else "record", LAMP, disabled=self._theme.muted))
         words = "End the recording" if self._recording else "Record"
         self.record_button.setToolTip(f"{words} (Ctrl+R); what is kept is chosen under Session")
         self.record_button.setAccessibleName(words)
-        self.record_button.setEnabled(self._state in (State.PLAYING, State.PAUSED))
+        self.record_button.setEnabled(self._state in (PlayerState.PLAYING, PlayerState.PAUSED))
 
     def _show_start(self) -> None:
         if self._replaying:
@@ -104,14 +104,14 @@ class Toolbar(QWidget):
             self.start_button.setEnabled(True)
             return
         name, words, tip = {
-            State.PLAYING: ("pause", "Pause", "Hold the picture (Space)"),
-            State.PAUSED: ("play", "Resume", "Resume (Space)"),
-            State.OPENING: ("play", "Opening …", "The source is being opened"),
+            PlayerState.PLAYING: ("pause", "Pause", "Hold the picture (Space)"),
+            PlayerState.PAUSED: ("play", "Resume", "Resume (Space)"),
+            PlayerState.OPENING: ("play", "Opening …", "The source is being opened"),
         }.get(self._state, ("play", "Start", "Start (Space)"))
         self.start_button.setText(words)
         self.start_button.setToolTip(tip)
         self.start_button.setIcon(icon(name, self._theme.on_accent, disabled=self._theme.muted))
-        self.start_button.setEnabled(self._state is not State.OPENING)
+        self.start_button.setEnabled(self._state is not PlayerState.OPENING)
 
     def _button(self, name: str, action: Callable[[], None], words: str = "", tip: str = "") -> QPushButton:
         button = named(QPushButton(words), name)

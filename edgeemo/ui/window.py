@@ -37,7 +37,7 @@ from edgeemo.ui.library import Library
 from edgeemo.ui.live import LiveControl
 from edgeemo.ui.menus import Menus
 from edgeemo.ui.pickers import dropped_path
-from edgeemo.ui.player import Opener, Player, State
+from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.saliency import Saliency
@@ -119,7 +119,7 @@ class Window(QMainWindow):
         self.thumbnails = Thumbnails()
         self.replay = ReplayBar()
         self.status_bar = StatusBar()
-        self.recording = RecordControl(self.player, self._sessions_folder, self)
+        self.recording = RecordControl(self.player, self._sessions_folder, lambda: self.live.comes_back, self)
         self.library = Library(self.player, self.banner, self._sessions_folder, self)
         self.saliency = Saliency(self)
         self.neutral_baseline = BaselineControl(self.player, self.timeline, self.recording, self.banner, self)
@@ -138,7 +138,7 @@ class Window(QMainWindow):
         if hints is not None:
             hints.colorSchemeChanged.connect(lambda _: self.set_theme(system_theme()))
         self.set_theme(system_theme())
-        self._on_state(State.STOPPED)
+        self._on_state(PlayerState.STOPPED)
         # not a button: the start button is disabled while a source opens, and Space would go to its neighbour
         self.video.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.video.setFocus()
@@ -191,11 +191,7 @@ class Window(QMainWindow):
         """Note that something happens now, in the timeline and, while it is recorded, in the session."""
         if self.replay.recording is not None or self.video.result is None or self.history.begin is None:
             return
-        words = label or f"mark {len(self.history.markers) + 1}"
-        self.history.markers.append(Marker(self.video.result.frame.time, words))
-        self.timeline.show_markers()
-        if self.recording.recorder is not None:
-            self.recording.recorder.mark(words, self.video.result.frame.time)
+        self._keep_marker(Marker(self.video.result.frame.time, label or f"mark {len(self.history.markers) + 1}"))
 
     def show_saliency(self, shown: bool) -> None:
         """Lay over the chosen person's face what the engine looked at, renewed about twice a second."""
@@ -303,6 +299,9 @@ class Window(QMainWindow):
     def _connect_live(self) -> None:
         self.live.opening.connect(self._on_opening)
         self.live.switched.connect(self._on_switched)
+        self.live.kept.connect(self._on_kept)
+        self.live.returned.connect(self._on_returned)
+        self.live.given_up.connect(self.recording.end)
         self.live.cameras_changed.connect(self.toolbar.source.refresh)
         self.player.changed.connect(self._on_state)
         self.player.arrived.connect(self._on_result)
@@ -351,6 +350,12 @@ class Window(QMainWindow):
         menus.doctor.connect(self.dialogs.show_doctor)
         menus.welcome.connect(self.dialogs.show_welcome)
 
+    def _keep_marker(self, marker: Marker) -> None:
+        self.history.markers.append(marker)
+        self.timeline.show_markers()
+        if self.recording.recorder is not None:
+            self.recording.recorder.mark(marker.label, marker.time, marker.duration)
+
     def _on_opening(self, config: Config, same_source: bool) -> None:
         if self.replay.recording is not None:
             self.replay.end()
@@ -372,16 +377,25 @@ class Window(QMainWindow):
         if self.saliency.active:
             self.saliency.start(config)
 
-    def _on_state(self, state: State) -> None:
+    def _on_kept(self, config: Config) -> None:
+        """Another engine or smoothing failed: the pickers show what still runs."""
+        self.toolbar.engine.show_engine(config.engine)
+        self.menus.preset_actions[self.settings.preset].setChecked(True)
+
+    def _on_returned(self, result: Result) -> None:
+        """A source that was lost is back: mark for how long it was away."""
+        self._keep_marker(Marker(self.history.end, "no signal", result.frame.time - self.history.end))
+
+    def _on_state(self, state: PlayerState) -> None:
         self._show_buttons()
-        if state in (State.PLAYING, State.FAILED, State.STOPPED):
+        if state in (PlayerState.PLAYING, PlayerState.FAILED, PlayerState.STOPPED):
             self.status_bar.describe(self.player.engine_description)
-        if state is State.STOPPED:
+        if state is PlayerState.STOPPED:
             self.video.show_message("Stopped. Press Start to go on." if self.config.source else "")
             self.faces.clear(NO_FACES)
-        elif state is State.ENDED:
+        elif state is PlayerState.ENDED:
             self._say_ended()
-        elif state is State.FAILED:
+        elif state is PlayerState.FAILED:
             self.video.show_message(
                 "" if self.video.result else "No picture", keep_picture=self.video.result is not None
             )
@@ -391,7 +405,7 @@ class Window(QMainWindow):
 
     def _on_result(self, result: Result) -> None:
         first = self.video.result is None
-        self.live.on_result()
+        self.live.on_result(result)
         self._show(result)
         self.history.add(result)
         self.saliency.offer(result, self.timeline.person)
@@ -437,7 +451,7 @@ class Window(QMainWindow):
         result = self.video.result
         self.status_bar.show_figures(
             stats,
-            paused=self.player.state is State.PAUSED,
+            paused=self.player.state is PlayerState.PAUSED,
             still=result.frame.origin if result is not None and result.frame.still else "",
         )
         if self.player.engine_description:

@@ -1,0 +1,82 @@
+"""One count of frames, seconds and persons over a source that is lost and opened again. Used by the player."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import monotonic
+
+import numpy as np
+
+from edgeemo.types import UNTRACKED, Result, Sink
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run has come to.
+
+    Attributes:
+        frame: number of its newest frame. time: media time of that frame in seconds.
+        at: when it was recognised, by the clock. person: the highest track id so far.
+    """
+
+    frame: int
+    time: float
+    at: float
+    person: int
+
+
+class Numbering(Sink):
+    """Numbers the results of one run. Attach it to the run before any other sink.
+
+    Args:
+        after: where the run before ended; frames, persons and the clock go on from there. None: nothing is changed.
+        now: seconds of a clock that never goes back.
+
+    Attributes:
+        place: where the run has come to; `after` until its first result.
+    """
+
+    def __init__(self, after: Place | None = None, now: Callable[[], float] = monotonic) -> None:
+        self.place = after
+        self._now = now
+        self._after = after
+        self._frames = self._persons = 0
+        self._seconds = 0.0
+
+    def write(self, result: Result) -> None:
+        """Note the next result; called by the run's own thread."""
+        now = self._now()
+        if self._after is not None:
+            after, self._after = self._after, None
+            self._frames = after.frame + 1 - result.frame.index
+            self._seconds = after.time + now - after.at - result.frame.time
+            self._persons = after.person
+        highest = self.place.person if self.place is not None else 0
+        person = max([highest, *(number + self._persons for number in result.faces.ids.tolist())])
+        self.place = Place(result.frame.index + self._frames, result.frame.time + self._seconds, now, person)
+
+    def close(self) -> None:
+        return
+
+    def of(self, result: Result) -> Result:
+        """A result that was written, as its number, time and persons count on; the same one where nothing changes."""
+        if not self._frames:
+            return result
+        frame = replace(result.frame, index=result.frame.index + self._frames, time=result.frame.time + self._seconds)
+        ids = np.where(result.faces.ids == UNTRACKED, UNTRACKED, result.faces.ids + self._persons)
+        return replace(result, frame=frame, faces=replace(result.faces, ids=ids))
+
+
+class NumberedSink(Sink):
+    """Gives another sink the results as they count on; whoever made that one closes it."""
+
+    def __init__(self, sink: Sink, numbering: Numbering) -> None:
+        self.sink = sink
+        self._numbering = numbering
+
+    def write(self, result: Result) -> None:
+        self.sink.write(self._numbering.of(result))
+
+    def close(self) -> None:
+        return
