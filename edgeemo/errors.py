@@ -1,6 +1,7 @@
 """What can go wrong in the running program.
 
 EdgeemoError                the user can fix it: one line, exit code 2
+├── PathError               a path that no operating system takes (`engines.errors`)
 ├── EngineError             a model or backend that is missing or does not fit (`engines.errors`)
 ├── ConfigError             an unknown key, a value out of range, a malformed file
 ├── SourceError             a source that cannot be opened, or broke off
@@ -12,13 +13,14 @@ EdgeemoError                the user can fix it: one line, exit code 2
 
 from __future__ import annotations
 
-from engines.errors import EdgeemoError, EngineError
+from engines.errors import EdgeemoError, EngineError, PathError
 
 __all__ = [
     "ConfigError",
     "EdgeemoError",
     "EngineError",
     "PartlyReadError",
+    "PathError",
     "RecordingError",
     "ServiceError",
     "SinkError",

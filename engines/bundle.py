@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from engines.errors import BundleNotFound, ModelError
+from engines.files import read_file, user_path
 from engines.layout import CARD, FILES, MANIFEST, PARITY, PRECISIONS, SALIENCY, SCORES, SPEC, ZOO, user_folder
 from engines.manifest import Manifest, remedy
 from engines.model_file import DamagedModel, check_model, read_model, sha256_of
@@ -85,7 +86,7 @@ class Bundle:
     def accuracy(self) -> Accuracy | None:
         """None where the bundle has no scores, or malformed ones."""
         try:
-            found = json.loads((self.folder / SCORES).read_text(encoding="utf-8"))
+            found = json.loads(read_file(self.folder / SCORES))
             low, high = found["interval_95"]
             return Accuracy(
                 str(found["data"]),
@@ -95,7 +96,7 @@ class Bundle:
                 float(low),
                 float(high),
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
     def read(self) -> bytes:
@@ -229,7 +230,7 @@ def find_bundle(name: str, *, allow_modified: bool = False) -> Bundle:
         SpecError, ModelError: the folder is there but its files are missing or wrong.
     """
     if os.sep in name or (os.altsep and os.altsep in name) or name in (".", ".."):
-        folder = Path(name).expanduser()
+        folder = user_path(name)
         if not folder.is_dir():
             raise BundleNotFound(f"no engine folder at {name}")
         return load_bundle(folder, allow_modified=allow_modified)
@@ -312,6 +313,6 @@ def _lacks(own: Path, shipped: Path) -> str:
 
 def _bytes_of(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error

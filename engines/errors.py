@@ -1,6 +1,7 @@
 """What can go wrong with an engine, and the root of all errors.
 
 EdgeemoError                the user can fix it: one line, exit code 2 (the rest of the tree: `edgeemo.errors`)
+├── PathError               a path that no operating system takes
 └── EngineError
     ├── BundleNotFound          no such name in the zoo, no such folder
     ├── SpecError               spec.json is missing, malformed or does not fit its graph
@@ -13,6 +14,10 @@ from __future__ import annotations
 
 class EdgeemoError(Exception):
     """Base of all errors that a user can fix; the message says what happened and what to do next, in one line."""
+
+
+class PathError(EdgeemoError):
+    pass
 
 
 class EngineError(EdgeemoError):

@@ -1,19 +1,100 @@
-"""The one atomic write of all three packages: a reader sees the old file or the new one, never a part of it."""
+"""Paths as users name them, the one bounded reader, and the one atomic write of all three packages.
+
+A reader of what is written here sees the old file or the new one, never a part of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
+import select
+import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from engines.errors import PathError
+
+STANDARD_INPUT = "-"
+LARGEST_SMALL_FILE = 1 << 20  # configuration, token, spec, manifest: a thousand times what they have
+STANDARD_INPUT_S = 1.0  # for somebody to begin writing, and between two parts
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, limits.h of Linux
 BLOCK = 1 << 20
 RETRIES = 7  # 10 ms doubling: 1.3 s in all
+
+
+def user_path(text: str | os.PathLike[str]) -> Path:
+    """The path that a user has named on the command line, in a configuration or in a variable; ~ is expanded.
+
+    Raises:
+        PathError: no operating system takes it: a zero byte, a name that is too long, a home of nobody.
+    """
+    named = os.fspath(text)
+    shown = named if len(named) <= 80 else f"{named[:60]}... ({len(named)} characters)"
+    if "\0" in named:
+        raise PathError(f"the path {shown!r} holds a zero byte; choose another path")
+    expanded = os.path.expanduser(named)
+    if named.startswith("~") and expanded == named:
+        user = named.partition("/")[0]
+        raise PathError(f"the path {shown!r} begins with the home of a user that does not exist; write ./{user}...")
+    try:
+        encoded = os.fsencode(expanded)
+    except UnicodeEncodeError as error:
+        raise PathError(f"the path {shown!r} holds characters that no file name can have") from error
+    if len(encoded) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in encoded.split(os.fsencode(os.sep))):
+        raise PathError(f"the path {shown!r} is too long; a name has at most {LONGEST_NAME} bytes")
+    return Path(expanded)
+
+
+def read_file(path: str | os.PathLike[str], *, limit: int = LARGEST_SMALL_FILE) -> bytes:
+    """A whole regular file. A pipe or a device, which might never end, is refused without being read.
+
+    Raises:
+        OSError: it cannot be read, is no regular file or larger than `limit` bytes; `strerror` says which.
+    """
+    # a pipe without a writer would block open()
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except ValueError as error:  # a zero byte in the name
+        raise OSError(errno.EINVAL, str(error), os.fspath(path)) from error
+    content: bytes | None = None
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+            raise OSError(errno.EINVAL, f"it is {what}", os.fspath(path))
+        if found.st_size <= limit:
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(limit + 1)  # one byte more: it may grow, and files of /proc say 0
+    finally:
+        os.close(descriptor)
+    if content is None or len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {_size(limit)}", os.fspath(path))
+    return content
+
+
+def read_standard_input(*, limit: int = LARGEST_SMALL_FILE, pause_s: float = STANDARD_INPUT_S) -> bytes:
+    """All of standard input, for a path of "-".
+
+    Raises:
+        OSError: it is larger than `limit` bytes, or nothing comes for `pause_s` seconds; `strerror` says which.
+    """
+    content = b""
+    while len(content) <= limit:
+        # Windows cannot wait for a pipe
+        if sys.platform != "win32" and not select.select([0], [], [], pause_s)[0]:
+            raise OSError(errno.ETIMEDOUT, f"nothing came for {pause_s:g} s", STANDARD_INPUT)
+        block = os.read(0, BLOCK)
+        if not block:
+            return content
+        content += block
+    raise OSError(errno.EFBIG, f"it is larger than {_size(limit)}", STANDARD_INPUT)
 
 
 @contextlib.contextmanager
@@ -99,6 +180,10 @@ def sha256_of_file(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _size(limit: int) -> str:
+    return f"{limit >> 30} GiB" if limit >= 1 << 30 else f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"
 
 
 def _sync(path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from engines.files import user_path
+
 SPEC = "spec.json"
 MANIFEST = "manifest.json"
 PARITY = "parity.json"
@@ -32,7 +34,7 @@ def user_folder() -> Path:
     """Where a user's own bundles are: $EDGEEMO_ENGINES, else the user's data folder (Linux: $XDG_DATA_HOME)."""
     chosen = os.environ.get("EDGEEMO_ENGINES")
     if chosen:
-        return Path(chosen).expanduser()
+        return user_path(chosen)
     return platformdirs.user_data_path("edgeemo", appauthor=False) / "engines"
 
 

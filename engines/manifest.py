@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from engines.errors import ModelError
-from engines.files import atomic_write, sha256_of_file
+from engines.files import atomic_write, read_file, sha256_of_file
 from engines.layout import FILES, HASHED, MANIFEST, PARITY, SPEC, ZOO
 from engines.model_file import sha256_of
 from engines.parity import ParityRecord
@@ -53,7 +53,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not path.is_file():
             return None
         try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+            return msgspec.json.decode(read_file(path), type=cls)
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{path} is no manifest ({error}); {remedy(folder)}") from error
 

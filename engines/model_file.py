@@ -11,20 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines.errors import ModelError
-from engines.files import sha256_of_file
+from engines.files import read_file, sha256_of_file
 
 LARGEST_FILE = 1 << 30  # protobuf itself ends at 2 GiB; a face classifier is far below
 DEEPEST = 8
+MOST_NODES = 20_000  # hybrid has 400; a node costs ONNX Runtime some 0.1 ms to open
+MOST_FIELDS = 2_000_000  # of the whole file: reading them takes 2 s
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 # they run other graphs, for as long as they like; no classifier of faces needs one
 REFUSED = ("If", "Loop", "Scan")
+
+MOST_DIMENSION_BYTES = 256
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # (message, field) -> message that the field holds; what is not listed is skipped by its length
 _NESTED = {
     ("model", 7): "graph",
     ("model", 25): "function",
-    ("function", 7): "node",
     ("graph", 1): "node",
     ("graph", 5): "tensor",
     ("graph", 15): "sparse",
@@ -44,6 +47,7 @@ _NESTED = {
 class _Seen:
     graphs: int = 0
     nodes: int = 0
+    fields: int = 0
     domains: set[str] = field(default_factory=set)
 
 
@@ -55,14 +59,11 @@ def read_model(path: Path) -> bytes:
     """The bytes of an ONNX file that stands on its own. `Bundle.read` also holds them against the manifest.
 
     Raises:
-        ModelError: the file cannot be read, is larger than 1 GiB, is no whole ONNX model, refers to data outside
-            itself, or holds operators that a classifier has no use for.
+        ModelError: the file cannot be read, is no regular file or larger than 1 GiB, is no whole ONNX model, refers to
+            data outside itself, has too many nodes, or holds operators or functions that a classifier has no use for.
     """
     try:
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise DamagedModel(f"it has {size / 2**30:.1f} GiB, more than any model for faces")
-        content = path.read_bytes()
+        content = read_file(path, limit=LARGEST_FILE)
         check_model(content)
     except OSError as error:
         raise ModelError(f"cannot load {path}: {error.strerror or error}; export or download it again") from error
@@ -103,6 +104,9 @@ def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
         raise DamagedModel("it is nested too deeply")
     elements, op, domain = 1, "", ""
     for number, value, _ in fields(data):
+        seen.fields += 1
+        if seen.fields > MOST_FIELDS or seen.nodes > MOST_NODES:
+            raise DamagedModel(f"it has more than {MOST_NODES} nodes or {MOST_FIELDS} fields")
         if value is None:
             continue
         inner = _NESTED.get((message, number))
@@ -111,12 +115,15 @@ def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
                 raise DamagedModel("it is damaged (a number where a message belongs)")
             seen.graphs += (message, inner) == ("model", "graph")
             seen.nodes += inner == "node"
+            if inner == "function":
+                # ONNX Runtime copies a function into every node that calls it, and those into their callers
+                raise DamagedModel("it defines functions of its own, which no classifier of faces needs: inline them")
             _walk(value, inner, seen, depth + 1)
         elif message == "tensor":
             if number == 13 or (number == 14 and value):
                 raise DamagedModel("its weights lie in another file, which is not allowed")
             if number == 1:
-                for size in [value] if isinstance(value, int) else varints(value):
+                for size in [value] if isinstance(value, int) else varints(value[:MOST_DIMENSION_BYTES]):
                     elements *= size
         elif message == "node" and not isinstance(value, int):
             if number == 4:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from engines.errors import ModelError
-from engines.files import atomic_write
+from engines.files import atomic_write, read_file
 from engines.layout import FILES, PARITY
 
 EMULATED = "emulated"  # among the backends of a report: what a GPU would compute
@@ -110,7 +110,7 @@ class ParityRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not path.is_file():
             return None
         try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+            return msgspec.json.decode(read_file(path), type=cls)
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{path} is no parity record ({error}); export the bundle again") from error
 

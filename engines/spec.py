@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from engines.errors import SpecError
+from engines.files import read_file
 
 Colour = Literal["grey", "rgb"]
 
@@ -145,9 +146,10 @@ class ModelSpec:
     @classmethod
     def load(cls, path: Path) -> ModelSpec:
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
+            return cls.from_json(read_file(path).decode())
         except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"cannot read {path}: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise SpecError(f"cannot read {path}: {why}; copy or make the bundle again") from error
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from error
 

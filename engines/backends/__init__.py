@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from engines.backends.checked import CheckedBackend
 from engines.errors import BackendUnavailable
 from engines.installation import pip_install
 from engines.layout import PRECISIONS
@@ -59,7 +60,8 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
 
     Raises:
         BackendUnavailable: the name is unknown or its library is not installed.
-        ModelError, SpecError: the file cannot be loaded or does not fit its spec, or that precision was not exported.
+        ModelError, SpecError: the file cannot be loaded or does not fit its spec, its outputs are no probabilities, or
+            that precision was not exported.
     """
     name, precision = parse_choice(choice)
     module, cls, usual = BACKENDS[name]
@@ -71,7 +73,7 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
     if precision or bundle.precision == "FP32":
         bundle = bundle.at(precision or usual)
     backend: Backend = getattr(loaded, cls)(bundle, threads=threads)
-    return backend
+    return CheckedBackend(backend, bundle.spec)
 
 
 def parse_choice(choice: str) -> tuple[str, str]:

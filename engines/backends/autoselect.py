@@ -26,7 +26,7 @@ from engines.backends import BACKENDS, Backend, open_backend
 from engines.backends.plans import plan_files
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable, EngineError, ModelError
-from engines.files import atomic_write, sha256_of_file
+from engines.files import atomic_write, read_file, sha256_of_file
 from engines.layout import FILES, MANIFEST, PARITY, cache_folder
 from engines.parity import ParityRecord
 from engines.preprocess import F32
@@ -75,8 +75,8 @@ class _Memory:
     def load(cls) -> _Memory:
         path = cache_folder() / "speeds.json"
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            data = json.loads(read_file(path))
+        except (OSError, ValueError, RecursionError):
             data = {}
         return cls(path, data if isinstance(data, dict) else {})
 

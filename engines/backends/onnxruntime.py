@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from engines.backends.trial import expect_opens
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable, ModelError, SpecError
 from engines.model_file import read_model
@@ -146,6 +147,7 @@ def check_graph(
 
 
 def _open(content: bytes, path: Path, threads: int, providers: list[Any]) -> Any:
+    expect_opens(content, path)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -8,6 +8,7 @@ import numpy as np
 import openvino as ov
 
 from engines.backends.onnxruntime import check_graph
+from engines.backends.trial import expect_opens
 from engines.bundle import Bundle
 from engines.errors import ModelError
 from engines.preprocess import F32
@@ -23,6 +24,7 @@ class OpenVinoBackend:
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         content = bundle.read()
+        expect_opens(content, bundle.model)
         core = ov.Core()
         settings = {
             "INFERENCE_NUM_THREADS": threads,

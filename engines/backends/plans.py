@@ -22,7 +22,7 @@ import msgspec
 
 from engines.bundle import Bundle
 from engines.errors import ModelError
-from engines.files import atomic_write, sha256_of_file
+from engines.files import atomic_write, read_file, sha256_of_file
 from engines.layout import cache_folder
 from engines.model_file import sha256_of
 
@@ -96,7 +96,7 @@ class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def load(cls, path: Path) -> PlanManifest:
         """Raises: ModelError: it is missing or malformed."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+            return msgspec.json.decode(read_file(path), type=cls)
         except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{path} is no manifest of a plan ({error})") from error
 

@@ -23,7 +23,7 @@ from engines.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
-GRAPHS = 4  # batch sizes that get a CUDA graph and with it a context and its memory
+GRAPHS = 6  # batch sizes that get a CUDA graph and with it a context and its memory
 # strongly typed networks as they are used here, checked against the bindings of 10.3
 OLDEST = (10, 3)
 FLOAT = np.dtype(np.float32).itemsize
