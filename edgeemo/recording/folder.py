@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeemo.errors import RecordingError
+from edgeemo.recording.source_file import SourceFile
 from edgeemo.system.paths import data_folder
 
 META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
@@ -41,6 +42,7 @@ class SessionInfo:
         video: one of `VIDEO_CHOICES`.
         frames, seconds: how long it is; 0 until it has ended.
         missing: what could not be recorded, a line each.
+        file: the video that was analysed; None for what was recorded live.
     """
 
     name: str
@@ -53,6 +55,7 @@ class SessionInfo:
     frames: int = 0
     seconds: float = 0.0
     missing: tuple[str, ...] = ()
+    file: SourceFile | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class SessionFolder:
         values: dict[str, Any] = {key: value for key, value in data.items() if key in known}
         for name in ("labels", "missing"):
             values[name] = tuple(values.get(name) or ())
+        values["file"] = SourceFile.from_mapping(values.get("file"))
         info = SessionInfo(**{"name": self.path.name, **values})
         return info if info.ended else replace(info, **self._extent())
 
@@ -151,6 +155,16 @@ class SessionFolder:
         if not name:
             raise RecordingError("a session needs a name; type one")
         self.write(replace(self.read(), name=name[:200]))
+
+    def find_file(self, path: Path) -> None:
+        """Note where the analysed video lies now.
+
+        Raises:
+            RecordingError: it is another one, or nothing can be written.
+        """
+        info = self.read()
+        if info.file is not None:
+            self.write(replace(info, file=info.file.moved_to(path)))
 
     def delete(self) -> None:
         """Remove the folder with all that is in it.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edgeemo.errors import RecordingError
 from edgeemo.recording.folder import SessionFolder, sessions_folder
+from edgeemo.recording.source_file import SourceFile
 from edgeemo.types import F32, I64
 from engines.spec import LABELS
 
@@ -87,6 +88,7 @@ class Recording:
         origins: by frame number where it is not the same for all (a folder of pictures), else empty.
         cuts: (time, seconds left out before it) of the video.
         missing: what could not be recorded, a line each.
+        file: the video that was analysed; its times are those of the frames.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Recording:
     origins: Mapping[int, str] = field(default_factory=dict)
     cuts: tuple[tuple[float, float], ...] = ()
     missing: tuple[str, ...] = ()
+    file: SourceFile | None = None
 
     @property
     def begin(self) -> float:
@@ -172,6 +175,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
         read.origins,
         read.cuts,
         info.missing if info.ended else (*info.missing, UNFINISHED),
+        info.file,
     )
 
 

@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import QDialog, QHBoxLayout, QLabel, QProgressBar, QPushBut
 from edgeemo.capture.ffmpeg import open_video
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
+from edgeemo.recording.source_file import SourceFile
 from edgeemo.report.plots import clock
 from edgeemo.ui.player import Opener, analyse
 from edgeemo.ui.record import engine_card
@@ -99,7 +100,8 @@ class AnalyseDialog(QDialog):
         self._note_missing()
 
     def _open_recorder(self, labels: tuple[str, ...], engine: str) -> Recorder:
-        info = SessionInfo(self._path.stem, self._path.name, engine, labels)
+        file = SourceFile.of(self._path) if self._path.is_file() else None
+        info = SessionInfo(self._path.stem, self._path.name, engine, labels, file=file)
         self._folder = SessionFolder.create(self._sessions(), info, card=engine_card(self._config.engine))
         self._recorder = Recorder(self._folder, labels)
         return self._recorder

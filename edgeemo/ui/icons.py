@@ -9,6 +9,8 @@ from PyQt6.QtSvg import QSvgRenderer
 _SHAPES = {
     "play": '<path d="M8 5.5v13l10.5-6.5z" fill="{c}"/>',
     "pause": '<path d="M8.5 5.5v13M15.5 5.5v13" stroke-width="3"/>',
+    "back": '<path d="M17 5.5v13L8.5 12zM6 6v12" fill="{c}"/>',
+    "forward": '<path d="M7 5.5v13l8.5-6.5zM18 6v12" fill="{c}"/>',
     "stop": '<rect x="6.5" y="6.5" width="11" height="11" rx="2" fill="{c}"/>',
     "snapshot": '<path d="M4.5 8h3l1.6-2.5h5.8L16.5 8h3a1.5 1.5 0 0 1 1.5 1.5v8a1.5 1.5 0 0 1-1.5 1.5h-15'
     'A1.5 1.5 0 0 1 3 17.5v-8A1.5 1.5 0 0 1 4.5 8z"/><circle cx="12" cy="13.2" r="3.4"/>',

@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from PyQt6.QtCore import QObject, QUrl, pyqtSignal
+from PyQt6.QtCore import QObject, Qt, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtWidgets import QWidget
+from PyQt6.QtWidgets import QFileDialog, QWidget
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Recording, SessionFolder, load
 from edgeemo.recording.export import export
 from edgeemo.report import write_report
 from edgeemo.ui.banner import Banner
+from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.player import Player
 from edgeemo.ui.sessions import SessionsDialog
 
@@ -54,10 +55,40 @@ class Library(QObject):
         self.dialog.table.setFocus()
 
     def replay(self, folder: SessionFolder) -> None:
+        """Read a session to replay; a video that was analysed and is not there any more is asked for."""
         found: list[Recording] = []
-        self._player.in_background(
-            lambda: found.append(load(folder.path)), lambda: self.read.emit(found[0]), self.failed.emit
-        )
+        moved: list[Path] = []
+
+        def read() -> None:
+            found.append(load(folder.path))
+            file = found[0].file
+            if found[0].video is None and file is not None and not file.is_there:
+                moved.append(Path(file.path))
+
+        def show() -> None:
+            self.read.emit(found[0])
+            if moved:
+                self._banner.show_message(
+                    "notice",
+                    f"The video {moved[0].name} is not at {moved[0].parent} any more, so no picture is shown.",
+                    ("Find it…", lambda: self._ask_for_video(folder, moved[0])),
+                )
+
+        self._player.in_background(read, show, self.failed.emit)
+
+    def _ask_for_video(self, folder: SessionFolder, was: Path) -> None:
+        dialog = QFileDialog(self._window, f"Where is {was.name}?")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters([VIDEOS, "All files (*)"])
+
+        def found(path: str) -> None:
+            self._player.in_background(
+                lambda: folder.find_file(Path(path)), lambda: self.replay(folder), self.failed.emit
+            )
+
+        dialog.fileSelected.connect(found)
+        dialog.open()
 
     def report(self, folders: Sequence[SessionFolder]) -> None:
         """Write the report of one session, or of two beside each other, and offer to show it."""

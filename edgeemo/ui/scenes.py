@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import numpy as np
 
 from edgeemo.capture.ffmpeg import Video, open_video
+from edgeemo.errors import SourceError
 from edgeemo.recording import Recording
 from edgeemo.types import F32, U8, Faces, Frame, Result
+
+log = logging.getLogger(__name__)
 
 AHEAD_S = 2.0  # nearer pictures are reached faster by decoding than by seeking
 EMPTY = 38  # grey level of the picture where no video was recorded
@@ -25,7 +31,7 @@ class Scenes:
         for which, track in enumerate(recording.tracks):
             for row, frame in enumerate(track.frames.tolist()):
                 self._rows.setdefault(frame, []).append((which, row))
-        self._decoder: Video | None = open_video(str(recording.video)) if recording.video is not None else None
+        self._decoder = _decoder(recording)
         self._at = -1.0
         self._picture: U8 | None = None
         self._empty = self._blank()
@@ -46,7 +52,7 @@ class Scenes:
         """The result of a frame, 0 <= index < len."""
         recording = self.recording
         number, time = int(recording.frames[index]), float(recording.times[index])
-        image = self._image(recording.video_time(time))
+        image = self._image(recording.video_time(time) if recording.video is not None else time)
         rows = self._rows.get(number, [])
         tracks = [(recording.tracks[which], row) for which, row in rows]
         count, classes = len(tracks), len(recording.labels)
@@ -95,3 +101,15 @@ class Scenes:
         height = int(np.clip(reach[3] * 1.15 if np.isfinite(reach[3]) else 360, 180, 2160))
         width, height = max(width, round(height * 16 / 9)), max(height, round(width * 9 / 16))
         return np.full((height, width, 3), EMPTY, np.uint8)
+
+
+def _decoder(recording: Recording) -> Video | None:
+    """The video that was recorded, else the file that was analysed; None where neither can be opened."""
+    path = recording.video
+    if path is None and recording.file is not None and recording.file.is_there:
+        path = Path(recording.file.path)
+    try:
+        return None if path is None else open_video(str(path))
+    except SourceError as error:
+        log.warning("no picture under the replay: %s", error)
+        return None

@@ -223,6 +223,8 @@ class Window(QMainWindow):
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         # here and not as a shortcut: a focused button must be able to have the space bar
+        if event is not None and self.replay.press(event):
+            return
         if event is not None and event.key() == Qt.Key.Key_Space:
             self.start_or_pause()
         elif event is not None and event.key() == Qt.Key.Key_Escape:
@@ -293,6 +295,7 @@ class Window(QMainWindow):
         """On a small or much enlarged screen: buttons without words, a narrow panel, no timeline."""
         narrow, low = self.width() < NARROW, self.height() < LOW
         self.toolbar.fit(narrow=narrow)
+        self.replay.fit(narrow=narrow)
         self.faces.setFixedWidth(NARROW_PANEL if narrow else PANEL)
         self.timeline.setVisible(self.settings.timeline and not low)
 

@@ -1,0 +1,148 @@
+"""The replay of a session: the picture of the file that was analysed, speeds, steps, people and markers."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from pathlib import Path
+
+import pytest
+from conftest import MakeClip
+from fakes import result
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+from windows import Studio, Windows
+
+from edgeemo.capture import open_source
+from edgeemo.errors import RecordingError
+from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
+from edgeemo.recording.source_file import SourceFile
+from edgeemo.ui.replay import SPEEDS
+from edgeemo.ui.window import Window
+from engines import LABELS
+
+
+def recorded(parent: Path, *, frames: int = 100, faces: int = 1, file: Path | None = None) -> SessionFolder:
+    """25 frames a second."""
+    about = SourceFile.of(file) if file is not None else None
+    folder = SessionFolder.create(parent / "sessions", SessionInfo("Visit", "clip.mp4", "fake", LABELS, file=about))
+    recorder = Recorder(folder, LABELS)
+    for index in range(frames):
+        recorder.write(result(faces, index=index))
+    recorder.close()
+    return folder
+
+
+def replayed(qtbot: QtBot, make: Windows, folder: SessionFolder) -> Window:
+    window = make(begin=False)
+    window.library.replay(folder)
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    window.replay.pause()
+    return window
+
+
+def grey(window: Window) -> float:
+    assert window.video.result is not None
+    return float(window.video.result.frame.image.mean())
+
+
+def test_an_analysed_file_is_seen_under_its_replay_and_asked_for_once_when_moved(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    clip = make_clip("talk.mp4", frames=50)
+    studio.clip = open_source  # type: ignore[assignment]
+    window = make(begin=False)
+    window.analyse_file(clip)
+    qtbot.waitUntil(lambda: "Recorded: talk" in window.banner.text, timeout=20_000)
+    (path,) = (tmp_path / "sessions").iterdir()
+    folder = SessionFolder(path)
+    window.library.replay(folder)
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    window.replay.pause()
+    for index in (40, 10, 11):
+        window.replay.slider.setValue(index)
+        assert grey(window) == pytest.approx(20 + 4 * index, abs=8)
+
+    moved = clip.rename(tmp_path / "elsewhere.mp4")
+    window.library.replay(folder)
+    qtbot.waitUntil(lambda: "talk.mp4 is not at" in window.banner.text)
+    (find,) = window.banner.buttons
+    find.click()
+    (dialog,) = window.findChildren(QFileDialog)
+    dialog.fileSelected.emit(str(moved))
+    qtbot.waitUntil(
+        lambda: window.replay.recording is not None and window.replay.recording.file == SourceFile.of(moved)
+    )
+    window.replay.pause()
+    window.replay.slider.setValue(40)
+    assert grey(window) == pytest.approx(180, abs=8)
+    assert window.banner.text == ""
+
+
+def test_another_file_is_not_taken_for_the_one_that_was_analysed(tmp_path: Path, make_clip: MakeClip) -> None:
+    clip, other = make_clip("a.mp4", frames=50), make_clip("b.mp4", frames=30)
+    folder = recorded(tmp_path, file=clip)
+    with pytest.raises(RecordingError, match=r"b\.mp4 is not the video that was analysed; choose a\.mp4"):
+        folder.find_file(other)
+    with pytest.raises(RecordingError, match="cannot read"):
+        folder.find_file(tmp_path / "none.mp4")
+    data = bytearray(clip.read_bytes())
+    data[len(data) // 2] ^= 1
+    other.write_bytes(data)
+    with pytest.raises(RecordingError):
+        folder.find_file(other)
+    assert load(folder.path).file == SourceFile.of(clip)
+
+
+def test_keys_step_leap_and_change_the_speed(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = replayed(qtbot, make, recorded(tmp_path, frames=400))
+    slider = window.replay.slider
+    slider.setValue(10)
+    for key, modifier, place in (
+        (Qt.Key.Key_Right, Qt.KeyboardModifier.NoModifier, 11),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.NoModifier, 10),
+        (Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier, 135),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier, 10),
+        (Qt.Key.Key_End, Qt.KeyboardModifier.NoModifier, 399),
+        (Qt.Key.Key_Home, Qt.KeyboardModifier.NoModifier, 0),
+    ):
+        qtbot.keyClick(window.video, key, modifier)
+        assert slider.value() == place
+    qtbot.keyClick(window.video, Qt.Key.Key_Plus)
+    assert window.replay.speed.text() == "1.5x"
+    for _ in SPEEDS:
+        qtbot.keyClick(window.video, Qt.Key.Key_Minus)
+    assert window.replay.speed.text() == "0.25x"
+    qtbot.keyClick(window.video, Qt.Key.Key_Space)
+    assert window.replay.playing
+    qtbot.mouseClick(window.replay.forward, Qt.MouseButton.LeftButton)
+    assert not window.replay.playing
+
+
+def test_the_speed_is_that_of_the_clock(
+    qtbot: QtBot, make: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = replayed(qtbot, make, recorded(tmp_path, frames=400))
+    now = 100.0
+    monkeypatch.setattr("edgeemo.ui.replay.monotonic", lambda: now)
+    window.replay.slider.setValue(0)
+    window.replay.set_speed(4.0)
+    window.replay.play_or_pause()
+    now = 101.0
+    qtbot.waitUntil(lambda: window.replay.slider.value() == 100)
+    window.replay.set_speed(0.25)
+    now = 103.0
+    qtbot.waitUntil(lambda: window.replay.slider.value() == 112)
+
+
+def test_a_replay_fits_a_narrow_window(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = replayed(qtbot, make, recorded(tmp_path, frames=400))
+    window.resize(640, 430)
+    qtbot.waitUntil(lambda: not window.replay.speed.isVisible())
+    qtbot.waitUntil(lambda: window.minimumSizeHint().width() <= 640)
+    assert window.width() == 640
+    window.resize(1280, 800)
+    qtbot.waitUntil(window.replay.speed.isVisible)
