@@ -212,6 +212,16 @@ def _cameras(config: Config) -> Check:
     return Check("cameras", "ok", ", ".join(f"{camera.name} ({camera.uri})" for camera in cameras))
 
 
+def _decoders(config: Config) -> Check:
+    from edgeemo.capture.ffmpeg import MISSING
+    from edgeemo.capture.hardware_video import CODECS, element_for
+
+    if MISSING:
+        return Check("decoders", "warning", MISSING, "cameras and pictures work without")
+    found = {name: element_for(name) or "FFmpeg, on the CPU" for name in CODECS}
+    return Check("decoders", "ok", f"H.264: {found['h264']}; H.265: {found['hevc']}; others: FFmpeg, on the CPU")
+
+
 def _window(config: Config) -> Check:
     fault = qt_fault()
     if fault:
@@ -278,6 +288,7 @@ CHECKS: dict[str, Callable[[Config], Check]] = {
     "engine": _engine,
     "main job": _main_job,
     "cameras": _cameras,
+    "decoders": _decoders,
     "window": _window,
     "accelerator": _accelerator,
 }

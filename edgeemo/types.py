@@ -213,6 +213,7 @@ class SourceStatus:
         connects: how often the source was opened with success.
         since_s: seconds in the present state.
         error: why the connection ended last; empty while it is live.
+        decoder: see `Source`.
     """
 
     name: str
@@ -227,6 +228,7 @@ class SourceStatus:
     faces: int = 0
     connects: int = 0
     error: str = ""
+    decoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -280,6 +282,11 @@ class Source(Protocol):
     @property
     def live(self) -> bool:
         """Whether frames arrive at the world's pace: the newest counts, untaken ones are dropped."""
+        ...
+
+    @property
+    def decoder(self) -> str:
+        """What decodes its video, for example "FFmpeg", from its first frame on; empty where nothing is decoded."""
         ...
 
     def frames(self) -> Iterator[Frame]: ...

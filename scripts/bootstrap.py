@@ -61,7 +61,9 @@ GSTREAMER = (
     "gir1.2-gst-plugins-base-1.0",
     "gir1.2-gst-rtsp-server-1.0",
     "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-bad",
     "gstreamer1.0-plugins-good",
+    "gstreamer1.0-libav",
     "gstreamer1.0-plugins-ugly",
 )
 

@@ -62,6 +62,7 @@ class FakeSource:
     """Gives so many frames, then fails if it was told to."""
 
     pause_s = 0.0
+    decoder = ""
 
     def __init__(
         self, frames: int = 5, *, live: bool = False, error: Exception | None = None, still: bool = False

@@ -513,6 +513,35 @@ def test_a_video_device_that_is_no_camera_is_not_listed(tmp_path: Path) -> None:
     assert list_cameras(tmp_path, tmp_path) == []
 
 
+def querycap(driver: str, bus: str, capabilities: int) -> bytes:
+    """What the kernel answers: struct v4l2_capability."""
+    return struct.pack("=16s32s32sIII3I", driver.encode(), b"card", bus.encode(), 0, 0x84000000, capabilities, 0, 0, 0)
+
+
+def test_of_a_raspberry_pi_only_cameras_are_listed_and_its_csi_camera_by_the_address_that_works(
+    tmp_path: Path,
+) -> None:
+    capture, both = 0x04200001, 0x04208000  # VIDEO_CAPTURE, VIDEO_M2M
+    nodes = {
+        "video0": querycap("unicam", "platform:fe801000.csi", capture),
+        "video1": querycap("unicam", "platform:fe801000.csi", 0x04A00000),  # META_CAPTURE
+        "video2": querycap("uvcvideo", "usb-0000:01:00.0-1.2", capture),
+        "video10": querycap("bcm2835-codec", "platform:bcm2835-codec", both),
+        "video14": querycap("bcm2835-isp", "platform:bcm2835-isp", capture),
+        "video19": querycap("rpivid", "platform:rpivid", both),
+        "video24": querycap("pispbe", "platform:1000880000.pisp_be", 0x04201000),
+    }
+    for name in nodes:
+        (tmp_path / name).touch()
+        (tmp_path / "names" / name).mkdir(parents=True)
+        (tmp_path / "names" / name / "name").write_text(f"{name}'s name")
+    cameras = list_cameras(tmp_path, tmp_path / "names", lambda device: nodes[device.name])
+    assert cameras == [
+        CameraInfo(str(tmp_path / "video2"), "video2's name", str(tmp_path / "video2")),
+        CameraInfo("csi://0", "CSI camera 0", str(tmp_path / "video0")),
+    ]
+
+
 @pytest.mark.skipif(not list_cameras(), reason="no camera is connected")
 def test_a_connected_camera_gives_frames() -> None:
     camera = list_cameras()[0]

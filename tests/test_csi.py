@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 
 import numpy as np
 import pytest
 
-from edgeemo.capture import open_source
+from edgeemo.capture import gstreamer, open_source
 from edgeemo.capture.camera import CameraFormat
-from edgeemo.capture.csi import CsiCamera, pipeline
+from edgeemo.capture.csi import CsiCamera, source
+from edgeemo.capture.gstreamer import GStreamerError, Pipeline
 from edgeemo.errors import SourceError
 
 
@@ -36,6 +39,24 @@ def test_the_test_picture_comes_through_gstreamer_in_the_size_asked_for() -> Non
     assert np.allclose(bars[6], [255, 0, 0], atol=30), bars
 
 
+def test_exceptions_of_cpp_libraries_still_work_after_gstreamer_is_loaded() -> None:
+    """In a process of its own: without care for the unwinder it is aborted."""
+    code = (
+        "from edgeemo.capture import gstreamer\n"
+        "try:\n    gstreamer.module()\n"
+        "except gstreamer.GStreamerError:\n    raise SystemExit(5)\n"
+        "import matplotlib.ft2font, cv2, numpy\n"
+        "try:\n    cv2.resize(numpy.zeros((0, 0, 3), numpy.uint8), (0, 0))\n"
+        "except cv2.error:\n    pass\n"
+        "try:\n    matplotlib.ft2font.nonsense\n"
+        "except AttributeError:\n    print('caught')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 5:
+        pytest.skip("no GStreamer")
+    assert (done.returncode, done.stdout) == (0, "caught\n"), done.stderr[-2000:]
+
+
 def test_a_camera_that_is_not_there_is_told_in_one_line() -> None:
     with pytest.raises(SourceError) as caught, closing(open_source("csi://0").frames()) as frames:  # type: ignore[arg-type]
         next(frames)
@@ -51,12 +72,22 @@ def test_what_is_no_camera_is_a_mistake_before_anything_opens(uri: str) -> None:
         open_source(uri)
 
 
-def test_a_sensor_is_scaled_by_the_jetsons_hardware_and_only_the_newest_picture_waits() -> None:
-    text = pipeline("1", 1280, 720, 29.97)
+def test_a_sensor_is_scaled_by_the_jetsons_hardware() -> None:
+    text = source("nvarguscamerasrc", "1", 1280, 720, 29.97)
     assert "nvarguscamerasrc sensor-id=1" in text
-    assert "framerate=29970/1000" in text
-    assert "nvvidconv ! video/x-raw,format=BGRx,width=1280,height=720" in text
-    assert "max-buffers=1 drop=true" in text
+    assert "video/x-raw(memory:NVMM),format=NV12,framerate=29970/1000" in text
+    assert text.endswith("nvvidconv ! video/x-raw,format=BGRx,width=1280,height=720")
+
+
+def test_a_raspberry_pis_sensor_is_scaled_by_its_image_signal_processor() -> None:
+    text = source("libcamerasrc", "0", 1280, 720, 30)
+    assert text == "libcamerasrc ! video/x-raw,format=NV12,width=1280,height=720,framerate=30000/1000"
+    if not gstreamer.has_element("libcamerasrc"):
+        pytest.skip("no libcamerasrc (apt install gstreamer1.0-libcamera)")
+    # the real element takes the description; without a camera it fails when it is started
+    Pipeline(f"{text} ! videoconvert ! video/x-raw,format=BGR ! {gstreamer.APPSINK}").close()
+    with pytest.raises(GStreamerError, match="libcamera finds 0 cameras, counted from 0"):
+        source("libcamerasrc", "1", 1280, 720, 30)
 
 
 def test_the_configuration_goes_before_the_address() -> None:

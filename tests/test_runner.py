@@ -60,6 +60,7 @@ class Endless:
 
     live = True
     pause_s = 0.0
+    decoder = ""
     name = "camera"
 
     def __init__(self) -> None:

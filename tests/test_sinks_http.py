@@ -37,7 +37,15 @@ STATUS = Status(
     75.0,
     (
         SourceStatus(
-            "door", State.LIVE, captured=12, processed=10, dropped=2, camera_fps=15, process_fps=14.5, faces=1
+            "door",
+            State.LIVE,
+            captured=12,
+            processed=10,
+            dropped=2,
+            camera_fps=15,
+            process_fps=14.5,
+            faces=1,
+            decoder="nvv4l2decoder",
         ),
         SourceStatus("yard", State.BACK_OFF, error="<b>no camera</b>"),
     ),
@@ -89,6 +97,7 @@ def test_figures_of_sources_sinks_and_stages(metrics: MetricsSink) -> None:
         'edgeemo_frames_dropped_total{source="door"} 2.0',
         'edgeemo_camera_fps{source="door"} 15.0',
         'edgeemo_process_fps{source="door"} 14.5',
+        'edgeemo_source_info{decoder="nvv4l2decoder",source="door"} 1.0',
         'edgeemo_source_state{source="yard",state="back-off"} 1.0',
         'edgeemo_sink_dropped_total{sink="mqtt://h/t"} 7.0',
         'edgeemo_sink_up{sink="mqtt://h/t"} 0.0',

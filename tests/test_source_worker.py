@@ -74,6 +74,7 @@ class Camera:
 
     live = True
     pause_s = 0.0
+    decoder = ""
     name = "camera 0"
 
     def __init__(self, pause: float = 0.005) -> None:

@@ -47,6 +47,7 @@ class Clip:
         self.name = name
         self.live = True
         self.pause_s = 0.0
+        self.decoder = ""
         self.released = False
         self._frames = frames
         self._error = error

@@ -69,6 +69,7 @@ class GivenFrames:
 
     live = False
     pause_s = 0.0
+    decoder = ""
     name = "frames"
 
     def __init__(self, frames: Iterable[Picture], *, fps: float, colour: Colour | None) -> None:

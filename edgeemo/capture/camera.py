@@ -8,7 +8,7 @@ import re
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,11 @@ from edgeemo.types import Frame
 _QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP, linux/videodev2.h
 _CAPTURE = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, _MPLANE
 _HAS_DEVICE_CAPS = 0x80000000
+_NAMES = ((0, 16), (48, 80))  # where driver and bus stand in the answer
+# drivers of a Raspberry Pi whose nodes are no cameras: what a CSI sensor sends before the image signal processor, that
+# processor's own inputs and outputs, and codecs
+_CSI_RECEIVERS = ("unicam", "rp1-cfe")
+_PROCESSORS = ("bcm2835-isp", "pispbe", "bcm2835-codec", "rpivid", "rpi-hevc-dec")
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class CameraSource:
 
     live = True
     pause_s = 0.0
+    decoder = ""
 
     def __init__(self, device: str, *, name: str, wanted: CameraFormat | None = None) -> None:
         self.name = name
@@ -94,20 +100,46 @@ class CameraSource:
         )
 
 
-def list_cameras(dev: Path = Path("/dev"), descriptions: Path = Path("/sys/class/video4linux")) -> list[CameraInfo]:
+def _query(device: Path) -> bytes:
+    """struct v4l2_capability: driver[16] card[32] bus_info[32] version capabilities device_caps reserved[3]."""
+    if sys.platform == "win32":
+        raise OSError(errno.ENOTTY, "V4L2 is Linux's")
+    import fcntl
+
+    handle = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return fcntl.ioctl(handle, _QUERYCAP, bytes(104))
+    finally:
+        os.close(handle)
+
+
+def list_cameras(
+    dev: Path = Path("/dev"),
+    descriptions: Path = Path("/sys/class/video4linux"),
+    query: Callable[[Path], bytes] = _query,
+) -> list[CameraInfo]:
     """The cameras that are connected, without opening a stream; empty where there are none.
+
+    A camera on a Raspberry Pi's CSI connector is listed once, as csi://0: its own nodes give raw sensor data.
 
     Args:
         dev, descriptions: where Linux has the device files and what they are.
+        query: what a device answers to VIDIOC_QUERYCAP.
     """
     if sys.platform in desktop_cameras.APIS:
         return [CameraInfo(str(index), name, str(index)) for index, name in desktop_cameras.found()]
     stable: dict[str, str] = {}
     for link in sorted((dev / "v4l" / "by-id").glob("*")):
         stable.setdefault(os.path.realpath(link), str(link))
-    cameras = []
+    cameras: list[CameraInfo] = []
+    receivers: dict[str, str] = {}  # the bus of a CSI connector -> its first node
     for device in sorted(dev.glob("video*"), key=lambda path: (len(path.name), path.name)):
-        if not re.fullmatch(r"video\d+", device.name) or not _captures(device):
+        node = _ask(device, query)
+        if not re.fullmatch(r"video\d+", device.name) or not node.captures:
+            continue
+        if node.driver in _CSI_RECEIVERS:
+            receivers.setdefault(node.bus, str(device))
+        if node.driver in _CSI_RECEIVERS + _PROCESSORS:
             continue
         try:
             name = (descriptions / device.name / "name").read_text(encoding="utf-8", errors="replace").strip()
@@ -115,29 +147,31 @@ def list_cameras(dev: Path = Path("/dev"), descriptions: Path = Path("/sys/class
             name = ""
         uri = stable.get(os.path.realpath(device), str(device))
         cameras.append(CameraInfo(uri, name or device.name, str(device)))
-    return cameras
+    csi = [
+        CameraInfo(f"csi://{number}", f"CSI camera {number}", node) for number, node in enumerate(receivers.values())
+    ]
+    return cameras + csi
 
 
-def _captures(device: Path) -> bool:
-    """Whether a video device is a camera; encoders, outputs and metadata nodes are video devices, too."""
-    if sys.platform == "win32":
-        return False
-    import fcntl
+@dataclass(frozen=True)
+class _Node:
+    """What a video device says of itself; encoders, outputs and metadata nodes are video devices, too."""
 
+    driver: str
+    bus: str
+    captures: bool
+
+
+def _ask(device: Path, query: Callable[[Path], bytes]) -> _Node:
     try:
-        handle = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+        answer = query(device)
     except OSError as error:
         # listed, so that opening it can say what is wrong
-        return error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY)
-    try:
-        answer = fcntl.ioctl(handle, _QUERYCAP, bytes(104))
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    # struct v4l2_capability: driver[16] card[32] bus_info[32] version capabilities device_caps reserved[3]
+        return _Node("", "", error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY))
+    driver, bus = (answer[start:end].partition(b"\0")[0].decode("ascii", "replace") for start, end in _NAMES)
     capabilities, device_caps = struct.unpack_from("=II", answer, 84)
-    return bool((device_caps if capabilities & _HAS_DEVICE_CAPS else capabilities) & _CAPTURE)
+    chosen = device_caps if capabilities & _HAS_DEVICE_CAPS else capabilities
+    return _Node(driver, bus, bool(chosen & _CAPTURE))
 
 
 def _others() -> str:
@@ -158,6 +192,6 @@ def _why_not(device: str) -> str:
         if error.errno == errno.EBUSY:
             return "another program uses it; close that first"
         return f"{error.strerror}; {_others()}"
-    if not _captures(Path(device)):
+    if not _ask(Path(device), _query).captures:
         return f"{device} is no camera; {_others()}"
     return "another program may be using it; close that first"

@@ -7,8 +7,9 @@ import math
 import struct
 import time
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -27,6 +28,7 @@ except ImportError as error:  # no wheel fits this machine; cameras and pictures
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -52,7 +54,10 @@ class Video:
         format: FFmpeg's name of the container, for example "matroska,webm".
         finite: the container states how long it is.
         streams: how many video streams it has.
+        decoder: what makes pictures of its packets.
     """
+
+    decoder = "FFmpeg"
 
     def __init__(self, container: InputContainer, number: int | None = None) -> None:
         self._container = container
@@ -85,10 +90,15 @@ class Video:
         self._timeline = Timeline(joins=any(name in self.format for name in ("mpegts", "mpeg", "hls")))
         # AVI has decoding times only: the n-th frame that is shown has the n-th of them
         self._slots: deque[float] | None = deque() if self.format == "avi" else None
-        self._frames = self._decode()
-        self._frame: VideoFrame | None = None
+        self._broken: OSError | None = None
+        self._frames = self._decode(self._demux())
+        self._frame: Any = None
         self.time = 0.0
         self._display = Display(self._stream)
+
+    @property
+    def codec_context(self) -> VideoCodecContext:
+        return self._stream.codec_context
 
     def grab(self) -> bool:
         """Decode the next frame; False at the end.
@@ -117,7 +127,7 @@ class Video:
         base = self._stream.time_base or Fraction(1, 1_000_000)
         self._container.seek(start + max(0, round(at / base)), stream=self._stream)
         self._timeline = Timeline(zero=float(start * base))
-        self._frames = self._decode()
+        self._frames = self._decode(self._demux())
 
     def missing(self) -> str:
         """What tells that the file ends before its video does; "" where nothing does. Ask at the end."""
@@ -141,33 +151,39 @@ class Video:
         self._frames.close()
         self._container.close()
 
-    def _decode(self) -> Generator[VideoFrame, None, None]:
-        stream = self._stream
-        broken: OSError | None = None
-        packets = self._container.demux(stream)
+    def _demux(self) -> Iterator[Any]:
+        """The stream's packets; an error of file or network ends them and is kept for `_raise_broken`."""
+        packets = self._container.demux(self._stream)
         while True:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
-                # the decoder's last frames come first
-                broken = OSError(str(getattr(error, "strerror", "") or error))
-                broken.__cause__ = error
-                packet = None
-            try:
-                frames = stream.codec_context.decode(None) if packet is None else packet.decode()
-            except av.error.EOFError:
+                self._broken = OSError(str(getattr(error, "strerror", "") or error))
+                self._broken.__cause__ = error
                 return
+            if packet is None or not packet.size:
+                return
+            yield packet
+
+    def _decode(self, packets: Iterator[Any]) -> Generator[Any, None, None]:
+        for packet in chain(packets, (None,)):  # at the end the decoder gives what it holds back
+            try:
+                frames = self.codec_context.decode(None) if packet is None else packet.decode()
+            except av.error.EOFError:
+                break
             except av.error.FFmpegError:
                 self._count_damage()
                 continue
-            if packet is not None and packet.size:
+            if packet is not None:
                 self._failed_tail = False
                 self._follow(packet)
             yield from frames
-            if packet is None or not packet.size:
-                if broken is not None:
-                    raise broken
-                return
+        self._raise_broken()
+
+    def _raise_broken(self) -> None:
+        # after the decoder's last frames
+        if self._broken is not None:
+            raise self._broken
 
     def _follow(self, packet: Any) -> None:
         self._cut_packet = packet.is_corrupt
@@ -259,7 +275,7 @@ class Display:
 
     def image(self, frame: VideoFrame) -> U8:
         """(H, W, 3) BGR."""
-        width, height = self._size(frame)
+        width, height = self.size(frame)
         kind = frame.format.name
         if kind not in self._alpha:
             self._alpha[kind] = kind == "pal8" or any(part.is_alpha for part in frame.format.components)
@@ -276,10 +292,10 @@ class Display:
         if has_alpha:
             picture = opaque(picture)
         if frame.key_frame or self._matrix is None:
-            self._matrix = _matrix(frame)
+            self._matrix = display_matrix(frame)
         return np.ascontiguousarray(turned(picture, self._matrix), np.uint8)
 
-    def _size(self, frame: VideoFrame) -> tuple[int, int]:
+    def size(self, frame: Any) -> tuple[int, int]:
         """Width and height in square pixels; the shorter direction is enlarged, so that nothing is lost."""
         stored = (frame.width, frame.height)
         if stored != self._stored or frame.key_frame:
@@ -329,6 +345,7 @@ def open_video(
     open_timeout: float = 0,
     read_timeout: float = 0,
     options: Mapping[str, str] | None = None,
+    make: Callable[[InputContainer, int | None], Video] = Video,
 ) -> Video | None:
     """Open what FFmpeg can read; None where it cannot.
 
@@ -337,6 +354,7 @@ def open_video(
         stream: which of its video streams, from 0 on; None: the default one.
         open_timeout, read_timeout: seconds, for streams; 0 waits for ever.
         options: FFmpeg's own.
+        make: chooses the decoder of an opened container; `hardware_video` has another one.
 
     Raises:
         SourceError: it holds no video, or no such stream; or PyAV is missing.
@@ -353,7 +371,7 @@ def open_video(
         log.debug("%s: %s", address if not options else "stream", error)
         return None
     try:
-        return Video(container, stream)
+        return make(container, stream)
     except BaseException:
         container.close()
         raise
@@ -379,7 +397,8 @@ def _is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def _matrix(frame: VideoFrame) -> tuple[int, ...]:
+def display_matrix(frame: VideoFrame) -> tuple[int, ...]:
+    """The four numbers that `turned` takes."""
     side_data: Any = frame.side_data  # iterates over values, whatever its stub says
     for data in side_data:
         if data.type.name == "DISPLAYMATRIX":

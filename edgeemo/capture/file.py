@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgeemo.capture.ffmpeg import FALLBACK_RATE, Video, open_video
+from edgeemo.capture.hardware_video import open_decoder
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
@@ -47,8 +48,13 @@ class VideoFile:
         self._loop = loop
         self._paced = paced
         self._stream = stream
+        self._video: Video | None = None
         if not os.path.isfile(path):
             raise SourceError(f"{path} is no file; check the path")
+
+    @property
+    def decoder(self) -> str:
+        return self._video.decoder if self._video is not None else ""
 
     def frames(self) -> Iterator[Frame]:
         return play(self._open, str(self._path), self.name, loop=self._loop, paced=self._paced)
@@ -76,7 +82,7 @@ class VideoFile:
             raise SourceError(f"{path} is empty; copy or record it again")
         try:
             # FFmpeg would take what stands before a colon for a protocol
-            video = open_video(os.path.abspath(path), stream=self._stream)
+            self._video = video = open_video(os.path.abspath(path), stream=self._stream, make=open_decoder)
         except SourceError as error:
             raise SourceError(f"{path} {error}; give a video file such as .mp4, .mkv or .avi") from error
         if video is not None:

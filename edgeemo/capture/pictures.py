@@ -50,6 +50,7 @@ class Pictures:
     """
 
     live = False
+    decoder = ""
 
     def __init__(self, path: Path, *, pause_s: float = 0.0) -> None:
         self.name = path.resolve().name
@@ -97,6 +98,7 @@ class AnimatedWebp:
 
     live = False
     pause_s = 0.0
+    decoder = ""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name

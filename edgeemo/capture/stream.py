@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from edgeemo.capture.ffmpeg import Video, open_video, since
 from edgeemo.capture.file import play
+from edgeemo.capture.hardware_video import open_decoder
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
@@ -66,6 +67,7 @@ class Stream:
         self._loop = loop
         self._paced = paced
         self._stream = stream
+        self._video: Video | None = None
         if _is_ambiguous(url):
             raise SourceError(
                 f"{self.name}: user, password or path hold a character that ends them; "
@@ -92,6 +94,10 @@ class Stream:
         if not headers.get("content-length", "").isdigit():
             return self._suffix not in FILES or kind.startswith("multipart/")
         return not (kind.startswith("video/") or kind == "image/gif" or self._suffix in FILES)
+
+    @property
+    def decoder(self) -> str:
+        return self._video.decoder if self._video is not None else ""
 
     def frames(self) -> Iterator[Frame]:
         return self._live_frames() if self.live else self._file_frames()
@@ -142,11 +148,13 @@ class Stream:
                 open_timeout=self._open_timeout,
                 read_timeout=self._read_timeout,
                 options=LIVE if self.live else {},
+                make=open_decoder,
             )
         except SourceError as error:
             raise SourceError(f"{self.name} {error}; give the address of a video") from error
         if video is None:
             raise SourceError(f"cannot open {self.name}: {self._why_not()}")
+        self._video = video
         return video
 
     def _why_not(self) -> str:

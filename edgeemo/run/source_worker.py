@@ -89,6 +89,7 @@ class SourceWorker:
         self._index = 0
         self._captured = self._processed = self._dropped = self._connects = self._faces = 0
         self._error = ""
+        self._decoder = ""
         self._finite = False
         self._left_behind = False
         self._arrivals = Rate()
@@ -166,6 +167,7 @@ class SourceWorker:
                 faces=self._faces if self._state is State.LIVE else 0,
                 connects=self._connects,
                 error=self._error,
+                decoder=self._decoder,
             )
 
     def begin_stopping(self) -> None:
@@ -245,7 +247,7 @@ class SourceWorker:
                 if not self._current():
                     return
                 if box is None:
-                    box = self._connected(newest_only)
+                    box = self._connected(newest_only, source.decoder)
                 with self._lock:
                     # a player that is late leaves frames out
                     left_out = max(0, frame.index - expected)
@@ -270,7 +272,7 @@ class SourceWorker:
             if isinstance(frames, Generator):
                 frames.close()
 
-    def _connected(self, newest_only: bool) -> Mailbox[Captured]:
+    def _connected(self, newest_only: bool, decoder: str) -> Mailbox[Captured]:
         box: Mailbox[Captured] = Mailbox(newest_only=newest_only)
         with self._lock:
             left = self.take()
@@ -278,6 +280,7 @@ class SourceWorker:
             self._box = box
             self._connects += 1
             self._error = ""
+            self._decoder = decoder
             if self._connects > 1:
                 log.warning("source %s is live again", self.name)
             return box

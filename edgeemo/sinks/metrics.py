@@ -102,6 +102,7 @@ def _of_status(status: Status) -> Iterator[Metric]:
     info.add_metric([_version(), status.engine], 1)
     yield info
     yield GaugeMetricFamily("edgeemo_uptime_seconds", "Since the service began.", value=status.uptime_s)
+    opened = GaugeMetricFamily("edgeemo_source_info", "How a source is read.", labels=["source", "decoder"])
     state = GaugeMetricFamily("edgeemo_source_state", "1 for the present state.", labels=["source", "state"])
     gauges = {
         "camera_fps": GaugeMetricFamily("edgeemo_camera_fps", "Frames a second from the source.", labels=["source"]),
@@ -115,12 +116,14 @@ def _of_status(status: Status) -> Iterator[Metric]:
         "connects": CounterMetricFamily("edgeemo_source_connects", "Times the source was opened.", labels=["source"]),
     }
     for source in status.sources:
+        opened.add_metric([source.name, source.decoder], 1)
         for each in State:
             state.add_metric([source.name, each.value], float(source.state is each))
         for name, gauge in gauges.items():
             gauge.add_metric([source.name], float(getattr(source, name)))
         for name, counter in counters.items():
             counter.add_metric([source.name], float(getattr(source, name)))
+    yield opened
     yield state
     yield from gauges.values()
     yield from counters.values()
