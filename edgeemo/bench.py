@@ -42,9 +42,9 @@ class Benchmark:
     """What was measured.
 
     Attributes:
-        stages: milliseconds a frame of decode, detect, track, classify, smooth, sink, and of them all together
+        stages: milliseconds per frame of decode, detect, track, classify, smooth, sink, and of them all together
             ("total"), one after the other in one thread.
-        fps: frames a second end to end: every frame, capture in its own thread, JSON lines into a file; the median of
+        fps: frames per second end to end: every frame, capture in its own thread, JSON lines into a file; the median of
             `runs` passes, start-up left out.
         peak_memory_mb: the most resident memory the process had, MiB.
     """

@@ -156,13 +156,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
         checks.append(check)
         if not arguments.json:
             print(f"{check.status:<8} {check.name:<12} {check.detail}", flush=True)
-            if check.mend:
-                print(f"{'':<21} -> {check.mend}", flush=True)
+            if check.fix:
+                print(f"{'':<21} -> {check.fix}", flush=True)
     healthy = all(check.status != "fault" for check in checks)
     if arguments.json:
         print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))
     else:
-        print("edgeemo can run here." if healthy else "edgeemo cannot run here: mend the faults above.")
+        print("edgeemo can run here." if healthy else "edgeemo cannot run here: fix the faults above.")
     return DONE if healthy else MISTAKE
 
 
@@ -175,11 +175,11 @@ def _bench(arguments: argparse.Namespace) -> int:
         return DONE
     print(f"{done.source}: {done.width}x{done.height}, {done.frames} frames, {done.faces} faces")
     print(f"{done.engine}; {done.cpus} CPUs")
-    print(f"\n{'ms a frame':<12}{'p50':>9}{'p95':>9}{'p99':>9}")
+    print(f"\n{'ms per frame':<12}{'p50':>9}{'p95':>9}{'p99':>9}")
     for stage, taken in done.stages.items():
         print(f"{stage:<12}{taken.p50:>9.2f}{taken.p95:>9.2f}{taken.p99:>9.2f}")
-    print(f"\n{done.fps:.1f} frames a second end to end (median of {', '.join(map(str, done.runs))})")
-    print(f"{done.peak_memory_mb:.0f} MiB of memory at the most")
+    print(f"\n{done.fps:.1f} frames per second end to end (median of {', '.join(map(str, done.runs))})")
+    print(f"{done.peak_memory_mb:.0f} MiB of memory at most")
     return DONE
 
 
@@ -260,7 +260,7 @@ def _engines(arguments: argparse.Namespace) -> int:
         for way in item["ways"]:
             choice = f"{way['backend']}:{way['precision']}"
             if way["milliseconds"] is not None:
-                state = "" if way["proven"] else "no parity report on this backend"
+                state = "" if way["passed"] else "no parity report on this backend"
                 mark = "*" if choice == item["auto"] else " "
                 print(f"  {mark} {choice:16} {way['milliseconds']:6.2f} ms per face   {state}".rstrip())
                 continue
@@ -371,7 +371,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--quiet", action="store_true", help="no summary at the end")
     run.set_defaults(command=_run)
 
-    doctor = commands.add_parser("doctor", help="what this machine has and what it lacks, with the mend")
+    doctor = commands.add_parser("doctor", help="what this machine has and what it lacks, and how to fix it")
     _common(doctor, default=argparse.SUPPRESS)
     doctor.add_argument("--json", action="store_true", help="as JSON")
     doctor.add_argument(
@@ -381,7 +381,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(command=_doctor)
 
-    bench = commands.add_parser("bench", help="milliseconds a stage, frames a second, memory")
+    bench = commands.add_parser("bench", help="milliseconds per stage, frames per second, memory")
     _common(bench, default=argparse.SUPPRESS)
     bench.add_argument("--frames", type=_count, metavar="N", help="no more than that many frames a pass")
     bench.add_argument("--json", action="store_true", help="as JSON")

@@ -1,4 +1,4 @@
-"""What this machine has and what it lacks, with the mend for each fault."""
+"""What this machine has and what it lacks, and how to fix each fault."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Check:
 
     Attributes:
         status: "fault" means that the main job cannot run; "warning" that something optional is missing.
-        mend: what to do about it; empty when nothing needs doing.
+        fix: what to do about it; empty when nothing needs doing.
     """
 
     name: str
     status: Status
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(config: Config) -> Iterator[Check]:
@@ -169,7 +169,7 @@ def _engine(config: Config) -> Check:
                 began = perf_counter()
                 engine.infer([face])
                 taken.append((perf_counter() - began) * 1e3)
-            detail = f"{config.engine}: {engine.description}, {statistics.median(taken):.1f} ms a face"
+            detail = f"{config.engine}: {engine.description}, {statistics.median(taken):.1f} ms per face"
     except EngineError as error:
         return Check("engine", "fault", str(error), "edgeemo engines lists what there is")
     return Check("engine", "ok", detail)
@@ -183,7 +183,7 @@ def _main_job(config: Config) -> Check:
         with open_runner(replace(config, source="demo", sources=(), sinks=(), frames=25)) as runner:
             counters = runner.run()
     except (EdgeemoError, EngineError) as error:
-        return Check("main job", "fault", str(error), "mend what is named above first")
+        return Check("main job", "fault", str(error), "fix what is named above first")
     if not counters.faces:
         return Check("main job", "fault", f"no face found in {counters.frames} frames of the demo clip", _reinstall())
     each = sum(counters.timings.values())
@@ -243,8 +243,8 @@ def _accelerator(config: Config) -> Check:
     if jetson and faults["tensorrt"]:
         return Check("accelerator", "warning", detail, "JetPack 6.2 or later with TensorRT 10.3: docs/jetson.md")
     if _gpu_wheel() and jetson:
-        mend = "pip uninstall onnxruntime-gpu && pip install --force-reinstall onnxruntime"
-        return Check("accelerator", "warning", f"{detail}; onnxruntime-gpu cannot run on a Jetson", mend)
+        fix = "pip uninstall onnxruntime-gpu && pip install --force-reinstall onnxruntime"
+        return Check("accelerator", "warning", f"{detail}; onnxruntime-gpu cannot run on a Jetson", fix)
     return Check("accelerator", "ok", detail)
 
 

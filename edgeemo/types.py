@@ -208,7 +208,7 @@ class SourceStatus:
         processed: frames recognised.
         dropped: frames that a newer one replaced before they were looked at.
         waiting: frames captured and not taken yet: 0 or 1. captured = processed + dropped + waiting.
-        camera_fps, process_fps: frames a second of late.
+        camera_fps, process_fps: frames per second of late.
         faces: faces in the newest frame.
         connects: how often the source was opened with success.
         since_s: seconds in the present state.

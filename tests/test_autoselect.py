@@ -1,4 +1,4 @@
-"""auto: the fastest of those that are proven, and what it does where one is missing."""
+"""auto: the fastest of those that passed parity, and what it does where one is missing."""
 
 import json
 
@@ -33,7 +33,7 @@ def bundle(tmp_path, monkeypatch):
 
 
 def option(choice, milliseconds, **more):
-    return Option(*choice.split(":"), milliseconds=milliseconds, **{"proven": True, **more})
+    return Option(*choice.split(":"), milliseconds=milliseconds, **{"passed": True, **more})
 
 
 def test_the_fastest_proven_way_is_chosen():
@@ -44,7 +44,7 @@ def test_the_fastest_proven_way_is_chosen():
 def test_what_is_not_proven_or_not_usable_is_never_chosen():
     ways = [
         option("onnx:fp32", 2.0),
-        option("onnx:int8", 0.1, proven=False),
+        option("onnx:int8", 0.1, passed=False),
         option("openvino:fp32", 0.2, fault="a probability differs"),
         option("tensorrt:fp16", None),
     ]
@@ -61,11 +61,11 @@ def test_without_any_measurement_it_is_the_model_itself():
 
 def test_every_way_is_listed_with_the_reason_why_not(bundle):
     ways = {way.choice: way for way in options_of(bundle)}
-    assert ways["onnx:fp32"].proven
+    assert ways["onnx:fp32"].passed
     assert ways["onnx:fp32"].fault == ""
-    assert ways["onnx:fp16"].proven
+    assert ways["onnx:fp16"].passed
     # accepted on ONNX Runtime says nothing about OpenVINO
-    assert not ways["openvino:fp16"].proven
+    assert not ways["openvino:fp16"].passed
     assert "install onnxruntime-gpu" in ways["onnx-cuda:fp32"].fault or not ways["onnx-cuda:fp32"].fault
 
 

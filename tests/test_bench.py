@@ -34,8 +34,8 @@ def test_every_stage_and_the_whole_are_measured(engine: str) -> None:
 def test_the_figures_are_printed_as_a_table(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--source", "demo", "--engine", engine, "--frames", "12"]) == 0
     shown = capsys.readouterr().out
-    assert "ms a frame" in shown
-    assert "frames a second end to end" in shown
+    assert "ms per frame" in shown
+    assert "frames per second end to end" in shown
     assert "MiB of memory" in shown
 
 

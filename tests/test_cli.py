@@ -38,7 +38,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty pictures of noise at 20 frames a second, without a face."""
+    """Forty pictures of noise at 20 frames per second, without a face."""
     path = tmp_path_factory.mktemp("clips") / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (160, 120))
     rng = np.random.default_rng(0)
@@ -170,7 +170,7 @@ def test_an_interrupt_ends_it_with_everything_written(command: Command, number: 
     process.send_signal(number)
     assert process.wait(LIMIT_S) == 130
     assert process.stderr is not None
-    assert "frames a second" in process.stderr.read()
+    assert "frames per second" in process.stderr.read()
     written = events(path.read_text())
     assert [event["frame"] for event in written] == list(range(len(written)))
     capture = cv2.VideoCapture(str(command.folder / "a.mp4"))

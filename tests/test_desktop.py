@@ -516,7 +516,7 @@ def test_health_shows_stages_drops_and_the_engine(qtbot: QtBot, tmp_path: Path) 
     dialog.show_stats(stats, "hybrid_lite, fake", paints, where=tmp_path)
     shown = {name.strip(): label.text() for name, label in dialog.values.items()}
     assert shown["Engine"] == "hybrid_lite, fake"
-    assert shown["Find faces"] == "3.25 ms a frame"
+    assert shown["Find faces"] == "3.25 ms per frame"
     assert shown["Dropped"] == "10 (10 %)"
     assert shown["Temperature"] == "cpu-thermal 52 °C"
     assert shown["Power"] == "7.0 W"

@@ -24,7 +24,7 @@ def test_a_machine_that_can_run_the_main_job_has_no_fault(engine: str) -> None:
     found = by_name(Config(engine=engine))
     assert list(found) == list(CHECKS)
     assert {name: check.detail for name, check in found.items() if check.status == "fault"} == {}
-    assert "ms a face" in found["engine"].detail
+    assert "ms per face" in found["engine"].detail
     assert "ONNX Runtime" in found["engine"].detail
     assert "25 frames of the demo clip" in found["main job"].detail
 
@@ -33,15 +33,15 @@ def test_an_engine_that_is_not_there_is_a_fault_with_its_mend() -> None:
     found = by_name(Config(engine="no_such_engine"))
     assert found["engine"].status == found["main job"].status == "fault"
     assert "no engine named 'no_such_engine'" in found["engine"].detail
-    assert found["engine"].mend
+    assert found["engine"].fix
 
 
 def test_everything_but_ok_says_what_to_do(engine: str) -> None:
-    assert all(check.mend for check in examine(Config(engine=engine)) if check.status != "ok")
+    assert all(check.fix for check in examine(Config(engine=engine)) if check.status != "ok")
 
 
 def test_every_finding_is_one_line(engine: str) -> None:
-    assert all("\n" not in check.detail + check.mend for check in examine(Config(engine=engine, backend="nonsense")))
+    assert all("\n" not in check.detail + check.fix for check in examine(Config(engine=engine, backend="nonsense")))
 
 
 def test_a_fault_is_printed_with_its_mend_and_gives_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +49,7 @@ def test_a_fault_is_printed_with_its_mend_and_gives_exit_code_2(capsys: pytest.C
     shown = capsys.readouterr().out
     assert "fault    engine" in shown
     assert "-> edgeemo engines lists what there is" in shown
-    assert shown.endswith("edgeemo cannot run here: mend the faults above.\n")
+    assert shown.endswith("edgeemo cannot run here: fix the faults above.\n")
 
 
 linux_only = pytest.mark.skipif("not __import__('sys').platform.startswith('linux')", reason="displays of Linux")

@@ -172,7 +172,7 @@ def test_without_fp32_the_bundle_runs_at_fp32_from_its_fp16_file(tmp_path):
         assert np.abs(probabilities - expected["onnx:fp16"]).max() < 2e-3
         assert np.abs(probabilities - expected["onnx"]).max() < 0.02
     options = {option.choice: option for option in benchmark(bundle)}
-    assert options["onnx:fp32"].proven
+    assert options["onnx:fp32"].passed
     assert options["onnx:fp32"].milliseconds > 0
     assert best(options.values()).backend == "onnx"
 

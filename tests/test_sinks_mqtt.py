@@ -246,7 +246,7 @@ def test_tls_checks_who_the_broker_is(tmp_path: Path, opened: Callable[..., Mqtt
     [
         ("mqtt://h", "lacks a topic"),
         ("mqtt:///t", "lacks a host"),
-        ("mqtt://h:port/t", "the port is no number"),
+        ("mqtt://h:port/t", "the port is not a number"),
         ("mqtt://h/a/#", "write mqtt://HOST:PORT/TOPIC"),
         ("mqtts://u:secret@h/t", "put them under"),
     ],

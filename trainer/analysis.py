@@ -30,7 +30,7 @@ def reliability(confidence: F32, right: Bools, bins: int = 15) -> list[tuple[flo
 
 
 def risk_coverage(confidence: F32, right: Bools) -> tuple[F64, F64]:
-    """Share of faces answered, the surest first, and the share of errors among them (El-Yaniv and Wiener, 2010).
+    """Coverage (most confident faces first) and the share of errors at it (El-Yaniv and Wiener, 2010).
 
     Faces of equal confidence are answered together.
     """

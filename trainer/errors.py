@@ -1,6 +1,6 @@
 """What can go wrong in the trainer.
 
-TrainerError                the user can mend it: one line, exit code 2
+TrainerError                the user can fix it: one line, exit code 2
 ├── DataError               a data set is missing, in another layout, or empty
 │   └── PictureError        one picture cannot be read: it is counted and skipped
 └── RunError                a run folder or checkpoint does not fit, or training broke down

@@ -208,7 +208,7 @@ def by_group(evaluation: Evaluation, groups: dict[str, str]) -> dict[str, tuple[
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:
-    """One row a picture: the column `image`, then one column a class.
+    """One row per picture: the column `image`, then one column per class.
 
     Raises:
         DataError: the file cannot be written.
@@ -262,7 +262,7 @@ def as_text(evaluation: Evaluation) -> str:
     low, high = scores.interval
     harmonic = f1(scores.confusion)
     coverage, risk = risk_coverage(evaluation.answers.max(axis=1), evaluation.right)
-    silent = ", ".join(f"{1 - risk_at(coverage, risk, share):.1%} of the surest {share:.0%}" for share in COVERAGES[1:])
+    silent = ", ".join(f"{1 - risk_at(coverage, risk, share):.1%} at {share:.0%} coverage" for share in COVERAGES[1:])
     fitted = "built in" if honest.built_in else "fitted on one half of these faces, judged on the other"
     lines = [
         f"accuracy           {scores.accuracy:7.2%}   (95 % interval {low:.2%} to {high:.2%}, {scores.count} faces)",

@@ -75,7 +75,7 @@ def draw_reliability(
     left.scatter([bin_[0] for bin_ in bins], [bin_[1] for bin_ in bins], s=sizes, alpha=0.7)
     left.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     right.plot(100 * coverage, 100 * risk)
-    right.set(xlabel="faces answered, the surest first, %", ylabel="errors among them, %", xlim=(0, 100))
+    right.set(xlabel="coverage, %", ylabel="errors, %", xlim=(0, 100))
     right.set_ylim(bottom=0)
     for axes in (left, right):
         axes.grid(alpha=0.3)

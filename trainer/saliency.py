@@ -59,7 +59,7 @@ def overlay(face: U8, heat: F32) -> U8:
 def choose(
     answers: F32, truth: npt.NDArray[np.int64], count: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """At most `count` rows answered rightly and as many wrongly: the surest of each true class, in turn."""
+    """At most `count` rows predicted correctly and as many wrongly: the most confident of each true class, in turn."""
     guess, confidence = answers.argmax(axis=1), answers.max(axis=1)
     chosen = []
     for wanted in (guess == truth, guess != truth):

@@ -168,7 +168,7 @@ class Pace:
         self._offset: float | None = None  # of the clock from media time
 
     def is_late(self, at: float) -> bool:
-        """Whether the frame of media time `at` was due too long ago to be shown; after a pause the pace begins anew."""
+        """Whether the frame of media time `at` was due too long ago to be shown; a pause restarts the pace."""
         now = self._now()
         if self._offset is None or now - self._offset - at > PAUSE_S:
             self._offset = now - at

@@ -6,7 +6,7 @@
       video.mkv        if wanted: pictures without overlay, whole or with faces made unrecognisable
       CARD.md          the engine's card as it was
 
-The overlay is data, not pixels: a replay draws it anew.
+The overlay is data, not pixels: a replay draws it again.
 """
 
 from edgeemo.recording.folder import VIDEO_CHOICES, SessionFolder, SessionInfo, sessions_folder

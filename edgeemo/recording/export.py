@@ -20,7 +20,7 @@ Column = npt.NDArray[Any]
 
 
 def export(recording: Recording, path: Path, *, bom: bool = False) -> int:
-    """Write one row a face and frame, as CSV or Parquet by the name's ending; the file appears when it is whole.
+    """Write one row per face and frame, as CSV or Parquet by the name's ending; the file appears when it is whole.
 
     Columns: see `columns_of`. In both forms numbers are as precise as they were recorded: boxes to 0.1 pixels, other
     figures to four digits, times in full. In Parquet what is not known is null, and the file's metadata has the
@@ -47,7 +47,7 @@ def export(recording: Recording, path: Path, *, bom: bool = False) -> int:
 
 
 def columns_of(recording: Recording) -> dict[str, Column]:
-    """A row a face and frame, ordered by frame and person.
+    """A row per face and frame, ordered by frame and person.
 
     Those of `edgeemo.columns`, and `relative_` ones where a baseline was taken, NaN for people without one.
     """

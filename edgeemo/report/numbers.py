@@ -12,7 +12,7 @@ from edgeemo.recording import Marker, Recording, Track
 from edgeemo.types import F32
 
 AROUND_S = 2.0  # what lies before and behind a marker
-AWAY_S = 1.0  # a face that was away for longer begins anew
+AWAY_S = 1.0  # a face that was away for longer begins again
 UNSURE = "unsure"
 
 

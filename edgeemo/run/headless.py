@@ -24,7 +24,7 @@ DONE, PARTLY, INTERRUPTED = 0, 3, 130
 def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool = False) -> int:
     """Run a configuration to its end; without sinks the results go to standard output as JSON lines.
 
-    SIGINT, SIGTERM and SIGHUP end it after the frame at hand, with everything written; with several sources within 3 s,
+    SIGINT, SIGTERM and SIGHUP end it after the current frame, with everything written; with several sources within 3 s,
     and there SIGHUP has the configuration read again by `load`.
 
     Args:
@@ -83,7 +83,7 @@ def summary(counters: Counters) -> str:
     """One line about what was recognised."""
     parts = [_counted(counters.frames, "frame"), _counted(counters.faces, "face")]
     if counters.seconds > 0:
-        parts.append(f"{counters.frames / counters.seconds:.1f} frames a second")
+        parts.append(f"{counters.frames / counters.seconds:.1f} frames per second")
     if counters.dropped:
         parts.append(f"{counters.dropped} dropped")
     line = ", ".join(parts)

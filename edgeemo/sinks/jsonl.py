@@ -1,4 +1,4 @@
-"""JSON lines: one event a frame."""
+"""JSON lines: one event per frame."""
 
 from __future__ import annotations
 

@@ -105,8 +105,8 @@ def _of_status(status: Status) -> Iterator[Metric]:
     opened = GaugeMetricFamily("edgeemo_source_info", "How a source is read.", labels=["source", "decoder"])
     state = GaugeMetricFamily("edgeemo_source_state", "1 for the present state.", labels=["source", "state"])
     gauges = {
-        "camera_fps": GaugeMetricFamily("edgeemo_camera_fps", "Frames a second from the source.", labels=["source"]),
-        "process_fps": GaugeMetricFamily("edgeemo_process_fps", "Frames a second recognised.", labels=["source"]),
+        "camera_fps": GaugeMetricFamily("edgeemo_camera_fps", "Frames per second from the source.", labels=["source"]),
+        "process_fps": GaugeMetricFamily("edgeemo_process_fps", "Frames per second recognised.", labels=["source"]),
         "faces": GaugeMetricFamily("edgeemo_faces", "Faces in the newest frame.", labels=["source"]),
     }
     counters = {

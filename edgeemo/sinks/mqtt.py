@@ -271,7 +271,7 @@ def _address(scheme: str, target: str, port: int) -> tuple[str, int, str]:
         parts = urlsplit(f"{scheme}:{target}")
         port = parts.port or port
     except ValueError as error:
-        raise ConfigError(f"sink {scheme}: the port is no number; {form}") from error
+        raise ConfigError(f"sink {scheme}: the port is not a number; {form}") from error
     if parts.username is not None or parts.password is not None:
         # addresses are shown in messages and in the list of processes
         raise ConfigError(f"sink {scheme}: user and password do not belong in the address; put them under [mqtt]")

@@ -3,7 +3,7 @@
 Looking at a whole frame with the full-range model each time finds nearly every face and costs three times the
 short-range model, which in turn misses faces under a fifth of the frame's height. So the whole frame is looked at a few
 times a second only, and in between every known face is followed: its surroundings, turned upright and enlarged, are
-given to the short-range model, up to four faces side by side in one picture. That costs one short-range call a frame
+given to the short-range model, up to four faces side by side in one picture. That costs one short-range call per frame
 whatever the faces' distance, and gives boxes of one geometry (upright, the face filling two fifths of the window),
 where the two models on a whole frame differ by up to 20 % in size and shrink boxes of tilted heads.
 

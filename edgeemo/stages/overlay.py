@@ -102,7 +102,7 @@ def text_size(height: float) -> float:
 
 
 def title_of(result: Result, row: int, *, confidence: bool = True) -> str:
-    """For example "#1 Happiness 91 %" or "#1 Unsure: face 31 px"; no number where faces are not tracked."""
+    """For example "#1 Happiness 91 %" or "#1 Unsure: face 31 px"; without a number where faces are not tracked."""
     number = int(result.faces.ids[row])
     parts = [] if number == UNTRACKED else [f"#{number}"]
     if reasons := result.reasons(row):

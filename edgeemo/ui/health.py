@@ -76,8 +76,8 @@ class HealthDialog(QDialog):
         self._set("Faces", str(stats.faces))
         for stage, name in STAGES.items():
             key = f"  {name}" if name != "Engine" else "  Engine, all faces"
-            self._set(key, f"{stats.timings.get(stage, 0.0):.2f} ms a frame")
-        self._set("Window", f"{paints.p95():.1f} ms a picture (95 %)")
+            self._set(key, f"{stats.timings.get(stage, 0.0):.2f} ms per frame")
+        self._set("Window", f"{paints.p95():.1f} ms per picture (95 %)")
         degrees = temperatures(where)
         self._set("Temperature", ", ".join(f"{name} {value:.0f} °C" for name, value in degrees[:3]) or UNKNOWN)
         watts = power(where)

@@ -12,7 +12,7 @@ from edgeemo.recording import Marker, Recording
 from edgeemo.types import F32, I64, Result
 
 MOST_PEOPLE = 300
-MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames a second; then the oldest half goes
+MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames per second; then the oldest half goes
 SHORT_VISIT = 1 << 13  # rows: about five minutes
 AWAY_S = 1.0  # a face that was away for longer: no line is drawn across
 LEFT_S = 3.0  # who was away for longer has left
@@ -37,7 +37,7 @@ class Series:
 
 
 class History:
-    """Grows by one row a face and frame; memory is bounded.
+    """Grows by one row per face and frame; memory is bounded.
 
     Args:
         labels: K class names.

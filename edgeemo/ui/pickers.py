@@ -63,7 +63,7 @@ class Picker(QPushButton):
         self.setMinimumWidth(110)
 
     def fill(self) -> None:
-        """Make the menu anew: cameras come and go."""
+        """Fill the menu again: cameras come and go."""
         raise NotImplementedError
 
     def name(self, text: str) -> None:

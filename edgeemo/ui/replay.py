@@ -1,4 +1,4 @@
-"""A recorded session, played again: its overlay drawn anew over the video, or over an empty picture."""
+"""A recorded session, played again: its overlay drawn again over the video, or over an empty picture."""
 
 from __future__ import annotations
 

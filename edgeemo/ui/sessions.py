@@ -61,7 +61,7 @@ class SessionsDialog(QDialog):
         self.replay = self._button("Replay", self.replay_chosen, "Play it again (Enter)")
         self.report = self._button("Report", self.report_chosen, "A page with plots; choose two for side by side")
         self.compare = self._button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
-        self.export = self._button("Export…", self.export_chosen, "One row a face and frame, as CSV or Parquet")
+        self.export = self._button("Export…", self.export_chosen, "One row per face and frame, as CSV or Parquet")
         self.rename = self._button("Rename…", self.rename_chosen, "Give it another name (F2)")
         self.delete = self._button("Delete…", self.delete_chosen, "Move it to the trash (Delete)")
         self.undo = self._button("Undo delete", self.restore_deleted, "Bring back what was moved to the trash (Ctrl+Z)")

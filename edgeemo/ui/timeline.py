@@ -51,7 +51,7 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
         across, down = self.pixelWidth() / ratio, self.pixelHeight() / ratio
         super().paint(painter, *how)
         for _ in range(round(WIDTH * ratio) - 1):
-            # by turns to the side and down, so that no slope shows gaps
+            # alternately to the side and down, so that no slope shows gaps
             for step in ((across, 0.0), (0.0, down)):
                 painter.translate(*step)
                 super().paint(painter, *how)

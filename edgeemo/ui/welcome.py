@@ -50,7 +50,7 @@ class WelcomeDialog(QDialog):
 
 
 class DoctorDialog(QDialog):
-    """`edgeemo doctor` in a window: each finding as it comes, with its mend."""
+    """`edgeemo doctor` in a window: each finding as it comes, with its fix."""
 
     def __init__(self, config: Config, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,11 +89,11 @@ class DoctorDialog(QDialog):
         found = list(self._found)
         for check in found[self._shown :]:
             self.text.appendPlainText(f"{MARKS[check.status]} {check.name}: {check.detail}")
-            if check.mend:
-                self.text.appendPlainText(f"      → {check.mend}")
+            if check.fix:
+                self.text.appendPlainText(f"      → {check.fix}")
         self._shown = len(found)
         if not ended:
             return
         self._timer.stop()
         faults = sum(check.status == "fault" for check in self._found)
-        self.verdict.setText("edgeemo can run here." if not faults else f"{faults} to mend: see → below.")
+        self.verdict.setText("edgeemo can run here." if not faults else f"{faults} to fix: see → below.")

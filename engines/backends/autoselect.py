@@ -49,14 +49,14 @@ class Option:
     Attributes:
         milliseconds: per face, median of calls with one face; None: not measured or not usable.
         fault: why it is not usable, in one clause; empty when it is.
-        proven: it is the FP32 model itself, or its parity report passed on this backend.
+        passed: it is the FP32 model itself, or its parity report passed on this backend.
     """
 
     backend: str
     precision: str
     milliseconds: float | None = None
     fault: str = ""
-    proven: bool = False
+    passed: bool = False
     description: str = ""
 
     @property
@@ -115,12 +115,12 @@ def best(options: Iterable[Option]) -> Option:
     Without any measurement: the first option on ONNX Runtime that passed parity.
     """
     options = list(options)
-    usable = [option for option in options if option.proven and not option.fault and option.milliseconds is not None]
+    usable = [option for option in options if option.passed and not option.fault and option.milliseconds is not None]
     plain = next((option for option in usable if option.choice == "onnx:fp32"), None)
     fastest = min(usable, key=lambda option: option.milliseconds or 0.0, default=None)
     if fastest is None:
-        first = (option for option in options if option.backend == "onnx" and option.proven)
-        return next(first, Option("onnx", "fp32", proven=True))
+        first = (option for option in options if option.backend == "onnx" and option.passed)
+        return next(first, Option("onnx", "fp32", passed=True))
     if plain is not None and (plain.milliseconds or 0.0) < MIN_SPEEDUP * (fastest.milliseconds or 0.0):
         return plain
     return fastest
@@ -156,8 +156,8 @@ def options_of(bundle: Bundle) -> list[Option]:
             # FP32 that is expanded from FP16 computes what the FP16 file does on a CPU
             judged = "fp16" if precision == "fp32" and not bundle.has_fp32 else precision
             export = record.of(judged) if record is not None else None
-            proven = judged == "fp32" or (export is not None and export.accepted_on(backend))
-            found.append(Option(backend, precision, fault=fault, proven=proven))
+            passed = judged == "fp32" or (export is not None and export.accepted_on(backend))
+            found.append(Option(backend, precision, fault=fault, passed=passed))
     return found
 
 
@@ -190,7 +190,7 @@ def _measured(bundle: Bundle, threads: int) -> Iterable[Option]:
             yield replace(option, fault=str(error))
             continue
         # a plan is only found when its own parity report, made on this GPU, was accepted
-        option = replace(option, proven=option.proven or option.backend == "tensorrt", description=backend.description)
+        option = replace(option, passed=option.passed or option.backend == "tensorrt", description=backend.description)
         try:
             probabilities = backend.infer(inputs)
             if expected is None and option.choice == "onnx:fp32":

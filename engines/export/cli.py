@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--arch", metavar="NAME", help="a bundle by its name: your own first, then the shipped ones")
     source.add_argument("--bundle", type=Path, metavar="DIR", help="a bundle's folder")
     source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a run folder or best.pt of edgeemo-train")
-    source.add_argument("--write-manifest", type=Path, metavar="DIR", help="hash a bundle's files anew, nothing else")
+    source.add_argument("--write-manifest", type=Path, metavar="DIR", help="hash a bundle's files again, nothing else")
     source.add_argument("--drop-fp32", type=Path, metavar="DIR", help="remove model.onnx; FP16 or INT8 is accepted")
     parser.add_argument("--fp32", action="store_true", help="compare the model itself on another backend")
     parser.add_argument("--fp16", action="store_true", help="half precision (default where nothing is chosen)")

@@ -192,7 +192,7 @@ def infer(engine: Runs, faces: Sequence[U8] | U8, spec: ModelSpec, name: str = "
 
 
 def compare_probs(expected: F32, answered: F32) -> Agreement:
-    """Compare (N, K) with (N, K). A row that is no number agrees with nothing."""
+    """Compare (N, K) with (N, K). A row with NaN agrees with nothing."""
     if not len(expected):
         return Agreement(0, 1.0, 0.0, 0.0, 0.0, 0.0)
     good = np.asarray(np.isfinite(answered.sum(axis=1)))

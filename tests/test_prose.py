@@ -1,0 +1,64 @@
+"""Spelling, and phrases that a reader has to read twice; STYLE: plain technical English in the field's terms."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("edgeemo", "engines", "trainer", "docs", "scripts", "packaging", "docker")
+# phrase -> what to write instead
+BANNED = {
+    r"\bby turns\b": "interleaved, or alternately",
+    r"\bat hand\b": "available, or current",
+    r"\bmend(s|ed|ing)?\b": "fix",
+    r"\banew\b": "again",
+    r"\bthe surest\b": "at N % coverage, or most confident",
+    r"\bproven\b": "passed parity",
+    r"\bfaces that count\b": "scored faces",
+    r"\bis no number\b": "is not a number, or NaN",
+    r"\bof its own accord\b": "automatically",
+    r"\b(frames|faces|images|rows?|ms|MB) an? (second|frame|face|picture|epoch|class)\b": "per second, per frame",
+    r"\b(pictures|milliseconds|MiB|events?) an? (second|frame|face|picture|epoch|class)\b": "per second, per frame",
+    r"\bholds the walls\b": "enforces the layering",
+    r"\bthe house\b": "the repository layout",
+    r"\btold to be (none|unsure)\b": "rejected, or labelled unsure",
+}
+
+
+def texts() -> list[Path]:
+    found = [*ROOT.glob("*.md")]
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            script = folder == "scripts" and not path.suffix
+            if path.is_file() and (
+                script or path.suffix in (".py", ".md", ".toml", ".html", ".sh", ".xml", ".desktop")
+            ):
+                found.append(path)
+    return found
+
+
+def test_no_phrase_that_has_to_be_read_twice():
+    offences = []
+    for path in texts():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for phrase, instead in BANNED.items():
+                if match := re.search(phrase, line, re.IGNORECASE):
+                    offences.append(f"{path.relative_to(ROOT)}:{number}: {match[0]!r}; write {instead}")
+    assert not offences, "\n".join(offences)
+
+
+def test_spelling():
+    # French and German words, and names that are misspelt on purpose in messages and tests
+    command = [
+        sys.executable,
+        "-m",
+        "codespell_lib",
+        "--ignore-words-list",
+        "resturn,te,nd,alls,fo",
+        *map(str, texts()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
