@@ -372,7 +372,7 @@ def test_what_a_headless_run_wrote_is_read_too(tmp_path: Path, kind: str) -> Non
     [
         ("nothing", None, "there is no session"),
         ("a.sqlite", b"no database at all, really not one", "no database of results"),
-        ("a.jsonl", b'{"frame": 1}\n', "line 1 is no event"),
+        ("a.jsonl", b'{"frame": 1}\n', "no usable results: 1 damaged row"),
     ],
 )
 def test_what_cannot_be_read_is_a_mistake_in_one_line(

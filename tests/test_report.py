@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,10 +18,12 @@ from edgeemo.cli import main
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, Track, load
 from edgeemo.recording.read import Marker
+from edgeemo.recording.rows import LONGEST_LINE
 from edgeemo.report import page, write_report
 from edgeemo.report.markdown import to_html
 from edgeemo.report.numbers import UNSURE, around_markers, course, group_shares, shares, transitions
 from edgeemo.report.plots import clock
+from edgeemo.sinks.sqlite import SCHEMA
 from engines import LABELS
 
 NEUTRAL, HAPPY, SAD = 0, 1, 2
@@ -294,3 +298,111 @@ def test_chromium_shows_the_page_without_a_complaint(tmp_path: Path) -> None:
     )
     assert picture.stat().st_size > 10_000
     assert "CONSOLE" not in done.stderr
+
+
+GOOD = (
+    '{"frame": 0, "time": 0.0, "origin": "x", "faces": [{"id": 1, "box": [1, 2, 3, 4], "score": 0.9, '
+    '"emotion": "anger", "confidence": 0.7, "probabilities": {"anger": 0.7, "fear": 0.3}}]}'
+)
+
+
+@pytest.mark.parametrize("name", ["j4", "j6", "j7", "j9", "j10", "l1", "t1", "t3"])
+def test_damaged_recordings_give_a_page_that_counts_or_one_line(
+    name: str, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source,) = (cases / "hostile").glob(f"report_{name}.*")
+    here = tmp_path / source.name
+    here.write_bytes(source.read_bytes())
+    code = main(["report", str(here)])
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert code in (0, 2)
+    if code == 2:
+        assert said.startswith("edgeemo: ")
+        assert said.count("\n") == 1
+    else:
+        assert "damaged row" in here.with_suffix(".html").read_text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('"frame": 0', '"frame": "a"'),
+        ('"frame": 0', '"frame": 1e300'),
+        ('"frame": 0', '"frame": -1'),
+        ('"time": 0.0', '"time": 1e300'),
+        ('"time": 0.0', '"time": NaN'),
+        ('"time": 0.0', '"time": []'),
+        ('"box": [1, 2, 3, 4]', '"box": [1, 2, 3]'),
+        ('"box": [1, 2, 3, 4]', '"box": [1, 2, 3, "d"]'),
+        ('"id": 1', '"id": 1e99'),
+        ('"emotion": "anger"', '"emotion": "glee"'),
+        ('"emotion": "anger"', '"emotion": {}'),
+        ('"anger": 0.7', '"anger": 40'),
+        ('"fear": 0.3', '"fear": "much"'),
+        ('"origin": "x"', '"origin": 5'),
+        ('"faces": [', '"faces": 7, "rest": ['),
+        ('{"frame"', '[{"frame"'),
+        ('"score": 0.9', '"score": ' + "9" * 5000),
+        ('"score": 0.9', '"score": ' + "[" * 5000),
+    ],
+)
+def test_a_damaged_line_is_left_out_and_counted(change: tuple[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(f"{GOOD.replace(*change)}\n{GOOD.replace(': 0, ', ': 7, ')}\n")
+    read = load(path)
+    assert 7 in read.frames.tolist()
+    assert read.tracks[0].frames.tolist() == [7]
+    assert len(read.missing) == 1
+    assert read.missing[0].startswith("1 damaged row of results")
+    assert "1 damaged row of results" in page([("x", [read])])
+
+
+def test_a_time_far_away_draws_no_million_marks(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(f"{GOOD}\n{GOOD.replace(': 0, ', ': 1, ').replace('0.0', '3.9e9')}\n")
+    assert len(page([("x", [load(path)])])) < 100_000
+
+
+def test_a_line_without_end_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text("x" * (LONGEST_LINE + 10) + "\n" + GOOD + "\n" + GOOD[:40])
+    read = load(path)
+    assert len(read.frames) == 1
+    assert read.missing[0].startswith("2 damaged rows")
+
+
+@pytest.mark.parametrize(
+    ("statement", "lost"),
+    [
+        ("UPDATE frames SET time = 'abc' WHERE frame = 0", 2),  # the frame and its face
+        ("UPDATE frames SET time = 1e300 WHERE frame = 0", 2),
+        ("UPDATE frames SET origin = x'00ff' WHERE frame = 0", 2),
+        ("UPDATE faces SET x1 = 'left' WHERE frame = 0", 1),
+        ("UPDATE faces SET emotion = 'glee' WHERE frame = 0", 1),
+        ("UPDATE faces SET anger = 1e30 WHERE frame = 0", 1),
+        ("UPDATE faces SET id = -7 WHERE frame = 0", 1),
+        ("UPDATE faces SET unsure = x'ff' WHERE frame = 0", 1),
+        ("UPDATE runs SET labels = 'no json'", 1),
+        ("UPDATE runs SET labels = '[[]]'", 1),
+        ("UPDATE runs SET labels = '[]'", 1),
+    ],
+)
+def test_a_damaged_row_of_a_database_is_left_out_and_counted(statement: str, lost: int, tmp_path: Path) -> None:
+    path = tmp_path / "results.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(SCHEMA)
+        database.execute("INSERT INTO runs VALUES (1, 'then', '[\"anger\", \"fear\"]', 'engine')")
+        for frame in (0, 1):
+            database.execute("INSERT INTO frames VALUES (1, ?, ?, 'x', NULL)", (frame, frame / 25))
+            database.execute(
+                "INSERT INTO faces (run, frame, id, x1, y1, x2, y2, score, emotion, confidence, anger, fear) "
+                "VALUES (1, ?, 1, 1, 2, 3, 4, 0.9, 'anger', 0.7, 0.7, 0.3)",
+                (frame,),
+            )
+        database.execute(statement)
+        database.commit()
+    read = load(path)
+    assert read.tracks[0].frames.tolist()[-1] == 1
+    assert read.missing[0].startswith("1 damaged row" if lost == 1 else f"{lost} damaged rows")
+    assert "damaged row" in page([("x", [read])])

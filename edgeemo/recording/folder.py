@@ -8,14 +8,17 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgeemo.errors import RecordingError
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.system.paths import data_folder
+from engines.files import read_file, user_path
 
 META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
 TRASH = ".trash"
@@ -26,7 +29,7 @@ def sessions_folder() -> Path:
     """Where sessions are kept: $EDGEEMO_SESSIONS, else in the user's data folder."""
     chosen = os.environ.get("EDGEEMO_SESSIONS")
     if chosen:
-        return Path(chosen).expanduser()
+        return user_path(chosen)
     return data_folder() / "sessions"
 
 
@@ -108,7 +111,7 @@ class SessionFolder:
     def card(self) -> str:
         """The engine's card; empty where there is none."""
         try:
-            return (self.path / CARD).read_text(encoding="utf-8", errors="replace")
+            return read_file(self.path / CARD).decode("utf-8", errors="replace")
         except OSError:
             return ""
 
@@ -119,17 +122,11 @@ class SessionFolder:
             RecordingError: the folder is no session.
         """
         try:
-            data = json.loads((self.path / META).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            data = msgspec.json.decode(read_file(self.path / META), type=dict[str, Any])
+            file = SourceFile.from_mapping(data.pop("file", None))
+            info = replace(msgspec.convert({"name": self.path.name, **data}, SessionInfo), file=file)
+        except (OSError, ValueError, RecursionError) as error:
             raise RecordingError(f"{self.path} is no recorded session: {META} is missing or damaged") from error
-        if not isinstance(data, dict):
-            raise RecordingError(f"{self.path} is no recorded session: {META} is damaged")
-        known = {item.name for item in fields(SessionInfo)}
-        values: dict[str, Any] = {key: value for key, value in data.items() if key in known}
-        for name in ("labels", "missing"):
-            values[name] = tuple(values.get(name) or ())
-        values["file"] = SourceFile.from_mapping(values.get("file"))
-        info = SessionInfo(**{"name": self.path.name, **values})
         return info if info.ended else replace(info, **self._extent())
 
     def write(self, info: SessionInfo) -> None:
@@ -221,9 +218,9 @@ class SessionFolder:
         try:
             with contextlib.closing(sqlite3.connect(self.events.as_uri() + "?mode=rw", uri=True)) as database:
                 frames, first, last = database.execute("SELECT count(*), min(time), max(time) FROM frames").fetchone()
-        except sqlite3.Error:
+            return {"frames": int(frames), "seconds": float(last - first) if frames else 0.0}
+        except (sqlite3.Error, TypeError, ValueError):  # times that are text
             return {}
-        return {"frames": int(frames), "seconds": float(last - first) if frames else 0.0}
 
 
 def list_sessions(parent: Path) -> Iterator[tuple[SessionFolder, SessionInfo]]:
@@ -236,5 +233,5 @@ def list_sessions(parent: Path) -> Iterator[tuple[SessionFolder, SessionInfo]]:
         try:
             folder = SessionFolder(path)
             yield folder, folder.read()
-        except (RecordingError, TypeError):
+        except RecordingError:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import logging
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from edgeemo.errors import RecordingError
 from edgeemo.recording.folder import SessionFolder, sessions_folder
+from edgeemo.recording.rows import (
+    BaselineRow,
+    CutRow,
+    Damaged,
+    DoubtRow,
+    FaceRow,
+    FrameRow,
+    MarkerRow,
+    checked,
+    lines,
+)
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.types import F32, I64
+from engines.files import user_path
 from engines.spec import LABELS
+
+log = logging.getLogger(__name__)
 
 F64 = npt.NDArray[np.float64]
 UNFINISHED = "Its end: the recording was not closed (a crash or a full disk), so up to a second is missing."
@@ -129,11 +144,13 @@ def load(target: str | Path) -> Recording:
         target: a session's folder or its name, a .sqlite or .db file (PATH#2 for its second run; without: its last
             one), or a .jsonl file.
 
+    Rows that are damaged are left out; how many is told in `missing`.
+
     Raises:
-        RecordingError: there is no such session, or it cannot be read.
+        RecordingError: there is no such session, it cannot be read, or nothing in it is usable.
     """
     text = str(target)
-    path = Path(text).expanduser()
+    path = user_path(text)
     if path.is_dir():
         return _from_folder(SessionFolder(path))
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json") and path.is_file():
@@ -141,8 +158,8 @@ def load(target: str | Path) -> Recording:
     if path.is_file():
         return _from_database(path, None)
     stem, _, number = text.rpartition("#")
-    if stem and number.isdecimal() and Path(stem).expanduser().is_file():
-        return _from_database(Path(stem).expanduser(), int(number))
+    if stem and number.isdecimal() and len(number) < 16 and user_path(stem).is_file():
+        return _from_database(user_path(stem), int(number))
     from edgeemo.recording.folder import list_sessions
 
     if "/" not in text and text:
@@ -174,7 +191,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
         folder.video if folder.video.is_file() else None,
         read.origins,
         read.cuts,
-        info.missing if info.ended else (*info.missing, UNFINISHED),
+        (*info.missing, *(() if info.ended else (UNFINISHED,)), *read.missing),
         info.file,
     )
 
@@ -196,6 +213,7 @@ def _from_database(path: Path, run: int | None) -> Recording:
 
 
 def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recording:
+    database.text_factory = lambda text: text.decode("utf-8", errors="replace")
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"runs", "frames", "faces"} <= tables:
         raise RecordingError(f"{path} is no database of results: it has no tables runs, frames and faces")
@@ -209,15 +227,31 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     if chosen is None:
         raise RecordingError(f"{path} has no run {run}; it has {', '.join(str(number) for number, *_ in runs)}")
     number, started, stored, engine_name = chosen
-    labels = tuple(label for label in json.loads(stored) if label in LABELS)
-    frames = database.execute(
-        "SELECT frame, time, origin FROM frames WHERE run = ? ORDER BY time, frame", (number,)
-    ).fetchall()
-    notes = _Notes.read(database, tables, number)
+    damaged = Damaged()
+    labels = _labels(stored, damaged)
+    found = database.execute("SELECT frame, time, origin FROM frames WHERE run = ?", (number,))
+    frames = [(row.frame, row.time, row.origin) for row in checked(found, FrameRow, "frames", damaged)]
+    notes = _Notes.read(database, tables, number, damaged)
     columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels)))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
-    read = _assemble(path.stem, path, str(started), labels, frames, rows, notes)
+    # as FaceRow nests them
+    nested = ((*row[:2], row[2:6], *row[6:9], row[9:]) for row in rows)
+    read = _assemble(
+        path, str(started), labels, frames, checked(nested, FaceRow, "faces", damaged), notes, damaged=damaged
+    )
     return replace(read, engine=str(engine_name or ""))
+
+
+def _labels(stored: object, damaged: Damaged) -> tuple[str, ...]:
+    """The classes of a run; all known ones where the list is damaged: those without values stay 0."""
+    try:
+        labels = tuple(label for label in msgspec.json.decode(str(stored), type=list[str]) if label in LABELS)
+        if labels:
+            return labels
+        damaged.add("runs", "none of its classes is known")
+    except (msgspec.DecodeError, RecursionError) as error:
+        damaged.add("labels of runs", error)
+    return LABELS
 
 
 @dataclass(frozen=True)
@@ -230,83 +264,82 @@ class _Notes:
     cuts: tuple[tuple[float, float], ...] = ()
 
     @classmethod
-    def read(cls, database: sqlite3.Connection, tables: set[str], run: int) -> _Notes:
+    def read(cls, database: sqlite3.Connection, tables: set[str], run: int, damaged: Damaged) -> _Notes:
         doubts: dict[int, dict[int, str]] = defaultdict(dict)
-        told: Iterable[tuple[int, int, str]] = ()
+        told: Iterable[tuple[Any, ...]] = ()
         if any(name == "unsure" for _, name, *_ in database.execute("PRAGMA table_info(faces)")):
             told = database.execute("SELECT frame, id, unsure FROM faces WHERE run = ? AND unsure IS NOT NULL", (run,))
         elif "doubts" in tables:  # sessions of before
             told = database.execute("SELECT frame, id, reasons FROM doubts")
-        for frame, person, reasons in told:
-            doubts[person][frame] = reasons
+        for doubt in checked(told, DoubtRow, "doubts", damaged):
+            doubts[doubt.id][doubt.frame] = doubt.reasons
         if not {"markers", "baselines", "cuts"} <= tables:
             return cls(doubts=doubts)
         baselines: dict[int, dict[str, float]] = defaultdict(dict)
-        for person, label, value in database.execute("SELECT id, label, value FROM baselines"):
-            baselines[person][label] = value
+        rows = database.execute("SELECT id, label, value FROM baselines")
+        for rest in checked(rows, BaselineRow, "baselines", damaged):
+            baselines[rest.id][rest.label] = rest.value or 0.0
         lasting = any(name == "duration" for _, name, *_ in database.execute("PRAGMA table_info(markers)"))
         duration = "duration" if lasting else "0.0"
+        markers = database.execute(f"SELECT time, label, {duration} FROM markers ORDER BY time")
+        cuts = database.execute("SELECT time, skipped FROM cuts ORDER BY time")
         return cls(
-            tuple(
-                Marker(*row) for row in database.execute(f"SELECT time, label, {duration} FROM markers ORDER BY time")
-            ),
+            tuple(Marker(row.time, row.label, row.duration) for row in checked(markers, MarkerRow, "markers", damaged)),
             doubts,
             baselines,
-            tuple((at, skipped) for at, skipped in database.execute("SELECT time, skipped FROM cuts ORDER BY time")),
+            tuple((row.time, row.skipped) for row in checked(cuts, CutRow, "cuts", damaged)),
         )
 
 
 def _from_lines(path: Path) -> Recording:
     frames: list[tuple[int, float, str]] = []
-    rows: list[tuple[Any, ...]] = []
+    rows: list[FaceRow] = []
     doubts: dict[int, dict[int, str]] = defaultdict(dict)
     labels: tuple[str, ...] = ()
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                event = json.loads(line)
-                frames.append((event["frame"], event["time"] or 0.0, event["origin"]))
-                for face in event["faces"]:
-                    if "unsure" in face:
-                        doubts[face["id"]][event["frame"]] = "; ".join(face["unsure"])
-                    labels = labels or tuple(label for label in face["probabilities"] if label in LABELS)
+    damaged = Damaged()
+    try:
+        with path.open("rb") as file:
+            for event in lines(file, damaged):
+                frames.append((event.frame, event.time or 0.0, event.origin))
+                for face in event.faces:
+                    labels = labels or tuple(label for label in face.probabilities if label in LABELS)
+                    if face.unsure:
+                        doubts[face.id][event.frame] = "; ".join(face.unsure)
+                    values = [face.probabilities.get(label) for label in labels]
                     rows.append(
-                        (
-                            event["frame"],
-                            face["id"],
-                            *face["box"],
-                            face["score"],
-                            face["emotion"],
-                            face["confidence"],
-                            *(face["probabilities"].get(label) for label in labels),
-                        )
+                        FaceRow(event.frame, face.id, face.box, face.score, face.emotion, face.confidence, values)
                     )
-            except (ValueError, KeyError, TypeError) as error:
-                if not line.endswith("\n"):
-                    break  # half a line at the end: a crash
-                raise RecordingError(f"{path} line {number} is no event of edgeemo's ({error})") from error
-    return _assemble(path.stem, path, "", labels or LABELS, frames, rows, _Notes(doubts=doubts))
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror or error}") from error
+    return _assemble(path, "", labels or LABELS, frames, rows, _Notes(doubts=doubts), damaged=damaged)
 
 
 def _assemble(
-    name: str,
     path: Path,
     started: str,
     labels: tuple[str, ...],
     frames: list[tuple[int, float, str]],
-    rows: Iterable[tuple[Any, ...]],
+    rows: Iterable[FaceRow],
     notes: _Notes,
+    *,
+    damaged: Damaged,
 ) -> Recording:
+    frames.sort(key=lambda row: (row[1], row[0]))
     times = {frame: time for frame, time, _ in frames}
     names = {origin for *_, origin in frames}
-    people: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    people: dict[int, list[FaceRow]] = defaultdict(list)
     for row in rows:
-        if row[0] in times:
-            people[row[1]].append(row)
+        if row.frame not in times:
+            damaged.add(f"a face of frame {row.frame}", "there is no such frame")
+        elif row.emotion not in labels:
+            damaged.add(f"a face of frame {row.frame}", f"{row.emotion[:40]!r} is no class of the engine")
+        else:
+            people[row.id].append(row)
+    damaged.expect_some(len(frames), path)
+    for note in damaged.note():
+        log.warning("%s: %s", path, note)
     return Recording(
-        name,
+        path.stem,
         path,
         next(iter(names)) if len(names) == 1 else path.stem,
         "",
@@ -318,30 +351,33 @@ def _assemble(
         notes.markers,
         origins={frame: origin for frame, _, origin in frames} if len(names) > 1 else {},
         cuts=notes.cuts,
+        missing=damaged.note(),
     )
 
 
 def _track(
-    person: int, rows: list[tuple[Any, ...]], times: Mapping[int, float], labels: tuple[str, ...], notes: _Notes
+    person: int, rows: list[FaceRow], times: Mapping[int, float], labels: tuple[str, ...], notes: _Notes
 ) -> Track:
-    rows.sort(key=lambda row: (times[row[0]], row[0]))
-    first = len(_FACE_COLUMNS)
+    rows.sort(key=lambda row: (times[row.frame], row.frame))
     numbers = np.array(
-        [[np.nan if value is None else value for value in (*row[2:7], row[8], *row[first:])] for row in rows],
+        [
+            [np.nan if value is None else value for value in (*row.box, row.score, row.confidence, *row.probabilities)]
+            for row in rows
+        ],
         np.float32,
     )
-    frames = np.array([row[0] for row in rows], np.int64)
+    frames = np.array([row.frame for row in rows], np.int64)
     doubts = notes.doubts.get(person, {})
     rest = notes.baselines.get(person)
     return Track(
         person,
         frames,
-        np.array([times[row[0]] for row in rows], np.float64),
+        np.array([times[row.frame] for row in rows], np.float64),
         numbers[:, :4],
         numbers[:, 4],
         np.nan_to_num(numbers[:, 5]),
         np.nan_to_num(numbers[:, 6:]),
-        np.array([labels.index(row[7]) if row[7] in labels else 0 for row in rows], np.int64),
+        np.array([labels.index(row.emotion) for row in rows], np.int64),
         np.array([frame in doubts for frame in frames.tolist()], bool),
         doubts,
         None if rest is None else np.array([rest.get(label, 0.0) for label in labels], np.float32),

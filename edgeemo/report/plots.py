@@ -120,7 +120,9 @@ def _area(xs: list[float], below: np.ndarray, above: np.ndarray) -> str:
 
 
 def _ticks(begin: float, end: float) -> list[float]:
+    """At most ten marks, at round times."""
     span = end - begin
-    steps = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
-    step = next((each for each in steps if span / each <= 10), 14400)
+    steps = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
+    # a single time of a damaged clock must not draw a million marks
+    step = next((each for each in steps if span / each <= 10), span / 10)
     return [begin + number * step for number in range(int(span / step) + 1)]

@@ -1,0 +1,139 @@
+"""What one row of results may hold. Rows come from files that others may have written or damaged; each is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from edgeemo.errors import RecordingError
+
+LONGEST_LINE = 8 << 20  # bytes; a frame with 256 faces has 200 kB
+MOST_SECONDS = 4e9  # the epoch's seconds fit, for whoever sets times so
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Person = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
+Seconds = Annotated[float, msgspec.Meta(ge=-MOST_SECONDS, le=MOST_SECONDS)]
+Duration = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
+Pixels = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] | None
+Share = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)] | None
+T = TypeVar("T")
+
+
+class FaceRow(msgspec.Struct, array_like=True):
+    """A face as tables keep it; `probabilities` follow the classes of the run."""
+
+    frame: Number
+    id: Person
+    box: tuple[Pixels, Pixels, Pixels, Pixels]
+    score: Share
+    emotion: str
+    confidence: Share
+    probabilities: list[Share]
+
+
+class FrameRow(msgspec.Struct, array_like=True):
+    frame: Number
+    time: Seconds
+    origin: str
+
+
+class MarkerRow(msgspec.Struct, array_like=True):
+    time: Seconds
+    label: str
+    duration: Duration
+
+
+class CutRow(msgspec.Struct, array_like=True):
+    time: Seconds
+    skipped: Duration
+
+
+class DoubtRow(msgspec.Struct, array_like=True):
+    frame: Number
+    id: Person
+    reasons: str
+
+
+class BaselineRow(msgspec.Struct, array_like=True):
+    id: Person
+    label: str
+    value: Share
+
+
+class FaceEvent(msgspec.Struct):
+    """A face of a line; other keys are passed over."""
+
+    id: Person
+    box: tuple[Pixels, Pixels, Pixels, Pixels]
+    score: Share
+    emotion: str
+    confidence: Share
+    probabilities: dict[str, Share]
+    unsure: list[str] = []
+
+
+class Event(msgspec.Struct):
+    """A line of `jsonl:`."""
+
+    frame: Number
+    time: Seconds | None
+    origin: str
+    faces: list[FaceEvent]
+
+
+class Damaged:
+    """Counts the rows that are left out, and keeps the reason of the first."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = ""
+
+    def add(self, place: str, why: object) -> None:
+        self.count += 1
+        self._first = self._first or f"{place}: {' '.join(str(why).split())[:200]}"
+
+    def note(self) -> tuple[str, ...]:
+        """A line for `Recording.missing`."""
+        if not self.count:
+            return ()
+        rows = "1 damaged row" if self.count == 1 else f"{self.count:,} damaged rows"
+        return (f"{rows} of results, left out (the first: {self._first})",)
+
+    def expect_some(self, usable: int, path: object) -> None:
+        """Raises: RecordingError: there are rows, and all of them are damaged."""
+        if self.count and not usable:
+            raise RecordingError(f"{path} holds no usable results: {self.note()[0]}")
+
+
+def checked(rows: Iterable[Any], kind: type[T], table: str, damaged: Damaged) -> Iterator[T]:
+    """Those rows of a table that hold what they should; the others are counted."""
+    for number, row in enumerate(rows, 1):
+        try:
+            yield msgspec.convert(row, kind)
+        except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+            damaged.add(f"row {number} of {table}", error)
+
+
+def lines(file: Any, damaged: Damaged) -> Iterator[Event]:
+    """The events of an open file of JSON lines; what is none is counted.
+
+    Args:
+        file: opened for reading bytes.
+    """
+    decoder = msgspec.json.Decoder(Event)
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) >= LONGEST_LINE and not line.endswith(b"\n"):
+            damaged.add(f"line {number}", f"longer than {LONGEST_LINE >> 20} MiB")
+            while (line := file.readline(LONGEST_LINE)) and not line.endswith(b"\n"):
+                pass
+            continue
+        if not line.strip():
+            continue
+        try:
+            yield decoder.decode(line.decode("utf-8", errors="replace"))
+        except (msgspec.DecodeError, OverflowError, RecursionError) as error:
+            damaged.add(f"line {number}", error)
