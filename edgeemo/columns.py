@@ -5,6 +5,7 @@ frame       number of the frame, from 0
 time        media time in seconds
 wall        when it was captured, seconds since the epoch; only where that was asked for
 face_id     number of the face, from 1
+person      what somebody called the person in a session, else "Person 1"; only in exports of sessions
 x1 y1 x2 y2 box in pixels
 score       the detector's confidence, 0..1
 emotion     the expression shown
@@ -21,7 +22,7 @@ BOX = ("x1", "y1", "x2", "y2")
 INTEGERS = ("frame", "face_id")
 SECONDS = ("time", "wall")  # double precision: seconds since the epoch need it
 TEXTS = ("origin", "emotion", "doubts")
-BEFORE_CLASSES = ("origin", "frame", "time", "face_id", *BOX, "score", "emotion", "confidence")
+BEFORE_CLASSES = ("origin", "frame", "time", "wall", "face_id", "person", *BOX, "score", "emotion", "confidence")
 AFTER_CLASSES = ("doubts",)
 
 
@@ -51,13 +52,12 @@ def _code_of(words: str) -> str:
     return next((code for pattern, code in _CODES if re.fullmatch(pattern, words)), words.replace(" ", "_"))
 
 
-def column_names(labels: tuple[str, ...], *, wall: bool = False) -> tuple[str, ...]:
+def column_names(labels: tuple[str, ...], *, wall: bool = False, person: bool = False) -> tuple[str, ...]:
     """All columns in their order.
 
     Args:
         labels: the engine's classes.
-        wall: with the time of capture.
+        wall: with the time of capture. person: with the name of the person.
     """
-    before = [name for name in BEFORE_CLASSES if name != "time"]
-    before[2:2] = ["time", "wall"] if wall else ["time"]
-    return (*before, *labels, *AFTER_CLASSES)
+    wanted = {"wall": wall, "person": person}
+    return (*(name for name in BEFORE_CLASSES if wanted.get(name, True)), *labels, *AFTER_CLASSES)

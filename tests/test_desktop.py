@@ -608,7 +608,7 @@ def test_no_key_is_used_by_two_menu_entries(make: Windows) -> None:
 def test_a_recording_without_a_frame_can_be_replayed(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
     empty = Recording("x", tmp_path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
     window = make(begin=False)
-    window._replay(empty)
+    window.replaying.begin(empty)
     assert window.replay.recording is empty
     window.replay.play_or_pause()
     window.replay.seek(3)

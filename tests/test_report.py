@@ -96,7 +96,7 @@ def test_around_a_marker_the_change_is_told_for_who_was_there() -> None:
     seen = track([NEUTRAL] * 50 + [HAPPY] * 50)
     later = track([SAD] * 20, number=2, begin=8.0)
     (around,) = around_markers(recording(seen, later, markers=(Marker(5.0, "joke"),)))
-    assert around.person == 1
+    assert around.person == "Person 1"
     change = around.change()
     assert change is not None
     assert change[HAPPY] == pytest.approx(0.89, abs=0.02)

@@ -12,14 +12,15 @@ import pytest
 from conftest import MakeClip
 from fakes import result
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QFileDialog
+from PyQt6.QtWidgets import QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows
 
 from edgeemo.capture import open_source
 from edgeemo.errors import RecordingError
-from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
+from edgeemo.recording import Marker, Recorder, SessionFolder, SessionInfo, load
 from edgeemo.recording.source_file import SourceFile
+from edgeemo.ui.people import person_menu
 from edgeemo.ui.replay import SPEEDS
 from edgeemo.ui.window import Window
 from engines import LABELS
@@ -146,3 +147,94 @@ def test_a_replay_fits_a_narrow_window(qtbot: QtBot, make: Windows, tmp_path: Pa
     assert window.width() == 640
     window.resize(1280, 800)
     qtbot.waitUntil(window.replay.speed.isVisible)
+
+
+def test_persons_are_named_merged_split_and_left_out_and_every_step_is_undone(
+    qtbot: QtBot, make: Windows, tmp_path: Path
+) -> None:
+    folder = recorded(tmp_path, faces=2)
+    window = replayed(qtbot, make, folder)
+    window.replay.slider.setValue(50)
+    window.replaying.show_people()
+    dialog, review = window.replaying.people, window.replaying.review
+    assert dialog is not None
+    dialog.table.selectRow(0)
+    qtbot.mouseClick(dialog.name, Qt.MouseButton.LeftButton)
+    (asked,) = dialog.findChildren(QInputDialog)
+    asked.setTextValue("Anna")
+    asked.accept()
+    assert [card.person.text() for card in window.faces.cards] == ["Anna", "Person 2"]
+    assert window.timeline.title.text() == "Anna"
+    assert window.replay.slider.value() == 50
+
+    dialog.table.selectAll()
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    assert "seen together" in window.banner.text
+    dialog.table.selectRow(1)
+    qtbot.mouseClick(dialog.split, Qt.MouseButton.LeftButton)
+    assert [card.person.text() for card in window.faces.cards] == ["Anna", "Person 3"]
+    window.replay.slider.setValue(49)
+    assert [card.person.text() for card in window.faces.cards] == ["Anna", "Person 2"]
+    dialog.table.selectRow(2)
+    qtbot.mouseClick(dialog.exclude, Qt.MouseButton.LeftButton)
+    window.replay.slider.setValue(60)
+    assert [card.person.text() for card in window.faces.cards] == ["Anna"]
+    assert dialog.table.item(2, 4).text() == "left out"  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: [track.person for track in load(folder.path).tracks] == ["Anna", "Person 2"])
+
+    for people in (["Anna", "Person 2", "Person 3"], ["Anna", "Person 2"], ["Person 1", "Person 2"]):
+        qtbot.mouseClick(dialog.undo, Qt.MouseButton.LeftButton)
+        assert review.recording is not None
+        assert [track.person for track in review.recording.tracks] == people
+    assert not dialog.undo.isEnabled()
+    qtbot.waitUntil(lambda: load(folder.path).edits == ())
+
+
+def test_a_card_has_a_menu_for_its_person(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = replayed(qtbot, make, recorded(tmp_path, faces=2))
+    review = window.replaying.review
+    menu = person_menu(review, 2, window)
+    assert menu is not None
+    words = {action.text(): action for action in menu.actions()}
+    words["Leave out"].trigger()
+    assert [card.person.text() for card in window.faces.cards] == ["Person 1"]
+    window.replay.end()
+    assert person_menu(review, 1, window) is None
+
+
+def test_markers_are_set_ended_renamed_deleted_and_exchanged(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    window = replayed(qtbot, make, folder)
+    window.replay.slider.setValue(25)
+    qtbot.keyClick(window.video, Qt.Key.Key_3)
+    window.replaying.show_markers()
+    dialog, review = window.replaying.markers, window.replaying.review
+    assert dialog is not None
+    dialog.table.selectRow(0)
+    window.replay.slider.setValue(75)
+    qtbot.mouseClick(dialog.end, Qt.MouseButton.LeftButton)
+    assert window.timeline.history.markers == [Marker(1.0, "3", 2.0)]
+    qtbot.mouseClick(dialog.add, Qt.MouseButton.LeftButton)
+    dialog.table.selectRow(0)
+    review.rename_marker(dialog.chosen[0], "film")
+    assert [dialog.table.item(row, 0).text() for row in range(2)] == ["film", "mark 2"]  # type: ignore[union-attr]
+    qtbot.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
+    assert window.replay.slider.value() == 25
+    review.export_markers(tmp_path / "events.tsv")
+    assert "2 markers written" in window.banner.text
+    review.delete_markers(dialog.chosen)
+    assert dialog.table.rowCount() == 1
+    review.import_markers(tmp_path / "events.tsv")
+    assert dialog.table.rowCount() == 3
+    qtbot.mouseClick(dialog.undo, Qt.MouseButton.LeftButton)
+    assert dialog.table.rowCount() == 1
+    review.import_markers(tmp_path / "none.tsv")
+    assert "cannot read" in window.banner.text.lower()
+    qtbot.waitUntil(lambda: load(folder.path).markers == (Marker(3.0, "mark 2"),))
+
+
+def test_persons_and_markers_need_a_replay(make: Windows) -> None:
+    window = make(begin=False)
+    window.replaying.show_people()
+    assert "while it is replayed" in window.banner.text
+    assert window.replaying.people is None

@@ -3,6 +3,7 @@
     2026-11-24 09.12.03/
       session.json     name, source, engine, when; an `ended` that is missing tells of a crash
       events.sqlite    runs, frames, faces as `sqlite:PATH` writes them; markers, baselines, cuts
+      people.json      if somebody edited them: names, merged, split and excluded persons
       video.mkv        if wanted: pictures without overlay, whole or with faces made unrecognisable
       CARD.md          the engine's card as it was
 
@@ -10,8 +11,9 @@ The overlay is data, not pixels: a replay draws it again.
 """
 
 from edgeemo.recording.folder import VIDEO_CHOICES, SessionFolder, SessionInfo, sessions_folder
-from edgeemo.recording.read import Marker, Recording, Track, load
+from edgeemo.recording.read import load
 from edgeemo.recording.recorder import Loss, Recorder
+from edgeemo.recording.recording import Marker, Recording, Track
 
 __all__ = [
     "VIDEO_CHOICES",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeemo.columns import BOX, cell, codes_of, column_names
 from edgeemo.errors import RecordingError
-from edgeemo.recording.read import Recording, Track
+from edgeemo.recording.recording import Recording, Track
 from edgeemo.recording.whole import appearing_whole
 from engines.installation import pip_install
 
@@ -67,6 +67,7 @@ def columns_of(recording: Recording) -> dict[str, Column]:
         "frame": frames,
         "time": joined((track.times for track in tracks), np.zeros(0)),
         "face_id": people,
+        "person": np.repeat(np.array([track.person for track in tracks], object), [len(track) for track in tracks]),
         **dict(zip(BOX, _recorded(boxes, 1).T, strict=True)),
         "score": _recorded(joined((track.scores for track in tracks), np.zeros(0, np.float32))),
         "emotion": labels[emotions],
@@ -76,7 +77,7 @@ def columns_of(recording: Recording) -> dict[str, Column]:
     nothing = np.zeros((0, len(labels)), np.float32)
     probabilities = joined((track.probabilities for track in tracks), nothing)
     columns |= dict(zip(recording.labels, _recorded(probabilities).T, strict=True))
-    columns = {name: columns[name] for name in column_names(recording.labels)}
+    columns = {name: columns[name] for name in column_names(recording.labels, person=True)}
     if any(track.baseline is not None for track in tracks):
         relative = joined(map(_relative, tracks), nothing)
         columns |= {f"relative_{label}": rows for label, rows in zip(recording.labels, relative.T, strict=True)}

@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from edgeemo.errors import RecordingError
 from edgeemo.recording.folder import SessionFolder, sessions_folder
+from edgeemo.recording.people import edited, read_edits
+from edgeemo.recording.recording import Marker, Recording, Track
 from edgeemo.recording.rows import (
     BaselineRow,
     CutRow,
@@ -28,113 +29,13 @@ from edgeemo.recording.rows import (
     checked,
     lines,
 )
-from edgeemo.recording.source_file import SourceFile
-from edgeemo.types import F32, I64
 from engines.files import user_path
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
-F64 = npt.NDArray[np.float64]
 UNFINISHED = "Its end: the recording was not closed (a crash or a full disk), so up to a second is missing."
 _FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
-
-
-@dataclass(frozen=True)
-class Marker:
-    """Something that happened, at a media time in seconds; for `duration` seconds, 0 for a moment."""
-
-    time: float
-    label: str
-    duration: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """One person, in the order of the frames.
-
-    Attributes:
-        id: of the track; -1 where faces were not tracked.
-        frames: (n,) numbers of the frames. times: (n,) media seconds.
-        boxes: (n, 4) pixels. scores, confidences: (n,) 0..1.
-        probabilities: (n, K).
-        emotions: (n,) column of what was shown.
-        unsure: (n,) whether it was called unsure; all False where nobody judged.
-        reasons: by frame number, why.
-        baseline: (K,) the neutral baseline, if one was taken.
-    """
-
-    id: int
-    frames: I64
-    times: F64
-    boxes: F32
-    scores: F32
-    confidences: F32
-    probabilities: F32
-    emotions: I64
-    unsure: npt.NDArray[np.bool_]
-    reasons: Mapping[int, str] = field(default_factory=dict)
-    baseline: F32 | None = None
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def relative(self) -> F32 | None:
-        """(n, K) differences from the neutral baseline; None without a baseline. The raw values stay as they are."""
-        return None if self.baseline is None else np.asarray(self.probabilities - self.baseline, np.float32)
-
-    def seconds_of(self, longest: float = 1.0) -> F64:
-        """(n,) how long each row held: to the next one, but no longer than `longest` (the face was away)."""
-        if len(self) < 2:
-            return np.full(len(self), 0.0)
-        steps = np.diff(self.times)
-        usual = float(np.median(steps))
-        return np.append(np.minimum(steps, max(longest, usual)), min(usual, longest))
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """A whole session.
-
-    Attributes:
-        labels: K class names. card: the engine's card in Markdown, if it was kept.
-        frames, times: (F,) number and media seconds of every frame, with or without faces.
-        origins: by frame number where it is not the same for all (a folder of pictures), else empty.
-        cuts: (time, seconds left out before it) of the video.
-        missing: what could not be recorded, a line each.
-        file: the video that was analysed; its times are those of the frames.
-    """
-
-    name: str
-    path: Path
-    source: str
-    engine: str
-    started: str
-    labels: tuple[str, ...]
-    frames: I64
-    times: F64
-    tracks: tuple[Track, ...]
-    markers: tuple[Marker, ...] = ()
-    card: str = ""
-    video: Path | None = None
-    origins: Mapping[int, str] = field(default_factory=dict)
-    cuts: tuple[tuple[float, float], ...] = ()
-    missing: tuple[str, ...] = ()
-    file: SourceFile | None = None
-
-    @property
-    def begin(self) -> float:
-        return float(self.times[0]) if len(self.times) else 0.0
-
-    @property
-    def seconds(self) -> float:
-        return float(self.times[-1] - self.times[0]) if len(self.times) else 0.0
-
-    def video_time(self, time: float) -> float:
-        """Where in the video a media time is."""
-        skipped = max((skip for at, skip in self.cuts if at <= time), default=0.0)
-        return max(0.0, time - self.begin - skipped)
 
 
 def load(target: str | Path) -> Recording:
@@ -176,7 +77,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
     if not folder.events.is_file():
         raise RecordingError(f"{folder.path} holds no events; the session was ended before its first second")
     read = _from_database(folder.events, None)
-    return Recording(
+    recording = Recording(
         info.name,
         folder.path,
         info.source or read.source,
@@ -194,6 +95,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
         (*info.missing, *(() if info.ended else (UNFINISHED,)), *read.missing),
         info.file,
     )
+    return edited(recording, read_edits(folder.path))
 
 
 def _from_database(path: Path, run: int | None) -> Recording:
@@ -281,10 +183,13 @@ class _Notes:
             baselines[rest.id][rest.label] = rest.value or 0.0
         lasting = any(name == "duration" for _, name, *_ in database.execute("PRAGMA table_info(markers)"))
         duration = "duration" if lasting else "0.0"
-        markers = database.execute(f"SELECT time, label, {duration} FROM markers ORDER BY time")
+        markers = database.execute(f"SELECT time, label, {duration}, wall FROM markers ORDER BY time")
         cuts = database.execute("SELECT time, skipped FROM cuts ORDER BY time")
         return cls(
-            tuple(Marker(row.time, row.label, row.duration) for row in checked(markers, MarkerRow, "markers", damaged)),
+            tuple(
+                Marker(row.time, row.label, row.duration, row.wall)
+                for row in checked(markers, MarkerRow, "markers", damaged)
+            ),
             doubts,
             baselines,
             tuple((row.time, row.skipped) for row in checked(cuts, CutRow, "cuts", damaged)),

@@ -43,6 +43,7 @@ class MarkerRow(msgspec.Struct, array_like=True):
     time: Seconds
     label: str
     duration: Duration
+    wall: Annotated[float, msgspec.Meta(ge=0.0)] | None = None
 
 
 class CutRow(msgspec.Struct, array_like=True):

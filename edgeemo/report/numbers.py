@@ -75,7 +75,7 @@ class Around:
     """
 
     marker: Marker
-    person: int
+    person: str
     before: F32 | None
     after: F32 | None
 
@@ -94,7 +94,33 @@ def around_markers(recording: Recording) -> list[Around]:
             before = _mean(track, marker.time - AROUND_S, marker.time)
             after = _mean(track, marker.time, marker.time + AROUND_S)
             if before is not None or after is not None:
-                found.append(Around(marker, track.id, before, after))
+                found.append(Around(marker, track.person, before, after))
+    return found
+
+
+@dataclass(frozen=True)
+class Inside:
+    """How a person's time in an interval was spent.
+
+    Attributes:
+        person: what the person is called. seconds, parts: as in `Shares`.
+    """
+
+    marker: Marker
+    person: str
+    seconds: float
+    parts: dict[str, float]
+
+
+def in_intervals(recording: Recording) -> list[Inside]:
+    """Each marker that lasts, with each person who was seen during it."""
+    found = []
+    for marker in recording.markers:
+        for track in recording.tracks if marker.duration > 0 else ():
+            inside = (track.times >= marker.time) & (track.times < marker.time + marker.duration)
+            if inside.any():
+                spent = shares(track.part(inside), recording.labels)
+                found.append(Inside(marker, track.person, spent.seconds, spent.parts))
     return found
 
 

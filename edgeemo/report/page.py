@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edgeemo.recording import Recording, Track
+from edgeemo.recording.people import described
 from edgeemo.recording.whole import appearing_whole
 from edgeemo.report.markdown import to_html
-from edgeemo.report.numbers import around_markers, course, group_shares, shares, transitions
+from edgeemo.report.numbers import around_markers, course, group_shares, in_intervals, shares, transitions
 from edgeemo.report.plots import BINS, clock, colour_of, name_of, share_bar, timeline
 
 MOST_PEOPLE = 12  # shown each; the rest, seen most briefly, in one line
@@ -170,6 +171,9 @@ def _session(recording: Recording) -> str:
         parts.append("<p>No face was seen.</p>")
     if rest := len(people) - len(main):
         parts.append(f"<p class='muted'>{rest} more seen only briefly.</p>")
+    if by_hand := described(recording):
+        parts.append(f"<p class='muted'>Changed by hand: {escape('; '.join(by_hand))}.</p>")
+    parts.append(_intervals(recording))
     parts.append(_markers(recording))
     parts.append("</section>")
     return "".join(parts)
@@ -180,7 +184,7 @@ def _lasts(track: Track) -> bool:
 
 
 def _person(recording: Recording, track: Track) -> str:
-    name = "Faces" if track.id < 0 else f"Person {track.id}"
+    name = escape(track.person)
     each = shares(track, recording.labels)
     bins = max(1, min(BINS, len(recording.times)))
     drawn = course(track, recording.begin, recording.seconds, bins)
@@ -203,8 +207,8 @@ def _person(recording: Recording, track: Track) -> str:
     )
     return (
         f"<h3>{name} <span class='muted'>seen for {clock(each.seconds)}</span></h3>"
-        f"{share_bar(each.parts, f'Share of time, {name}')}"
-        f"{timeline(drawn, recording.labels, recording.markers, f'Probabilities over time, {name}')}"
+        f"{share_bar(each.parts, f'Share of time, {track.person}')}"
+        f"{timeline(drawn, recording.labels, recording.markers, f'Probabilities over time, {track.person}')}"
         f"<div class='pair'>{tables}</div>{_reasons(track)}{_baseline(recording, track)}"
     )
 
@@ -248,6 +252,27 @@ def _baseline(recording: Recording, track: Track) -> str:
     return f"<p class='muted'>Against its own neutral baseline, in points: {escape(words) or 'no difference'}.</p>"
 
 
+def _intervals(recording: Recording) -> str:
+    found = in_intervals(recording)
+    if not found:
+        return ""
+    rows = []
+    for each in found:
+        ranked = sorted(each.parts.items(), key=lambda item: -item[1])[:3]
+        told = ", ".join(f"{_key(label)} {part * 100:.0f} %" for label, part in ranked)
+        rows.append(
+            f"<tr><td>{escape(each.marker.label)}</td>"
+            f"<td class='n'>{clock(each.marker.time - recording.begin)}</td>"
+            f"<td class='n'>{clock(each.marker.duration)}</td><td>{escape(each.person)}</td>"
+            f"<td class='n'>{clock(each.seconds)}</td><td>{told}</td></tr>"
+        )
+    return (
+        "<h3>Intervals <span class='muted'>share of the time each face was seen in them</span></h3>"
+        "<div class='scroll'><table><tr><th>interval</th><th>from</th><th>lasts</th><th>who</th><th>seen for</th>"
+        f"<th>share of time</th></tr>{''.join(rows)}</table></div>"
+    )
+
+
 def _markers(recording: Recording) -> str:
     if not recording.markers:
         return ""
@@ -265,7 +290,7 @@ def _markers(recording: Recording) -> str:
             told += "</td>"
         rows.append(
             f"<tr><td class='n'>{clock(each.marker.time - recording.begin)}</td><td>{escape(each.marker.label)}</td>"
-            f"<td>{'Faces' if each.person < 0 else f'Person {each.person}'}</td>{told}</tr>"
+            f"<td>{escape(each.person)}</td>{told}</tr>"
         )
     seen = {(each.marker.time, each.marker.label) for each in around_markers(recording)}
     for marker in recording.markers:

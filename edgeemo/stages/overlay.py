@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -94,6 +94,8 @@ class Tag:
 
 
 Measure = Callable[[str], float]
+Names = Mapping[int, str]
+NO_NAMES: Names = {}
 
 
 def text_size(height: float) -> float:
@@ -101,10 +103,10 @@ def text_size(height: float) -> float:
     return min(max(height / 34, SMALLEST_TEXT), LARGEST_TEXT)
 
 
-def title_of(result: Result, row: int, *, confidence: bool = True) -> str:
-    """For example "#1 Happiness 91 %" or "#1 Unsure: face 31 px"; without a number where faces are not tracked."""
+def title_of(result: Result, row: int, *, confidence: bool = True, names: Names = NO_NAMES) -> str:
+    """For example "#1 Happiness 91 %" or "Anna Unsure: face 31 px"; no number where faces are not tracked."""
     number = int(result.faces.ids[row])
-    parts = [] if number == UNTRACKED else [f"#{number}"]
+    parts = [] if number == UNTRACKED else [names.get(number) or f"#{number}"]
     if reasons := result.reasons(row):
         return " ".join([*parts, f"Unsure: {reasons[0]}"])
     parts.append(Emotion.of(result.emotions[row]).display)
@@ -134,7 +136,9 @@ def shown_classes(result: Result, row: int) -> list[tuple[Emotion, float]]:
     ]
 
 
-def arrange(result: Result, scale: float, size: float, measure: Measure, *, bars: bool = True) -> list[Tag]:
+def arrange(
+    result: Result, scale: float, size: float, measure: Measure, *, bars: bool = True, names: Names = NO_NAMES
+) -> list[Tag]:
     """Find a place for every face's label: inside the picture, and off other faces where that can be had.
 
     Larger faces choose first. Where bars would cover another face or label only the title is shown.
@@ -144,6 +148,7 @@ def arrange(result: Result, scale: float, size: float, measure: Measure, *, bars
         size: of the text, in drawn pixels.
         measure: width in drawn pixels of a text of that size.
         bars: whether to show bars at all.
+        names: of persons, by their number.
 
     Returns:
         The faces that lie at least partly inside the picture, smallest first: later ones are drawn on top.
@@ -162,7 +167,11 @@ def arrange(result: Result, scale: float, size: float, measure: Measure, *, bars
         box = boxes[row]
         avoid = [other for key, other in boxes.items() if key != row] + [tag.panel for tag in tags if tag.title]
         classes = shown_classes(result, row) if bars else []
-        tags.append(_tag(result, row, box, avoid, classes, (width, height), size, measure))
+        titles = (
+            title_of(result, row, names=names),
+            title_of(result, row, confidence=False, names=names) + " 100 %",
+        )
+        tags.append(_tag(result, row, box, avoid, classes, (width, height), size, measure, titles))
     return tags[::-1]
 
 
@@ -212,12 +221,13 @@ def _tag(
     picture: tuple[float, float],
     size: float,
     measure: Measure,
+    titles: tuple[str, str],
 ) -> Tag:
     emotion = coloured_as(result, row)
-    title = title_of(result, row)
+    title, widest = titles
     pad, strip = PAD * size, TITLE * size
     # room for the widest number, so that the panel keeps its width while the confidence moves
-    title_width = measure(title_of(result, row, confidence=False) + " 100 %") + 2 * pad
+    title_width = measure(widest) + 2 * pad
     if classes:
         names = max(measure(emotion.display) for emotion, _ in classes)
         width = max(title_width, 3 * pad + names + BAR * size)

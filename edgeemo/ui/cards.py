@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFontMetricsF, QImage, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen
+from PyQt6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QFontMetricsF,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+)
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -155,6 +166,7 @@ class FaceCard(QFrame):
     """One face: who, which expression, how sure, and the bars. Click it to follow that person in the timeline."""
 
     pressed = pyqtSignal(int)
+    asked = pyqtSignal(int, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -202,7 +214,7 @@ class FaceCard(QFrame):
     def set_theme(self, theme: Theme) -> None:
         self.bars.set_theme(theme)
 
-    def show_face(self, result: Result, row: int, *, short: bool, relative: str = "") -> None:
+    def show_face(self, result: Result, row: int, *, short: bool, relative: str = "", name: str = "") -> None:
         emotion = Emotion.of(result.emotions[row])
         number = int(result.faces.ids[row])
         box = result.faces.boxes[row]
@@ -214,7 +226,7 @@ class FaceCard(QFrame):
         self.reason.setVisible(bool(reasons))
         _set(self.relative, relative)
         self.relative.setVisible(bool(relative))
-        _set(self.person, "Face" if number == UNTRACKED else f"Person {number}")
+        _set(self.person, name or ("Face" if number == UNTRACKED else f"Person {number}"))
         _set(self.extent, f"{float(box[2] - box[0]):.0f} px")
         classes = [
             (Emotion.of(label), float(probability))
@@ -235,6 +247,10 @@ class FaceCard(QFrame):
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         self.pressed.emit(self._number)
         super().mousePressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802
+        if event is not None:
+            self.asked.emit(self._number, event.globalPos())
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
         if event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
@@ -264,9 +280,11 @@ class FacePanel(QWidget):
 
     Signals:
         chosen: the number of the person whose card was pressed.
+        asked: that number, and the QPoint of the screen where a menu was asked for.
     """
 
     chosen = pyqtSignal(int)
+    asked = pyqtSignal(int, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -276,6 +294,7 @@ class FacePanel(QWidget):
         self._theme = LIGHT
         self._cards: dict[tuple[str, int], FaceCard] = {}
         self._relative: Callable[[Result, int], str] | None = None
+        self._names: Mapping[int, str] = {}
 
         self.heading = named(QLabel("Faces"), "heading")
         self.count = named(QLabel(""), "muted")
@@ -342,6 +361,10 @@ class FacePanel(QWidget):
         for card in self._cards.values():
             card.set_theme(theme)
 
+    def show_names(self, names: Mapping[int, str]) -> None:
+        """Call persons by these names instead of their numbers, from the next result on."""
+        self._names = names
+
     def clear(self, hint: str) -> None:
         """Show no cards; the hint says what would bring some."""
         self._show({}, None)
@@ -381,10 +404,12 @@ class FacePanel(QWidget):
                     shown = self._cards[key] = FaceCard()
                     shown.set_theme(self._theme)
                     shown.pressed.connect(self.chosen)
+                    shown.asked.connect(self.asked)
                     self._cards = dict(sorted(self._cards.items()))
                     self._column.insertWidget(list(self._cards).index(key), shown)
                 words = self._relative(result, row) if self._relative is not None else ""
-                shown.show_face(result, row, short=short, relative=words)
+                name = self._names.get(int(result.faces.ids[row]), "")
+                shown.show_face(result, row, short=short, relative=words, name=name)
         self._pages.setCurrentIndex(1 if rows else 0)
 
     def _tall(self, classes: int) -> float:

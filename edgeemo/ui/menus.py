@@ -27,7 +27,8 @@ class Menus(QObject):
         bar: where they go. settings: which choices are ticked; the kind of video is kept there at once.
 
     Signals:
-        record, mark, sessions, take_baseline, forget_baseline, health, doctor, welcome: the entry was chosen.
+        record, mark, sessions, people, markers, take_baseline, forget_baseline, health, doctor, welcome: the entry was
+            chosen.
         analyse: the Path of a video file.
         timeline, saliency: whether it is ticked now. preset: the name of a smoothing.
     """
@@ -35,6 +36,8 @@ class Menus(QObject):
     record = pyqtSignal()
     mark = pyqtSignal()
     sessions = pyqtSignal()
+    people = pyqtSignal()
+    markers = pyqtSignal()
     analyse = pyqtSignal(object)
     timeline = pyqtSignal(bool)
     preset = pyqtSignal(str)
@@ -69,6 +72,8 @@ class Menus(QObject):
             self.video_actions[name] = action
         menu.addSeparator()
         self._action(menu, "Recorded sessions…", self.sessions.emit, "Ctrl+L")
+        self._action(menu, "Persons of the replay…", self.people.emit, "Ctrl+P")
+        self._action(menu, "Markers of the replay…", self.markers.emit, "Ctrl+M")
         self._action(menu, "Analyse a video file…", self._ask_for_file, "Ctrl+Shift+A")
 
     def _fill_view(self, menu: QMenu) -> None:

@@ -110,6 +110,20 @@ class ReplayBar(QWidget):
             self._show(0)
             self.play_or_pause()
 
+    def change(self, recording: Recording) -> None:
+        """Go on with the same session, in which persons or markers have changed."""
+        if self._scenes is not None:
+            self._scenes.change(recording)
+            if len(self._scenes):
+                self._show(self.slider.value())
+
+    @property
+    def time(self) -> float:
+        """Media time of the frame that is shown."""
+        if self._scenes is None or not len(self._scenes):
+            return 0.0
+        return float(self._scenes.recording.times[self.slider.value()])
+
     def seek(self, time: float) -> None:
         """Go to a media time."""
         if self._scenes is not None and len(self._scenes):
@@ -124,7 +138,7 @@ class ReplayBar(QWidget):
     def leap(self, seconds: float) -> None:
         """Go some seconds on, or back; what plays plays on."""
         if self._scenes is not None and len(self._scenes):
-            self.seek(float(self._scenes.recording.times[self.slider.value()]) + seconds)
+            self.seek(self.time + seconds)
 
     def set_speed(self, speed: float) -> None:
         """Play so many times as fast as it was."""
@@ -186,7 +200,7 @@ class ReplayBar(QWidget):
 
     def _restart(self) -> None:
         if self._scenes is not None:
-            self._began = monotonic(), float(self._scenes.recording.times[self.slider.value()])
+            self._began = monotonic(), self.time
 
     def _tick(self) -> None:
         if self._scenes is None:

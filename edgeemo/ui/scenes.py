@@ -26,15 +26,19 @@ class Scenes:
     """
 
     def __init__(self, recording: Recording) -> None:
+        self.change(recording)
+        self._decoder = _decoder(recording)
+        self._at = -1.0
+        self._picture: U8 | None = None
+        self._empty = self._blank()
+
+    def change(self, recording: Recording) -> None:
+        """Go on with the same session, in which persons or markers have changed."""
         self.recording = recording
         self._rows: dict[int, list[tuple[int, int]]] = {}
         for which, track in enumerate(recording.tracks):
             for row, frame in enumerate(track.frames.tolist()):
                 self._rows.setdefault(frame, []).append((which, row))
-        self._decoder = _decoder(recording)
-        self._at = -1.0
-        self._picture: U8 | None = None
-        self._empty = self._blank()
 
     def __len__(self) -> int:
         return len(self.recording.times)

@@ -16,7 +16,6 @@ from PyQt6.QtWidgets import (
     QInputDialog,
     QLabel,
     QMessageBox,
-    QPushButton,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -25,6 +24,7 @@ from PyQt6.QtWidgets import (
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording.folder import TRASH, SessionFolder, SessionInfo, list_sessions
 from edgeemo.report.plots import clock
+from edgeemo.ui.buttons import action_button
 from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
@@ -58,13 +58,15 @@ class SessionsDialog(QDialog):
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.replay_chosen())
         self.nothing = named(QLabel("Nothing is recorded yet. Press the red button while the picture plays."), "muted")
-        self.replay = self._button("Replay", self.replay_chosen, "Play it again (Enter)")
-        self.report = self._button("Report", self.report_chosen, "A page with plots; choose two for side by side")
-        self.compare = self._button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
-        self.export = self._button("Export…", self.export_chosen, "One row per face and frame, as CSV or Parquet")
-        self.rename = self._button("Rename…", self.rename_chosen, "Give it another name (F2)")
-        self.delete = self._button("Delete…", self.delete_chosen, "Move it to the trash (Delete)")
-        self.undo = self._button("Undo delete", self.restore_deleted, "Bring back what was moved to the trash (Ctrl+Z)")
+        self.replay = action_button("Replay", self.replay_chosen, "Play it again (Enter)")
+        self.report = action_button("Report", self.report_chosen, "A page with plots; choose two for side by side")
+        self.compare = action_button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
+        self.export = action_button("Export…", self.export_chosen, "One row per face and frame, as CSV or Parquet")
+        self.rename = action_button("Rename…", self.rename_chosen, "Give it another name (F2)")
+        self.delete = action_button("Delete…", self.delete_chosen, "Move it to the trash (Delete)")
+        self.undo = action_button(
+            "Undo delete", self.restore_deleted, "Bring back what was moved to the trash (Ctrl+Z)"
+        )
         self._deleted: list[SessionFolder] = []
         row = QHBoxLayout()
         for button in (self.replay, self.report, self.compare, self.export, self.rename, self.delete, self.undo):
@@ -231,13 +233,6 @@ class SessionsDialog(QDialog):
             button.setEnabled(count > 0)
         self.undo.setVisible(bool(self._deleted))
         self.compare.setEnabled(len(self._listed) > 1)
-
-    def _button(self, words: str, action: Callable[[], None], tip: str) -> QPushButton:
-        button = QPushButton(words)
-        button.setToolTip(tip)
-        button.setAutoDefault(False)
-        button.clicked.connect(lambda: action())
-        return button
 
 
 def _restore(folder: SessionFolder) -> None:

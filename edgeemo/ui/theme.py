@@ -142,6 +142,7 @@ def style_sheet(theme: Theme) -> str:
         padding: 4px 8px;
     }}
     QTableWidget, QPlainTextEdit {{ border: 1px solid {theme.line}; border-radius: 8px; }}
+    QTableWidget::item {{ padding: 0 8px; }}
     QProgressBar {{
         background: {theme.track}; border: none; border-radius: 6px; height: 14px; text-align: center;
     }}

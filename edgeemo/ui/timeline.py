@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -97,6 +97,7 @@ class Timeline(QWidget):
         self._curves: dict[str, Any] = {}
         self._lines: list[Any] = []
         self._baseline_of: Callable[[int], F32 | None] = lambda person: None
+        self._names: Mapping[int, str] = {}
 
         self.relative = QPushButton("Relative")
         self.relative.setCheckable(True)
@@ -173,6 +174,18 @@ class Timeline(QWidget):
         self.distribution.set_theme(theme)
         self.show_markers()
         self._begin_anew()
+
+    def show_names(self, names: Mapping[int, str]) -> None:
+        """Call persons by these names instead of their numbers."""
+        self._names = names
+        self._begin_anew()
+
+    def change_history(self, history: History) -> None:
+        """Show the same stretch of a history in which persons or markers have changed."""
+        self._history = history
+        self._begin_anew()
+        self.show_markers()
+        self.refresh()
 
     def show_history(self, history: History, *, whole: bool = False) -> None:
         """Show another history; all of it, or the newest seconds as it grows."""
@@ -295,7 +308,7 @@ class Timeline(QWidget):
 
     def _tell(self, person: int) -> None:
         """Who it is, and that person's shares of the time."""
-        self.title.setText("Faces" if person < 0 else f"Person {person}")
+        self.title.setText(self._names.get(person) or ("Faces" if person < 0 else f"Person {person}"))
         parts = self._history.shares(person)
         top = sorted(parts, key=lambda item: -item[1])[:3]
         self.legend.setText(

@@ -7,6 +7,7 @@ everything goes is the same `overlay.arrange`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from time import perf_counter
 from typing import cast
 
@@ -45,6 +46,7 @@ class VideoView(QWidget):
         self._dimmed = False
         self._recording = ""
         self._heat: Heat | None = None
+        self._names: Mapping[int, str] = {}
         self._scaled: tuple[Result, QSize, U8, QImage] | None = None
 
     @property
@@ -83,6 +85,11 @@ class VideoView(QWidget):
         if words != self._recording:
             self._recording = words
             self.update()
+
+    def show_names(self, names: Mapping[int, str]) -> None:
+        """Call persons by these names instead of their numbers."""
+        self._names = names
+        self.update()
 
     def show_heat(self, heat: Heat | None) -> None:
         """Lay what the engine looked at over the face of its person, wherever it is by now."""
@@ -156,7 +163,7 @@ class VideoView(QWidget):
             font.setWeight(QFont.Weight.DemiBold)
             metrics = QFontMetricsF(font)
             painter.setFont(font)
-            tags = arrange(result, scale, text, metrics.horizontalAdvance, bars=False)
+            tags = arrange(result, scale, text, metrics.horizontalAdvance, bars=False, names=self._names)
             for tag in tags:
                 _paint_box(painter, tag)
             for tag in tags:

@@ -40,6 +40,7 @@ from edgeemo.ui.pickers import dropped_path
 from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.replay import ReplayBar
+from edgeemo.ui.replaying import Replaying
 from edgeemo.ui.saliency import Saliency
 from edgeemo.ui.screen import fit_to_screen
 from edgeemo.ui.settings import Settings
@@ -121,6 +122,14 @@ class Window(QMainWindow):
         self.status_bar = StatusBar()
         self.recording = RecordControl(self.player, self._sessions_folder, lambda: self.live.comes_back, self)
         self.library = Library(self.player, self.banner, self._sessions_folder, self)
+        self.replaying = Replaying(
+            self.replay,
+            self.player,
+            self.banner,
+            (self.video, self.faces, self.timeline),
+            self._forget_people,
+            self,
+        )
         self.saliency = Saliency(self)
         self.neutral_baseline = BaselineControl(self.player, self.timeline, self.recording, self.banner, self)
         self.dialogs = Dialogs(self.live, self.video.paints, self.settings, self)
@@ -188,7 +197,9 @@ class Window(QMainWindow):
         self.recording.begin(name, source, self.config.engine, self.settings.video)
 
     def mark(self, label: str = "") -> None:
-        """Note that something happens now, in the timeline and, while it is recorded, in the session."""
+        """Note that something happens now, in the timeline and in the session that is recorded or replayed."""
+        if self.replay.recording is not None:
+            self.replaying.review.mark(label)
         if self.replay.recording is not None or self.video.result is None or self.history.begin is None:
             return
         self._keep_marker(Marker(self.video.result.frame.time, label or f"mark {len(self.history.markers) + 1}"))
@@ -332,17 +343,21 @@ class Window(QMainWindow):
         self.recording.failed.connect(self._on_record_failure)
         self.recording.warned.connect(lambda text: self.banner.show_message("error", text))
         self.recording.saved.connect(self.library.tell_recorded)
-        self.library.read.connect(self._replay)
+        self.library.read.connect(self.replaying.begin)
+        self.replaying.begins.connect(self._on_replay)
+        self.replaying.began.connect(self._show_buttons)
+        self.replaying.began.connect(self._show_figures)
         self.library.failed.connect(self.banner.show_error)
         self.replay.arrived.connect(self._show)
         self.replay.left.connect(self._after_replay)
-        self.timeline.sought.connect(self.replay.seek)
 
     def _connect_menus(self) -> None:
         menus = self.menus
         menus.record.connect(self.record_or_end)
         menus.mark.connect(self.mark)
         menus.sessions.connect(self.library.show)
+        menus.people.connect(self.replaying.show_people)
+        menus.markers.connect(self.replaying.show_markers)
         menus.analyse.connect(self.analyse_file)
         menus.timeline.connect(self.show_timeline)
         menus.preset.connect(self.live.choose_preset)
@@ -477,17 +492,10 @@ class Window(QMainWindow):
         self.timeline.show_history(self.history)
         self.neutral_baseline.reset()
 
-    def _replay(self, recording: Recording) -> None:
-        self.player.stop()
-        self.banner.dismiss()
+    def _on_replay(self, recording: Recording) -> None:
         self.thumbnails.start()
-        self._forget_people()
         self.neutral_baseline.take_over(recording)
-        self.timeline.show_history(History.of(recording), whole=True)
         self.setWindowTitle(f"{recording.name} - edgeemo")
-        self.replay.begin(recording)
-        self._show_buttons()
-        self._show_figures()
 
     def _after_replay(self) -> None:
         self._forget_people()

@@ -1,0 +1,124 @@
+"""Markers of a session: kept in its database, read from and written to tables of events as BIDS has them.
+
+A table has a line of headings and the columns `onset` and `duration` (seconds from the beginning of the recording;
+`n/a`: a moment) and `trial_type`, for which `label` is taken too (BIDS specification 1.10, "Task events").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from edgeemo.columns import cell
+from edgeemo.errors import RecordingError
+from edgeemo.recording.folder import EVENTS
+from edgeemo.recording.recording import Marker, Recording
+from edgeemo.recording.whole import appearing_whole
+
+LABELS = ("trial_type", "label")
+NOT_AVAILABLE = "n/a"
+LONGEST_LABEL = 120
+
+
+def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
+    """Replace the markers of a session's folder in one step.
+
+    Raises:
+        RecordingError: its database cannot be written.
+    """
+    rows = [(marker.time, marker.label, marker.wall, marker.duration) for marker in markers]
+    try:
+        with (
+            contextlib.closing(
+                sqlite3.connect((folder / EVENTS).absolute().as_uri() + "?mode=rw", uri=True)
+            ) as database,
+            database,
+        ):
+            columns = {name for _, name, *_ in database.execute("PRAGMA table_info(markers)")}
+            if "duration" not in columns:  # a session of before
+                database.execute("ALTER TABLE markers ADD COLUMN duration REAL NOT NULL DEFAULT 0")
+            database.execute("DELETE FROM markers")
+            database.executemany("INSERT INTO markers (time, label, wall, duration) VALUES (?, ?, ?, ?)", rows)
+    except sqlite3.Error as error:
+        raise RecordingError(f"cannot write the markers of {folder} ({error})") from error
+
+
+def read_events(path: Path, begin: float) -> tuple[Marker, ...]:
+    """The events of a table whose columns are separated by tabs, commas or semicolons.
+
+    Args:
+        begin: media time of the recording's beginning.
+
+    Raises:
+        RecordingError: it is no such table; the line is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordingError(f"cannot read {path}: {error}") from error
+    heading = text.partition("\n")[0]
+    separator = max("\t,;", key=heading.count)
+    rows = list(csv.reader(text.splitlines(), delimiter=separator))
+    names = [name.strip().lower() for name in rows[0]] if rows else []
+    label = next((names.index(name) for name in LABELS if name in names), None)
+    if "onset" not in names or label is None:
+        raise RecordingError(
+            f"{path.name} needs a first line with the columns onset, duration and trial_type (or label)"
+        )
+    lasting = names.index("duration") if "duration" in names else None
+    markers = []
+    for number, row in enumerate(rows[1:], 2):
+        if not any(field.strip() for field in row):
+            continue
+        if len(row) != len(names):
+            raise RecordingError(f"{path.name} line {number} has {len(row)} columns instead of {len(names)}")
+        onset = _seconds(row[names.index("onset")], path, number, "onset")
+        duration = _seconds(row[lasting], path, number, "duration") if lasting is not None else 0.0
+        if duration < 0:
+            raise RecordingError(f"{path.name} line {number}: a duration is 0 or more seconds")
+        markers.append(Marker(begin + onset, named(row[label]), duration))
+    return tuple(markers)
+
+
+def write_events(recording: Recording, path: Path) -> int:
+    """Write the markers as a table of events: tabs between the columns, or commas where the name ends in .csv.
+
+    Returns:
+        How many events.
+
+    Raises:
+        RecordingError: it cannot be written.
+    """
+    with appearing_whole(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="," if path.suffix.lower() == ".csv" else "\t", lineterminator="\n")
+        writer.writerow(("onset", "duration", LABELS[0]))
+        for marker in recording.markers:
+            writer.writerow((f"{marker.time - recording.begin:.3f}", f"{marker.duration:.3f}", cell(marker.label)))
+    return len(recording.markers)
+
+
+def sorted_markers(markers: Sequence[Marker]) -> tuple[Marker, ...]:
+    """In the order of their time."""
+    return tuple(sorted(markers, key=lambda marker: (marker.time, marker.label)))
+
+
+def named(label: str) -> str:
+    """A label in one line, of bounded length."""
+    return " ".join(label.split())[:LONGEST_LABEL] or "mark"
+
+
+def _seconds(text: str, path: Path, number: int, name: str) -> float:
+    text = text.strip()
+    if name == "duration" and text.lower() in ("", NOT_AVAILABLE):
+        return 0.0
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RecordingError(f"{path.name} line {number}: {name} {text!r} is not a number of seconds")
+    return value

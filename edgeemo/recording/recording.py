@@ -1,0 +1,148 @@
+"""What a session holds, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.recording.source_file import SourceFile
+from edgeemo.types import F32, I64
+
+if TYPE_CHECKING:
+    from edgeemo.recording.people import Edit
+
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Something that happened, at a media time in seconds; for `duration` seconds, 0 for a moment.
+
+    Attributes:
+        wall: when it was set, in seconds since the epoch; None: not while recording.
+    """
+
+    time: float
+    label: str
+    duration: float = 0.0
+    wall: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One person, in the order of the frames.
+
+    Attributes:
+        id: of the track; -1 where faces were not tracked.
+        frames: (n,) numbers of the frames. times: (n,) media seconds.
+        boxes: (n, 4) pixels. scores, confidences: (n,) 0..1.
+        probabilities: (n, K).
+        emotions: (n,) column of what was shown.
+        unsure: (n,) whether it was called unsure; all False where nobody judged.
+        reasons: by frame number, why.
+        baseline: (K,) the neutral baseline, if one was taken.
+        name: what somebody called the person; empty: nothing.
+    """
+
+    id: int
+    frames: I64
+    times: F64
+    boxes: F32
+    scores: F32
+    confidences: F32
+    probabilities: F32
+    emotions: I64
+    unsure: npt.NDArray[np.bool_]
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    baseline: F32 | None = None
+    name: str = ""
+
+    @property
+    def person(self) -> str:
+        """What the person is called where nobody gave a name too."""
+        return self.name or ("Faces" if self.id < 0 else f"Person {self.id}")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def part(self, rows: npt.NDArray[np.bool_]) -> Track:
+        """The rows of an (n,) mask."""
+        frames = set(self.frames[rows].tolist())
+        return replace(
+            self,
+            frames=self.frames[rows],
+            times=self.times[rows],
+            boxes=self.boxes[rows],
+            scores=self.scores[rows],
+            confidences=self.confidences[rows],
+            probabilities=self.probabilities[rows],
+            emotions=self.emotions[rows],
+            unsure=self.unsure[rows],
+            reasons={frame: words for frame, words in self.reasons.items() if frame in frames},
+        )
+
+    @property
+    def relative(self) -> F32 | None:
+        """(n, K) differences from the neutral baseline; None without a baseline. The raw values stay as they are."""
+        return None if self.baseline is None else np.asarray(self.probabilities - self.baseline, np.float32)
+
+    def seconds_of(self, longest: float = 1.0) -> F64:
+        """(n,) how long each row held: to the next one, but no longer than `longest` (the face was away)."""
+        if len(self) < 2:
+            return np.full(len(self), 0.0)
+        steps = np.diff(self.times)
+        usual = float(np.median(steps))
+        return np.append(np.minimum(steps, max(longest, usual)), min(usual, longest))
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A whole session.
+
+    Attributes:
+        labels: K class names. card: the engine's card in Markdown, if it was kept.
+        frames, times: (F,) number and media seconds of every frame, with or without faces.
+        origins: by frame number where it is not the same for all (a folder of pictures), else empty.
+        cuts: (time, seconds left out before it) of the video.
+        missing: what could not be recorded, a line each.
+        file: the video that was analysed; its times are those of the frames.
+        edits: what somebody said about the persons, in order; `tracks` are what comes of it.
+        recorded: the tracks without those edits.
+    """
+
+    name: str
+    path: Path
+    source: str
+    engine: str
+    started: str
+    labels: tuple[str, ...]
+    frames: I64
+    times: F64
+    tracks: tuple[Track, ...]
+    markers: tuple[Marker, ...] = ()
+    card: str = ""
+    video: Path | None = None
+    origins: Mapping[int, str] = field(default_factory=dict)
+    cuts: tuple[tuple[float, float], ...] = ()
+    missing: tuple[str, ...] = ()
+    file: SourceFile | None = None
+    edits: tuple[Edit, ...] = ()
+    recorded: tuple[Track, ...] = ()
+
+    @property
+    def begin(self) -> float:
+        return float(self.times[0]) if len(self.times) else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return float(self.times[-1] - self.times[0]) if len(self.times) else 0.0
+
+    def video_time(self, time: float) -> float:
+        """Where in the video a media time is."""
+        skipped = max((skip for at, skip in self.cuts if at <= time), default=0.0)
+        return max(0.0, time - self.begin - skipped)

@@ -1,0 +1,134 @@
+"""The markers of a recorded session: a list to go to, rename, end, delete, and to import and export as events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QKeySequence, QShortcut
+from PyQt6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QInputDialog,
+    QLabel,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from edgeemo.recording import Marker
+from edgeemo.report.plots import clock
+from edgeemo.ui.buttons import action_button
+from edgeemo.ui.review import Review
+from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.theme import named
+
+TABLES = "Events (*.tsv *.csv *.txt)"
+
+
+class MarkersDialog(QDialog):
+    """The markers of the session that is replayed.
+
+    Signals:
+        sought: a media time to go to.
+    """
+
+    sought = pyqtSignal(float)
+
+    def __init__(self, review: Review, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Markers")
+        self._review = review
+        self._listed: tuple[Marker, ...] = ()
+        self.table = table_of_rows("Markers", ["Label", "At", "Lasts"], wide=0)
+        self.table.itemSelectionChanged.connect(self._enable)
+        self.table.itemDoubleClicked.connect(lambda _: self.go_to_chosen())
+        self.nothing = named(QLabel("No markers yet. Press M, or 1 to 9, at the frame that is shown."), "muted")
+        self.add = action_button("Add here", review.mark)
+        self.go = action_button("Go to", self.go_to_chosen)
+        self.rename = action_button("Rename…", self.rename_chosen)
+        self.end = action_button("Ends here", lambda: review.end_marker(self.chosen[0]))
+        self.delete = action_button("Delete", lambda: review.delete_markers(self.chosen))
+        self.undo = action_button("Undo", review.undo)
+        self.read = action_button("Import…", lambda: self._ask("Import events", review.import_markers))
+        self.write = action_button("Export…", lambda: self._ask("Export events", review.export_markers, save=True))
+        rows = (self.add, self.go, self.rename, self.end, self.delete, self.undo), (self.read, self.write)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.nothing)
+        layout.addWidget(self.table, 1)
+        for buttons in rows:
+            row = QHBoxLayout()
+            for button in buttons:
+                row.addWidget(button)
+            row.addStretch()
+            layout.addLayout(row)
+        for key, action in (
+            (Qt.Key.Key_F2, self.rename_chosen),
+            (Qt.Key.Key_Delete, lambda: review.delete_markers(self.chosen)),
+            (Qt.Key.Key_Return, self.go_to_chosen),
+        ):
+            QShortcut(QKeySequence(key), self.table, action, context=Qt.ShortcutContext.WidgetShortcut)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self, review.undo)
+        review.changed.connect(self.fill)
+        self.fill()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(560, 380)
+
+    @property
+    def chosen(self) -> list[Marker]:
+        """The selected markers, in the order of their time."""
+        rows = sorted({index.row() for index in self.table.selectedIndexes()})
+        return [self._listed[row] for row in rows if row < len(self._listed)]
+
+    def fill(self) -> None:
+        recording = self._review.recording
+        self._listed = recording.markers if recording is not None else ()
+        begin = recording.begin if recording is not None else 0.0
+        self.table.setRowCount(len(self._listed))
+        for row, marker in enumerate(self._listed):
+            lasts = clock(marker.duration) if marker.duration else ""
+            for column, text in enumerate((marker.label, clock(marker.time - begin), lasts)):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        self.nothing.setVisible(not self._listed)
+        self._enable()
+
+    def go_to_chosen(self) -> None:
+        if self.chosen:
+            self.sought.emit(self.chosen[0].time)
+
+    def rename_chosen(self) -> None:
+        if len(self.chosen) != 1:
+            return
+        marker = self.chosen[0]
+        dialog = QInputDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle("Rename")
+        dialog.setLabelText("Label of the marker:")
+        dialog.setTextValue(marker.label)
+        dialog.textValueSelected.connect(lambda label: self._review.rename_marker(marker, label))
+        dialog.open()
+
+    def _ask(self, title: str, then: Callable[[Path], None], *, save: bool = False) -> None:
+        dialog = QFileDialog(self, title)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setNameFilters([TABLES, "All files (*)"])
+        if save:
+            dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+            dialog.setDefaultSuffix("tsv")
+            dialog.selectFile("events.tsv")
+        else:
+            dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(lambda path: then(Path(path)))
+        dialog.open()
+
+    def _enable(self) -> None:
+        one = len(self.chosen) == 1
+        for button in (self.rename, self.end):
+            button.setEnabled(one)
+        for button in (self.go, self.delete):
+            button.setEnabled(bool(self.chosen))
+        self.undo.setEnabled(self._review.can_undo)
+        self.write.setEnabled(bool(self._listed))

@@ -1,0 +1,158 @@
+"""Who is in a recorded session: a list to name, merge, split and leave out, and the same as a menu of a card."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PyQt6.QtCore import QPoint, QSize, Qt
+from PyQt6.QtGui import QKeySequence, QShortcut
+from PyQt6.QtWidgets import (
+    QDialog,
+    QHBoxLayout,
+    QInputDialog,
+    QLabel,
+    QMenu,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from edgeemo.recording import Recording, Track
+from edgeemo.recording.people import excluded_people
+from edgeemo.report.plots import clock
+from edgeemo.ui.buttons import action_button
+from edgeemo.ui.review import Review
+from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.theme import named
+
+HINT = (
+    "Choose two or more to say that they are one person. A split begins at the frame that is shown. "
+    "The recording itself stays as it is."
+)
+
+
+def ask_for_name(review: Review, person: int, parent: QWidget) -> None:
+    recording = review.recording
+    track = next((each for each in recording.tracks if each.id == person), None) if recording is not None else None
+    if track is None:
+        return
+    dialog = QInputDialog(parent)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle("Name")
+    dialog.setLabelText(f"Name of {track.person}:")
+    dialog.setTextValue(track.name)
+    dialog.textValueSelected.connect(partial(review.name, person))
+    dialog.open()
+
+
+def person_menu(review: Review, person: int, parent: QWidget) -> QMenu | None:
+    """What can be said about a person whose card is shown; None where nothing is replayed."""
+    recording = review.recording
+    if recording is None or all(track.id != person for track in recording.tracks):
+        return None
+    menu = QMenu(parent)
+    menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    menu.addAction("Name…", lambda: ask_for_name(review, person, parent))
+    others = [track for track in recording.tracks if track.id != person]
+    same = menu.addMenu("Same person as")
+    assert same is not None
+    same.setEnabled(bool(others))
+    for other in others:
+        same.addAction(other.person.replace("&", "&&"), partial(review.merge, [person, other.id]))
+    menu.addAction("Somebody else from here on", partial(review.split, person))
+    menu.addAction("Leave out", partial(review.exclude, person))
+    if review.can_undo:
+        menu.addSeparator()
+        menu.addAction("Undo", review.undo)
+    return menu
+
+
+def show_person_menu(review: Review, person: int, where: QPoint, parent: QWidget) -> None:
+    menu = person_menu(review, person, parent)
+    if menu is not None:
+        menu.popup(where)
+
+
+class PeopleDialog(QDialog):
+    """The persons of the session that is replayed."""
+
+    def __init__(self, review: Review, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Persons")
+        self._review = review
+        self._listed: list[tuple[Track, bool]] = []
+        self.table = table_of_rows("Persons", ["Name", "Number", "First seen", "Seen for", ""], wide=0)
+        self.table.itemSelectionChanged.connect(self._enable)
+        self.table.itemDoubleClicked.connect(lambda _: self.name_chosen())
+        self.hint = named(QLabel(HINT), "muted")
+        self.hint.setWordWrap(True)
+        self.name = action_button("Name…", self.name_chosen)
+        self.merge = action_button("One person", lambda: review.merge(self.chosen))
+        self.split = action_button("Split here", lambda: review.split(self.chosen[0]))
+        self.exclude = action_button("Leave out", self.exclude_chosen)
+        self.undo = action_button("Undo", review.undo)
+        row = QHBoxLayout()
+        for button in (self.name, self.merge, self.split, self.exclude, self.undo):
+            row.addWidget(button)
+        row.addStretch()
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.hint)
+        layout.addLayout(row)
+        QShortcut(QKeySequence(Qt.Key.Key_F2), self.table, self.name_chosen)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self, review.undo)
+        review.changed.connect(self.fill)
+        self.fill()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(620, 360)
+
+    @property
+    def chosen(self) -> list[int]:
+        """Numbers of the selected persons that are not left out."""
+        return [track.id for track, excluded in self._selected() if not excluded]
+
+    def fill(self) -> None:
+        recording = self._review.recording
+        self._listed = listed_people(recording) if recording is not None else []
+        self.table.setRowCount(len(self._listed))
+        for row, (track, excluded) in enumerate(self._listed):
+            begin = recording.begin if recording is not None else 0.0
+            cells = (
+                track.person,
+                str(track.id),
+                clock(float(track.times[0]) - begin) if len(track) else "",
+                clock(float(track.seconds_of().sum())),
+                "left out" if excluded else "",
+            )
+            for column, text in enumerate(cells):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        self._enable()
+
+    def name_chosen(self) -> None:
+        if len(self.chosen) == 1:
+            ask_for_name(self._review, self.chosen[0], self)
+
+    def exclude_chosen(self) -> None:
+        """Leave the selected persons out; those that are, take in again."""
+        for track, excluded in self._selected():
+            self._review.exclude(track.id, not excluded)
+
+    def _selected(self) -> list[tuple[Track, bool]]:
+        rows = sorted({index.row() for index in self.table.selectedIndexes()})
+        return [self._listed[row] for row in rows if row < len(self._listed)]
+
+    def _enable(self) -> None:
+        selected, count = self._selected(), len(self.chosen)
+        self.name.setEnabled(count == 1)
+        self.split.setEnabled(count == 1)
+        self.merge.setEnabled(count > 1)
+        self.exclude.setEnabled(bool(selected))
+        self.exclude.setText("Take in" if selected and not count else "Leave out")
+        self.undo.setEnabled(self._review.can_undo)
+
+
+def listed_people(recording: Recording) -> list[tuple[Track, bool]]:
+    """Every person with whether it is left out, by number."""
+    both = [(track, False) for track in recording.tracks] + [(track, True) for track in excluded_people(recording)]
+    return sorted(both, key=lambda each: each[0].id)

@@ -1,0 +1,117 @@
+"""Replays sessions in the window: names, timeline and dialogs follow what is changed in the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, QPoint, pyqtSignal
+from PyQt6.QtWidgets import QDialog, QWidget
+
+from edgeemo.recording import Recording
+from edgeemo.ui.banner import Banner
+from edgeemo.ui.cards import FacePanel
+from edgeemo.ui.history import History
+from edgeemo.ui.markers import MarkersDialog
+from edgeemo.ui.people import PeopleDialog, show_person_menu
+from edgeemo.ui.player import Player
+from edgeemo.ui.replay import ReplayBar
+from edgeemo.ui.review import Review
+from edgeemo.ui.timeline import Timeline
+from edgeemo.ui.video import VideoView
+
+NO_REPLAY = "Persons and markers of a session are edited while it is replayed: choose one under Recorded sessions."
+
+
+class Replaying(QObject):
+    """At most one session at a time.
+
+    Args:
+        bar: plays it. forget: empties the window of whoever was shown before.
+
+    Signals:
+        begins: the Recording that is about to be shown. began: it is shown.
+    """
+
+    begins = pyqtSignal(object)
+    began = pyqtSignal()
+
+    def __init__(
+        self,
+        bar: ReplayBar,
+        player: Player,
+        banner: Banner,
+        views: tuple[VideoView, FacePanel, Timeline],
+        forget: Callable[[], None],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._bar, self._player, self._banner, self._forget, self._window = bar, player, banner, forget, parent
+        self._video, self._faces, self._timeline = views
+        self.review = Review(player, lambda: bar.time, self)
+        self.review.changed.connect(self._on_changed)
+        self.review.failed.connect(banner.show_error)
+        self.review.exported.connect(self._on_exported)
+        self._faces.asked.connect(self._on_asked)
+        self._timeline.sought.connect(bar.seek)
+        bar.left.connect(self._on_left)
+        self.people: PeopleDialog | None = None
+        self.markers: MarkersDialog | None = None
+
+    def begin(self, recording: Recording) -> None:
+        """Replay a session instead of what plays."""
+        self._player.stop()
+        self._banner.dismiss()
+        self._forget()
+        self.review.begin(recording)
+        self._show_names(recording)
+        self._timeline.show_history(History.of(recording), whole=True)
+        self.begins.emit(recording)
+        self._bar.begin(recording)
+        self.began.emit()
+
+    def show_people(self) -> None:
+        """Open the list of persons."""
+        if self._can_edit():
+            if self.people is None:
+                self.people = PeopleDialog(self.review, self._window)
+            self.people.fill()
+            self.people.show()
+
+    def show_markers(self) -> None:
+        """Open the list of markers."""
+        if self._can_edit():
+            if self.markers is None:
+                self.markers = MarkersDialog(self.review, self._window)
+                self.markers.sought.connect(self._bar.seek)
+            self.markers.fill()
+            self.markers.show()
+
+    def _can_edit(self) -> bool:
+        if self.review.recording is None:
+            self._banner.show_message("notice", NO_REPLAY, seconds=10)
+        return self.review.recording is not None
+
+    def _on_changed(self, recording: Recording) -> None:
+        self._show_names(recording)
+        self._timeline.change_history(History.of(recording))
+        self._bar.change(recording)
+
+    def _on_exported(self, count: int, path: Path) -> None:
+        self._banner.show_message("notice", f"{count} markers written to {path}", seconds=8)
+
+    def _on_asked(self, person: int, where: QPoint) -> None:
+        show_person_menu(self.review, person, where, self._window)
+
+    def _on_left(self) -> None:
+        self.review.end()
+        for dialog in (self.people, self.markers):
+            if isinstance(dialog, QDialog):
+                dialog.hide()
+        for view in (self._video, self._faces, self._timeline):
+            view.show_names({})
+
+    def _show_names(self, recording: Recording) -> None:
+        names = {track.id: track.name for track in recording.tracks if track.name}
+        for view in (self._video, self._faces, self._timeline):
+            view.show_names(names)

@@ -1,0 +1,160 @@
+"""A recorded session on screen, and what can be changed in it: who the persons are, and the markers.
+
+Every change is kept in the session's folder at once and can be undone; the events stay as they were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from edgeemo.errors import RecordingError
+from edgeemo.recording import Marker, Recording
+from edgeemo.recording.markers import named, read_events, sorted_markers, write_events, write_markers
+from edgeemo.recording.people import Edit, Exclude, Merge, Name, Split, edited, next_number, write_edits
+from edgeemo.ui.player import Player
+
+
+class Review(QObject):
+    """The session that is replayed, as it is after the latest change.
+
+    Args:
+        player: its worker writes the files.
+        time: media time of the frame that is shown.
+
+    Signals:
+        changed: the Recording after a change.
+        failed: an exception: a change that is not possible or could not be kept.
+        exported: how many markers went where (int, Path).
+    """
+
+    changed = pyqtSignal(object)
+    failed = pyqtSignal(object)
+    exported = pyqtSignal(int, object)
+
+    def __init__(self, player: Player, time: Callable[[], float], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._player = player
+        self.time = time
+        self.recording: Recording | None = None
+        self._before: list[Recording] = []
+
+    def begin(self, recording: Recording) -> None:
+        self.recording, self._before = recording, []
+
+    def end(self) -> None:
+        self.recording, self._before = None, []
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._before) or (self.recording is not None and bool(self.recording.edits))
+
+    # persons
+
+    def name(self, person: int, name: str) -> None:
+        """Call a person something; an empty name takes it back."""
+        self._edit(Name(person, name))
+
+    def merge(self, people: Sequence[int]) -> None:
+        """All of them are the first one."""
+        first, *others = sorted(people)
+        self._edit(*(Merge(other, first) for other in others))
+
+    def split(self, person: int) -> None:
+        """From the frame that is shown on it is somebody else."""
+        if self.recording is not None:
+            self._edit(Split(person, self.time(), next_number(self.recording)))
+
+    def exclude(self, person: int, excluded: bool = True) -> None:
+        """Leave a person out, or take it in again."""
+        self._edit(Exclude(person, excluded))
+
+    # markers
+
+    def mark(self, label: str = "") -> None:
+        """Set a marker at the frame that is shown."""
+        if self.recording is not None:
+            words = named(label or f"mark {len(self.recording.markers) + 1}")
+            self._set_markers([*self.recording.markers, Marker(self.time(), words)])
+
+    def rename_marker(self, marker: Marker, label: str) -> None:
+        self._replace_marker(marker, replace(marker, label=named(label)))
+
+    def end_marker(self, marker: Marker) -> None:
+        """Make it an interval that ends at the frame that is shown."""
+        self._replace_marker(marker, replace(marker, duration=max(0.0, self.time() - marker.time)))
+
+    def delete_markers(self, markers: Sequence[Marker]) -> None:
+        if self.recording is not None:
+            self._set_markers([each for each in self.recording.markers if each not in markers])
+
+    def import_markers(self, path: Path) -> None:
+        """Add the events of a table."""
+        recording = self.recording
+        if recording is None:
+            return
+        try:
+            added = read_events(path, recording.begin)
+        except RecordingError as error:
+            self.failed.emit(error)
+            return
+        self._set_markers([*recording.markers, *added])
+
+    def export_markers(self, path: Path) -> None:
+        """Write all markers as a table of events."""
+        recording = self.recording
+        if recording is None:
+            return
+        try:
+            count = write_events(recording, path)
+        except RecordingError as error:
+            self.failed.emit(error)
+            return
+        self.exported.emit(count, path)
+
+    def undo(self) -> None:
+        """Take the latest change back; after reopening the session, the latest one of the persons."""
+        recording = self.recording
+        if recording is None:
+            return
+        if self._before:
+            self._keep(self._before.pop())
+        elif recording.edits:
+            self._keep(edited(recording, recording.edits[:-1]))
+
+    def _edit(self, *edits: Edit) -> None:
+        recording = self.recording
+        if recording is None:
+            return
+        try:
+            new = edited(recording, (*recording.edits, *edits))
+        except RecordingError as error:
+            self.failed.emit(error)
+            return
+        self._before.append(recording)
+        self._keep(new)
+
+    def _replace_marker(self, old: Marker, new: Marker) -> None:
+        if self.recording is not None:
+            self._set_markers([new if each is old else each for each in self.recording.markers])
+
+    def _set_markers(self, markers: Sequence[Marker]) -> None:
+        recording = self.recording
+        if recording is not None:
+            self._before.append(recording)
+            self._keep(replace(recording, markers=sorted_markers(markers)))
+
+    def _keep(self, new: Recording) -> None:
+        old, self.recording = self.recording, new
+
+        def write() -> None:
+            if old is None or new.edits != old.edits:
+                write_edits(new.path, new.edits)
+            if old is None or new.markers != old.markers:
+                write_markers(new.path, new.markers)
+
+        self._player.in_background(write, lambda: None, self.failed.emit)
+        self.changed.emit(new)
