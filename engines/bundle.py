@@ -16,7 +16,19 @@ from pathlib import Path
 
 from engines.errors import BundleNotFound, ModelError
 from engines.files import read_file, user_path
-from engines.layout import CARD, FILES, MANIFEST, PARITY, PRECISIONS, SALIENCY, SCORES, SPEC, ZOO, user_folder
+from engines.layout import (
+    CARD,
+    FILES,
+    MANIFEST,
+    PARITY,
+    PRECISIONS,
+    SALIENCY,
+    SCORES,
+    SPEC,
+    UNTRAINED,
+    ZOO,
+    user_folder,
+)
 from engines.manifest import Manifest, remedy
 from engines.model_file import DamagedModel, check_model, read_model, sha256_of
 from engines.parity import ParityRecord
@@ -65,6 +77,11 @@ class Bundle:
     @property
     def card(self) -> Path:
         return self.folder / CARD
+
+    @property
+    def untrained(self) -> bool:
+        """Its weights are random: it can be exported and timed, and `Engine.open` refuses it."""
+        return (self.folder / UNTRAINED).is_file()
 
     @property
     def precision_name(self) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from engines.backends import Backend, open_backend
 from engines.bundle import find_bundle
+from engines.errors import ModelError
 from engines.preprocess import F32, U8, batch, crop
 from engines.spec import ModelSpec
 
@@ -30,6 +31,10 @@ class Engine:
             EngineError: there is no such bundle or backend, or its files are wrong.
         """
         bundle = find_bundle(name, allow_modified=allow_modified)
+        if bundle.untrained:
+            raise ModelError(
+                f"{bundle.folder} has random weights, for timing only (scripts/bench-engines); name another engine"
+            )
         return cls(bundle.spec, open_backend(backend, bundle, threads=threads))
 
     @property

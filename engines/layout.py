@@ -15,6 +15,7 @@ PARITY = "parity.json"
 CARD = "CARD.md"
 SCORES = "scores.json"
 SALIENCY = "saliency.onnx"
+UNTRAINED = "UNTRAINED.txt"  # beside a model with random weights, which is for timing only
 
 # int8_tensorrt is signed and symmetric: the form that TensorRT takes; int8 is the form for processors
 PRECISIONS = ("fp32", "fp16", "int8", "int8_tensorrt")

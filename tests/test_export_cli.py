@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -14,9 +15,11 @@ import pytest
 from fakes import make_bundle
 from small_networks import make_network
 
+from engines import Engine, EngineError
 from engines.backends import open_backend
+from engines.backends.autoselect import backend_fault
 from engines.bundle import find_bundle
-from engines.errors import ModelError
+from engines.errors import BackendUnavailable, ModelError
 from engines.export.cli import main
 from engines.export.face_data import portrait
 from engines.installation import pip_install
@@ -224,8 +227,13 @@ def test_fp32_is_not_dropped_where_nothing_else_was_accepted(mine, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--arch", "resnet50"], r"to train one: pip install '.*\[train\]'.*, edgeemo-train fit --network resnet50"),
+        (
+            ["--arch", "resnet50"],
+            r"^edgeemo-export: pip install .*, then train it: edgeemo-train fit --network resnet50",
+        ),
         (["--bundle", "nowhere"], "no engine folder at nowhere"),
+        (["--bundle", "nowhere", "--untrained"], "--untrained needs --arch"),
+        (["--arch", "small", "--untrained"], "edgeemo-train could not make small"),
         (["--arch", "small", "--int8"], "add --calibration"),
         (["--arch", "small", "--data", "nowhere"], "no faces at nowhere"),
         (["--arch", "small", "--int8", "--calibration", "nowhere"], "no faces at nowhere"),
@@ -292,3 +300,41 @@ def test_a_model_that_gives_no_numbers_is_not_exported(tmp_path, capsys):
     assert "nothing to compare with" in capsys.readouterr().err
     assert names(folder) == ["model.onnx", "spec.json"]
     assert sorted(os.listdir(folder)) == ["model.onnx", "spec.json"]
+
+
+def test_random_weights_are_exported_for_timing_into_a_folder_that_nothing_runs(mine, tmp_path, capfd):
+    pytest.importorskip("torch")
+    assert main(["--arch", "hybrid_lite", "--untrained", "--fp16"]) == 0
+    out = capfd.readouterr().out
+    folder = tmp_path / "cache" / "edgeemo" / "untrained" / "hybrid_lite"
+    assert "latency of the candidate, one face" in out
+    assert f"random weights, for timing only: scripts/bench-engines {folder}" in out
+    assert "use it" not in out
+    assert {"UNTRAINED.txt", "CARD.md", "model.onnx", "model.fp16.onnx", "parity.json"} <= set(names(folder))
+    # no name leads to it, and its path is refused
+    assert find_bundle("hybrid_lite").folder != folder
+    shutil.copytree(folder, mine.parent / "copied")
+    for opened in (str(folder), "copied"):
+        with pytest.raises(EngineError, match="has random weights, for timing only"):
+            Engine.open(opened)
+    # the second call finds the first one's file
+    before = (folder / "model.onnx").stat().st_mtime_ns
+    assert main(["--arch", "hybrid_lite", "--untrained", "--fp16"]) == 0
+    assert (folder / "model.onnx").stat().st_mtime_ns == before
+    # and none is written over a trained engine
+    assert main(["--arch", "hybrid_lite", "--untrained", "--output", str(mine)]) == 2
+    assert "holds a trained engine" in capfd.readouterr().err
+
+
+def test_the_hint_for_a_backend_that_is_not_there_starts_with_what_installs_it(mine, capsys):
+    pytest.importorskip("onnxruntime")
+    if importlib.util.find_spec("tensorrt") is not None:
+        pytest.skip("TensorRT is installed")
+    assert main(["--arch", "small", "--fp16", "--backend", "tensorrt"]) == 2
+    assert "is not available: pip install tensorrt" in capsys.readouterr().err
+    for backend in ("tensorrt", "onnx-cuda"):
+        if not backend_fault(backend):
+            continue
+        with pytest.raises(BackendUnavailable, match="is not available: pip install "):
+            open_backend(backend, find_bundle("small"))
+        assert backend_fault(backend).startswith("pip install ")

@@ -20,6 +20,7 @@ from edgeemo.errors import ServiceError, SourceError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.output import TextOutput
 from edgeemo.system.process import peak_memory_mb, usable_cpus
+from engines.backends.cuda import library_names
 from engines.files import atomic_write, can_write, replace_file
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the fake looks into /proc")
@@ -235,3 +236,27 @@ def test_service_says_what_to_use_where_there_is_no_systemd(
 def test_memory_and_processors_of_this_process_are_known() -> None:
     assert peak_memory_mb() > 20
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("platform", "first", "files"),
+    [
+        (
+            "win32",
+            "cudart64_13.dll",
+            ["nvidia/cuda_runtime/bin/cudart64_12.dll", "nvidia/cu13/bin/x86_64/cudart64_13.dll"],
+        ),
+        ("linux", "libcudart.so.13", ["nvidia/cuda_runtime/lib/libcudart.so.12", "nvidia/cu13/lib/libcudart.so.13"]),
+    ],
+)
+def test_the_cuda_runtime_is_looked_for_under_the_systems_own_names(
+    tmp_path: Path, platform: str, first: str, files: list[str]
+) -> None:
+    """The paths are those in NVIDIA's wheels 12.9.79 and 13.5.37."""
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    names = library_names(platform, [str(tmp_path)])
+    assert names[0] == first
+    assert names[-2:] == sorted((str(tmp_path / name) for name in files), reverse=True)
+    assert not any(name.endswith(".so") for name in names) or platform == "linux"

@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_robustness(commands)
     _add_bundle(commands, data)
     _add_average(commands)
+    random = commands.add_parser("untrained", help="a network with random weights as a bundle, for timing only")
+    random.add_argument("network", help="its name, see models")
+    random.add_argument("--output", type=Path, required=True, metavar="DIR")
+    random.set_defaults(run_command=_untrained)
     _add_saliency(commands, data)
     _add_data(commands, cached)
     shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
@@ -321,6 +325,14 @@ def _bundle(options: argparse.Namespace) -> int:
         without_fp32=options.without_fp32,
     ).scores
     print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
+    return 0
+
+
+def _untrained(options: argparse.Namespace) -> int:
+    from trainer.export import write_untrained
+
+    write_untrained(options.network, options.output)
+    print(f"{options.output}: {options.network} with random weights, for timing only")
     return 0
 
 

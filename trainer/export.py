@@ -26,8 +26,8 @@ from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.export.exporter import Exporter
 from engines.export.face_data import FaceData
-from engines.files import atomic_write
-from engines.layout import CARD, FILES, PARITY, SALIENCY, SCORES, SPEC
+from engines.files import atomic_write, replace_file
+from engines.layout import CARD, FILES, PARITY, SALIENCY, SCORES, SPEC, UNTRAINED
 from engines.manifest import Manifest, drop_fp32, write_manifest
 from engines.model_file import sha256_of
 from engines.parity import ParityRecord
@@ -41,7 +41,7 @@ from trainer.data.faces import FaceSet, load_faces
 from trainer.ensemble import load_together
 from trainer.errors import DataError, RunError
 from trainer.evaluate import Evaluation, evaluate
-from trainer.models import Classifier
+from trainer.models import Classifier, build
 
 LARGEST_DIFFERENCE = 1e-4
 CALIBRATION_FACES = 512
@@ -107,6 +107,33 @@ def make_bundle(
     except OSError as error:
         raise RunError(f"cannot write the bundle {output}: {error.strerror or error}") from error
     return evaluation
+
+
+def write_untrained(name: str, folder: Path) -> None:
+    """A network with random weights, always the same, as a bundle that can be exported and timed and that nothing runs.
+
+    The last layer's bias makes the answer to every face the same class, so that a parity report has something to agree
+    on; speed does not depend on it.
+
+    Raises:
+        RunError: there is no such network, or the folder cannot be written to.
+    """
+    torch.manual_seed(0)
+    model = build(name)
+    last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.copy_(torch.linspace(0, 3, last.out_features))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # first, so that the model never lies there without it
+        atomic_write(folder / UNTRAINED, f"{name} with random weights: for timing only. Nothing runs this bundle.\n")
+        atomic_write(folder / SPEC, model.spec.to_json())
+        atomic_write(folder / CARD, f"# {name}\n\nRandom weights, for timing only.\n")
+        export_onnx(model, model.spec, folder / FILES["fp32"])
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}; choose another --output") from error
+    write_manifest(folder)
 
 
 @contextlib.contextmanager
@@ -207,7 +234,7 @@ def _move(draft: Path, output: Path) -> None:
         if not (draft / name).is_file():
             (output / name).unlink(missing_ok=True)
     for path in sorted(item for item in draft.iterdir() if item.is_file()):
-        os.replace(path, output / path.name)
+        replace_file(path, output / path.name)
     manifest = Manifest.load(output)
     assert manifest is not None
     write_manifest(output, source_sha256=manifest.source_sha256)  # also lists exports that were there

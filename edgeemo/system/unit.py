@@ -20,10 +20,11 @@ INSTEAD = {
     "win32": 'here make a task in the Task Scheduler, trigger "At startup", that runs: edgeemo run --config FILE',
     "darwin": "here write a LaunchAgent (man launchd.plist) with KeepAlive that runs: edgeemo run --config FILE",
 }
-# a desktop's driver; a Jetson's memory, engines and GPU; its decoder, encoder and camera memory
-NVIDIA_NODES = (
+# a desktop's driver; a Jetson's memory, engines and GPU; its decoder, encoder and camera memory; what libcamera opens
+DEVICE_NODES = (
     *("nvidia*", "nvidia-caps/*", "nvmap", "nvhost*", "nvgpu*", "nvgpu/*", "nvgpu/*/*"),
     *("host1x-fence", "v4l2-nv*", "nvsciipc"),
+    *("media*", "dma_heap/*"),
 )
 
 
@@ -277,11 +278,11 @@ def _is_device(file: Path) -> bool:
 
 
 def devices(root: Path = Path("/")) -> list[str]:
-    """What the service may open: cameras and displays by class, the nodes of NVIDIA's drivers by path.
+    """What the service may open: cameras and displays by class, the nodes of other drivers by path.
 
-    By path, because every driver names their classes differently: `nvidia-frontend` became `nvidia` with 550, and a
+    By path, because every driver names its classes differently: `nvidia-frontend` became `nvidia` with 550, and a
     Jetson's nvmap, nvhost and nvgpu have classes of their own. Read when the unit is written: install it again after
     a new JetPack.
     """
-    nodes = {path for pattern in NVIDIA_NODES for path in (root / "dev").glob(pattern) if not path.is_dir()}
+    nodes = {path for pattern in DEVICE_NODES for path in (root / "dev").glob(pattern) if not path.is_dir()}
     return ["char-video4linux", "char-drm", *sorted(f"/{path.relative_to(root)}" for path in nodes)]

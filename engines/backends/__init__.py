@@ -43,7 +43,7 @@ BACKENDS = {
 
 _INSTALL = {
     "onnx-cuda": "pip install onnxruntime-gpu in place of onnxruntime",
-    "tensorrt": "pip install tensorrt, on a Jetson it comes with JetPack",
+    "tensorrt": "pip install tensorrt nvidia-cuda-runtime, on a Jetson both come with JetPack",
 }
 
 

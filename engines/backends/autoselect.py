@@ -22,7 +22,7 @@ from time import perf_counter
 
 import numpy as np
 
-from engines.backends import BACKENDS, Backend, open_backend
+from engines.backends import BACKENDS, Backend, install_hint, open_backend
 from engines.backends.plans import plan_files
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable, EngineError, ModelError
@@ -171,7 +171,7 @@ def backend_fault(name: str) -> str:
         if name == "tensorrt":
             module.expect_usable()
     except ImportError as error:
-        return f"{error.name or error} is not installed"
+        return f"{install_hint(name)} ({error.name or error} is not installed)"
     except BackendUnavailable as error:
         return str(error).partition("is not available: ")[2] or str(error)
     return ""

@@ -11,11 +11,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engines.backends import install_hint
 from engines.errors import BackendUnavailable, EngineError
 from engines.preprocess import F32
 
-# TensorRT 10.3 and later: CUDA 12 and 13
+# TensorRT 10.3 and later: CUDA 12 and 13. First as the loader of the system finds it, then in pip packages of NVIDIA.
 LIBRARIES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so", "/usr/local/cuda/lib64/libcudart.so")
+PACKAGED = "nvidia/*/lib/libcudart.so.*"
+WINDOWS_LIBRARIES = ("cudart64_13.dll", "cudart64_12.dll")
+WINDOWS_PACKAGED = "nvidia/*/bin/**/cudart64_*.dll"
 TO_DEVICE, TO_HOST = 1, 2
 NON_BLOCKING = 1
 CAPTURE_THREAD_LOCAL = 1
@@ -86,7 +90,7 @@ class CudaRuntime:
     """
 
     def __init__(self, libraries: Sequence[str] | None = None) -> None:
-        self._library = _usable(libraries if libraries is not None else [*LIBRARIES, *_in_packages()])
+        self._library = _usable(library_names() if libraries is None else libraries)
 
     def gpu(self) -> Gpu:
         properties = ctypes.create_string_buffer(LARGEST_PROPERTIES)
@@ -166,7 +170,7 @@ def as_array(address: int, shape: tuple[int, ...]) -> F32:
 
 def _usable(libraries: Sequence[str]) -> Any:
     """The first library that sees a GPU; one that is too new for the driver is passed over."""
-    fault = "the CUDA runtime (libcudart) is not installed; JetPack brings it"
+    fault = f"{install_hint('tensorrt')} (the CUDA runtime, libcudart, is not installed)"
     for name in libraries:
         try:
             library = ctypes.CDLL(name)
@@ -189,15 +193,22 @@ def _usable(libraries: Sequence[str]) -> Any:
     raise BackendUnavailable("tensorrt", hint=fault)
 
 
-def _in_packages() -> list[str]:
-    """Libraries of NVIDIA's own pip packages, newest first; TensorRT 11's package does not load them itself."""
+def library_names(platform: str = sys.platform, folders: Sequence[str] | None = None) -> list[str]:
+    """What may be the CUDA runtime, the likeliest first: the system's, then that of NVIDIA's own pip packages.
+
+    TensorRT 11's package needs the latter and does not load it itself.
+
+    Args:
+        folders: where packages are installed; None: as Python does.
+    """
+    windows = platform == "win32"
     found = {
         str(path)
-        for entry in sys.path
-        for path in Path(entry or ".").glob("nvidia/*/lib/libcudart.so.*")
+        for folder in (sys.path if folders is None else folders)
+        for path in Path(folder or ".").glob(WINDOWS_PACKAGED if windows else PACKAGED)
         if path.is_file()
     }
-    return sorted(found, reverse=True)
+    return [*(WINDOWS_LIBRARIES if windows else LIBRARIES), *sorted(found, reverse=True)]
 
 
 def _reason(library: Any, code: int) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from engines.backends import install_hint
 from engines.errors import BackendUnavailable, ModelError
 from engines.installation import pip_install
 from engines.model_file import read_model
@@ -36,7 +37,7 @@ class OrtFaceNetwork:
 
         provider = "CUDAExecutionProvider" if cuda else "CPUExecutionProvider"
         if provider not in ort.get_available_providers():
-            raise BackendUnavailable("onnx-cuda", hint="install onnxruntime-gpu in place of onnxruntime")
+            raise BackendUnavailable("onnx-cuda", hint=install_hint("onnx-cuda"))
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

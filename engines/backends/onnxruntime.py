@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from engines.backends import install_hint
 from engines.backends.trial import expect_opens
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable, ModelError, SpecError
@@ -115,7 +116,7 @@ def missing_provider(backend: str, *, jetson: Path = Path("/etc/nv_tegra_release
     if PROVIDERS[backend][0] in there:
         return ""
     names = ", ".join(name.removesuffix("ExecutionProvider") for name in there)
-    return f"this build of ONNX Runtime has only {names}; install onnxruntime-gpu in place of onnxruntime"
+    return f"{install_hint(backend)} (this build of ONNX Runtime has only {names})"
 
 
 def check_graph(

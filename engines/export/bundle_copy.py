@@ -8,7 +8,7 @@ from pathlib import Path
 from engines.bundle import Bundle, load_bundle, user_folder
 from engines.errors import ModelError
 from engines.files import can_write
-from engines.layout import CARD, FILES, SALIENCY, SCORES, SPEC
+from engines.layout import CARD, FILES, SALIENCY, SCORES, SPEC, UNTRAINED
 from engines.manifest import write_manifest
 from engines.parity import ParityRecord
 
@@ -53,7 +53,7 @@ def _copy_files(bundle: Bundle, output: Path) -> None:
         record = ParityRecord.about(output, source)
     except ModelError:
         record = ParityRecord(source)
-    names = [SPEC, FILES["fp32"], CARD, SCORES]
+    names = [UNTRAINED, SPEC, FILES["fp32"], CARD, SCORES]
     for export in theirs.exports:
         if export.accepted and not (record.of(export.precision) and (output / export.file).is_file()):
             record = record.with_export(export)

@@ -18,10 +18,11 @@ from engines.errors import BundleNotFound, EngineError
 from engines.export.plan_command import build, expect_tensorrt, show_plan, tensorrt_usable
 from engines.export.shipped import is_accepted, show_accepted
 from engines.installation import pip_install
-from engines.layout import FILES, MANIFEST
+from engines.layout import FILES, MANIFEST, SPEC, UNTRAINED, cache_folder
 from engines.manifest import drop_fp32, write_manifest
 
 DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
+UNTRAINED_FACES = 16
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a run folder or best.pt of edgeemo-train")
     source.add_argument("--write-manifest", type=Path, metavar="DIR", help="hash a bundle's files again, nothing else")
     source.add_argument("--drop-fp32", type=Path, metavar="DIR", help="remove model.onnx; FP16 or INT8 is accepted")
+    parser.add_argument(
+        "--untrained",
+        action="store_true",
+        help="random weights, for timing only: --arch names a network of edgeemo-train; the folder (default: in the "
+        "user's cache) is one that nothing runs",
+    )
     parser.add_argument("--fp32", action="store_true", help="compare the model itself on another backend")
     parser.add_argument("--fp16", action="store_true", help="half precision (default where nothing is chosen)")
     parser.add_argument("--int8", action="store_true", help="8-bit integers; needs --calibration")
@@ -119,9 +126,11 @@ def _export(options: argparse.Namespace) -> int:
         bundle, code = _make(bundle, to_make, options, faces)
         if code != DONE:
             return code
-    elif options.backend != "tensorrt":
+    elif options.backend != "tensorrt" and not bundle.untrained:
         engine = options.arch if options.arch and not options.output else options.output or bundle.folder
         print(f"use it: edgeemo --engine {engine} --backend onnx:{chosen[0]}; to make it again: --force")
+    if bundle.untrained:
+        print(f"random weights, for timing only: scripts/bench-engines {bundle.folder}")
     if options.backend == "tensorrt":
         return _plans(bundle, chosen, options, faces)
     if options.backend is None and "fp16" in chosen and options.output is None and tensorrt_usable():
@@ -136,10 +145,14 @@ class _Faces:
         integers = any(name.startswith("int8") for name in precisions)
         if integers and not options.calibration:
             raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
-        from engines.export.face_data import load_faces
+        from engines.export.face_data import load_faces, portrait
 
         source = options.data or options.calibration
-        self.data = load_faces(source, bundle.spec, split="valid", limit=options.limit)
+        if bundle.untrained and not source:
+            # they only show that the file runs; DenseNet's emulation takes a second per face
+            self.data = portrait(bundle.spec, UNTRAINED_FACES)
+        else:
+            self.data = load_faces(source, bundle.spec, split="valid", limit=options.limit)
         self.calibration = None
         if options.calibration:
             count = options.calibration_limit
@@ -170,7 +183,8 @@ def _make(bundle: Bundle, precisions: list[str], options: argparse.Namespace, fa
     for outcome in outcomes:
         state = "published" if outcome.report.accepted else "OUT OF BUDGET, set apart"
         print(f"{state}: {outcome.path} ({outcome.report.candidate})")
-    if backend == "onnx" and "fp16" in precisions and not rejected and options.backend is None:
+    shows_use = backend == "onnx" and "fp16" in precisions and options.backend is None
+    if shows_use and not rejected and not bundle.untrained:
         print(
             f"use it: edgeemo --engine {bundle.spec.name} --backend onnx:fp16 (on a CPU it is no faster than FP32)\n"
             f"for TensorRT: copy {output} to the device and run there: "
@@ -225,10 +239,14 @@ def _drop_fp32(folder: Path) -> int:
 
 
 def _bundle(options: argparse.Namespace) -> Bundle:
+    if options.untrained and options.arch is None:
+        raise EngineError("--untrained needs --arch with the name of a network: edgeemo-train models lists them")
     if options.bundle is not None:
         return find_bundle(os.path.join(options.bundle, ""), allow_modified=options.allow_modified)
     if options.checkpoint is not None:
         return _bundle_of_checkpoint(options)
+    if options.untrained:
+        return _untrained_bundle(options)
     name: str = options.arch
     try:
         return find_bundle(name, allow_modified=options.allow_modified)
@@ -236,8 +254,8 @@ def _bundle(options: argparse.Namespace) -> Bundle:
         if os.sep in name:
             raise
         raise BundleNotFound(
-            f"{error}; to train one: {pip_install('train')}, edgeemo-train fit --network {name} --data KIND:PATH, "
-            f"edgeemo-train bundle runs/{name} --data KIND:PATH --output {user_folder() / name}"
+            f"{pip_install('train')}, then train it: edgeemo-train fit --network {name} --data KIND:PATH, "
+            f"edgeemo-train bundle runs/{name} --data KIND:PATH --output {user_folder() / name} ({error})"
         ) from error
 
 
@@ -256,6 +274,22 @@ def _bundle_of_checkpoint(options: argparse.Namespace) -> Bundle:
     if done.returncode:
         raise EngineError(f"edgeemo-train could not bundle {checkpoint}: see its line above")
     return find_bundle(os.path.join(folder, ""))
+
+
+def _untrained_bundle(options: argparse.Namespace) -> Bundle:
+    """A network with random weights, made by the trainer as a program of its own; a second call finds the first one's.
+
+    Its folder is in the cache, where no name leads to it, and `Engine.open` refuses it.
+    """
+    folder: Path = options.output or cache_folder() / "untrained" / options.arch
+    options.output = None  # the bundle lies there already
+    if options.force or not (folder / UNTRAINED).is_file():
+        if (folder / SPEC).is_file() and not (folder / UNTRAINED).is_file():
+            raise EngineError(f"{folder} holds a trained engine; choose another --output")
+        command = [sys.executable, "-m", "trainer.cli", "untrained", options.arch, "--output", str(folder)]
+        if subprocess.run(command, check=False).returncode:
+            raise EngineError(f"edgeemo-train could not make {options.arch}: see its line above")
+    return load_bundle(folder)
 
 
 def _count(text: str) -> int:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from engines.export.compare import LATENCY_CALLS, Report, as_text, compare
 from engines.export.errors import ExportError, missing_fp32
 from engines.export.face_data import FaceData
 from engines.export.stress import stress_inputs
-from engines.files import atomic_write
+from engines.files import atomic_write, replace_file
 from engines.layout import FILES
 from engines.manifest import write_manifest
 from engines.model_file import sha256_of
@@ -191,13 +190,13 @@ class Exporter:
         text = "\n".join(as_text(report) for report in reports.values()) + "\n"
         if all(report.accepted for report in reports.values()):
             target = self.output / export.file
-            os.replace(path, target)
+            replace_file(path, target)
             self._record(self._known().with_export(export), "onnx", export.precision, text)
             return target
         apart = self.output / REJECTED
         apart.mkdir(exist_ok=True)
         target = apart / path.name.replace(".onnx", ".out-of-budget.onnx")
-        os.replace(path, target)
+        replace_file(path, target)
         (apart / f"parity.{export.precision}.txt").write_text(text, encoding="utf-8")
         return target
 

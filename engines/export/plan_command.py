@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from engines.backends import install_hint
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable
 
@@ -23,7 +24,7 @@ def expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
         flags = " ".join(f"--{name.replace('_', '-')}" for name in precisions)
         raise BackendUnavailable(
             "tensorrt",
-            hint=f"{error}; on a Jetson it comes with JetPack. Here, leave --backend out: that makes the ONNX file; "
+            hint=f"{install_hint('tensorrt')} ({error}). Here, leave --backend out: that makes the ONNX file; "
             f"then run on the device: edgeemo-export --bundle {bundle.folder.name} {flags} --backend tensorrt",
         ) from error
     tensorrt.expect_usable()
