@@ -185,20 +185,21 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace) -> int:
     from edgeemo.recording import load
-    from edgeemo.recording.export import WRITERS, export
+    from edgeemo.recording.export import ENDINGS, export
     from edgeemo.report import write_report
     from edgeemo.system.outputs import check_output
 
     first = [load(target) for target in arguments.sessions]
     second = [load(target) for target in arguments.against or ()]
     chosen = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
-    kind = {".csv": "csv", ".parquet": "parquet"}.get(chosen.suffix.lower(), "report")
+    kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
     inputs = [each.path for each in (*first, *second)]
     output = check_output(chosen, kind, inputs=inputs, overwrite=arguments.overwrite)
-    if output.suffix.lower() in WRITERS:
-        if len(first) > 1 or arguments.against:
-            raise EdgeemoError(f"{output}: rows are written of one session at a time; name one")
-        print(f"{export(first[0], output, bom=arguments.bom)} rows written to {printable(str(output))}")
+    if output.suffix.lower() in ENDINGS:
+        if arguments.against:
+            raise EdgeemoError(f"{output}: rows have no groups; leave out --against, or name a page that ends in .html")
+        what = "annotations" if kind == "elan" else "rows"
+        print(f"{export(first, output, bom=arguments.bom)} {what} written to {printable(str(output))}")
         return DONE
     groups = [(" + ".join(each.name for each in first), first)]
     if second:
@@ -395,7 +396,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--output",
         metavar="PATH",
-        help="the page (default: beside the first session), or the rows of one session as .csv or .parquet",
+        help="the page (default: beside the first session); the rows of all as .csv or .parquet; one as .eaf (ELAN)",
     )
     report.add_argument(
         "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"

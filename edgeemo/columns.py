@@ -4,6 +4,7 @@ origin      what the frame is of: a file's name, "camera 0", an address; in a ta
 frame       number of the frame, from 0
 time        media time in seconds
 wall        when it was captured, seconds since the epoch; only where that was asked for
+markers     labels of the markers that begin at this frame or last over it; only in exports of sessions, with ";"
 face_id     number of the face, from 1
 person      what somebody called the person in a session, else "Person 1"; only in exports of sessions
 x1 y1 x2 y2 box in pixels
@@ -22,7 +23,19 @@ BOX = ("x1", "y1", "x2", "y2")
 INTEGERS = ("frame", "face_id")
 SECONDS = ("time", "wall")  # double precision: seconds since the epoch need it
 TEXTS = ("origin", "emotion", "doubts")
-BEFORE_CLASSES = ("origin", "frame", "time", "wall", "face_id", "person", *BOX, "score", "emotion", "confidence")
+BEFORE_CLASSES = (
+    "origin",
+    "frame",
+    "time",
+    "wall",
+    "markers",
+    "face_id",
+    "person",
+    *BOX,
+    "score",
+    "emotion",
+    "confidence",
+)
 AFTER_CLASSES = ("doubts",)
 
 
@@ -52,12 +65,12 @@ def _code_of(words: str) -> str:
     return next((code for pattern, code in _CODES if re.fullmatch(pattern, words)), words.replace(" ", "_"))
 
 
-def column_names(labels: tuple[str, ...], *, wall: bool = False, person: bool = False) -> tuple[str, ...]:
+def column_names(labels: tuple[str, ...], *, wall: bool = False, session: bool = False) -> tuple[str, ...]:
     """All columns in their order.
 
     Args:
         labels: the engine's classes.
-        wall: with the time of capture. person: with the name of the person.
+        wall: with the time of capture. session: with what only a session has: persons and markers.
     """
-    wanted = {"wall": wall, "person": person}
+    wanted = {"wall": wall, "person": session, "markers": session}
     return (*(name for name in BEFORE_CLASSES if wanted.get(name, True)), *labels, *AFTER_CLASSES)

@@ -425,13 +425,16 @@ def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Windows, 
     window.library.show()
     listed = window.library.dialog
     assert listed is not None
-    listed.exported.emit(folder, tmp_path / "out.csv")
+    listed.exported.emit([folder], tmp_path / "out.csv")
     qtbot.waitUntil(lambda: "30 rows written" in window.banner.text)
     assert (tmp_path / "out.csv").is_file()
     listed.export_chosen()
     (files,) = listed.findChildren(QFileDialog)
     files.setDirectory(str(tmp_path))
     assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.csv"
+    files.selectNameFilter("ELAN (*.eaf)")
+    files.filterSelected.emit("ELAN (*.eaf)")
+    assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.eaf"
     files.selectNameFilter("Parquet (*.parquet)")
     files.filterSelected.emit("Parquet (*.parquet)")
     assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.parquet"

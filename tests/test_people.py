@@ -67,12 +67,12 @@ def test_edits_merge_split_name_and_exclude_and_are_taken_back(folder: Path) -> 
 def test_names_reach_report_csv_and_parquet(folder: Path, tmp_path: Path) -> None:
     write_edits(folder, (Name(2, "<b>Ben</b>"), Exclude(3)))
     read = load(folder)
-    export(read, tmp_path / "out.csv")
+    export([read], tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {(row["face_id"], row["person"]) for row in rows} == {("1", "Person 1"), ("2", "<b>Ben</b>")}
     parquet = pytest.importorskip("pyarrow.parquet")
-    export(read, tmp_path / "out.parquet")
+    export([read], tmp_path / "out.parquet")
     assert set(parquet.read_table(tmp_path / "out.parquet")["person"].to_pylist()) == {"Person 1", "<b>Ben</b>"}
     text = page([("", [read])])
     assert "&lt;b&gt;Ben&lt;/b&gt;" in text

@@ -399,7 +399,7 @@ def three_rows(tmp_path: Path) -> Recording:
 
 def test_csv_has_a_row_for_every_face_with_reasons_and_relative_values(three_rows: Recording, tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    assert export(three_rows, path) == 3
+    assert export([three_rows], path) == 3
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["frame"], row["face_id"], row["doubts"]) for row in rows] == [
@@ -415,8 +415,8 @@ def test_csv_has_a_row_for_every_face_with_reasons_and_relative_values(three_row
 def test_parquet_has_the_rows_of_the_csv_with_types_and_where_they_come_from(
     three_rows: Recording, tmp_path: Path
 ) -> None:
-    export(three_rows, tmp_path / "out.csv")
-    assert export(three_rows, tmp_path / "out.parquet") == 3
+    export([three_rows], tmp_path / "out.csv")
+    assert export([three_rows], tmp_path / "out.parquet") == 3
     table = parquet.read_table(tmp_path / "out.parquet")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         assert table.column_names == next(csv.reader(file))
@@ -438,24 +438,24 @@ def test_parquet_has_the_rows_of_the_csv_with_types_and_where_they_come_from(
 def test_a_session_without_a_face_has_columns_and_no_rows(tmp_path: Path, name: str) -> None:
     folder = new(tmp_path)
     record(folder, 1, faces=0).close()
-    assert export(load(folder.path), tmp_path / name) == 0
+    assert export([load(folder.path)], tmp_path / name) == 0
     assert (tmp_path / name).is_file()
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_an_export_into_a_missing_folder_is_a_mistake(three_rows: Recording, tmp_path: Path, ending: str) -> None:
     with pytest.raises(RecordingError, match="cannot write"):
-        export(three_rows, tmp_path / "nowhere" / f"out.{ending}")
+        export([three_rows], tmp_path / "nowhere" / f"out.{ending}")
 
 
 def test_an_export_says_which_endings_there_are_and_what_parquet_needs(
     three_rows: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RecordingError, match=r"\.csv or \.parquet"):
-        export(three_rows, tmp_path / "out.xlsx")
+    with pytest.raises(RecordingError, match=r"\.csv, \.parquet or \.eaf"):
+        export([three_rows], tmp_path / "out.xlsx")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(RecordingError, match=r"pip install '.*\[parquet\]'"):
-        export(three_rows, tmp_path / "out.parquet")
+        export([three_rows], tmp_path / "out.parquet")
     assert list(tmp_path.glob("*out*")) == []
 
 

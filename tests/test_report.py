@@ -260,8 +260,18 @@ def test_the_command_writes_the_rows_of_one_session(
     assert main(["report", str(first.path), "--output", str(out)]) == 0
     assert out.is_file()
     assert f"rows written to {out}" in capsys.readouterr().out
+    assert main(["report", str(first.path), str(first.path), "--output", str(out)]) == 0
+    assert main(["report", str(first.path), "--against", str(first.path), "--output", str(out)]) == 2
+    assert "rows have no groups" in capsys.readouterr().err
+
+
+def test_the_command_writes_annotations_of_one_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, out = session(tmp_path, "One"), tmp_path / "one.eaf"
+    for _ in range(2):  # its own file is replaced
+        assert main(["report", str(first.path), "--output", str(out)]) == 0
+        assert f"annotations written to {out}" in capsys.readouterr().out
     assert main(["report", str(first.path), str(first.path), "--output", str(out)]) == 2
-    assert "one session at a time" in capsys.readouterr().err
+    assert "an .eaf file is of one session" in capsys.readouterr().err
 
 
 def test_a_page_that_cannot_be_written_is_a_mistake(tmp_path: Path) -> None:

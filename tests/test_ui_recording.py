@@ -124,6 +124,7 @@ def test_a_stream_that_drops_is_recorded_on_in_the_same_session_with_one_clock(
     assert marker.label == "no signal"
     assert marker.duration == pytest.approx(steps.max(), abs=0.3)
     assert marker in window.timeline.history.markers
+    assert len(recording.walls) == recorder.frames
     # a face after the gap need not be who was there before it
     assert [track.id for track in recording.tracks] == [1, 2]
     assert (window.timeline.history.series(1).times < window.timeline.history.series(2).times[0]).all()

@@ -1,9 +1,9 @@
-"""The rows of a session for statistics programs: CSV, or Parquet where pyarrow is installed."""
+"""Sessions for other programs: CSV, Parquet where pyarrow is installed, and ELAN."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +12,73 @@ import numpy.typing as npt
 
 from edgeemo.columns import BOX, cell, codes_of, column_names
 from edgeemo.errors import RecordingError
+from edgeemo.recording.elan import write_elan
 from edgeemo.recording.recording import Recording, Track
 from edgeemo.recording.whole import appearing_whole
 from engines.installation import pip_install
+from engines.spec import LABELS
 
 Column = npt.NDArray[Any]
+ELAN = ".eaf"
+MOMENT_S = 1.0  # a marker belongs to the first row of a face from then on, no later than this
 
 
-def export(recording: Recording, path: Path, *, bom: bool = False) -> int:
-    """Write one row per face and frame, as CSV or Parquet by the name's ending; the file appears when it is whole.
+def export(recordings: Sequence[Recording], path: Path, *, bom: bool = False) -> int:
+    """Write sessions as CSV, Parquet or ELAN by the name's ending; the file appears when it is whole.
 
-    Columns: see `columns_of`. In both forms numbers are as precise as they were recorded: boxes to 0.1 pixels, other
-    figures to four digits, times in full. In Parquet what is not known is null, and the file's metadata has the
-    session's name, source, engine and beginning.
+    CSV and Parquet have one row per face and frame; columns: see `columns_of`. In both numbers are as precise as they
+    were recorded: boxes to 0.1 pixels, other figures to four digits, times in full. In Parquet what is not known is
+    null, and the metadata of one session has its name, source, engine and beginning. For .eaf see `write_elan`.
 
     Args:
         bom: a CSV file begins with a byte order mark, by which spreadsheets know that the text is UTF-8.
 
     Returns:
-        How many rows.
+        How many rows, or annotations.
 
     Raises:
-        RecordingError: it cannot be written, another ending, or Parquet without pyarrow.
+        RecordingError: it cannot be written, another ending, several sessions as .eaf, or Parquet without pyarrow.
     """
-    write = WRITERS.get(path.suffix.lower())
+    ending = path.suffix.lower()
+    if ending == ELAN and len(recordings) == 1:
+        with appearing_whole(path) as draft:
+            return write_elan(recordings[0], draft)
+    if ending == ELAN:
+        raise RecordingError(f"cannot export {len(recordings)} sessions to {path.name}: an .eaf file is of one session")
+    write = WRITERS.get(ending)
     if write is None:
-        raise RecordingError(f"cannot export to {path.name}: give a name that ends in {' or '.join(WRITERS)}")
-    columns = columns_of(recording)
+        raise RecordingError(f"cannot export to {path.name}: give a name that ends in {', '.join(WRITERS)} or {ELAN}")
+    columns = columns_of(recordings)
     with appearing_whole(path) as draft:
-        write(columns, recording, draft)
+        write(columns, recordings, draft)
         if bom and path.suffix.lower() == ".csv":
             draft.write_bytes(b"\xef\xbb\xbf" + draft.read_bytes())
     return len(columns["frame"])
 
 
-def columns_of(recording: Recording) -> dict[str, Column]:
-    """A row per face and frame, ordered by frame and person.
+def columns_of(recordings: Sequence[Recording]) -> dict[str, Column]:
+    """A row per face and frame, ordered by session, frame and person.
 
-    Those of `edgeemo.columns`, and `relative_` ones where a baseline was taken, NaN for people without one.
+    Those of `edgeemo.columns`, with `session` (its name) first where there are several, `wall` where it was noted, and
+    `relative_` ones where a baseline was taken, NaN for people without one.
     """
+    tables = [_table(recording) for recording in recordings]
+    known = {label for recording in recordings for label in recording.labels}
+    labels = tuple(label for label in LABELS if label in known)
+    wall = any("wall" in table for table in tables)
+    relative = [f"relative_{label}" for label in labels if any(f"relative_{label}" in table for table in tables)]
+    names = [*column_names(labels, wall=wall, session=True), *relative]
+    if len(recordings) > 1:
+        names.insert(0, "session")
+    return {name: np.concatenate([_filled(table, name) for table in tables]) for name in names}
+
+
+def _filled(table: dict[str, Column], name: str) -> Column:
+    """A column, NaN where this session does not have it."""
+    return table[name] if name in table else np.full(len(table["frame"]), np.nan)
+
+
+def _table(recording: Recording) -> dict[str, Column]:
     tracks = recording.tracks
     labels = np.array(recording.labels, object)
 
@@ -63,9 +91,11 @@ def columns_of(recording: Recording) -> dict[str, Column]:
     emotions = joined((track.emotions for track in tracks), np.zeros(0, np.int64))
     reasons = [track.reasons.get(frame, "") for track in tracks for frame in track.frames.tolist()]
     columns: dict[str, Column] = {
+        "session": np.full(len(frames), recording.name, object),
         "origin": np.array([recording.origins.get(frame, recording.source) for frame in frames.tolist()], object),
         "frame": frames,
         "time": joined((track.times for track in tracks), np.zeros(0)),
+        "markers": joined((_markers(recording, track) for track in tracks), np.zeros(0, object)),
         "face_id": people,
         "person": np.repeat(np.array([track.person for track in tracks], object), [len(track) for track in tracks]),
         **dict(zip(BOX, _recorded(boxes, 1).T, strict=True)),
@@ -77,12 +107,26 @@ def columns_of(recording: Recording) -> dict[str, Column]:
     nothing = np.zeros((0, len(labels)), np.float32)
     probabilities = joined((track.probabilities for track in tracks), nothing)
     columns |= dict(zip(recording.labels, _recorded(probabilities).T, strict=True))
-    columns = {name: columns[name] for name in column_names(recording.labels, person=True)}
+    if recording.walls:
+        columns["wall"] = np.array([recording.walls.get(frame, np.nan) for frame in frames.tolist()], np.float64)
     if any(track.baseline is not None for track in tracks):
         relative = joined(map(_relative, tracks), nothing)
         columns |= {f"relative_{label}": rows for label, rows in zip(recording.labels, relative.T, strict=True)}
     order = np.lexsort((people, frames))
     return {name: values[order] for name, values in columns.items()}
+
+
+def _markers(recording: Recording, track: Track) -> Column:
+    """(n,) labels of the markers at each row: a moment's at the first row from then on, an interval's in all of it."""
+    found: list[list[str]] = [[] for _ in range(len(track))]
+    for marker in recording.markers:
+        first = int(np.searchsorted(track.times, marker.time - 1e-6))
+        last = int(np.searchsorted(track.times, marker.time + marker.duration - 1e-6)) if marker.duration else first + 1
+        if not marker.duration and (first == len(track) or track.times[first] - marker.time > MOMENT_S):
+            continue  # the face was away
+        for row in range(first, min(last, len(track))):
+            found[row].append(marker.label)
+    return np.array([";".join(labels) for labels in found], object)
 
 
 def _recorded(values: Column, digits: int = 4) -> Column:
@@ -96,7 +140,7 @@ def _relative(track: Track) -> Column:
     return np.full_like(track.probabilities, np.nan) if difference is None else difference
 
 
-def _write_csv(columns: dict[str, Column], recording: Recording, path: Path) -> None:
+def _write_csv(columns: dict[str, Column], recordings: Sequence[Recording], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
@@ -110,10 +154,10 @@ def _text_of(name: str, values: Column) -> Callable[[Any], str]:
     if name.startswith("relative_"):
         return lambda value: "" if value != value else f"{value:+.4f}"
     digits = 1 if name in BOX else 4
-    return lambda value: f"{value:.{digits}f}"
+    return lambda value: "" if value != value else f"{value:.{digits}f}"
 
 
-def _write_parquet(columns: dict[str, Column], recording: Recording, path: Path) -> None:
+def _write_parquet(columns: dict[str, Column], recordings: Sequence[Recording], path: Path) -> None:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -128,14 +172,18 @@ def _write_parquet(columns: dict[str, Column], recording: Recording, path: Path)
         else pyarrow.array(values, from_pandas=True)
         for name, values in columns.items()
     }
-    about = {
-        "edgeemo.session": recording.name,
-        "edgeemo.source": recording.source,
-        "edgeemo.engine": recording.engine,
-        "edgeemo.started": recording.started,
-    }
+    about = {"edgeemo.sessions": str(len(recordings))}
+    if len(recordings) == 1:
+        (recording,) = recordings
+        about |= {
+            "edgeemo.session": recording.name,
+            "edgeemo.source": recording.source,
+            "edgeemo.engine": recording.engine,
+            "edgeemo.started": recording.started,
+        }
     table = pyarrow.table(arrays).replace_schema_metadata(about)
     parquet.write_table(table, path, compression="zstd")
 
 
 WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}
+ENDINGS = (*WRITERS, ELAN)

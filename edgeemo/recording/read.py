@@ -94,6 +94,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
         read.cuts,
         (*info.missing, *(() if info.ended else (UNFINISHED,)), *read.missing),
         info.file,
+        walls=read.walls,
     )
     return edited(recording, read_edits(folder.path))
 
@@ -131,8 +132,15 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     number, started, stored, engine_name = chosen
     damaged = Damaged()
     labels = _labels(stored, damaged)
-    found = database.execute("SELECT frame, time, origin FROM frames WHERE run = ?", (number,))
-    frames = [(row.frame, row.time, row.origin) for row in checked(found, FrameRow, "frames", damaged)]
+    clocked = any(name == "wall" for _, name, *_ in database.execute("PRAGMA table_info(frames)"))
+    wall = "wall" if clocked else "NULL"
+    found = database.execute(f"SELECT frame, time, origin, {wall} FROM frames WHERE run = ?", (number,))
+    walls: dict[int, float] = {}
+    frames = []
+    for row in checked(found, FrameRow, "frames", damaged):
+        frames.append((row.frame, row.time, row.origin))
+        if row.wall is not None:
+            walls[row.frame] = row.wall
     notes = _Notes.read(database, tables, number, damaged)
     columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels)))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
@@ -141,7 +149,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     read = _assemble(
         path, str(started), labels, frames, checked(nested, FaceRow, "faces", damaged), notes, damaged=damaged
     )
-    return replace(read, engine=str(engine_name or ""))
+    return replace(read, walls=walls, engine=str(engine_name or ""))
 
 
 def _labels(stored: object, damaged: Damaged) -> tuple[str, ...]:

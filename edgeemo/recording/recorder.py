@@ -66,6 +66,7 @@ class Recorder(Sink):
         folder: a new one.
         labels: the engine's classes.
         video: "none", "blurred" or "whole".
+        clock: when each frame is recorded, in seconds since the epoch; None: not noted (an analysed file).
         free_bytes: tells how much room a folder's disk has left.
 
     Attributes:
@@ -81,11 +82,13 @@ class Recorder(Sink):
         labels: tuple[str, ...],
         *,
         video: str = "none",
+        clock: Callable[[], float] | None = None,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self.folder = folder
         self.labels = labels
         self.frames = 0
+        self._clock = clock
         self._free_bytes = free_bytes
         self._lock = threading.Lock()
         self._losses: list[Loss] = []
@@ -153,6 +156,8 @@ class Recorder(Sink):
         with self._lock:
             if not self._open or self._broken:
                 return
+            if self._clock is not None and result.frame.wall is None:
+                result = replace(result, frame=replace(result.frame, wall=self._clock()))
             try:
                 self._watch_disk()
                 self._events.write(result)

@@ -113,6 +113,7 @@ class Recording:
         file: the video that was analysed; its times are those of the frames.
         edits: what somebody said about the persons, in order; `tracks` are what comes of it.
         recorded: the tracks without those edits.
+        walls: by frame number when it was recognised, in seconds since the epoch, where that was noted.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Recording:
     file: SourceFile | None = None
     edits: tuple[Edit, ...] = ()
     recorded: tuple[Track, ...] = ()
+    walls: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def begin(self) -> float:

@@ -15,6 +15,7 @@ MOST_SECONDS = 4e9  # the epoch's seconds fit, for whoever sets times so
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Person = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=-MOST_SECONDS, le=MOST_SECONDS)]
+Wall = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] | None
 Duration = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 Pixels = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] | None
 Share = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)] | None
@@ -37,13 +38,14 @@ class FrameRow(msgspec.Struct, array_like=True):
     frame: Number
     time: Seconds
     origin: str
+    wall: Wall = None
 
 
 class MarkerRow(msgspec.Struct, array_like=True):
     time: Seconds
     label: str
     duration: Duration
-    wall: Annotated[float, msgspec.Meta(ge=0.0)] | None = None
+    wall: Wall = None
 
 
 class CutRow(msgspec.Struct, array_like=True):

@@ -48,11 +48,14 @@ def _is_jsonl(head: bytes, tail: bytes) -> bool:
 
 
 def _is_csv(head: bytes, tail: bytes) -> bool:
-    return head.removeprefix(b"\xef\xbb\xbf").startswith((b"frame,", b"origin,frame,", b"file,frame,", b"file,"))
+    return head.removeprefix(b"\xef\xbb\xbf").startswith(
+        (b"frame,", b"origin,frame,", b"session,origin,frame,", b"file,frame,", b"file,")
+    )
 
 
 OUTPUTS = {
     "jsonl": OutputKind("JSON lines of edgeemo", _is_jsonl, streams=True),
+    "elan": OutputKind("annotations for ELAN", lambda head, tail: b"<ANNOTATION_DOCUMENT" in head),
     "csv": OutputKind("a table of edgeemo", _is_csv, streams=True),
     # the sink itself refuses a database of something else
     "sqlite": OutputKind("a database of edgeemo", lambda head, tail: head.startswith(b"SQLite format 3\0")),

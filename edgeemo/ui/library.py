@@ -12,7 +12,7 @@ from PyQt6.QtWidgets import QFileDialog, QWidget
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Recording, SessionFolder, load
-from edgeemo.recording.export import export
+from edgeemo.recording.export import ELAN, export
 from edgeemo.report import write_report
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.pickers import VIDEOS
@@ -110,13 +110,16 @@ class Library(QObject):
 
         self._player.in_background(write, lambda: self._on_report(path), self.failed.emit)
 
-    def export(self, folder: SessionFolder, path: Path) -> None:
+    def export(self, folders: Sequence[SessionFolder], path: Path) -> None:
         rows: list[int] = []
 
         def told() -> None:
-            self._banner.show_message("notice", f"{rows[0]} rows written to {path}", seconds=8)
+            what = "annotations" if path.suffix.lower() == ELAN else "rows"
+            self._banner.show_message("notice", f"{rows[0]} {what} written to {path}", seconds=8)
 
-        self._player.in_background(lambda: rows.append(export(load(folder.path), path)), told, self.failed.emit)
+        self._player.in_background(
+            lambda: rows.append(export([load(folder.path) for folder in folders], path)), told, self.failed.emit
+        )
 
     def tell_recorded(self, folder: SessionFolder, missing: Sequence[str] = ()) -> None:
         """A session has ended: say so, with what is missing in it and what can be done with it."""

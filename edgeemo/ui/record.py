@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
@@ -95,7 +96,7 @@ class RecordControl(QObject):
         def open_recorder() -> None:
             info = SessionInfo(name, source, description, labels, video=video)
             folder = SessionFolder.create(self._folder(), info, card=engine_card(engine))
-            made.append(Recorder(folder, labels, video=video))
+            made.append(Recorder(folder, labels, video=video, clock=time))
 
         def attach() -> None:
             self._beginning = False

@@ -29,6 +29,7 @@ from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
 
+EXPORTS = (("CSV", ".csv"), ("Parquet", ".parquet"), ("ELAN", ".eaf"))
 VIDEO_WORDS = {"none": "no video", "blurred": "faces covered", "whole": "whole"}
 
 
@@ -36,7 +37,7 @@ class SessionsDialog(QDialog):
     """What was recorded, newest first.
 
     Signals:
-        replayed, reported, exported: what was chosen: a SessionFolder; a list of them; a SessionFolder and a Path.
+        replayed, reported, exported: what was chosen: a SessionFolder; a list of them; a list of them and a Path.
         compared: [(name of a group, its SessionFolders), ...].
         failed: an exception.
     """
@@ -61,7 +62,9 @@ class SessionsDialog(QDialog):
         self.replay = action_button("Replay", self.replay_chosen, "Play it again (Enter)")
         self.report = action_button("Report", self.report_chosen, "A page with plots; choose two for side by side")
         self.compare = action_button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
-        self.export = action_button("Export…", self.export_chosen, "One row per face and frame, as CSV or Parquet")
+        self.export = action_button(
+            "Export…", self.export_chosen, "One row per face and frame, as CSV or Parquet, or annotations for ELAN"
+        )
         self.rename = action_button("Rename…", self.rename_chosen, "Give it another name (F2)")
         self.delete = action_button("Delete…", self.delete_chosen, "Move it to the trash (Delete)")
         self.undo = action_button(
@@ -139,23 +142,28 @@ class SessionsDialog(QDialog):
         dialog.open()
 
     def export_chosen(self) -> None:
-        if len(self.chosen) != 1:
+        """Ask for a file, and write the selected sessions into it."""
+        folders = self.chosen
+        if not folders:
             return
-        folder = self.chosen[0]
-        dialog = QFileDialog(self, "Export", str(Path.home()), "CSV (*.csv);;Parquet (*.parquet)")
+        kinds = EXPORTS if len(folders) == 1 else EXPORTS[:2]
+        dialog = QFileDialog(self, "Export", str(Path.home()), ";;".join(f"{name} (*{end})" for name, end in kinds))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("csv")
-        dialog.selectFile(f"{folder.path.name}.csv")
+        stem = folders[0].path.name if len(folders) == 1 else f"{len(folders)} sessions"
 
         def change_ending(kind: str) -> None:
-            ending = "csv" if "csv" in kind else "parquet"
-            dialog.setDefaultSuffix(ending)
-            name = Path(dialog.selectedFiles()[0]).name.removesuffix(".csv").removesuffix(".parquet")
-            dialog.selectFile(f"{name}.{ending}")
+            ending = next(end for _, end in kinds if end in kind)
+            name = Path(dialog.selectedFiles()[0]).name if dialog.selectedFiles() else stem
+            for _, end in kinds:
+                name = name.removesuffix(end)
+            dialog.setDefaultSuffix(ending[1:])
+            dialog.selectFile(name + ending)
 
+        dialog.setDefaultSuffix("csv")
+        dialog.selectFile(f"{stem}.csv")
         dialog.filterSelected.connect(change_ending)
-        dialog.fileSelected.connect(lambda path: self.exported.emit(folder, Path(path)))
+        dialog.fileSelected.connect(lambda path: self.exported.emit(folders, Path(path)))
         dialog.open()
 
     def rename_chosen(self) -> None:
@@ -227,9 +235,9 @@ class SessionsDialog(QDialog):
 
     def _enable(self) -> None:
         count = len(self.chosen)
-        for button in (self.replay, self.export, self.rename):
+        for button in (self.replay, self.rename):
             button.setEnabled(count == 1)
-        for button in (self.report, self.delete):
+        for button in (self.report, self.export, self.delete):
             button.setEnabled(count > 0)
         self.undo.setVisible(bool(self._deleted))
         self.compare.setEnabled(len(self._listed) > 1)
