@@ -4,6 +4,7 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+import re
 import signal
 import subprocess
 import sys
@@ -193,11 +194,31 @@ def test_choosing_another_engine_opens_the_same_source_with_it(qtbot: QtBot, mak
     window = make()
     shows(qtbot, window)
     window.toolbar.engine.fill()
-    (other,) = [action for action in window.toolbar.engine.choices.actions() if action.text() == "other"]
+    (other,) = [action for action in window.toolbar.engine.choices.actions() if action.data() == "other"]
     other.trigger()
     qtbot.waitUntil(lambda: window.status_bar.description.toolTip() == "other, fake runtime")
     shows(qtbot, window)
     assert [clip.name for clip in studio.clips] == ["clip.mp4"]  # the source plays on
+
+
+def test_the_engine_menu_tells_accuracy_speed_and_size(
+    qtbot: QtBot, make: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    picker = make(begin=False).toolbar.engine
+    picker.choices.aboutToShow.emit()
+
+    def words() -> list[str]:
+        return [action.text() for action in picker.choices.actions() if action.data()]
+
+    qtbot.waitUntil(lambda: all("\t" in each for each in words()))
+    lite, other = words()
+    assert re.fullmatch(r"hybrid_lite\t\d\d\.\d % right, \d\.\d MB", lite)
+    assert other == "other\tcannot be used"  # there is no such bundle
+    picker.measure.trigger()
+    assert not picker.measure.isEnabled()
+    qtbot.waitUntil(picker.measure.isEnabled, timeout=60_000)
+    assert re.fullmatch(r"hybrid_lite\t\d\d\.\d % right, \d+\.\d ms, \d\.\d MB", words()[0])
 
 
 def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) -> None:

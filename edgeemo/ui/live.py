@@ -18,6 +18,7 @@ from edgeemo.errors import EdgeemoError, SourceError
 from edgeemo.types import Result
 from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.camera_watch import CameraWatch
+from edgeemo.ui.engine_facts import EngineFacts, facts_of
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.settings import PRESETS, USUAL, Settings
@@ -136,6 +137,16 @@ class LiveControl(QObject):
             self._switch(config)
         else:
             self._config = config
+
+    def find_facts(self, names: Sequence[str], measure: bool, then: Callable[[list[EngineFacts]], None]) -> None:
+        """What is known of some engines; looked up, and measured if wanted, beside what plays."""
+        found: list[EngineFacts] = []
+        threads = self._config.threads
+
+        def look() -> None:
+            found.extend(facts_of(name, threads=threads, measure=measure) for name in names)
+
+        self.player.in_background(look, lambda: then(found), self._banner.show_error)
 
     def start_or_pause(self) -> None:
         """Pause what plays, resume what is paused, else start."""

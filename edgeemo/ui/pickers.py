@@ -11,6 +11,7 @@ from PyQt6.QtGui import QAction, QDropEvent, QKeySequence
 from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMenu, QPushButton, QWidget
 
 from edgeemo.capture import CameraInfo
+from edgeemo.ui.engine_facts import EngineFacts
 
 VIDEOS = "Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)"
 PICTURES = "Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)"
@@ -165,13 +166,24 @@ class SourcePicker(Picker):
 
 
 class EnginePicker(Picker):
-    """The engines that are here, and a dialog for a bundle elsewhere."""
+    """The engines that are here with what is known of them, and a dialog for a bundle elsewhere.
+
+    Signals:
+        asked: the names whose `EngineFacts` are wanted, and whether their speed is to be measured.
+    """
+
+    asked = pyqtSignal(object, bool)
 
     def __init__(self, engines: Callable[[], Sequence[str]], parent: QWidget | None = None) -> None:
         super().__init__("Engine", parent)
         self.setMaximumWidth(200)
         self._engines = engines
         self._engine = ""
+        self._facts: dict[str, EngineFacts] = {}
+        self.measure = QAction("Measure their speed here", self)
+        self.measure.setToolTip("Takes some seconds per engine; what plays is slower meanwhile")
+        self.measure.triggered.connect(lambda: self._ask_for_facts(measure=True))
+        self.choices.aboutToShow.connect(self._ask_for_facts)
         self.open_bundle = QAction("Open engine folder…", self)
         self.open_bundle.triggered.connect(self._ask_for_bundle)
         self.fill()
@@ -184,7 +196,12 @@ class EnginePicker(Picker):
         self.choices.clear()
         names = list(self._engines())
         for engine in names:
-            action = QAction(engine.replace("&", "&&"), self.choices)
+            facts = self._facts.get(engine)
+            # what stands behind a tab is aligned to the right
+            words = engine.replace("&", "&&") + (f"\t{facts.words}" if facts is not None else "")
+            action = QAction(words, self.choices)
+            action.setToolTip(facts.tip if facts is not None else "")
+            action.setData(engine)
             action.setCheckable(True)
             action.setChecked(engine == self._engine)
             action.triggered.connect(lambda _=False, engine=engine: self.chosen.emit(engine))
@@ -194,7 +211,20 @@ class EnginePicker(Picker):
             if nothing is not None:
                 nothing.setEnabled(False)
         self.choices.addSeparator()
-        self.choices.addAction(self.open_bundle)
+        self.choices.addActions([self.measure, self.open_bundle])
+
+    def show_facts(self, facts: Sequence[EngineFacts]) -> None:
+        """Know more of some engines; an open menu shows it at once."""
+        self._facts |= {each.name: each for each in facts}
+        self.measure.setEnabled(True)
+        self.fill()
+
+    def _ask_for_facts(self, *, measure: bool = False) -> None:
+        names = list(self._engines())
+        if measure:
+            self.measure.setEnabled(False)
+        if measure or any(name not in self._facts for name in names):
+            self.asked.emit(names, measure)
 
     def _ask_for_bundle(self) -> None:
         dialog = QFileDialog(self.window(), "Open an engine folder (spec.json, model.onnx)")

@@ -321,6 +321,8 @@ class Window(QMainWindow):
         self.player.arrived.connect(self._on_result)
         self.toolbar.source_chosen.connect(self.live.choose_source)
         self.toolbar.engine_chosen.connect(self.live.choose_engine)
+        picker = self.toolbar.engine
+        picker.asked.connect(lambda names, measure: self.live.find_facts(names, measure, picker.show_facts))
         self.toolbar.started.connect(self.start_or_pause)
         self.toolbar.stopped.connect(self.player.stop)
         self.toolbar.snapped.connect(self.take_snapshot)

@@ -141,6 +141,11 @@ def benchmark(bundle: Bundle, *, threads: int = 1, force: bool = False) -> list[
     return options
 
 
+def remembered(bundle: Bundle, *, threads: int = 1) -> list[Option]:
+    """The options of a bundle as they were measured before on this machine; empty where they were not."""
+    return _Memory.load().recall(_key(bundle, threads)) or []
+
+
 def options_of(bundle: Bundle) -> list[Option]:
     """Every option that a bundle's files and the installed runtimes allow, not measured yet."""
     try:

@@ -1,0 +1,72 @@
+"""What is worth knowing of an engine before it is chosen: accuracy, speed on this machine, size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engines import EngineError, find_bundle
+from engines.backends.autoselect import benchmark, best, remembered
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """One engine.
+
+    Attributes:
+        accuracy: share of a public test's faces that it names right; None: its bundle does not say.
+        data: which test that is.
+        ms: milliseconds per face on this machine with the fastest usable backend; None: not measured yet.
+        mb: size of its smallest file in megabytes.
+        fault: why it cannot be used; empty when it can.
+    """
+
+    name: str
+    accuracy: float | None = None
+    data: str = ""
+    ms: float | None = None
+    mb: float = 0.0
+    fault: str = ""
+
+    @property
+    def words(self) -> str:
+        """For example "89.0 % right, 1.3 ms, 3 MB"."""
+        if self.fault:
+            return "cannot be used"
+        parts = [] if self.accuracy is None else [f"{self.accuracy * 100:.1f} % right"]
+        parts += [] if self.ms is None else [f"{self.ms:.1f} ms"]
+        return ", ".join([*parts, f"{self.mb:.{0 if self.mb >= 10 else 1}f} MB"])
+
+    @property
+    def tip(self) -> str:
+        """The same in full sentences."""
+        if self.fault:
+            return self.fault
+        told = (
+            "No accuracy is stated for it." if self.accuracy is None else f"Names {self.accuracy * 100:.1f} % of the "
+        )
+        told += "" if self.accuracy is None else f"faces of {self.data} as people did."
+        speed = (
+            "Not measured on this machine yet." if self.ms is None else f"{self.ms:.1f} ms per face on this machine."
+        )
+        return f"{told}\n{speed}"
+
+
+def facts_of(name: str, *, threads: int = 1, measure: bool = False) -> EngineFacts:
+    """
+    Args:
+        name: of a bundle. threads: that it runs with.
+        measure: measure its speed where that was not done yet; takes seconds.
+    """
+    try:
+        bundle = find_bundle(name)
+        options = benchmark(bundle, threads=threads) if measure else remembered(bundle, threads=threads)
+        scores = bundle.accuracy
+        return EngineFacts(
+            name,
+            None if scores is None else scores.accuracy,
+            "" if scores is None else scores.data,
+            best(options).milliseconds if options else None,
+            min(bundle.sizes().values(), default=bundle.model.stat().st_size) / 1e6,
+        )
+    except (EngineError, OSError) as error:
+        return EngineFacts(name, fault=" ".join(str(error).split()))
