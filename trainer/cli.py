@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib")
 DATA_HELP = (
     "ferplus:FOLDER_OR_ZIP, affectnet:FOLDER[,classes=11|8|7][,protocol=poster|official][,seed=N], fer2013:CSV, "
-    "folder:FOLDER_OR_ZIP"
+    "rafdb:FOLDER, expw:FOLDER, folder:FOLDER_OR_ZIP[,by=person]"
 )
 
 

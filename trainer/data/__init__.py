@@ -9,9 +9,11 @@ from typing import Any
 
 from trainer.data.affectnet import open_affectnet
 from trainer.data.dataset import Dataset, Skipped
+from trainer.data.expw import open_expw
 from trainer.data.fer2013 import open_fer2013
 from trainer.data.ferplus import open_ferplus
 from trainer.data.folders import open_folder
+from trainer.data.rafdb import open_rafdb
 from trainer.errors import DataError
 
 
@@ -27,6 +29,8 @@ READERS = {
     "ferplus": Reader(open_ferplus),
     "affectnet": Reader(open_affectnet, {"classes": int, "protocol": str, "seed": int}),
     "fer2013": Reader(open_fer2013),
+    "rafdb": Reader(open_rafdb),
+    "expw": Reader(open_expw),
     "folder": Reader(open_folder, {"by": str}),
 }
 SPLITS = ("train", "valid", "test", "all")

@@ -1,4 +1,4 @@
-"""Folders of pictures: a folder a class, or pictures with a labels.csv."""
+"""Folders of pictures: a folder a class, pictures with a labels.csv, or Parquet files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
-from trainer.data.pictures import FolderPictures, ZipPictures
+from trainer.data.parquet import ParquetPictures, find_parquet, parquet_rows, split_of_file
+from trainer.data.pictures import FolderPictures, Pictures, ZipPictures
 from trainer.errors import DataError
 
 SPLITS = ("train", "valid", "test", "all")
@@ -41,13 +42,15 @@ OTHER_NAMES = {
 }
 HINT = (
     "expected CLASS/picture.jpg, or train/CLASS/picture.jpg and so on, or labels.csv (image, emotion) beside the "
-    f"pictures; the classes are {', '.join(LABELS)}"
+    f"pictures, or Parquet files with pictures and class names; the classes are {', '.join(LABELS)}; numbered folders "
+    "are read by affectnet: (0 neutral ...) and rafdb: (1 surprise ...)"
 )
 
 
 def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
     """Read `CLASS/*.jpg`, `SPLIT/CLASS/*.jpg`, or `labels.csv` (image, emotion and, where known, x, y, w, h: the
-    detector's box) with the pictures beside it or in `images/`; from a folder or a zip file.
+    detector's box) with the pictures beside it or in `images/`, from a folder or a zip file; or a folder of Parquet
+    files, see `trainer.data.parquet`.
 
     Split folders may have any usual name (`val`, `Train`, `test_set` ...); without one for validation, 5 % of train,
     chosen by the name's hash, validate. Without split folders the hash decides, 80 / 10 / 10 %. "all": every picture.
@@ -63,14 +66,7 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
         raise DataError(f"a folder is split by=picture or by=person, not by={by}")
     if split not in SPLITS:
         raise DataError(f"a folder has no split {split!r}; choose one of {', '.join(SPLITS)}")
-    names, pictures = _listing(path)
-    table = min((name for name in names if name.rpartition("/")[2] == "labels.csv"), key=len, default=None)
-    if table is not None:
-        rows, skipped = _from_table(pictures.read_bytes(table), table, names)
-    else:
-        rows, skipped = _from_folders(names)
-    if not rows:
-        raise DataError(f"no labelled picture in {path}: {HINT}")
+    rows, skipped, pictures = _labelled(path)
     splits = _splits([name for name, _, _ in rows], by)
     skipped += [Skipped(row[0], "in no split folder") for row, own in zip(rows, splits, strict=True) if own is None]
     wanted = [row for row, own in zip(rows, splits, strict=True) if split == "all" or own == split]
@@ -92,6 +88,41 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
 
 
 Row = tuple[str, str, "tuple[float, float, float, float] | None"]
+
+
+def _labelled(path: Path) -> tuple[list[Row], list[Skipped], Pictures]:
+    """
+    Raises:
+        DataError: there is no labelled picture.
+    """
+    files = find_parquet(path) if path.is_dir() else []
+    if files:
+        rows, skipped = _from_parquet(path, files)
+        if not rows:
+            raise DataError(f"no row of {path} has a class name ({skipped[0].reason if skipped else 'empty'}): {HINT}")
+        return rows, skipped, ParquetPictures(path)
+    names, pictures = _listing(path)
+    table = min((name for name in names if name.rpartition("/")[2] == "labels.csv"), key=len, default=None)
+    if table is not None:
+        rows, skipped = _from_table(pictures.read_bytes(table), table, names)
+    else:
+        rows, skipped = _from_folders(names)
+    if not rows:
+        found = ", ".join(sorted({"/".join(name.split("/")[:2]) for name in names})[:8]) or "nothing"
+        raise DataError(f"no labelled picture in {path}: {HINT}; found: {found}")
+    return rows, skipped, pictures
+
+
+def _from_parquet(path: Path, files: list[str]) -> tuple[list[Row], list[Skipped]]:
+    rows: list[Row] = []
+    skipped = []
+    for row in parquet_rows(path, files):
+        label = class_name(row.label)
+        if label is None:
+            skipped.append(Skipped(row.image, f"{row.label[:40]!r} is no class"))
+        else:
+            rows.append((row.image, label, None))
+    return rows, skipped
 
 
 def _listing(path: Path) -> tuple[list[str], FolderPictures | ZipPictures]:
@@ -168,17 +199,20 @@ def _splits(names: list[str], by: str) -> list[str | None]:
     keys = [_person(name) if by == "person" else name for name in names]
     own = [_split_of(name) for name in names]
     if not any(own):
-        return [_hashed_split(key) for key in keys]
+        return [hashed_split(key) for key in keys]
     if "train" not in own or "valid" in own:
         return list(own)
     return [
-        "valid" if split == "train" and _hashed_share(key) < VALID_SHARE else split
+        "valid" if split == "train" and hashed_share(key) < VALID_SHARE else split
         for split, key in zip(own, keys, strict=True)
     ]
 
 
 def _split_of(name: str) -> str | None:
-    folders = (SPLIT_FOLDERS.get(part.lower()) for part in name.split("/")[:-1])
+    parts = name.split("/")[:-1]
+    if parts and parts[-1].endswith(".parquet"):
+        parts[-1] = split_of_file(parts[-1])
+    folders = (SPLIT_FOLDERS.get(part.lower()) for part in parts)
     return next((split for split in folders if split is not None), None)
 
 
@@ -187,10 +221,10 @@ def _person(name: str) -> str:
     return re.sub(r"[_\- ]*\d+$", "", PurePosixPath(name).stem)
 
 
-def _hashed_share(name: str) -> float:
+def hashed_share(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
 
 
-def _hashed_split(name: str) -> str:
-    share = _hashed_share(name)
+def hashed_split(name: str) -> str:
+    share = hashed_share(name)
     return "train" if share < 0.8 else "valid" if share < 0.9 else "test"
