@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edgeemo.config import Config, load_config
+from edgeemo.config import POLICY_ALIASES, Config, load_config
 from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.system.terminal import printable
 
@@ -442,20 +442,24 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
         help="use an engine whose files differ from its manifest",
     )
     models = parser.add_mutually_exclusive_group()
-    for policy, text in (
-        ("near", "video: faces within about 2 m only (cheapest)"),
-        ("far", "video: faces from 5 %% of the frame's width on, by the slower model alone"),
-    ):
-        models.add_argument(
-            f"--{policy}", dest="policy", action="store_const", const=policy, default=argparse.SUPPRESS, help=text
-        )
     models.add_argument(
         "--faces",
         dest="policy",
-        choices=("small",),
+        choices=("auto", "short_range", "full_range", "small"),
         default=argparse.SUPPRESS,
-        help="video: search tiles too, for faces from 24 pixels; still pictures always are",
+        help="video: which model looks at whole frames: short_range finds faces within about 2 m and is cheapest, "
+        "full_range those from 5 %% of the frame's width on, auto takes both in turns; small searches tiles too, for "
+        "faces from 24 pixels. Still pictures are always searched in tiles",
     )
+    for policy in ("near", "far"):
+        models.add_argument(
+            f"--{policy}",
+            dest="policy",
+            action="store_const",
+            const=policy,
+            default=argparse.SUPPRESS,
+            help=f"the same as --faces {POLICY_ALIASES[policy]}",
+        )
     parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
     parser.add_argument(
         "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say more; twice: everything"

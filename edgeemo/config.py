@@ -38,7 +38,8 @@ else:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Policy = Literal["auto", "near", "far", "small"]
+Policy = Literal["auto", "short_range", "full_range", "small", "near", "far"]
+POLICY_ALIASES: dict[str, Policy] = {"near": "short_range", "far": "full_range"}
 DetectRuntime = Literal["auto", "mediapipe", "onnx"]
 DetectBackend = Literal["onnx", "onnx-cuda", "openvino"]
 
@@ -83,11 +84,13 @@ class DetectConfig:
     """How faces are found.
 
     Attributes:
-        policy: which models look at whole frames: `near` the short-range one (to about 2 m), `far` the full-range one,
-            `auto` both, alternating, `small` both and in between overlapping tiles, which find faces from 24 px. Known
-            faces are followed by the short-range model in each case.
+        policy: which of MediaPipe's models look at whole frames of a video: `short_range` (to about 2 m; also called
+            `near`), `full_range` (`far`), `auto` both, alternating, `small` both and in between overlapping tiles,
+            which find faces from 24 px. Known faces are followed by the short-range model in each case. Still pictures
+            are always searched in tiles.
         confirm_score: minimum score of a new face in its region of interest; a score up to 0.1 lower passes if its
-            mean with the full-frame score reaches the threshold. Higher: fewer false faces; lower: fewer missed ones.
+            mean with the full-frame score reaches the threshold. In a still picture the mean of five looks at the
+            region must reach 0.06 less. Higher: fewer false faces; lower: fewer missed ones.
         scan_s: seconds between two detections on the whole frame; 0: every frame, which costs more.
         max_faces: at most so many in video, the largest first; still pictures keep all.
         runtime: what runs the detection models: `mediapipe`, `onnx`, or `auto`: MediaPipe where it is installed in a
@@ -103,6 +106,7 @@ class DetectConfig:
     backend: DetectBackend = "onnx"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", POLICY_ALIASES.get(self.policy, self.policy))
         for name, known in (("runtime", DetectRuntime), ("backend", DetectBackend)):
             if getattr(self, name) not in get_args(known):
                 raise ConfigError(f"{name} must be one of {', '.join(get_args(known))}, not {getattr(self, name)!r}")

@@ -6,7 +6,7 @@ Arrays are checked once, when a value is made, and never written to afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
@@ -67,12 +67,15 @@ class Faces:
         keypoints: (N, 6, 2) float32 pixels, in the order of `KEYPOINTS`.
         scores: (N,) float32, the detector's confidence in 0..1.
         ids: (N,) int64 track ids from 1 on, or `UNTRACKED`.
+        turned: (N,) int64: of lying and upside-down heads in still pictures how far they are turned clockwise, in whole
+            quarters: 90, 180, 270 degrees; 0 for the others, in video, and where the argument is left out.
     """
 
     boxes: F32
     keypoints: F32
     scores: F32
     ids: I64
+    turned: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
         count = self.boxes.shape[0] if self.boxes.ndim else 0
@@ -80,6 +83,9 @@ class Faces:
         _expect("keypoints", self.keypoints, (count, len(KEYPOINTS), 2), np.float32)
         _expect("scores", self.scores, (count,), np.float32)
         _expect("ids", self.ids, (count,), np.int64)
+        if count and not len(self.turned):
+            object.__setattr__(self, "turned", np.zeros(count, np.int64))
+        _expect("turned", self.turned, (count,), np.int64)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -98,7 +104,7 @@ class Faces:
         chosen = np.asarray(rows)
         if chosen.size == 0 and chosen.dtype != np.bool_:
             chosen = chosen.astype(np.int64)
-        return Faces(self.boxes[chosen], self.keypoints[chosen], self.scores[chosen], self.ids[chosen])
+        return Faces(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
 
 class Doubt(str):

@@ -146,7 +146,7 @@ min_light = 20
 
 def test_removed_keys_are_accepted_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = load_config(written(tmp_path, REMOVED_KEYS))
-    assert config == Config(detect=DetectConfig(policy="near"), track=TrackConfig(max_age_s=2.0))
+    assert config == Config(detect=DetectConfig(policy="short_range"), track=TrackConfig(max_age_s=2.0))
     (warning,) = caplog.messages
     for name in ("detect.min_score", "track.patience_s (now track.max_age_s)", "quality.min_light"):
         assert name in warning

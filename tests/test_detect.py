@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
@@ -46,6 +47,15 @@ def three(media: Path) -> list[U8]:
 def portrait(demo_clip: Path) -> U8:
     """640x360, one face about 130 pixels wide."""
     return read(demo_clip)[0]
+
+
+@pytest.fixture(scope="module")
+def photographs() -> Iterator[ZipFile]:
+    path = Path(__file__).resolve().parents[2] / "shared" / "data" / "facial_expressions.zip"
+    if not path.is_file():
+        pytest.skip("shared/data/facial_expressions.zip is not laid beside this checkout")
+    with ZipFile(path) as archive:
+        yield archive
 
 
 @pytest.fixture
@@ -108,7 +118,7 @@ def test_faces_of_stills_are_found_without_a_past(three: list[U8], opened: Open)
     assert sum(len(detector.detect(frame(picture, still=True))) for picture in three[::4]) >= 32
 
 
-@pytest.mark.parametrize("policy", ["auto", "near", "far"])
+@pytest.mark.parametrize("policy", ["auto", "short_range", "full_range"])
 def test_near_faces_are_found_under_every_policy(two: list[U8], opened: Open, policy: str) -> None:
     assert [len(faces) for faces in run(opened(policy=policy), two[:8])] == [2] * 8
 
@@ -370,3 +380,45 @@ def test_a_newcomer_far_away_does_not_end_the_search_for_a_missing_face(two: lis
     hidden[:, 1440:] = two[20][:, 480:]
     assert len(detector.detect(frame(hidden, 1, fps=30))) == 2
     assert [round(missing.centre[0]) < 480 for missing in detector._missing] == [True]
+
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_a_lying_or_upside_down_face_is_found_in_a_still_picture_where_it_is(
+    portrait: U8, opened: Open, degrees: int
+) -> None:
+    upright = opened().detect(frame(portrait, still=True))
+    assert upright.turned.tolist() == [0]
+    faces = opened().detect(frame(np.asarray(cv2.rotate(portrait, TURNS[degrees]), np.uint8), still=True))
+    assert faces.turned.tolist() == [degrees]
+    x, y = middles(upright)[0]
+    height, width = portrait.shape[:2]
+    place = {90: (height - y, x), 180: (width - x, height - y), 270: (y, width - x)}[degrees]
+    assert np.hypot(*(middles(faces)[0] - place)) < 0.1 * sides(upright)[0]
+    assert sides(faces)[0] == pytest.approx(sides(upright)[0], rel=0.1)
+    away = np.degrees(roll(faces.keypoints[0]) - roll(upright.keypoints[0])) - degrees
+    assert abs((away + 180) % 360 - 180) < 10
+
+
+def test_heads_that_lean_are_not_called_turned(two: list[U8], opened: Open) -> None:
+    assert opened().detect(frame(two[20], still=True)).turned.tolist() == [0, 0]
+
+
+def test_turned_faces_are_looked_for_only_where_there_is_no_upright_one(portrait: U8, opened: Open) -> None:
+    both = np.full((1000, 640, 3), 90, np.uint8)
+    both[:360] = portrait
+    both[640:] = cv2.rotate(portrait, cv2.ROTATE_180)
+    assert opened().detect(frame(both, still=True)).turned.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", ["Celso_Amorim_0002", "Didier_Defago_0001", "Dwarakish_74", "HrithikRoshan_151"])
+def test_a_portrait_that_one_closer_look_misses_is_found_by_five(photographs: ZipFile, opened: Open, name: str) -> None:
+    data = photographs.read(f"facial_expressions/images/{name}.jpg")
+    picture = frame(np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8), still=True)
+    detector = opened()
+    assert len(detector.detect(frame(picture.image))) == 0, "found in video already"
+    faces = detector.detect(picture)
+    assert faces.turned.tolist() == [0]
+    assert sides(faces)[0] == pytest.approx(0.55 * picture.image.shape[0], rel=0.3)

@@ -14,7 +14,8 @@ def event(result: Result) -> dict[str, Any]:
 
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
     JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
-    expression is unsure has `doubts`, a code and a value for each reason. `id` (now `face_id`) and `unsure` (the
+    expression is unsure has `doubts`, a code and a value for each reason, a lying or upside-down one of a still picture
+    `turned`: 90, 180 or 270 degrees clockwise. `id` (now `face_id`) and `unsure` (the
     reasons in words) stay for one version.
     """
     faces = result.faces
@@ -36,6 +37,7 @@ def event(result: Result) -> dict[str, Any]:
                     label: _rounded(value, 4)
                     for label, value in zip(result.labels, result.probabilities[row].tolist(), strict=True)
                 },
+                **({"turned": int(faces.turned[row])} if faces.turned[row] else {}),
                 **_unsure(result.reasons(row)),
             }
             for row in range(len(faces))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -110,9 +110,16 @@ class QualityJudge:
             confidences: N probabilities of the leading class.
         """
         return tuple(
-            doubts(assess(frame.image, box, points), confidence, self.config)
-            for box, points, confidence in zip(faces.boxes, faces.keypoints, confidences, strict=True)
+            doubts(_upright(assess(frame.image, box, points), turned), confidence, self.config)
+            for box, points, turned, confidence in zip(
+                faces.boxes, faces.keypoints, faces.turned.tolist(), confidences, strict=True
+            )
         )
+
+
+def _upright(quality: Quality, turned: int) -> Quality:
+    """A head that lies or is upside down in a still picture is no fault: its crop is turned. What is left may be."""
+    return replace(quality, roll_deg=(quality.roll_deg - turned + 180) % 360 - 180) if turned else quality
 
 
 def _patch(image: U8, box: F32) -> U8 | None:

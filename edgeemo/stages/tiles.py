@@ -2,7 +2,7 @@
 
 On a whole picture the models miss faces narrower than about 5 % of it, whatever their size in pixels. The short-range
 model finds faces from 0.15 of its input's width on, so tiles of 160 px find faces from 24 px, tiles of 320 px from
-48 px and so on. Called by `edgeemo.stages.detect`.
+48 px and so on. Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ for a handful of faces that the detector already follows is a page of NumPy.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +52,7 @@ class FaceTracker:
         """
         if frame.still:
             self.reset()
-            return Faces(faces.boxes, faces.keypoints, faces.scores, np.arange(1, len(faces) + 1, dtype=np.int64))
+            return replace(faces, ids=np.arange(1, len(faces) + 1, dtype=np.int64))
         if frame.image.shape != self._shape or frame.time < self._time or self._cut.seen(frame.image):
             # another picture size, a clip that begins again, or a film cut: places mean nothing any more
             self._tracks = []

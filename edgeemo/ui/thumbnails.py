@@ -11,7 +11,7 @@ from PyQt6.QtGui import QIcon
 from PyQt6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 
 from edgeemo.stages.overlay import fitted
-from edgeemo.types import U8, Faces, Result
+from edgeemo.types import U8, Result
 from edgeemo.ui.pixels import as_pixmap
 from engines.spec import Emotion
 
@@ -96,7 +96,7 @@ def _smaller(result: Result) -> Result:
     return replace(
         result,
         frame=replace(result.frame, image=image),
-        faces=Faces(faces.boxes * factor, faces.keypoints * factor, faces.scores, faces.ids),
+        faces=replace(faces, boxes=faces.boxes * factor, keypoints=faces.keypoints * factor),
     )
 
 

@@ -1,0 +1,110 @@
+"""A face as one look saw it, and the upright window of the picture in which the next look expects it.
+
+Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgeemo.types import F32, U8
+from engines.preprocess import roll
+
+WINDOW_SCALE = 2.5  # side of the window around a face, in sides of its box
+SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
+SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
+AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # of the way from the last window to the face found in it
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFace:
+    """One face: box (4,) and keypoints (6, 2) in pixels of the frame.
+
+    Attributes:
+        seen: media time of the frame it was in.
+        search_roi: (4,) where to look for it next: centre, side of the box, roll. Not simply the box just found: what
+            is found depends a little on where one looks, and a window that jumps after each box makes the next box
+            jump back.
+        turned: as in `edgeemo.types.Faces`.
+    """
+
+    box: F32
+    keypoints: F32
+    score: float
+    seen: float
+    search_roi: F32
+    turned: int = 0
+
+    @classmethod
+    def found(cls, box: F32, keypoints: F32, score: float, seen: float, aimed: F32 | None = None) -> SeenFace:
+        x1, y1, x2, y2 = (float(value) for value in box)
+        aim = np.array([(x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1, 1.0), roll(keypoints)], np.float32)
+        if aimed is not None:
+            turn = (aim[3] - aimed[3] + np.pi) % (2 * np.pi) - np.pi
+            aim = aimed + AIM_SHARE * np.array([*(aim - aimed)[:3], turn], np.float32)
+        return cls(box, keypoints, score, seen, aim)
+
+    @property
+    def centre(self) -> F32:
+        return (self.box[:2] + self.box[2:]) * np.float32(0.5)
+
+    @property
+    def side(self) -> float:
+        return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1.0))
+
+    def distance(self, other: SeenFace) -> float:
+        """Between the centres of two boxes, in sides of the smaller one."""
+        return float(np.hypot(*(self.centre - other.centre))) / min(self.side, other.side)
+
+    def is_one_of(self, others: Iterable[SeenFace]) -> bool:
+        return any(self._is_same(other) for other in others)
+
+    def _is_same(self, other: SeenFace) -> bool:
+        if self.distance(other) < SAME_CENTRE:
+            return True
+        low, high = np.maximum(self.box[:2], other.box[:2]), np.minimum(self.box[2:], other.box[2:])
+        common = float(np.prod(np.maximum(high - low, 0)))
+        total = sum(float(np.prod(each.box[2:] - each.box[:2])) for each in (self, other)) - common
+        return common >= SAME_OVERLAP * total > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A square of the frame, turned with the head, and its picture of `size` pixels a side.
+
+    `turn` (2, 2) and `centre` (2,) lead from a point of the picture to the frame: centre + turn @ (point - size / 2),
+    with pixel i covering i to i + 1.
+    """
+
+    size: int
+    turn: F32
+    centre: F32
+    search_roi: F32
+
+    @classmethod
+    def at(cls, search_roi: F32, size: int, scale: float = WINDOW_SCALE) -> Window:
+        """The window around a search region (centre, side, roll), `scale` of its sides wide."""
+        step = scale * search_roi[2] / size
+        across, down = step * np.cos(search_roi[3]), step * np.sin(search_roi[3])
+        return cls(size, np.array([[across, -down], [down, across]], np.float32), search_roi[:2], search_roi)
+
+    def cut(self, image: U8) -> U8:
+        matrix = np.empty((2, 3))
+        matrix[:, :2] = self.turn
+        # OpenCV's coordinates are those of pixel centres
+        matrix[:, 2] = self.centre - 0.5 + self.turn @ np.full(2, (1 - self.size) / 2)
+        picture = cv2.warpAffine(image, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        return np.asarray(picture, np.uint8)
+
+    def face(self, box: F32, keypoints: F32, score: float, corner: F32, time: float) -> SeenFace:
+        """What was found in the picture, which lies at `corner` of the canvas, as an upright box in the frame."""
+        middle = corner + np.float32(self.size / 2)
+        centre = self.centre + self.turn @ ((box[:2] + box[2:]) / 2 - middle)
+        half = (box[2:] - box[:2]) / 2 * np.hypot(self.turn[0, 0], self.turn[1, 0])
+        points = self.centre + (keypoints - middle) @ self.turn.T
+        box = np.concatenate([centre - half, centre + half]).astype(np.float32)
+        return SeenFace.found(box, points.astype(np.float32), score, time, self.search_roi)

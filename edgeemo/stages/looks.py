@@ -1,0 +1,129 @@
+"""The ways to look for faces with MediaPipe's two models: at a whole picture, at tiles, and closer at single faces.
+
+Called by `edgeemo.stages.detect` and `edgeemo.stages.still`, which decide who looks when, and what convinces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edgeemo.config import DetectConfig
+from edgeemo.stages.face_window import WINDOW_SCALE, SeenFace, Window
+from edgeemo.stages.tiles import Tile
+from edgeemo.types import F32, U8, Frame
+from engines.face_detector import FaceDetector, Range
+
+SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
+CANVAS_PX = 128  # the short-range model's input
+UPSCALE = 2  # the canvas is repeated so many times: MediaPipe gives boxes in whole pixels, and this makes them smaller
+GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between two looks
+TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
+MIN_SCORE = 0.4  # of a detection in a whole frame or a closer look; what convinces is decided by the callers
+TILE_BATCH = 16  # tiles in one call of the network
+TILE_SCORE = 0.7  # of a face in a tile, to be looked at more closely: lower ones add false faces, hardly any real ones
+
+
+class Looks:
+    """The open models.
+
+    Args:
+        models: those that are needed; the short-range model is opened in any case.
+
+    Attributes:
+        description: what runs the models, for example "MediaPipe 1.2.2".
+
+    Raises:
+        EngineError: the runtime is not installed, or a model file is missing or damaged.
+    """
+
+    def __init__(self, config: DetectConfig, models: Sequence[Range]) -> None:
+        lowest: dict[Range, float] = {"short_range": min(MIN_SCORE, config.confirm_score)}
+        if "full_range" in models:
+            lowest["full_range"] = MIN_SCORE
+        self._models = {
+            model: FaceDetector(model, min_score=score, runtime=config.runtime, backend=config.backend)
+            for model, score in lowest.items()
+        }
+        self.description = self._models["short_range"].description
+        self._canvas: U8 = np.zeros((CANVAS_PX, CANVAS_PX, 3), np.uint8)
+
+    def whole(self, frame: Frame, models: Sequence[Range]) -> list[SeenFace]:
+        """What these models find in the whole frame, best first, one model after the other."""
+        if not models:
+            return []
+        image, scale = shrunk(frame.image)
+        found: list[SeenFace] = []
+        for model in models:
+            boxes, keypoints, scores = self._models[model].detect(image)
+            found += [
+                SeenFace.found(
+                    (boxes[row].reshape(2, 2) * scale).ravel(), keypoints[row] * scale, float(scores[row]), frame.time
+                )
+                for row in np.argsort(-scores)
+                if scores[row] >= MIN_SCORE
+            ]
+        return found
+
+    def tiles(self, frame: Frame, tiles: Sequence[Tile]) -> list[SeenFace]:
+        """What the short-range model finds in these tiles, best first."""
+        found: list[SeenFace] = []
+        for start in range(0, len(tiles), TILE_BATCH):
+            batch = tiles[start : start + TILE_BATCH]
+            looks = self._models["short_range"].detect_many([tile.cut(frame.image) for tile in batch])
+            for tile, (boxes, keypoints, scores) in zip(batch, looks, strict=True):
+                for row in np.flatnonzero(scores >= TILE_SCORE):
+                    box = tile.restore(boxes[row].reshape(2, 2)).ravel()
+                    found.append(SeenFace.found(box, tile.restore(keypoints[row]), float(scores[row]), frame.time))
+        return sorted(found, key=lambda face: -face.score)
+
+    def closer(self, frame: Frame, faces: Sequence[SeenFace], scale: float = WINDOW_SCALE) -> list[SeenFace | None]:
+        """Look for each of one to four faces in the upright window around where it was, with one short-range call."""
+        across = 1 if len(faces) == 1 else 2
+        size = CANVAS_PX // across
+        self._canvas[:] = 0
+        windows = []
+        for cell, face in enumerate(faces):
+            left, top = cell % across * size, cell // across * size
+            window = Window.at(face.search_roi, size, scale)
+            self._canvas[top : top + size, left : left + size] = window.cut(frame.image)
+            windows.append((window, np.array([left, top], np.float32)))
+        enlarged = np.asarray(
+            cv2.resize(self._canvas, None, fx=UPSCALE, fy=UPSCALE, interpolation=cv2.INTER_NEAREST), np.uint8
+        )
+        boxes, keypoints, scores = self._models["short_range"].detect(enlarged)
+        boxes, keypoints = boxes / np.float32(UPSCALE), keypoints / np.float32(UPSCALE)
+        cells = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / size)
+        looks: list[SeenFace | None] = []
+        for face, (window, corner) in zip(faces, windows, strict=True):
+            inside = np.flatnonzero((cells == corner / size).all(axis=1))
+            seen = [window.face(boxes[row], keypoints[row], float(scores[row]), corner, frame.time) for row in inside]
+            fitting = [each for each in seen if 1 / GREATEST_CHANGE <= each.side / face.side <= GREATEST_CHANGE]
+            looks.append(min(fitting, key=face.distance, default=None))
+        return looks
+
+    def close(self) -> None:
+        for model in self._models.values():
+            model.close()
+
+
+def shrunk(image: U8) -> tuple[U8, F32]:
+    """A picture of at most SCAN_PX a side, and by what (x, y) its coordinates are multiplied to be the frame's.
+
+    Both models take far less, and their own reduction of a large picture is costly and skips pixels.
+    """
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    if longer <= SCAN_PX:
+        return image, np.ones(2, np.float32)
+    size = max(1, round(width * SCAN_PX / longer)), max(1, round(height * SCAN_PX / longer))
+    small = image
+    if longer > 2 * SCAN_PX:
+        # averaging is dear unless it is over whole pixels: sample to twice the size, then average two by two
+        small = np.asarray(cv2.resize(small, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR), np.uint8)
+        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
+    else:
+        small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return small, np.array([width / size[0], height / size[1]], np.float32)
