@@ -29,6 +29,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from edgeemo.report.classes import UNSURE, folded, name_of, shown_class, shown_classes
 from edgeemo.stages.overlay import coloured_as, fitted, percent
 from edgeemo.types import U8, UNTRACKED, Frame, Result
 from edgeemo.ui.pixels import as_image
@@ -46,7 +47,7 @@ class Bars(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = LIGHT
-        self._classes: list[tuple[Emotion, float]] = []
+        self._classes: list[tuple[str, float]] = []
         self._shown = ""
         self._short = False
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -55,7 +56,8 @@ class Bars(QWidget):
         self._theme = theme
         self.update()
 
-    def show_classes(self, classes: list[tuple[Emotion, float]], shown: str, *, short: bool) -> None:
+    def show_classes(self, classes: list[tuple[str, float]], shown: str, *, short: bool) -> None:
+        """Show the values of `shown_classes`; the one that is `shown` stands out."""
         taller = short is not self._short or len(classes) != len(self._classes)
         self._classes, self._shown, self._short = classes, shown, short
         if taller:
@@ -86,24 +88,24 @@ class Bars(QWidget):
         painter.setClipPath(clip)
         painter.fillRect(self.rect(), QColor(self._theme.track))
         x = 0.0
-        for emotion, probability in self._classes:
+        for key, probability in self._classes:
             width = self.width() * probability
-            painter.fillRect(QRectF(x, 0, width, self.height()), emotion_colour(emotion))
+            painter.fillRect(QRectF(x, 0, width, self.height()), QColor(self._theme.classes[key]))
             x += width
 
     def _paint_rows(self, painter: QPainter) -> None:
         metrics = QFontMetricsF(self.font())
         row = self._row()
-        names = max((metrics.horizontalAdvance(emotion.display) for emotion, _ in self._classes), default=0.0) + 10
+        names = max((metrics.horizontalAdvance(name_of(key)) for key, _ in self._classes), default=0.0) + 10
         numbers = metrics.horizontalAdvance("100 %") + 8
         track = max(self.width() - names - numbers, 10.0)
         thick = max(6.0, row * 0.42)
-        for index, (emotion, probability) in enumerate(self._classes):
+        for index, (key, probability) in enumerate(self._classes):
             top = index * row
-            chosen = emotion.label == self._shown
+            chosen = key == self._shown
             painter.setPen(QColor(self._theme.text if chosen else self._theme.muted))
             line = QRectF(0, top, self.width(), row)
-            painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), emotion.display)
+            painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), name_of(key))
             painter.drawText(
                 line, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), percent(probability)
             )
@@ -114,7 +116,7 @@ class Bars(QWidget):
             painter.save()
             painter.setClipPath(round_ends)
             bar.setWidth(track * min(max(probability, 0.0), 1.0))
-            painter.fillRect(bar, emotion_colour(emotion))
+            painter.fillRect(bar, QColor(self._theme.classes[key]))
             painter.restore()
 
 
@@ -215,12 +217,12 @@ class FaceCard(QFrame):
         self.bars.set_theme(theme)
 
     def show_face(self, result: Result, row: int, *, short: bool, relative: str = "", name: str = "") -> None:
-        emotion = Emotion.of(result.emotions[row])
+        shown = shown_class(result.emotions[row])
         number = int(result.faces.ids[row])
         box = result.faces.boxes[row]
         self.thumb.show_face(result.frame, box.tolist(), coloured_as(result, row), number)
         reasons = result.reasons(row)
-        _set(self.expression, "Unsure" if reasons else emotion.display)
+        _set(self.expression, name_of(UNSURE if reasons else shown))
         _set(self.confidence, "" if reasons else percent(result.confidence(row)))
         _set(self.reason, _reason_words(result, row))
         self.reason.setVisible(bool(reasons))
@@ -228,13 +230,11 @@ class FaceCard(QFrame):
         self.relative.setVisible(bool(relative))
         _set(self.person, name or ("Face" if number == UNTRACKED else f"Person {number}"))
         _set(self.extent, f"{float(box[2] - box[0]):.0f} px")
-        classes = [
-            (Emotion.of(label), float(probability))
-            for label, probability in zip(result.labels, result.probabilities[row], strict=True)
-        ]
-        self.bars.show_classes(classes, emotion.label, short=short)
+        keys = shown_classes(result.labels)
+        classes = list(zip(keys, folded(result.probabilities[row], result.labels).tolist(), strict=True))
+        self.bars.show_classes(classes, shown, short=short)
         if short:
-            ranked = [f"{each.display} {percent(probability)}" for each, probability in _by_size(classes, emotion)]
+            ranked = [f"{name_of(key)} {percent(probability)}" for key, probability in _by_size(classes, shown)]
             _set(self.others, "  ·  ".join(ranked[:2]))
             self.setToolTip("\n".join(ranked))
         elif self.toolTip():
@@ -243,6 +243,14 @@ class FaceCard(QFrame):
         said = self.reason.text() or self.confidence.text()
         self.setAccessibleName(f"{self.person.text()}: {self.expression.text()}, {said}")
         self._number = number
+
+    def show_chosen(self, chosen: bool) -> None:
+        """A lasting edge around the card of the person whom the timeline shows."""
+        if self.property("chosen") is not chosen:
+            self.setProperty("chosen", chosen)
+            if (style := self.style()) is not None:  # a style sheet looks at properties only when it is applied
+                style.unpolish(self)
+                style.polish(self)
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802
         self.pressed.emit(self._number)
@@ -259,8 +267,8 @@ class FaceCard(QFrame):
             super().keyPressEvent(event)
 
 
-def _by_size(classes: list[tuple[Emotion, float]], but: Emotion) -> list[tuple[Emotion, float]]:
-    return sorted((each for each in classes if each[0] is not but), key=lambda each: -each[1])
+def _by_size(classes: list[tuple[str, float]], but: str) -> list[tuple[str, float]]:
+    return sorted((each for each in classes if each[0] != but), key=lambda each: -each[1])
 
 
 def _reason_words(result: Result, row: int) -> str:
@@ -271,8 +279,8 @@ def _reason_words(result: Result, row: int) -> str:
         return ""
     if between:
         return ", ".join([between[0].capitalize(), *(reason for reason in reasons if reason not in between)])
-    leading = Emotion.of(result.labels[int(result.probabilities[row].argmax())])
-    return f"Perhaps {leading.display.lower()}: {', '.join(reasons)}"
+    leading = name_of(result.labels[int(result.probabilities[row].argmax())])
+    return f"Perhaps {leading.lower()}: {', '.join(reasons)}"
 
 
 class FacePanel(QWidget):
@@ -295,6 +303,7 @@ class FacePanel(QWidget):
         self._cards: dict[tuple[str, int], FaceCard] = {}
         self._relative: Callable[[Result, int], str] | None = None
         self._names: Mapping[int, str] = {}
+        self._chosen = UNTRACKED
 
         self.heading = named(QLabel("Faces"), "heading")
         self.count = named(QLabel(""), "muted")
@@ -365,6 +374,10 @@ class FacePanel(QWidget):
         """Call persons by these names instead of their numbers, from the next result on."""
         self._names = names
 
+    def show_chosen(self, person: int) -> None:
+        """Whose card has an edge, from the next result on; `UNTRACKED`: nobody's."""
+        self._chosen = person
+
     def clear(self, hint: str) -> None:
         """Show no cards; the hint says what would bring some."""
         self._show({}, None)
@@ -397,7 +410,7 @@ class FacePanel(QWidget):
             card.deleteLater()
         if result is not None:
             # where the cards would not all fit each one is short
-            short = len(rows) * self._tall(len(result.labels)) > self._room()
+            short = len(rows) * self._tall(len(shown_classes(result.labels))) > self._room()
             for key, row in rows.items():
                 shown = self._cards.get(key)
                 if shown is None:
@@ -410,6 +423,7 @@ class FacePanel(QWidget):
                 words = self._relative(result, row) if self._relative is not None else ""
                 name = self._names.get(int(result.faces.ids[row]), "")
                 shown.show_face(result, row, short=short, relative=words, name=name)
+                shown.show_chosen(int(result.faces.ids[row]) == self._chosen != UNTRACKED)
         self._pages.setCurrentIndex(1 if rows else 0)
 
     def _tall(self, classes: int) -> float:

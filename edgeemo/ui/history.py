@@ -101,6 +101,14 @@ class History:
         columns = self._people.get(person)
         return (columns or _Columns(len(self.labels))).view()
 
+    def values_at(self, person: int, time: float) -> F32 | None:
+        """(K,) probabilities of the row before a media time; None where the face was away."""
+        series = self.series(person)
+        row = int(np.searchsorted(series.times, time, side="right")) - 1
+        if row < 0 or time - series.times[row] > AWAY_S:
+            return None
+        return np.asarray(series.values[row], np.float32)
+
     def shares(self, person: int) -> list[tuple[str, float]]:
         """Part of a person's time for each label, in the engine's order; empty before the second frame."""
         columns = self._people.get(person)

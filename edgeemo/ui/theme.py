@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtGui import QColor, QGuiApplication, QPalette
 from PyQt6.QtWidgets import QApplication
 
+from edgeemo.report.colours import CONTRAST, DARK_CLASSES, LIGHT_CLASSES, channels, contrast, luminance
 from engines.spec import Emotion
 
 Thing = TypeVar("Thing", bound=QObject)
@@ -23,6 +25,7 @@ class Theme:
         line: borders. well: behind the picture. track: the empty part of a bar.
         text, muted: writing. accent, on_accent: the main button, the focus ring, and writing on it.
         error, notice: the two kinds of banner, background first, then the edge and icon.
+        classes: of bars and curves, by `report.classes.shown_classes`; scripts/check-colours checks them.
     """
 
     dark: bool
@@ -40,6 +43,7 @@ class Theme:
     on_accent: str
     error: tuple[str, str]
     notice: tuple[str, str]
+    classes: Mapping[str, str]
 
 
 LIGHT = Theme(
@@ -58,6 +62,7 @@ LIGHT = Theme(
     on_accent="#ffffff",
     error=("#fdecec", "#c63a3a"),
     notice=("#e9f1fe", "#2f6fde"),
+    classes=LIGHT_CLASSES,
 )
 DARK = Theme(
     dark=True,
@@ -75,6 +80,7 @@ DARK = Theme(
     on_accent="#0c1420",
     error=("#3a2023", "#f07a7a"),
     notice=("#1d2b42", "#74a6f8"),
+    classes=DARK_CLASSES,
 )
 
 
@@ -162,6 +168,9 @@ def style_sheet(theme: Theme) -> str:
     QToolButton:hover, QPushButton:hover {{ background: {theme.hover}; }}
     QToolButton:focus, QPushButton:focus {{ border: 2px solid {theme.accent}; padding: 5px 11px; }}
     QToolButton:disabled, QPushButton:disabled {{ color: {theme.muted}; background: {theme.surface}; }}
+    QPushButton#small {{ padding: 2px 10px; min-height: 16px; border-radius: 6px; }}
+    QPushButton#small:focus {{ padding: 1px 9px; }}
+    QPushButton#small:checked {{ background: {theme.hover}; border-color: {theme.text}; }}
     QPushButton::menu-indicator {{ image: none; width: 0px; }}
     QPushButton#start {{
         background: {theme.accent}; color: {theme.on_accent}; border-color: {theme.accent}; font-weight: 600;
@@ -174,6 +183,7 @@ def style_sheet(theme: Theme) -> str:
     QToolButton#dismiss:focus {{ border: 2px solid {theme.accent}; padding: 3px; }}
 
     #card {{ background: {theme.window}; border: 1px solid {theme.line}; border-radius: 10px; }}
+    #card[chosen="true"] {{ border: 2px solid {theme.text}; }}
     #card:focus {{ border: 2px solid {theme.accent}; }}
     #heading {{ font-weight: 600; }}
     #expression {{ font-weight: 600; }}
@@ -202,6 +212,18 @@ PEOPLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0
 def person_colour(number: int) -> QColor:
     """The same for a track id all the time."""
     return QColor(PEOPLE[(number - 1) % len(PEOPLE)])
+
+
+def readable(colour: str, background: str, ratio: float = CONTRAST) -> str:
+    """A colour mixed with black or white until it can be told from a background."""
+    towards = 0.0 if luminance(background) > 0.18 else 1.0
+    red, green, blue = channels(colour)
+    for step in range(21):
+        mixed = tuple(value + (towards - value) * step / 20 for value in (red, green, blue))
+        shade = "#" + "".join(f"{round(value * 255):02x}" for value in mixed)
+        if contrast(shade, background) >= ratio:
+            return shade
+    return "#ffffff" if towards else "#000000"
 
 
 def emotion_colour(emotion: Emotion) -> QColor:

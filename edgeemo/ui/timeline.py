@@ -1,76 +1,34 @@
-"""Probabilities over time for one person: zoom with the wheel, move by dragging, click to go there."""
+"""Probabilities over time, of one person or of everyone: zoom with the wheel, move by dragging, click to go there."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import monotonic
-from typing import Any
 
 import numpy as np
-import pyqtgraph as pg  # type: ignore[import-untyped]
-from PyQt6.QtCore import QPointF, QRectF, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QPainter
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from edgeemo.report.classes import DASHED, folded, name_of, shown_classes
 from edgeemo.stages.overlay import percent
 from edgeemo.types import F32
 from edgeemo.ui.cards import Bars
 from edgeemo.ui.history import History, thinned
-from edgeemo.ui.theme import LIGHT, Theme, named
-from engines.spec import Emotion
+from edgeemo.ui.theme import LIGHT, Theme, named, person_colour, readable
+from edgeemo.ui.timeline_plot import Line, ProbabilityPlot
 
 REFRESH_MS = 100  # the plot need not be as quick as the picture
 WORDS_S = 0.5  # nor the words above it as the plot
 SPAN_S = 30.0  # shown while it follows
 POINTS = 300  # a curve
-WIDTH = 2  # of a curve, in logical pixels
+LEAST_SHOWN = 0.02  # a class that plays no part would only thicken the bottom line
+LEAST_TOLD = 0.01
+BETWEEN = "   "
+MOST_LINES = 12  # people at once
 NOTHING = (-1, -1, 0.0, 0.0)  # rows, person, begin and end of what is drawn
-
-
-class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
-    """A curve whose bounds are the plot's view: finding those of its points takes longer than drawing them."""
-
-    def __init__(self, **options: Any) -> None:
-        self._bounds = QRectF()
-        super().__init__(**options)
-
-    def boundingRect(self) -> QRectF:  # noqa: N802
-        return self._bounds
-
-    def viewTransformChanged(self) -> None:  # noqa: N802
-        # before the bounds change, or the scene never forgets the old ones
-        self.prepareGeometryChange()
-        box = self.getViewBox()
-        self._bounds = QRectF() if box is None else QRectF(box.viewRect())
-
-    def paint(self, painter: QPainter, *how: Any) -> None:
-        # lines of one pixel side by side: a wide one takes pyqtgraph twice as long, and PyQt loses memory by it
-        device = painter.device()
-        ratio = 1.0 if device is None else device.devicePixelRatioF()
-        across, down = self.pixelWidth() / ratio, self.pixelHeight() / ratio
-        super().paint(painter, *how)
-        for _ in range(round(WIDTH * ratio) - 1):
-            # alternately to the side and down, so that no slope shows gaps
-            for step in ((across, 0.0), (0.0, down)):
-                painter.translate(*step)
-                super().paint(painter, *how)
-
-
-class ClockAxis(pg.AxisItem):  # type: ignore[misc]
-    """Seconds since the first frame, as the scrubber and the report count them; the data keep media time."""
-
-    def __init__(self) -> None:
-        super().__init__("bottom")
-        self.begin = 0.0
-
-    def tickValues(self, low: float, high: float, size: float) -> Any:  # noqa: N802
-        # round numbers on the shown clock, not on the media's
-        levels = super().tickValues(low - self.begin, high - self.begin, size)
-        return [(spacing, [value + self.begin for value in values]) for spacing, values in levels]
-
-    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
-        return list(super().tickStrings([value - self.begin for value in values], scale, spacing))
+NARROW = 560  # below this the names at the right are left out
 
 
 class Timeline(QWidget):
@@ -78,9 +36,11 @@ class Timeline(QWidget):
 
     Signals:
         sought: somebody clicked at a media time in seconds.
+        chosen: the number of the person who was chosen in the menu.
     """
 
     sought = pyqtSignal(float)
+    chosen = pyqtSignal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -90,63 +50,23 @@ class Timeline(QWidget):
         self._theme = LIGHT
         self._history = History()
         self._person: int | None = None
+        self._everyone = ""  # the class that is shown of everyone; empty: one person
+        self._hidden: set[str] = set()  # classes that are switched off
         self._at: float | None = None  # the cursor's media time
+        self._hover: float | None = None
         self._drawn = NOTHING
         self._told, self._untold = -math.inf, False  # when the words changed; whether the plot has since
         self._following = True
-        self._curves: dict[str, Any] = {}
-        self._lines: list[Any] = []
         self._baseline_of: Callable[[int], F32 | None] = lambda person: None
         self._names: Mapping[int, str] = {}
-
-        self.relative = QPushButton("Relative")
-        self.relative.setCheckable(True)
-        self.relative.setToolTip("Show differences from the neutral baseline instead of probabilities")
-        self.relative.toggled.connect(self._on_relative)
-        self.relative.hide()
-        self.title = named(QLabel("Timeline"), "heading")
-        self.legend = named(QLabel(), "muted")
-        self.follow = QPushButton("Follow")
-        self.follow.setToolTip("Show the newest seconds again")
-        self.follow.setAccessibleName("Follow the newest frame")
-        self.follow.clicked.connect(self.go_on_following)
-        self.follow.hide()
-        self.distribution = Bars()
-        self.distribution.setFixedWidth(180)
-        self.distribution.setAccessibleName("Share of time an expression so far")
-        top = QHBoxLayout()
-        top.setContentsMargins(16, 4, 16, 0)
-        top.setSpacing(12)
-        top.addWidget(self.title)
-        top.addWidget(self.legend, 1)
-        top.addWidget(self.relative)
-        top.addWidget(self.follow)
-        top.addWidget(self.distribution)
-        self.distribution.hide()
-
-        self.axis = ClockAxis()
-        self.plot = pg.PlotWidget(axisItems={"bottom": self.axis})
-        self.plot.setAccessibleName("Probabilities over time")
-        self.plot.setToolTip("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker.")
-        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        item = self.plot.getPlotItem()
-        item.hideButtons()
-        item.setMenuEnabled(False)
-        item.setMouseEnabled(x=True, y=False)
-        item.setYRange(-0.02, 1.1, padding=0)
-        item.setXRange(0, SPAN_S, padding=0)
-        item.getAxis("left").setTicks([[(0, "0"), (0.5, "50"), (1, "100 %")]])
-        item.getAxis("left").setWidth(46)
-        item.getViewBox().sigRangeChangedManually.connect(self._moved)
-        self.plot.scene().sigMouseClicked.connect(self._clicked)
-        self._cursor = pg.InfiniteLine(angle=90, movable=False)
-        self._cursor.hide()
-        item.addItem(self._cursor, ignoreBounds=True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 2)
-        layout.setSpacing(0)
-        layout.addLayout(top)
-        layout.addWidget(self.plot, 1)
+        self.plot = ProbabilityPlot()
+        self.plot.getPlotItem().setXRange(0, SPAN_S, padding=0)
+        self.plot.getPlotItem().getViewBox().sigRangeChangedManually.connect(self._moved)
+        self.plot.sought.connect(self.sought)
+        self.plot.hovered.connect(self._on_hover)
+        self.axis = self.plot.axis
+        self._make_header()
+        self._lay_out()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.refresh)
         self._timer.start(REFRESH_MS)
@@ -164,15 +84,8 @@ class Timeline(QWidget):
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
-        self.plot.setBackground(theme.surface)
-        item = self.plot.getPlotItem()
-        for side in ("left", "bottom"):
-            axis = item.getAxis(side)
-            axis.setPen(theme.line)
-            axis.setTextPen(theme.muted)
-        self._cursor.setPen(pg.mkPen(theme.text, width=1.5))
+        self.plot.set_theme(theme)
         self.distribution.set_theme(theme)
-        self.show_markers()
         self._begin_anew()
 
     def show_names(self, names: Mapping[int, str]) -> None:
@@ -195,7 +108,7 @@ class Timeline(QWidget):
         self._following = not whole
         self.follow.hide()
         self._at = None
-        self._cursor.hide()
+        self.plot.cursor.hide()
         if whole:
             begin = history.begin or 0.0
             self.plot.getPlotItem().setXRange(begin, max(history.end, begin + 1.0), padding=0.01)
@@ -207,39 +120,33 @@ class Timeline(QWidget):
         self._baseline_of = baseline_of
         self._begin_anew()
 
-    def _on_relative(self, relative: bool) -> None:
-        item = self.plot.getPlotItem()
-        item.setYRange(*((-1.05, 1.05) if relative else (-0.02, 1.1)), padding=0)
-        ticks = [(-1, "-100"), (0, "0"), (1, "+100")] if relative else [(0, "0"), (0.5, "50"), (1, "100 %")]
-        item.getAxis("left").setTicks([ticks])
+    def show_person(self, person: int | None) -> None:
+        """Show one person; None: whoever is there."""
+        self._person, self._everyone = person, ""
+        self._begin_anew()
+        self.refresh()
+        if person is not None:
+            self.chosen.emit(person)
+
+    def show_everyone(self, shown: str) -> None:
+        """Show one class of everyone, a curve for each person."""
+        self._everyone = shown
         self._begin_anew()
         self.refresh()
 
-    def show_person(self, person: int) -> None:
-        self._person = person
+    def show_class(self, shown: str, visible: bool) -> None:
+        """Draw the curve of a class, or not."""
+        (self._hidden.discard if visible else self._hidden.add)(shown)
         self._begin_anew()
         self.refresh()
 
     def show_cursor(self, time: float) -> None:
         self._at = time
-        self._cursor.setValue(time)
-        self._cursor.show()
+        self.plot.cursor.setValue(time)
+        self.plot.cursor.show()
 
     def show_markers(self) -> None:
-        item = self.plot.getPlotItem()
-        for line in self._lines:
-            item.removeItem(line)
-        self._lines = []
-        for marker in self._history.markers:
-            line = pg.InfiniteLine(
-                marker.time,
-                angle=90,
-                pen=pg.mkPen(self._theme.text, width=1, style=Qt.PenStyle.DashLine),
-                label=marker.label[:20],
-                labelOpts={"position": 0.92, "color": self._theme.text, "anchors": [(0, 0.5), (0, 0.5)]},
-            )
-            item.addItem(line, ignoreBounds=True)
-            self._lines.append(line)
+        self.plot.show_markers(self._history.markers)
 
     def go_on_following(self) -> None:
         self._following = True
@@ -250,73 +157,105 @@ class Timeline(QWidget):
         """Draw what is new; cheap when nothing is, or while the timeline is hidden."""
         if not self.isVisible():
             return
-        history, item = self._history, self.plot.getPlotItem()
-        if history.begin is not None and history.begin != self.axis.begin:
-            self.axis.begin = history.begin
-            self.axis.picture = None  # drawn with the former beginning
-            self.axis.update()
+        history = self._history
+        if history.begin is not None:
+            self.plot.begin_at(history.begin)
         if self._following:
             end = max(history.end, (history.begin or 0.0) + SPAN_S)
-            item.setXRange(end - SPAN_S, end, padding=0)
-        (begin, end), _ = item.getViewBox().viewRange()
+            self.plot.getPlotItem().setXRange(end - SPAN_S, end, padding=0)
+        begin, end = self.plot.view
         person = self.person
         state = (history.rows, -2 if person is None else person, begin, end)
         if state != self._drawn:
             self._drawn = state
             self._untold = True
+            wide = self.width() >= NARROW
+            self.plot.names.setVisible(wide)
+            self.classes.setVisible(wide and person is not None)
+            self.people.setVisible(person is not None)
+            self.distribution.setVisible(wide and person is not None and not self._everyone)
             if person is None:
                 self._show_nobody()
             else:
-                self._draw(person, begin, end)
+                self.plot.show_lines(self._lines(person, begin, end))
         # also after the last picture: the words must not stay behind the plot
         if self._untold and person is not None and monotonic() - self._told >= WORDS_S:
             self._untold, self._told = False, monotonic()
             self._tell(person)
 
+    def _lines(self, person: int, begin: float, end: float) -> list[Line]:
+        baseline = self._baseline_of(person)
+        self.relative.setVisible(baseline is not None and not self._everyone)
+        if self.relative.isChecked() and (baseline is None or self._everyone):
+            self.relative.setChecked(False)
+        keys = shown_classes(self._history.labels)
+        if self._everyone in keys:
+            return self._lines_of_everyone(keys.index(self._everyone), begin, end)
+        times, values = thinned(self._history.series(person), begin, end, POINTS)
+        if baseline is not None and self.relative.isChecked():
+            values = np.asarray(values - baseline, np.float32)
+        columns = folded(values, self._history.labels).T
+        return [
+            Line(key, name_of(key), self._theme.classes[key], key in DASHED, times, rows)
+            for key, rows in zip(keys, columns, strict=True)
+            if key not in self._hidden
+            and len(rows)
+            and float(np.abs(np.nan_to_num(rows)).max(initial=0.0)) > LEAST_SHOWN
+        ]
+
+    def _lines_of_everyone(self, column: int, begin: float, end: float) -> list[Line]:
+        lines: list[Line] = []
+        for person in self._history.people:
+            times, values = thinned(self._history.series(person), begin, end, POINTS)
+            seen = (times >= begin) & (times <= end)
+            if not seen.any() or len(lines) == MOST_LINES:
+                continue
+            colour = readable(person_colour(person).name(), self._theme.surface)
+            rows = np.asarray(folded(values, self._history.labels)[:, column], np.float32)
+            lines.append(Line(f"person {person}", self._called(person), colour, False, times, rows))
+        return lines
+
+    def _called(self, person: int) -> str:
+        return self._names.get(person) or ("Faces" if person < 0 else f"Person {person}")
+
     def _show_nobody(self) -> None:
         self._told = -math.inf
         self.title.setText("Timeline")
+        self.dot.hide()
         self.legend.setText("Expressions over time appear here.")
-        # nobody's share yet: the words need the room in a narrow window
-        self.distribution.hide()
-        for curve in self._curves.values():
-            curve.hide()
-
-    def _draw(self, person: int, begin: float, end: float) -> None:
-        series = self._history.series(person)
-        times, values = thinned(series, begin, end, POINTS)
-        baseline = self._baseline_of(person)
-        self.relative.setVisible(baseline is not None)
-        if baseline is None and self.relative.isChecked():
-            self.relative.setChecked(False)
-        if baseline is not None and self.relative.isChecked():
-            values = np.asarray(values - baseline, np.float32)
-        for column, label in enumerate(self._history.labels):
-            emotion = Emotion.of(label)
-            curve = self._curves.get(label)
-            if curve is None:
-                curve = self._curves[label] = _Curve(pen=emotion.colour, connect="finite")
-                self.plot.getPlotItem().addItem(curve, ignoreBounds=True)
-                curve.viewTransformChanged()
-            rows = values[:, column]
-            # a class that plays no part would only thicken the bottom line
-            if len(rows) and float(np.abs(np.nan_to_num(rows)).max(initial=0.0)) > 0.02:
-                curve.setData(times, rows)
-                curve.show()
-            else:
-                curve.hide()
+        self.plot.show_lines([])
 
     def _tell(self, person: int) -> None:
-        """Who it is, and that person's shares of the time."""
-        self.title.setText(self._names.get(person) or ("Faces" if person < 0 else f"Person {person}"))
-        parts = self._history.shares(person)
-        top = sorted(parts, key=lambda item: -item[1])[:3]
-        self.legend.setText(
-            "   ".join(f"{Emotion.of(label).display} {percent(part)}" for label, part in top if part >= 0.01)
-        )
+        """Who it is, and that person's shares of the time; or the values under the pointer."""
+        if self._everyone:
+            self.title.setText(f"{name_of(self._everyone)} of everyone")
+            self.dot.hide()
+            self.legend.setText("")
+            return
+        self.title.setText(self._called(person))
+        self.dot.setVisible(person > 0)
+        self.dot.setStyleSheet(f"background: {person_colour(person).name()}; border-radius: 5px;")
+        keys = shown_classes(self._history.labels)
+        parts = np.array([part for _, part in self._history.shares(person)], np.float32)
+        shares = list(zip(keys, folded(parts, self._history.labels).tolist(), strict=True)) if len(parts) else []
+        self.legend.setText(self._fitting(self._under_pointer(person) or _ranked(shares)))
         self.legend.setToolTip("Share of this person's time so far")
-        self.distribution.show()
-        self.distribution.show_classes([(Emotion.of(label), part) for label, part in parts], "", short=True)
+        self.distribution.show_classes(shares, "", short=True)
+
+    def _fitting(self, words: list[str]) -> str:
+        """As many of the words as there is room for."""
+        while words and self.legend.fontMetrics().horizontalAdvance(BETWEEN.join(words)) > self.legend.width():
+            words = words[:-1]
+        return BETWEEN.join(words)
+
+    def _under_pointer(self, person: int) -> list[str]:
+        """For example "0:12", "Happiness 80 %", "Neutral 12 %"; nothing where the pointer is on nothing."""
+        values = None if self._hover is None else self._history.values_at(person, self._hover)
+        if self._hover is None or values is None:
+            return []
+        keys = shown_classes(self._history.labels)
+        pairs = list(zip(keys, folded(values, self._history.labels).tolist(), strict=True))
+        return [*self.axis.tickStrings([self._hover], 1.0, 0.1), *_ranked(pairs)]
 
     def _begin_anew(self) -> None:
         self._drawn = NOTHING
@@ -327,8 +266,85 @@ class Timeline(QWidget):
             self._following = False
             self.follow.show()
 
-    def _clicked(self, event: Any) -> None:
-        box = self.plot.getPlotItem().getViewBox()
-        if event.button() != Qt.MouseButton.LeftButton or not box.sceneBoundingRect().contains(event.scenePos()):
-            return
-        self.sought.emit(float(box.mapSceneToView(QPointF(event.scenePos())).x()))
+    def _on_hover(self, time: float | None) -> None:
+        self._hover = time
+        self._told, self._untold = -math.inf, True
+
+    def _on_relative(self, relative: bool) -> None:
+        self.plot.show_relative(relative)
+        self._begin_anew()
+        self.refresh()
+
+    def _fill_people(self) -> None:
+        self.people_menu.clear()
+        self.people_menu.addAction("Whoever is there", partial(self.show_person, None))
+        for person in self._history.people[-MOST_LINES:]:
+            self.people_menu.addAction(self._called(person).replace("&", "&&"), partial(self.show_person, person))
+        everyone = self.people_menu.addMenu("Everyone")
+        for key in shown_classes(self._history.labels):
+            if everyone is not None:
+                everyone.addAction(name_of(key), partial(self.show_everyone, key))
+
+    def _fill_classes(self) -> None:
+        self.classes_menu.clear()
+        for key in shown_classes(self._history.labels):
+            action = self.classes_menu.addAction(name_of(key))
+            if action is not None:
+                action.setCheckable(True)
+                action.setChecked(key not in self._hidden)
+                action.toggled.connect(partial(self.show_class, key))
+
+    def _make_header(self) -> None:
+        self.dot = QLabel()
+        self.dot.setFixedSize(10, 10)
+        self.dot.hide()
+        self.title = named(QLabel("Timeline"), "heading")
+        self.legend = named(QLabel(), "muted")
+        self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.relative = named(QPushButton("Relative"), "small")
+        self.relative.setCheckable(True)
+        self.relative.setToolTip("Show differences from the neutral baseline instead of probabilities")
+        self.relative.toggled.connect(self._on_relative)
+        self.relative.hide()
+        self.follow = named(QPushButton("Follow"), "small")
+        self.follow.setToolTip("Show the newest seconds again")
+        self.follow.setAccessibleName("Follow the newest frame")
+        self.follow.clicked.connect(self.go_on_following)
+        self.follow.hide()
+        self.people_menu, self.classes_menu = QMenu(self), QMenu(self)
+        self.people_menu.aboutToShow.connect(self._fill_people)
+        self.classes_menu.aboutToShow.connect(self._fill_classes)
+        self.people, self.classes = named(QPushButton("Persons"), "small"), named(QPushButton("Classes"), "small")
+        self.people.setMenu(self.people_menu)
+        self.people.setToolTip("Whose curves are shown")
+        self.classes.setMenu(self.classes_menu)
+        self.classes.setToolTip("Which curves are shown")
+        self.distribution = Bars()
+        self.distribution.setFixedWidth(140)
+        self.distribution.setAccessibleName("Share of time per expression so far")
+        self.distribution.hide()
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.setContentsMargins(16, 4, 16, 0)
+        top.setSpacing(10)
+        top.addWidget(self.dot)
+        top.addWidget(self.title)
+        top.addWidget(self.legend, 1)
+        for widget in (self.relative, self.follow, self.people, self.classes, self.distribution):
+            top.addWidget(widget)
+        middle = QHBoxLayout()
+        middle.setSpacing(0)
+        middle.addWidget(self.plot, 1)
+        middle.addWidget(self.plot.names)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 2, 0, 2)
+        layout.setSpacing(0)
+        layout.addLayout(top)
+        layout.addLayout(middle, 1)
+
+
+def _ranked(pairs: list[tuple[str, float]]) -> list[str]:
+    """The three largest with their percentage."""
+    top = sorted(pairs, key=lambda item: -item[1])[:3]
+    return [f"{name_of(key)} {percent(part)}" for key, part in top if part >= LEAST_TOLD]

@@ -47,6 +47,7 @@ class VideoView(QWidget):
         self._recording = ""
         self._heat: Heat | None = None
         self._names: Mapping[int, str] = {}
+        self._chosen = UNTRACKED
         self._scaled: tuple[Result, QSize, U8, QImage] | None = None
 
     @property
@@ -90,6 +91,10 @@ class VideoView(QWidget):
         """Call persons by these names instead of their numbers."""
         self._names = names
         self.update()
+
+    def show_chosen(self, person: int) -> None:
+        """Whose box is thicker, from the next picture on; `UNTRACKED`: nobody's."""
+        self._chosen = person
 
     def show_heat(self, heat: Heat | None) -> None:
         """Lay what the engine looked at over the face of its person, wherever it is by now."""
@@ -165,7 +170,7 @@ class VideoView(QWidget):
             painter.setFont(font)
             tags = arrange(result, scale, text, metrics.horizontalAdvance, bars=False, names=self._names)
             for tag in tags:
-                _paint_box(painter, tag)
+                _paint_box(painter, tag, thick=int(result.faces.ids[tag.row]) == self._chosen != UNTRACKED)
             for tag in tags:
                 if tag.title:
                     _paint_label(painter, tag)
@@ -237,13 +242,14 @@ def _qt(rect: Rect) -> QRectF:
     return QRectF(rect.x, rect.y, rect.width, rect.height)
 
 
-def _paint_box(painter: QPainter, tag: Tag) -> None:
+def _paint_box(painter: QPainter, tag: Tag, *, thick: bool) -> None:
     box = _qt(tag.box).adjusted(1, 1, -1, -1)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     # a dark rim keeps the line visible on a picture of the same colour
-    painter.setPen(QPen(QColor(0, 0, 0, 110), 4.5))
+    wide = 4.5 if thick else 2.5
+    painter.setPen(QPen(QColor(0, 0, 0, 110), wide + 2))
     painter.drawRoundedRect(box, 6, 6)
-    painter.setPen(QPen(emotion_colour(tag.emotion), 2.5))
+    painter.setPen(QPen(emotion_colour(tag.emotion), wide))
     painter.drawRoundedRect(box, 6, 6)
 
 

@@ -24,7 +24,7 @@ from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Marker, Recording, sessions_folder
-from edgeemo.types import Result
+from edgeemo.types import UNTRACKED, Result
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.baseline import BaselineControl
@@ -328,6 +328,7 @@ class Window(QMainWindow):
         self.toolbar.snapped.connect(self.take_snapshot)
         self.toolbar.recorded.connect(self.record_or_end)
         self.faces.chosen.connect(self.timeline.show_person)
+        self.timeline.chosen.connect(lambda _: self._show_again())
         self.thumbnails.chosen.connect(self._on_picture)
         self.saliency.arrived.connect(self.video.show_heat)
         self.saliency.failed.connect(self._on_saliency_failure)
@@ -506,7 +507,15 @@ class Window(QMainWindow):
         self._show_buttons()
         self._show_figures()
 
+    def _show_again(self) -> None:
+        """Another person was chosen: what is on screen shows it too."""
+        if self.video.result is not None:
+            self._show(self.video.result)
+
     def _show(self, result: Result) -> None:
+        person = self.timeline.person if self.timeline.person is not None and len(result.faces) > 1 else UNTRACKED
+        self.video.show_chosen(person)
+        self.faces.show_chosen(person)
         self.video.show_result(result)
         self.faces.show_result(result, self.neutral_baseline.baselines.words)
         if self.replay.recording is not None:

@@ -1,0 +1,45 @@
+"""The classes as people see them: eight expressions, and one "other" for those that name none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgeemo.types import F32
+from engines.spec import Emotion
+
+OTHER = "other"
+UNSURE = "unsure"
+# drawn broken, so that curves are told apart by more than their colour
+DASHED = ("disgust", "contempt")
+
+
+def shown_classes(labels: Sequence[str]) -> tuple[str, ...]:
+    """The expressions among the labels, then "other" if there are more.
+
+    Args:
+        labels: K class names.
+    """
+    expressions = tuple(label for label in labels if Emotion.of(label).is_expression)
+    return (*expressions, OTHER) if len(expressions) < len(labels) else expressions
+
+
+def shown_class(label: str) -> str:
+    """The class as which a label is shown."""
+    return label if label in (UNSURE, OTHER) or Emotion.of(label).is_expression else OTHER
+
+
+def folded(values: F32, labels: Sequence[str]) -> F32:
+    """(..., K) values of all labels -> (..., M) values of `shown_classes`."""
+    expressions = [Emotion.of(label).is_expression for label in labels]
+    if all(expressions):
+        return values
+    rest = values[..., ~np.array(expressions)].sum(axis=-1, keepdims=True)
+    return np.asarray(np.concatenate([values[..., np.array(expressions)], rest], axis=-1), np.float32)
+
+
+def name_of(shown: str) -> str:
+    """For example "Happiness", "Other", "Unsure"; of a label too."""
+    key = shown_class(shown)
+    return key.capitalize() if key in (UNSURE, OTHER) else Emotion.of(key).display

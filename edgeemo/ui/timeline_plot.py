@@ -1,0 +1,293 @@
+"""The plot of the timeline: curves, their names at the right, markers, cursor. Fed by the timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyqtgraph as pg  # type: ignore[import-untyped]
+from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QPainter, QPaintEvent
+from PyQt6.QtWidgets import QSizePolicy, QWidget
+
+from edgeemo.recording import Marker
+from edgeemo.report.plots import clock
+from edgeemo.types import F32
+from edgeemo.ui.theme import LIGHT, Theme
+
+WIDTH = 2  # of a curve, in logical pixels
+NAMES_WIDTH = 92
+LEAST_NAMED = 0.04  # a curve that ends lower has no name at its end: all of these would lie on one another
+MARKER_ROWS = 3  # heights at which the labels of neighbouring markers stand
+LETTER = 7.0  # pixels; about the width of a letter of a label
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One curve.
+
+    Attributes:
+        key: tells it from others. name: at its end. colour: #rrggbb. dashed: drawn broken.
+        times: (n,) media seconds. values: (n,), NaN where there is nothing.
+    """
+
+    key: str
+    name: str
+    colour: str
+    dashed: bool
+    times: npt.NDArray[np.float64]
+    values: F32
+
+
+class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
+    """A curve whose bounds are the plot's view: finding those of its points takes longer than drawing them."""
+
+    def __init__(self, **options: Any) -> None:
+        self._bounds = QRectF()
+        super().__init__(**options)
+
+    def boundingRect(self) -> QRectF:  # noqa: N802
+        return self._bounds
+
+    def viewTransformChanged(self) -> None:  # noqa: N802
+        # before the bounds change, or the scene never forgets the old ones
+        self.prepareGeometryChange()
+        box = self.getViewBox()
+        self._bounds = QRectF() if box is None else QRectF(box.viewRect())
+
+    def paint(self, painter: QPainter, *how: Any) -> None:
+        # lines of one pixel side by side: a wide one takes pyqtgraph twice as long, and PyQt loses memory by it
+        device = painter.device()
+        ratio = 1.0 if device is None else device.devicePixelRatioF()
+        across, down = self.pixelWidth() / ratio, self.pixelHeight() / ratio
+        super().paint(painter, *how)
+        for _ in range(round(WIDTH * ratio) - 1):
+            # alternately to the side and down, so that no slope shows gaps
+            for step in ((across, 0.0), (0.0, down)):
+                painter.translate(*step)
+                super().paint(painter, *how)
+
+
+class ClockAxis(pg.AxisItem):  # type: ignore[misc]
+    """Time since the first frame, as the scrubber and the report count and write it; the data keep media time."""
+
+    def __init__(self) -> None:
+        super().__init__("bottom")
+        self.begin = 0.0
+
+    def tickValues(self, low: float, high: float, size: float) -> Any:  # noqa: N802
+        # round numbers on the shown clock, not on the media's
+        levels = super().tickValues(low - self.begin, high - self.begin, size)
+        return [(spacing, [value + self.begin for value in values]) for spacing, values in levels]
+
+    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
+        return [moment(value - self.begin, spacing) if value >= self.begin else "" for value in values]
+
+
+def moment(seconds: float, spacing: float) -> str:
+    """A time on the axis: as `clock` writes it, with as many decimals as ticks so far apart need."""
+    digits = next((digits for digits in (0, 1, 2) if spacing * 10**digits >= 0.999), 3)
+    if not digits or (digits == 1 and seconds < 10):
+        return clock(seconds)
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:0{digits + 3}.{digits}f}" if seconds >= 10 else f"{seconds:.{digits}f} s"
+
+
+class EndNames(QWidget):
+    """Names beside the ends of the curves, none over another."""
+
+    def __init__(self, place: Callable[[float], float], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._place = place
+        self._names: list[tuple[float, str, str]] = []
+        self.setFixedWidth(NAMES_WIDTH)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(NAMES_WIDTH, 60)
+
+    def show_names(self, names: list[tuple[float, str, str]]) -> None:
+        """Show (value at the end, name, colour) each."""
+        if names != self._names:
+            self._names = names
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        painter = QPainter(self)
+        tall = self.fontMetrics().height() * 0.95
+        heights = spread([self._place(value) for value, *_ in self._names], tall, tall / 2, self.height() - tall / 2)
+        for y, (_, name, colour) in zip(heights, self._names, strict=True):
+            painter.setPen(QColor(colour))
+            room = QRectF(4, y - tall / 2, self.width() - 6, tall)
+            painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), name)
+        painter.end()
+
+
+class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
+    """Draws what it is given.
+
+    Signals:
+        sought: somebody clicked at a media time in seconds.
+        hovered: the pointer is at a media time; None: it has left.
+    """
+
+    sought = pyqtSignal(float)
+    hovered = pyqtSignal(object)
+
+    def __init__(self) -> None:
+        self.axis = ClockAxis()
+        super().__init__(axisItems={"bottom": self.axis})
+        self._theme = LIGHT
+        self._curves: dict[str, _Curve] = {}
+        self._marks: list[Any] = []
+        self._markers: tuple[Marker, ...] = ()
+        self._marked_view = (0.0, 0.0)
+        self.names = EndNames(self._y_of)
+        self.setAccessibleName("Probabilities over time")
+        self.setToolTip("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker.")
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        item = self.getPlotItem()
+        item.hideButtons()
+        item.setMenuEnabled(False)
+        item.setMouseEnabled(x=True, y=False)
+        item.getAxis("left").setWidth(46)
+        self.show_relative(False)
+        self.scene().sigMouseClicked.connect(self._clicked)
+        self.scene().sigMouseMoved.connect(self._on_moved)
+        self.cursor = pg.InfiniteLine(angle=90, movable=False)
+        self.cursor.hide()
+        item.addItem(self.cursor, ignoreBounds=True)
+
+    @property
+    def view(self) -> tuple[float, float]:
+        """Media time at the left and right edge."""
+        (begin, end), _ = self.getPlotItem().getViewBox().viewRange()
+        return begin, end
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.setBackground(theme.surface)
+        for side in ("left", "bottom"):
+            axis = self.getPlotItem().getAxis(side)
+            axis.setPen(theme.line)
+            axis.setTextPen(theme.muted)
+        self.cursor.setPen(pg.mkPen(theme.text, width=1.5))
+        for curve in self._curves.values():
+            self.getPlotItem().removeItem(curve)
+        self._curves = {}
+        self._draw_markers()
+
+    def show_relative(self, relative: bool) -> None:
+        """Room for differences from a baseline, or for probabilities."""
+        item = self.getPlotItem()
+        item.setYRange(*((-1.05, 1.05) if relative else (-0.02, 1.1)), padding=0)
+        ticks = [(-1, "-100"), (0, "0"), (1, "+100")] if relative else [(0, "0"), (0.5, "50"), (1, "100 %")]
+        item.getAxis("left").setTicks([ticks])
+
+    def begin_at(self, begin: float) -> None:
+        """Count the axis from this media time on."""
+        if begin != self.axis.begin:
+            self.axis.begin = begin
+            self.axis.picture = None  # drawn with the former beginning
+            self.axis.update()
+
+    def show_lines(self, lines: Sequence[Line]) -> None:
+        """Draw these curves and no others."""
+        shown = {line.key for line in lines}
+        for key, drawn in self._curves.items():
+            if key not in shown:
+                drawn.hide()
+        ends = []
+        for line in lines:
+            curve = self._curves.get(line.key)
+            if curve is None:
+                style = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
+                curve = _Curve(pen=pg.mkPen(line.colour, style=style), connect="finite")
+                self._curves[line.key] = curve
+                self.getPlotItem().addItem(curve, ignoreBounds=True)
+                curve.viewTransformChanged()
+            curve.setData(line.times, line.values)
+            curve.show()
+            seen = line.values[np.isfinite(line.values)]
+            if len(seen) and abs(float(seen[-1])) >= LEAST_NAMED:
+                ends.append((round(float(seen[-1]), 2), line.name, line.colour))
+        self.names.show_names(ends)
+        if self.view != self._marked_view:
+            self._draw_markers()
+
+    def show_markers(self, markers: Sequence[Marker]) -> None:
+        self._markers = tuple(markers)
+        self._draw_markers()
+
+    def _draw_markers(self) -> None:
+        item = self.getPlotItem()
+        for mark in self._marks:
+            item.removeItem(mark)
+        self._marks = []
+        begin, end = self._marked_view = self.view
+        pixels = max(self.width(), 1) / max(end - begin, 1e-6)
+        taken = [-np.inf] * MARKER_ROWS  # where the last label of each row ends
+        for marker in self._markers:
+            if not (begin <= marker.time + marker.duration and marker.time <= end):
+                continue
+            label = marker.label[:20]
+            at = (marker.time - begin) * pixels
+            row = next((row for row in range(MARKER_ROWS) if taken[row] <= at), int(np.argmin(taken)))
+            taken[row] = at + (len(label) + 1) * LETTER
+            if marker.duration:
+                colour = QColor(self._theme.accent)
+                colour.setAlpha(38)
+                span = (marker.time, marker.time + marker.duration)
+                region = pg.LinearRegionItem(span, movable=False, brush=colour, pen=pg.mkPen(None))
+                item.addItem(region, ignoreBounds=True)
+                self._marks.append(region)
+            line = pg.InfiniteLine(
+                marker.time,
+                angle=90,
+                pen=pg.mkPen(self._theme.text, width=1, style=Qt.PenStyle.DashLine),
+                label=label,
+                labelOpts={
+                    "position": 0.92 - 0.14 * row, "color": self._theme.text, "anchors": [(0, 0.5), (0, 0.5)],
+                },
+            )  # fmt: skip
+            item.addItem(line, ignoreBounds=True)
+            self._marks.append(line)
+
+    def _y_of(self, value: float) -> float:
+        """Where a value lies, in pixels from the widget's top."""
+        box = self.getPlotItem().getViewBox()
+        return float(self.mapFromScene(box.mapViewToScene(QPointF(self.view[0], value))).y())
+
+    def leaveEvent(self, event: Any) -> None:  # noqa: N802
+        self.hovered.emit(None)
+        super().leaveEvent(event)
+
+    def _on_moved(self, place: QPointF) -> None:
+        box = self.getPlotItem().getViewBox()
+        inside = box.sceneBoundingRect().contains(place)
+        self.hovered.emit(float(box.mapSceneToView(place).x()) if inside else None)
+
+    def _clicked(self, event: Any) -> None:
+        box = self.getPlotItem().getViewBox()
+        if event.button() != Qt.MouseButton.LeftButton or not box.sceneBoundingRect().contains(event.scenePos()):
+            return
+        self.sought.emit(float(box.mapSceneToView(QPointF(event.scenePos())).x()))
+
+
+def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
+    """Places as near to the wanted ones as can be that are at least so far apart, in the given order of names."""
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    places = [min(max(wanted[index], low), high) for index in order]
+    for index in range(1, len(places)):
+        places[index] = max(places[index], places[index - 1] + apart)
+    limit = high
+    for index in reversed(range(len(places))):
+        places[index] = min(places[index], limit)
+        limit = places[index] - apart
+    found = [0.0] * len(wanted)
+    for place, index in zip(places, order, strict=True):
+        found[index] = place
+    return found

@@ -1,0 +1,159 @@
+"""The timeline: classes folded into eight and "other", names at the ends, everyone at once, markers, colours."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import probabilities, result
+from PyQt6.QtWidgets import QMenu
+from pytestqt.qtbot import QtBot
+from windows import Studio, Windows, shows
+
+from edgeemo.recording import Marker
+from edgeemo.report.classes import folded, name_of, shown_class, shown_classes
+from edgeemo.report.colours import contrast
+from edgeemo.ui.history import History
+from edgeemo.ui.theme import DARK, LIGHT, person_colour, readable
+from edgeemo.ui.timeline import Timeline
+from edgeemo.ui.timeline_plot import moment, spread
+from engines import LABELS
+
+
+def test_three_classes_that_name_no_expression_are_one_other() -> None:
+    assert shown_classes(LABELS) == (*LABELS[:8], "other")
+    assert shown_classes(LABELS[:8]) == LABELS[:8]
+    values = np.arange(22, dtype=np.float32).reshape(2, 11)
+    assert folded(values, LABELS)[:, 8].tolist() == [8 + 9 + 10, 19 + 20 + 21]
+    assert folded(values[:0], LABELS).shape == (0, 9)
+    assert folded(values[:, :8], LABELS[:8]) is not None
+    assert [shown_class(label) for label in ("fear", "none", "unsure")] == ["fear", "other", "unsure"]
+    assert [name_of(label) for label in ("fear", "no_face", "unsure")] == ["Fear", "Other", "Unsure"]
+
+
+@pytest.fixture
+def timeline(qtbot: QtBot) -> Timeline:
+    history = History()
+    for index in range(250):
+        values = probabilities(2, best=1)
+        values[1] = probabilities(1, best=2)[0]
+        shown = result(2, index=index)
+        history.add(replace(shown, probabilities=values, raw=values))
+    made = Timeline()
+    qtbot.addWidget(made)
+    made.resize(900, 220)
+    made.show()
+    made.show_history(history, whole=True)
+    return made
+
+
+def drawn(timeline: Timeline) -> dict[str, str]:
+    return {key: curve.opts["pen"].color().name() for key, curve in timeline.plot._curves.items() if curve.isVisible()}
+
+
+def test_curves_have_names_and_can_be_switched_off(timeline: Timeline) -> None:
+    assert drawn(timeline) == {"happiness": LIGHT.classes["happiness"], "other": LIGHT.classes["other"]}
+    assert [name for _, name, _ in timeline.plot.names._names] == ["Happiness"]  # what ends at the bottom has none
+    timeline.show_class("happiness", False)
+    assert "happiness" not in drawn(timeline)
+    timeline.classes_menu.aboutToShow.emit()
+    (action,) = [each for each in timeline.classes_menu.actions() if each.text() == "Happiness"]
+    assert not action.isChecked()
+    action.trigger()
+    assert "happiness" in drawn(timeline)
+    timeline.set_theme(DARK)
+    timeline.refresh()
+    assert drawn(timeline)["happiness"] == DARK.classes["happiness"]
+
+
+def test_everyone_is_shown_over_one_another(timeline: Timeline) -> None:
+    timeline.people_menu.aboutToShow.emit()
+    (everyone,) = timeline.people_menu.findChildren(QMenu)
+    (sadness,) = [action for action in everyone.actions() if action.text() == "Sadness"]
+    sadness.trigger()
+    assert timeline.title.text() == "Sadness of everyone"
+    assert drawn(timeline) == {
+        f"person {number}": readable(person_colour(number).name(), LIGHT.surface) for number in (1, 2)
+    }
+    assert [name for _, name, _ in timeline.plot.names._names] == ["Person 2"]
+    (second,) = [action for action in timeline.people_menu.actions() if action.text() == "Person 2"]
+    second.trigger()
+    assert timeline.title.text() == "Person 2"
+    assert timeline.person == 2
+
+
+def test_the_values_under_the_pointer_are_told(qtbot: QtBot, timeline: Timeline) -> None:
+    timeline.plot.hovered.emit(5.0)
+    qtbot.waitUntil(lambda: timeline.legend.text().startswith("5.0 s   Happiness 90 %"))
+    timeline.plot.hovered.emit(None)
+    qtbot.waitUntil(lambda: timeline.legend.text().startswith("Happiness 100 %"))
+
+
+def test_markers_side_by_side_have_labels_at_different_heights(timeline: Timeline) -> None:
+    timeline.history.markers = [
+        Marker(5.0, "first"),
+        Marker(5.1, "second"),
+        Marker(5.2, "third"),
+        Marker(9.0, "film", 1),
+    ]
+    timeline.show_markers()
+    lines = [mark for mark in timeline.plot._marks if hasattr(mark, "label")]
+    heights = [line.label.orthoPos for line in lines]
+    assert len(set(heights[:3])) == 3
+    assert heights[3] == heights[0]
+    assert len(timeline.plot._marks) == 5  # an interval has its region too
+
+
+@pytest.mark.parametrize("wanted", [[], [50], [50, 50, 50], [10, 90, 11], [99, 98, 97], [0, 0, 0, 0, 0]])
+def test_names_lie_apart_and_inside(wanted: list[float]) -> None:
+    places = spread(wanted, 15, 5, 95)
+    assert all(below - above >= 15 for above, below in pairwise(sorted(places)))
+    assert all(5 <= place <= 95 for place in places)
+    assert sorted(range(len(places)), key=lambda i: places[i]) == sorted(range(len(wanted)), key=lambda i: wanted[i])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spacing", "words"),
+    [
+        (0, 5, "0.0 s"),
+        (5, 5, "5.0 s"),
+        (65, 5, "1:05"),
+        (12.5, 0.5, "0:12.5"),
+        (2.25, 0.05, "2.25 s"),
+        (3725, 60, "1:02:05"),
+    ],
+)
+def test_the_axis_says_times_as_everything_else_does(seconds: float, spacing: float, words: str) -> None:
+    assert moment(seconds, spacing) == words
+
+
+def test_the_chosen_person_keeps_an_edge(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.faces = 2
+    window = make()
+    shows(qtbot, window)
+    qtbot.waitUntil(lambda: len(window.faces.cards) == 2)
+    window.timeline.show_person(2)
+    assert [card.property("chosen") for card in window.faces.cards] == [False, True]
+    window.timeline.show_person(1)
+    assert [card.property("chosen") for card in window.faces.cards] == [True, False]
+
+
+def test_a_colour_is_made_readable_and_kept_where_it_is() -> None:
+    assert contrast(readable("#f0e442", "#ffffff"), "#ffffff") >= 3
+    assert contrast(readable("#0000a0", "#15181d"), "#15181d") >= 3
+    assert readable("#0072b2", "#ffffff") == "#0072b2"
+
+
+def test_all_colours_pass_the_script() -> None:
+    script = Path(__file__).parents[1] / "scripts" / "check-colours"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
