@@ -135,6 +135,38 @@ def test_two_processes_reach_the_metrics_of_one_and_score_every_face_once(place)
     assert fit(data, place / "two", place / "cache") == 0
 
 
+def test_two_launchers_as_on_two_machines_train_one_network(place):
+    """`--nnodes 2`: each launcher starts one process, and they find each other at one address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", address, "--rdzv-id", "run1"]
+    data, run = f"ferplus:{place / 'set'}", place / "machines"
+    wanted = ["fit", *SETTINGS, "--data", data, "--run-folder", str(run), "--cache", str(place / "cache-of-machines")]
+    launched = [
+        subprocess.Popen(
+            [*launcher, *meeting, "-m", "trainer.cli", *wanted],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for _ in range(2)
+    ]
+    try:
+        said = [process.communicate(timeout=230) for process in launched]
+    finally:
+        for process in launched:
+            process.kill()
+    assert [process.returncode for process in launched] == [0, 0], said
+    assert sum(out.count("best checkpoint") for out, _ in said) == 1
+    assert fit(data, place / "alone", place / "cache") == 0
+    for first, second in zip(metrics(place / "alone"), metrics(run), strict=True):
+        assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
+    assert json.loads((run / "result.json").read_text())["faces"] == 25
+
+
 def test_a_batch_that_cannot_be_shared_is_one_clear_line(place):
     done = fit_as_two(f"ferplus:{place / 'set'}", place / "odd", place / "cache", "--batch", "15")
     assert done.returncode != 0

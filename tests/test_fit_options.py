@@ -45,7 +45,7 @@ def test_options_become_the_run_that_they_describe():
     assert (config.arch, config.recipe, config.mixup, config.epochs) == ("densenet", "densenet_da", 0.0, 5)
     assert config.augment == PRESETS["light"]
     assert config.loss == LossConfig(focal=2.0)
-    assert run_folder(options) == Path("runs/densenet_da")
+    assert run_folder(options, config) == Path("runs/densenet_da")
 
 
 def test_a_config_survives_its_file_and_older_keys_are_understood():

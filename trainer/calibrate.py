@@ -16,15 +16,24 @@ from engines.preprocess import F32
 from engines.spec import EXPRESSIONS, LABELS
 from trainer.data.faces import FaceSet
 from trainer.ensemble import Ensemble
+from trainer.errors import DataError
 from trainer.models import Classifier
-from trainer.predict import predict
 
 
-def temperature(model: Classifier, faces: FaceSet) -> float:
-    """Fitted to the majority's class, over the classes that the data set's protocol scores."""
+def temperature(logits: F32, faces: FaceSet) -> float:
+    """Fitted to the majority's class, over the classes that the data set's protocol scores.
+
+    Args:
+        logits: (N, 11) of the faces.
+
+    Raises:
+        DataError: the protocol scores none of them.
+    """
+    if not faces.scored.any():
+        raise DataError("the data set's protocol scores no picture: the temperature cannot be fitted")
     columns = [LABELS.index(name) for name in faces.classes]
     truth = np.eye(len(columns), dtype=np.float32)[faces.targets[faces.scored][:, columns].argmax(axis=1)]
-    return fit_temperature(predict(model, faces)[faces.scored][:, columns], truth)
+    return round(fit_temperature(logits[faces.scored][:, columns], truth), 4)
 
 
 def adjust_logits(model: Classifier, targets: F32, amount: float) -> None:

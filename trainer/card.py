@@ -36,6 +36,7 @@ class CardFacts:
         evaluation: of the exported model, on the validation split.
         difference: largest difference of a probability from torch.
         without_fp32: what was exported, where the bundle ships without its FP32 model; else None.
+        folds: number of runs whose predictions out of fold are the evaluation; 0: it is of the exported model.
     """
 
     spec: ModelSpec
@@ -49,6 +50,7 @@ class CardFacts:
     evaluation: Evaluation
     difference: float
     without_fp32: ParityRecord | None = None
+    folds: int = 0
 
 
 def card(facts: CardFacts) -> str:
@@ -69,7 +71,7 @@ Trained on the training split of
 {facts.training or "How it was trained is not recorded."}
 
 ## Accuracy
-{_accuracy(facts.evaluation)}
+{_accuracy(facts)}
 
 ## Calibration
 {_calibration(facts)}
@@ -119,14 +121,21 @@ def _files(facts: CardFacts, parameters: int) -> str:
     return "\n".join(lines)
 
 
-def _accuracy(evaluation: Evaluation) -> str:
+def _accuracy(facts: CardFacts) -> str:
+    evaluation = facts.evaluation
     scores = evaluation.scores
+    measured = "The validation split"
+    if facts.folds:
+        measured = (
+            f"This network was trained on the validation split too. What follows is of {facts.folds} networks trained "
+            "alike,\neach on the part of training and validation split that it did not see"
+        )
     low, high = scores.interval
     recalls = "\n".join(
         f"| {name} | {_percent(scores.recall[row])} | {scores.confusion[row].sum()} |"
         for row, name in enumerate(evaluation.classes)
     )
-    return f"""The validation split, {scores.count:,} faces that the data set's protocol scores, \
+    return f"""{measured}, {scores.count:,} faces that the data set's protocol scores, \
 {len(evaluation.classes)} classes:
 **{scores.accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}). Mean recall {scores.mean_recall:.2%}.
 {_without_duplicates(evaluation)}Choices were made on this split, so a fresh set will score a little lower.
@@ -165,7 +174,7 @@ def _calibration(facts: CardFacts) -> str:
         )
     return f"""Expected calibration error {evaluation.scores.calibration_error:.4f} (15 bins) with temperature \
 {facts.spec.temperature}, which was
-fitted on the same split.
+fitted on the same faces.
 {adjusted}
 | coverage, most confident first | accuracy |
 |---|---|
@@ -197,8 +206,14 @@ def training_summary(checkpoint: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError, IndexError):  # no run folder, or one of an older trainer
         return ""
     parts = _settings(config, epoch)
-    if not last:
-        parts.append("the best epoch on the validation split")
+    if config.train_on_all:
+        parts.append("trained on the validation split too, for a number of epochs that was fixed before")
+    elif not last:
+        parts.append(
+            f"the best epoch on fold {config.fold} of {config.folds}"
+            if config.folds
+            else "the best epoch on the validation split"
+        )
     return "; ".join(parts) + ".\n"
 
 

@@ -8,23 +8,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.errors import EngineError
 from engines.installation import pip_install
-from engines.layout import cache_folder
+from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
 
-if TYPE_CHECKING:
-    from trainer.data import Dataset
-
 # imported late, and named to the user when they are missing
 OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib")
-DATA_HELP = (
-    "ferplus:FOLDER_OR_ZIP, affectnet:FOLDER[,classes=11|8|7][,protocol=poster|official][,seed=N], fer2013:CSV, "
-    "rafdb:FOLDER, expw:FOLDER, folder:FOLDER_OR_ZIP[,by=person]"
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,19 +41,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def default_cache() -> Path:
-    return cache_folder() / "faces"
+class _DefaultsShown(argparse.HelpFormatter):
+    """Every option's help ends with its default, where it has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        given = action.default not in (None, argparse.SUPPRESS, False) and action.default != ()
+        if action.help and action.option_strings and given and "(default" not in action.help:
+            return f"{action.help} (default: %(default)s)"
+        return action.help
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **{"formatter_class": _DefaultsShown} | keywords)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="edgeemo-train", description="Train, score and package networks.")
+    parser = _Parser(prog="edgeemo-train", description="Train, score and package networks.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     cached = argparse.ArgumentParser(add_help=False)
     cached.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where face crops are kept")
     _add_workers(cached)
     data = argparse.ArgumentParser(add_help=False, parents=[cached])
     data.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
-    _add_fit(commands, data)
+    _add_fit(commands, cached)
     _add_evaluate(commands, data)
     _add_robustness(commands)
     _add_bundle(commands, data)
@@ -70,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     random.add_argument("--output", type=Path, required=True, metavar="DIR")
     random.set_defaults(run_command=_untrained)
     _add_saliency(commands, data)
-    _add_data(commands, cached)
+    add_data_commands(commands, cached)
     shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
     shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are looked for")
     shown.set_defaults(run_command=_models)
@@ -91,10 +95,10 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     add_alias(parser, "--processes", "num_workers", type=positive)
 
 
-def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
+def _add_fit(commands: Any, cached: argparse.ArgumentParser) -> None:
     fit = commands.add_parser(
         "fit",
-        parents=[data],
+        parents=[cached],
         help="train a network; the same command resumes",
         description="Train a network; the same command resumes. Several GPUs: "
         "torchrun --nproc-per-node N -m trainer.cli fit --device cuda ...",
@@ -102,15 +106,27 @@ def _add_fit(commands: Any, data: argparse.ArgumentParser) -> None:
     # torchrun takes --run, wherever it stands, for an abbreviation of its own --run-path
     run_help = "run folder (default: runs/NAME); under torchrun write --run-folder"
     fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
-    fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
     fit.add_argument(
         "--save-minutes",
         type=number,
         default=10.0,
         metavar="N",
-        help="write last.pt within an epoch too, every N minutes (default: 10); it can be scored like any checkpoint",
+        help="write last.pt within an epoch too, every N minutes; it can be scored like any checkpoint",
     )
-    add_fit_options(fit)
+    fit.add_argument(
+        "--log",
+        nargs="+",
+        default=["tensorboard"],
+        metavar="NAME",
+        help="where each epoch's figures go: tensorboard, mlflow, wandb",
+    )
+    fit.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="tell faces, steps, hours (from 20 measured steps), memory and disk instead; no run folder is written",
+    )
+    add_fit_options(fit, DATA_HELP)
     fit.set_defaults(run_command=_fit)
 
 
@@ -149,6 +165,14 @@ def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ship FP16 and INT8 files that passed their parity report instead of the FP32 model: for large networks",
     )
+    pack.add_argument(
+        "--out-of-fold",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="RUN",
+        help="the runs of fit --folds: temperature and accuracy come from them, for a RUN of fit --all",
+    )
     pack.set_defaults(run_command=_bundle)
 
 
@@ -163,54 +187,19 @@ def _add_average(commands: Any) -> None:
 def _add_saliency(commands: Any, data: argparse.ArgumentParser) -> None:
     look = commands.add_parser("saliency", parents=[data], help="a page of where a network looks (Grad-CAM)")
     look.add_argument("checkpoint", type=Path, help="run folder or best.pt")
-    look.add_argument("--split", default="valid", help="default: valid")
-    look.add_argument("--output", type=Path, default=Path("saliency.html"), metavar="HTML")
+    look.add_argument("--split", default="valid", help="which split")
+    look.add_argument("--output", type=Path, default=Path("saliency.html"), metavar="HTML", help="the page")
     look.add_argument("--count", type=positive, default=24, help="correct predictions shown, and as many wrong ones")
     look.set_defaults(run_command=_saliency)
-
-
-def _add_data(commands: Any, cached: argparse.ArgumentParser) -> None:
-    sets = commands.add_parser("data", help="look at a data set, or crop its faces into the cache")
-    actions = sets.add_subparsers(required=True, metavar="ACTION")
-    prepare = actions.add_parser("prepare", parents=[cached], help="crop the faces once; the same command resumes")
-    prepare.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    prepare.add_argument(
-        "--network", default="hybrid_lite", help="whose input size, colour and geometry (default: hybrid_lite)"
-    )
-    add_alias(prepare, "--arch", "network")
-    prepare.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
-    prepare.set_defaults(run_command=_prepare)
-    info = actions.add_parser("info", help="pictures per class, duplicates in and across splits, unusable rows")
-    info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    info.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where digests are kept")
-    info.add_argument("--near", action="store_true", help="count rescaled and recompressed copies as duplicates too")
-    info.set_defaults(run_command=_info)
-    groups = actions.add_parser("groups", help="colour, tone of the skin, light and size of each picture, for --by")
-    groups.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    groups.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
-    groups.add_argument("--output", type=Path, required=True, metavar="CSV")
-    groups.set_defaults(run_command=_groups)
-    crops = actions.add_parser(
-        "crops",
-        aliases=["cut"],
-        parents=[cached],
-        help="crops and labels of a split as one .npz, for edgeemo-export",
-    )
-    crops.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    crops.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
-    crops.add_argument("--split", default="valid", help="default: valid")
-    crops.add_argument("--limit", type=positive, metavar="N", help="that many pictures, evenly spread")
-    crops.add_argument("--output", type=Path, required=True, metavar="NPZ")
-    crops.set_defaults(run_command=_crops)
 
 
 def _add_evaluate(commands: Any, data: argparse.ArgumentParser) -> None:
     score = commands.add_parser("evaluate", parents=[data], help="score an engine (needs no torch) or a checkpoint")
     score.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
     score.add_argument("--against", metavar="ENGINE", help="a second one: paired test on the same faces")
-    score.add_argument("--backend", default="onnx")
+    score.add_argument("--backend", default="onnx", help="of engines")
     score.add_argument("--device", default="cpu", help="of checkpoints")
-    score.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
+    score.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"), help="which split")
     score.add_argument("--by", metavar="FILE.csv:COLUMN", help="accuracy of each group; the file has a column image")
     score.add_argument("--predictions", type=Path, metavar="CSV", help="write the probabilities of each picture")
     score.add_argument("--report", type=Path, metavar="DIR", help="write confusion, reliability, risk-coverage")
@@ -222,12 +211,12 @@ def _add_robustness(commands: Any) -> None:
     hard = commands.add_parser("robustness", help="accuracy under blur, darkness, compression ...; needs no torch")
     hard.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
     hard.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
-    hard.add_argument("--backend", default="onnx")
+    hard.add_argument("--backend", default="onnx", help="of engines")
     hard.add_argument("--device", default="cpu", help="of checkpoints")
-    hard.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"))
+    hard.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"), help="which split")
     hard.add_argument("--limit", type=positive, metavar="N", help="that many pictures, evenly spread")
     hard.add_argument("--conditions", metavar="KIND,...", help="of blur, dark, jpeg, small, roll, cover, colour")
-    hard.add_argument("--seed", type=int, default=0)
+    hard.add_argument("--seed", type=int, default=0, help="of the disturbances")
     hard.add_argument("--output", type=Path, metavar="DIR", help="write robustness.csv and robustness.png")
     _add_workers(hard)
     hard.set_defaults(run_command=_robustness)
@@ -236,18 +225,26 @@ def _add_robustness(commands: Any) -> None:
 def _fit(options: argparse.Namespace) -> int:
     from trainer.train import fit
 
-    run = run_folder(options)
+    config = fit_config(options)
+    run = run_folder(options, config)
+    if options.dry_run:
+        from trainer.estimate import as_text, estimate
+
+        found = estimate(config, run, cache=options.cache, device=options.device, num_workers=options.num_workers)
+        print(as_text(found))
+        return 0
     best = fit(
-        fit_config(options),
+        config,
         run,
         cache=options.cache,
         device=options.device,
         num_workers=options.num_workers,
         save_minutes=options.save_minutes,
+        loggers=options.log,
     )
     if os.environ.get("RANK", "0") == "0":
         print(f"best checkpoint: {best}")
-        print(f"next: edgeemo-train bundle {run} --data {options.data} --output {run.name}")
+        print(f"next: edgeemo-train bundle {run} --data {config.data} --output {run.name}")
     return 0
 
 
@@ -323,8 +320,10 @@ def _bundle(options: argparse.Namespace) -> int:
         mirror=options.mirror,
         no_face_margin=options.no_face_margin,
         without_fp32=options.without_fp32,
+        out_of_fold=options.out_of_fold,
     ).scores
-    print(f"{options.output}: {scores.accuracy:.2%} on valid, calibration error {scores.calibration_error:.4f}")
+    split = "faces out of fold" if options.out_of_fold else "valid"
+    print(f"{options.output}: {scores.accuracy:.2%} on {split}, calibration error {scores.calibration_error:.4f}")
     return 0
 
 
@@ -358,96 +357,6 @@ def _saliency(options: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare(options: argparse.Namespace) -> int:
-    from trainer.data import open_data
-    from trainer.data.faces import by_reason, cache_folder, load_faces, skipped_pictures, write_skipped
-    from trainer.models import architecture
-
-    spec = architecture(options.network).spec
-    for split in options.split or ("train", "valid"):
-        data = open_data(options.data, split)
-        faces = load_faces(data, spec, options.cache, num_workers=options.num_workers)
-        folder = cache_folder(data, spec, options.cache)
-        skipped = skipped_pictures(data, folder)
-        print(f"{split}: {len(faces)} faces of {spec.size}x{spec.size} in {folder}, {len(skipped)} skipped")
-        if faces.whole_pictures:
-            print(f"    {faces.whole_pictures} of them are whole pictures: the detector finds no face in a tight crop")
-        for reason, count in by_reason(skipped).most_common(5):
-            print(f"    {count} x {reason}")
-        if skipped:
-            write_skipped(folder / "report.csv", skipped)
-            print(f"    each of them: {folder / 'report.csv'}")
-    return 0
-
-
-def _crops(options: argparse.Namespace) -> int:
-    from engines.spec import ModelSpec
-    from trainer.data import open_data
-    from trainer.data.faces import save_crops
-
-    count = save_crops(
-        open_data(options.data, options.split),
-        ModelSpec.load(options.spec),
-        options.output,
-        limit=options.limit,
-        cache=options.cache,
-        num_workers=options.num_workers,
-    )
-    print(f"{count} faces in {options.output}")
-    return 0
-
-
-def _info(options: argparse.Namespace) -> int:
-    from engines.spec import LABELS
-    from trainer.data import open_data
-    from trainer.data.faces import by_reason
-    from trainer.errors import DataError
-
-    found = {}
-    for split in ("train", "valid", "test"):
-        try:
-            found[split] = open_data(options.data, split)
-        except DataError as error:
-            print(f"{split}: {error}")
-    if not found:
-        return 2
-    print(f"{'':12}" + "".join(f"{split:>10}" for split in found))
-    print(f"{'pictures':12}" + "".join(f"{len(data):10,}" for data in found.values()))
-    print(f"{'scored':12}" + "".join(f"{int(data.scored.sum()):10,}" for data in found.values()))
-    for column, label in enumerate(LABELS):
-        shares = [int((data.targets.argmax(axis=1) == column).sum()) for data in found.values()]
-        print(f"{label:12}" + "".join(f"{share:10,}" for share in shares))
-    _print_duplicates(found, options.cache, near=options.near)
-    last = next(iter(found.values()))
-    if last.skipped:
-        print(f"skipped: {len(last.skipped)} rows")
-        for reason, count in by_reason(last.skipped).most_common(5):
-            print(f"    {count} x {reason}")
-    return 0
-
-
-def _print_duplicates(found: dict[str, Dataset], cache: Path, *, near: bool) -> None:
-    from trainer.data.duplicates import find_duplicates, picture_digests
-
-    kind = "near-identical" if near else "identical"
-    digests = {split: picture_digests(data, cache, perceptual=near) for split, data in found.items()}
-    duplicates = find_duplicates(digests)
-    for split, count in duplicates.within.items():
-        if count:
-            print(f"duplicates: {count:,} pictures of {split} are {kind} to an earlier one of {split}")
-    for (split, other), count in duplicates.across.items():
-        if count:
-            print(f"leakage: {count:,} pictures of {split} are {kind} to pictures of {other}")
-
-
-def _groups(options: argparse.Namespace) -> int:
-    from trainer.groups import write_groups
-
-    counts = write_groups(options.data, options.split, options.output)
-    print(f"{options.output}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
-    return 0
-
-
 def _models(options: argparse.Namespace) -> int:
     from engines.bundle import ZOO
     from trainer.config import poster_accuracy
@@ -469,9 +378,10 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
+    from trainer.runs import trains_on_all
     from trainer.table import find_runs, load_result, table
 
-    print(table(load_result(run) for run in find_runs(options.runs)))
+    print(table(load_result(run) for run in find_runs(options.runs) if not trains_on_all(run)))
     return 0
 
 

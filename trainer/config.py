@@ -6,11 +6,18 @@ Called by the command line, which fills a `FitConfig`, and by everything that tr
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 from trainer.errors import RunError
 
@@ -106,6 +113,11 @@ class FitConfig:
         start_from: a run or checkpoint of the same architecture that gives the initial weights, or "". A hybrid_wide
             also starts from a hybrid_lite, see `trainer.models.hybrid_lite.grow`.
         batch: faces per step, over all processes.
+        accumulate: a step's faces go through the network in this many parts, which takes less memory; batch norms see
+            one part at a time.
+        train_on_all: train on the validation split too; nothing is validated, and the last epoch is kept.
+        folds, fold: train and validation split together are split into this many parts by groups of equal pictures;
+            part `fold`, counted from 1, validates. 0: the data set's own splits.
         warmup: share of the run in which the learning rate rises.
         sizes: input sizes and their epochs, one after the other under the one learning-rate schedule; empty: the
             network's own. The finished network takes the last one.
@@ -130,6 +142,10 @@ class FitConfig:
     start_from: str = ""
     epochs: int = 60
     batch: int = 128
+    accumulate: int = 1
+    train_on_all: bool = False
+    folds: int = 0
+    fold: int = 0
     optimiser: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     momentum: float = 0.9  # of SGD
@@ -157,6 +173,12 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.sizes and self.epochs != sum(epochs for _, epochs in self.sizes):
             raise ValueError(f"{self.epochs} epochs, but the stages {self.sizes} have another sum")
+        if self.accumulate < 1 or self.batch % self.accumulate:
+            raise ValueError(f"batches of {self.batch} faces cannot be accumulated in {self.accumulate} equal parts")
+        if self.folds == 1 or self.folds < 0 or not (1 <= self.fold <= self.folds or self.fold == self.folds == 0):
+            raise ValueError(f"fold {self.fold} of {self.folds}: --folds 2 or more needs --fold from 1 to as many")
+        if self.train_on_all and (self.folds or self.patience):
+            raise ValueError("--all validates nothing, so it goes with neither --folds nor --patience")
 
     def size_at(self, epoch: int) -> int | None:
         """Pixels across of the network's input in an epoch, counted from 0; None: the network's own size."""
@@ -181,6 +203,44 @@ def config_from_json(text: str) -> FitConfig:
     if not isinstance(stored, Mapping):
         raise ValueError("not an object")
     return msgspec.convert({RENAMED.get(key, key): value for key, value in stored.items()}, FitConfig)
+
+
+def settings_from_file(path: Path) -> dict[str, Any]:
+    """Settings of a TOML file, or of a run's config.json, as arguments of `FitConfig`.
+
+    TOML has the keys of `FitConfig`; `network` is `arch`, `augment` may be a preset's name, `recipe` sets what the
+    recipe does where the file says nothing else.
+
+    Raises:
+        RunError: it cannot be read, or has an unknown key or a value of the wrong type.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() == ".json":
+            config = config_from_json(text)
+            return {item.name: getattr(config, item.name) for item in fields(config)}
+        stored = {RENAMED.get(key, key): value for key, value in tomllib.loads(text).items()}
+        if "network" in stored:
+            stored["arch"] = stored.pop("network")
+        unknown = sorted(set(stored) - {item.name for item in fields(FitConfig)})
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(unknown)}")
+        preset = stored.get("augment")
+        if isinstance(preset, str):
+            if preset not in PRESETS:
+                raise ValueError(f"augment must be one of {', '.join(PRESETS)}, or a table, not {preset!r}")
+            stored["augment"] = asdict(PRESETS[preset])
+        if "sizes" in stored:
+            stored.setdefault("epochs", sum(epochs for _, epochs in stored["sizes"]))
+        # the fold may come from the command line
+        fold = {"fold": 1} if stored.get("folds") and "fold" not in stored else {}
+        config = msgspec.convert(stored | fold, FitConfig)
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:  # TOML's, JSON's and msgspec's errors are ValueError
+        raise RunError(f"{path} holds no settings of a training: {error}") from error
+    given = {key: getattr(config, key) for key in stored}
+    return find_recipe(config.recipe).settings() | given if config.recipe else given
 
 
 def config_to_json(config: FitConfig) -> str:

@@ -39,9 +39,12 @@ from trainer.class_activation import activation_of, half_weights
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.ensemble import load_together
-from trainer.errors import DataError, RunError
+from trainer.errors import RunError
 from trainer.evaluate import Evaluation, evaluate
 from trainer.models import Classifier, build
+from trainer.out_of_fold import OutOfFold, predict_out_of_fold
+from trainer.predict import predict
+from trainer.runs import trains_on_all
 
 LARGEST_DIFFERENCE = 1e-4
 CALIBRATION_FACES = 512
@@ -60,11 +63,13 @@ def make_bundle(
     mirror: bool = False,
     no_face_margin: float = 0.0,
     without_fp32: bool = False,
+    out_of_fold: Sequence[Path] = (),
 ) -> Evaluation:
     """Write spec.json, model.onnx, scores.json and CARD.md into a folder, and saliency.onnx where the network has a
     pooling head. The folder is changed only when everything has passed.
 
-    The temperature is fitted on the validation split of `data`, on the faces that its protocol scores.
+    The temperature is fitted on the validation split of `data`, on the faces that its protocol scores, or on the
+    predictions of `out_of_fold`.
 
     Args:
         checkpoints: one, or several whose mean prediction becomes one engine, see `Ensemble`.
@@ -74,12 +79,14 @@ def make_bundle(
         no_face_margin: see `subtract_no_face_margin`.
         without_fp32: export FP16 and INT8, compare both with the FP32 model on the validation split, and leave the FP32
             model out of the bundle; its hash stays in the manifest.
+        out_of_fold: the runs of `fit --folds`, for a network that was trained on all faces (`fit --all`).
 
     Returns:
-        The exported FP32 model on that split.
+        The exported FP32 model on that split, or the predictions of `out_of_fold`.
 
     Raises:
-        RunError: a checkpoint cannot be read, several take different faces, or the exported graph differs from torch.
+        RunError: a checkpoint cannot be read, several take different faces, the exported graph differs from torch, or
+            a network that was trained on all faces comes without `out_of_fold`.
         DataError: the data is not there.
     """
     checkpoints = [checkpoints] if isinstance(checkpoints, Path) else list(checkpoints)
@@ -89,20 +96,32 @@ def make_bundle(
     subtract_no_face_margin(model, no_face_margin)
     valid = open_data(data, "valid")
     faces = load_faces(valid, made_for, cache)
-    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=_fit_temperature(model, valid, faces))
+    folds = _out_of_fold(checkpoints, out_of_fold, cache)
+    fitted = temperature(predict(model, faces), faces) if folds is None else temperature(folds.logits, folds.faces)
+    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=fitted)
     model.temperature = spec.temperature
     try:
         with _draft(output, keep_record=not without_fp32) as draft:
             difference = write_model(model, spec, draft, faces)
-            evaluation = _evaluated(draft, data, cache)
+            evaluation = _evaluated(draft, data, cache) if folds is None else folds.evaluation(fitted)
             record = replace_fp32(draft, valid, faces, data, cache) if without_fp32 else None
             adjustments = logit_adjustment, no_face_margin
             kind, training = data.partition(":")[0], _training(checkpoints)
             facts = CardFacts(
-                spec, title, kind, trained_on, training, *adjustments, model, evaluation, difference, record
+                spec,
+                title,
+                kind,
+                trained_on,
+                training,
+                *adjustments,
+                model,
+                evaluation,
+                difference,
+                record,
+                len(out_of_fold),
             )
             atomic_write(draft / CARD, card(facts))
-            atomic_write(draft / SCORES, _scores_json(valid, evaluation))
+            atomic_write(draft / SCORES, _scores_json(valid, "valid" if folds is None else "out of fold", evaluation))
             _move(draft, output)
     except OSError as error:
         raise RunError(f"cannot write the bundle {output}: {error.strerror or error}") from error
@@ -146,10 +165,16 @@ def _draft(output: Path, *, keep_record: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _fit_temperature(model: Classifier, valid: Dataset, faces: FaceSet) -> float:
-    if not faces.scored.any():
-        raise DataError(f"the protocol scores no picture of {valid.name} valid: the temperature cannot be fitted")
-    return round(temperature(model, faces), 4)
+def _out_of_fold(checkpoints: Sequence[Path], runs: Sequence[Path], cache: Path) -> OutOfFold | None:
+    if runs:
+        return predict_out_of_fold(runs, cache)
+    everything = next((path for path in checkpoints if trains_on_all(path.parent)), None)
+    if everything is not None:
+        raise RunError(
+            f"{everything} was trained on the validation split too, so no face is left to calibrate and score it on: "
+            "give the runs of fit --folds with --out-of-fold RUN..."
+        )
+    return None
 
 
 def _training(checkpoints: Sequence[Path]) -> str:
@@ -211,12 +236,12 @@ def _evaluated(folder: Path, data: str, cache: Path) -> Evaluation:
         return evaluate(engine, data, "valid", cache=cache)
 
 
-def _scores_json(valid: Dataset, evaluation: Evaluation) -> str:
+def _scores_json(valid: Dataset, split: str, evaluation: Evaluation) -> str:
     scores = evaluation.scores
     hits, unseen = evaluation.unseen_hits
     measured = {
         "data": valid.name,
-        "split": "valid",
+        "split": split,
         "faces": scores.count,
         "classes": list(evaluation.classes),
         "accuracy": round(scores.accuracy, 5),

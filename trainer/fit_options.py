@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from trainer.config import PRESETS, Augmentation, FitConfig, LossConfig, Sizes, find_recipe
+from trainer.config import PRESETS, Augmentation, FitConfig, LossConfig, Sizes, find_recipe, settings_from_file
+from trainer.errors import RunError
 
 
 def positive(text: str) -> int:
@@ -60,6 +61,7 @@ class Setting:
 
 LOOP = {
     "batch": Setting("faces per step, over all processes", positive, metavar="N"),
+    "accumulate": Setting("parts in which a step's faces go through the network: less memory", positive, metavar="N"),
     "optimiser": Setting("update rule"),
     "learning_rate": Setting("highest learning rate", number, metavar="X"),
     "momentum": Setting("of SGD", number, metavar="X"),
@@ -90,15 +92,32 @@ TEACHERS = {
 }
 
 
-def add_fit_options(fit: argparse.ArgumentParser) -> None:
+def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
     """Options that decide a run's result; what is not given is absent from the parsed options or None."""
-    fit.add_argument("--extra-data", nargs="+", default=(), metavar="KIND:PATH", help="further data sets to train on")
+    fit.add_argument("--data", metavar="KIND:PATH", help=data_help)
+    fit.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="settings in TOML, or a run's config.json; options given beside it win",
+    )
+    fit.add_argument("--extra-data", nargs="+", metavar="KIND:PATH", help="further data sets to train on")
     add_alias(fit, "--also", "extra_data", nargs="+")
-    what = fit.add_mutually_exclusive_group(required=True)
+    what = fit.add_mutually_exclusive_group()
     what.add_argument("--network", metavar="NAME", help="a network, see edgeemo-train models")
     what.add_argument("--arch", dest="network", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     what.add_argument("--recipe", metavar="NAME", help="a row of the poster's table, see edgeemo-train table")
     fit.add_argument("--start-from", metavar="RUN", help="run folder or .pt that gives the initial weights")
+    held = fit.add_argument_group("what validates (default: the validation split)")
+    held.add_argument(
+        "--all",
+        dest="train_on_all",
+        action="store_true",
+        default=None,
+        help="nothing: train on the validation split too and keep the last epoch",
+    )
+    held.add_argument("--folds", type=positive, metavar="K", help="one of K parts of train and validation split")
+    held.add_argument("--fold", type=positive, metavar="I", help="which, from 1; equal pictures are in one part")
     loop = fit.add_argument_group("loop")
     length = loop.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, metavar="N", help=f"default: {FitConfig().epochs}")
@@ -119,7 +138,11 @@ def add_fit_options(fit: argparse.ArgumentParser) -> None:
     _add(fit.add_argument_group("loss"), LOSS, LossConfig)
     teach = fit.add_argument_group("distillation")
     teach.add_argument(
-        "--teacher", nargs="+", default=(), metavar="RUN_OR_ENGINE", help="networks to learn from beside the labels"
+        "--teacher",
+        nargs="+",
+        dest="teachers",
+        metavar="RUN_OR_ENGINE",
+        help="networks to learn from beside the labels",
     )
     _add(teach, TEACHERS, FitConfig)
     teach.add_argument(
@@ -152,34 +175,42 @@ def _add(group: Any, settings: Mapping[str, Setting], config: type) -> None:
 
 
 def fit_config(options: argparse.Namespace) -> FitConfig:
-    """The run that the options describe; a recipe's settings hold where no option says otherwise.
+    """The run that the options describe; where they say nothing, their file holds, then the recipe.
 
     Raises:
-        RunError: there is no such recipe.
+        RunError: there is no such recipe, the file cannot be read, or the settings contradict each other.
     """
     given = {key: value for key, value in vars(options).items() if value is not None}
     settings: dict[str, Any] = {"augment": PRESETS["full"]}
+    if "config" in given:
+        settings |= settings_from_file(given["config"])
     if "recipe" in given:
-        settings = {"recipe": given["recipe"], **find_recipe(given["recipe"]).settings()}
-    else:
-        settings["arch"] = given["network"]
+        settings |= {"recipe": given["recipe"], **find_recipe(given["recipe"]).settings()}
+    elif "network" in given:
+        settings |= {"arch": given["network"], "recipe": ""}
+    if "arch" not in settings:
+        raise RunError("what to train? give --network NAME or --recipe NAME, or a --config FILE that names one")
     if "augment" in given:
         settings["augment"] = PRESETS[given["augment"]]
     if "sizes" in given:
         settings |= {"sizes": given["sizes"], "epochs": sum(epochs for _, epochs in given["sizes"])}
     elif "epochs" in given:
         settings |= {"sizes": (), "epochs": given["epochs"]}
-    known = {*LOOP, *PICTURES, *TEACHERS, "data", "start_from", "teacher_draw"}
-    settings |= {key: given[key] for key in known if key in given}
-    return FitConfig(
-        **settings,
-        extra_data=tuple(options.extra_data),
-        teachers=tuple(options.teacher),
-        loss=LossConfig(**{key: given[key] for key in asdict(LossConfig()) if key in given}),
-    )
+    plain = {"data", "start_from", "teacher_draw", "train_on_all", "folds", "fold"}
+    settings |= {key: given[key] for key in {*LOOP, *PICTURES, *TEACHERS, *plain} if key in given}
+    settings |= {key: tuple(given[key]) for key in ("extra_data", "teachers") if key in given}
+    if not settings.get("data"):
+        raise RunError("on what? give --data KIND:PATH, or a --config FILE that names it")
+    losses = {key: given[key] for key in LOSS if key in given}
+    settings["loss"] = replace(settings.get("loss", LossConfig()), **losses)
+    try:
+        return FitConfig(**settings)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
-def run_folder(options: argparse.Namespace) -> Path:
-    """--run, else runs/ and the recipe's or network's name."""
+def run_folder(options: argparse.Namespace, config: FitConfig) -> Path:
+    """--run, else runs/ and the recipe's or network's name, with the fold where there is one."""
     run: Path | None = options.run
-    return run or Path("runs") / (options.recipe or options.network)
+    part = f"-fold{config.fold}" if config.fold else "-all" if config.train_on_all else ""
+    return run or Path("runs") / f"{config.recipe or config.arch}{part}"

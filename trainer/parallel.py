@@ -33,6 +33,11 @@ class DistContext:
     world: int
     device: torch.device
 
+    @classmethod
+    def alone(cls) -> DistContext:
+        """One process, on the CPU."""
+        return cls(0, 0, 1, torch.device("cpu"))
+
     @property
     def first(self) -> bool:
         """Writes the run folder and talks to the user."""
@@ -191,3 +196,10 @@ def distributed(model: nn.Module, dist: DistContext) -> nn.Module:
         return logits
     devices = [dist.device] if dist.device.type == "cuda" else None
     return DistributedDataParallel(logits, device_ids=devices, broadcast_buffers=False)
+
+
+def gradients_stay_local(network: nn.Module, local: bool) -> contextlib.AbstractContextManager[None]:
+    """While gradients are accumulated, the processes need not exchange them."""
+    if local and isinstance(network, DistributedDataParallel):
+        return network.no_sync()
+    return contextlib.nullcontext()

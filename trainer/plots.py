@@ -24,11 +24,14 @@ def draw_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     losses, accuracy = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in rows]
+    validated = all("valid_accuracy" in row for row in rows)
     for key, name in LOSSES.items():
-        losses.plot(epochs, [row[key] for row in rows], label=name)
+        if validated or not key.startswith("valid"):
+            losses.plot(epochs, [row[key] for row in rows], label=name)
     losses.set(xlabel="epoch", ylabel="loss")
     losses.legend(frameon=False)
-    accuracy.plot(epochs, [100 * row["valid_accuracy"] for row in rows], color="tab:green")
+    if validated:
+        accuracy.plot(epochs, [100 * row["valid_accuracy"] for row in rows], color="tab:green")
     accuracy.set(xlabel="epoch", ylabel="accuracy on valid, %")
     for axes in (losses, accuracy):
         axes.grid(alpha=0.3)

@@ -1,4 +1,4 @@
-"""A run as a folder: config.json, metrics.csv, result.json, curves.png, tensorboard/, last.pt and best.pt.
+"""A run as a folder: config.json, metrics.csv, result.json, log.txt, curves.png, tensorboard/, last.pt and best.pt.
 
 Folders and checkpoints only; the loop that fills them is `trainer.train`.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import importlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,23 @@ def init_run_dir(run: Path, config: FitConfig) -> None:
         raise RunError(f"cannot write the run folder {run}: {error.strerror}") from error
 
 
+def require_space(place: Path, needed: int, what: str) -> None:
+    """
+    Raises:
+        RunError: the disk that holds `place` has fewer free bytes than `needed`.
+    """
+    existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise RunError(f"{what} needs {needed / 1e9:.1f} GB in {place}, where {free / 1e9:.1f} GB are free")
+
+
+def checkpoint_bytes(parameters: int) -> int:
+    """Disk that a run's checkpoints take at most: last.pt (weights, their average, two moments of the optimiser) and
+    best.pt, each beside the draft that replaces it."""
+    return 2 * parameters * 4 * (4 + 1)
+
+
 def load_state(run: Path) -> dict[str, Any] | None:
     """What last.pt holds, or None where a run has not begun.
 
@@ -84,6 +101,26 @@ def load_state(run: Path) -> dict[str, Any] | None:
         return state
     except Exception as error:  # pickle and zip errors have no common base
         raise RunError(f"cannot continue from {path}: {reason(error)}") from error
+
+
+def load_config(run: Path) -> FitConfig:
+    """A run folder's settings.
+
+    Raises:
+        RunError: it is no run folder.
+    """
+    try:
+        return config_from_json((run / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run} is no run folder (it needs a readable config.json): {error}") from error
+
+
+def trains_on_all(run: Path) -> bool:
+    """The run trains on the validation split too; False where there is no readable config.json."""
+    try:
+        return load_config(run).train_on_all
+    except RunError:
+        return False
 
 
 def find_checkpoint(place: Path) -> Path:
@@ -205,25 +242,3 @@ def write_result(run: Path, result: Mapping[str, object]) -> None:
         atomic_write(run / RESULT, json.dumps(result, indent=2) + "\n")
     except OSError as error:
         raise RunError(f"cannot write {run / RESULT}: {error.strerror}") from error
-
-
-class TensorBoardWriter:
-    """TensorBoard's event files, where tensorboardX is installed; metrics.csv has the same numbers."""
-
-    def __init__(self, run: Path, first_epoch: int) -> None:
-        self._writer: Any = None
-        try:
-            module = importlib.import_module("tensorboardX")
-        except ModuleNotFoundError:
-            return
-        self._writer = module.SummaryWriter(str(run / "tensorboard"), purge_step=first_epoch + 1, flush_secs=30)
-
-    def add(self, row: dict[str, float]) -> None:
-        if self._writer is not None:
-            for name, value in row.items():
-                if name != "epoch":
-                    self._writer.add_scalar(name, value, int(row["epoch"]))
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()

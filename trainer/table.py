@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.metrics import wilson
-from trainer.config import HUMANS, PRESETS, RECIPES, FitConfig, config_from_json
+from trainer.config import HUMANS, PRESETS, RECIPES, FitConfig
 from trainer.errors import RunError
 from trainer.models import ARCHITECTURES
-from trainer.runs import CONFIG, read_metrics, read_result
+from trainer.runs import CONFIG, load_config, read_metrics, read_result
 
 # the poster's own figures, as `edgeemo-train models` counts them
 HEAD = (
@@ -48,13 +48,15 @@ def load_result(run: Path) -> Result:
         RunError: it is no run folder, or has no finished epoch.
     """
     try:
-        config = config_from_json((run / CONFIG).read_text(encoding="utf-8"))
+        config = load_config(run)
         rows = read_metrics(run)
         result = read_result(run)
     except (OSError, ValueError) as error:
-        raise RunError(f"{run} is no run folder (it needs a readable config.json): {error}") from error
+        raise RunError(f"{run} has damaged figures: {error}") from error
     if not rows:
         raise RunError(f"{run} has no finished epoch yet")
+    if config.train_on_all:
+        raise RunError(f"{run} has no accuracy: it was trained on the validation split too")
     accuracy = result.get("accuracy", max(row["valid_accuracy"] for row in rows))
     faces = result.get("faces")
     kind = config.data.partition(":")[0]

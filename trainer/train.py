@@ -8,42 +8,46 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from engines.metrics import Scores
 from engines.preprocess import F32
 from trainer.augment import augment, make_non_faces, mix
 from trainer.config import FitConfig
+from trainer.data.faces import FaceSet
 from trainer.data.loader import Loader
 from trainer.distill import Teachers, override_no_face
 from trainer.errors import RunError
+from trainer.loggers import Loggers, check_loggers, open_loggers
 from trainer.losses import Objective, soft_target_loss
 from trainer.memory import keep_freed_memory
 from trainer.models import Classifier, build, input_spec
 from trainer.models.cost import count_parameters
 from trainer.models.hybrid_lite import HybridLite, grow
 from trainer.optim import build_ema, build_optimiser, learning_rate
-from trainer.parallel import DistContext, distributed, joined, sync_batchnorm
+from trainer.parallel import DistContext, distributed, gradients_stay_local, joined, sync_batchnorm
 from trainer.plots import draw_curves
 from trainer.predict import cross_entropy, predict_logits, resized, score_logits, to_input
+from trainer.run_log import LOG, RunLog
 from trainer.runs import (
     BEST,
     LAST,
-    TensorBoardWriter,
     append_metrics,
     check_run_dir,
+    checkpoint_bytes,
     find_checkpoint,
     init_run_dir,
     load_checkpoint,
     load_state,
     read_metrics,
     reason,
+    require_space,
     save_checkpoint,
     write_result,
 )
@@ -83,6 +87,7 @@ def fit(
     device: str = "cpu",
     num_workers: int = 1,
     save_minutes: float = 10.0,
+    loggers: Sequence[str] = ("tensorboard",),
 ) -> Path:
     """Train a network; a run folder that has a checkpoint is continued.
 
@@ -93,29 +98,42 @@ def fit(
     Args:
         num_workers: processes that crop faces which are not yet in the cache, see `load_faces`.
         save_minutes: last.pt is written after each epoch, and within one every so many minutes.
+        loggers: see `trainer.loggers`.
 
     Returns:
-        The best checkpoint.
+        The best checkpoint; of a run without validation the last epoch's.
 
     Raises:
         TrainerError: the data is not there, the folder belongs to another configuration, or the loss became NaN.
     """
     with joined(device) as dist:
-        if dist.device.type == "cpu":
-            keep_freed_memory()
-        if config.batch % dist.world:
-            raise RunError(
-                f"--batch {config.batch} cannot be shared by {dist.world} processes: choose a multiple of it"
-            )
+        prepare_process(config, dist)
+        check_loggers(loggers)
         if dist.first:
             check_run_dir(run, config)
         data = load_training_data(config, input_spec(config), cache=cache, dist=dist, num_workers=num_workers)
         trainer = Trainer(config, run, data, dist, save_minutes * 60)
         if dist.first:
+            require_space(run, checkpoint_bytes(count_parameters(trainer.model)), "the run's checkpoints")
             init_run_dir(run, config)
-        trainer.loop()
+        trainer.loop(loggers)
         dist.wait()
     return run / BEST
+
+
+def prepare_process(config: FitConfig, dist: DistContext) -> None:
+    """Set this process up for training.
+
+    Raises:
+        RunError: the batch cannot be shared.
+    """
+    if dist.device.type == "cpu":
+        keep_freed_memory()
+    if config.batch % (dist.world * config.accumulate):
+        raise RunError(
+            f"--batch {config.batch} cannot be shared by {dist.world} processes, in {config.accumulate} equal "
+            f"parts each: choose a multiple of {dist.world * config.accumulate}"
+        )
 
 
 class Trainer:
@@ -148,19 +166,17 @@ class Trainer:
         self.loader = Loader([part.faces for part in data.train], data.targets, dist.device)
         self.progress = Progress()
         self._resume()
+        costs = [float(self.size_at(epoch) ** 2) for epoch in range(config.epochs)]
+        self.log = RunLog(run / LOG if dist.first else None, costs, self.steps, config.batch)
 
-    def loop(self) -> None:
+    def loop(self, loggers: Sequence[str] = ()) -> None:
         """Train until all epochs are done, or no epoch has been better for `patience` epochs."""
         config, progress = self.config, self.progress
-        board = TensorBoardWriter(self.run, progress.epoch) if self.dist.first else None
-        if self.data.leaked:
-            self._say(f"{self.data.leaked} training pictures also occur in the validation or test split: left out")
-        whole = sum(part.whole_pictures for part in (*self.data.train, self.data.valid))
-        if whole:
-            self._say(f"{whole} pictures are used as a whole: the detector finds no face in these tight crops")
+        board = open_loggers(loggers, self.run, config, progress.epoch) if self.dist.first else None
+        self._say_what()
         for epoch in range(progress.epoch, config.epochs):
             if config.patience and epoch - progress.best_epoch >= config.patience:
-                self._say(f"no better accuracy in {config.patience} epochs: stopped early")
+                self.log.say(f"no better accuracy in {config.patience} epochs: stopped early")
                 break
             size = self.size_at(epoch)
             if epoch and size != self.size_at(epoch - 1) and not progress.step:
@@ -176,6 +192,17 @@ class Trainer:
             if read_metrics(self.run):
                 draw_curves(read_metrics(self.run), self.run / "curves.png")
 
+    def _say_what(self) -> None:
+        config, data = self.config, self.data
+        faces = f"{len(data.kept):,} faces" + (f", {len(data.valid):,} validate" if data.valid is not None else "")
+        self.log.say(f"{config.arch}: {faces}, {self.steps} steps of {config.batch} per epoch, {config.epochs} epochs")
+        if data.leaked:
+            self.log.say(f"{data.leaked} training pictures also occur in the validation or test split: left out")
+        sets = data.train if data.valid is None else (*data.train, data.valid)
+        whole = sum(part.whole_pictures for part in sets)
+        if whole:
+            self.log.say(f"{whole} pictures are used as a whole: the detector finds no face in these tight crops")
+
     def train_epoch(self, epoch: int, size: int) -> tuple[float, float]:
         """All steps of an epoch that are not done yet -> its mean loss and last learning rate."""
         progress, steps = self.progress, self.steps
@@ -185,20 +212,21 @@ class Trainer:
         total = torch.full((), progress.loss, device=self.dist.device, dtype=torch.float64)
         self.model.train()
         mean = rate = math.nan
-        with self._bar(epoch, order) as bar:
+        self.log.epoch(progress.step)
+        with self.log.bar(self.loader.batches(order), epoch, progress.step) as bar:
             for step, (faces, targets) in enumerate(bar, progress.step):
                 rate = learning_rate(self.config, epoch + step / steps)
-                self._prepare_step(epoch, step, rate)
+                self.prepare_step(epoch, step, rate)
                 total += self.step(faces, targets, size)
                 if (step + 1) % LOG_EVERY and step + 1 < steps:
                     continue
                 loss = float(self.dist.mean(total))
                 mean = self._checked(loss / (step + 1), epoch, step)
-                bar.set_postfix(loss=f"{mean:.3f}", refresh=False)
+                bar.set_postfix_str(f"loss {mean:.3f}, {self.log.step(epoch, step + 1, mean)}", refresh=False)
                 now = time.perf_counter()
                 if self.dist.first and step + 1 < steps and now - saved >= self.save_s:
                     progress.step, progress.loss, progress.seconds = step + 1, loss, now - started
-                    self._save_last()
+                    self.save_last()
                     saved = now
         return mean, rate
 
@@ -208,52 +236,75 @@ class Trainer:
         images, targets = make_non_faces(resized(to_input(faces), size), targets, config.non_faces, generator)
         images = augment(images, config.augment, generator)
         images, targets = mix(images, targets, config.mixup, config.cutmix, generator)
-        images = images.contiguous(memory_format=torch.channels_last)
-        with self._autocast():
-            logits = self.network(images)
-        loss = self.objective(logits, targets)
-        if self.teachers is not None:
-            with self._autocast():
-                teacher_probs = self.teachers(images, generator if config.teacher_draw else None)
-            if config.non_faces:
-                teacher_probs = override_no_face(teacher_probs, targets)
-            distilled = soft_target_loss(logits, teacher_probs, config.teacher_temperature)
-            loss = (1 - config.teacher_weight) * loss + config.teacher_weight * distilled
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        parts = list(zip(images.chunk(config.accumulate), targets.chunk(config.accumulate), strict=True))
+        total = torch.zeros((), device=images.device)
+        for number, (some, wanted) in enumerate(parts, 1):
+            with gradients_stay_local(self.network, number < len(parts)):
+                loss = self._loss(some.contiguous(memory_format=torch.channels_last), wanted) / len(parts)
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
         if config.clip_norm:
             self.scaler.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.ema.update_parameters(self.model)
-        return loss.detach()
+        return total
+
+    def _loss(self, images: Tensor, targets: Tensor) -> Tensor:
+        config = self.config
+        with self._autocast():
+            logits = self.network(images)
+        loss = self.objective(logits, targets)
+        if self.teachers is None:
+            return loss
+        with self._autocast():
+            teacher_probs = self.teachers(images, self.generator if config.teacher_draw else None)
+        if config.non_faces:
+            teacher_probs = override_no_face(teacher_probs, targets)
+        distilled = soft_target_loss(logits, teacher_probs, config.teacher_temperature)
+        return (1 - config.teacher_weight) * loss + config.teacher_weight * distilled
 
     def validate(self, epoch: int, size: int) -> dict[str, float]:
-        """Score averaged and raw weights, keep the best averaged ones, and move on to the next epoch."""
+        """Score averaged and raw weights, keep the best averaged ones, and move on to the next epoch.
+
+        Where nothing validates, the last epoch is kept.
+        """
         averaged, progress, valid = self.ema.module, self.progress, self.data.valid
         assert isinstance(averaged, Classifier)
-        logits = self._predict_valid(averaged, size)
-        scores, raw = score_logits(logits, valid), score_logits(self._predict_valid(self.model, size), valid)
         progress.epoch, progress.step, progress.loss, progress.seconds = epoch + 1, 0, 0.0, 0.0
+        if valid is None:
+            if progress.epoch == self.config.epochs:
+                self._save_best(averaged, size, {"trained_on": "training and validation split"})
+            return {}
+        logits = self._predict_valid(averaged, valid, size)
+        scores, raw = score_logits(logits, valid), score_logits(self._predict_valid(self.model, valid, size), valid)
         if scores.accuracy > progress.best:
             progress.best, progress.best_epoch = scores.accuracy, progress.epoch
-            if self.dist.first:
-                best = {"arch": self.config.arch, "size": size, "epoch": progress.epoch, "accuracy": progress.best}
-                save_checkpoint(best | {"network": averaged.network.state_dict()}, self.run / BEST)
-                write_result(self.run, self._result(scores))
+            self._save_best(averaged, size, self._result(scores))
+        recalls = zip(valid.classes, scores.recall, strict=True)
         return {
             "valid_loss": round(cross_entropy(logits, valid.targets), 5),
             "valid_accuracy": round(scores.accuracy, 5),
             "valid_recall": round(scores.mean_recall, 5),
             "valid_accuracy_raw": round(raw.accuracy, 5),
+            **{f"recall_{name}": round(float(value), 5) for name, value in recalls if math.isfinite(value)},
         }
+
+    def _save_best(self, averaged: Classifier, size: int, result: dict[str, object]) -> None:
+        if self.dist.first:
+            progress = self.progress
+            best = {"arch": self.config.arch, "size": size, "epoch": progress.epoch, "accuracy": progress.best}
+            save_checkpoint(best | {"network": averaged.network.state_dict()}, self.run / BEST)
+            facts = {"parameters": count_parameters(self.model), "epoch": progress.epoch, "epochs": self.config.epochs}
+            write_result(self.run, result | facts)
 
     def size_at(self, epoch: int) -> int:
         """Pixels across of the network's input in an epoch, counted from 0."""
         return self.config.size_at(epoch) or self.model.spec.size
 
-    def _prepare_step(self, epoch: int, step: int, rate: float) -> None:
+    def prepare_step(self, epoch: int, step: int, rate: float) -> None:
         """Seed augmentation and dropout by the step, so that a run can be continued after any of them."""
         seed = ((self.config.seed * 100_003 + epoch) * 1_000_003 + step) * 10_007 + self.dist.rank
         self.generator.manual_seed(seed % 2**63)
@@ -265,25 +316,29 @@ class Trainer:
         kind = torch.float16 if self.config.precision == "fp16" else torch.bfloat16
         return torch.autocast(self.dist.device.type, kind, enabled=self.config.precision != "fp32")
 
-    def _predict_valid(self, model: Classifier, size: int) -> F32:
+    def _predict_valid(self, model: Classifier, valid: FaceSet, size: int) -> F32:
         """Each process takes its share of the faces, so that every face is scored once."""
-        faces = self.data.valid.faces
+        faces = valid.faces
         share = faces[self.dist.rank :: self.dist.world]
         part = predict_logits(model, share, self.dist.device, size, self.config.valid_precision)
         return self.dist.gather(part, len(faces))
 
-    def _record(self, row: dict[str, float], board: TensorBoardWriter | None) -> None:
+    def _record(self, row: dict[str, float], board: Loggers | None) -> None:
         if board is None:
             return
         append_metrics(self.run, row)
         board.add(row)
         if self.progress.epoch % DRAW_EVERY == 0:
             draw_curves(read_metrics(self.run), self.run / "curves.png")
-        self._save_last()
-        best = self.progress.best
-        self._say(f"epoch {self.progress.epoch}: accuracy {row['valid_accuracy']:.2%} on valid, best {best:.2%}")
+        self.save_last()
+        told = f"epoch {self.progress.epoch}: loss {row['train_loss']:.3f}"
+        if "valid_accuracy" in row:
+            told += f", accuracy {row['valid_accuracy']:.2%} on valid, best {self.progress.best:.2%}"
+            recalls = [(name, value) for name, value in row.items() if name.startswith("recall_")]
+            told += "; recall " + ", ".join(f"{name.removeprefix('recall_')} {value:.0%}" for name, value in recalls)
+        self.log.say(told)
 
-    def _save_last(self) -> None:
+    def save_last(self) -> None:
         progress = self.progress
         state = {
             "arch": self.config.arch,
@@ -325,14 +380,11 @@ class Trainer:
             "recipe": self.config.recipe,
             "data": self.config.data.partition(":")[0],
             "split": "valid",
-            "parameters": count_parameters(self.model),
             "accuracy": round(scores.accuracy, 5),
             "interval_95": [round(value, 5) for value in scores.interval],
             "mean_recall": round(scores.mean_recall, 5),
             "faces": scores.count,
             "classes": len(scores.recall),
-            "epoch": self.progress.epoch,
-            "epochs": self.config.epochs,
         }
 
     def _checked(self, mean: float, epoch: int, step: int) -> float:
@@ -342,20 +394,6 @@ class Trainer:
                 "with --precision fp32; the last checkpoint is intact"
             )
         return mean
-
-    def _bar(self, epoch: int, order: np.ndarray) -> tqdm[tuple[Tensor, Tensor]]:
-        return tqdm(
-            self.loader.batches(order),
-            desc=f"epoch {epoch + 1}/{self.config.epochs}",
-            initial=self.progress.step,
-            total=self.steps,
-            unit="batch",
-            disable=None if self.dist.first else True,
-        )
-
-    def _say(self, text: str) -> None:
-        if self.dist.first:
-            tqdm.write(text)
 
 
 def _epoch_order(config: FitConfig, epoch: int, count: int, steps: int, dist: DistContext) -> np.ndarray:

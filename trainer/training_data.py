@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +13,11 @@ from engines.preprocess import F32
 from engines.spec import ModelSpec
 from trainer.config import FitConfig
 from trainer.data import Dataset, open_data
-from trainer.data.duplicates import also_in, picture_digests
-from trainer.data.faces import FaceSet, load_faces
+from trainer.data.duplicates import UNREADABLE, also_in, picture_digests
+from trainer.data.faces import FaceSet, is_cached, load_faces
 from trainer.errors import DataError
 from trainer.parallel import DistContext
+from trainer.runs import require_space
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,18 +25,18 @@ class TrainingData:
     """Faces of a run.
 
     Attributes:
-        train: one set per data set; their faces are numbered one set after the other.
-        targets: (N, 11) of all training faces.
-        kept: (M,) numbers of the training faces that are trained on.
-        leaked: how many are left out, because their pictures are also in the validation or test split.
-        valid: faces of the validation split.
+        train: one set per data set and split; their faces are numbered one set after the other.
+        targets: (N, 11) of all these faces.
+        kept: (M,) numbers of the faces that are trained on.
+        leaked: how many are left out, because their pictures are also validated or in the test split.
+        valid: faces that validate; None: nothing does.
     """
 
     train: tuple[FaceSet, ...]
     targets: F32
     kept: npt.NDArray[np.int64]
     leaked: int
-    valid: FaceSet
+    valid: FaceSet | None
 
 
 def load_training_data(
@@ -46,19 +46,90 @@ def load_training_data(
 
     Raises:
         DataError: a data set is not there, does not fill one batch, or has no face to validate on.
+        RunError: the disk has no room for the faces.
     """
-    crop_spec = replace(spec, size=max([spec.size, *(size for size, _ in config.sizes)]))
-    opened = [open_data(data, "train") for data in (config.data, *config.extra_data)]
-    train = [_load(data, crop_spec, cache, dist, num_workers) for data in opened]
-    valid = _load(open_data(config.data, "valid"), crop_spec, cache, dist, num_workers)
-    leaked = _leaked(config, opened, train, cache, dist)
-    kept = np.flatnonzero(~leaked)
+    crops = crop_spec(config, spec)
+    together = config.train_on_all or bool(config.folds)
+    train, valid = (open_data(config.data, split) for split in ("train", "valid"))
+    sources = [train, *([valid] if together else []), *(open_data(data, "train") for data in config.extra_data)]
+    wanted = sources if together else [*sources, valid]
+    missing = sum(len(data) for data in wanted if not is_cached(data, crops, cache))
+    require_space(cache, missing * crops.size**2 * crops.channels, f"the cache of {missing:,} faces")
+    loaded = [_load(data, crops, cache, dist, num_workers) for data in wanted]
+    parts = loaded[: len(sources)]
+    digests = [_digests(data, cache, dist)[part.rows] for data, part in zip(sources, parts, strict=True)]
+    held = np.zeros(sum(map(len, parts)), bool)
+    valid_faces = None if together else loaded[-1]
+    if config.folds:
+        held = _held_out(config, sources, parts, cache, dist)
+        valid_faces = _selected(parts[:2], held[: len(parts[0]) + len(parts[1])])
+    forbidden = [np.concatenate(digests)[held], _test_digests(config, cache, dist)]
+    if not together:
+        forbidden.append(_digests(valid, cache, dist))
+    leaked = ~held & also_in(np.concatenate(digests), np.concatenate(forbidden))
+    kept = np.flatnonzero(~held & ~leaked)
     if len(kept) < config.batch:
         raise DataError(f"{len(kept)} faces do not fill one batch of {config.batch}: lower --batch")
-    if not valid.scored.any():
+    if valid_faces is not None and not valid_faces.scored.any():
         raise DataError("the data set's protocol scores no picture of the validation split: no epoch can be chosen")
-    targets = np.concatenate([part.targets for part in train])
-    return TrainingData(tuple(train), targets, kept, int(leaked.sum()), valid)
+    targets = np.concatenate([part.targets for part in parts])
+    return TrainingData(tuple(parts), targets, kept, int(leaked.sum()), valid_faces)
+
+
+def crop_spec(config: FitConfig, spec: ModelSpec) -> ModelSpec:
+    """What the cache holds for a run: faces of its largest size."""
+    return replace(spec, size=max([spec.size, *(size for size, _ in config.sizes)]))
+
+
+def out_of_fold_faces(config: FitConfig, spec: ModelSpec, *, cache: Path) -> FaceSet:
+    """The faces that a run of `--folds` did not train on.
+
+    Raises:
+        DataError: the data is not there.
+    """
+    sources = [open_data(config.data, split) for split in ("train", "valid")]
+    parts = [load_faces(data, spec, cache) for data in sources]
+    return _selected(parts, _held_out(config, sources, parts, cache, DistContext.alone()))
+
+
+def fold_numbers(digests: npt.NDArray[np.uint64], folds: int) -> npt.NDArray[np.int64]:
+    """(N,) fold of each picture, from 0: pictures of equal digests share one, and it stays when others are added.
+
+    A picture that cannot be read (`UNREADABLE`) equals no other; its fold comes from its place.
+    """
+    lone = digests == UNREADABLE
+    keys = np.where(lone, np.arange(len(digests), dtype=np.uint64), digests)
+    # perceptual digests are bits of pictures, not evenly spread: mixed as in SplitMix64 (Steele et al., 2014)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    return np.asarray((keys ^ (keys >> np.uint64(31))) % np.uint64(folds), np.int64)
+
+
+def _held_out(
+    config: FitConfig, sources: Sequence[Dataset], parts: Sequence[FaceSet], cache: Path, dist: DistContext
+) -> npt.NDArray[np.bool_]:
+    """(N,) whether a face is in the run's fold; only the first two sets, train and validation split, have folds."""
+    digests = [
+        _digests(data, cache, dist, perceptual=True)[part.rows]
+        for data, part in zip(sources[:2], parts[:2], strict=True)
+    ]
+    held = fold_numbers(np.concatenate(digests), config.folds) == config.fold - 1
+    if not held.any():
+        raise DataError(f"fold {config.fold} of {config.folds} is empty: choose fewer folds")
+    return np.concatenate([held, np.zeros(sum(map(len, parts[2:])), bool)])
+
+
+def _selected(parts: Sequence[FaceSet], chosen: npt.NDArray[np.bool_]) -> FaceSet:
+    """Faces of several sets in one, in memory; `rows` are numbers in the sets one after the other."""
+    rows = np.flatnonzero(chosen)
+    splits = np.split(chosen, np.cumsum([len(part) for part in parts])[:-1])
+    return FaceSet(
+        np.concatenate([part.faces[mask] for part, mask in zip(parts, splits, strict=True)]),
+        rows,
+        np.concatenate([part.targets for part in parts])[rows],
+        np.concatenate([part.scored for part in parts])[rows],
+        parts[0].classes,
+    )
 
 
 def _load(data: Dataset, spec: ModelSpec, cache: Path, dist: DistContext, num_workers: int) -> FaceSet:
@@ -69,23 +140,16 @@ def _load(data: Dataset, spec: ModelSpec, cache: Path, dist: DistContext, num_wo
     return load_faces(data, spec, cache)
 
 
-def _leaked(
-    config: FitConfig, opened: Sequence[Dataset], train: Sequence[FaceSet], cache: Path, dist: DistContext
-) -> npt.NDArray[np.bool_]:
-    """(N,) whether a training face's picture is in the validation or test split too."""
-    held_out = []
-    for split in ("valid", "test"):
-        with contextlib.suppress(DataError):
-            held_out.append(_digests(open_data(config.data, split), cache, dist))
-    forbidden = np.concatenate(held_out)
-    leaks = [
-        also_in(_digests(data, cache, dist)[part.rows], forbidden) for data, part in zip(opened, train, strict=True)
-    ]
-    return np.concatenate(leaks)
+def _test_digests(config: FitConfig, cache: Path, dist: DistContext) -> npt.NDArray[np.uint64]:
+    try:
+        test = open_data(config.data, "test")
+    except DataError:  # the data set has no test split
+        return np.zeros(0, np.uint64)
+    return _digests(test, cache, dist)
 
 
-def _digests(data: Dataset, cache: Path, dist: DistContext) -> npt.NDArray[np.uint64]:
+def _digests(data: Dataset, cache: Path, dist: DistContext, *, perceptual: bool = False) -> npt.NDArray[np.uint64]:
     if dist.local_rank == 0:
-        picture_digests(data, cache)
+        picture_digests(data, cache, perceptual=perceptual)
     dist.wait()
-    return picture_digests(data, cache)
+    return picture_digests(data, cache, perceptual=perceptual)

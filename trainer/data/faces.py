@@ -207,6 +207,11 @@ def cache_folder(data: Dataset, spec: ModelSpec, cache: Path) -> Path:
     return cache / f"{data.name}-{data.split}-{_key(data, spec)}"
 
 
+def is_cached(data: Dataset, spec: ModelSpec, cache: Path) -> bool:
+    """The faces of a split are in the cache, all of them."""
+    return (cache_folder(data, spec, cache) / "rows.npy").is_file()
+
+
 @dataclass(frozen=True)
 class _Progress:
     """How far a cache is: pictures done, faces written, bytes of skipped.csv."""

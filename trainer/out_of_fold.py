@@ -1,0 +1,86 @@
+"""Predictions of the runs of `fit --folds`, each about the faces that it did not train on.
+
+A run of `fit --all` has no face left to calibrate on or to score: `edgeemo-train bundle --out-of-fold` uses these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engines.metrics import over_expressions, score
+from engines.preprocess import F32
+from engines.spec import LABELS
+from trainer.analysis import calibration
+from trainer.data.faces import FaceSet
+from trainer.errors import RunError
+from trainer.evaluate import Evaluation
+from trainer.predict import predict, softmax
+from trainer.runs import find_checkpoint, load_checkpoint, load_config
+from trainer.training_data import out_of_fold_faces
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Logits (N, 11) of faces, each by the run that did not see it, and the faces."""
+
+    logits: F32
+    faces: FaceSet
+
+    def evaluation(self, temperature: float) -> Evaluation:
+        """What these predictions reach; names of pictures are numbers."""
+        faces = self.faces
+        probabilities = softmax(self.logits / np.float32(temperature))
+        answers = over_expressions(probabilities, classes=faces.classes)[faces.scored]
+        targets = faces.targets[faces.scored]
+        truth = targets[:, [LABELS.index(name) for name in faces.classes]].argmax(axis=1)
+        return Evaluation(
+            images=tuple(map(str, range(len(faces)))),
+            labels=LABELS,
+            probabilities=probabilities,
+            skipped=0,
+            classes=faces.classes,
+            scored=faces.scored,
+            answers=answers,
+            truth=truth,
+            scores=score(answers, targets, faces.classes),
+            calibration=calibration(answers, truth, temperature),
+            unseen=np.ones(len(truth), bool),
+        )
+
+
+def predict_out_of_fold(runs: Sequence[Path], cache: Path) -> OutOfFold:
+    """
+    Args:
+        runs: run folders of all folds, in any order.
+
+    Raises:
+        RunError: they are not one run for each fold of the same settings.
+        DataError: their data is not there.
+    """
+    configs = [load_config(run) for run in runs]
+    first = configs[0]
+    if sorted(config.fold for config in configs) != list(range(1, first.folds + 1)) or not first.folds:
+        told = ", ".join(f"{run} is fold {one.fold} of {one.folds}" for run, one in zip(runs, configs, strict=True))
+        raise RunError(f"--out-of-fold needs one run for each fold of fit --folds K --fold I: {told}")
+    if len({(config.data, config.arch, config.sizes, config.folds) for config in configs}) > 1:
+        raise RunError("the runs of --out-of-fold differ in data, network, sizes or number of folds")
+    logits, sets = [], []
+    for run, config in zip(runs, configs, strict=True):
+        _, model = load_checkpoint(find_checkpoint(run))
+        faces = out_of_fold_faces(config, model.spec, cache=cache)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        logits.append(predict(model.to(device), faces, device))
+        sets.append(faces)
+    together = FaceSet(
+        np.concatenate([part.faces for part in sets]),
+        np.concatenate([part.rows for part in sets]),
+        np.concatenate([part.targets for part in sets]),
+        np.concatenate([part.scored for part in sets]),
+        sets[0].classes,
+    )
+    return OutOfFold(np.concatenate(logits), together)
