@@ -28,7 +28,8 @@ from edgeemo.config import Config
 from edgeemo.errors import SinkError, SourceError
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
-from edgeemo.ui.cards import Bars, FacePanel
+from edgeemo.ui.bars import Bars
+from edgeemo.ui.cards import FacePanel
 from edgeemo.ui.live import NO_CAMERA
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import PlayerState

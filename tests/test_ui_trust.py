@@ -13,17 +13,22 @@ import numpy as np
 import pytest
 from fakes import result
 from PyQt6.QtCore import QSettings, Qt
-from PyQt6.QtWidgets import QApplication, QMessageBox, QPushButton
+from PyQt6.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows, shows
 
+import edgeemo
 from edgeemo.config import Config
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
+from edgeemo.ui.about import AboutDialog
 from edgeemo.ui.history import History
+from edgeemo.ui.keys import KeysDialog
 from edgeemo.ui.pixels import as_pixmap
 from edgeemo.ui.player import PlayerState
+from edgeemo.ui.preferences import SettingsDialog
 from edgeemo.ui.sessions import SessionsDialog
-from edgeemo.ui.settings import Settings
+from edgeemo.ui.settings import PRESETS, Settings
+from edgeemo.ui.theme import DARK
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.window import Window
 from engines import LABELS
@@ -212,3 +217,67 @@ def test_after_a_cut_the_timeline_shows_who_is_there(qtbot: QtBot) -> None:
     assert timeline.person == 2
     assert History().shown_at(1.0) is None
     assert history.shown_at(60.0, 2) == 2
+
+
+def test_settings_hold_at_once_and_until_the_next_time(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    kept.welcomed = True
+    window = make(settings=kept)
+    shows(qtbot, window)
+    window.show_settings()
+    (dialog,) = window.findChildren(SettingsDialog)
+    for box, name in ((dialog.themes, "dark"), (dialog.videos, "blurred"), (dialog.presets, "Calm")):
+        box.setCurrentIndex(box.findData(name))
+        box.activated.emit(box.currentIndex())
+    assert window.video._theme is DARK
+    assert window.menus.video_actions["blurred"].isChecked()
+    assert window.menus.preset_actions["Calm"].isChecked()
+    dialog.limit.setValue(60)
+    dialog.limit.editingFinished.emit()
+    qtbot.waitUntil(lambda: (playing := window.player.config) is not None and playing.quality.min_confidence == 0.6)
+    assert window.player.config is not None
+    assert window.player.config.smooth == PRESETS["Calm"]
+    qtbot.waitUntil(lambda: "hybrid_lite, Calm, unsure below 60 %" in [m.label for m in window.history.markers])
+    window.close()
+    again = make(settings=Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)), begin=False)
+    assert again.video._theme is DARK
+    assert again.settings.video == "blurred"
+    assert again.config.quality.min_confidence == 0.6
+
+
+def test_the_folder_of_sessions_is_chosen_unless_the_environment_names_one(
+    qtbot: QtBot, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEEMO_SESSIONS", raising=False)
+    window = Window(Config(), opener=studio.open, cameras=list, engines=list, devices=tmp_path)
+    window.show_settings()
+    (dialog,) = window.findChildren(SettingsDialog)
+    dialog._ask_for_folder()
+    (files,) = dialog.findChildren(QFileDialog)
+    files.fileSelected.emit(str(tmp_path / "mine"))
+    assert dialog.place.text() == str(tmp_path / "mine")
+    folder = session(tmp_path / "mine", "One")
+    window.library.show()
+    assert window.library.dialog is not None
+    assert [each.path for each in window.library.dialog.chosen] == [folder.path]
+    monkeypatch.setenv("EDGEEMO_SESSIONS", str(tmp_path / "other"))
+    window.library.show()
+    assert window.library.dialog.chosen == []
+    window.close()
+
+
+def test_about_names_version_engine_and_licences(qtbot: QtBot, make: Windows) -> None:
+    window = make()
+    shows(qtbot, window)
+    window.menus.about.emit()
+    (dialog,) = window.findChildren(AboutDialog)
+    for words in (edgeemo.__version__, "hybrid_lite, fake runtime", "PyQt6", "GPL", "numpy", "BSD"):
+        assert words in dialog.text.text()
+
+
+def test_every_key_of_a_menu_is_in_the_list_of_keys(make: Windows) -> None:
+    window = make(begin=False)
+    window.menus.keys.emit()
+    (dialog,) = window.findChildren(KeysDialog)
+    for key in ("Ctrl+R", "Ctrl+L", "Ctrl+P", "Ctrl+,", "Space", "Shift+Left"):
+        assert f"<b>{key}" in dialog.text.text()

@@ -22,12 +22,13 @@ from engines.files import read_file, user_path
 
 META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
 TRASH = ".trash"
+SESSIONS_VARIABLE = "EDGEEMO_SESSIONS"
 VIDEO_CHOICES = ("none", "blurred", "whole")
 
 
 def sessions_folder() -> Path:
     """Where sessions are kept: $EDGEEMO_SESSIONS, else in the user's data folder."""
-    chosen = os.environ.get("EDGEEMO_SESSIONS")
+    chosen = os.environ.get(SESSIONS_VARIABLE)
     if chosen:
         return user_path(chosen)
     return data_folder() / "sessions"

@@ -1,12 +1,18 @@
-"""Opens the window's dialogs about the program and the machine: welcome, self-test, health."""
+"""Opens the window's dialogs about the program and the machine: welcome, self-test, health, settings, keys, about."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtWidgets import QWidget
 
+from edgeemo.ui.about import AboutDialog
 from edgeemo.ui.health import HealthDialog, Paints
+from edgeemo.ui.keys import KeysDialog
 from edgeemo.ui.live import LiveControl
+from edgeemo.ui.preferences import SettingsDialog
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog
 
@@ -37,6 +43,32 @@ class Dialogs(QObject):
         dialog.accepted.connect(self._on_welcomed)
         dialog.test.clicked.connect(self.show_doctor)
         dialog.open()
+
+    def show_settings(self, sessions: Callable[[], Path]) -> SettingsDialog:
+        """
+        Args:
+            sessions: where sessions are kept.
+        """
+        dialog = SettingsDialog(self._settings, sessions, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.preset.connect(self._live.choose_preset)
+        dialog.confidence.connect(self._live.choose_confidence)
+        dialog.show()
+        return dialog
+
+    def show_keys(self, menu: list[tuple[str, str]]) -> None:
+        """
+        Args:
+            menu: (key, words) of the menu's entries.
+        """
+        dialog = KeysDialog(menu, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+
+    def show_about(self) -> None:
+        dialog = AboutDialog(self._live.player.engine_description, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
 
     def show_doctor(self) -> None:
         dialog = DoctorDialog(self._live.config, self._window)

@@ -13,7 +13,7 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
 from edgeemo.capture import CameraInfo
-from edgeemo.config import CaptureConfig, Config, SmoothConfig
+from edgeemo.config import CaptureConfig, Config, QualityConfig, SmoothConfig
 from edgeemo.errors import EdgeemoError, SourceError
 from edgeemo.types import Result
 from edgeemo.ui.banner import Action, Banner
@@ -132,7 +132,13 @@ class LiveControl(QObject):
     def choose_preset(self, name: str) -> None:
         """How strongly results are smoothed."""
         self._settings.preset = name
-        config = replace(self._config, smooth=PRESETS[name])
+        self._adjust(replace(self._config, smooth=PRESETS[name]))
+
+    def choose_confidence(self, limit: float) -> None:
+        """Below which probability of the leading class a face is unsure, 0..1."""
+        self._adjust(replace(self._config, quality=replace(self._config.quality, min_confidence=limit)))
+
+    def _adjust(self, config: Config) -> None:
         if self.player.state in (PlayerState.OPENING, PlayerState.PLAYING, PlayerState.PAUSED):
             self._switch(config)
         else:
@@ -173,9 +179,9 @@ class LiveControl(QObject):
         self._config = replace(config, sinks=())
 
     def _switch(self, config: Config) -> None:
-        """Another engine or smoothing: what plays goes on, with its sinks and a recording."""
+        """Another engine, smoothing or limit: what plays goes on, with its sinks and a recording."""
         if self.player.state is PlayerState.OPENING:
-            self.play(replace(self._opening, engine=config.engine, smooth=config.smooth))
+            self.play(replace(self._opening, engine=config.engine, smooth=config.smooth, quality=config.quality))
         elif self.player.switch(config, self._on_switched, self._on_switch_failure):
             self._config = config
         else:
@@ -189,7 +195,7 @@ class LiveControl(QObject):
     def _on_switch_failure(self, error: Exception) -> None:
         playing = self.player.config
         if playing is not None:
-            self._config = replace(self._config, engine=playing.engine, smooth=playing.smooth)
+            self._config = replace(self._config, engine=playing.engine, smooth=playing.smooth, quality=playing.quality)
             self._settings.preset = preset_of(playing.smooth)
         self._banner.show_error(error)
         self.kept.emit(self._config)
@@ -283,6 +289,8 @@ def _with_settings(config: Config, settings: Settings, engine_given: bool) -> Co
         config = replace(config, engine=settings.engine)
     if config.smooth == PRESETS[USUAL] and settings.preset != USUAL:
         config = replace(config, smooth=PRESETS[settings.preset])
+    if config.quality.min_confidence == QualityConfig().min_confidence:
+        config = replace(config, quality=replace(config.quality, min_confidence=settings.min_confidence))
     return config
 
 

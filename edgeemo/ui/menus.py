@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QFileDialog, QMenu, QMenuBar
 
 from edgeemo.ui.pickers import VIDEOS
-from edgeemo.ui.settings import PRESETS, Settings
+from edgeemo.ui.settings import PRESETS, VIDEO_CHOICES, Settings
 
-VIDEO_CHOICES = {
-    "none": ("Record data only, no pictures", "Nobody can be recognised from it"),
-    "blurred": ("Record video with faces covered", "A face that is not found is not covered"),
-    "whole": ("Record video as it is", "Those filmed must have agreed"),
-}
+if TYPE_CHECKING:
+    from edgeemo.ui.window import Window
 
 
 class Menus(QObject):
@@ -27,8 +25,8 @@ class Menus(QObject):
         bar: where they go. settings: which choices are ticked; the kind of video is kept there at once.
 
     Signals:
-        record, mark, sessions, people, markers, take_baseline, forget_baseline, health, doctor, welcome: the entry was
-            chosen.
+        record, mark, sessions, people, markers, take_baseline, forget_baseline, health, preferences, doctor, welcome,
+            keys, about: the entry was chosen.
         analyse: the Path of a video file.
         timeline, saliency: whether it is ticked now. preset: the name of a smoothing.
     """
@@ -45,7 +43,10 @@ class Menus(QObject):
     forget_baseline = pyqtSignal()
     saliency = pyqtSignal(bool)
     health = pyqtSignal()
+    preferences = pyqtSignal()
     doctor = pyqtSignal()
+    keys = pyqtSignal()
+    about = pyqtSignal()
     welcome = pyqtSignal()
 
     def __init__(self, bar: QMenuBar, settings: Settings) -> None:
@@ -57,6 +58,19 @@ class Menus(QObject):
         help_menu = _menu(bar.addMenu("&Help"))
         self._action(help_menu, "Check this machine", self.doctor.emit)
         self._action(help_menu, "Before you begin", self.welcome.emit)
+        self._action(help_menu, "Keyboard shortcuts", self.keys.emit, "F1")
+        self._action(help_menu, "About edgeemo", self.about.emit)
+
+    @property
+    def shortcuts(self) -> list[tuple[str, str]]:
+        """(key, words) of every entry that has a key."""
+        found = []
+        for top in self._bar.actions():
+            menu = top.menu()
+            for action in menu.actions() if menu is not None else ():
+                if not action.shortcut().isEmpty():
+                    found.append((action.shortcut().toString(), action.text().replace("&", "").rstrip("…")))
+        return found
 
     def _fill_session(self, menu: QMenu) -> None:
         menu.setToolTipsVisible(True)
@@ -65,6 +79,9 @@ class Menus(QObject):
         menu.addSeparator()
         choices = QActionGroup(self)
         self.video_actions: dict[str, QAction] = {}
+        heading = menu.addAction("What a recording keeps")
+        if heading is not None:
+            heading.setEnabled(False)
         for name, (words, tip) in VIDEO_CHOICES.items():
             chosen = self._settings.video == name
             action = self._choice(menu, choices, words, partial(self._choose_video, name), chosen)
@@ -90,6 +107,7 @@ class Menus(QObject):
         self.saliency_action = self._tick(menu, "What the engine looks at", self.saliency.emit, "Ctrl+E")
         menu.addSeparator()
         self._action(menu, "Health and latency", self.health.emit, "Ctrl+H")
+        self._action(menu, "Settings…", self.preferences.emit, "Ctrl+,")
 
     def _choose_video(self, name: str) -> None:
         self._settings.video = name
@@ -125,6 +143,27 @@ class Menus(QObject):
         made.setChecked(checked)
         group.addAction(made)
         return made
+
+
+def connect_menus(menus: Menus, window: Window) -> None:
+    """What the entries do."""
+    menus.record.connect(window.record_or_end)
+    menus.mark.connect(window.mark)
+    menus.sessions.connect(window.library.show)
+    menus.people.connect(window.replaying.show_people)
+    menus.markers.connect(window.replaying.show_markers)
+    menus.analyse.connect(window.analyse_file)
+    menus.timeline.connect(window.show_timeline)
+    menus.preset.connect(window.live.choose_preset)
+    menus.take_baseline.connect(window.neutral_baseline.take)
+    menus.forget_baseline.connect(window.neutral_baseline.forget)
+    menus.saliency.connect(window.show_saliency)
+    menus.health.connect(window.dialogs.show_health)
+    menus.preferences.connect(window.show_settings)
+    menus.doctor.connect(window.dialogs.show_doctor)
+    menus.welcome.connect(window.dialogs.show_welcome)
+    menus.keys.connect(lambda: window.dialogs.show_keys(menus.shortcuts))
+    menus.about.connect(window.dialogs.show_about)
 
 
 def _menu(menu: QMenu | None) -> QMenu:

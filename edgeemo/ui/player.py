@@ -169,7 +169,7 @@ class Player(QObject):
         self._jobs.put(job)
 
     def switch(self, config: Config, then: Job, otherwise: Callable[[Exception], None]) -> bool:
-        """Go on with another engine or smoothing; the source and all sinks stay, and with them a recording.
+        """Go on with another engine, smoothing or limit of doubt; the source and all sinks stay, and so a recording.
 
         Returns:
             False where nothing plays; else `then` or `otherwise` is called, unless something else was opened meanwhile.
@@ -179,7 +179,7 @@ class Player(QObject):
             return False
 
         def work() -> None:
-            now = replace(runner.config, engine=config.engine, smooth=config.smooth)
+            now = replace(runner.config, engine=config.engine, smooth=config.smooth, quality=config.quality)
             runner.apply(now, reopen_engine=False)
 
         def done() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from PyQt6.QtCore import QByteArray, QSettings
 
-from edgeemo.config import SmoothConfig
-from edgeemo.recording import VIDEO_CHOICES
+from edgeemo.config import QualityConfig, SmoothConfig
 
 # name -> how calm what is shown is
 PRESETS = {
@@ -14,6 +13,13 @@ PRESETS = {
     "Calm": SmoothConfig(time_constant_s=0.4, margin=0.15),
 }
 USUAL = "Balanced"
+THEMES = ("system", "light", "dark")
+# what a recording keeps of the pictures -> words, and what to mind
+VIDEO_CHOICES = {
+    "none": ("Data only, no pictures", "Nobody can be recognised from it"),
+    "blurred": ("Video with faces covered", "A face that is not found is not covered"),
+    "whole": ("Video as it is", "Those filmed must have agreed"),
+}
 
 
 class Settings:
@@ -55,8 +61,8 @@ class Settings:
     @property
     def video(self) -> str:
         """What a recording keeps of the pictures: nothing until somebody chooses otherwise."""
-        value = self._text("video", VIDEO_CHOICES[0])
-        return value if value in VIDEO_CHOICES else VIDEO_CHOICES[0]
+        value = self._text("video", "none")
+        return value if value in VIDEO_CHOICES else "none"
 
     @video.setter
     def video(self, value: str) -> None:
@@ -70,6 +76,38 @@ class Settings:
     @preset.setter
     def preset(self, value: str) -> None:
         self._put("preset", value)
+
+    @property
+    def theme(self) -> str:
+        value = self._text("theme", THEMES[0])
+        return value if value in THEMES else THEMES[0]
+
+    @theme.setter
+    def theme(self, value: str) -> None:
+        self._put("theme", value)
+
+    @property
+    def sessions(self) -> str:
+        """The folder of sessions that was chosen; empty: none was."""
+        return self._text("sessions", "")
+
+    @sessions.setter
+    def sessions(self, value: str) -> None:
+        self._put("sessions", value)
+
+    @property
+    def min_confidence(self) -> float:
+        """Below it a face is called unsure."""
+        usual = QualityConfig().min_confidence
+        try:
+            value = float(self._text("min_confidence", str(usual)))
+        except ValueError:
+            return usual
+        return value if 0 <= value <= 1 else usual
+
+    @min_confidence.setter
+    def min_confidence(self, value: float) -> None:
+        self._put("min_confidence", str(value))
 
     @property
     def timeline(self) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from PyQt6.QtCore import QStandardPaths
-from PyQt6.QtGui import QImageWriter
+from PyQt6.QtCore import QObject, QStandardPaths, QUrl
+from PyQt6.QtGui import QDesktopServices, QImageWriter
 
 from edgeemo.errors import SinkError
 from edgeemo.stages import overlay
 from edgeemo.types import Result
+from edgeemo.ui.banner import Banner
 from edgeemo.ui.pixels import as_image
+from edgeemo.ui.player import Player
 
 
 def pictures_folder() -> Path:
@@ -38,6 +40,36 @@ def save_snapshot(result: Result, folder: Path, now: datetime) -> Path:
             f"cannot save the snapshot to {path} ({writer.errorString()}); free some space or permit writing"
         )
     return path
+
+
+class Snapshots(QObject):
+    """Saves snapshots in the player's worker; the banner says where.
+
+    Args:
+        folder: where they go; None: the user's Pictures folder.
+    """
+
+    def __init__(self, player: Player, banner: Banner, folder: Path | None, parent: QObject) -> None:
+        super().__init__(parent)
+        self._player, self._banner, self._folder = player, banner, folder
+
+    def take(self, result: Result | None) -> None:
+        """Save what is shown; nothing where that is nothing."""
+        if result is None:
+            return
+        saved: list[Path] = []
+        folder, now = self._folder or pictures_folder(), datetime.now()
+        self._player.in_background(
+            lambda: saved.append(save_snapshot(result, folder, now)),
+            lambda: self._on_saved(saved[0]),
+            self._banner.show_error,
+        )
+
+    def _on_saved(self, path: Path) -> None:
+        def open_folder() -> None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
+
+        self._banner.show_message("notice", f"Snapshot saved to {path}", ("Open folder", open_folder), seconds=8)
 
 
 def _reserved(folder: Path, stem: str) -> Path:

@@ -14,7 +14,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy
 from edgeemo.report.classes import DASHED, folded, name_of, shown_classes
 from edgeemo.stages.overlay import percent
 from edgeemo.types import F32
-from edgeemo.ui.cards import Bars
+from edgeemo.ui.bars import Bars
 from edgeemo.ui.history import History, thinned
 from edgeemo.ui.theme import LIGHT, Theme, named, person_colour, readable
 from edgeemo.ui.timeline_plot import Line, ProbabilityPlot

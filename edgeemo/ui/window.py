@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from PyQt6.QtCore import Qt, QTimer, QUrl
+from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtGui import (
     QCloseEvent,
-    QDesktopServices,
     QDragEnterEvent,
     QDropEvent,
     QGuiApplication,
     QKeyEvent,
-    QKeySequence,
     QResizeEvent,
-    QShortcut,
 )
-from PyQt6.QtWidgets import QApplication, QHBoxLayout, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QMainWindow
 
 from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError
-from edgeemo.recording import Marker, Recording, sessions_folder
+from edgeemo.recording import Recording, sessions_folder
+from edgeemo.recording.folder import SESSIONS_VARIABLE
 from edgeemo.types import UNTRACKED, Result
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Banner
@@ -33,9 +32,12 @@ from edgeemo.ui.cards import WIDTH as PANEL
 from edgeemo.ui.cards import FacePanel
 from edgeemo.ui.dialogs import Dialogs
 from edgeemo.ui.history import History
+from edgeemo.ui.keys import add_shortcuts, press
+from edgeemo.ui.layout import laid_out
 from edgeemo.ui.library import Library
 from edgeemo.ui.live import LiveControl
-from edgeemo.ui.menus import Menus
+from edgeemo.ui.marking import Marking
+from edgeemo.ui.menus import Menus, connect_menus
 from edgeemo.ui.pickers import dropped_path
 from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.record import RecordControl
@@ -44,9 +46,10 @@ from edgeemo.ui.replaying import Replaying
 from edgeemo.ui.saliency import Saliency
 from edgeemo.ui.screen import fit_to_screen
 from edgeemo.ui.settings import Settings
-from edgeemo.ui.snapshot import pictures_folder, save_snapshot
+from edgeemo.ui.snapshot import Snapshots
 from edgeemo.ui.status_bar import StatusBar
-from edgeemo.ui.theme import LIGHT, Theme, apply_theme, system_theme
+from edgeemo.ui.style_sheet import apply_theme
+from edgeemo.ui.theme import DARK, LIGHT, Theme, system_theme
 from edgeemo.ui.thumbnails import Thumbnails
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.toolbar import Toolbar
@@ -90,7 +93,6 @@ class Window(QMainWindow):
         super().__init__()
         self.settings = settings or Settings()
         self._opener = opener
-        self._pictures = pictures
         self._sessions = sessions
         self._theme = LIGHT
         self.setWindowTitle("edgeemo")
@@ -111,42 +113,23 @@ class Window(QMainWindow):
             parent=self,
         )
         self.toolbar = Toolbar(cameras, engines)
-        self.video = VideoView()
-        self.faces = FacePanel()
-        self.history = History()
-        self.timeline = Timeline()
-        self.timeline.show_history(self.history)
-        self.timeline.setVisible(self.settings.timeline)
-        self.thumbnails = Thumbnails()
-        self.replay = ReplayBar()
-        self.status_bar = StatusBar()
-        self.recording = RecordControl(self.player, self._sessions_folder, lambda: self.live.comes_back, self)
-        self.library = Library(self.player, self.banner, self._sessions_folder, self)
-        self.replaying = Replaying(
-            self.replay,
-            self.player,
-            self.banner,
-            (self.video, self.faces, self.timeline),
-            self._forget_people,
-            self,
-        )
-        self.saliency = Saliency(self)
-        self.neutral_baseline = BaselineControl(self.player, self.timeline, self.recording, self.banner, self)
-        self.dialogs = Dialogs(self.live, self.video.paints, self.settings, self)
-        self._lay_out()
+        self._make_views()
+        self._make_controls(pictures)
+        self.setCentralWidget(laid_out(self))
         menu_bar = self.menuBar()
         assert menu_bar is not None
         self.menus = Menus(menu_bar, self.settings)
         self._connect_live()
         self._connect_recorded()
-        self._connect_menus()
+        connect_menus(self.menus, self)
+        add_shortcuts(self)
         self._figures_timer = QTimer(self)
         self._figures_timer.timeout.connect(self._show_figures)
         self._figures_timer.start(FIGURES_MS)
         hints = QGuiApplication.styleHints()
         if hints is not None:
-            hints.colorSchemeChanged.connect(lambda _: self.set_theme(system_theme()))
-        self.set_theme(system_theme())
+            hints.colorSchemeChanged.connect(lambda _: self.set_chosen_theme())
+        self.set_chosen_theme()
         self._on_state(PlayerState.STOPPED)
         # not a button: the start button is disabled while a source opens, and Space would go to its neighbour
         self.video.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -176,16 +159,7 @@ class Window(QMainWindow):
 
     def take_snapshot(self) -> None:
         """Save what is shown, in the background; the banner says where."""
-        result = self.video.result
-        if result is None:
-            return
-        saved: list[Path] = []
-        folder, now = self._pictures or pictures_folder(), datetime.now()
-        self.player.in_background(
-            lambda: saved.append(save_snapshot(result, folder, now)),
-            lambda: self._on_snapshot(saved[0]),
-            self.banner.show_error,
-        )
+        self.snapshots.take(self.video.result)
 
     def record_or_end(self) -> None:
         """The red button: record what plays from now on, or end the recording."""
@@ -198,11 +172,7 @@ class Window(QMainWindow):
 
     def mark(self, label: str = "") -> None:
         """Note that something happens now, in the timeline and in the session that is recorded or replayed."""
-        if self.replay.recording is not None:
-            self.replaying.review.mark(label)
-        if self.replay.recording is not None or self.video.result is None or self.history.begin is None:
-            return
-        self._keep_marker(Marker(self.video.result.frame.time, label or f"mark {len(self.history.markers) + 1}"))
+        self.marking.mark(label)
 
     def show_saliency(self, shown: bool) -> None:
         """Lay over the chosen person's face what the engine looked at, renewed about twice a second."""
@@ -211,6 +181,11 @@ class Window(QMainWindow):
             self.saliency.start(self.config)
         else:
             self.saliency.stop()
+
+    def _stop_saliency(self, error: Exception) -> None:
+        self.menus.saliency_action.setChecked(False)
+        self.video.show_heat(None)
+        self.banner.show_error(error)
 
     def show_timeline(self, shown: bool) -> None:
         self.settings.timeline = shown
@@ -224,6 +199,21 @@ class Window(QMainWindow):
         dialog.open()
         return dialog
 
+    def show_settings(self) -> None:
+        """Open the settings."""
+        dialog = self.dialogs.show_settings(self._sessions_folder)
+        dialog.theme.connect(self.set_chosen_theme)
+        dialog.preset.connect(lambda name: self.menus.preset_actions[name].setChecked(True))
+        dialog.video.connect(lambda name: self.menus.video_actions[name].setChecked(True))
+
+    def leave(self) -> None:
+        """Close the window."""
+        self.close()
+
+    def set_chosen_theme(self) -> None:
+        """The theme of the settings, else the desktop's."""
+        self.set_theme({"light": LIGHT, "dark": DARK}.get(self.settings.theme) or system_theme())
+
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
         app = QApplication.instance()
@@ -233,20 +223,7 @@ class Window(QMainWindow):
             part.set_theme(theme)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802
-        # here and not as a shortcut: a focused button must be able to have the space bar
-        if event is not None and self.replay.press(event):
-            return
-        if event is not None and event.key() == Qt.Key.Key_Space:
-            self.start_or_pause()
-        elif event is not None and event.key() == Qt.Key.Key_Escape:
-            self.banner.dismiss()
-        elif event is not None and event.key() == Qt.Key.Key_M:
-            self.mark()
-        elif event is not None and Qt.Key.Key_1 <= event.key() <= Qt.Key.Key_9 and not event.modifiers():
-            self.mark(event.text())
-        elif event is not None and event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right) and self.thumbnails.isVisible():
-            self.thumbnails.step(1 if event.key() == Qt.Key.Key_Right else -1)
-        else:
+        if event is not None and not press(self, event):
             super().keyPressEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
@@ -275,32 +252,33 @@ class Window(QMainWindow):
         self.live.shutdown()
         super().closeEvent(event)
 
-    def _lay_out(self) -> None:
-        split = QSplitter(Qt.Orientation.Vertical)
-        split.setChildrenCollapsible(False)
-        split.addWidget(self.video)
-        split.addWidget(self.timeline)
-        split.setStretchFactor(0, 4)
-        split.setStretchFactor(1, 1)
-        split.setSizes([560, 190])
-        left = QVBoxLayout()
-        left.setSpacing(0)
-        left.addWidget(split, 1)
-        left.addWidget(self.thumbnails)
-        left.addWidget(self.replay)
-        middle = QHBoxLayout()
-        middle.setSpacing(0)
-        middle.addLayout(left, 1)
-        middle.addWidget(self.faces)
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.toolbar)
-        layout.addWidget(self.banner)
-        layout.addLayout(middle, 1)
-        layout.addWidget(self.status_bar)
-        self.setCentralWidget(content)
+    def _make_views(self) -> None:
+        self.video = VideoView()
+        self.faces = FacePanel()
+        self.history = History()
+        self.timeline = Timeline()
+        self.timeline.show_history(self.history)
+        self.timeline.setVisible(self.settings.timeline)
+        self.thumbnails = Thumbnails()
+        self.replay = ReplayBar()
+        self.status_bar = StatusBar()
+
+    def _make_controls(self, pictures: Path | None) -> None:
+        self.recording = RecordControl(self.player, self._sessions_folder, lambda: self.live.comes_back, self)
+        self.library = Library(self.player, self.banner, self._sessions_folder, self)
+        self.replaying = Replaying(
+            self.replay,
+            self.player,
+            self.banner,
+            (self.video, self.faces, self.timeline),
+            self._forget_people,
+            self,
+        )
+        self.marking = Marking(self.timeline, self.video, self.recording, self.replaying.review, self)
+        self.saliency = Saliency(self)
+        self.neutral_baseline = BaselineControl(self.player, self.timeline, self.recording, self.banner, self)
+        self.dialogs = Dialogs(self.live, self.video.paints, self.settings, self)
+        self.snapshots = Snapshots(self.player, self.banner, pictures, self)
 
     def _fit(self) -> None:
         """On a small or much enlarged screen: buttons without words, a narrow panel, no timeline."""
@@ -314,7 +292,7 @@ class Window(QMainWindow):
         self.live.opening.connect(self._on_opening)
         self.live.switched.connect(self._on_switched)
         self.live.kept.connect(self._on_kept)
-        self.live.returned.connect(self._on_returned)
+        self.live.returned.connect(self.marking.mark_gap)
         self.live.given_up.connect(self.recording.end)
         self.live.cameras_changed.connect(self.toolbar.source.refresh)
         self.player.changed.connect(self._on_state)
@@ -331,15 +309,7 @@ class Window(QMainWindow):
         self.timeline.chosen.connect(lambda _: self._show_again())
         self.thumbnails.chosen.connect(self._on_picture)
         self.saliency.arrived.connect(self.video.show_heat)
-        self.saliency.failed.connect(self._on_saliency_failure)
-        for key, action in (
-            (QKeySequence("Ctrl+S"), self.take_snapshot),
-            (QKeySequence("Ctrl+."), self.player.stop),
-            (QKeySequence(QKeySequence.StandardKey.Quit), lambda: _ignore(self.close())),
-        ):
-            QShortcut(key, self, action)
-        source = self.toolbar.source
-        self.addActions([source.open_file, source.open_folder, source.open_stream])
+        self.saliency.failed.connect(lambda error: self._stop_saliency(error))
 
     def _connect_recorded(self) -> None:
         self.recording.changed.connect(self._show_buttons)
@@ -353,29 +323,6 @@ class Window(QMainWindow):
         self.library.failed.connect(self.banner.show_error)
         self.replay.arrived.connect(self._show)
         self.replay.left.connect(self._after_replay)
-
-    def _connect_menus(self) -> None:
-        menus = self.menus
-        menus.record.connect(self.record_or_end)
-        menus.mark.connect(self.mark)
-        menus.sessions.connect(self.library.show)
-        menus.people.connect(self.replaying.show_people)
-        menus.markers.connect(self.replaying.show_markers)
-        menus.analyse.connect(self.analyse_file)
-        menus.timeline.connect(self.show_timeline)
-        menus.preset.connect(self.live.choose_preset)
-        menus.take_baseline.connect(self.neutral_baseline.take)
-        menus.forget_baseline.connect(self.neutral_baseline.forget)
-        menus.saliency.connect(self.show_saliency)
-        menus.health.connect(self.dialogs.show_health)
-        menus.doctor.connect(self.dialogs.show_doctor)
-        menus.welcome.connect(self.dialogs.show_welcome)
-
-    def _keep_marker(self, marker: Marker) -> None:
-        self.history.markers.append(marker)
-        self.timeline.show_markers()
-        if self.recording.recorder is not None:
-            self.recording.recorder.mark(marker.label, marker.time, marker.duration)
 
     def _on_opening(self, config: Config, same_source: bool) -> None:
         if self.replay.recording is not None:
@@ -394,7 +341,7 @@ class Window(QMainWindow):
     def _on_switched(self, config: Config) -> None:
         """What plays goes on with another engine or smoothing."""
         self.toolbar.engine.show_engine(config.engine)
-        self.mark(f"{Path(config.engine).name}, {self.settings.preset}")
+        self.marking.mark_change(config)
         if self.saliency.active:
             self.saliency.start(config)
 
@@ -402,10 +349,6 @@ class Window(QMainWindow):
         """Another engine or smoothing failed: the pickers show what still runs."""
         self.toolbar.engine.show_engine(config.engine)
         self.menus.preset_actions[self.settings.preset].setChecked(True)
-
-    def _on_returned(self, result: Result) -> None:
-        """A source that was lost is back: mark for how long it was away."""
-        self._keep_marker(Marker(self.history.end, "no signal", result.frame.time - self.history.end))
 
     def _on_state(self, state: PlayerState) -> None:
         self._show_buttons()
@@ -446,12 +389,6 @@ class Window(QMainWindow):
             return
         self.banner.show_message("notice", f"{self.live.source_name} has ended.", ("Play again", self.start_or_pause))
 
-    def _on_snapshot(self, path: Path) -> None:
-        def open_folder() -> None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
-
-        self.banner.show_message("notice", f"Snapshot saved to {path}", ("Open folder", open_folder), seconds=8)
-
     def _show_buttons(self) -> None:
         focused = self.toolbar.start_button.hasFocus()
         self.toolbar.show_state(
@@ -482,12 +419,9 @@ class Window(QMainWindow):
         self.video.show_recording(self.recording.lamp)
 
     def _sessions_folder(self) -> Path:
+        if self._sessions is None and self.settings.sessions and SESSIONS_VARIABLE not in os.environ:
+            return Path(self.settings.sessions)
         return self._sessions or sessions_folder()
-
-    def _on_saliency_failure(self, error: Exception) -> None:
-        self.menus.saliency_action.setChecked(False)
-        self.video.show_heat(None)
-        self.banner.show_error(error)
 
     def _forget_people(self) -> None:
         """Another source or session: person numbers start again."""
@@ -528,7 +462,3 @@ class Window(QMainWindow):
 
     def _on_record_failure(self, what: Exception | str) -> None:
         self.banner.show_error(EdgeemoError(what) if isinstance(what, str) else what)
-
-
-def _ignore(_: object) -> None:
-    """Drops what a shortcut's action returns."""

@@ -1,0 +1,74 @@
+"""About edgeemo: version, what runs, and the licences of the parts."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.metadata import PackageNotFoundError, metadata, version
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+import edgeemo
+
+PARTS = (
+    "PyQt6", "pyqtgraph", "numpy", "opencv-contrib-python", "av", "onnxruntime", "mediapipe", "msgspec", "platformdirs",
+)  # fmt: skip
+LONGEST = 60
+UNSTATED = "see its own files"
+
+
+class AboutDialog(QDialog):
+    """
+    Args:
+        engine: what runs; empty: nothing does.
+    """
+
+    def __init__(self, engine: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("About edgeemo")
+        self.resize(520, 420)
+        rows = "".join(
+            "<tr>" + "".join(f"<td style='padding-right: 18px'>{escape(text)}</td>" for text in part) + "</tr>"
+            for part in parts()
+        )
+        self.text = QLabel(
+            f"<h3>edgeemo {escape(edgeemo.__version__)}</h3>"
+            "<p>Facial expressions in video, in real time, on this machine alone.</p>"
+            f"<p>Engine: {escape(engine) or 'none runs'}</p><h4>Parts and their licences</h4><table>{rows}</table>"
+            "<p>Each engine's card names its training data and its licence. The texts of all licences: "
+            "<code>scripts/make-notices</code>, or THIRD-PARTY-NOTICES.txt in an installed bundle.</p>"
+        )
+        self.text.setWordWrap(True)
+        self.text.setTextFormat(Qt.TextFormat.RichText)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.text.setMargin(8)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(self.text)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(scroll, 1)
+        layout.addWidget(buttons)
+
+
+def parts() -> list[tuple[str, str, str]]:
+    """(name, version, licence) of the installed parts, as their packages state them."""
+    found = []
+    for name in PARTS:
+        try:
+            found.append((name, version(name), licence_of(name)))
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def licence_of(package: str) -> str:
+    """The licence that a package states, in one line."""
+    about = metadata(package)
+    fields = {name: about.get_all(name) or [] for name in ("License-Expression", "License", "Classifier")}
+    kinds = [each.rpartition(" :: ")[2] for each in fields["Classifier"] if each.startswith("License ::")]
+    stated = [*fields["License-Expression"], *(text.strip() for text in fields["License"]), *kinds]
+    short = (text for text in stated if text and len(text) <= LONGEST and "\n" not in text)
+    return next(short, UNSTATED)

@@ -1,0 +1,90 @@
+"""The probabilities of a face, or shares of time, as bars."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import QRectF, QSize, Qt
+from PyQt6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPaintEvent
+from PyQt6.QtWidgets import QSizePolicy, QWidget
+
+from edgeemo.report.classes import name_of
+from edgeemo.stages.overlay import percent
+from edgeemo.ui.theme import LIGHT, Theme
+
+
+class Bars(QWidget):
+    """One bar a class with its name and percentage; or, short, all of them as one line."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = LIGHT
+        self._classes: list[tuple[str, float]] = []
+        self._shown = ""
+        self._short = False
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.update()
+
+    def show_classes(self, classes: list[tuple[str, float]], shown: str, *, short: bool) -> None:
+        """Show the values of `shown_classes`; the one that is `shown` stands out."""
+        taller = short is not self._short or len(classes) != len(self._classes)
+        self._classes, self._shown, self._short = classes, shown, short
+        if taller:
+            self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(200, 10 if self._short else len(self._classes) * self._row())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(120, self.sizeHint().height())
+
+    def _row(self) -> int:
+        return round(self.fontMetrics().height() * 1.2)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._short:
+            self._paint_line(painter)
+        else:
+            self._paint_rows(painter)
+        painter.end()
+
+    def _paint_line(self, painter: QPainter) -> None:
+        clip = QPainterPath()
+        clip.addRoundedRect(QRectF(0, 1, self.width(), 8), 4, 4)
+        painter.setClipPath(clip)
+        painter.fillRect(self.rect(), QColor(self._theme.track))
+        x = 0.0
+        for key, probability in self._classes:
+            width = self.width() * probability
+            painter.fillRect(QRectF(x, 0, width, self.height()), QColor(self._theme.classes[key]))
+            x += width
+
+    def _paint_rows(self, painter: QPainter) -> None:
+        metrics = QFontMetricsF(self.font())
+        row = self._row()
+        names = max((metrics.horizontalAdvance(name_of(key)) for key, _ in self._classes), default=0.0) + 10
+        numbers = metrics.horizontalAdvance("100 %") + 8
+        track = max(self.width() - names - numbers, 10.0)
+        thick = max(6.0, row * 0.42)
+        for index, (key, probability) in enumerate(self._classes):
+            top = index * row
+            chosen = key == self._shown
+            painter.setPen(QColor(self._theme.text if chosen else self._theme.muted))
+            line = QRectF(0, top, self.width(), row)
+            painter.drawText(line, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), name_of(key))
+            painter.drawText(
+                line, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight), percent(probability)
+            )
+            bar = QRectF(names, top + (row - thick) / 2, track, thick)
+            round_ends = QPainterPath()
+            round_ends.addRoundedRect(bar, thick / 2, thick / 2)
+            painter.fillPath(round_ends, QColor(self._theme.track))
+            painter.save()
+            painter.setClipPath(round_ends)
+            bar.setWidth(track * min(max(probability, 0.0), 1.0))
+            painter.fillRect(bar, QColor(self._theme.classes[key]))
+            painter.restore()

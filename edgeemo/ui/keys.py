@@ -1,0 +1,81 @@
+"""The window's keys: what they do, and the list of them."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QKeyEvent, QKeySequence, QShortcut
+from PyQt6.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from edgeemo.ui.window import Window
+
+# of keys that no menu entry shows
+KEYS = (
+    ("Space", "Pause, resume, start"),
+    ("Esc", "Dismiss the message"),
+    ("M, 1 to 9", "Set a marker"),
+    ("Ctrl+S", "Save a snapshot"),
+    ("Ctrl+.", "Stop"),
+    ("Ctrl+O, Ctrl+Shift+O, Ctrl+U", "Open a file, a folder, a stream"),
+    ("Left, Right", "In a replay one frame back or on; in a folder one picture"),
+    ("Shift+Left, Shift+Right", "In a replay five seconds back or on"),
+    ("Home, End", "Begin and end of a replay"),
+    ("- and +", "Speed of a replay"),
+    ("F2, Delete, Ctrl+Z", "In a list: rename, delete, undo"),
+    ("Ctrl+Q", "Close the window"),
+)
+
+
+def press(window: Window, event: QKeyEvent) -> bool:
+    """Do what a key means; False: nothing. Not shortcuts: a focused button must be able to have the space bar."""
+    key = event.key()
+    if window.replay.press(event):
+        return True
+    if key == Qt.Key.Key_Space:
+        window.start_or_pause()
+    elif key == Qt.Key.Key_Escape:
+        window.banner.dismiss()
+    elif key == Qt.Key.Key_M:
+        window.mark()
+    elif Qt.Key.Key_1 <= key <= Qt.Key.Key_9 and not event.modifiers():
+        window.mark(event.text())
+    elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and window.thumbnails.isVisible():
+        window.thumbnails.step(1 if key == Qt.Key.Key_Right else -1)
+    else:
+        return False
+    return True
+
+
+def add_shortcuts(window: Window) -> None:
+    """Keys that work wherever the focus is."""
+    for key, action in (
+        (QKeySequence("Ctrl+S"), window.take_snapshot),
+        (QKeySequence("Ctrl+."), window.player.stop),
+        (QKeySequence(QKeySequence.StandardKey.Quit), window.leave),
+    ):
+        QShortcut(key, window, action)
+    source = window.toolbar.source
+    window.addActions([source.open_file, source.open_folder, source.open_stream])
+
+
+class KeysDialog(QDialog):
+    """All keys.
+
+    Args:
+        menu: (key, words) of the menu's entries.
+    """
+
+    def __init__(self, menu: list[tuple[str, str]], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Keyboard shortcuts")
+        rows = "".join(
+            f"<tr><td style='padding: 2px 24px 2px 0'><b>{escape(key)}</b></td><td>{escape(words)}</td></tr>"
+            for key, words in (*KEYS, *menu)
+        )
+        self.text = QLabel(f"<table>{rows}</table>")
+        self.text.setTextFormat(Qt.TextFormat.RichText)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        QVBoxLayout(self).addWidget(self.text)

@@ -1,0 +1,40 @@
+"""Where the window's parts lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+
+if TYPE_CHECKING:
+    from edgeemo.ui.window import Window
+
+
+def laid_out(window: Window) -> QWidget:
+    """Toolbar and banner above, picture over timeline, cards at the right, status bar below."""
+    split = QSplitter(Qt.Orientation.Vertical)
+    split.setChildrenCollapsible(False)
+    split.addWidget(window.video)
+    split.addWidget(window.timeline)
+    split.setStretchFactor(0, 4)
+    split.setStretchFactor(1, 1)
+    split.setSizes([560, 190])
+    left = QVBoxLayout()
+    left.setSpacing(0)
+    left.addWidget(split, 1)
+    left.addWidget(window.thumbnails)
+    left.addWidget(window.replay)
+    middle = QHBoxLayout()
+    middle.setSpacing(0)
+    middle.addLayout(left, 1)
+    middle.addWidget(window.faces)
+    content = QWidget()
+    layout = QVBoxLayout(content)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(0)
+    layout.addWidget(window.toolbar)
+    layout.addWidget(window.banner)
+    layout.addLayout(middle, 1)
+    layout.addWidget(window.status_bar)
+    return content

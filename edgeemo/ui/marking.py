@@ -1,0 +1,51 @@
+"""Markers of what is on screen, live or replayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PyQt6.QtCore import QObject
+
+from edgeemo.config import Config, QualityConfig
+from edgeemo.recording import Marker
+from edgeemo.types import Result
+from edgeemo.ui.live import preset_of
+from edgeemo.ui.record import RecordControl
+from edgeemo.ui.review import Review
+from edgeemo.ui.timeline import Timeline
+from edgeemo.ui.video import VideoView
+
+
+class Marking(QObject):
+    """Sets markers in the timeline, and in the session that is recorded or replayed."""
+
+    def __init__(
+        self, timeline: Timeline, video: VideoView, recording: RecordControl, review: Review, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._timeline, self._video, self._recording, self._review = timeline, video, recording, review
+
+    def mark(self, label: str = "") -> None:
+        """Note that something happens at the frame that is shown."""
+        history = self._timeline.history
+        if self._review.recording is not None:
+            self._review.mark(label)
+        elif self._video.result is not None and history.begin is not None:
+            self._keep(Marker(self._video.result.frame.time, label or f"mark {len(history.markers) + 1}"))
+
+    def mark_gap(self, result: Result) -> None:
+        """Note for how long the source was away; `result` is the first one after that."""
+        end = self._timeline.history.end
+        self._keep(Marker(end, "no signal", result.frame.time - end))
+
+    def mark_change(self, config: Config) -> None:
+        """Note with which engine, smoothing and limit of doubt what plays goes on."""
+        words = f"{Path(config.engine).name}, {preset_of(config.smooth)}"
+        limit = config.quality.min_confidence
+        self.mark(words if limit == QualityConfig().min_confidence else f"{words}, unsure below {limit * 100:.0f} %")
+
+    def _keep(self, marker: Marker) -> None:
+        self._timeline.history.markers.append(marker)
+        self._timeline.show_markers()
+        if self._recording.recorder is not None:
+            self._recording.recorder.mark(marker.label, marker.time, marker.duration)

@@ -1,0 +1,119 @@
+"""The settings: theme, folder of sessions, what a recording keeps, smoothing, and when a face is called unsure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from edgeemo.config import QualityConfig
+from edgeemo.ui.buttons import action_button
+from edgeemo.ui.settings import PRESETS, THEMES, VIDEO_CHOICES, Settings
+from edgeemo.ui.theme import named
+
+THEME_WORDS = {"system": "As the desktop", "light": "Light", "dark": "Dark"}
+
+
+class SettingsDialog(QDialog):
+    """Every change is kept, and holds, at once.
+
+    Args:
+        sessions: where sessions are kept now.
+
+    Signals:
+        theme, folder: it is another one. preset, video: its name. confidence: below it a face is unsure, 0..1.
+    """
+
+    theme = pyqtSignal()
+    folder = pyqtSignal()
+    preset = pyqtSignal(str)
+    video = pyqtSignal(str)
+    confidence = pyqtSignal(float)
+
+    def __init__(self, settings: Settings, sessions: Callable[[], Path], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Settings")
+        self.setMinimumWidth(480)
+        self._settings = settings
+        self._sessions = sessions
+        self.themes = _choices({name: THEME_WORDS[name] for name in THEMES}, settings.theme)
+        self.videos = _choices({name: words for name, (words, _) in VIDEO_CHOICES.items()}, settings.video)
+        self.presets = _choices({name: name for name in PRESETS}, settings.preset)
+        self.limit = QSpinBox()
+        self.limit.setRange(0, 95)
+        self.limit.setSuffix(" %")
+        self.limit.setValue(round(settings.min_confidence * 100))
+        self.limit.setToolTip(f"{QualityConfig().min_confidence * 100:.0f} % unless you choose otherwise")
+        self.place = QLabel(str(sessions()))
+        self.place.setWordWrap(True)
+        self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.choose = action_button("Choose…", self._ask_for_folder)
+        row = QHBoxLayout()
+        row.addWidget(self.place, 1)
+        row.addWidget(self.choose)
+        form = QFormLayout()
+        form.addRow("&Theme", self.themes)
+        form.addRow("&Recording", self.videos)
+        form.addRow("&Smoothing", self.presets)
+        form.addRow("&Unsure below", self.limit)
+        form.addRow("Sessions in", row)
+        hint = named(QLabel("What plays goes on; a change of smoothing or limit is marked in the recording."), "muted")
+        hint.setWordWrap(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(hint)
+        layout.addWidget(buttons)
+        self.themes.activated.connect(lambda _: self._set_theme())
+        self.videos.activated.connect(lambda _: self._set_video())
+        self.presets.activated.connect(lambda _: self.preset.emit(self.presets.currentData()))
+        self.limit.editingFinished.connect(self._set_limit)
+
+    def _set_theme(self) -> None:
+        self._settings.theme = self.themes.currentData()
+        self.theme.emit()
+
+    def _set_video(self) -> None:
+        self._settings.video = self.videos.currentData()
+        self.video.emit(self._settings.video)
+
+    def _set_limit(self) -> None:
+        value = self.limit.value() / 100
+        if value != self._settings.min_confidence:
+            self._settings.min_confidence = value
+            self.confidence.emit(value)
+
+    def _ask_for_folder(self) -> None:
+        dialog = QFileDialog(self, "Where sessions are kept", str(self._sessions()))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(self._set_folder)
+        dialog.open()
+
+    def _set_folder(self, path: str) -> None:
+        self._settings.sessions = path
+        self.place.setText(str(self._sessions()))
+        self.folder.emit()
+
+
+def _choices(words: dict[str, str], chosen: str) -> QComboBox:
+    box = QComboBox()
+    for name, text in words.items():
+        box.addItem(text, name)
+    box.setCurrentIndex(list(words).index(chosen))
+    return box
