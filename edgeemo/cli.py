@@ -183,6 +183,14 @@ def _bench(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _batch(arguments: argparse.Namespace) -> int:
+    from edgeemo.batch.command import Options, run
+
+    given = vars(arguments)
+    chosen = {name: given[name] for name in Options.__dataclass_fields__ if name not in ("paths", "output")}
+    return run(_config(arguments), Options(tuple(arguments.paths), arguments.output, **chosen))
+
+
 def _report(arguments: argparse.Namespace) -> int:
     from edgeemo.recording import load
     from edgeemo.recording.export import ENDINGS, export
@@ -372,6 +380,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--quiet", action="store_true", help="no summary at the end")
     run.set_defaults(command=_run)
 
+    _add_batch(commands)
     doctor = commands.add_parser("doctor", help="what this machine has and what it lacks, and how to fix it")
     _common(doctor, default=argparse.SUPPRESS)
     doctor.add_argument("--json", action="store_true", help="as JSON")
@@ -424,8 +433,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _common(parser: argparse.ArgumentParser, *, default: str | None) -> None:
-    parser.add_argument("--source", metavar="S", default=default, help="where frames come from")
+def _add_batch(commands: argparse._SubParsersAction[_Parser]) -> None:
+    batch = commands.add_parser("batch", help="many video files to one Parquet dataset; the same command continues")
+    batch.add_argument("paths", nargs="+", metavar="PATH", help="video files, and folders that are searched for them")
+    batch.add_argument("--output", required=True, metavar="DATASET", help="the folder that is written")
+    batch.add_argument("--workers", type=_count, default=0, metavar="N", help="processes (default: one per core)")
+    batch.add_argument(
+        "--every", type=float, default=0.0, metavar="S", help="look at one frame per S seconds (default: every frame)"
+    )
+    batch.add_argument(
+        "--split-minutes", type=float, default=30.0, metavar="M",
+        help="split longer files so that all workers share them; 0: never (default: 30)",
+    )  # fmt: skip
+    batch.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N shares of the files")
+    batch.add_argument("--restart", action="store_true", help="remove what the dataset holds and begin again")
+    batch.add_argument("--dry-run", action="store_true", help="only say how much there is to read")
+    batch.add_argument(
+        "--ray", default="", metavar="ADDRESS", help="work on a Ray cluster; auto: the one that is there"
+    )
+    batch.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    _common(batch, default=argparse.SUPPRESS, source=False)
+    batch.set_defaults(command=_batch)
+
+
+def _common(parser: argparse.ArgumentParser, *, default: str | None, source: bool = True) -> None:
+    if source:
+        parser.add_argument("--source", metavar="S", default=default, help="where frames come from")
     parser.add_argument("--engine", metavar="E", default=default, help="name or folder of an engine")
     parser.add_argument(
         "--backend",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edgeemo.errors import SourceError
 from edgeemo.types import U8
@@ -128,6 +129,28 @@ class Video:
         self._container.seek(start + max(0, round(at / base)), stream=self._stream)
         self._timeline = Timeline(zero=float(start * base))
         self._frames = self._decode(self._demux())
+
+    def index(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Media time of every frame and the numbers of the key frames, from packets alone; then only `close` it.
+
+        Both are empty where packets do not tell: no presentation time, one twice, frames that a player skips, an error.
+        """
+        stamps: list[int] = []
+        keys: list[bool] = []
+        nothing = np.zeros(0), np.zeros(0, np.int64)
+        for packet in self._demux():
+            if packet.pts is None or packet.is_discard or packet.is_corrupt:
+                return nothing
+            stamps.append(packet.pts)
+            keys.append(packet.is_keyframe)
+        order = np.argsort(stamps, kind="stable")
+        ordered = np.array(stamps, np.int64)[order]
+        starts_there = bool(len(ordered)) and self._stream.start_time == ordered[0]
+        if self._broken is not None or not starts_there or (np.diff(ordered) <= 0).any():
+            return nothing
+        numerator, denominator = self._ticks
+        times = np.array([stamp * numerator / denominator for stamp in ordered.tolist()])
+        return times - times[0], np.flatnonzero(np.array(keys)[order])
 
     def missing(self) -> str:
         """What tells that the file ends before its video does; "" where nothing does. Ask at the end."""

@@ -59,6 +59,18 @@ class VideoFile:
     def frames(self) -> Iterator[Frame]:
         return play(self._open, str(self._path), self.name, loop=self._loop, paced=self._paced)
 
+    def duration(self) -> float:
+        """Seconds as the container says, 0 where it does not; opens the file.
+
+        Raises:
+            SourceError: no frame of it can be read.
+        """
+        video = self._open()
+        try:
+            return video.count / video.fps
+        finally:
+            video.close()
+
     def count(self) -> int:
         """Frames as the container says, 0 where it does not; opens the file.
 

@@ -1,0 +1,248 @@
+"""The command `edgeemo batch`: finds what is left to do, has it done, and says what became of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from edgeemo.api.watching import Sampling
+from edgeemo.batch.dataset import Dataset, Failure
+from edgeemo.batch.inputs import Input, Inputs, Shard, find_inputs
+from edgeemo.batch.pool import Pool
+from edgeemo.batch.progress import Progress, counted, duration
+from edgeemo.batch.work import Job, Outcome, Task, is_full
+from edgeemo.capture.file import VideoFile
+from edgeemo.config import Config, expect_range
+from edgeemo.errors import EdgeemoError
+from edgeemo.run.open import Stages
+from edgeemo.system.signals import ending_on_signals
+from edgeemo.system.terminal import printable
+from engines.bundle import find_bundle
+from engines.files import user_path
+
+DONE, PARTLY, INCOMPLETE, INTERRUPTED = 0, 3, 4, 130
+SHOWN_FAILURES = 10
+LONGEST_MINUTES = 1e6
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        workers: processes; 0: one per core.
+        every: seconds of media time from one frame that is looked at to the next; 0: every frame.
+        split_minutes: longer files are split; 0: never.
+        ray: address of a Ray cluster, "auto" for the one of this machine's environment; empty: processes here.
+    """
+
+    paths: tuple[str, ...]
+    output: str
+    workers: int = 0
+    every: float = 0.0
+    split_minutes: float = 30.0
+    shard: str = "1/1"
+    restart: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+    ray: str = ""
+
+
+def run(config: Config, options: Options) -> int:
+    """Recognise every file that has no rows yet.
+
+    Returns:
+        The exit code: 0 done, 3 some files could not be read or not to their end, 4 the disk is full, 130 interrupted.
+
+    Raises:
+        EdgeemoError: a mistake of the user's, before anything was computed.
+    """
+    sampling = Sampling(options.every)
+    expect_range("split_minutes", options.split_minutes, 0, LONGEST_MINUTES)
+    shard = Shard.parse(options.shard)
+    found = find_inputs(options.paths)
+    inputs = shard.of(found.files)
+    if options.dry_run:
+        return _dry_run(found, inputs, options)
+    settings = _settings(config, options)
+    dataset = Dataset(user_path(options.output), settings, shard, restart=options.restart)
+    try:
+        todo = [each for each in inputs if not dataset.is_done(each)]
+        if found.left_out and not options.quiet:
+            _say(f"left out, no videos: {counted(found.left_out)}")
+        if not options.quiet and len(todo) < len(inputs):
+            _say(f"{len(inputs) - len(todo)} of {len(inputs)} files are done already")
+        work = _Work(config, dataset, Job(config, sampling, dataset.drafts, options.split_minutes * 60))
+        with Progress(len(todo), sum(each.size for each in todo), quiet=options.quiet) as progress:
+            stop = threading.Event()
+            with ending_on_signals(stop):
+                work.do(todo, progress, stop, _runner(options, work.job))
+            said = progress.summary()
+        people, failures = work.finish(inputs)
+    finally:
+        dataset.close()
+    return _told(options, said, people, failures, work, stop.is_set())
+
+
+class _Work:
+    """The tasks of a batch, and what becomes of them."""
+
+    def __init__(self, config: Config, dataset: Dataset, job: Job) -> None:
+        self.job = job
+        self.full = ""
+        self._dataset = dataset
+        self._parts: dict[str, dict[Task, Outcome | None]] = {}
+
+    def do(self, todo: list[Input], progress: Progress, stop: threading.Event, runner: Callable[..., None]) -> None:
+        # the longest first, so that no worker is left with one at the end
+        tasks = [Task(each, self._dataset.row_file(each.key)) for each in sorted(todo, key=lambda file: -file.size)]
+        for task in tasks:
+            self._dataset.forget_result(task.file)
+
+        def on_outcome(task: Task, outcome: Outcome) -> list[Task]:
+            follow = self._next(task, outcome)
+            frames = 0 if task.joined else outcome.frames  # those of its parts were counted
+            progress.ended(task, frames, whole=task.part is None and outcome.state != "split")
+            if outcome.state == "full":
+                self.full = outcome.reason
+                stop.set()
+            return follow
+
+        runner(tasks, progress.running, on_outcome, stop)
+
+    def finish(self, inputs: tuple[Input, ...]) -> tuple[int, list[Failure]]:
+        """As `Dataset.finish`; a disk that is full by then only lacks the summary."""
+        try:
+            return self._dataset.finish(inputs)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self.full = self.full or str(error)
+            return 0, []
+
+    def _next(self, task: Task, outcome: Outcome) -> list[Task]:
+        """Keep what came of a task; what is to be done because of it."""
+        if outcome.state == "split":
+            return self._begin_parts(task, outcome)
+        if task.part is not None:
+            return self._end_part(task, outcome)
+        if outcome.state == "failed":
+            self._dataset.add_failure(task.file, outcome.reason, outcome.frames, final=outcome.final)
+        if task.joined and outcome.state != "full":
+            self._dataset.forget_parts(task.file)
+        return []
+
+    def _begin_parts(self, task: Task, outcome: Outcome) -> list[Task]:
+        key = task.file.key
+        parts = [
+            replace(task, target=self._dataset.part_file(key, part.number), part=part, sha256=outcome.sha256)
+            for part in outcome.parts
+        ]
+        self._dataset.keep_parts_of(task.file, outcome.sha256)
+        self._parts[key] = dict.fromkeys(parts)
+        left = [part for part in parts if not part.target.exists()]
+        for part in parts:
+            if part not in left:
+                self._parts[key][part] = Outcome("done")
+        return left or self._joining(task.file, outcome.sha256)
+
+    def _end_part(self, task: Task, outcome: Outcome) -> list[Task]:
+        parts = self._parts[task.file.key]
+        parts[task] = outcome
+        if outcome.state == "full" or any(each is None for each in parts.values()):
+            return []
+        lost = [(part, each) for part, each in parts.items() if each is not None and not part.target.exists()]
+        if lost:
+            part, each = lost[0]
+            self._dataset.add_failure(part.file, each.reason, 0, final=each.final)
+            self._dataset.forget_parts(part.file)
+            return []
+        return self._joining(task.file, task.sha256)
+
+    def _joining(self, file: Input, sha256: str) -> list[Task]:
+        joined = tuple(part.target for part in self._parts[file.key])
+        return [Task(file, self._dataset.row_file(file.key), joined=joined, sha256=sha256)]
+
+
+def _runner(options: Options, job: Job) -> Callable[..., None]:
+    if options.ray:
+        from edgeemo.batch.cluster import Cluster
+
+        return Cluster(job, options.ray).run
+    return Pool(job, options.workers or _cores()).run
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _settings(config: Config, options: Options) -> dict[str, Any]:
+    """The manifest: what every row depends on. Opens the engine, so that its faults come out first."""
+    classifier = Stages().classifier(config)
+    labels, description = classifier.labels, classifier.description
+    classifier.close()
+    bundle = find_bundle(config.engine)
+    try:
+        own = version("edgeemo")
+    except PackageNotFoundError:
+        own = ""
+    return {
+        "edgeemo": own,
+        "description": description,
+        "engine": {
+            "name": bundle.spec.name,
+            "sha256": bundle.source_sha256,
+            "backend": config.backend,
+        },
+        "labels": list(labels),
+        "every": options.every,
+        "split_minutes": options.split_minutes,
+        "detect": asdict(config.detect),
+        "track": asdict(config.track),
+        "smooth": asdict(config.smooth),
+        "quality": asdict(config.quality),
+    }
+
+
+def _dry_run(found: Inputs, inputs: tuple[Input, ...], options: Options) -> int:
+    """What would be read: files, gigabytes, hours; files whose head cannot be read are named."""
+    seconds, unreadable = 0.0, 0
+    for each in inputs:
+        try:
+            length = VideoFile(Path(each.file)).duration()
+        except EdgeemoError as error:
+            unreadable += 1
+            print(printable(f"{each.file}: {' '.join(str(error).split())}"))
+            continue
+        seconds += length
+    size = sum(each.size for each in inputs)
+    print(f"{len(inputs)} of {len(found.files)} files, {size / 1e9:.2f} GB, {duration(seconds)} of video")
+    if found.left_out:
+        print(f"left out, no videos: {counted(found.left_out)}")
+    return PARTLY if unreadable else DONE
+
+
+def _told(options: Options, said: str, people: int, failures: list[Failure], work: _Work, interrupted: bool) -> int:
+    again = "; the same command continues"
+    for failure in failures[:SHOWN_FAILURES]:
+        _say(f"{failure.file}: {failure.reason}")
+    if len(failures) > SHOWN_FAILURES:
+        _say(f"... and {len(failures) - SHOWN_FAILURES} more in failures.parquet")
+    if not options.quiet:
+        _say(f"{said}; {people} people in {options.output}{again if interrupted else ''}")
+    if work.full:
+        _say(f"the disk is full ({work.full}); make room{again}")
+        return INCOMPLETE
+    if interrupted:
+        return INTERRUPTED
+    return PARTLY if failures else DONE
+
+
+def _say(text: str) -> None:
+    print(f"edgeemo: {printable(text)}", file=sys.stderr, flush=True)

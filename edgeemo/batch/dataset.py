@@ -1,0 +1,246 @@
+"""The folder that a batch writes.
+
+manifest.json       engine, configuration, versions: what all rows have in common
+rows/KEY.parquet    a row per face and frame of one file, see `edgeemo.batch.rows`
+summary.parquet     a row per person and file
+failures.parquet    a row per file that could not be read to its end, with the reason
+.work/              parts of long files, failures, drafts; nothing that readers need
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeemo.batch.inputs import Input, Shard
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.system.lock import hold_lock
+from engines.files import atomic_write, read_file
+from engines.installation import pip_install
+
+try:
+    import pyarrow
+    from pyarrow import parquet
+except ImportError as error:
+    raise ConfigError(f"a dataset needs pyarrow, which is not installed: {pip_install('parquet')}") from error
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+# of the manifest: may differ when a dataset is continued
+FREE = ("edgeemo", "description", "packages")
+COMPRESSION = "zstd"
+FAILURE_FIELDS = ("file", "reason", "frames", "size", "modified_ns")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be read, or not to its end.
+
+    Attributes:
+        frames: how many frames were recognised all the same; their rows are in the dataset.
+        final: the file itself is at fault, so the same file is not tried again.
+    """
+
+    file: str
+    reason: str
+    frames: int
+    size: int
+    modified_ns: int
+    final: bool = True
+
+
+class Dataset:
+    """One dataset, opened for writing by one process per shard.
+
+    Args:
+        settings: what all rows must have in common, as JSON carries it.
+        restart: remove what is there.
+
+    Raises:
+        ConfigError: it was begun with other settings, something else is there, or another process writes this shard.
+        SinkError: the folder cannot be written to.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], shard: Shard, *, restart: bool = False) -> None:
+        self.path = path
+        self.rows = path / "rows"
+        self.parts = path / ".work" / "parts"
+        self._failures = path / ".work" / "failures"
+        self.drafts = path / ".work" / f"drafts-{shard}"
+        with ExitStack() as stack:
+            try:
+                _expect_ours(path)
+                self._failures.mkdir(parents=True, exist_ok=True)
+                if not stack.enter_context(hold_lock(path / ".work" / f"lock-{shard}")):
+                    raise ConfigError(f"another edgeemo batch writes {path}; wait for it, or choose another --output")
+                if restart:
+                    self._clear()
+                for folder in (self.rows, self.parts, self._failures):
+                    folder.mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(self.drafts, ignore_errors=True)  # of a run that was killed
+                self.drafts.mkdir()
+                self._agree(settings)
+            except OSError as error:
+                raise SinkError(f"cannot write {error.filename or path}: {error.strerror or error}") from error
+            self._resources = stack.pop_all()
+
+    def close(self) -> None:
+        shutil.rmtree(self.drafts, ignore_errors=True)
+        self._resources.close()
+
+    def row_file(self, key: str) -> Path:
+        return self.rows / f"{key}.parquet"
+
+    def part_file(self, key: str, number: int) -> Path:
+        return self.parts / key / f"{number:04d}.parquet"
+
+    def is_done(self, each: Input) -> bool:
+        """Whether this very file (size, modification time) was read to its end, or as far as it can be."""
+        failure = self.failure_of(each)
+        if (
+            failure is not None
+            and failure.final
+            and (failure.size, failure.modified_ns) == (each.size, each.modified_ns)
+        ):
+            return True
+        if failure is not None and not failure.final:
+            return False
+        about = about_rows(self.row_file(each.key))
+        return about is not None and (about["size"], about["modified_ns"]) == (each.size, each.modified_ns)
+
+    def failure_of(self, each: Input) -> Failure | None:
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            return Failure(**json.loads(read_file(self._failures / f"{each.key}.json")))
+        return None
+
+    def add_failure(self, each: Input, reason: str, frames: int, *, final: bool) -> None:
+        failure = Failure(each.file, reason, frames, each.size, each.modified_ns, final)
+        atomic_write(self._failures / f"{each.key}.json", json.dumps(asdict(failure)))
+
+    def forget_result(self, each: Input) -> None:
+        """Rows and failure of a file that is read again; parts of it that are done stay."""
+        (self._failures / f"{each.key}.json").unlink(missing_ok=True)
+        self.row_file(each.key).unlink(missing_ok=True)
+
+    def keep_parts_of(self, each: Input, sha256: str) -> None:
+        """Parts are of this content; those of another are removed."""
+        folder = self.parts / each.key
+        mark = folder / "sha256"
+        if not (mark.is_file() and mark.read_text() == sha256):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            atomic_write(mark, sha256)
+
+    def forget_parts(self, each: Input) -> None:
+        shutil.rmtree(self.parts / each.key, ignore_errors=True)
+
+    def finish(self, inputs: Iterable[Input]) -> tuple[int, list[Failure]]:
+        """Write summary.parquet and failures.parquet from all that is done, also by other shards.
+
+        Returns:
+            How many people there are in all files, and the failures of `inputs`.
+        """
+        wanted = {each.key for each in inputs}
+        people: list[dict[str, Any]] = []
+        for path in sorted(self.rows.glob("*.parquet")):
+            if (about := about_rows(path)) is not None:
+                people += about["people"]
+        failures = {
+            path.stem: Failure(**json.loads(path.read_bytes())) for path in sorted(self._failures.glob("*.json"))
+        }
+        labels = json.loads(read_file(self.path / MANIFEST))["labels"]
+        self._write("summary.parquet", pyarrow.Table.from_pylist(people, summary_schema(labels)))
+        listed = [{name: getattr(each, name) for name in FAILURE_FIELDS} for each in failures.values()]
+        self._write("failures.parquet", pyarrow.Table.from_pylist(listed, _failure_schema()))
+        return len(people), [failure for key, failure in failures.items() if key in wanted]
+
+    def _write(self, name: str, table: Any) -> None:
+        draft = self.drafts / name
+        parquet.write_table(table, draft, compression=COMPRESSION)
+        os.replace(draft, self.path / name)
+
+    def _clear(self) -> None:
+        for name in (MANIFEST, "summary.parquet", "failures.parquet"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in (self.rows, self.parts, self._failures):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _agree(self, settings: Mapping[str, Any]) -> None:
+        """Write the manifest, or compare with the one that is there."""
+        wanted = {"format": FORMAT, **json.loads(json.dumps(settings))}
+        path = self.path / MANIFEST
+        if not path.exists():
+            atomic_write(path, json.dumps(wanted, indent=2) + "\n", durable=True)
+            return
+        try:
+            found = json.loads(read_file(path))
+            if not isinstance(found, dict):
+                raise ValueError("no object")
+        except ValueError as error:
+            raise ConfigError(f"{path} is damaged ({error}); --restart begins the dataset again") from error
+        differences = list(_differences(found, wanted))
+        if differences:
+            raise ConfigError(
+                f"{self.path} was begun with other settings: {'; '.join(differences[:5])}; "
+                "use those, choose another --output, or begin it again with --restart"
+            )
+
+
+def about_rows(path: Path) -> dict[str, Any] | None:
+    """What a file of rows says about itself; None where it is missing or not whole."""
+    try:
+        metadata = parquet.read_metadata(path).metadata or {}
+        found = json.loads(metadata[b"edgeemo"])
+    except (OSError, pyarrow.ArrowException, KeyError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def summary_schema(labels: Iterable[str]) -> Any:
+    """Columns of summary.parquet."""
+    real = pyarrow.float64()
+    return pyarrow.schema(
+        [
+            ("file", pyarrow.string()), ("sha256", pyarrow.string()), ("face_id", pyarrow.int64()),
+            ("frames", pyarrow.int64()), ("first_time", real), ("last_time", real), ("emotion", pyarrow.string()),
+            ("confidence", real), ("unsure", real), *((label, real) for label in labels),
+        ]
+    )  # fmt: skip
+
+
+def _failure_schema() -> Any:
+    kinds = {"file": pyarrow.string(), "reason": pyarrow.string()}
+    return pyarrow.schema([(name, kinds.get(name, pyarrow.int64())) for name in FAILURE_FIELDS])
+
+
+def _expect_ours(path: Path) -> None:
+    if path.is_dir():
+        strangers = [name for name in os.listdir(path) if name not in (MANIFEST, ".work")]
+        if strangers and not (path / MANIFEST).exists() and not (path / ".work").exists():
+            raise ConfigError(f"{path} holds other files; choose an empty or new folder for --output")
+    elif path.exists() or path.is_symlink():
+        raise ConfigError(f"{path} is no folder; choose another --output")
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """ "engine.sha256 is now X, was Y" for each value that differs."""
+    for name in dict.fromkeys((*found, *wanted)):
+        before, now = found.get(name), wanted.get(name)
+        if name in FREE or before == now:
+            continue
+        if isinstance(before, dict) and isinstance(now, dict):
+            yield from _differences(before, now, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name} was {_short(before)} and is now {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:18]}…{text[-18:]}"

@@ -1,0 +1,125 @@
+"""Paths on the command line -> the video files of an archive."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgeemo.errors import ConfigError, SourceError
+from edgeemo.system.terminal import printable
+from engines.files import user_path
+
+# of files that a folder is searched for; a file that is named itself may have any name
+SUFFIXES = (
+    *(".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".m2ts", ".m4v", ".mjpeg"),
+    *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+)
+MAX_NAME = 80  # bytes of a file's name that its rows carry in theirs
+
+
+@dataclass(frozen=True, order=True)
+class Input:
+    """One video file.
+
+    Attributes:
+        file: its path as the command line led to it; what the dataset's column `file` says.
+        size: bytes.
+        modified_ns: modification time, nanoseconds since the epoch.
+    """
+
+    file: str
+    size: int = 0
+    modified_ns: int = 0
+
+    @property
+    def key(self) -> str:
+        """A name for files about this one: readable, and unique by a hash of the path."""
+        digest = hashlib.sha256(os.fsencode(self.file)).hexdigest()[:12]
+        stem = re.sub(r"[^\w.-]+", "_", os.path.basename(self.file), flags=re.ASCII).strip("._")[:MAX_NAME]
+        return f"{stem or 'video'}-{digest}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Attributes:
+    files: in the order of their paths, none twice.
+    left_out: suffix -> number of files in folders that are no videos.
+    """
+
+    files: tuple[Input, ...]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def find_inputs(paths: Iterable[str]) -> Inputs:
+    """All videos of files and folders; folders are searched to any depth, links to folders are not followed.
+
+    Raises:
+        SourceError: a path does not exist, cannot be read, or a folder holds no video.
+    """
+    found: dict[str, Input] = {}
+    left_out: Counter[str] = Counter()
+    for text in paths:
+        path = user_path(text)
+        try:
+            if path.is_dir():
+                inside = list(_walk(path, left_out))
+                if not inside:
+                    raise SourceError(
+                        f"{text} holds no video; for a folder of pictures use edgeemo run --source {text}"
+                    )
+            elif path.exists():
+                inside = [path]
+            else:
+                raise SourceError(f"there is no file or folder {text!r}; check the path")
+            for file in inside:
+                status = file.stat()
+                found[os.path.realpath(file)] = Input(str(file), status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            raise SourceError(f"cannot read {error.filename or text}: {error.strerror or error}") from error
+    return Inputs(tuple(sorted(found.values())), left_out)
+
+
+def _walk(folder: Path, left_out: Counter[str]) -> Iterable[Path]:
+    def fail(error: OSError) -> None:
+        raise error
+
+    for root, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.startswith("."):
+                continue
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in SUFFIXES:
+                yield Path(root, name)
+            else:
+                left_out[printable(suffix) or "no suffix"] += 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The I-th of N equal shares of the files, I from 1 to N: for array jobs of a cluster."""
+
+    index: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Raises:
+        ConfigError: it is not I/N with 1 <= I <= N.
+        """
+        found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise ConfigError(f"--shard {text!r} must be I/N with 1 <= I <= N, for example 3/64")
+        return cls(int(found[1]), int(found[2]))
+
+    def of(self, files: Sequence[Input]) -> tuple[Input, ...]:
+        """Every N-th file, so that neighbours of a folder, which are often alike, are spread."""
+        return tuple(files[self.index - 1 :: self.count])
+
+    def __str__(self) -> str:
+        return f"{self.index}-of-{self.count}"

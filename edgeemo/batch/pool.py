@@ -1,0 +1,155 @@
+"""Worker processes on one machine. One that dies is replaced, and its task is done again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from edgeemo.batch.work import Job, Outcome, Task, Worker
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3  # a file that ends its process so often is left out
+POLL_S = 0.2
+REPORT_S = 0.5  # between two reports of progress
+STOP_S = 5.0  # for a worker to end
+
+OnProgress = Callable[[Task, int, float], None]
+OnOutcome = Callable[[Task, Outcome], "list[Task]"]  # tasks that follow from it come first
+
+
+@dataclass
+class _Hand:
+    """One worker process, seen from its parent."""
+
+    process: BaseProcess
+    connection: Connection
+    task: Task | None = None
+
+
+class Pool:
+    """Does tasks in `count` processes, each with an engine of its own.
+
+    Args:
+        job: what all tasks have in common.
+    """
+
+    def __init__(self, job: Job, count: int) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._job = job
+        self._count = count
+        self._hands: list[_Hand] = []
+        self._attempts: dict[Task, int] = {}
+
+    def run(self, tasks: list[Task], on_progress: OnProgress, on_outcome: OnOutcome, stop: threading.Event) -> None:
+        """Return when every task and those that followed have an outcome, or soon after `stop` is set."""
+        waiting = deque(tasks)
+        try:
+            while not stop.is_set() and (waiting or any(hand.task for hand in self._hands)):
+                while waiting and len(self._hands) < min(self._count, len(waiting) + self._busy()):
+                    self._hands.append(self._start())
+                for hand in self._hands:
+                    if hand.task is None and waiting:
+                        self._give(hand, waiting.popleft())
+                self._listen(waiting, on_progress, on_outcome)
+        finally:
+            self._end()
+
+    def _busy(self) -> int:
+        return sum(hand.task is not None for hand in self._hands)
+
+    def _start(self) -> _Hand:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs, self._job), daemon=True)
+        process.start()
+        theirs.close()
+        return _Hand(process, ours)
+
+    def _give(self, hand: _Hand, task: Task) -> None:
+        hand.task = task
+        with contextlib.suppress(OSError):  # it has just died; `_listen` notices
+            hand.connection.send(task)
+
+    def _listen(self, waiting: deque[Task], on_progress: OnProgress, on_outcome: OnOutcome) -> None:
+        ready = wait([hand.connection for hand in self._hands], POLL_S)
+        for hand in list(self._hands):
+            if hand.connection not in ready:
+                continue
+            try:
+                message = hand.connection.recv()
+            except (EOFError, OSError):
+                self._bury(hand, waiting, on_outcome)
+                continue
+            assert hand.task is not None
+            if isinstance(message, Outcome):
+                task, hand.task = hand.task, None
+                waiting.extendleft(reversed(on_outcome(task, message)))
+            else:
+                on_progress(hand.task, *message)
+
+    def _bury(self, hand: _Hand, waiting: deque[Task], on_outcome: OnOutcome) -> None:
+        self._hands.remove(hand)
+        hand.connection.close()
+        hand.process.join(STOP_S)
+        task, code = hand.task, hand.process.exitcode
+        if task is None:
+            return
+        self._attempts[task] = self._attempts.get(task, 0) + 1
+        how = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
+        if self._attempts[task] < ATTEMPTS:
+            log.warning("the process that read %s ended %s; the file is read again", task.file.file, how)
+            waiting.appendleft(task)
+            return
+        reason = f"the process that read it ended {ATTEMPTS} times, the last time {how}"
+        waiting.extendleft(reversed(on_outcome(task, Outcome("failed", reason))))
+
+    def _end(self) -> None:
+        for hand in self._hands:
+            hand.connection.close()  # an idle worker ends by itself
+        for hand in self._hands:
+            if hand.task is not None:
+                hand.process.terminate()
+        deadline = time.monotonic() + STOP_S
+        for hand in self._hands:
+            hand.process.join(max(0.1, deadline - time.monotonic()))
+            if hand.process.is_alive():
+                hand.process.kill()
+                hand.process.join()
+        self._hands = []
+
+
+def _serve(connection: Connection, job: Job) -> None:
+    """A worker process: tasks in, outcomes out, until its parent closes the connection or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    worker = Worker(job)
+    reported = 0.0
+
+    def progress(frames: int, seconds: float) -> None:
+        nonlocal reported
+        now = time.monotonic()
+        if now - reported >= REPORT_S:
+            reported = now
+            connection.send((frames, seconds))
+
+    with contextlib.suppress(EOFError, OSError), contextlib.closing(worker):
+        while True:
+            connection.send(worker.do(connection.recv(), progress))
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """Nothing goes on when the parent was killed: it could no longer be told."""
+    wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,129 @@
+"""A long video in parts that begin at key frames, each with the frames before it that trackers need to warm up."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.capture.ffmpeg import Video, open_video
+from edgeemo.capture.file import VideoFile
+from edgeemo.errors import SourceError
+from edgeemo.types import Frame
+
+WARM_UP_S = 5.0  # tracks, averages and the detector's schedule of the part before have settled by then
+TOLERANCE_S = 1e-4
+FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # containers with an index and presentation times
+
+
+@dataclass(frozen=True)
+class Part:
+    """Frames `start` to `end` of a file, counted from 0; `end` is not one of them.
+
+    Attributes:
+        key, key_time: number and media time of the key frame where decoding begins, `WARM_UP_S` or more before `start`.
+        last: no part comes after it.
+    """
+
+    number: int
+    start: int
+    end: int
+    key: int
+    key_time: float
+    last: bool
+
+
+def split(path: Path, length_s: float) -> tuple[Part, ...]:
+    """Parts of about equal length, none longer than `length_s` by much; () where the file is shorter or has no index.
+
+    Only packets are read, nothing is decoded.
+    """
+    try:
+        video = open_video(os.path.abspath(path))
+    except SourceError:
+        return ()
+    if video is None:
+        return ()
+    try:
+        if video.format not in FORMATS or not video.finite or video.count / video.fps <= length_s:
+            return ()
+        times, keys = video.index()
+    finally:
+        video.close()
+    if len(keys) < 2 or times[-1] <= length_s:
+        return ()
+    return _parts(times, keys, math.ceil(times[-1] / length_s))
+
+
+def _parts(times: npt.NDArray[np.float64], keys: npt.NDArray[np.int64], count: int) -> tuple[Part, ...]:
+    """Args:
+    times: media time of every frame. keys: numbers of the key frames.
+    """
+    wanted = np.arange(1, count) * times[-1] / count
+    starts = sorted({0, *(int(keys[np.abs(times[keys] - at).argmin()]) for at in wanted)})
+    parts = []
+    for number, start in enumerate(starts):
+        before = keys[times[keys] <= max(0.0, times[start] - WARM_UP_S)]
+        key = int(before[-1]) if start and len(before) else 0
+        last = number + 1 == len(starts)
+        end = len(times) if last else starts[number + 1]
+        parts.append(Part(number, start, end, key, float(times[key]), last))
+    return tuple(parts)
+
+
+class VideoPart(VideoFile):
+    """The frames of one part, its warm-up included, with the numbers and times that they have in the whole file.
+
+    Raises:
+        SourceError: it breaks off, or the file cannot be entered where its index says.
+    """
+
+    def __init__(self, path: Path, part: Part) -> None:
+        super().__init__(path)
+        self._part = part
+
+    def frames(self) -> Iterator[Frame]:
+        if self._part.number == 0:
+            return self._until_end(super().frames())
+        return self._later()
+
+    def _until_end(self, frames: Iterator[Frame]) -> Generator[Frame, None, None]:
+        for frame in frames:
+            if frame.index >= self._part.end and not self._part.last:
+                return
+            yield frame
+
+    def _later(self) -> Generator[Frame, None, None]:
+        part, index = self._part, self._part.key - 1
+        video = open_video(os.path.abspath(self._path))  # not a board's decoder, which cannot seek
+        if video is None:
+            raise SourceError(f"{self._path} cannot be read any more; check the file")
+        try:
+            video.seek(part.key_time)
+            while (index + 1 < part.end or part.last) and video.grab():
+                if video.time < part.key_time - TOLERANCE_S:
+                    continue  # the demuxer began earlier
+                if index < part.key and video.time > part.key_time + TOLERANCE_S:
+                    raise SourceError(f"{self._path} cannot be entered at {part.key_time:.2f} s; use --split-minutes 0")
+                index += 1
+                image = video.image()
+                if image is not None:
+                    yield Frame(image, index, video.time, self.name)
+            self._expect_end(video, index)
+        except OSError as error:
+            raise SourceError(f"{self._path} cannot be read after frame {index + 1}: {error}") from error
+        finally:
+            video.close()
+
+    def _expect_end(self, video: Video, index: int) -> None:
+        broken = video.missing() if self._part.last else ""
+        if broken or (not self._part.last and index + 1 < self._part.end):
+            raise SourceError(
+                f"{self._path} breaks off after frame {index + 1}: the file is not complete"
+                f"{f' ({broken})' if broken else ''}; copy or record it again"
+            )

@@ -1,0 +1,190 @@
+"""One file, or one part of it, from pictures to rows. Runs in worker processes, which keep their models."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeemo.api.recogniser import SharedClassifier
+from edgeemo.api.watching import Sampling
+from edgeemo.batch.inputs import Input
+from edgeemo.batch.rows import RowWriter
+from edgeemo.batch.seams import join_parts
+from edgeemo.batch.split import Part, VideoPart, split
+from edgeemo.capture.file import VideoFile
+from edgeemo.config import Config
+from edgeemo.errors import EdgeemoError, SourceError
+from edgeemo.run.open import Stages
+from edgeemo.types import Frame
+from engines.files import sha256_of_file
+
+Progress = Callable[[int, float], None]  # frames so far, media time in seconds
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all tasks of a batch have in common.
+
+    Attributes:
+        drafts: a folder beside the results, for files that are not whole yet.
+        split_s: longer files are split into parts of about this length; 0: never.
+    """
+
+    config: Config
+    sampling: Sampling
+    drafts: Path
+    split_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to recognise, a part of one, or parts to join.
+
+    Attributes:
+        target: where the rows go.
+        part: None for a whole file.
+        joined: the parts' files, in order.
+    """
+
+    file: Input
+    target: Path
+    part: Part | None = None
+    joined: tuple[Path, ...] = ()
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.target.parent.name}-{self.target.stem}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        state: "split": it is long, and `parts` are to be done first. "full": no space is left; nothing was kept.
+        reason: why a file failed, or where it breaks off.
+        final: the file itself is at fault.
+    """
+
+    state: Literal["done", "split", "failed", "full"]
+    reason: str = ""
+    frames: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    sha256: str = ""
+    parts: tuple[Part, ...] = ()
+    final: bool = True
+
+
+class Worker:
+    """Recognises one task after the other with one engine."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._classifier: SharedClassifier | None = None
+
+    def close(self) -> None:
+        if self._classifier is not None:
+            self._classifier.end()
+
+    def do(self, task: Task, progress: Progress) -> Outcome:
+        """Never raises for a file's fault."""
+        draft = self._job.drafts / f"{task.name}.{os.getpid()}.parquet"
+        try:
+            if task.joined:
+                return self._join(task, draft)
+            return self._recognise(task, draft, progress)
+        except OSError as error:
+            if is_full(error):
+                return Outcome("full", reason=str(error))
+            return Outcome("failed", reason=_line(error), final=False)
+        except EdgeemoError as error:
+            return Outcome("failed", reason=_line(error), final=isinstance(error, SourceError))
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _recognise(self, task: Task, draft: Path, progress: Progress) -> Outcome:
+        job, path = self._job, Path(task.file.file)
+        sha256 = task.sha256 or sha256_of_file(path)
+        if task.part is None and job.split_s:
+            parts = split(path, job.split_s)
+            if len(parts) > 1:
+                return Outcome("split", parts=parts, sha256=sha256)
+        source = VideoFile(path) if task.part is None else VideoPart(path, task.part)
+        count, inside, last, broken = 0, 0, 0.0, ""
+        with ExitStack() as stack:
+            if self._classifier is None:
+                self._classifier = SharedClassifier(Stages().classifier(job.config))
+            pipeline = Stages().pipeline(job.config, self._classifier)
+            stack.callback(pipeline.close)
+            writer = stack.enter_context(RowWriter(draft, task.file.file, sha256, pipeline.labels))
+            frames = source.frames()
+            stack.callback(frames.close)  # type: ignore[attr-defined]
+            try:
+                for frame in sampled(frames, job.sampling):
+                    writer.add(pipeline.step(frame))
+                    count, last = count + 1, frame.time
+                    inside += task.part is None or task.part.start <= frame.index
+                    progress(count, last)
+            except SourceError as error:
+                broken = _line(error)
+            if not count:
+                raise SourceError(broken or f"{path} has no frame to look at")
+            about = _about(task.file, inside, last, broken)
+            if task.part is not None:
+                about |= {"start": task.part.start, "end": task.part.end}
+            writer.finish(about)
+            rows = writer.rows
+        _move(draft, task.target)
+        return Outcome("failed" if broken else "done", broken, inside, rows, last, sha256)
+
+    def _join(self, task: Task, draft: Path) -> Outcome:
+        frames, last, reasons, rows = join_parts(
+            task.joined, draft, task.file.file, task.sha256, lambda *done: _about(task.file, *done)
+        )
+        _move(draft, task.target)
+        broken = "; ".join(reasons)
+        return Outcome("failed" if broken else "done", broken, frames, rows, last, task.sha256)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk or a quota is full; pyarrow's errors say so in words."""
+    return error.errno in FULL or "No space left" in str(error)
+
+
+def sampled(frames: Iterator[Frame], sampling: Sampling) -> Iterator[Frame]:
+    """The frames that are looked at: one of each interval of media time."""
+    last = -1
+    for frame in frames:
+        slot = sampling.slot(frame.time)
+        if slot is not None and (slot > last or not sampling.every):
+            last = slot
+            yield frame
+
+
+def _about(file: Input, frames: int, seconds: float, broken: str) -> dict[str, Any]:
+    return {
+        "size": file.size,
+        "modified_ns": file.modified_ns,
+        "frames": frames,
+        "seconds": seconds,
+        "broken": broken,
+    }
+
+
+def _move(draft: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(draft, target)
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot read {error.filename}: {error.strerror or error}"
+    return " ".join(str(error).split())

@@ -1,0 +1,383 @@
+"""edgeemo batch: real videos to a real Parquet dataset, in real processes that are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pyarrow")
+import pandas as pd
+
+import edgeemo
+from edgeemo.batch.dataset import Dataset
+from edgeemo.batch.inputs import Input, Shard, find_inputs
+from edgeemo.batch.seams import same_faces
+from edgeemo.batch.split import VideoPart, split
+from edgeemo.capture.file import VideoFile
+from edgeemo.cli import main
+from edgeemo.errors import ConfigError, SourceError
+
+COMMAND = [sys.executable, "-m", "edgeemo", "batch"]
+DEADLINE_S = 120
+QUICK = ("--workers", "1", "--every", "0.5")
+
+
+@pytest.fixture
+def archive(tmp_path: Path, media: Path) -> Path:
+    """Two videos, one of them in a folder below, and a file that is none."""
+    folder = tmp_path / "archive"
+    (folder / "below").mkdir(parents=True)
+    shutil.copy(media / "three_faces.mp4", folder / "three.mp4")
+    shutil.copy(media / "two_faces.mp4", folder / "below" / "two.mp4")
+    (folder / "notes.txt").write_text("no video")
+    return folder
+
+
+def batch(*arguments: object) -> int:
+    return main(["batch", *map(str, arguments)])
+
+
+def rows(dataset: Path) -> pd.DataFrame:
+    found = pd.read_parquet(dataset / "rows")
+    return found.sort_values(["file", "frame", "face_id"], ignore_index=True)
+
+
+def until(condition: object, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, media: Path) -> tuple[Path, Path]:
+    """An archive of four files and its dataset."""
+    folder = tmp_path_factory.mktemp("archive")
+    for number in range(4):
+        shutil.copy(media / "three_faces.mp4", folder / f"{number}.mp4")
+    dataset = tmp_path_factory.mktemp("dataset") / "d"
+    assert batch(folder, "--output", dataset, "--workers", 1) == 0
+    return folder, dataset
+
+
+def test_the_rows_are_those_of_a_single_run(archive, tmp_path, capsys):
+    assert batch(archive, "--output", tmp_path / "d", "--workers", 2) == 0
+    assert "2 of 2 files" in capsys.readouterr().err
+    found = rows(tmp_path / "d")
+    for name in ("three.mp4", "below/two.mp4"):
+        path = archive / name
+        expected = edgeemo.table(path, to="pandas", progress=False)
+        ours = found[found.file == str(path)].reset_index(drop=True)
+        assert len(ours) == len(expected) > 50
+        for column in expected.columns.drop("origin"):
+            left, right = ours[column].to_numpy(), expected[column].to_numpy()
+            if right.dtype == object:
+                assert (left == right).all(), column
+            else:
+                np.testing.assert_array_equal(left.astype(np.float32), right.astype(np.float32), column)
+        lines = tmp_path / "run.jsonl"
+        assert main(["run", "--source", str(path), "--sink", f"jsonl:{lines}", "--overwrite", "--quiet"]) == 0
+        events = [json.loads(line) for line in lines.read_text().splitlines()]
+        faces = [face for event in events for face in event["faces"]]
+        assert [face["emotion"] for face in faces] == list(ours.emotion)
+        assert [face["confidence"] for face in faces] == [round(float(value), 4) for value in ours.confidence]
+
+
+def test_a_dataset_says_what_it_is_and_sums_up_each_person(undisturbed):
+    folder, dataset = undisturbed
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    assert manifest["engine"]["name"] == "hybrid_lite"
+    assert len(manifest["engine"]["sha256"]) == 64
+    summary = pd.read_parquet(dataset / "summary.parquet")
+    found = rows(dataset)
+    assert len(summary) == len(found.groupby(["file", "face_id"], observed=True)) == 12
+    one = summary[(summary.file == str(folder / "0.mp4")) & (summary.face_id == 1)].iloc[0]
+    own = found[(found.file == str(folder / "0.mp4")) & (found.face_id == 1)]
+    assert one.frames == len(own)
+    assert one.confidence == pytest.approx(own.confidence.mean(), abs=1e-5)
+    assert one.neutral == pytest.approx(own.neutral.mean(), abs=1e-5)
+    assert one.emotion == own.emotion.mode()[0]
+    assert {"right_eye_x", "yaw_deg", "sharpness", "sha256"} <= set(found.columns)
+    assert len(pd.read_parquet(dataset / "failures.parquet")) == 0
+
+
+def test_nothing_is_computed_twice_and_a_changed_file_is_computed_again(archive, media, tmp_path, capsys):
+    dataset = tmp_path / "d"
+    assert batch(archive, "--output", dataset, *QUICK) == 0
+    written = {path.name: path.stat().st_mtime_ns for path in (dataset / "rows").iterdir()}
+    assert batch(archive, "--output", dataset, *QUICK) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (dataset / "rows").iterdir()} == written
+    assert "2 of 2 files are done already" in capsys.readouterr().err
+    shutil.copy(media / "two_faces.mp4", archive / "three.mp4")
+    assert batch(archive, "--output", dataset, *QUICK) == 0
+    assert "1 of 2 files are done already" in capsys.readouterr().err
+    found = rows(dataset)
+    assert found[found.file == str(archive / "three.mp4")].face_id.max() == 2
+
+
+def test_other_settings_are_refused_by_name_until_a_restart(archive, tmp_path, capsys):
+    dataset = tmp_path / "d"
+    assert batch(archive, "--output", dataset, "--every", 1, "--workers", 1) == 0
+    capsys.readouterr()
+    assert batch(archive, "--output", dataset, "--every", 0.5, "--engine", "baseline64") == 2
+    shown = capsys.readouterr().err
+    assert 'engine.name was "hybrid_lite" and is now "baseline64"' in shown
+    assert "every was 1.0 and is now 0.5" in shown
+    assert "--restart" in shown
+    assert batch(archive, "--output", dataset, "--every", 0.5, "--workers", 1, "--restart") == 0
+    times = rows(dataset).query("file == @file", local_dict={"file": str(archive / "below/two.mp4")}).time.unique()
+    assert np.allclose(np.diff(times), 0.5, atol=0.1)
+
+
+def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive, media, tmp_path, capsys):
+    whole = (media / "two_faces.mp4").read_bytes()
+    (archive / "cut.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    (archive / "text.mp4").write_text("this is no video at all" * 10)
+    dataset = tmp_path / "d"
+    assert batch(archive, "--output", dataset, *QUICK) == 3
+    failures = pd.read_parquet(dataset / "failures.parquet").set_index("file")
+    assert set(failures.index) == {str(archive / "cut.mp4"), str(archive / "text.mp4")}
+    assert "no video" in failures.reason[str(archive / "text.mp4")]
+    assert "not complete" in failures.reason[str(archive / "cut.mp4")]
+    read = failures.frames[str(archive / "cut.mp4")]
+    assert rows(dataset).query("file == @file", local_dict={"file": str(archive / "cut.mp4")}).frame.nunique() <= read
+    assert (dataset / "rows").exists()
+    assert len(pd.read_parquet(dataset / "summary.parquet").file.unique()) >= 2
+    capsys.readouterr()
+    assert batch(archive, "--output", dataset, *QUICK) == 3  # still so, and not read again
+    assert "4 of 4 files are done already" in capsys.readouterr().err
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_file_done(undisturbed, tmp_path):
+    folder, expected = undisturbed
+    dataset = tmp_path / "d"
+    process = subprocess.Popen(
+        [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"], stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: list((dataset / "rows").glob("*.parquet")), process)
+    workers = _children(process.pid)
+    assert workers
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    shown = process.communicate(timeout=DEADLINE_S)[1]
+    assert process.returncode == 0, shown
+    pd.testing.assert_frame_equal(rows(dataset), rows(expected))
+
+
+def test_a_run_that_is_killed_continues_to_the_same_dataset(undisturbed, tmp_path):
+    folder, expected = undisturbed
+    dataset = tmp_path / "d"
+    command = [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until(lambda: list((dataset / "rows").glob("*.parquet")), process)
+    workers = _children(process.pid)
+    process.kill()
+    process.communicate(timeout=DEADLINE_S)
+    deadline = time.monotonic() + DEADLINE_S
+    while any(os.path.exists(f"/proc/{worker}") for worker in workers):  # they end with their parent
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    done = {path: path.stat().st_mtime_ns for path in (dataset / "rows").glob("*.parquet")}
+    for path in done:
+        assert len(pd.read_parquet(path)) > 0  # whole
+    subprocess.run(command, check=True, stderr=subprocess.PIPE, timeout=DEADLINE_S)
+    assert all(path.stat().st_mtime_ns == when for path, when in done.items())
+    assert not list((dataset / ".work").glob("drafts*"))
+    pd.testing.assert_frame_equal(rows(dataset), rows(expected))
+
+
+def test_an_interrupt_ends_it_in_order(undisturbed, tmp_path):
+    folder, _ = undisturbed
+    dataset = tmp_path / "d"
+    process = subprocess.Popen(
+        [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"], stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: list((dataset / "rows").glob("*.parquet")), process)
+    process.send_signal(signal.SIGINT)
+    shown = process.communicate(timeout=DEADLINE_S)[1]
+    assert process.returncode == 130
+    assert "the same command continues" in shown
+    assert len(pd.read_parquet(dataset / "summary.parquet")) >= 3
+
+
+def test_a_full_disk_stops_it_with_what_is_done_kept(undisturbed, tmp_path):
+    folder, expected = undisturbed
+    mount = tmp_path / "small"
+    mount.mkdir()
+    size = (expected / "rows" / os.listdir(expected / "rows")[0]).stat().st_size
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={3 * size // 4096 * 4096 + 16384}", "tmpfs", str(mount)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("only root can mount a small file system")
+    try:
+        done = subprocess.run(
+            [*COMMAND, str(folder), "--output", str(mount / "d"), "--workers", "1"],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == 4, done.stderr
+        assert "the disk is full" in done.stderr
+        assert "Traceback" not in done.stderr
+        for path in (mount / "d" / "rows").glob("*.parquet"):
+            assert len(pd.read_parquet(path)) == 123
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=False)
+
+
+def test_two_runs_on_one_dataset_are_refused_and_two_shards_make_a_whole(undisturbed, tmp_path, capsys):
+    folder, expected = undisturbed
+    dataset = tmp_path / "d"
+    assert batch(folder, "--output", dataset, "--shard", "1/2") == 0
+    assert len(list((dataset / "rows").iterdir())) == 2
+    settings = json.loads((dataset / "manifest.json").read_text())
+    held = Dataset(dataset, settings, Shard(2, 2))
+    capsys.readouterr()
+    assert batch(folder, "--output", dataset, "--shard", "2/2") == 2
+    assert "another edgeemo batch writes" in capsys.readouterr().err
+    held.close()
+    assert batch(folder, "--output", dataset, "--shard", "2/2") == 0
+    pd.testing.assert_frame_equal(rows(dataset), rows(expected))
+    assert len(pd.read_parquet(dataset / "summary.parquet")) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
+        (["pictures"], "pictures holds no video; for a folder of pictures use edgeemo run --source pictures"),
+        (["clip.mp4", "--shard", "3/2"], "--shard '3/2' must be I/N"),
+        (["clip.mp4", "--every", "-1"], "every must be"),
+        (["clip.mp4", "--split-minutes", "nan"], "split_minutes must be"),
+        (["clip.mp4", "--engine", "none"], "no engine named 'none'"),
+        (["clip.mp4", "--output", "taken"], "taken holds other files"),
+        (["clip.mp4", "--output", "clip.mp4"], "clip.mp4 is no folder"),
+        (["clip.mp4", "--output", "/proc/d"], "cannot write /proc/d"),
+    ],
+)
+def test_mistakes_get_one_line(arguments, message, demo_clip, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(demo_clip, "clip.mp4")
+    for folder in ("pictures", "taken"):
+        Path(folder).mkdir()
+        Path(folder, "a.png").write_bytes(b"")
+    if "--output" not in arguments:
+        arguments = [*arguments, "--output", "d"]
+    assert batch(*arguments) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+    assert Path("clip.mp4").stat().st_size == demo_clip.stat().st_size
+
+
+def test_a_dry_run_counts_and_writes_nothing(archive, tmp_path, capsys):
+    assert batch(archive, "--output", tmp_path / "d", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "2 of 2 files, 0.00 GB, 8 s of video" in shown
+    assert "1 .txt" in shown
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory, demo_clip: Path) -> Path:
+    """24.8 seconds of the demo's face, a key frame every 2 s, with B-frames."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    encode = ["-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-bf", "2", "-an", str(path)]
+    subprocess.run(["ffmpeg", "-v", "error", "-stream_loop", "1", "-i", str(demo_clip), *encode], check=True)
+    return path
+
+
+def test_the_parts_of_a_long_file_have_its_frames_numbers_and_times(long_clip):
+    whole = [(frame.index, frame.time, frame.image[::8, ::8].copy()) for frame in VideoFile(long_clip).frames()]
+    parts = split(long_clip, 8.0)
+    assert len(parts) == 4
+    assert [part.start for part in parts[1:]] == [part.end for part in parts[:-1]]
+    assert parts[-1].end == len(whole)
+    seen = []
+    for part in parts:
+        for frame in VideoPart(long_clip, part).frames():
+            index, at, image = whole[frame.index]
+            assert (frame.index, frame.time) == (index, at)
+            assert (frame.image[::8, ::8] == image).all()
+            if frame.index >= part.start:
+                seen.append(frame.index)
+        assert not part.start or whole[part.start][1] - part.key_time >= 5.0 or part.key == 0
+    assert seen == [index for index, *_ in whole]
+
+
+def test_a_split_file_has_the_rows_of_the_whole_away_from_its_seams(long_clip, tmp_path):
+    assert batch(long_clip, "--output", tmp_path / "whole", "--split-minutes", 0) == 0
+    assert batch(long_clip, "--output", tmp_path / "parts", "--split-minutes", 8 / 60) == 0
+    whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
+    assert list(parts.frame) == list(whole.frame)
+    assert (parts.time == whole.time).all()
+    assert list(parts.face_id) == list(whole.face_id)  # one person, one id
+    boxes = ["x1", "y1", "x2", "y2"]
+    near = np.abs(parts[boxes].to_numpy() - whole[boxes].to_numpy()).max(axis=1) <= 1
+    seams = [part.start / 25 for part in split(long_clip, 8.0)[1:]]
+    far = np.all([np.abs(whole.time - at) > 2 for at in seams], axis=0)
+    assert near[far].mean() > 0.7
+    assert (parts.emotion.astype(str) == whole.emotion.astype(str))[far].mean() > 0.9
+    assert not list((tmp_path / "parts" / ".work" / "parts").iterdir())
+
+
+def test_short_files_and_files_without_an_index_are_not_split(long_clip, tmp_path):
+    assert split(long_clip, 60.0) == ()
+    raw = tmp_path / "raw.h264"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", str(long_clip), "-c", "copy", str(raw)], check=True)
+    assert split(raw, 5.0) == ()
+
+
+def test_faces_on_both_sides_of_a_seam_are_paired_by_their_places():
+    left, right = np.array([0.0, 0, 10, 10]), np.array([50.0, 0, 60, 10])
+    before = {frame: {1: left, 2: right} for frame in range(5)}
+    after = {frame: {1: right + 1, 2: left + 1, 3: left + 100} for frame in range(3, 8)}
+    assert same_faces(before, after) == {1: 2, 2: 1}
+    assert same_faces({}, after) == {}
+
+
+def test_inputs_are_found_once_and_have_names_of_their_own(archive, tmp_path):
+    os.symlink(archive / "three.mp4", archive / "again.mp4")
+    found = find_inputs([str(archive), str(archive / "three.mp4")])
+    assert len(found.files) == 2
+    assert found.left_out == {".txt": 1}
+    assert Input("a/clip.mp4").key != Input("b/clip.mp4").key
+    assert len(Input("ü" * 300 + ".mp4").key) < 120
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="holds no video"):
+        find_inputs([str(tmp_path / "empty")])
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "a/b", "1/2/3", "-1/2"])
+def test_a_shard_is_one_of_n(text):
+    with pytest.raises(ConfigError, match="--shard"):
+        Shard.parse(text)
+
+
+def _children(pid: int) -> list[int]:
+    """Worker processes; not Python's resource tracker, which ends with its parent too."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (entry / "cmdline").read_bytes()
+            except (OSError, IndexError, ValueError):
+                continue
+            if parent == pid and b"spawn_main" in command:
+                found.append(int(entry.name))
+    return found
