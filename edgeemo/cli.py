@@ -357,7 +357,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="edgeemo",
         description="Facial expressions in video, in real time, on this machine. Without a command: the desktop app.",
         epilog="Sources: 0 (a camera), /dev/video2, clip.mp4, pictures/, rtsp://..., http://..., csi://0, demo. "
-        "Exit codes: 0 done, 2 your mistake, 3 done but some inputs failed, 130 interrupted, 1 our fault.",
+        "Exit codes: 0 done, 2 your mistake, 3 done but some inputs failed, 4 done but an output is not complete, "
+        "130 interrupted, 1 our fault.",
     )
     parser.add_argument("--version", action=_Version)
     _common(parser, default=None)
