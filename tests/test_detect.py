@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeemo.capture.file import VideoFile
 from edgeemo.config import DetectConfig
 from edgeemo.errors import ConfigError
 from edgeemo.stages.detect import BlazeFaceDetector
@@ -422,3 +423,18 @@ def test_a_portrait_that_one_closer_look_misses_is_found_by_five(photographs: Zi
     faces = detector.detect(picture)
     assert faces.turned.tolist() == [0]
     assert sides(faces)[0] == pytest.approx(0.55 * picture.image.shape[0], rel=0.3)
+
+
+def test_the_boxes_of_a_video_do_not_depend_on_where_it_was_entered(demo_clip):
+    frames = list(VideoFile(demo_clip).frames())[:120]
+    early, late = (BlazeFaceDetector(), BlazeFaceDetector())
+    boxes = {
+        0: [early.detect(frame).boxes for frame in frames],
+        40: [late.detect(frame).boxes for frame in frames[40:]],
+    }
+    early.close()
+    late.close()
+    settled = 75  # two seconds and a half after the later one began
+    for one, other in zip(boxes[0][40 + settled :], boxes[40][settled:], strict=True):
+        assert one.shape == other.shape == (1, 4)
+        assert (one == other).all()

@@ -107,7 +107,7 @@ class BlazeFaceDetector:
         enough = [KEEP_SCORE] * len(self._known) + [self._config.confirm_score] * len(self._missing)
         looks: list[SeenFace | None] = []
         for start in range(0, len(expected), TOGETHER):
-            looks += self._looks.closer(frame, expected[start : start + TOGETHER])
+            looks += self._looks.closer(frame, expected[start : start + TOGETHER], on_grid=True)
         seen = {row: look for row, look in enumerate(looks) if look is not None and look.score >= enough[row]}
         kept: dict[int, SeenFace] = {}
         # where two windows show one face, it belongs to the one in whose middle it is

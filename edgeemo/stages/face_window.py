@@ -17,6 +17,7 @@ from engines.preprocess import roll
 WINDOW_SCALE = 2.5  # side of the window around a face, in sides of its box
 SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
 SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
+SIDES_PER_OCTAVE, CENTRES_PER_SIDE, ROLL_STEP = 8, 16, np.radians(5)  # a followed face's search regions are rounded
 AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # of the way from the last window to the face found in it
 
 
@@ -86,11 +87,21 @@ class Window:
     search_roi: F32
 
     @classmethod
-    def at(cls, search_roi: F32, size: int, scale: float = WINDOW_SCALE) -> Window:
-        """The window around a search region (centre, side, roll), `scale` of its sides wide."""
-        step = scale * search_roi[2] / size
-        across, down = step * np.cos(search_roi[3]), step * np.sin(search_roi[3])
-        return cls(size, np.array([[across, -down], [down, across]], np.float32), search_roi[:2], search_roi)
+    def at(cls, search_roi: F32, size: int, scale: float = WINDOW_SCALE, *, on_grid: bool = False) -> Window:
+        """The window around a search region (centre, side, roll), `scale` of its sides wide.
+
+        Args:
+            on_grid: round the region. A followed face then looks the same from there whatever its past was: after some
+                frames the boxes of a video no longer depend on where it was entered, not by a bit.
+        """
+        x, y, side, angle = (float(value) for value in search_roi)
+        if on_grid:
+            side = float(2 ** (round(np.log2(side) * SIDES_PER_OCTAVE) / SIDES_PER_OCTAVE))
+            step = side / CENTRES_PER_SIDE
+            x, y, angle = round(x / step) * step, round(y / step) * step, round(angle / ROLL_STEP) * ROLL_STEP
+        across, down = scale * side / size * np.cos(angle), scale * side / size * np.sin(angle)
+        turn = np.array([[across, -down], [down, across]], np.float32)
+        return cls(size, turn, np.array([x, y], np.float32), search_roi)
 
     def cut(self, image: U8) -> U8:
         matrix = np.empty((2, 3))

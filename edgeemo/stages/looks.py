@@ -79,15 +79,21 @@ class Looks:
                     found.append(SeenFace.found(box, tile.restore(keypoints[row]), float(scores[row]), frame.time))
         return sorted(found, key=lambda face: -face.score)
 
-    def closer(self, frame: Frame, faces: Sequence[SeenFace], scale: float = WINDOW_SCALE) -> list[SeenFace | None]:
-        """Look for each of one to four faces in the upright window around where it was, with one short-range call."""
+    def closer(
+        self, frame: Frame, faces: Sequence[SeenFace], scale: float = WINDOW_SCALE, *, on_grid: bool = False
+    ) -> list[SeenFace | None]:
+        """Look for each of one to four faces in the upright window around where it was, with one short-range call.
+
+        Args:
+            scale, on_grid: see `Window.at`.
+        """
         across = 1 if len(faces) == 1 else 2
         size = CANVAS_PX // across
         self._canvas[:] = 0
         windows = []
         for cell, face in enumerate(faces):
             left, top = cell % across * size, cell // across * size
-            window = Window.at(face.search_roi, size, scale)
+            window = Window.at(face.search_roi, size, scale, on_grid=on_grid)
             self._canvas[top : top + size, left : left + size] = window.cut(frame.image)
             windows.append((window, np.array([left, top], np.float32)))
         enlarged = np.asarray(
