@@ -64,7 +64,7 @@ def test_every_event_is_recorded_and_read_again(tmp_path: Path, faces: int) -> N
     read = load(folder.path)
     assert (read.name, read.source, read.engine, read.card) == ("Visit", "clip.mp4", "fake", "# Card")
     assert read.frames.tolist() == list(range(30))
-    assert read.seconds == pytest.approx(29 / 25)
+    assert read.seconds == pytest.approx(30 / 25)
     assert [track.id for track in read.tracks] == list(range(1, faces + 1))
     for track in read.tracks:
         assert len(track) == 30

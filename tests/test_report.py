@@ -20,8 +20,9 @@ from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, T
 from edgeemo.recording.read import Marker
 from edgeemo.recording.rows import LONGEST_LINE
 from edgeemo.report import page, write_report
+from edgeemo.report.classes import UNSURE
 from edgeemo.report.markdown import to_html
-from edgeemo.report.numbers import UNSURE, around_markers, course, group_shares, shares, transitions
+from edgeemo.report.numbers import around_markers, course, group_shares, shares, transitions
 from edgeemo.report.plots import clock
 from edgeemo.sinks.sqlite import SCHEMA
 from engines import LABELS
@@ -103,7 +104,7 @@ def test_around_a_marker_the_change_is_told_for_who_was_there() -> None:
 
 
 def test_a_course_has_gaps_where_the_face_was_away() -> None:
-    drawn = course(track([HAPPY] * 20, begin=4.0), 0.0, 10.0, 50)
+    drawn = course(track([HAPPY] * 20, begin=4.0), LABELS, 0.0, 10.0, 50)
     seen = ~np.isnan(drawn.unsure)
     assert not seen[:19].any()
     assert seen[21:29].all()
@@ -308,6 +309,43 @@ def test_chromium_shows_the_page_without_a_complaint(tmp_path: Path) -> None:
     )
     assert picture.stat().st_size > 10_000
     assert "CONSOLE" not in done.stderr
+
+
+def test_the_page_fits_a_telephone(tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("chromium is not installed (scripts/test installs it)")
+    one = load(session(tmp_path, "A name of a session that is rather long for a telephone").path)
+    one = replace(one, engine="hybrid_lite,_ONNX_Runtime_1.32.0,_CPU,_FP32", markers=(Marker(0.2, "x" * 60, 1.0),))
+    write_report([("Group_A_with_a_long_name", [one]), ("B", [one])], tmp_path / "page.html")
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        "<body><iframe src=page.html style='width:320px;height:900px;border:0'></iframe><script>onload=()=>{"
+        "const d=document.querySelector('iframe').contentDocument.documentElement;"
+        "document.title='overflow '+(d.scrollWidth-d.clientWidth)}</script>"
+    )
+    done = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+            f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom", frame.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)}, check=True,
+    )  # fmt: skip
+    assert "<title>overflow 0</title>" in done.stdout
+
+
+def test_one_length_is_shown_everywhere(tmp_path: Path) -> None:
+    folder = session(tmp_path, "One")
+    read = load(folder.path)
+    assert folder.read().seconds == pytest.approx(read.seconds) == pytest.approx(1.6)
+    text = page([("", [read])])
+    assert "Length</span> 1.6 s" in text
+    assert text.count("seen for 1.6 s") == 2
+
+
+def test_every_table_header_has_words() -> None:
+    text = page([("A", [recording(track([HAPPY] * 50))]), ("B", [recording(track([SAD] * 50, number=2))])])
+    assert re.search(r"<th[^>]*>\s*</th>", text) is None
 
 
 GOOD = (

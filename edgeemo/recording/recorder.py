@@ -24,6 +24,7 @@ from edgeemo.types import F32, Result, Sink
 log = logging.getLogger(__name__)
 
 GAP_S = 5.0  # a longer pause is removed from the video
+LONGEST_FRAME_S = 1.0  # what a frame lasts at most where its length is to be guessed
 KEPT_S = 0.04  # of a pause that was removed
 WATCH_S = 1.0  # between two looks at the disk
 WARN_BYTES, WARN_S = 1 << 30, 300.0  # less free space, or less time until the disk is full, gives a warning
@@ -98,6 +99,7 @@ class Recorder(Sink):
         self._broken = False
         self._first: float | None = None
         self._last = 0.0
+        self._step = 0.0  # how long the newest frame lasts: as long as the one before it did
         self._cuts = 0.0
         self._began = self._watched = monotonic()
         self._anonymiser = Anonymiser() if video == "blurred" else None
@@ -144,8 +146,8 @@ class Recorder(Sink):
 
     @property
     def seconds(self) -> float:
-        """Media time recorded so far."""
-        return self._last - self._first if self._first is not None else 0.0
+        """Media time recorded so far, to the end of the newest frame."""
+        return self._last - self._first + self._step if self._first is not None else 0.0
 
     @property
     def now(self) -> float:
@@ -165,7 +167,10 @@ class Recorder(Sink):
             except (SinkError, RecordingError, sqlite3.Error, OSError) as error:
                 self._break(error)
                 return
-            self._first = result.frame.time if self._first is None else self._first
+            if self._first is None:
+                self._first = result.frame.time
+            else:
+                self._step = min(result.frame.time - self._last, LONGEST_FRAME_S)
             self._last = result.frame.time
             self.frames += 1
 

@@ -142,7 +142,10 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        return float(self.times[-1] - self.times[0]) if len(self.times) else 0.0
+        """From the first frame to the end of the last one, which lasts as long as frames usually do."""
+        if len(self.times) < 2:
+            return 0.0
+        return float(self.times[-1] - self.times[0] + min(np.median(np.diff(self.times)), 1.0))
 
     def video_time(self, time: float) -> float:
         """Where in the video a media time is."""

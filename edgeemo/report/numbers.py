@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeemo.recording import Marker, Recording, Track
+from edgeemo.report.classes import UNSURE, folded, shown_class, shown_classes
 from edgeemo.types import F32
 
 AROUND_S = 2.0  # what lies before and behind a marker
 AWAY_S = 1.0  # a face that was away for longer begins again
-UNSURE = "unsure"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Shares:
 
     Attributes:
         seconds: the face was seen for so long.
-        parts: label -> part of that time, the time that was called unsure apart under `UNSURE`; they sum to 1.
+        parts: shown class -> part of that time, the time that was called unsure apart under `UNSURE`; they sum to 1.
     """
 
     seconds: float
@@ -40,10 +40,9 @@ def shares(track: Track, labels: tuple[str, ...]) -> Shares:
     seconds = float(track.seconds_of(AWAY_S).sum())
     if not len(track):
         return Shares(0.0, {})
-    parts = {
-        label: float(held[(track.emotions == column) & ~track.unsure].sum()) / total
-        for column, label in enumerate(labels)
-    }
+    parts = dict.fromkeys(shown_classes(labels), 0.0)
+    for column, label in enumerate(labels):
+        parts[shown_class(label)] += float(held[(track.emotions == column) & ~track.unsure].sum()) / total
     parts[UNSURE] = float(held[track.unsure].sum()) / total
     return Shares(seconds, {label: part for label, part in parts.items() if part > 0})
 
@@ -51,18 +50,19 @@ def shares(track: Track, labels: tuple[str, ...]) -> Shares:
 def transitions(track: Track, labels: tuple[str, ...]) -> dict[tuple[str, str], int]:
     """How often one expression followed another, most frequent first; absences and unsure times are no bridge."""
     counts: dict[tuple[str, str], int] = {}
-    before = -1
+    shown = [shown_class(label) for label in labels]
+    before = ""
     last = -np.inf
     for time, emotion, unsure in zip(track.times.tolist(), track.emotions.tolist(), track.unsure.tolist(), strict=True):
         if time - last > AWAY_S:
-            before = -1
+            before = ""
         last = time
         if unsure:
             continue
-        if before >= 0 and emotion != before:
-            pair = labels[before], labels[emotion]
+        if before and shown[emotion] != before:
+            pair = before, shown[emotion]
             counts[pair] = counts.get(pair, 0) + 1
-        before = emotion
+        before = shown[emotion]
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
@@ -149,7 +149,7 @@ class Course:
 
     Attributes:
         edges: (B + 1,) seconds.
-        values: (B, K) means; NaN where the face was not seen.
+        values: (B, M) means of the M shown classes; NaN where the face was not seen.
         unsure: (B,) part of the rows that were called unsure; NaN likewise.
     """
 
@@ -158,16 +158,17 @@ class Course:
     unsure: F32
 
 
-def course(track: Track, begin: float, seconds: float, bins: int) -> Course:
+def course(track: Track, labels: tuple[str, ...], begin: float, seconds: float, bins: int) -> Course:
     """Average a track in bins; a bin between two rows that are near each other in time takes the one before."""
     edges = np.linspace(begin, begin + max(seconds, 1e-3), bins + 1)
     place = np.clip(np.searchsorted(edges, track.times, side="right") - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
-    values = np.full((bins, track.probabilities.shape[1]), np.nan, np.float32)
+    probabilities = folded(track.probabilities, labels)
+    values = np.full((bins, probabilities.shape[1]), np.nan, np.float32)
     unsure = np.full(bins, np.nan, np.float32)
     seen = counts > 0
     for column in range(values.shape[1]):
-        sums = np.bincount(place, weights=track.probabilities[:, column], minlength=bins)
+        sums = np.bincount(place, weights=probabilities[:, column], minlength=bins)
         values[seen, column] = sums[seen] / counts[seen]
     unsure[seen] = np.bincount(place, weights=track.unsure, minlength=bins)[seen] / counts[seen]
     width = float(edges[1] - edges[0])

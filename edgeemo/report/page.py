@@ -1,61 +1,100 @@
-"""The page itself: one HTML file, styles and plots inside, no script, nothing fetched."""
+"""The page itself: one HTML file, styles and plots inside, no script, nothing fetched.
+
+Texts go through a template that escapes them (page.html); plots are SVG from `plots`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from edgeemo.recording import Recording, Track
 from edgeemo.recording.people import described
 from edgeemo.recording.whole import appearing_whole
+from edgeemo.report.classes import folded, name_of, shown_classes
+from edgeemo.report.colours import DARK_CLASSES, LIGHT_CLASSES
 from edgeemo.report.markdown import to_html
 from edgeemo.report.numbers import around_markers, course, group_shares, in_intervals, shares, transitions
-from edgeemo.report.plots import BINS, clock, colour_of, name_of, share_bar, timeline
+from edgeemo.report.plots import BINS, clock, share_bar, timeline
+from edgeemo.types import F32
 
 MOST_PEOPLE = 12  # shown each; the rest, seen most briefly, in one line
 MOST_PAIRS = 10
+MOST_REASONS = 5
 BRIEF_S = 0.5
+Changes = Sequence[tuple[str, float]]  # (class, points)
 
-LIMITS = """
-<ul>
-<li>This page is about <strong>expressions</strong>: which of a few classes a picture of a face resembles. It does not
-say what somebody feels, thinks or intends, and must not be read as if it did.</li>
-<li>A person here is a track: one face followed while it was in the picture. Somebody who leaves and comes back is a new
-person to the program.</li>
-<li>“Unsure” is time in which the face was too small, too far turned, badly lit or blurred, the leading class was not
-probable enough, or the label was no longer the leading class (“between two expressions”).
-It is left out of the transitions.</li>
-<li>Where several expressions mix or a face speaks, the numbers are at their least reliable. Small differences between
-two sessions mean nothing without many persons.</li>
-<li>In the European Union inferring emotions at work and in education is prohibited (AI Act, article 5(1)(f)), safety
-and medical reasons apart. Those filmed must have agreed.</li>
-</ul>
-"""
-STYLE = """
-:root{--bg:#f3f4f7;--card:#fff;--line:#d9dde5;--text:#1c2430;--muted:#5d6878;--well:#eef0f4}
-@media (prefers-color-scheme:dark){:root{--bg:#15181d;--card:#1e2229;--line:#343b47;--text:#e8ebf0;--muted:#98a3b3;
---well:#272c35}}
-*{box-sizing:border-box;print-color-adjust:exact;-webkit-print-color-adjust:exact}body{margin:0;background:var(--bg);color:var(--text);
-font:15px/1.5 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1500px;margin:0 auto;padding:28px 20px 60px}h1{font-size:26px;margin:0 0 4px}h2{font-size:20px;
-margin:34px 0 8px}h3{font-size:16px;margin:22px 0 6px}h4,h5,h6{font-size:14px;margin:16px 0 4px}
-.muted{color:var(--muted)}section{background:var(--card);border:1px solid var(--line);border-radius:12px;
-padding:6px 20px 18px;margin:14px 0;min-width:0}.pair{display:grid;
-grid-template-columns:repeat(auto-fit,minmax(420px,1fr));
-gap:16px;align-items:start}svg{width:100%;height:auto;display:block}svg.bar{height:22px;border-radius:6px;
-background:var(--well)}.plot{fill:var(--well)}.axis{fill:var(--muted);font-size:11px}.tick{stroke:var(--line)}
-.marker{stroke:var(--text);stroke-dasharray:4 3}table{border-collapse:collapse;margin:6px 0}th,td{text-align:left;
-padding:3px 14px 3px 0;border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums;font-weight:400}
-th{color:var(--muted)}td.n{text-align:right}.dot{display:inline-block;width:10px;height:10px;border-radius:5px;
-margin-right:7px}.legend span.key{margin-right:16px;white-space:nowrap}.scroll{overflow-x:auto}
-section>h2{margin-top:14px}section .pair{grid-template-columns:repeat(auto-fit,minmax(210px,1fr))}
-pre,code{background:var(--well);border-radius:4px;padding:1px 4px}pre{padding:10px;overflow-x:auto}
-.facts{display:flex;flex-wrap:wrap;gap:4px 26px;margin:4px 0 10px}
-@media print{body{background:#fff}section{break-inside:avoid}}
-"""
+
+@dataclass(frozen=True)
+class _Person:
+    name: str
+    seconds: float
+    bar: Markup
+    timeline: Markup
+    parts: Sequence[tuple[str, float]]
+    transitions: Sequence[tuple[tuple[str, str], int]]
+    more: int
+    unsure: float
+    reasons: Sequence[tuple[str, float]]
+    relative: Changes | None
+
+
+@dataclass(frozen=True)
+class _Interval:
+    label: str
+    at: float
+    lasts: float
+    who: str
+    seconds: float
+    parts: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class _Marker:
+    at: float
+    label: str
+    who: str
+    changes: Changes = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Session:
+    name: str
+    facts: Sequence[tuple[str, str]]
+    missing: Sequence[str]
+    people: Sequence[_Person]
+    brief: int
+    by_hand: Sequence[str]
+    intervals: Sequence[_Interval]
+    markers: Sequence[_Marker]
+
+
+@dataclass(frozen=True)
+class _Group:
+    name: str
+    sessions: Sequence[_Session]
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    people: int
+    seconds: float
+    bar: Markup
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    columns: Sequence[_Column]
+    rows: Sequence[tuple[str, Sequence[float]]]
 
 
 def write_report(groups: Sequence[tuple[str, Sequence[Recording]]], path: Path) -> Path:
@@ -77,81 +116,66 @@ def page(groups: Sequence[tuple[str, Sequence[Recording]]]) -> str:
         groups: a name and its sessions each; with a single group of one session the name is not shown.
     """
     sessions = [recording for _, members in groups for recording in members]
-    title = " and ".join(dict.fromkeys(recording.name for recording in sessions[:3])) or "no session"
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width,initial-scale=1">',
-        # nothing may be fetched, whatever a name or a card says
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        'img-src data:">',
-        '<link rel="icon" href="data:,">',
-        f"<title>{escape(title)} - edgeemo report</title><style>{STYLE}</style></head><body><main>",
-        f"<h1>{escape(title)}</h1>",
-        '<p class="muted">Expressions seen in recorded sessions. Made by edgeemo, on this machine alone.</p>',
-        _legend(sessions),
-    ]
     if len(groups) > 1:
-        parts.append(_comparison(groups))
-        parts.append('<div class="pair">')
-        for name, members in groups:
-            # a group of one session has its name already
-            heading = "" if [recording.name for recording in members] == [name] else f"<h2>{escape(name)}</h2>"
-            parts.append(f"<div>{heading}{''.join(map(_session, members))}</div>")
-        parts.append("</div>")
+        compared = [groups]
     else:
-        for _, members in groups:
-            if len(members) > 1:
-                parts.append(_comparison([(recording.name, [recording]) for recording in members]))
-            parts.extend(map(_session, members))
-    parts.append(f"<section><h2>What this can and cannot say</h2>{LIMITS}</section>")
+        compared = [[(each.name, [each]) for each in members] for _, members in groups if len(members) > 1]
     cards = dict.fromkeys(recording.card for recording in sessions if recording.card.strip())
-    for card in cards:
-        parts.append(f"<section><h2>The engine's card</h2>{to_html(card)}</section>")
-    if not cards:
-        parts.append(
-            "<section><h2>The engine's card</h2><p>These results came without the card of the engine that made them; "
-            "sessions recorded in the window keep it.</p></section>"
-        )
-    parts.append("</main></body></html>\n")
-    return "\n".join(parts)
+    return _template().render(
+        title=" and ".join(dict.fromkeys(recording.name for recording in sessions[:3])) or "no session",
+        style=Markup(_style()),
+        legend=_legend(sessions),
+        comparisons=[_comparison(each) for each in compared],
+        # a group of one session has its name already
+        groups=[
+            _Group("" if [each.name for each in members] == [name] else name, [_session(each) for each in members])
+            for name, members in groups
+        ],
+        cards=[Markup(to_html(card)) for card in cards],  # which escapes what the card says
+    )
 
 
-def _legend(sessions: Sequence[Recording]) -> str:
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("edgeemo.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"name": name_of, "clock": clock}
+    return environment.get_template("page.html")
+
+
+@cache
+def _style() -> str:
+    """The style sheet, with a rule per class and theme."""
+    sheet = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+
+    def rules(colours: Mapping[str, str]) -> str:
+        return "".join(f".k-{key}{{fill:{colour};background:{colour}}}" for key, colour in colours.items())
+
+    return f"{sheet}{rules(LIGHT_CLASSES)}@media (prefers-color-scheme:dark){{{rules(DARK_CLASSES)}}}"
+
+
+def _legend(sessions: Sequence[Recording]) -> list[str]:
     seen: dict[str, None] = {}
     for recording in sessions:
         for track in recording.tracks:
             seen.update(dict.fromkeys(shares(track, recording.labels).parts))
-    keys = "".join(f'<span class="key">{_key(label)}</span>' for label in seen)
-    return f'<p class="legend">{keys}</p>' if keys else ""
+    return list(seen)
 
 
-def _comparison(groups: Sequence[tuple[str, Sequence[Recording]]]) -> str:
-    figures = [(name, *group_shares(members)) for name, members in groups]
-    labels = list(dict.fromkeys(label for _, parts, _, _ in figures for label in parts))
-    labels.sort(key=lambda label: -max(parts.get(label, 0.0) for _, parts, _, _ in figures))
-    bars = "".join(
-        f"<h3>{escape(name)} <span class='muted'>{people} {'person' if people == 1 else 'persons'}, "
-        f"{clock(seconds)} of faces</span></h3>{share_bar(parts, f'Share of time, {name}')}"
-        for name, parts, seconds, people in figures
-    )
-    head = "".join(f"<th>{escape(name)}</th>" for name, *_ in figures)
-    if len(figures) == 2:
-        head += "<th>difference</th>"
-    rows = []
-    for label in labels:
-        values = [parts.get(label, 0.0) for _, parts, _, _ in figures]
-        cells = "".join(f'<td class="n">{value * 100:.1f} %</td>' for value in values)
-        if len(values) == 2:
-            cells += f'<td class="n">{(values[1] - values[0]) * 100:+.1f}</td>'
-        rows.append(f"<tr><td>{_key(label)}</td>{cells}</tr>")
-    return (
-        f"<section><h2>Side by side</h2>{bars}<div class='scroll'><table><tr><th>share of time</th>{head}</tr>"
-        f"{''.join(rows)}</table></div></section>"
-    )
+def _comparison(groups: Sequence[tuple[str, Sequence[Recording]]]) -> _Comparison:
+    columns = []
+    for name, members in groups:
+        parts, seconds, people = group_shares(members)
+        columns.append(_Column(name, people, seconds, Markup(share_bar(parts, f"Share of time, {name}")), parts))
+    labels = list(dict.fromkeys(label for column in columns for label in column.parts))
+    labels.sort(key=lambda label: -max(column.parts.get(label, 0.0) for column in columns))
+    return _Comparison(columns, [(label, [column.parts.get(label, 0.0) for column in columns]) for label in labels])
 
 
-def _session(recording: Recording) -> str:
+def _session(recording: Recording) -> _Session:
     facts = [
         ("Source", recording.source),
         ("Engine", recording.engine),
@@ -160,72 +184,53 @@ def _session(recording: Recording) -> str:
         ("Frames", f"{len(recording.times):,}".replace(",", " ")),
         ("Persons", str(len(recording.tracks))),
     ]
-    shown = "".join(f"<span><span class='muted'>{name}</span> {escape(value)}</span>" for name, value in facts if value)
-    parts = [f"<section><h2>{escape(recording.name)}</h2><div class='facts'>{shown}</div>"]
-    parts += [f"<p class='missing'>Missing: {escape(text)}</p>" for text in recording.missing]
     people = sorted(recording.tracks, key=lambda track: -len(track))
     main = [track for track in people[:MOST_PEOPLE] if len(people) == 1 or _lasts(track)] or people[:1]
-    for track in sorted(main, key=lambda track: track.id):
-        parts.append(_person(recording, track))
-    if not people:
-        parts.append("<p>No face was seen.</p>")
-    if rest := len(people) - len(main):
-        parts.append(f"<p class='muted'>{rest} more seen only briefly.</p>")
-    if by_hand := described(recording):
-        parts.append(f"<p class='muted'>Changed by hand: {escape('; '.join(by_hand))}.</p>")
-    parts.append(_intervals(recording))
-    parts.append(_markers(recording))
-    parts.append("</section>")
-    return "".join(parts)
+    return _Session(
+        recording.name,
+        [(name, value) for name, value in facts if value],
+        recording.missing,
+        [_person(recording, track) for track in sorted(main, key=lambda track: track.id)],
+        len(people) - len(main),
+        described(recording),
+        _intervals(recording),
+        _markers(recording),
+    )
 
 
 def _lasts(track: Track) -> bool:
     return float(track.seconds_of().sum()) >= BRIEF_S
 
 
-def _person(recording: Recording, track: Track) -> str:
-    name = escape(track.person)
+def _person(recording: Recording, track: Track) -> _Person:
     each = shares(track, recording.labels)
-    bins = max(1, min(BINS, len(recording.times)))
-    drawn = course(track, recording.begin, recording.seconds, bins)
-    rows = "".join(
-        f"<tr><td>{_key(label)}</td><td class='n'>{part * 100:.1f} %</td>"
-        f"<td class='n'>{clock(part * each.seconds)}</td></tr>"
-        for label, part in sorted(each.parts.items(), key=lambda item: -item[1])
-    )
+    drawn = course(track, recording.labels, recording.begin, recording.seconds, max(1, min(BINS, len(recording.times))))
     pairs = list(transitions(track, recording.labels).items())
-    changes = "".join(
-        f"<tr><td>{_key(before)} → {_key(after)}</td><td class='n'>{count}</td></tr>"
-        for (before, after), count in pairs[:MOST_PAIRS]
-    )
-    more = sum(count for _, count in pairs[MOST_PAIRS:])
-    tables = (
-        f"<div class='scroll'><table><tr><th>share of time</th><th></th><th></th></tr>{rows}</table></div>"
-        "<div class='scroll'><table><tr><th>transitions</th><th></th></tr>"
-        f"{changes or '<tr><td class=muted>none</td><td></td></tr>'}"
-        f"{f'<tr><td class=muted>others</td><td class=n>{more}</td></tr>' if more else ''}</table></div>"
-    )
-    return (
-        f"<h3>{name} <span class='muted'>seen for {clock(each.seconds)}</span></h3>"
-        f"{share_bar(each.parts, f'Share of time, {track.person}')}"
-        f"{timeline(drawn, recording.labels, recording.markers, f'Probabilities over time, {track.person}')}"
-        f"<div class='pair'>{tables}</div>{_reasons(track)}{_baseline(recording, track)}"
+    relative = track.relative
+    title = f"Probabilities over time, {track.person}"
+    return _Person(
+        track.person,
+        each.seconds,
+        Markup(share_bar(each.parts, f"Share of time, {track.person}")),
+        Markup(timeline(drawn, shown_classes(recording.labels), recording.markers, title)),
+        sorted(each.parts.items(), key=lambda item: -item[1]),
+        pairs[:MOST_PAIRS],
+        sum(count for _, count in pairs[MOST_PAIRS:]),
+        float(track.unsure.mean()) if len(track) else 0.0,
+        _reasons(track),
+        None if relative is None else _changes(recording, relative.mean(axis=0), 0.01),
     )
 
 
-def _reasons(track: Track) -> str:
-    if not track.unsure.any():
-        return ""
+def _reasons(track: Track) -> list[tuple[str, float]]:
+    """Why the face was unsure, and in which part of its frames."""
     counts: dict[str, int] = {}
     for reasons in track.reasons.values():
         for reason in reasons.split("; "):
             kind = _kind(reason)
             counts[kind] = counts.get(kind, 0) + 1
-    words = ", ".join(
-        f"{kind} ({count / len(track) * 100:.0f} %)"
-        for kind, count in sorted(counts.items(), key=lambda item: -item[1])[:5]
-    )
-    return f"<p class='muted'>Unsure in {track.unsure.mean() * 100:.0f} % of its frames: {escape(words)}.</p>"
+    ranked = sorted(counts.items(), key=lambda item: -item[1])[:MOST_REASONS]
+    return [(kind, count / len(track)) for kind, count in ranked]
 
 
 def _kind(reason: str) -> str:
@@ -239,72 +244,41 @@ def _kind(reason: str) -> str:
     return reason.split(" ")[0] if reason.endswith("degrees") else reason
 
 
-def _baseline(recording: Recording, track: Track) -> str:
-    relative = track.relative
-    if relative is None:
-        return ""
-    mean = relative.mean(axis=0)
-    words = ", ".join(
-        f"{name_of(recording.labels[column]).lower()} {mean[column] * 100:+.0f}"
-        for column in np.argsort(-np.abs(mean)).tolist()
-        if abs(mean[column]) >= 0.01
-    )
-    return f"<p class='muted'>Against its own neutral baseline, in points: {escape(words) or 'no difference'}.</p>"
+def _changes(recording: Recording, change: F32, least: float, most: int = 99) -> Changes:
+    """The largest differences of the shown classes, in points."""
+    keys = shown_classes(recording.labels)
+    values = folded(change, recording.labels)
+    ranked = np.argsort(-np.abs(values)).tolist()[:most]
+    return [(keys[column], float(values[column]) * 100) for column in ranked if abs(values[column]) >= least]
 
 
-def _intervals(recording: Recording) -> str:
-    found = in_intervals(recording)
-    if not found:
-        return ""
-    rows = []
-    for each in found:
-        ranked = sorted(each.parts.items(), key=lambda item: -item[1])[:3]
-        told = ", ".join(f"{_key(label)} {part * 100:.0f} %" for label, part in ranked)
-        rows.append(
-            f"<tr><td>{escape(each.marker.label)}</td>"
-            f"<td class='n'>{clock(each.marker.time - recording.begin)}</td>"
-            f"<td class='n'>{clock(each.marker.duration)}</td><td>{escape(each.person)}</td>"
-            f"<td class='n'>{clock(each.seconds)}</td><td>{told}</td></tr>"
+def _intervals(recording: Recording) -> list[_Interval]:
+    return [
+        _Interval(
+            each.marker.label,
+            each.marker.time - recording.begin,
+            each.marker.duration,
+            each.person,
+            each.seconds,
+            sorted(each.parts.items(), key=lambda item: -item[1])[:3],
         )
-    return (
-        "<h3>Intervals <span class='muted'>share of the time each face was seen in them</span></h3>"
-        "<div class='scroll'><table><tr><th>interval</th><th>from</th><th>lasts</th><th>who</th><th>seen for</th>"
-        f"<th>share of time</th></tr>{''.join(rows)}</table></div>"
-    )
+        for each in in_intervals(recording)
+    ]
 
 
-def _markers(recording: Recording) -> str:
-    if not recording.markers:
-        return ""
+def _markers(recording: Recording) -> list[_Marker]:
     rows = []
+    seen = set()
     for each in around_markers(recording):
-        change = each.change()
+        change, at = each.change(), each.marker.time - recording.begin
+        seen.add(each.marker)
         if change is None:
-            told = "<td class='muted'>seen on one side only</td>"
+            rows.append(_Marker(at, each.marker.label, each.person, note="seen on one side only"))
         else:
-            columns = [column for column in np.argsort(-np.abs(change)).tolist()[:3] if abs(change[column]) >= 0.02]
-            told = "<td>" + (
-                ", ".join(f"{_key(recording.labels[column])} {change[column] * 100:+.0f}" for column in columns)
-                or "no change"
-            )
-            told += "</td>"
-        rows.append(
-            f"<tr><td class='n'>{clock(each.marker.time - recording.begin)}</td><td>{escape(each.marker.label)}</td>"
-            f"<td>{escape(each.person)}</td>{told}</tr>"
-        )
-    seen = {(each.marker.time, each.marker.label) for each in around_markers(recording)}
-    for marker in recording.markers:
-        if (marker.time, marker.label) not in seen:
-            rows.append(
-                f"<tr><td class='n'>{clock(marker.time - recording.begin)}</td><td>{escape(marker.label)}</td>"
-                "<td></td><td class='muted'>no face near it</td></tr>"
-            )
-    return (
-        "<h3>Markers <span class='muted'>mean of the two seconds after, less the two before, in points</span></h3>"
-        f"<div class='scroll'><table><tr><th>at</th><th>marker</th><th>who</th><th>change</th></tr>{''.join(rows)}"
-        "</table></div>"
-    )
-
-
-def _key(label: str) -> str:
-    return f'<span class="dot" style="background:{colour_of(label)}"></span>{escape(name_of(label))}'
+            rows.append(_Marker(at, each.marker.label, each.person, _changes(recording, change, 0.02, 3)))
+    rows += [
+        _Marker(marker.time - recording.begin, marker.label, "", note="no face near it")
+        for marker in recording.markers
+        if marker not in seen
+    ]
+    return rows

@@ -8,21 +8,12 @@ from html import escape
 import numpy as np
 
 from edgeemo.recording import Marker
-from edgeemo.report.numbers import UNSURE, Course
-from engines.spec import Emotion
+from edgeemo.report.classes import UNSURE, name_of
+from edgeemo.report.numbers import Course
 
 WIDE, TALL = 960, 150
 LEFT, TOP, BOTTOM = 40, 20, 34
 BINS = 420
-UNSURE_COLOUR = "#7b8794"
-
-
-def colour_of(label: str) -> str:
-    return UNSURE_COLOUR if label == UNSURE else Emotion.of(label).colour
-
-
-def name_of(label: str) -> str:
-    return "Unsure" if label == UNSURE else Emotion.of(label).display
 
 
 def clock(seconds: float) -> str:
@@ -55,14 +46,14 @@ def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], t
         for column, label in enumerate(labels):
             above = np.minimum(sums[first:last, column], 1.0)
             if float((above - below).max(initial=0.0)) > 0.004:
-                parts.append(f'<path d="{_area(xs, below, above)}" fill="{colour_of(label)}"/>')
+                parts.append(f'<path d="{_area(xs, below, above)}" class="k-{label}"/>')
             below = above
         for index in range(first, last):
             if course.unsure[index] > 0.5:
                 left, right = xs[index - first], xs[index - first + 1]
                 parts.append(
                     f'<rect x="{left:.1f}" y="{TOP + TALL + 2}" width="{right - left + 0.2:.1f}" height="5" '
-                    f'fill="{UNSURE_COLOUR}"/>'
+                    f'class="k-{UNSURE}"/>'
                 )
     for value, words in ((0.0, "0"), (0.5, "50 %"), (1.0, "100 %")):
         y = TOP + TALL * (1 - value)
@@ -91,7 +82,7 @@ def share_bar(parts: dict[str, float], title: str) -> str:
     pieces, x = [], 0.0
     for label, part in parts.items():
         pieces.append(
-            f'<rect x="{x:.2f}" y="0" width="{part * WIDE:.2f}" height="26" fill="{colour_of(label)}">'
+            f'<rect x="{x:.2f}" y="0" width="{part * WIDE:.2f}" height="26" class="k-{label}">'
             f"<title>{escape(name_of(label))} {part * 100:.1f} %</title></rect>"
         )
         x += part * WIDE
