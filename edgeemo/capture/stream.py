@@ -6,8 +6,6 @@ import base64
 import re
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -179,6 +177,10 @@ class Stream:
 
     def _ask(self, method: str, more: Mapping[str, str] | None = None) -> dict[str, str] | None:
         """The headers of an http answer, names in lower case; None where there is none."""
+        # with ssl and email 5 MB, which only addresses of the web need
+        import urllib.error
+        import urllib.request
+
         parts = urlsplit(self._url)
         headers = dict(more or {})
         if parts.username is not None:

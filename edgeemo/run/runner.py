@@ -350,6 +350,8 @@ class Runner:
         With several sources a sink that hangs is given up; with a single one it holds the run up, as a slow one does.
         """
         busy = [sink for sink in self._now.sinks.values() if sink.failure is None]
+        for sink in busy:
+            sink.flush()
         waiting, deadline = -1, monotonic() + PROGRESS_S
         while not stop.is_set() and not self._stop.is_set():
             busy = [sink for sink in busy if not sink.idle and sink.failure is None]
