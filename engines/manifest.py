@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from engines.errors import ModelError
-from engines.files import atomic_write, read_file, sha256_of_file
+from engines.files import sha256_of_file
+from engines.json_record import load_record, save_record
 from engines.layout import FILES, HASHED, MANIFEST, PARITY, SPEC, ZOO
 from engines.model_file import sha256_of
 from engines.parity import ParityRecord
@@ -50,12 +51,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ModelError: there is one, but it cannot be read or is malformed.
         """
         path = folder / MANIFEST
-        if not path.is_file():
-            return None
-        try:
-            return msgspec.json.decode(read_file(path), type=cls)
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{path} is no manifest ({error}); {remedy(folder)}") from error
+        return load_record(path, cls, name="manifest", remedy=remedy(folder)) if path.is_file() else None
 
     def missing(self, folder: Path) -> list[str]:
         """Listed files that are not there."""
@@ -95,11 +91,7 @@ def write_manifest(folder: Path, *, source_sha256: str = "") -> Manifest:
     shipped = files.get(FILES["fp32"])
     source = shipped.sha256 if shipped is not None else source_sha256 or _known_source(folder)
     manifest = Manifest(source, files)
-    path = folder / MANIFEST
-    try:
-        atomic_write(path, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n", durable=True)
-    except OSError as error:
-        raise ModelError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+    save_record(folder / MANIFEST, manifest)
     return manifest
 
 

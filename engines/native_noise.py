@@ -1,6 +1,7 @@
-"""Keeps lines that MediaPipe's library logs on standard error off a user's terminal and notebook.
+"""Keeps lines that native libraries log on standard error off a user's terminal and notebook.
 
-The library has no switch for most of them. Called by `engines.mediapipe_detector` around the calls that log.
+MediaPipe and the picture codecs inside OpenCV have no switch for them. Used by `engines.mediapipe_detector` and
+`edgeemo.capture.pictures` around the calls that log.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 NOISE = re.compile(
     rb"(INFO|WARNING): \[\w+\.cc:\d+\]|[IW]\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]"
     rb"|WARNING: (Logging before InitGoogle|All log messages before absl)|INFO: Created TensorFlow Lite"
+    rb"|libpng (warning|error): |(Corrupt JPEG data|Premature end of JPEG file|Unsupported marker type|Invalid SOS)"
 )
 
 _lock = threading.Lock()

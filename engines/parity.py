@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from engines.errors import ModelError
-from engines.files import atomic_write, read_file
+from engines.json_record import load_record, save_record
 from engines.layout import FILES, PARITY
 
 EMULATED = "emulated"  # among the backends of a report: what a GPU would compute
@@ -83,11 +82,7 @@ class ParityRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def save(self, folder: Path) -> None:
         """Raises: ModelError: the folder cannot be written to."""
-        path = folder / PARITY
-        try:
-            atomic_write(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n", durable=True)
-        except OSError as error:
-            raise ModelError(f"cannot write {path}: {error.strerror or error}; choose another --output") from error
+        save_record(folder / PARITY, self)
 
     @classmethod
     def about(cls, folder: Path, source: str) -> ParityRecord:
@@ -109,10 +104,7 @@ class ParityRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path = folder / PARITY
         if not path.is_file():
             return None
-        try:
-            return msgspec.json.decode(read_file(path), type=cls)
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{path} is no parity record ({error}); export the bundle again") from error
+        return load_record(path, cls, name="parity record", remedy="export the bundle again")
 
 
 def summary(export: ExportRecord) -> list[str]:

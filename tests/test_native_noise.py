@@ -18,6 +18,8 @@ INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
 WARNING: Logging before InitGoogle() is written to STDERR
 W0000 00:00:1795706044.999907    9723 inference_runner_litert.cc:1418] Input tensor memory is not aligned
 I0000 00:00:1795706044.999907    9723 gl_context.cc:369] GL version: 3.2
+libpng warning: iCCP: too short
+Corrupt JPEG data: 2629 extraneous bytes before marker 0xd9
 """
 KEPT = "E0000 00:00:1795706044.999907    9723 calculator_graph.cc:1] failed\nINFO: mine\nTraceback\n"
 

@@ -16,6 +16,7 @@ from edgeemo.capture.picture_header import animation_of, has_alpha, picture_size
 from edgeemo.errors import PartlyReadError, SourceError
 from edgeemo.types import U8, Frame
 from engines.installation import pip_install
+from engines.native_noise import native_noise_dropped
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +143,11 @@ def read_picture(path: Path) -> U8 | None:
 
 
 def _decoded(data: bytes, flags: int) -> U8 | None:
+    with native_noise_dropped():
+        return _decoded_aloud(data, flags)
+
+
+def _decoded_aloud(data: bytes, flags: int) -> U8 | None:
     buffer = np.frombuffer(data, np.uint8)
     try:
         image = cv2.imdecode(buffer, flags)

@@ -57,13 +57,6 @@ class Unit:
 
     def text(self) -> str:
         """The unit file."""
-        python = Path(sys.executable)
-        script = python.with_name("edgeemo")
-        # -I: a folder in the working directory must not be taken for a package
-        program = [str(script)] if script.is_file() else [str(python), "-I", "-m", "edgeemo"]
-        command = [*program, "run", "--quiet", "--config", str(self.config_file)]
-        folders = sorted({str(file.parent) for file in self.outputs if file.is_absolute() and not _is_device(file)})
-        in_home = any(str(path).startswith(("/home/", "/root/")) for path in (python, self.config_file, *folders))
         after = ["network-online.target", *([NVARGUS] if self.csi else [])]
         lines = [
             "# Written by: edgeemo service install",
@@ -75,9 +68,29 @@ class Unit:
             "StartLimitIntervalSec=0",
             "",
             "[Service]",
+            *self._process(),
+            "",
+            *self._sandbox(),
+            "",
+            "[Install]",
+            "WantedBy=multi-user.target",
+            "",
+        ]
+        return "\n".join(lines)
+
+    def _command(self) -> list[str]:
+        python = Path(sys.executable)
+        script = python.with_name("edgeemo")
+        # -I: a folder in the working directory must not be taken for a package
+        program = [str(script)] if script.is_file() else [str(python), "-I", "-m", "edgeemo"]
+        return [*program, "run", "--quiet", "--config", str(self.config_file)]
+
+    def _process(self) -> list[str]:
+        """What runs as whom, when it is started again, and what it may use."""
+        return [
             "Type=notify",
             "NotifyAccess=main",
-            "ExecStart=" + " ".join(_quoted(word) for word in command),
+            "ExecStart=" + " ".join(_quoted(word) for word in self._command()),
             "ExecReload=/bin/kill -HUP $MAINPID",
             "Restart=on-failure",
             "RestartSec=2",
@@ -98,7 +111,13 @@ class Unit:
             "OOMPolicy=continue",
             "TasksMax=256",
             "LimitNOFILE=4096",
-            "",
+        ]
+
+    def _sandbox(self) -> list[str]:
+        folders = sorted({str(file.parent) for file in self.outputs if file.is_absolute() and not _is_device(file)})
+        needed = (sys.executable, str(self.config_file), *folders)
+        in_home = any(path.startswith(("/home/", "/root/")) for path in needed)
+        return [
             "NoNewPrivileges=yes",
             "CapabilityBoundingSet=",
             "AmbientCapabilities=",
@@ -123,10 +142,9 @@ class Unit:
             "SystemCallArchitectures=native",
             "SystemCallFilter=@system-service",
             "SystemCallErrorNumber=EPERM",
+            "DevicePolicy=closed",
+            *(f"DeviceAllow={node} rw" for node in devices()),
         ]
-        lines += ["DevicePolicy=closed", *(f"DeviceAllow={node} rw" for node in devices())]
-        lines += ["", "[Install]", "WantedBy=multi-user.target", ""]
-        return "\n".join(lines)
 
 
 def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:

@@ -22,7 +22,8 @@ import msgspec
 
 from engines.bundle import Bundle
 from engines.errors import ModelError
-from engines.files import atomic_write, read_file, sha256_of_file
+from engines.files import sha256_of_file
+from engines.json_record import load_record, save_record
 from engines.layout import cache_folder
 from engines.model_file import sha256_of
 
@@ -87,18 +88,12 @@ class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def save(self, path: Path) -> None:
         """Raises: ModelError: the folder cannot be written to."""
-        try:
-            atomic_write(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
-        except OSError as error:
-            raise ModelError(f"cannot write {path}: {error.strerror or error}") from error
+        save_record(path, self, durable=False)
 
     @classmethod
     def load(cls, path: Path) -> PlanManifest:
         """Raises: ModelError: it is missing or malformed."""
-        try:
-            return msgspec.json.decode(read_file(path), type=cls)
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{path} is no manifest of a plan ({error})") from error
+        return load_record(path, cls, name="manifest of a plan")
 
 
 @dataclass(frozen=True)

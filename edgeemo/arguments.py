@@ -1,0 +1,218 @@
+"""The words of the command line: which commands `edgeemo` has, and their options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from edgeemo import commands
+from edgeemo.commands import MISTAKE
+from edgeemo.config import POLICY_ALIASES
+from edgeemo.system.terminal import printable
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of `edgeemo`; each command is in `command` of what it parses."""
+    made = _Parser(
+        prog="edgeemo",
+        description="Facial expressions in video, in real time, on this machine. Without a command: the desktop app.",
+        epilog="Sources: 0 (a camera), /dev/video2, clip.mp4, pictures/, rtsp://..., http://..., csi://0, demo. "
+        "Exit codes: 0 done, 2 your mistake, 3 done but some inputs failed, 4 done but an output is not complete, "
+        "130 interrupted, 1 our fault.",
+    )
+    made.add_argument("--version", action=_Version)
+    _common(made, default=None)
+    made.set_defaults(command=commands.app, verbose=0)
+    added = made.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    _add_run(added)
+    _add_batch(added)
+    _add_doctor(added)
+    _add_bench(added)
+    _add_report(added)
+    _add_service(added)
+    _add_engines(added)
+    return made
+
+
+def _add_run(added: Any) -> None:
+    run = added.add_parser("run", help="headless: from a source to sinks")
+    _common(run, default=argparse.SUPPRESS)
+    run.add_argument(
+        "--sink",
+        action="append",
+        metavar="KIND:TARGET",
+        help="where results go: jsonl:PATH (jsonl:- is standard output, the default), csv:PATH, sqlite:PATH, "
+        "video:PATH, mqtt://HOST:PORT/TOPIC, metrics:HOST:PORT, web:HOST:PORT; may be given several times",
+    )
+    run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")
+    run.add_argument(
+        "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
+    )
+    run.add_argument("--quiet", action="store_true", help="no summary at the end")
+    run.set_defaults(command=commands.run)
+
+
+def _add_batch(added: Any) -> None:
+    batch = added.add_parser("batch", help="many video files to one Parquet dataset; the same command continues")
+    batch.add_argument("paths", nargs="+", metavar="PATH", help="video files, and folders that are searched for them")
+    batch.add_argument("--output", required=True, metavar="DATASET", help="the folder that is written")
+    batch.add_argument("--workers", type=_count, default=0, metavar="N", help="processes (default: one per core)")
+    batch.add_argument(
+        "--every", type=float, default=0.0, metavar="S", help="look at one frame per S seconds (default: every frame)"
+    )
+    batch.add_argument(
+        "--split-minutes", type=float, default=30.0, metavar="M",
+        help="split longer files so that all workers share them; 0: never (default: 30)",
+    )  # fmt: skip
+    batch.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N shares of the files")
+    batch.add_argument("--restart", action="store_true", help="remove what the dataset holds and begin again")
+    batch.add_argument("--dry-run", action="store_true", help="only say how much there is to read")
+    batch.add_argument(
+        "--ray", default="", metavar="ADDRESS", help="work on a Ray cluster; auto: the one that is there"
+    )
+    batch.add_argument("--quiet", action="store_true", help="no progress and no summary")
+    _common(batch, default=argparse.SUPPRESS, source=False)
+    batch.set_defaults(command=commands.batch)
+
+
+def _add_doctor(added: Any) -> None:
+    doctor = added.add_parser("doctor", help="what this machine has and what it lacks, and how to fix it")
+    _common(doctor, default=argparse.SUPPRESS)
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument(
+        "--device-report",
+        metavar="PATH",
+        help="measure this device for some minutes: PATH.json and PATH.html, nothing personal",
+    )
+    doctor.set_defaults(command=commands.doctor)
+
+
+def _add_bench(added: Any) -> None:
+    bench = added.add_parser("bench", help="milliseconds per stage, frames per second, memory")
+    _common(bench, default=argparse.SUPPRESS)
+    bench.add_argument("--frames", type=_count, metavar="N", help="no more than that many frames a pass")
+    bench.add_argument("--json", action="store_true", help="as JSON")
+    bench.set_defaults(command=commands.bench)
+
+
+def _add_report(added: Any) -> None:
+    report = added.add_parser("report", help="a recorded session as a page with plots that works offline")
+    report.add_argument(
+        "sessions", nargs="+", metavar="SESSION", help="a session's folder or name, or what sqlite: or jsonl: wrote"
+    )
+    report.add_argument("--against", nargs="+", metavar="SESSION", help="others, to stand beside the first ones")
+    report.add_argument(
+        "--output",
+        metavar="PATH",
+        help="the page (default: beside the first session); the rows of all as .csv or .parquet; one as .eaf (ELAN)",
+    )
+    report.add_argument(
+        "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
+    )
+    report.add_argument("--bom", action="store_true", help="begin a .csv with a byte order mark, for spreadsheets")
+    report.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    report.set_defaults(command=commands.report)
+
+
+def _add_service(added: Any) -> None:
+    service = added.add_parser("service", help="run at every boot, under systemd")
+    service.add_argument("action", choices=("install", "status", "uninstall"))
+    service.add_argument("--config", metavar="F", help="the TOML file it runs with")
+    service.add_argument("--name", default="edgeemo", help="of the unit (edgeemo)")
+    service.add_argument("--user", default="edgeemo", help="who it runs as (edgeemo)")
+    service.add_argument("--memory", default="2G", metavar="M", help="the most memory it may use (2G)")
+    service.add_argument("--print", action="store_true", help="only show the unit")
+    service.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    service.set_defaults(command=commands.service)
+
+
+def _add_engines(added: Any) -> None:
+    engines = added.add_parser("engines", help="the engines that are here")
+    engines.add_argument("--json", action="store_true", help="as JSON")
+    engines.add_argument("--threads", metavar="N", type=_count, default=1, help="threads of the engine")
+    engines.add_argument("--force", "--again", action="store_true", help="measure again what was measured before")
+    engines.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    engines.set_defaults(command=commands.engines)
+
+
+def _common(parser: argparse.ArgumentParser, *, default: str | None, source: bool = True) -> None:
+    if source:
+        parser.add_argument("--source", metavar="S", default=default, help="where frames come from")
+    parser.add_argument("--engine", metavar="E", default=default, help="name or folder of an engine")
+    parser.add_argument(
+        "--backend",
+        metavar="B",
+        default=default,
+        help="what executes it: onnx, openvino, tensorrt, "
+        "onnx-cuda or auto; with :fp16 or :int8 behind it, what edgeemo-export made",
+    )
+    parser.add_argument("--threads", metavar="N", type=_count, default=default, help="threads of the engine")
+    parser.add_argument(
+        "--allow-modified",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="use an engine whose files differ from its manifest",
+    )
+    models = parser.add_mutually_exclusive_group()
+    models.add_argument(
+        "--faces",
+        dest="policy",
+        choices=("auto", "short_range", "full_range", "small"),
+        default=argparse.SUPPRESS,
+        help="video: which model looks at whole frames: short_range finds faces within about 2 m and is cheapest, "
+        "full_range those from 5 %% of the frame's width on, auto takes both in turns; small searches tiles too, for "
+        "faces from 24 pixels. Still pictures are always searched in tiles",
+    )
+    for policy in ("near", "far"):
+        models.add_argument(
+            f"--{policy}",
+            dest="policy",
+            action="store_const",
+            const=policy,
+            default=argparse.SUPPRESS,
+            help=f"the same as --faces {POLICY_ALIASES[policy]}",
+        )
+    parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say more; twice: everything"
+    )
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return number
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISTAKE, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="print the version")
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        # takes a while, so only when asked for
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("edgeemo")
+        except PackageNotFoundError:
+            number = "(not installed)"
+        print(f"edgeemo {number}")
+        parser.exit()

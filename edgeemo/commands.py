@@ -1,0 +1,262 @@
+"""What the commands of `edgeemo` do; each imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from edgeemo.config import Config, load_config
+from edgeemo.errors import ConfigError, EdgeemoError
+from edgeemo.system.terminal import printable
+
+DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+def app(arguments: argparse.Namespace) -> int:
+    from edgeemo.doctor import display_fault, qt_fault
+
+    config = config_of(arguments)
+    fault = qt_fault() or display_fault(os.environ)
+    if not fault:
+        try:
+            from edgeemo.ui import app
+        except ImportError as error:
+            fault = f"the window's libraries cannot be loaded ({one_line(error)})"
+        else:
+            given = bool(vars(arguments).get("engine"))
+            return int(app.run(config, engine_given=given))
+    from edgeemo.run import headless
+
+    config = replace(config, source=config.source or "demo")
+    shown = "the demo clip" if config.source == "demo" else config.source
+    print(f"edgeemo: no window: {fault}; running {shown} headless instead", file=sys.stderr)
+    return headless.run(config)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from edgeemo.run import headless
+
+    def load() -> Config:
+        config = config_of(arguments)
+        _expect_unread(config, arguments)
+        return config
+
+    return headless.run(load(), load, quiet=arguments.quiet)
+
+
+def _expect_unread(config: Config, arguments: argparse.Namespace) -> None:
+    """A sink must not be the file that the configuration comes from."""
+    from edgeemo.sinks import file_of
+
+    named = vars(arguments).get("config")
+    for text in config.sinks if named else ():
+        file = file_of(text)
+        same = False
+        with contextlib.suppress(OSError, ValueError):
+            same = file is not None and os.path.samefile(file, str(named))
+        if same:
+            raise ConfigError(f"sink {text!r} would overwrite the configuration {named}; choose another path")
+
+
+def service(arguments: argparse.Namespace) -> int:
+    from edgeemo.sinks import file_of
+    from edgeemo.system import unit
+
+    if arguments.action == "status":
+        found = unit.state(arguments.name)
+        for name, value in found.items():
+            print(f"{name:<22} {value}")
+        return DONE if found.get("ActiveState") == "active" else FAULT
+    if arguments.action == "uninstall":
+        done = unit.uninstall(arguments.name)
+    else:
+        if arguments.config is None:
+            raise ConfigError("say --config with the file that the service shall run with")
+        path = Path(arguments.config).expanduser().absolute()
+        config = load_config(path)
+        if not config.sources:
+            raise ConfigError(f"{path} names no [[sources]]; a service needs at least one")
+        outputs = tuple(file for text in config.sinks if (file := file_of(text)) is not None)
+        wanted = unit.Unit(path, arguments.name, arguments.user, arguments.memory, csi=unit.has_csi(), outputs=outputs)
+        if arguments.print:
+            print(wanted.text(), end="")
+            return DONE
+        done = unit.install(wanted)
+    for line in done:
+        print(line)
+    return DONE
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from edgeemo.doctor import examine
+
+    if arguments.device_report:
+        from edgeemo.device_report import write_report
+
+        for file in write_report(config_of(arguments), Path(arguments.device_report).expanduser()):
+            print(f"wrote {file}")
+        return DONE
+    checks = []
+    for check in examine(config_of(arguments)):
+        checks.append(check)
+        if not arguments.json:
+            print(f"{check.status:<8} {check.name:<12} {check.detail}", flush=True)
+            if check.fix:
+                print(f"{'':<21} -> {check.fix}", flush=True)
+    healthy = all(check.status != "fault" for check in checks)
+    if arguments.json:
+        print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))
+    else:
+        print("edgeemo can run here." if healthy else "edgeemo cannot run here: fix the faults above.")
+    return DONE if healthy else MISTAKE
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    from edgeemo.bench import measure
+
+    done = measure(config_of(arguments))
+    if arguments.json:
+        print(json.dumps(done.to_mapping(), indent=2))
+        return DONE
+    print(f"{done.source}: {done.width}x{done.height}, {done.frames} frames, {done.faces} faces")
+    print(f"{done.engine}; {done.cpus} CPUs")
+    print(f"\n{'ms per frame':<12}{'p50':>9}{'p95':>9}{'p99':>9}")
+    for stage, taken in done.stages.items():
+        print(f"{stage:<12}{taken.p50:>9.2f}{taken.p95:>9.2f}{taken.p99:>9.2f}")
+    print(f"\n{done.fps:.1f} frames per second end to end (median of {', '.join(map(str, done.runs))})")
+    print(f"{done.peak_memory_mb:.0f} MiB of memory at most")
+    return DONE
+
+
+def batch(arguments: argparse.Namespace) -> int:
+    from edgeemo.batch.command import Options, run
+
+    given = vars(arguments)
+    chosen = {name: given[name] for name in Options.__dataclass_fields__ if name not in ("paths", "output")}
+    return run(config_of(arguments), Options(tuple(arguments.paths), arguments.output, **chosen))
+
+
+def report(arguments: argparse.Namespace) -> int:
+    from edgeemo.recording import load
+    from edgeemo.recording.export import ENDINGS, export
+    from edgeemo.report import write_report
+    from edgeemo.system.outputs import check_output
+
+    first = [load(target) for target in arguments.sessions]
+    second = [load(target) for target in arguments.against or ()]
+    chosen = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
+    kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
+    inputs = [each.path for each in (*first, *second)]
+    output = check_output(chosen, kind, inputs=inputs, overwrite=arguments.overwrite)
+    if output.suffix.lower() in ENDINGS:
+        if arguments.against:
+            raise EdgeemoError(f"{output}: rows have no groups; leave out --against, or name a page that ends in .html")
+        what = "annotations" if kind == "elan" else "rows"
+        print(f"{export(first, output, bom=arguments.bom)} {what} written to {printable(str(output))}")
+        return DONE
+    groups = [(" + ".join(each.name for each in first), first)]
+    if second:
+        groups.append((" + ".join(each.name for each in second), second))
+    print(printable(str(write_report(groups, output))))
+    return DONE
+
+
+def _report_path(session: Path) -> Path:
+    return session / "report.html" if session.is_dir() else session.with_suffix(".html")
+
+
+def engines(arguments: argparse.Namespace) -> int:
+    from engines import EngineError, bundle_names, find_bundle
+    from engines.backends.autoselect import benchmark, best
+    from engines.bundle import ZOO, user_folder
+
+    found: list[dict[str, Any]] = []
+    for name in bundle_names():
+        try:
+            bundle = find_bundle(name)
+        except EngineError as error:
+            found.append({"name": name, "fault": one_line(error)})
+            continue
+        origin = "shipped" if bundle.folder.parent == ZOO else "yours"
+        ways = benchmark(bundle, threads=arguments.threads, force=arguments.force)
+        found.append(
+            {
+                "name": name,
+                "origin": origin,
+                "folder": str(bundle.folder),
+                "bytes": bundle.model.stat().st_size,
+                "sizes": bundle.sizes(),
+                "accuracy": asdict(bundle.accuracy) if bundle.accuracy is not None else None,
+                "input": f"{bundle.spec.size}x{bundle.spec.size} {bundle.spec.colour}",
+                "labels": list(bundle.spec.labels),
+                "precisions": list(bundle.precisions()),
+                "auto": best(ways).choice,
+                "ways": [asdict(way) for way in ways],
+            }
+        )
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return DONE
+    if not found:
+        print(f"no engines: neither in {ZOO} nor in {user_folder()}")
+    for item in found:
+        if "fault" in item:
+            print(f"{item['name']}: broken: {item['fault']}")
+        else:
+            _print_engine(item)
+    if any("fault" not in item for item in found):
+        print("* what --backend auto takes; other precisions: edgeemo-export --help")
+    return DONE
+
+
+def _print_engine(item: dict[str, Any]) -> None:
+    sizes = ", ".join(f"{precision} {size / 1e6:.1f} MB" for precision, size in item["sizes"].items())
+    print(f"{item['name']}: {item['origin']}, {item['input']}, {sizes}")
+    print(f"    {item['folder']}")
+    print(f"    {', '.join(item['labels'])}")
+    if (scored := item["accuracy"]) is not None:
+        interval = f"95 % interval {scored['low']:.2%} to {scored['high']:.2%}"
+        print(f"    accuracy {scored['accuracy']:.2%} ({interval}), {scored['faces']} faces of {scored['data']}")
+    told: set[tuple[str, str]] = set()
+    for way in item["ways"]:
+        choice = f"{way['backend']}:{way['precision']}"
+        if way["milliseconds"] is not None:
+            state = "" if way["passed"] else "no parity report on this backend"
+            mark = "*" if choice == item["auto"] else " "
+            print(f"  {mark} {choice:16} {way['milliseconds']:6.2f} ms per face   {state}".rstrip())
+            continue
+        reason = (way["backend"], way["fault"] or "not measured")
+        if reason not in told:
+            told.add(reason)
+            print(f"    {': '.join(reason)}")
+
+
+def config_of(arguments: argparse.Namespace) -> Config:
+    """The file, if one is named, overridden by the command line."""
+    given = vars(arguments)
+    config = load_config(Path(given["config"])) if given.get("config") else Config()
+    if given.get("source"):
+        config = replace(config, sources=())
+    changes: dict[str, Any] = {
+        name: given[name]
+        for name in ("source", "engine", "backend", "threads", "frames")
+        if given.get(name) is not None
+    }
+    for name in ("overwrite", "allow_modified"):
+        if given.get(name):
+            changes[name] = True
+    if given.get("sink"):
+        changes["sinks"] = tuple(given["sink"])
+    if given.get("policy"):
+        changes["detect"] = replace(config.detect, policy=given["policy"])
+    return replace(config, **changes)
+
+
+def one_line(error: BaseException) -> str:
+    return printable(" ".join(str(error).split()))
