@@ -157,3 +157,15 @@ def test_no_face_takes_no_part_in_class_weights_and_logit_adjustment(config, vot
     present = [row for row in range(11) if others[row] > 0 or row == nothing]
     moved = (logits + shift)[:, present].log_softmax(dim=1)[:, present.index(nothing)]
     assert float(objective(logits, target)) == pytest.approx(float(-moved.mean()), abs=1e-2)
+
+
+def test_a_teacher_pulls_as_hard_at_any_temperature(batch):
+    """Hinton, Vinyals and Dean (2015): the soft loss is multiplied by T squared, since its gradient falls with it."""
+    logits, _ = batch
+
+    def slope(temperature):
+        student = (0.01 * logits).requires_grad_()
+        soft_target_loss(student, (logits.flip(1) * 0.01 / temperature).softmax(dim=1), temperature).backward()
+        return float(student.grad.norm())
+
+    assert slope(4.0) == pytest.approx(slope(1.0), rel=0.01)

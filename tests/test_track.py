@@ -14,6 +14,7 @@ from edgeemo.stages.track import FaceTracker, assign
 from edgeemo.types import UNTRACKED, Faces, Frame
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
+FIELDS = ("boxes", "keypoints", "scores", "ids")
 POINTS = np.array([[0.3, 0.35], [0.7, 0.35], [0.5, 0.55], [0.5, 0.75], [0.1, 0.4], [0.9, 0.4]])
 
 
@@ -113,6 +114,21 @@ def test_a_face_elsewhere_or_of_another_size_is_someone_else() -> None:
     assert tracker.update(faces((300, 100)), frame(0.04)).ids.tolist()[0] == 2
     tracker.update(faces((300, 100)), frame(0.08))
     assert tracker.update(faces((300, 100), side=200), frame(0.12)).ids.tolist()[0] == 3
+
+
+@pytest.mark.parametrize(("away", "same"), [(0.04, False), (0.3, True)])
+def test_a_face_may_turn_up_the_farther_away_the_longer_it_was_not_seen(away: float, same: bool) -> None:
+    tracker = FaceTracker()
+    tracker.update(faces((100, 100)), frame(0))
+    assert (tracker.update(faces((180, 100)), frame(away)).ids.tolist()[0] == 1) is same
+
+
+def test_of_two_faces_as_near_the_one_of_the_same_size_is_it() -> None:
+    tracker = FaceTracker()
+    tracker.update(faces((100, 100)), frame(0))
+    small, equal = faces((94, 100), side=60), faces((112, 100))
+    both = Faces(*(np.concatenate([getattr(small, name), getattr(equal, name)]) for name in FIELDS))
+    assert tracker.update(both, frame(0.04)).ids.tolist() == [2, 1]
 
 
 def test_a_missed_face_is_carried_for_a_moment_where_it_should_be() -> None:
