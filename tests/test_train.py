@@ -351,6 +351,26 @@ def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, c
     assert "take different faces" in capsys.readouterr().err
 
 
+def test_weights_as_safetensors_are_the_same_network(run, data, cache, tmp_path, capsys):
+    pytest.importorskip("safetensors")
+    path = tmp_path / "mine.safetensors"
+    assert main(["weights", str(run), "--output", str(path)]) == 0
+    one, two = load_checkpoint(run / "best.pt"), load_checkpoint(path)
+    assert (one[0], one[1].spec) == (two[0], two[1].spec)
+    other = two[1].state_dict()
+    assert all(torch.equal(value, other[name]) for name, value in one[1].state_dict().items())
+    capsys.readouterr()
+    assert main(["evaluate", "--engine", str(path), "--data", data, "--cache", str(cache), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] >= 0.9
+    make_bundle(path, data, tmp_path / "bundle", cache=cache)
+    assert " of 8, batches of 16, adamw" in (tmp_path / "bundle" / "CARD.md").read_text()
+    fit(settings(data, epochs=1, start_from=str(path), teachers=(str(path),)), tmp_path / "on", cache=cache)
+    path.write_bytes(path.read_bytes()[:100])
+    for arguments in (["evaluate", "--engine", str(path), "--data", data], ["weights", str(run), "--output", "a.pt"]):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_weights_that_have_no_mean_are_one_clear_line(run, tmp_path, capsys):
     other = tmp_path / "other.pt"
     torch.save({"arch": "baseline64", "network": build("baseline64").network.state_dict()}, other)

@@ -12,12 +12,13 @@ from typing import Any
 
 from engines.errors import EngineError
 from engines.installation import pip_install
+from trainer.config import SAFETENSORS
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
-from trainer.errors import TrainerError
+from trainer.errors import RunError, TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
 
 # imported late, and named to the user when they are missing
-OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib")
+OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib", "safetensors")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     random.add_argument("network", help="its name, see models")
     random.add_argument("--output", type=Path, required=True, metavar="DIR")
     random.set_defaults(run_command=_untrained)
+    _add_weights(commands)
     _add_saliency(commands, data)
     add_data_commands(commands, cached)
     shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
@@ -182,6 +184,13 @@ def _add_average(commands: Any) -> None:
     soup.add_argument("--shares", type=number, nargs="+", metavar="X", help="of each (default: equal)")
     soup.add_argument("--output", type=Path, required=True, metavar="FILE.pt")
     soup.set_defaults(run_command=_average)
+
+
+def _add_weights(commands: Any) -> None:
+    wanted = commands.add_parser("weights", help="a checkpoint's weights as safetensors; scored and bundled like a run")
+    wanted.add_argument("checkpoint", type=Path, metavar="RUN", help="run folder, best.pt or last.pt (its average)")
+    wanted.add_argument("--output", type=Path, required=True, metavar="FILE.safetensors", help="the file")
+    wanted.set_defaults(run_command=_weights)
 
 
 def _add_saliency(commands: Any, data: argparse.ArgumentParser) -> None:
@@ -339,6 +348,19 @@ def _average(options: argparse.Namespace) -> int:
     from trainer.average import average
 
     print(average(options.checkpoints, options.output, options.shares))
+    return 0
+
+
+def _weights(options: argparse.Namespace) -> int:
+    from trainer.card import training_summary
+    from trainer.runs import find_checkpoint, load_checkpoint, save_weights
+
+    if options.output.suffix != SAFETENSORS:
+        raise RunError(f"--output must end in {SAFETENSORS}, not {options.output.name}")
+    path = find_checkpoint(options.checkpoint)
+    arch, model = load_checkpoint(path)
+    save_weights(model, arch, training_summary(path), options.output)
+    print(options.output)
     return 0
 
 

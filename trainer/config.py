@@ -21,6 +21,9 @@ else:
 
 from trainer.errors import RunError
 
+SAFETENSORS = ".safetensors"
+CHECKPOINT_SUFFIXES = (".pt", SAFETENSORS)
+
 Augmentation = Literal["full", "light", "poster", "none"]
 Sizes = tuple[tuple[int, int], ...]
 

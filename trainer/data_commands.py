@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 DATA_HELP = (
     "ferplus:FOLDER_OR_ZIP, affectnet:FOLDER[,classes=11|8|7][,protocol=poster|official][,seed=N], fer2013:CSV, "
-    "rafdb:FOLDER, expw:FOLDER, folder:FOLDER_OR_ZIP[,by=person]"
+    "rafdb:FOLDER, expw:FOLDER, folder:FOLDER_OR_ZIP[,by=person], wds:FOLDER_OR_PATTERN[,valid=FOLDER]"
 )
 
 
@@ -33,6 +34,7 @@ def add_data_commands(commands: Any, cached: argparse.ArgumentParser) -> None:
     add_alias(prepare, "--arch", "network")
     prepare.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
     prepare.set_defaults(run_command=_prepare)
+    _add_shard(actions, cached)
     info = actions.add_parser("info", help="pictures per class, duplicates in and across splits, unusable rows")
     info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
     info.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where digests are kept")
@@ -55,6 +57,33 @@ def add_data_commands(commands: Any, cached: argparse.ArgumentParser) -> None:
     crops.add_argument("--limit", type=positive, metavar="N", help="that many pictures, evenly spread")
     crops.add_argument("--output", type=Path, required=True, metavar="NPZ")
     crops.set_defaults(run_command=_crops)
+
+
+def _add_shard(actions: Any, cached: argparse.ArgumentParser) -> None:
+    shard = actions.add_parser("shard", parents=[cached], help="face crops as tar files, to train on with --data wds:")
+    shard.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
+    shard.add_argument("--network", default="hybrid_lite", help="whose input size, colour and geometry")
+    shard.add_argument("--size", type=positive, metavar="PX", help="of the faces (default: the network's)")
+    shard.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
+    shard.add_argument("--faces", type=positive, default=10_000, metavar="N", help="per tar file")
+    shard.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the tar files")
+    shard.set_defaults(run_command=_shard)
+
+
+def _shard(options: argparse.Namespace) -> int:
+    from trainer.data import open_data
+    from trainer.data.faces import load_faces
+    from trainer.data.shards import write_shards
+    from trainer.models import architecture
+
+    spec = architecture(options.network).spec
+    spec = replace(spec, size=options.size or spec.size)
+    for split in options.split or ("train", "valid"):
+        data = open_data(options.data, split)
+        faces = load_faces(data, spec, options.cache, num_workers=options.num_workers)
+        index = write_shards(data, faces, spec, options.output, per_shard=options.faces)
+        print(f"{split}: {index.faces:,} faces of {spec.size} px in {len(index.shards)} shards in {options.output}")
+    return 0
 
 
 def _prepare(options: argparse.Namespace) -> int:

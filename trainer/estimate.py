@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 import tempfile
@@ -99,21 +100,22 @@ def estimate(config: FitConfig, run: Path, *, cache: Path, device: str, num_work
         check_run_dir(run, config)
         prepare_process(config, dist)
         spec = crop_spec(config, input_spec(config))
-        missing = [data for data in _splits(config) if not is_cached(data, spec, cache)]
+        streamed = config.data.startswith("wds:")
+        missing = [] if streamed else [data for data in _splits(config) if not is_cached(data, spec, cache)]
         started = time.perf_counter()
         if missing:
             data, train, valid = _sampled(config, spec, cache)
             crop_s = (time.perf_counter() - started) * sum(map(len, missing)) / _sample_count(missing)
         else:
             data = load_training_data(config, input_spec(config), cache=cache, dist=dist, num_workers=num_workers)
-            train, valid = len(data.kept), 0 if data.valid is None else len(data.valid)
+            train, valid = data.count, 0 if data.valid is None else len(data.valid)
         if train < config.batch:
             raise DataError(f"{train} faces do not fill one batch of {config.batch}: lower --batch")
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch)
             if (run / LAST).is_file():
                 shutil.copy(run / LAST, place)
-            trainer = Trainer(config, place, data, dist, 3600.0)
+            trainer = Trainer(config, place, data, dist, 3600.0, num_workers=num_workers)
             stages = _stages(trainer, valid)
             saved = time.perf_counter()
             trainer.save_last()
@@ -207,10 +209,11 @@ def _stages(trainer: Trainer, valid: int) -> tuple[Stage, ...]:
 
 def _step_s(trainer: Trainer, size: int) -> float:
     """Seconds of a step with its loading, from the end of the warm-up to the end of the last."""
-    rows = np.resize(trainer.data.kept, (WARM_UP + STEPS, trainer.config.batch))
     trainer.model.train()
     started = time.perf_counter()
-    for number, (faces, targets) in enumerate(trainer.loader.batches(rows)):
+    epochs = (trainer.source.batches(epoch, 0) for epoch in itertools.count())
+    batches = itertools.islice(itertools.chain.from_iterable(epochs), WARM_UP + STEPS)
+    for number, (faces, targets) in enumerate(batches):
         if number == WARM_UP:
             _finish(trainer)
             started = time.perf_counter()

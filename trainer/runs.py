@@ -18,7 +18,7 @@ import torch
 
 from engines.files import atomic_path, atomic_write
 from engines.preprocess import F32, U8, batch
-from trainer.config import FitConfig, changed_settings, config_from_json, config_to_json, is_longer
+from trainer.config import SAFETENSORS, FitConfig, changed_settings, config_from_json, config_to_json, is_longer
 from trainer.errors import RunError
 from trainer.models import Classifier, build
 
@@ -135,7 +135,7 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
         RunError: the file is missing, damaged, or of another layout.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _read_weights(path) if path.suffix == SAFETENSORS else _read_state(path)
         model = build(state["arch"])
         model.spec = dataclasses.replace(model.spec, size=int(state.get("size", model.spec.size)))
         if "average" in state:
@@ -147,13 +147,50 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
             model.network.load_state_dict(state["network"])
     except FileNotFoundError as error:
         raise RunError(f"no checkpoint at {path}") from error
+    except ModuleNotFoundError:  # safetensors: the command line says how to install it
+        raise
     except Exception as error:  # pickle, zip and state_dict errors have no common base
         raise RunError(f"{path} is no whole checkpoint of this trainer: {reason(error)}") from error
     return str(state["arch"]), model.eval()
 
 
+def _read_state(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _read_weights(path: Path) -> dict[str, Any]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        return {**metadata, "network": {name: file.get_tensor(name) for name in file.keys()}}  # noqa: SIM118
+
+
+def save_weights(model: Classifier, arch: str, about: str, path: Path) -> None:
+    """Write a network's weights as safetensors; architecture, input size and `about` are its metadata.
+
+    `load_checkpoint` reads it back.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {name: value.contiguous() for name, value in model.network.state_dict().items()}
+    metadata = {"arch": arch, "size": str(model.spec.size), "labels": ",".join(model.spec.labels), "about": about}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as draft:
+            save_file(tensors, draft, metadata)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def about_checkpoint(path: Path) -> str:
     """How a checkpoint that can be loaded was made, where it says so itself (see `trainer.average`); else ""."""
+    if path.suffix == SAFETENSORS:
+        return str(_read_weights(path).get("about", ""))
     # mapped: the weights are not read once more
     return str(torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("about", ""))
 

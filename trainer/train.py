@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +50,8 @@ from trainer.runs import (
     save_checkpoint,
     write_result,
 )
-from trainer.training_data import TrainingData, load_training_data
+from trainer.stream import MappedSource, ShardSource, Source
+from trainer.training_data import TrainingData, crop_spec, load_training_data
 
 # loss.item() synchronises with the device, so the loss is read, and the run saved, every LOG_EVERY batches
 LOG_EVERY = 10
@@ -96,7 +96,7 @@ def fit(
     and best.pt (highest accuracy on the validation split, of the averaged weights).
 
     Args:
-        num_workers: processes that crop faces which are not yet in the cache, see `load_faces`.
+        num_workers: processes that crop faces which are not yet in the cache, see `load_faces`, or decode shards.
         save_minutes: last.pt is written after each epoch, and within one every so many minutes.
         loggers: see `trainer.loggers`.
 
@@ -112,7 +112,7 @@ def fit(
         if dist.first:
             check_run_dir(run, config)
         data = load_training_data(config, input_spec(config), cache=cache, dist=dist, num_workers=num_workers)
-        trainer = Trainer(config, run, data, dist, save_minutes * 60)
+        trainer = Trainer(config, run, data, dist, save_minutes * 60, num_workers=num_workers)
         if dist.first:
             require_space(run, checkpoint_bytes(count_parameters(trainer.model)), "the run's checkpoints")
             init_run_dir(run, config)
@@ -143,10 +143,19 @@ class Trainer:
         RunError: the initial weights, a teacher or the run's last.pt cannot be loaded.
     """
 
-    def __init__(self, config: FitConfig, run: Path, data: TrainingData, dist: DistContext, save_s: float) -> None:
+    def __init__(
+        self,
+        config: FitConfig,
+        run: Path,
+        data: TrainingData,
+        dist: DistContext,
+        save_s: float,
+        *,
+        num_workers: int = 1,
+    ) -> None:
         self.config, self.run, self.data, self.dist = config, run, data, dist
         self.save_s = save_s
-        self.steps = len(data.kept) // config.batch
+        self.steps = data.count // config.batch
         spec = input_spec(config)
         torch.manual_seed(config.seed)
         model = _initial_model(config)
@@ -158,16 +167,25 @@ class Trainer:
         self.optimiser = build_optimiser(self.model, config)
         self.ema = build_ema(self.model, config.ema_decay)
         self.scaler = torch.amp.GradScaler(dist.device.type, enabled=config.precision == "fp16")
-        self.objective = Objective(config.loss, torch.from_numpy(data.targets[data.kept]).to(dist.device))
+        targets = data.targets if data.shards is not None else data.targets[data.kept]
+        self.objective = Objective(config.loss, torch.from_numpy(targets).to(dist.device))
         self.teachers: Teachers | None = None
         if config.teachers:
             self.teachers = Teachers(config.teachers, spec, config.teacher_temperature, dist.device)
         self.generator = torch.Generator(dist.device)
-        self.loader = Loader([part.faces for part in data.train], data.targets, dist.device)
+        self.source = self._source(num_workers)
         self.progress = Progress()
         self._resume()
         costs = [float(self.size_at(epoch) ** 2) for epoch in range(config.epochs)]
         self.log = RunLog(run / LOG if dist.first else None, costs, self.steps, config.batch)
+
+    def _source(self, num_workers: int) -> Source:
+        config, data, dist = self.config, self.data, self.dist
+        if data.shards is not None:
+            crops = crop_spec(config, input_spec(config))
+            return ShardSource(data.shards, config, crops, self.steps, dist, num_workers)
+        loader = Loader([part.faces for part in data.train], data.targets, dist.device)
+        return MappedSource(loader, data.kept, config, self.steps, dist)
 
     def loop(self, loggers: Sequence[str] = ()) -> None:
         """Train until all epochs are done, or no epoch has been better for `patience` epochs."""
@@ -194,7 +212,7 @@ class Trainer:
 
     def _say_what(self) -> None:
         config, data = self.config, self.data
-        faces = f"{len(data.kept):,} faces" + (f", {len(data.valid):,} validate" if data.valid is not None else "")
+        faces = f"{data.count:,} faces" + (f", {len(data.valid):,} validate" if data.valid is not None else "")
         self.log.say(f"{config.arch}: {faces}, {self.steps} steps of {config.batch} per epoch, {config.epochs} epochs")
         if data.leaked:
             self.log.say(f"{data.leaked} training pictures also occur in the validation or test split: left out")
@@ -208,12 +226,11 @@ class Trainer:
         progress, steps = self.progress, self.steps
         started = saved = time.perf_counter()
         started -= progress.seconds
-        order = self.data.kept[_epoch_order(self.config, epoch, len(self.data.kept), steps, self.dist)[progress.step :]]
         total = torch.full((), progress.loss, device=self.dist.device, dtype=torch.float64)
         self.model.train()
         mean = rate = math.nan
         self.log.epoch(progress.step)
-        with self.log.bar(self.loader.batches(order), epoch, progress.step) as bar:
+        with self.log.bar(self.source.batches(epoch, progress.step), epoch, progress.step) as bar:
             for step, (faces, targets) in enumerate(bar, progress.step):
                 rate = learning_rate(self.config, epoch + step / steps)
                 self.prepare_step(epoch, step, rate)
@@ -394,13 +411,6 @@ class Trainer:
                 "with --precision fp32; the last checkpoint is intact"
             )
         return mean
-
-
-def _epoch_order(config: FitConfig, epoch: int, count: int, steps: int, dist: DistContext) -> np.ndarray:
-    """(steps, faces of this process) numbers below `count`, drawn by the epoch: a continued run has the same."""
-    generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
-    order = torch.randperm(count, generator=generator).numpy()
-    return order[: steps * config.batch].reshape(steps, config.batch)[:, dist.rank :: dist.world]
 
 
 def _initial_model(config: FitConfig) -> Classifier:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,12 @@ import numpy.typing as npt
 from engines.preprocess import F32
 from engines.spec import ModelSpec
 from trainer.config import FitConfig
-from trainer.data import Dataset, open_data
+from trainer.data import Dataset, open_data, parse_data
+from trainer.data.dataset import crop_key
 from trainer.data.duplicates import UNREADABLE, also_in, picture_digests
 from trainer.data.faces import FaceSet, is_cached, load_faces
-from trainer.errors import DataError
+from trainer.data.shards import ShardIndex, shard_index
+from trainer.errors import DataError, RunError
 from trainer.parallel import DistContext
 from trainer.runs import require_space
 
@@ -26,10 +28,11 @@ class TrainingData:
 
     Attributes:
         train: one set per data set and split; their faces are numbered one set after the other.
-        targets: (N, 11) of all these faces.
+        targets: (N, 11) of all these faces; where they are streamed, (1, 11) their mean.
         kept: (M,) numbers of the faces that are trained on.
         leaked: how many are left out, because their pictures are also validated or in the test split.
         valid: faces that validate; None: nothing does.
+        shards: where the faces are streamed from, instead of `train` and `kept`.
     """
 
     train: tuple[FaceSet, ...]
@@ -37,6 +40,12 @@ class TrainingData:
     kept: npt.NDArray[np.int64]
     leaked: int
     valid: FaceSet | None
+    shards: ShardIndex | None = None
+
+    @property
+    def count(self) -> int:
+        """Faces that are trained on."""
+        return len(self.kept) if self.shards is None else self.shards.faces
 
 
 def load_training_data(
@@ -49,6 +58,8 @@ def load_training_data(
         RunError: the disk has no room for the faces.
     """
     crops = crop_spec(config, spec)
+    if config.data.startswith("wds:"):
+        return _streamed(config, crops, cache=cache, dist=dist, num_workers=num_workers)
     together = config.train_on_all or bool(config.folds)
     train, valid = (open_data(config.data, split) for split in ("train", "valid"))
     sources = [train, *([valid] if together else []), *(open_data(data, "train") for data in config.extra_data)]
@@ -74,6 +85,24 @@ def load_training_data(
         raise DataError("the data set's protocol scores no picture of the validation split: no epoch can be chosen")
     targets = np.concatenate([part.targets for part in parts])
     return TrainingData(tuple(parts), targets, kept, int(leaked.sum()), valid_faces)
+
+
+def _streamed(config: FitConfig, crops: ModelSpec, *, cache: Path, dist: DistContext, num_workers: int) -> TrainingData:
+    """Training faces stay in their shards; those that validate are cached like any other."""
+    if config.train_on_all or config.folds or config.extra_data:
+        raise RunError("faces in shards are streamed: --all, --folds and --extra-data need a data set that is not wds:")
+    index = shard_index(parse_data(config.data)[1], "train")
+    if index.faces < config.batch:
+        raise DataError(f"{index.faces} faces do not fill one batch of {config.batch}: lower --batch")
+    if crop_key(index.colour, index.crop) != crop_key(crops.colour, asdict(crops.crop)):
+        raise DataError(
+            f"the shards hold {index.colour} faces or another crop geometry than {crops.name} takes ({crops.colour}): "
+            f"write them with edgeemo-train data shard --network {config.arch}"
+        )
+    valid = _load(open_data(config.data, "valid"), crops, cache, dist, num_workers)
+    if not valid.scored.any():
+        raise DataError("the data set's protocol scores no picture of the validation split: no epoch can be chosen")
+    return TrainingData((), np.array([index.targets], np.float32), np.zeros(0, np.int64), 0, valid, index)
 
 
 def crop_spec(config: FitConfig, spec: ModelSpec) -> ModelSpec:

@@ -14,15 +14,17 @@ from trainer.data.fer2013 import open_fer2013
 from trainer.data.ferplus import open_ferplus
 from trainer.data.folders import open_folder
 from trainer.data.rafdb import open_rafdb
+from trainer.data.shards import open_shards
 from trainer.errors import DataError
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How to open a data set, and which options its name may carry: option -> type."""
+    """How to open a data set, which options its name may carry (option -> type), and what its place is read as."""
 
     open: Callable[..., Dataset]
     options: Mapping[str, type] = field(default_factory=dict)
+    place: Callable[[str], Any] = lambda text: Path(text).expanduser()
 
 
 READERS = {
@@ -32,16 +34,16 @@ READERS = {
     "rafdb": Reader(open_rafdb),
     "expw": Reader(open_expw),
     "folder": Reader(open_folder, {"by": str}),
+    "wds": Reader(open_shards, {"valid": str}, place=str),
 }
 SPLITS = ("train", "valid", "test", "all")
 
 
-def open_data(spec: str, split: str) -> Dataset:
-    """Open one split of `KIND:PATH[,OPTION=VALUE]...`, for example `ferplus:data/ferplus.zip` or
-    `affectnet:/data/AffectNet,classes=8,protocol=official`.
+def parse_data(spec: str) -> tuple[str, str, dict[str, Any]]:
+    """`KIND:PATH[,OPTION=VALUE]...` -> kind, path and options.
 
     Raises:
-        DataError: kind or option are unknown, or the path does not hold such a data set.
+        DataError: kind or option are unknown.
     """
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in READERS:
@@ -58,10 +60,22 @@ def open_data(spec: str, split: str) -> Dataset:
             options[name] = reader.options[name](value)
         except ValueError as error:
             raise DataError(f"{kind}'s option {name} must be a number, not {value!r}") from error
+    return kind, rest, options
+
+
+def open_data(spec: str, split: str) -> Dataset:
+    """Open one split of `KIND:PATH[,OPTION=VALUE]...`, for example `ferplus:data/ferplus.zip` or
+    `affectnet:/data/AffectNet,classes=8,protocol=official`.
+
+    Raises:
+        DataError: kind or option are unknown, or the path does not hold such a data set.
+    """
+    kind, place, options = parse_data(spec)
+    reader = READERS[kind]
     try:
-        return reader.open(Path(rest).expanduser(), split, **options)
+        return reader.open(reader.place(place), split, **options)
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or rest}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {error.filename or place}: {error.strerror or error}") from error
 
 
-__all__ = ["READERS", "SPLITS", "Dataset", "Skipped", "open_data"]
+__all__ = ["READERS", "SPLITS", "Dataset", "Skipped", "open_data", "parse_data"]

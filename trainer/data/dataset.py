@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,11 @@ class Skipped:
     reason: str
 
 
+def crop_key(colour: str, crop: Mapping[str, Any]) -> str:
+    """Names a kind of crops: colour and geometry of a `ModelSpec`, in JSON."""
+    return json.dumps({"colour": colour, "crop": crop}, sort_keys=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One split of a data set; pictures are read when they are asked for.
@@ -37,6 +45,7 @@ class Dataset:
         default_box: x1, y1, x2, y2 where the face is when the detector finds none; None: skip such pictures.
         boxes: (N, 4) the detector's box where the data set knows the face, in pixels; the detector is not asked.
         keypoints: (N, 6, 2) pixels, NaN where unknown; only with `boxes`.
+        cropped: the pictures are finished crops of this kind, see `crop_key`; "" where faces have to be found.
         classes: what the protocol tells apart.
         skipped: rows that could not be used.
         about: what it is, how labelled, whose, under which licence: sentences for a model card.
@@ -52,6 +61,7 @@ class Dataset:
     default_box: tuple[float, float, float, float] | None = None
     boxes: F32 | None = None
     keypoints: F32 | None = None
+    cropped: str = ""
     classes: tuple[str, ...] = EXPRESSIONS
     skipped: tuple[Skipped, ...] = ()
     about: str = ""

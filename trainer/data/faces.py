@@ -32,7 +32,7 @@ from engines.face_detector import FaceDetector, largest, resolve_runtime
 from engines.files import atomic_path, atomic_write
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
-from trainer.data.dataset import Dataset, Skipped
+from trainer.data.dataset import Dataset, Skipped, crop_key
 from trainer.data.ferplus import TYPICAL_BOX
 from trainer.errors import DataError, PictureError
 
@@ -114,6 +114,9 @@ def crop_faces(
             except PictureError as error:
                 reported.append(Skipped(data.images[row], error.reason))
                 continue
+            if data.cropped:
+                yield row, finished_crop(image, spec)
+                continue
             box = _known(data.boxes, row)
             if box is not None and not _is_inside(box, image):
                 reported.append(Skipped(data.images[row], BOX_OUTSIDE))
@@ -136,6 +139,15 @@ def crop_faces(
                 yield row, crop(image, box, keypoints, spec)
             else:
                 reported.append(Skipped(data.images[row], NO_FACE))
+
+
+def finished_crop(image: U8, spec: ModelSpec) -> U8:
+    """A crop as it was written, BGR, in the size and colour order of the spec."""
+    if image.shape[:2] != (spec.size, spec.size):
+        image = np.asarray(cv2.resize(image, (spec.size, spec.size), interpolation=cv2.INTER_AREA), np.uint8)
+    if spec.channels == 1:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)[:, :, None]
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _is_inside(box: F32, image: U8) -> bool:
@@ -163,8 +175,14 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num
             importable (an `if __name__ == "__main__"` guard); only with a cache.
 
     Raises:
-        DataError: no picture of the split gave a face, or the cache cannot be written.
+        DataError: no picture of the split gave a face, the cache cannot be written, or the pictures are crops of
+            another geometry.
     """
+    if data.cropped and data.cropped != crop_key(spec.colour, asdict(spec.crop)):
+        raise DataError(
+            f"{data.name} holds crops of another colour or geometry than {spec.name} takes ({spec.colour}): write them "
+            f"with edgeemo-train data shard --network {spec.name}"
+        )
     if cache is None:
         skipped: list[Skipped] = []
         crops = list(crop_faces(data, range(len(data)), spec, skipped))

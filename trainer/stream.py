@@ -1,0 +1,148 @@
+"""Batches of a training: from mapped arrays of faces in an order drawn by the epoch, or streamed from shards.
+
+`trainer.train` asks a source for the batches of an epoch; both kinds give each process its own share.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engines.installation import pip_install
+from engines.preprocess import F32, U8
+from engines.spec import ModelSpec
+from trainer.config import FitConfig
+from trainer.data.faces import finished_crop
+from trainer.data.loader import Loader
+from trainer.data.pictures import decode
+from trainer.data.shards import ShardIndex, decode_targets
+from trainer.errors import DataError, PictureError
+from trainer.parallel import DistContext
+
+SHUFFLED = 4096  # faces that a worker holds and draws from; shards are shuffled too
+
+
+class Source(Protocol):
+    """Where the faces of the steps come from."""
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Faces (B, S, S, C) uint8 and targets (B, 11) of the steps from `first_step` on, on the device."""
+        ...
+
+
+@dataclass
+class MappedSource:
+    """Faces in arrays; a continued epoch goes on with the very next batch."""
+
+    loader: Loader
+    kept: np.ndarray
+    config: FitConfig
+    steps: int
+    dist: DistContext
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = _epoch_order(self.config, epoch, len(self.kept), self.steps, self.dist)
+        return self.loader.batches(self.kept[order[first_step:]])
+
+
+def _epoch_order(config: FitConfig, epoch: int, count: int, steps: int, dist: DistContext) -> np.ndarray:
+    """(steps, faces of this process) numbers below `count`, drawn by the epoch: a continued run has the same."""
+    generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
+    order = torch.randperm(count, generator=generator).numpy()
+    return order[: steps * config.batch].reshape(steps, config.batch)[:, dist.rank :: dist.world]
+
+
+@dataclass
+class ShardSource:
+    """Faces streamed from shards by WebDataset, which splits the shards over ranks and workers.
+
+    Shards are drawn by the epoch. A continued epoch goes on at the edge of a shard: about the last shard's faces may be
+    seen twice or not at all. A rank whose shards hold fewer faces than its share begins with them again.
+
+    Raises:
+        DataError: webdataset is not installed, or there are fewer shards than processes.
+    """
+
+    index: ShardIndex
+    config: FitConfig
+    spec: ModelSpec
+    steps: int
+    dist: DistContext
+    num_workers: int
+
+    def __post_init__(self) -> None:
+        shards = len(self.index.shards)
+        if shards < self.dist.world:
+            raise DataError(f"{shards} shards cannot be shared by {self.dist.world} processes: write smaller ones")
+        # every worker needs a shard of its own
+        self.num_workers = min(self.num_workers, shards // self.dist.world)
+        _library()
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        wds = _library()
+        seed = self.config.seed * 100_003 + epoch
+        local = self.config.batch // self.dist.world
+        workers = max(self.num_workers, 1)
+        per_worker = len(self.index.shards) // (self.dist.world * workers)
+        shard = self.index.faces / len(self.index.shards)
+        done = min(int(first_step * local / workers / shard), per_worker - 1)
+        pipeline = wds.DataPipeline(
+            wds.SimpleShardList([shard.url for shard in self.index.shards], seed=seed),
+            wds.split_by_node,
+            wds.split_by_worker,
+            _Skip(done),
+            wds.tarfile_to_samples(),
+            wds.shuffle(SHUFFLED, initial=SHUFFLED // 4, rng=random.Random(seed)),
+            wds.map(_Decode(self.spec)),
+            wds.batched(local, collation_fn=_collate, partial=False),
+        ).repeat()
+        loader = torch.utils.data.DataLoader(pipeline, batch_size=None, num_workers=self.num_workers)
+        for faces, targets in itertools.islice(loader, self.steps - first_step):
+            yield faces.to(self.dist.device, non_blocking=True), targets.to(self.dist.device, non_blocking=True)
+
+
+@dataclass
+class _Skip:
+    """Leave out the first shards of a worker, once: they were seen before the run was interrupted."""
+
+    count: int
+
+    def __call__(self, shards: Iterable[Any]) -> Iterator[Any]:
+        first, self.count = self.count, 0
+        return itertools.islice(shards, first, None)
+
+
+@dataclass(frozen=True)
+class _Decode:
+    """A WebDataset sample -> face and targets."""
+
+    spec: ModelSpec
+
+    def __call__(self, sample: dict[str, Any]) -> tuple[U8, F32]:
+        try:
+            face = finished_crop(decode(sample["jpg"], sample["__key__"]), self.spec)
+            return face, decode_targets(sample["json"])[0]
+        except (PictureError, KeyError, ValueError, TypeError) as error:
+            raise DataError(
+                f"{sample.get('__url__')}, {sample.get('__key__')} is no face of data shard: {error}"
+            ) from error
+
+
+def _collate(samples: Sequence[tuple[U8, F32]]) -> tuple[Tensor, Tensor]:
+    faces, targets = zip(*samples, strict=True)
+    return torch.from_numpy(np.stack(faces)), torch.from_numpy(np.stack(targets))
+
+
+def _library() -> Any:
+    try:
+        import webdataset
+    except ModuleNotFoundError as error:
+        raise DataError(f"reading shards needs webdataset: {pip_install('shards')}") from error
+    return webdataset
