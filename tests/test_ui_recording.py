@@ -166,3 +166,20 @@ def test_a_change_of_engine_is_marked_in_the_session_and_a_failed_one_is_not(
     qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
     (folder,) = (tmp_path / "sessions").iterdir()
     assert [marker.label for marker in load(folder).markers] == ["other, Balanced"]
+
+
+def test_the_record_button_says_what_is_kept(qtbot: QtBot, make: Windows) -> None:
+    window = make()
+    window.resize(1280, 800)
+    button = window.toolbar.record_button
+    assert button.text() == "Record (data only)"
+    window.menus.video_actions["blurred"].trigger()
+    assert button.text() == "Record (faces covered)"
+    start(qtbot, window, "whole")
+    qtbot.waitUntil(lambda: button.text() == "End")
+    window.record_or_end()
+    window.show_mode()
+    assert button.text() == "Record (video)"
+    window.resize(640, 480)
+    qtbot.waitUntil(lambda: button.text() == "")
+    assert button.accessibleName() == "Record (video)"

@@ -28,6 +28,7 @@ class Menus(QObject):
         record, mark, sessions, people, markers, take_baseline, forget_baseline, health, preferences, doctor, welcome,
             keys, about: the entry was chosen.
         analyse: the Path of a video file.
+        video: what a recording keeps from now on.
         timeline, saliency: whether it is ticked now. preset: the name of a smoothing.
     """
 
@@ -39,6 +40,7 @@ class Menus(QObject):
     analyse = pyqtSignal(object)
     timeline = pyqtSignal(bool)
     preset = pyqtSignal(str)
+    video = pyqtSignal(str)
     take_baseline = pyqtSignal()
     forget_baseline = pyqtSignal()
     saliency = pyqtSignal(bool)
@@ -111,6 +113,7 @@ class Menus(QObject):
 
     def _choose_video(self, name: str) -> None:
         self._settings.video = name
+        self.video.emit(name)
 
     def _ask_for_file(self) -> None:
         dialog = QFileDialog(self._bar.window(), "Analyse a video file")
@@ -154,6 +157,7 @@ def connect_menus(menus: Menus, window: Window) -> None:
     menus.markers.connect(window.replaying.show_markers)
     menus.analyse.connect(window.analyse_file)
     menus.timeline.connect(window.show_timeline)
+    menus.video.connect(lambda _: window.show_mode())
     menus.preset.connect(window.live.choose_preset)
     menus.take_baseline.connect(window.neutral_baseline.take)
     menus.forget_baseline.connect(window.neutral_baseline.forget)

@@ -17,7 +17,7 @@ from engines import EngineError, find_bundle
 log = logging.getLogger(__name__)
 
 END_NOW_S = 3.0  # what closing the window waits for the end of a video; without its end it can be read all the same
-VIDEO_WORDS = {"none": "data only", "blurred": "faces covered", "whole": "video"}
+MODES = {"none": "data only", "blurred": "faces covered", "whole": "video"}
 
 
 class RecordControl(QObject):
@@ -76,7 +76,7 @@ class RecordControl(QObject):
             return ""
         if self._waiting and recorder.writing:
             return f"REC {clock(recorder.seconds)}  waiting for the source"
-        mode = VIDEO_WORDS[self._mode] if "video" in recorder.writing else VIDEO_WORDS["none"]
+        mode = MODES[self._mode] if "video" in recorder.writing else MODES["none"]
         return f"REC {clock(recorder.seconds)}  {mode}" if recorder.writing else "RECORDING STOPPED"
 
     def begin(self, name: str, source: str, engine: str, video: str) -> None:

@@ -147,7 +147,7 @@ class SessionsDialog(QDialog):
         if not folders:
             return
         kinds = EXPORTS if len(folders) == 1 else EXPORTS[:2]
-        dialog = QFileDialog(self, "Export", str(Path.home()), ";;".join(f"{name} (*{end})" for name, end in kinds))
+        dialog = QFileDialog(self, "Export", "", ";;".join(f"{name} (*{end})" for name, end in kinds))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         stem = folders[0].path.name if len(folders) == 1 else f"{len(folders)} sessions"

@@ -32,6 +32,7 @@ def _menus_and_bars(theme: Theme) -> str:
     #bar {{ background: {theme.surface}; border-bottom: 1px solid {theme.line}; }}
     #side {{ background: {theme.surface}; border-left: 1px solid {theme.line}; }}
     #timeline, #thumbnails, #replay {{ background: {theme.surface}; border: none; border-top: 1px solid {theme.line}; }}
+    QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
     QMenuBar {{ background: {theme.surface}; color: {theme.text}; }}
     QMenuBar::item {{ padding: 4px 10px; background: transparent; border-radius: 5px; }}
     QMenuBar::item:selected {{ background: {theme.hover}; }}

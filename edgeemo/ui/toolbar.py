@@ -43,7 +43,8 @@ class Toolbar(QWidget):
         self.setObjectName("bar")
         self._theme = LIGHT
         self._state = PlayerState.STOPPED
-        self._replaying = self._recording = False
+        self._replaying = self._recording = self._wide = False
+        self._mode = ""
         self.source = SourcePicker(cameras)
         self.source.chosen.connect(self.source_chosen)
         self.engine = EnginePicker(engines)
@@ -72,8 +73,15 @@ class Toolbar(QWidget):
         self.snapshot_button.setIcon(icon("snapshot", theme.text, disabled=theme.muted))
         self._show_buttons()
 
-    def fit(self, *, narrow: bool) -> None:
-        """In a narrow window: buttons without words and short names in the pickers."""
+    def show_mode(self, mode: str) -> None:
+        """What a recording keeps, as the record button says it."""
+        self._mode = mode
+        self._show_buttons()
+
+    def fit(self, *, narrow: bool, wide: bool) -> None:
+        """In a narrow window: buttons without words and short names in the pickers; only a wide one has all words."""
+        self._wide = wide
+        self._show_buttons()
         self.stop_button.setText("" if narrow else "Stop")
         self.snapshot_button.setText("" if narrow else "Snapshot")
         self.source.give_room(150 if narrow else 240)
@@ -93,7 +101,8 @@ class Toolbar(QWidget):
         self.stop_button.setEnabled(self._state in (PlayerState.OPENING, PlayerState.PLAYING, PlayerState.PAUSED))
         self._show_start()
         self.record_button.setIcon(icon("stop" if self._recording else "record", LAMP, disabled=self._theme.muted))
-        words = "End the recording" if self._recording else "Record"
+        words = "End the recording" if self._recording else f"Record ({self._mode})"
+        self.record_button.setText("" if not self._wide else "End" if self._recording else words)
         self.record_button.setToolTip(f"{words} (Ctrl+R); what is kept is chosen under Session")
         self.record_button.setAccessibleName(words)
         self.record_button.setEnabled(self._state in (PlayerState.PLAYING, PlayerState.PAUSED))

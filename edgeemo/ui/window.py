@@ -40,7 +40,7 @@ from edgeemo.ui.marking import Marking
 from edgeemo.ui.menus import Menus, connect_menus
 from edgeemo.ui.pickers import dropped_path
 from edgeemo.ui.player import Opener, Player, PlayerState
-from edgeemo.ui.record import RecordControl
+from edgeemo.ui.record import MODES, RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.replaying import Replaying
 from edgeemo.ui.saliency import Saliency
@@ -59,6 +59,7 @@ FIGURES_MS = 400
 USUAL = 1280, 860
 SMALLEST = 620, 400  # what a screen of 1280x860 has left at 200 %
 NARROW, LOW = 740, 470  # below these the window leaves things out
+WIDE = 900  # from here on the record button has words
 NARROW_PANEL = 248
 NO_FACES = "Faces appear here while the picture plays."
 
@@ -130,6 +131,7 @@ class Window(QMainWindow):
         if hints is not None:
             hints.colorSchemeChanged.connect(lambda _: self.set_chosen_theme())
         self.set_chosen_theme()
+        self.show_mode()
         self._on_state(PlayerState.STOPPED)
         # not a button: the start button is disabled while a source opens, and Space would go to its neighbour
         self.video.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -204,7 +206,12 @@ class Window(QMainWindow):
         dialog = self.dialogs.show_settings(self._sessions_folder)
         dialog.theme.connect(self.set_chosen_theme)
         dialog.preset.connect(lambda name: self.menus.preset_actions[name].setChecked(True))
-        dialog.video.connect(lambda name: self.menus.video_actions[name].setChecked(True))
+        dialog.video.connect(lambda _: self.show_mode())
+
+    def show_mode(self) -> None:
+        """Show what a recording keeps from now on."""
+        self.menus.video_actions[self.settings.video].setChecked(True)
+        self.toolbar.show_mode(MODES[self.settings.video])
 
     def leave(self) -> None:
         """Close the window."""
@@ -283,7 +290,7 @@ class Window(QMainWindow):
     def _fit(self) -> None:
         """On a small or much enlarged screen: buttons without words, a narrow panel, no timeline."""
         narrow, low = self.width() < NARROW, self.height() < LOW
-        self.toolbar.fit(narrow=narrow)
+        self.toolbar.fit(narrow=narrow, wide=self.width() >= WIDE)
         self.replay.fit(narrow=narrow)
         self.faces.setFixedWidth(NARROW_PANEL if narrow else PANEL)
         self.timeline.setVisible(self.settings.timeline and not low)
