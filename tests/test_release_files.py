@@ -40,6 +40,17 @@ def test_the_menu_entry_names_the_program_as_the_specification_wants_it(share: P
     assert component.findtext("launchable") == "edgeemo.desktop"
 
 
+@pytest.mark.skipif(shutil.which("appstreamcli") is None, reason="appstreamcli is not installed (apt: appstream)")
+def test_appstream_accepts_the_metadata(share: Path) -> None:
+    """Informational remarks are allowed: there is no address and no licence yet, which are the owner's to choose."""
+    metadata = share / "metainfo" / "edgeemo.metainfo.xml"
+    done = subprocess.run(
+        ["appstreamcli", "validate", "--no-net", "--no-color", metadata], capture_output=True, text=True, check=False
+    )
+    assert re.findall(r"^[WE]: .*", done.stdout, re.MULTILINE) == []
+    assert ElementTree.parse(metadata).findtext("id", "").count(".") >= 2
+
+
 def test_man_pages_are_made_from_the_parsers(share: Path) -> None:
     page = (share / "man" / "man1" / "edgeemo.1").read_text()
     assert ".SH EDGEEMO RUN\n" in page

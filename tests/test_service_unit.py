@@ -62,7 +62,7 @@ def test_the_unit_restarts_is_watched_and_ends_cleanly() -> None:
     for line in (
         "Type=notify", "WatchdogSec=30", "Restart=on-failure", "SuccessExitStatus=130", "User=edgeemo", "MemoryMax=2G",
         "StartLimitIntervalSec=0", "NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=",
-        "ReadWritePaths=/srv/edge", "ExecReload=/bin/kill -HUP $MAINPID", "PrivateTmp=yes",
+        "ReadWritePaths=/srv/edge", "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'", "PrivateTmp=yes",
     ):  # fmt: skip
         assert line in lines
 
