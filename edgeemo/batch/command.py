@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +16,7 @@ from edgeemo.api.watching import Sampling
 from edgeemo.batch.dataset import Dataset, Failure
 from edgeemo.batch.inputs import Input, Inputs, Shard, find_inputs
 from edgeemo.batch.pool import Pool
-from edgeemo.batch.progress import Progress, counted, duration
+from edgeemo.batch.progress import Progress, Watcher, counted, duration
 from edgeemo.batch.work import Job, Outcome, Task, is_full
 from edgeemo.capture.file import VideoFile
 from edgeemo.config import Config, expect_range
@@ -63,31 +64,72 @@ def run(config: Config, options: Options) -> int:
     Raises:
         EdgeemoError: a mistake of the user's, before anything was computed.
     """
-    sampling = Sampling(options.every)
     expect_range("split_minutes", options.split_minutes, 0, LONGEST_MINUTES)
     shard = Shard.parse(options.shard)
     found = find_inputs(options.paths)
     inputs = shard.of(found.files)
     if options.dry_run:
         return _dry_run(found, inputs, options)
-    settings = _settings(config, options)
-    dataset = Dataset(user_path(options.output), settings, shard, restart=options.restart)
+    if found.left_out and not options.quiet:
+        _say(f"left out, no videos: {counted(found.left_out)}")
+    stop = threading.Event()
+    with ExitStack() as stack:
+
+        def watch(todo: list[Input]) -> Progress:
+            if not options.quiet and len(todo) < len(inputs):
+                _say(f"{len(inputs) - len(todo)} of {len(inputs)} files are done already")
+            progress = Progress(len(todo), sum(each.size for each in todo), quiet=options.quiet)
+            stack.enter_context(ending_on_signals(stop))
+            return stack.enter_context(progress)
+
+        ending = perform(config, options, inputs, watch, stop)
+    return _told(options, ending, stop.is_set())
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a batch has ended.
+
+    Attributes:
+        people: in all files of the dataset. failures: of the files of this run.
+        full: what the disk said when it was full; empty: it was not.
+        said: the watcher's summary.
+    """
+
+    people: int
+    failures: list[Failure]
+    full: str
+    said: str
+
+
+def perform(
+    config: Config,
+    options: Options,
+    inputs: tuple[Input, ...],
+    watch: Callable[[list[Input]], Watcher],
+    stop: threading.Event,
+) -> Ending:
+    """Recognise what has no rows yet among some files; blocks until the end or soon after `stop` is set.
+
+    Args:
+        watch: makes the watcher, from the files that are left to do.
+
+    Raises:
+        EdgeemoError: a mistake of the user's, before anything was computed.
+    """
+    dataset = Dataset(
+        user_path(options.output), _settings(config, options), Shard.parse(options.shard), restart=options.restart
+    )
     try:
         todo = [each for each in inputs if not dataset.is_done(each)]
-        if found.left_out and not options.quiet:
-            _say(f"left out, no videos: {counted(found.left_out)}")
-        if not options.quiet and len(todo) < len(inputs):
-            _say(f"{len(inputs) - len(todo)} of {len(inputs)} files are done already")
-        work = _Work(config, dataset, Job(config, sampling, dataset.drafts, options.split_minutes * 60))
-        with Progress(len(todo), sum(each.size for each in todo), quiet=options.quiet) as progress:
-            stop = threading.Event()
-            with ending_on_signals(stop):
-                work.do(todo, progress, stop, _runner(options, work.job))
-            said = progress.summary()
+        work = _Work(config, dataset, Job(config, Sampling(options.every), dataset.drafts, options.split_minutes * 60))
+        watcher = watch(todo)
+        work.do(todo, watcher, stop, _runner(options, work.job))
+        said = watcher.summary()
         people, failures = work.finish(inputs)
     finally:
         dataset.close()
-    return _told(options, said, people, failures, work, stop.is_set())
+    return Ending(people, failures, work.full, said)
 
 
 class _Work:
@@ -99,7 +141,7 @@ class _Work:
         self._dataset = dataset
         self._parts: dict[str, dict[Task, Outcome | None]] = {}
 
-    def do(self, todo: list[Input], progress: Progress, stop: threading.Event, runner: Callable[..., None]) -> None:
+    def do(self, todo: list[Input], progress: Watcher, stop: threading.Event, runner: Callable[..., None]) -> None:
         # the longest first, so that no worker is left with one at the end
         tasks = [Task(each, self._dataset.row_file(each.key)) for each in sorted(todo, key=lambda file: -file.size)]
         for task in tasks:
@@ -228,16 +270,17 @@ def _dry_run(found: Inputs, inputs: tuple[Input, ...], options: Options) -> int:
     return PARTLY if unreadable else DONE
 
 
-def _told(options: Options, said: str, people: int, failures: list[Failure], work: _Work, interrupted: bool) -> int:
+def _told(options: Options, ending: Ending, interrupted: bool) -> int:
     again = "; the same command continues"
+    failures = ending.failures
     for failure in failures[:SHOWN_FAILURES]:
         _say(f"{failure.file}: {failure.reason}")
     if len(failures) > SHOWN_FAILURES:
         _say(f"... and {len(failures) - SHOWN_FAILURES} more in failures.parquet")
     if not options.quiet:
-        _say(f"{said}; {people} people in {options.output}{again if interrupted else ''}")
-    if work.full:
-        _say(f"the disk is full ({work.full}); make room{again}")
+        _say(f"{ending.said}; {ending.people} people in {options.output}{again if interrupted else ''}")
+    if ending.full:
+        _say(f"the disk is full ({ending.full}); make room{again}")
         return INCOMPLETE
     if interrupted:
         return INTERRUPTED

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -14,6 +14,22 @@ from edgeemo.batch.work import Task
 from edgeemo.system.terminal import printable
 
 LINE_S = 30.0  # between two lines where there is no terminal
+
+
+class Watcher(Protocol):
+    """Is told how far a batch is; called by the thread that performs it."""
+
+    def running(self, task: Task, frames: int, seconds: float) -> None:
+        """Frames and seconds of media time of a task so far."""
+        ...
+
+    def ended(self, task: Task, frames: int, *, whole: bool) -> None:
+        """A task is done; `whole`: and with it its file."""
+        ...
+
+    def summary(self) -> str:
+        """What was done, in one line."""
+        ...
 
 
 class Progress:

@@ -25,8 +25,8 @@ class Menus(QObject):
         bar: where they go. settings: which choices are ticked; the kind of video is kept there at once.
 
     Signals:
-        record, mark, sessions, people, markers, take_baseline, forget_baseline, health, preferences, doctor, welcome,
-            keys, about: the entry was chosen.
+        record, mark, sessions, people, markers, queue, take_baseline, forget_baseline, health, preferences, doctor,
+            welcome, keys, about: the entry was chosen.
         analyse: the Path of a video file.
         video: what a recording keeps from now on.
         timeline, saliency: whether it is ticked now. preset: the name of a smoothing.
@@ -37,6 +37,7 @@ class Menus(QObject):
     sessions = pyqtSignal()
     people = pyqtSignal()
     markers = pyqtSignal()
+    queue = pyqtSignal()
     analyse = pyqtSignal(object)
     timeline = pyqtSignal(bool)
     preset = pyqtSignal(str)
@@ -94,6 +95,7 @@ class Menus(QObject):
         self._action(menu, "Persons of the replay…", self.people.emit, "Ctrl+P")
         self._action(menu, "Markers of the replay…", self.markers.emit, "Ctrl+M")
         self._action(menu, "Analyse a video file…", self._ask_for_file, "Ctrl+Shift+A")
+        self._action(menu, "Queue of videos…", self.queue.emit, "Ctrl+Shift+Q")
 
     def _fill_view(self, menu: QMenu) -> None:
         self.timeline_action = self._tick(menu, "Timeline", self.timeline.emit, "Ctrl+T")
@@ -156,6 +158,7 @@ def connect_menus(menus: Menus, window: Window) -> None:
     menus.people.connect(window.replaying.show_people)
     menus.markers.connect(window.replaying.show_markers)
     menus.analyse.connect(window.analyse_file)
+    menus.queue.connect(window.show_queue)
     menus.timeline.connect(window.show_timeline)
     menus.video.connect(lambda _: window.show_mode())
     menus.preset.connect(window.live.choose_preset)

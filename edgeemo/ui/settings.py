@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 from PyQt6.QtCore import QByteArray, QSettings
 
 from edgeemo.config import QualityConfig, SmoothConfig
@@ -94,6 +97,18 @@ class Settings:
     @sessions.setter
     def sessions(self, value: str) -> None:
         self._put("sessions", value)
+
+    @property
+    def queue(self) -> tuple[str, ...]:
+        """A queue of videos that was not finished: its dataset, then its files; empty: there is none."""
+        try:
+            return tuple(msgspec.json.decode(self._text("queue", "[]"), type=list[str]))
+        except msgspec.DecodeError:
+            return ()
+
+    @queue.setter
+    def queue(self, value: Sequence[str]) -> None:
+        self._put("queue", msgspec.json.encode(list(value)).decode())
 
     @property
     def min_confidence(self) -> float:

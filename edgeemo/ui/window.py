@@ -40,6 +40,7 @@ from edgeemo.ui.marking import Marking
 from edgeemo.ui.menus import Menus, connect_menus
 from edgeemo.ui.pickers import dropped_path
 from edgeemo.ui.player import Opener, Player, PlayerState
+from edgeemo.ui.queue import QueueDialog, dropped_paths
 from edgeemo.ui.record import MODES, RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.replaying import Replaying
@@ -95,6 +96,7 @@ class Window(QMainWindow):
         self.settings = settings or Settings()
         self._opener = opener
         self._sessions = sessions
+        self.queue: QueueDialog | None = None
         self._theme = LIGHT
         self.setWindowTitle("edgeemo")
         self.setAcceptDrops(True)
@@ -151,6 +153,10 @@ class Window(QMainWindow):
         if self.settings.lasting and not self.settings.welcomed:
             self.dialogs.show_welcome()
         self.live.begin()
+        if self.settings.queue:
+            self.banner.show_message(
+                "notice", "A queue of videos was not finished.", ("Resume", lambda: self.show_queue().start_or_pause())
+            )
 
     def start_or_pause(self) -> None:
         """The main button: pause what plays, resume what is paused, else start."""
@@ -217,6 +223,18 @@ class Window(QMainWindow):
         """Close the window."""
         self.close()
 
+    def show_queue(self, paths: Sequence[str] = ()) -> QueueDialog:
+        """Open the queue of videos, with some more in it."""
+        if self.queue is None:
+            kept = self.settings.queue
+            output = Path(kept[0]) if kept else self._sessions_folder() / f"queue {datetime.now():%Y-%m-%d %H.%M}"
+            self.queue = QueueDialog(self.config, output, self.settings, self)
+            paths = [*kept[1:], *paths]
+        if paths:
+            self.queue.add(paths)
+        self.queue.show()
+        return self.queue
+
     def set_chosen_theme(self) -> None:
         """The theme of the settings, else the desktop's."""
         self.set_theme({"light": LIGHT, "dark": DARK}.get(self.settings.theme) or system_theme())
@@ -234,13 +252,16 @@ class Window(QMainWindow):
             super().keyPressEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
-        if event is not None and dropped_path(event):
+        if event is not None and dropped_paths(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
         if event is not None and (path := dropped_path(event)):
             event.acceptProposedAction()
             self.live.choose_source(path)
+        elif event is not None and (paths := dropped_paths(event)):
+            event.acceptProposedAction()
+            self.show_queue(paths)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)
@@ -254,6 +275,8 @@ class Window(QMainWindow):
         self.replay.end()
         self.recording.end_now()
         self.saliency.stop()
+        if self.queue is not None:
+            self.queue.end()
         for analysis in self.findChildren(AnalyseDialog):
             analysis.reject()
         self.live.shutdown()

@@ -1,0 +1,334 @@
+"""Many videos, one after the other, into one dataset: the window of `edgeemo batch`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QSize, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
+from PyQt6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMessageBox,
+    QProgressBar,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from edgeemo.config import CaptureConfig, Config
+from edgeemo.errors import EdgeemoError
+from edgeemo.report.plots import clock
+from edgeemo.ui.buttons import action_button
+from edgeemo.ui.pickers import VIDEOS
+from edgeemo.ui.settings import Settings
+from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.theme import named
+
+if TYPE_CHECKING:  # they import pyarrow, which need not be installed
+    from edgeemo.batch.command import Ending
+    from edgeemo.batch.inputs import Input
+    from edgeemo.batch.work import Task
+
+log = logging.getLogger(__name__)
+
+TICK_MS = 200
+END_S = 8.0  # what closing waits for the workers
+WAITS, DONE = "waits", "done"
+EMPTY = "Drop videos or folders here, or add some."
+
+
+class QueueWatcher:
+    """What a batch tells while it runs; read by the window's thread."""
+
+    def __init__(self, todo: Sequence[Input]) -> None:
+        self.todo = {each.file: each.size for each in todo}
+        self.places: dict[str, float] = {}  # file -> seconds of media time, of those that are being read
+        self.ended_files: set[str] = set()
+        self.frames = 0
+        self._running: dict[Task, int] = {}
+
+    def running(self, task: Task, frames: int, seconds: float) -> None:
+        self._running[task] = frames
+        self.places[task.file.file] = seconds
+
+    def ended(self, task: Task, frames: int, *, whole: bool) -> None:
+        self._running.pop(task, None)
+        self.frames += frames
+        if whole:
+            self.ended_files.add(task.file.file)
+
+    def summary(self) -> str:
+        return f"{len(self.ended_files)} of {len(self.todo)} files"
+
+    @property
+    def frames_so_far(self) -> int:
+        return self.frames + sum(list(self._running.values()))
+
+    @property
+    def share(self) -> float:
+        """How much is done, by bytes, 0..1."""
+        total = sum(self.todo.values())
+        return sum(self.todo.get(file, 0) for file in list(self.ended_files)) / total if total else 1.0
+
+
+class QueueDialog(QDialog):
+    """Add videos, start, pause, go on. What was done stays done, also after a crash: `settings` keeps the queue.
+
+    Args:
+        config: engine, smoothing and limits of all files. output: the folder of the dataset.
+
+    Signals:
+        failed: an exception that ended the run.
+    """
+
+    failed = pyqtSignal(object)
+
+    def __init__(self, config: Config, output: Path, settings: Settings, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Queue of videos")
+        self.setAcceptDrops(True)
+        self._config = replace(config, source="", sinks=(), frames=0, capture=CaptureConfig())
+        self._settings = settings
+        self._output = output
+        self._paths: list[str] = []
+        self._inputs: tuple[Input, ...] = ()
+        self._faults: dict[str, str] = {}
+        self._watcher: QueueWatcher | None = None
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._ending: Ending | None = None
+        self._error: Exception | None = None
+        self._began = 0.0
+        self._finished = False
+        self._make_parts()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._tick)
+        self.fill()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return QSize(720, 440)
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None
+
+    def add(self, paths: Sequence[str]) -> None:
+        """Add video files, and folders that are searched for them."""
+        try:
+            from edgeemo.batch.inputs import find_inputs
+
+            found = find_inputs([*self._paths, *paths])
+        except EdgeemoError as error:
+            self.figures.setText(" ".join(str(error).split()))
+            return
+        self._paths += [path for path in paths if path not in self._paths]
+        self._inputs, self._finished = found.files, False
+        self.fill()
+
+    def start_or_pause(self) -> None:
+        """Start or go on; what runs is held: files that are being read begin again, or their last part does."""
+        if self.running:
+            self._stop.set()
+            self.start.setEnabled(False)
+            self.figures.setText("Pausing …")
+            return
+        if not self._inputs:
+            return
+        self._settings.queue = [str(self._output), *self._paths]
+        self._stop = threading.Event()
+        self._watcher, self._ending, self._error = None, None, None
+        self._began = monotonic()
+        self._thread = threading.Thread(target=self._work, args=(self._stop,), name="edgeemo-queue", daemon=True)
+        self._thread.start()
+        self._timer.start(TICK_MS)
+        self.fill()
+
+    def fill(self) -> None:
+        """Show every file with what became of it."""
+        self.table.setRowCount(len(self._inputs))
+        for row, each in enumerate(self._inputs):
+            for column, text in enumerate(
+                (Path(each.file).name, f"{each.size / 1e6:.1f} MB", self._state_of(each.file))
+            ):
+                item = QTableWidgetItem(text)
+                item.setToolTip(each.file if column == 0 else text)
+                self.table.setItem(row, column, item)
+        self.nothing.setVisible(not self._inputs)
+        self.place.setText(f"Dataset: {self._output}")
+        self.start.setEnabled(bool(self._inputs) and not self._finished and not self._stop.is_set())
+        self.start.setText("Pause" if self.running else "Resume" if self._began else "Start")
+        for button in (self.files, self.folder, self.choose):
+            button.setEnabled(not self.running)
+        self.show_folder.setEnabled(self._finished)
+
+    def reject(self) -> None:
+        """Close; what runs is asked about."""
+        if not self.running:
+            super().reject()
+            return
+        words = "Stop the queue? What is done is kept, and it can be resumed."
+        box = QMessageBox(QMessageBox.Icon.NoIcon, "Stop", words, parent=self)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        go_on = box.addButton("Go on", QMessageBox.ButtonRole.RejectRole)
+        stop = box.addButton("Stop", QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(go_on)
+        box.setEscapeButton(go_on)
+        box.buttonClicked.connect(lambda button: self.end() if button is stop else None)
+        box.open()
+
+    def end(self) -> None:
+        """Stop at once and close; the queue is kept for the next time."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(END_S)
+        self._timer.stop()
+        self._thread = None
+        super().reject()
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
+        if event is not None and self.running:
+            event.ignore()
+            self.reject()
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
+        if event is not None and dropped_paths(event) and not self.running:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
+        if event is not None and (paths := dropped_paths(event)):
+            event.acceptProposedAction()
+            self.add(paths)
+
+    def _work(self, stop: threading.Event) -> None:
+        try:
+            from edgeemo.batch.command import Options, perform
+
+            def watch(todo: list[Input]) -> QueueWatcher:
+                self._watcher = QueueWatcher(todo)
+                return self._watcher
+
+            options = Options(tuple(self._paths), str(self._output))
+            self._ending = perform(self._config, options, self._inputs, watch, stop)
+        except Exception as error:
+            log.debug("the queue ended with an error", exc_info=True)
+            self._error = error
+
+    def _tick(self) -> None:
+        if self._thread is not None and not self._thread.is_alive():
+            self._timer.stop()
+            self._thread = None
+            self._on_end()
+        elif self._watcher is not None and not self._stop.is_set():
+            self._tell(self._watcher)
+        self.fill()
+
+    def _tell(self, watcher: QueueWatcher) -> None:
+        """How far it is, how fast, and about how long it will take."""
+        passed = max(monotonic() - self._began, 1e-3)
+        share = watcher.share
+        self.progress.setValue(round(share * 1000))
+        words = [watcher.summary(), f"{watcher.frames_so_far / passed:.0f} frames per second"]
+        if share > 0:
+            words.append(f"about {clock(max(passed / share - passed, 10.0))} left")
+        self.figures.setText(", ".join(words))
+
+    def _on_end(self) -> None:
+        ending = self._ending
+        if self._error is not None:
+            self.figures.setText(" ".join(str(self._error).split()))
+            self.failed.emit(self._error)
+        elif ending is not None and ending.full:
+            self.figures.setText(f"The disk is full ({ending.full}); make room, then resume.")
+        elif ending is not None and not self._stop.is_set():
+            self._finished = True
+            self._faults = {failure.file: failure.reason for failure in ending.failures}
+            self.progress.setValue(1000)
+            failed = f", {len(self._faults)} failed" if self._faults else ""
+            self.figures.setText(f"{len(self._inputs)} files{failed}, {ending.people} persons")
+            self._settings.queue = ()
+        else:
+            self.figures.setText("Paused. What is done is kept.")
+        self._stop.clear()
+
+    def _state_of(self, file: str) -> str:
+        watcher = self._watcher
+        if file in self._faults:
+            return f"failed: {self._faults[file]}"
+        if watcher is None:
+            return WAITS
+        if file in watcher.ended_files or file not in watcher.todo or self._finished:
+            return DONE
+        return f"at {clock(watcher.places[file])}" if self.running and file in watcher.places else WAITS
+
+    def _ask_for_files(self) -> None:
+        dialog = QFileDialog(self, "Add videos")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setNameFilters([VIDEOS, "All files (*)"])
+        dialog.filesSelected.connect(self.add)
+        dialog.open()
+
+    def _ask_for_folder(self, title: str, then: Callable[[str], None]) -> None:
+        dialog = QFileDialog(self, title)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.fileSelected.connect(then)
+        dialog.open()
+
+    def _add_one(self, path: str) -> None:
+        self.add([path])
+
+    def _set_output(self, path: str) -> None:
+        self._output, self._finished = Path(path), False
+        self.fill()
+
+    def _open_output(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._output)))
+
+    def _make_parts(self) -> None:
+        self.table = table_of_rows("Videos", ["File", "Size", "State"], wide=0)
+        self.nothing = named(QLabel(EMPTY), "muted")
+        self.place = named(QLabel(), "muted")
+        self.place.setWordWrap(True)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setAccessibleName("Progress")
+        self.figures = named(QLabel(), "muted")
+        self.figures.setWordWrap(True)
+        self.files = action_button("Add files…", self._ask_for_files)
+        self.folder = action_button(
+            "Add folder…", lambda: self._ask_for_folder("Add a folder", lambda p: self.add([p]))
+        )
+        self.choose = action_button("Dataset…", lambda: self._ask_for_folder("Where results go", self._set_output))
+        self.show_folder = action_button("Open dataset", self._open_output)
+        self.start = action_button("Start", self.start_or_pause)
+        self.leave = action_button("Close", self.reject)
+        row = QHBoxLayout()
+        for button in (self.files, self.folder, self.choose, self.show_folder):
+            row.addWidget(button)
+        row.addStretch()
+        row.addWidget(self.start)
+        row.addWidget(self.leave)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.nothing)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.place)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.figures)
+        layout.addLayout(row)
+
+
+def dropped_paths(event: QDropEvent) -> list[str]:
+    """Every local file or folder that is dropped."""
+    data = event.mimeData()
+    return [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data is not None else []

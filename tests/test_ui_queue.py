@@ -1,0 +1,117 @@
+"""The queue of videos: real files, worker processes and dataset, in the window."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from pathlib import Path
+
+import pytest
+from conftest import MakeClip
+from PyQt6.QtCore import QMimeData, QPointF, QSettings, Qt, QUrl
+from PyQt6.QtGui import QDropEvent
+from PyQt6.QtWidgets import QMessageBox, QPushButton
+from pytestqt.qtbot import QtBot
+from windows import Windows
+
+from edgeemo.ui.queue import QueueDialog
+from edgeemo.ui.settings import Settings
+from edgeemo.ui.window import Window
+
+parquet = pytest.importorskip("pyarrow.parquet")
+
+pytestmark = pytest.mark.timeout(300)
+LONG_MS = 120_000
+
+
+def states(dialog: QueueDialog) -> list[str]:
+    items = (dialog.table.item(row, 2) for row in range(dialog.table.rowCount()))
+    return [item.text() for item in items if item is not None]
+
+
+@pytest.fixture
+def window(make: Windows, tmp_path: Path) -> Window:
+    kept = Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat))
+    kept.welcomed = True
+    return make(settings=kept, begin=False)
+
+
+def test_dropped_videos_become_one_dataset_and_a_damaged_one_is_told(
+    qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    clips = [make_clip(name, frames=12) for name in ("a.mp4", "b.mp4")]
+    (tmp_path / "c.mp4").write_bytes(b"no video at all")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in (*clips, tmp_path / "c.mp4")])
+    move, left, none = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    window.dropEvent(QDropEvent(QPointF(5, 5), move, data, left, none))
+    dialog = window.queue
+    assert dialog is not None
+    assert states(dialog) == ["waits"] * 3
+    output = tmp_path / "dataset"
+    dialog._set_output(str(output))
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    assert window.settings.queue[0] == str(output)
+    qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
+    assert states(dialog)[:2] == ["done", "done"]
+    assert states(dialog)[2].startswith("failed: ")
+    assert "1 failed" in dialog.figures.text()
+    assert dialog.progress.value() == dialog.progress.maximum()
+    assert window.settings.queue == ()
+    assert parquet.read_table(output / "failures.parquet").num_rows == 1
+    assert len(list((output / "rows").glob("*.parquet"))) == 2
+
+
+def test_a_queue_is_paused_kept_and_resumed_the_next_time(
+    qtbot: QtBot, window: Window, make: Windows, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    for number in range(3):
+        make_clip(f"{number}.mp4", frames=100, width=320, height=240)
+    dialog = window.show_queue([str(tmp_path)])
+    output = tmp_path / "dataset"
+    dialog._set_output(str(output))
+    dialog.start_or_pause()
+    qtbot.waitUntil(lambda: bool(dialog._watcher and dialog._watcher.places), timeout=LONG_MS)
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
+    assert dialog.start.text() == "Resume"
+    assert "Paused" in dialog.figures.text()
+    window.close()
+
+    again = make(settings=Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)))
+    assert "was not finished" in again.banner.text
+    (resume,) = again.banner.buttons
+    resume.click()
+    assert again.queue is not None
+    qtbot.waitUntil(lambda: again.queue is not None and not again.queue.running, timeout=LONG_MS)
+    assert states(again.queue) == ["done"] * 3
+    assert len(list((output / "rows").glob("*.parquet"))) == 3
+
+
+def test_closing_asks_before_it_stops_what_runs(
+    qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    make_clip("a.mp4", frames=200)
+    dialog = window.show_queue([str(tmp_path / "a.mp4")])
+    dialog._set_output(str(tmp_path / "dataset"))
+    dialog.start_or_pause()
+    dialog.close()
+    (box,) = dialog.findChildren(QMessageBox)
+    default = box.defaultButton()
+    assert default is not None
+    assert default.text() == "Go on"
+    default.click()
+    assert dialog.running
+    dialog.reject()
+    (stop,) = [each for each in dialog.findChildren(QPushButton) if each.text() == "Stop" and each.isVisible()]
+    stop.click()
+    assert not dialog.running
+    assert window.settings.queue != ()
+
+
+def test_what_is_no_video_is_refused_in_one_line(qtbot: QtBot, window: Window, tmp_path: Path) -> None:
+    dialog = window.show_queue([str(tmp_path / "none.mp4")])
+    assert "no file or folder" in dialog.figures.text()
+    assert not dialog.start.isEnabled()
