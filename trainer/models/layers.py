@@ -1,4 +1,4 @@
-"""What the poster's networks are made of (shared/ARCHITECTURES: recovered from their parameter counts)."""
+"""What the poster's networks are made of (docs/networks.md: recovered from their parameter counts)."""
 
 from __future__ import annotations
 
