@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import probabilities, result
-from PyQt6.QtWidgets import QMenu
+from PyQt6.QtGui import QImage
+from PyQt6.QtWidgets import QFileDialog, QMenu
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows, shows
 
@@ -134,6 +135,26 @@ def test_names_lie_apart_and_inside(wanted: list[float]) -> None:
 )
 def test_the_axis_says_times_as_everything_else_does(seconds: float, spacing: float, words: str) -> None:
     assert moment(seconds, spacing) == words
+
+
+def test_the_plot_is_saved_as_png_and_svg(qtbot: QtBot, timeline: Timeline, tmp_path: Path) -> None:
+    timeline.plot.asked.emit(timeline.mapToGlobal(timeline.rect().center()))
+    menu = next(menu for menu in timeline.findChildren(QMenu) if menu.isVisible())
+    menu.actions()[0].trigger()
+    (dialog,) = timeline.findChildren(QFileDialog)
+    for name in ("plot.png", "plot.svg"):
+        dialog.fileSelected.emit(str(tmp_path / name))
+    image = QImage(str(tmp_path / "plot.png"))
+    assert (image.width(), image.height()) == (2 * timeline.width(), 2 * timeline.height())
+    colours = {image.pixelColor(x, y).name() for x in range(0, image.width(), 3) for y in range(image.height())}
+    assert LIGHT.classes["happiness"] in colours
+    svg = (tmp_path / "plot.svg").read_text()
+    assert "Happiness" in svg
+    assert svg.count("<polyline") + svg.count("<path") > 5  # curves and axes stay vectors
+    with qtbot.waitSignal(timeline.failed) as failed:
+        dialog.fileSelected.emit(str(tmp_path / "nowhere" / "plot.png"))
+    assert "cannot write" in str(failed.args[0])
+    menu.close()
 
 
 def test_the_chosen_person_keeps_an_edge(qtbot: QtBot, make: Windows, studio: Studio) -> None:

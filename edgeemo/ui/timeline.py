@@ -8,7 +8,7 @@ from functools import partial
 from time import monotonic
 
 import numpy as np
-from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtCore import QPoint, Qt, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from edgeemo.report.classes import DASHED, folded, name_of, shown_classes
@@ -16,6 +16,7 @@ from edgeemo.stages.overlay import percent
 from edgeemo.types import F32
 from edgeemo.ui.bars import Bars
 from edgeemo.ui.history import History, thinned
+from edgeemo.ui.plot_file import ask_and_save
 from edgeemo.ui.theme import LIGHT, Theme, named, person_colour, readable
 from edgeemo.ui.timeline_plot import Line, ProbabilityPlot
 
@@ -37,10 +38,12 @@ class Timeline(QWidget):
     Signals:
         sought: somebody clicked at a media time in seconds.
         chosen: the number of the person who was chosen in the menu.
+        failed: an exception: the plot could not be saved.
     """
 
     sought = pyqtSignal(float)
     chosen = pyqtSignal(int)
+    failed = pyqtSignal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -64,6 +67,7 @@ class Timeline(QWidget):
         self.plot.getPlotItem().getViewBox().sigRangeChangedManually.connect(self._moved)
         self.plot.sought.connect(self.sought)
         self.plot.hovered.connect(self._on_hover)
+        self.plot.asked.connect(self._on_asked)
         self.axis = self.plot.axis
         self._make_header()
         self._lay_out()
@@ -274,6 +278,12 @@ class Timeline(QWidget):
         self.plot.show_relative(relative)
         self._begin_anew()
         self.refresh()
+
+    def _on_asked(self, where: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Save as PNG or SVG…", lambda: ask_and_save(self, self.failed.emit))
+        menu.popup(where)
 
     def _fill_people(self) -> None:
         self.people_menu.clear()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyqtgraph as pg  # type: ignore[import-untyped]
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QPainter, QPaintEvent
+from PyQt6.QtGui import QColor, QContextMenuEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from edgeemo.recording import Marker
@@ -131,10 +131,12 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
 
     Signals:
         sought: somebody clicked at a media time in seconds.
+        asked: the QPoint of the screen where a menu was asked for.
         hovered: the pointer is at a media time; None: it has left.
     """
 
     sought = pyqtSignal(float)
+    asked = pyqtSignal(object)
     hovered = pyqtSignal(object)
 
     def __init__(self) -> None:
@@ -260,6 +262,10 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         """Where a value lies, in pixels from the widget's top."""
         box = self.getPlotItem().getViewBox()
         return float(self.mapFromScene(box.mapViewToScene(QPointF(self.view[0], value))).y())
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:  # noqa: N802
+        if event is not None:
+            self.asked.emit(event.globalPos())
 
     def leaveEvent(self, event: Any) -> None:  # noqa: N802
         self.hovered.emit(None)

@@ -336,6 +336,7 @@ class Window(QMainWindow):
         self.toolbar.snapped.connect(self.take_snapshot)
         self.toolbar.recorded.connect(self.record_or_end)
         self.faces.chosen.connect(self.timeline.show_person)
+        self.timeline.failed.connect(self.banner.show_error)
         self.timeline.chosen.connect(lambda _: self._show_again())
         self.thumbnails.chosen.connect(self._on_picture)
         self.saliency.arrived.connect(self.video.show_heat)

@@ -1,0 +1,77 @@
+"""The timeline as a picture file: PNG at twice the screen's size, or SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PyQt6.QtCore import QRect, QSize, Qt
+from PyQt6.QtGui import QImage, QPainter
+from PyQt6.QtSvg import QSvgGenerator
+from PyQt6.QtWidgets import QFileDialog, QPushButton, QWidget
+
+from edgeemo.errors import RecordingError
+from edgeemo.recording.whole import appearing_whole
+
+SCALE = 2.0
+KINDS = ("PNG (*.png)", "SVG (*.svg)")
+
+
+def save_plot(widget: QWidget, path: Path) -> None:
+    """Write what a widget shows; the file appears when it is whole.
+
+    Raises:
+        RecordingError: it cannot be written, or another ending than .png or .svg.
+    """
+    ending = path.suffix.lower()
+    if ending not in (".png", ".svg"):
+        raise RecordingError(f"cannot save the plot as {path.name}: give a name that ends in .png or .svg")
+    with appearing_whole(path) as draft:
+        if ending == ".svg":
+            generator = QSvgGenerator()
+            generator.setFileName(str(draft))
+            generator.setSize(widget.size())
+            generator.setViewBox(QRect(0, 0, widget.width(), widget.height()))
+            generator.setTitle("edgeemo: probabilities over time")
+            _render(widget, generator)
+        else:
+            image = QImage(QSize(widget.width(), widget.height()) * SCALE, QImage.Format.Format_RGB32)
+            image.setDevicePixelRatio(SCALE)
+            _render(widget, image)
+            if not image.save(str(draft), "PNG"):
+                raise RecordingError(f"cannot write {path}; choose another place")
+
+
+def ask_and_save(widget: QWidget, failed: Callable[[Exception], None]) -> None:
+    """Ask for a file and write what the widget shows.
+
+    Args:
+        failed: is told what went wrong.
+    """
+    dialog = QFileDialog(widget.window(), "Save the plot")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters(list(KINDS))
+    dialog.setDefaultSuffix("png")
+    dialog.selectFile("timeline.png")
+
+    def save(path: str) -> None:
+        try:
+            save_plot(widget, Path(path))
+        except RecordingError as error:
+            failed(error)
+
+    dialog.fileSelected.connect(save)
+    dialog.open()
+
+
+def _render(widget: QWidget, device: QImage | QSvgGenerator) -> None:
+    # buttons have no place in a picture
+    shown = [button for button in widget.findChildren(QPushButton) if button.isVisible()]
+    for button in shown:
+        button.hide()
+    painter = QPainter(device)
+    widget.render(painter)
+    painter.end()
+    for button in shown:
+        button.show()
