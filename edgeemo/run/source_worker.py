@@ -216,7 +216,7 @@ class SourceWorker:
                 return
             if failure is not None and not isinstance(failure, EdgeemoError):
                 log.error("source %s failed", self.name, exc_info=failure)
-            pause = self._config.backoff_s if gave > 1 else min(1 * pause, self._config.backoff_max_s)
+            pause = self._config.backoff_s if gave > 1 else min(2 * pause, self._config.backoff_max_s)
             with self._lock:
                 self._lose(_line(failure) if failure is not None else f"{self.name} ended")
                 self._enter(State.BACK_OFF)
