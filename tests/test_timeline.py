@@ -114,6 +114,31 @@ def test_markers_side_by_side_have_labels_at_different_heights(timeline: Timelin
     assert len(timeline.plot._marks) == 5  # an interval has its region too
 
 
+def test_following_leaves_the_markers_as_they_are_and_zooming_places_them_again(qtbot: QtBot) -> None:
+    history = History()
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.resize(900, 220)
+    timeline.show()
+    timeline.show_history(history)
+    for index in range(100):
+        history.add(result(1, index=index))
+    history.markers = [Marker(1.0, "first"), Marker(1.5, "second")]
+    timeline.show_markers()
+    timeline.refresh()
+    before = list(timeline.plot._marks)
+    for index in range(100, 1200):
+        history.add(result(1, index=index))
+    timeline.refresh()
+    assert timeline.plot.view[1] == pytest.approx(history.end)
+    assert timeline.plot._marks == before
+    assert len({mark.label.orthoPos for mark in before}) == 2
+    timeline.plot.getPlotItem().setXRange(0, 3)
+    timeline._moved()
+    timeline.refresh()
+    assert len({mark.label.orthoPos for mark in timeline.plot._marks}) == 1
+
+
 @pytest.mark.parametrize("wanted", [[], [50], [50, 50, 50], [10, 90, 11], [99, 98, 97], [0, 0, 0, 0, 0]])
 def test_names_lie_apart_and_inside(wanted: list[float]) -> None:
     places = spread(wanted, 15, 5, 95)

@@ -22,6 +22,7 @@ WIDTH = 2  # of a curve, in logical pixels
 NAMES_WIDTH = 92
 LEAST_NAMED = 0.04  # a curve that ends lower has no name at its end: all of these would lie on one another
 MARKER_ROWS = 3  # heights at which the labels of neighbouring markers stand
+RESCALED = 0.02  # a smaller change of scale leaves labels where they are
 LETTER = 7.0  # pixels; about the width of a letter of a label
 
 
@@ -146,7 +147,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         self._curves: dict[str, _Curve] = {}
         self._marks: list[Any] = []
         self._markers: tuple[Marker, ...] = ()
-        self._marked_view = (0.0, 0.0)
+        self._marked_scale = 0.0  # pixels per second at which the markers' labels were placed
         self.names = EndNames(self._y_of)
         self.setAccessibleName("Probabilities over time")
         self.setToolTip("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker.")
@@ -217,7 +218,8 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
             if len(seen) and abs(float(seen[-1])) >= LEAST_NAMED:
                 ends.append((round(float(seen[-1]), 2), line.name, line.colour))
         self.names.show_names(ends)
-        if self.view != self._marked_view:
+        # only zooming moves labels against one another: following must not make them again ten times a second
+        if self._markers and abs(self._scale / self._marked_scale - 1) > RESCALED:
             self._draw_markers()
 
     def show_markers(self, markers: Sequence[Marker]) -> None:
@@ -229,14 +231,11 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         for mark in self._marks:
             item.removeItem(mark)
         self._marks = []
-        begin, end = self._marked_view = self.view
-        pixels = max(self.width(), 1) / max(end - begin, 1e-6)
+        pixels = self._marked_scale = self._scale
         taken = [-np.inf] * MARKER_ROWS  # where the last label of each row ends
         for marker in self._markers:
-            if not (begin <= marker.time + marker.duration and marker.time <= end):
-                continue
             label = marker.label[:20]
-            at = (marker.time - begin) * pixels
+            at = marker.time * pixels
             row = next((row for row in range(MARKER_ROWS) if taken[row] <= at), int(np.argmin(taken)))
             taken[row] = at + (len(label) + 1) * LETTER
             if marker.duration:
@@ -257,6 +256,11 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
             )  # fmt: skip
             item.addItem(line, ignoreBounds=True)
             self._marks.append(line)
+
+    @property
+    def _scale(self) -> float:
+        begin, end = self.view
+        return float(max(self.width(), 1) / max(end - begin, 1e-6))
 
     def _y_of(self, value: float) -> float:
         """Where a value lies, in pixels from the widget's top."""
