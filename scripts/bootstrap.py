@@ -30,6 +30,8 @@ QT_GLIBC = {"x86_64": (2, 34), "aarch64": (2, 39)}
 # What OpenCV, ONNX Runtime and NumPy need.
 OLDEST_GLIBC = (2, 28)
 
+MOST_TEST_PROCESSES = 4  # each loads torch, Qt and an engine
+
 TORCH = "torch==2.13.0"  # not locked: which build is right depends on the machine
 
 # what the wheels of mediapipe, OpenCV and Qt expect from a Linux system: LIBRARY=PACKAGE
@@ -110,7 +112,14 @@ def test(arguments: list[str]) -> int:
         subprocess.run([python, "-m", *check], check=True)
     check_types(python)
     subprocess.run([str(program("lint-imports"))], check=True)
-    return replace_process([python, "-m", "pytest", *arguments])
+    return replace_process([python, "-m", "pytest", *side_by_side(arguments), *arguments])
+
+
+def side_by_side(arguments: Sequence[str]) -> list[str]:
+    """pytest-xdist's options for a run of everything: one process per core, each with whole test files."""
+    if any(argument != "--all" for argument in arguments):
+        return []
+    return ["-n", str(max(1, min(os.cpu_count() or 1, MOST_TEST_PROCESSES))), "--dist", "loadfile"]
 
 
 def check_types(python: str) -> None:

@@ -95,3 +95,10 @@ def test_an_unknown_task_is_the_users_mistake() -> None:
     done = subprocess.run([sys.executable, SCRIPT, "fly"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "scripts/bootstrap.py run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "alone"), [([], False), (["--all"], False), (["-k", "x"], True), (["a.py"], True)]
+)
+def test_a_run_of_everything_uses_every_core(bootstrap: ModuleType, arguments: list[str], alone: bool) -> None:
+    assert (bootstrap.side_by_side(arguments) == []) is alone
