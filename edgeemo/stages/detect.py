@@ -21,13 +21,14 @@ from edgeemo.config import DetectConfig, Policy
 from edgeemo.stages.face_window import SeenFace
 from edgeemo.stages.looks import TOGETHER, Looks
 from edgeemo.stages.still import find_in_still
-from edgeemo.stages.tiles import Tile, tiles_of
+from edgeemo.stages.tiles import VIDEO_PX, Tile, tiles_of
 from edgeemo.types import UNTRACKED, Faces, Frame
 from engines.face_detector import Range
 
 KEEP_SCORE = 0.4  # of a face that was there before, to stay
 SEARCH_S = 0.1  # between two full-range detections while a face is missing
 MAX_SEARCH_S = 0.5  # how long a missing face is searched for in that way, and where it was last seen
+LARGEST_TILE_PX = 256  # of a video, with the policy "small": larger faces are seen in the whole frame
 TILES_S = 0.4  # time in which the policy "small" goes through all tiles of a video's frame
 MAX_REAPPEAR = 3.0  # distance, in face sides, up to which a new face is taken for one that went missing
 TICK_S = 1e-3  # frame times are rounded
@@ -139,7 +140,8 @@ class BlazeFaceDetector:
         """With the policy "small" the next few tiles."""
         if self._config.policy != "small":
             return []
-        everything = tiles_of(*frame.image.shape[:2])
+        height, width = frame.image.shape[:2]
+        everything = tiles_of(height, width, VIDEO_PX, LARGEST_TILE_PX)
         count = min(int(np.ceil(len(everything) * passed / TILES_S)) or 1, len(everything))
         while len(self._tiles) < count:
             self._tiles += everything

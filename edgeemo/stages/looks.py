@@ -23,7 +23,7 @@ GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between t
 TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
 MIN_SCORE = 0.4  # of a detection in a whole frame or a closer look; what convinces is decided by the callers
 TILE_BATCH = 16  # tiles in one call of the network
-TILE_SCORE = 0.7  # of a face in a tile, to be looked at more closely: lower ones add false faces, hardly any real ones
+FLAT = 3.0  # deviation of a tile's grey levels below which it holds no face that could be read
 
 
 class Looks:
@@ -71,10 +71,11 @@ class Looks:
         """What the short-range model finds in these tiles, best first."""
         found: list[SeenFace] = []
         for start in range(0, len(tiles), TILE_BATCH):
-            batch = tiles[start : start + TILE_BATCH]
-            looks = self._models["short_range"].detect_many([tile.cut(frame.image) for tile in batch])
-            for tile, (boxes, keypoints, scores) in zip(batch, looks, strict=True):
-                for row in np.flatnonzero(scores >= TILE_SCORE):
+            cut = [(tile, tile.cut(frame.image)) for tile in tiles[start : start + TILE_BATCH]]
+            batch = [(tile, picture) for tile, picture in cut if cv2.meanStdDev(picture)[1].max() >= FLAT]
+            looks = self._models["short_range"].detect_many([picture for _, picture in batch])
+            for (tile, _), (boxes, keypoints, scores) in zip(batch, looks, strict=True):
+                for row in np.flatnonzero(scores >= MIN_SCORE):
                     box = tile.restore(boxes[row].reshape(2, 2)).ravel()
                     found.append(SeenFace.found(box, tile.restore(keypoints[row]), float(scores[row]), frame.time))
         return sorted(found, key=lambda face: -face.score)
