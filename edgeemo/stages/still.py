@@ -72,10 +72,14 @@ def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, sm
         (look,) = looks.closer(frame, [candidate])
         if look is None or look.is_one_of(found):
             continue
-        if look.score >= max(SURE_SCORE, wanted):
-            found.append(_aimed_again(looks, frame, candidate, look))
-        elif _mean_score(looks, frame, look) >= wanted:
-            found.append(_aimed_again(looks, frame, candidate, _right_way_up(looks, frame, look)))
+        if look.score < max(SURE_SCORE, wanted):
+            if _mean_score(looks, frame, look) < wanted:
+                continue
+            look = _right_way_up(looks, frame, look)
+        face = _aimed_again(looks, frame, candidate, look)
+        # what looked like another face may be one that is there, seen from a window that was off
+        if not face.is_one_of(found):
+            found.append(face)
     return [face if face.turned else replace(face, turned=_quarter(face)) for face in found]
 
 
