@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from windows import Windows
 
-from edgeemo.ui.queue import QueueDialog
+from edgeemo.ui.queue import QueueDialog, is_for_queue
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.window import Window
 
@@ -109,6 +109,19 @@ def test_closing_asks_before_it_stops_what_runs(
     stop.click()
     assert not dialog.running
     assert window.settings.queue != ()
+
+
+def test_a_folder_of_videos_goes_to_the_queue_and_one_of_pictures_is_played(
+    tmp_path: Path, make_clip: MakeClip, pictures: Path
+) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    make_clip("a.mp4", frames=3).rename(folder / "a.mp4")
+    assert is_for_queue([str(folder)])
+    assert not is_for_queue([str(folder / "a.mp4")])
+    assert is_for_queue([str(folder / "a.mp4"), str(folder)])
+    assert not is_for_queue([str(pictures)])
+    assert not is_for_queue([str(tmp_path / "none")])
 
 
 def test_what_is_no_video_is_refused_in_one_line(qtbot: QtBot, window: Window, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QAction, QDropEvent, QKeySequence
+from PyQt6.QtGui import QAction, QKeySequence
 from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMenu, QPushButton, QWidget
 
 from edgeemo.capture import CameraInfo
@@ -37,13 +37,6 @@ def shown_name(uri: str, cameras: Sequence[CameraInfo] = ()) -> str:
         except ValueError:
             return "stream"
     return Path(uri).name or uri
-
-
-def dropped_path(event: QDropEvent) -> str:
-    """The one file or folder that is dropped; empty for anything else."""
-    data = event.mimeData()
-    urls = data.urls() if data is not None else []
-    return urls[0].toLocalFile() if len(urls) == 1 else ""
 
 
 class Picker(QPushButton):

@@ -24,6 +24,9 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from edgeemo.batch.inputs import SUFFIXES as VIDEO_SUFFIXES
+from edgeemo.batch.inputs import find_inputs
+from edgeemo.capture.pictures import is_picture
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError
 from edgeemo.report.plots import clock
@@ -124,8 +127,6 @@ class QueueDialog(QDialog):
     def add(self, paths: Sequence[str]) -> None:
         """Add video files, and folders that are searched for them."""
         try:
-            from edgeemo.batch.inputs import find_inputs
-
             found = find_inputs([*self._paths, *paths])
         except EdgeemoError as error:
             self.figures.setText(" ".join(str(error).split()))
@@ -332,3 +333,17 @@ def dropped_paths(event: QDropEvent) -> list[str]:
     """Every local file or folder that is dropped."""
     data = event.mimeData()
     return [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data is not None else []
+
+
+def is_for_queue(paths: Sequence[str]) -> bool:
+    """Whether what is dropped goes to the queue: several things, or a folder that holds videos and no pictures."""
+    if len(paths) != 1:
+        return bool(paths)
+    folder = Path(paths[0])
+    if not folder.is_dir():
+        return False
+    try:
+        names = [each for each in folder.iterdir() if each.is_file()]
+    except OSError:
+        return False
+    return any(each.suffix.lower() in VIDEO_SUFFIXES for each in names) and not any(map(is_picture, names))

@@ -38,9 +38,8 @@ from edgeemo.ui.library import Library
 from edgeemo.ui.live import LiveControl
 from edgeemo.ui.marking import Marking
 from edgeemo.ui.menus import Menus, connect_menus
-from edgeemo.ui.pickers import dropped_path
 from edgeemo.ui.player import Opener, Player, PlayerState
-from edgeemo.ui.queue import QueueDialog, dropped_paths
+from edgeemo.ui.queue import QueueDialog, dropped_paths, is_for_queue
 from edgeemo.ui.record import MODES, RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.replaying import Replaying
@@ -256,12 +255,13 @@ class Window(QMainWindow):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
-        if event is not None and (path := dropped_path(event)):
+        paths = dropped_paths(event) if event is not None else []
+        if event is not None and paths:
             event.acceptProposedAction()
-            self.live.choose_source(path)
-        elif event is not None and (paths := dropped_paths(event)):
-            event.acceptProposedAction()
-            self.show_queue(paths)
+            if is_for_queue(paths):
+                self.show_queue(paths)
+            else:
+                self.live.choose_source(paths[0])
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)
