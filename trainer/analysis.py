@@ -121,7 +121,7 @@ def mcnemar(first: Bools, second: Bools) -> PairedTest:
         ValueError: they were not asked about the same number of faces, or about none.
     """
     if first.shape != second.shape or not len(first):
-        raise ValueError(f"cannot compare {first.shape} answers with {second.shape}")
+        raise ValueError(f"cannot compare {first.shape} predictions with {second.shape}")
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     trials, fewer = only_first + only_second, min(only_first, only_second)
     terms = [math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in range(fewer + 1)]

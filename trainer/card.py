@@ -159,7 +159,7 @@ def _without_duplicates(evaluation: Evaluation) -> str:
 
 def _calibration(facts: CardFacts) -> str:
     evaluation = facts.evaluation
-    coverage, risk = risk_coverage(evaluation.answers.max(axis=1), evaluation.right)
+    coverage, risk = risk_coverage(evaluation.predictions.max(axis=1), evaluation.right)
     rows = "\n".join(f"| {share:.0%} | {1 - risk_at(coverage, risk, share):.1%} |" for share in COVERAGES)
     adjusted = ""
     if facts.logit_adjustment:

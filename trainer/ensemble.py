@@ -1,6 +1,7 @@
-"""Several trainings as one network: their mean answer, about the face and its mirror image too if wanted.
+"""Several networks as one: their mean probabilities, over the face and its mirror image if wanted.
 
-It names more faces than each of them, at the cost of all together; a small network can learn from it (`fit --teacher`).
+More accurate than each member; inference costs the sum of its members. A small network can learn from it
+(`fit --teacher`). `trainer.export` calls it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Ensemble(Network):
     Args:
         members: they are put into evaluation mode.
         spec: of the faces that all of them take.
-        mirror: each is asked about the mirror image too.
+        mirror: each predicts the mirror image too.
 
     Raises:
         ValueError: their last maps differ in size, so that they cannot lie one behind another.
@@ -78,5 +79,5 @@ def load_together(checkpoints: Sequence[Path], *, mirror: bool = False) -> tuple
     try:
         network = Ensemble([model.network for _, model in loaded], specs[0], mirror=mirror)
     except ValueError as error:
-        raise RunError(f"these networks cannot answer together: {error}") from error
+        raise RunError(f"these networks cannot be one ensemble: {error}") from error
     return f"{title}, mirrored too" if mirror else title, specs[0], Classifier(network, specs[0]).eval()

@@ -146,21 +146,27 @@ def as_text(found: Estimate) -> str:
         f"{found.steps:,} steps of {config.batch} per epoch, {config.epochs} epochs, {found.done} of them done",
     ]
     for stage in found.stages:
-        minutes = (found.steps * stage.step_s + stage.valid_s + found.save_s) / 60
+        epoch_s = found.steps * stage.step_s + stage.valid_s + found.save_s
         lines.append(
             f"{stage.epochs} epochs at {stage.size} px: {stage.step_s * 1000:,.0f} ms a step "
-            f"({config.batch / stage.step_s:,.0f} faces/s), {minutes:,.1f} minutes per epoch with "
-            f"{stage.valid_s:,.0f} s of validation"
+            f"({config.batch / stage.step_s:,.0f} faces/s), {_duration(epoch_s)} per epoch with "
+            f"{stage.valid_s:,.1f} s of validation"
         )
     if found.sampled:
-        lines.append(f"cropping takes about {found.crop_s / 60:,.1f} minutes, once")
+        lines.append(f"cropping takes about {_duration(found.crop_s)}, once")
     lines += [
-        f"the run takes about {found.seconds / 3600:,.2f} hours on this machine as busy as it is now",
+        f"the run takes about {_duration(found.seconds)} on this machine as busy as it is now",
         f"memory {found.memory / 1e9:,.1f} GB; disk {found.cache / 1e9:,.2f} GB for faces and "
         f"{found.checkpoints / 1e9:,.2f} GB for checkpoints, of {found.free / 1e9:,.0f} GB free",
         "nothing was trained, no run folder was written",
     ]
     return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:,.0f} seconds"
+    return f"{seconds / 60:,.1f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
 
 
 def _splits(config: FitConfig) -> list[Dataset]:

@@ -80,7 +80,7 @@ class Evaluation:
         whole_pictures: pictures in which the detector found no face, scored as a whole.
         classes: the C classes that the data set's protocol tells apart.
         scored: (N,) which faces the protocol counts: M of them.
-        answers: (M, C) probabilities over `classes` of the scored faces; `truth`: (M,) their class.
+        predictions: (M, C) probabilities over `classes` of the scored faces; `truth`: (M,) their class.
         scores, calibration: over the scored faces.
         unseen: (M,) which of them are of pictures that are not in the training split too; all where it is not known.
     """
@@ -91,7 +91,7 @@ class Evaluation:
     skipped: int
     classes: tuple[str, ...]
     scored: npt.NDArray[np.bool_]
-    answers: F32
+    predictions: F32
     truth: npt.NDArray[np.int64]
     scores: Scores
     calibration: Calibration
@@ -101,7 +101,7 @@ class Evaluation:
     @property
     def right(self) -> npt.NDArray[np.bool_]:
         """(M,) which of the scored faces were named rightly."""
-        return np.asarray(self.answers.argmax(axis=1) == self.truth)
+        return np.asarray(self.predictions.argmax(axis=1) == self.truth)
 
     @property
     def unseen_hits(self) -> tuple[int, int]:
@@ -124,7 +124,7 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
     if not faces.scored.any():
         raise DataError(f"no picture of {opened.name} {split} counts by its protocol: there is nothing to score")
     probabilities = infer(model, faces)
-    answers = over_expressions(probabilities, model.spec.labels, faces.classes)[faces.scored]
+    predictions = over_expressions(probabilities, model.spec.labels, faces.classes)[faces.scored]
     targets = faces.targets[faces.scored]
     truth = targets[:, [LABELS.index(name) for name in faces.classes]].argmax(axis=1)
     return Evaluation(
@@ -134,10 +134,10 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
         skipped=len(opened) + len(opened.skipped) - len(faces),
         classes=faces.classes,
         scored=faces.scored,
-        answers=answers,
+        predictions=predictions,
         truth=truth,
-        scores=score(answers, targets, faces.classes),
-        calibration=calibration(answers, truth, model.spec.temperature),
+        scores=score(predictions, targets, faces.classes),
+        calibration=calibration(predictions, truth, model.spec.temperature),
         whole_pictures=faces.whole_pictures,
         unseen=~_also_trained_on(data, opened, cache)[faces.rows][faces.scored],
     )
@@ -167,9 +167,9 @@ def compare(first: Evaluation, second: Evaluation) -> PairedTest:
     Raises:
         DataError: they share none.
     """
-    answers = dict(zip(second.scored_images, second.right, strict=True))
+    seconds = dict(zip(second.scored_images, second.right, strict=True))
     shared = [
-        (one, answers[image]) for image, one in zip(first.scored_images, first.right, strict=True) if image in answers
+        (one, seconds[image]) for image, one in zip(first.scored_images, first.right, strict=True) if image in seconds
     ]
     if not shared:
         raise DataError("the two models were asked about different pictures: there is nothing to compare")
@@ -236,7 +236,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
     confusion = evaluation.scores.confusion
     names = evaluation.classes
     _write_csv(folder / "confusion.csv", ["true", *names], ([names[row], *confusion[row]] for row in range(len(names))))
-    confidence = evaluation.answers.max(axis=1)
+    confidence = evaluation.predictions.max(axis=1)
     coverage, risk = risk_coverage(confidence, evaluation.right)
     curve = ([f"{one:.6f}", f"{two:.6f}"] for one, two in zip(coverage, risk, strict=True))
     _write_csv(folder / "risk_coverage.csv", ["coverage", "risk"], curve)
@@ -262,7 +262,7 @@ def as_text(evaluation: Evaluation) -> str:
     scores, honest = evaluation.scores, evaluation.calibration
     low, high = scores.interval
     harmonic = f1(scores.confusion)
-    coverage, risk = risk_coverage(evaluation.answers.max(axis=1), evaluation.right)
+    coverage, risk = risk_coverage(evaluation.predictions.max(axis=1), evaluation.right)
     silent = ", ".join(f"{1 - risk_at(coverage, risk, share):.1%} at {share:.0%} coverage" for share in COVERAGES[1:])
     fitted = "built in" if honest.built_in else "fitted on one half of these faces, judged on the other"
     lines = [
@@ -332,7 +332,7 @@ def paired_as_text(first: str, second: str, test: PairedTest) -> str:
 
 def as_json(evaluation: Evaluation) -> str:
     scores, honest = evaluation.scores, evaluation.calibration
-    coverage, risk = risk_coverage(evaluation.answers.max(axis=1), evaluation.right)
+    coverage, risk = risk_coverage(evaluation.predictions.max(axis=1), evaluation.right)
     unseen_hits, unseen = evaluation.unseen_hits
 
     def by_class(values: npt.NDArray[np.float64]) -> dict[str, float]:

@@ -35,7 +35,7 @@ class OutOfFold:
         """What these predictions reach; names of pictures are numbers."""
         faces = self.faces
         probabilities = softmax(self.logits / np.float32(temperature))
-        answers = over_expressions(probabilities, classes=faces.classes)[faces.scored]
+        predictions = over_expressions(probabilities, classes=faces.classes)[faces.scored]
         targets = faces.targets[faces.scored]
         truth = targets[:, [LABELS.index(name) for name in faces.classes]].argmax(axis=1)
         return Evaluation(
@@ -45,10 +45,10 @@ class OutOfFold:
             skipped=0,
             classes=faces.classes,
             scored=faces.scored,
-            answers=answers,
+            predictions=predictions,
             truth=truth,
-            scores=score(answers, targets, faces.classes),
-            calibration=calibration(answers, truth, temperature),
+            scores=score(predictions, targets, faces.classes),
+            calibration=calibration(predictions, truth, temperature),
             unseen=np.ones(len(truth), bool),
         )
 

@@ -115,11 +115,13 @@ def measure(
     with tqdm(desc=f"{opened.name} {split}", total=len(rows), unit="picture", disable=None) as bar:
         for part in _parts(opened, rows, model.spec, tuple(conditions), seed, num_workers):
             truth = opened.targets[part.rows][:, columns].argmax(axis=1)
-            answers = np.zeros((*part.cropped.shape, len(columns)), np.float32)
-            answers[part.cropped] = over_expressions(model.infer(list(part.faces)), model.spec.labels, opened.classes)
-            right.append(part.cropped & (answers.argmax(axis=2) == truth))
+            predictions = np.zeros((*part.cropped.shape, len(columns)), np.float32)
+            predictions[part.cropped] = over_expressions(
+                model.infer(list(part.faces)), model.spec.labels, opened.classes
+            )
+            right.append(part.cropped & (predictions.argmax(axis=2) == truth))
             found.append(part.found)
-            confidence.append(np.where(part.cropped, answers.max(axis=2), np.nan).astype(np.float32))
+            confidence.append(np.where(part.cropped, predictions.max(axis=2), np.nan).astype(np.float32))
             bar.update(part.read)
     return _rows(conditions, np.hstack(right), np.hstack(found), np.hstack(confidence))
 

@@ -196,7 +196,7 @@ def about_checkpoint(path: Path) -> str:
 
 
 class Checkpoint:
-    """A best.pt that answers like an engine: crops -> probabilities."""
+    """A checkpoint with the interface of an engine: crops -> probabilities."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         _, self._model = load_checkpoint(path)
@@ -207,8 +207,8 @@ class Checkpoint:
     @torch.no_grad()
     def infer(self, faces: list[U8]) -> F32:
         """(S, S, C) crops -> (N, K) probabilities in the order of `spec.labels`."""
-        answers = self._model(torch.from_numpy(batch(faces, self.spec)).to(self._device))
-        return np.asarray(answers.cpu().numpy(), np.float32)
+        probabilities = self._model(torch.from_numpy(batch(faces, self.spec)).to(self._device))
+        return np.asarray(probabilities.cpu().numpy(), np.float32)
 
 
 def reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM pictures of right and wrong answers, as one page (Selvaraju et al., 2017)."""
+"""Where a network looks: Grad-CAM pictures of right and wrong predictions, as one page (Selvaraju et al., 2017)."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ def overlay(face: U8, heat: F32) -> U8:
 
 
 def choose(
-    answers: F32, truth: npt.NDArray[np.int64], count: int
+    predictions: F32, truth: npt.NDArray[np.int64], count: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """At most `count` rows predicted correctly and as many wrongly: the most confident of each true class, in turn."""
-    guess, confidence = answers.argmax(axis=1), answers.max(axis=1)
+    guess, confidence = predictions.argmax(axis=1), predictions.max(axis=1)
     chosen = []
     for wanted in (guess == truth, guess != truth):
         by_class = [
             sorted(np.flatnonzero(wanted & (truth == one)), key=lambda row: -confidence[row])
-            for one in range(answers.shape[1])
+            for one in range(predictions.shape[1])
         ]
         turns = [rows[turn] for turn in range(max(map(len, by_class))) for rows in by_class if turn < len(rows)]
         chosen.append(np.sort(np.array(turns[:count], np.int64)))
@@ -75,7 +75,7 @@ def choose(
 def write_page(
     model: Classifier, spec: ModelSpec, data: Dataset, faces: FaceSet, path: Path, *, count: int = 24
 ) -> None:
-    """One HTML file, pictures inside: `count` right and `count` wrong answers over the scored faces.
+    """One HTML file, pictures inside: `count` right and `count` wrong predictions over the scored faces.
 
     Raises:
         DataError: no face counts, or the file cannot be written.
@@ -89,11 +89,11 @@ def write_page(
             for start in range(0, len(rows), 64)
         ]
     )
-    answers = over_expressions(probabilities, spec.labels, faces.classes)
+    predictions = over_expressions(probabilities, spec.labels, faces.classes)
     columns = np.array([LABELS.index(name) for name in faces.classes])
     truth = faces.targets[rows][:, columns].argmax(axis=1)
-    right, wrong = choose(answers, truth, count)
-    accuracy = float((answers.argmax(axis=1) == truth).mean())
+    right, wrong = choose(predictions, truth, count)
+    accuracy = float((predictions.argmax(axis=1) == truth).mean())
     sections = []
     for title, chosen in (("Right", right), ("Wrong", wrong)):
         figures = [
@@ -102,7 +102,7 @@ def write_page(
                 spec,
                 faces.faces[rows[row]],
                 data.images[faces.rows[rows[row]]],
-                answers[row],
+                predictions[row],
                 truth[row],
                 faces.classes,
             )
