@@ -381,3 +381,48 @@ def _children(pid: int) -> list[int]:
             if parent == pid and b"spawn_main" in command:
                 found.append(int(entry.name))
     return found
+
+
+def test_videos_at_an_address_are_copied_read_and_removed(archive, media, tmp_path):
+    """fsspec's own file system for local files, by its address; s3:// differs by the library behind it only."""
+    pytest.importorskip("fsspec")
+    dataset = tmp_path / "d"
+    address = f"local://{archive}"
+    assert batch(address, "--output", dataset, *QUICK) == 0
+    found = rows(dataset)
+    files = sorted(found.file.unique())
+    assert [Path(file).name for file in files] == ["two.mp4", "three.mp4"]
+    assert all("://" in file for file in files)
+    assert not list((dataset / ".work").rglob("*.mp4"))
+    assert batch(archive, "--output", tmp_path / "plain", *QUICK) == 0
+    plain = rows(tmp_path / "plain").drop(columns="file")
+    pd.testing.assert_frame_equal(found.drop(columns="file"), plain)
+    shutil.copy(media / "two_faces.mp4", archive / "three.mp4")
+    written = {path.name: path.stat().st_mtime_ns for path in (dataset / "rows").iterdir()}
+    assert batch(address, "--output", dataset, *QUICK) == 0
+    changed = [path.name for path in (dataset / "rows").iterdir() if path.stat().st_mtime_ns != written[path.name]]
+    assert [name[:9] for name in changed] == ["three.mp4"]
+
+
+def test_an_address_that_nobody_knows_is_one_line(tmp_path, capsys):
+    assert batch("nonsense://bucket/x", "--output", tmp_path / "d") == 2
+    shown = capsys.readouterr().err
+    assert "is no address that fsspec knows" in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_after_twenty_kills_the_dataset_is_the_undisturbed_one(undisturbed, tmp_path):
+    folder, expected = undisturbed
+    dataset, random = tmp_path / "d", np.random.default_rng(0)
+    command = [*COMMAND, str(folder), "--output", str(dataset), "--workers", "2", "--quiet"]
+    for _ in range(20):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        time.sleep(random.uniform(0.5, 5.0))
+        for victim in [*_children(process.pid)[:1], process.pid]:
+            os.kill(victim, signal.SIGKILL)
+        process.communicate(timeout=DEADLINE_S)
+        if len(list((dataset / "rows").glob("*.parquet"))) == 4:
+            shutil.rmtree(dataset)  # begin again, so that every kill finds work
+    subprocess.run(command, check=True, timeout=DEADLINE_S)
+    pd.testing.assert_frame_equal(rows(dataset), rows(expected))

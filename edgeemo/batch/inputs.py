@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgeemo.batch.remote import find_remote, is_remote
 from edgeemo.errors import ConfigError, SourceError
 from edgeemo.system.terminal import printable
 from engines.files import user_path
@@ -29,7 +30,7 @@ class Input:
     Attributes:
         file: its path as the command line led to it; what the dataset's column `file` says.
         size: bytes.
-        modified_ns: modification time, nanoseconds since the epoch.
+        modified_ns: modification time, nanoseconds since the epoch; for an address a number that changes with it.
     """
 
     file: str
@@ -64,6 +65,12 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
     found: dict[str, Input] = {}
     left_out: Counter[str] = Counter()
     for text in paths:
+        if is_remote(text):
+            listed = list(find_remote(text, is_video))
+            if not listed:
+                raise SourceError(f"{text} holds no video; check the address")
+            found |= {file: Input(file, size, mark) for file, size, mark in listed}
+            continue
         path = user_path(text)
         try:
             if path.is_dir():
@@ -84,6 +91,10 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
     return Inputs(tuple(sorted(found.values())), left_out)
 
 
+def is_video(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
 def _walk(folder: Path, left_out: Counter[str]) -> Iterable[Path]:
     def fail(error: OSError) -> None:
         raise error
@@ -94,7 +105,7 @@ def _walk(folder: Path, left_out: Counter[str]) -> Iterable[Path]:
             if name.startswith("."):
                 continue
             suffix = os.path.splitext(name)[1].lower()
-            if suffix in SUFFIXES:
+            if is_video(name):
                 yield Path(root, name)
             else:
                 left_out[printable(suffix) or "no suffix"] += 1

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from edgeemo.api.recogniser import SharedClassifier
 from edgeemo.api.watching import Sampling
 from edgeemo.batch.inputs import Input
+from edgeemo.batch.remote import is_remote, local_copy
 from edgeemo.batch.rows import RowWriter
 from edgeemo.batch.seams import join_parts
 from edgeemo.batch.split import Part, VideoPart, split
@@ -111,9 +112,16 @@ class Worker:
             draft.unlink(missing_ok=True)
 
     def _recognise(self, task: Task, draft: Path, progress: Progress) -> Outcome:
-        job, path = self._job, Path(task.file.file)
+        with local_copy(task.file.file, self._job.drafts) as path:
+            try:
+                return self._read(task, path, draft, progress)
+            except SourceError as error:
+                raise SourceError(_line(error).replace(str(path), task.file.file)) from error
+
+    def _read(self, task: Task, path: Path, draft: Path, progress: Progress) -> Outcome:
+        job = self._job
         sha256 = task.sha256 or sha256_of_file(path)
-        if task.part is None and job.split_s:
+        if task.part is None and job.split_s and not is_remote(task.file.file):  # each part would copy it
             parts = split(path, job.split_s)
             if len(parts) > 1:
                 return Outcome("split", parts=parts, sha256=sha256)

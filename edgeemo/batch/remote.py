@@ -1,0 +1,83 @@
+"""Videos at addresses that fsspec knows (s3://, gs://, sftp://, ...), where its library for them is installed.
+
+A worker copies one to the disk, reads it and removes the copy. Called by `inputs` and `work`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgeemo.errors import ConfigError, SourceError
+
+MARKS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated")  # what changes with a file's content
+
+
+def is_remote(text: str) -> bool:
+    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", text) is not None
+
+
+def find_remote(text: str, is_video: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
+    """Address, bytes and a number that changes with the content, of a file or of every video below a folder.
+
+    Raises:
+        ConfigError: fsspec or its library for this kind of address is not installed.
+        SourceError: nobody answers there, or nothing is there.
+    """
+    system, path = _system(text)
+    try:
+        found = {path: system.info(path)} if system.isfile(path) else system.find(path, detail=True)
+    except Exception as error:  # each library has classes of its own
+        raise SourceError(f"cannot list {text}: {' '.join(str(error).split())[:200]}") from error
+    for name, about in sorted(found.items()):
+        if name == path or is_video(name):
+            mark = next((str(about[key]) for key in MARKS if about.get(key)), "")
+            yield system.unstrip_protocol(name), int(about.get("size") or 0), _number(mark)
+
+
+@contextmanager
+def local_copy(file: str, folder: Path) -> Iterator[Path]:
+    """The path of a file; for an address that of a copy in `folder`, which is removed at the end.
+
+    Raises:
+        OSError: the disk is full.
+        SourceError: the address cannot be read.
+    """
+    if not is_remote(file):
+        yield Path(file)
+        return
+    system, path = _system(file)
+    copy = folder / f"{os.getpid()}-{hashlib.sha256(file.encode()).hexdigest()[:12]}{os.path.splitext(path)[1]}"
+    try:
+        try:
+            system.get_file(path, str(copy))
+        except OSError:
+            raise
+        except Exception as error:
+            raise SourceError(f"cannot read {file}: {' '.join(str(error).split())[:200]}") from error
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _system(text: str) -> tuple[Any, str]:
+    try:
+        from fsspec.core import url_to_fs
+
+        system, path = url_to_fs(text)
+    except ImportError as error:
+        raise ConfigError(
+            f"{text} needs a library that is not installed ({error}): pip install fsspec and it"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{text} is no address that fsspec knows: {error}") from error
+    return system, str(path)
+
+
+def _number(mark: str) -> int:
+    return int.from_bytes(hashlib.sha256(mark.encode()).digest()[:7], "big") if mark else 0
