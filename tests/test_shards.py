@@ -189,8 +189,15 @@ def test_what_are_no_shards_is_one_clear_line(shards, tmp_path, capsys):
     with tarfile.open(copy / "train-000000.tar", "w") as archive:
         (tmp_path / "x.jpg").write_bytes(b"no picture")
         archive.add(tmp_path / "x.jpg", "x.jpg")
-    with pytest.raises(DataError, match="x is no face of data shard"):
-        stream(copy)
+    for workers in (0, 1):  # a worker process hands its traceback over, too
+        with pytest.raises(DataError, match="x is no face of data shard") as error:
+            stream(copy, workers=workers)
+        assert "\n" not in str(error.value)
+    (copy / "train-000001.tar").unlink()
+    shutil.copy(copy / "train-000002.tar", copy / "train-000000.tar")
+    with pytest.raises(DataError, match=r"cannot read the shards: .*train-000001.tar") as error:
+        stream(copy, workers=1)
+    assert "\n" not in str(error.value)
     arguments = ["fit", "--network", "resnet64", "--data", f"wds:{shards}", "--run", str(tmp_path / "run")]
     assert main([*arguments, "--batch", "8", "--cache", str(tmp_path / "cache")]) == 2
     assert "write them with edgeemo-train data shard --network resnet64" in capsys.readouterr().err

@@ -104,8 +104,26 @@ class ShardSource:
             wds.batched(local, collation_fn=_collate, partial=False),
         ).repeat()
         loader = torch.utils.data.DataLoader(pipeline, batch_size=None, num_workers=self.num_workers)
-        for faces, targets in itertools.islice(loader, self.steps - first_step):
+        for faces, targets in _read(itertools.islice(loader, self.steps - first_step)):
             yield faces.to(self.dist.device, non_blocking=True), targets.to(self.dist.device, non_blocking=True)
+
+
+def _read(batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """
+    Raises:
+        DataError: a shard is missing, damaged or cannot be fetched.
+    """
+    while True:
+        try:
+            batch = next(batches, None)
+        except Exception as error:  # the library raises what its transports raise; a worker's comes with its traceback
+            last = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
+            raise DataError(
+                f"cannot read the shards: {last[-1].removeprefix('trainer.errors.DataError: ')[:300]}"
+            ) from error
+        if batch is None:
+            return
+        yield batch
 
 
 @dataclass
