@@ -8,6 +8,8 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from conftest import MakeClip
 from fakes import result
@@ -18,12 +20,14 @@ from windows import Studio, Windows
 
 from edgeemo.capture import open_source
 from edgeemo.errors import RecordingError
-from edgeemo.recording import Marker, Recorder, SessionFolder, SessionInfo, load
+from edgeemo.recording import Marker, Recorder, Recording, SessionFolder, SessionInfo, load
+from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
+from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.people import person_menu
 from edgeemo.ui.replay import SPEEDS
 from edgeemo.ui.window import Window
-from engines import LABELS
+from engines import LABELS, Emotion
 
 
 def recorded(parent: Path, *, frames: int = 100, faces: int = 1, file: Path | None = None) -> SessionFolder:
@@ -238,3 +242,35 @@ def test_persons_and_markers_need_a_replay(make: Windows) -> None:
     window.replaying.show_people()
     assert "while it is replayed" in window.banner.text
     assert window.replaying.people is None
+
+
+def test_a_session_is_exported_as_a_video_with_overlay_and_names(
+    qtbot: QtBot, make: Windows, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    clip = make_clip("talk.mp4", frames=30, width=320, height=240)
+    folder = recorded(tmp_path, frames=30, file=clip)
+    write_edits(folder.path, [Name(1, "Anna")])
+    window = make(begin=False)
+    out = tmp_path / "out.mp4"
+    window.library.export([folder], out)
+    qtbot.waitUntil(lambda: f"30 frames written to {out}" in window.banner.text, timeout=60_000)
+    video = cv2.VideoCapture(str(out))
+    frames = []
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    assert len(frames) == 30
+    assert frames[0].shape == (240, 320, 3)
+    # the file's grey under it, and the overlay's colour on it
+    assert float(frames[29][200:, 250:].mean()) == pytest.approx(20 + 4 * 29, abs=10)
+    yellow = np.array(Emotion.HAPPINESS.bgr)
+    assert (np.abs(frames[29].astype(int) - yellow).sum(axis=2) < 60).sum() > 20
+    assert not list(tmp_path.glob(".*.mp4"))
+    window.library.export([folder], tmp_path / "nowhere" / "out.mp4")
+    qtbot.waitUntil(lambda: "cannot write" in window.banner.text.lower())
+
+
+def test_a_session_without_frames_gives_no_video(tmp_path: Path) -> None:
+    empty = Recording("x", tmp_path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
+    with pytest.raises(RecordingError, match="no frames"):
+        write_overlay(empty, tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())

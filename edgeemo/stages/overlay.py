@@ -175,18 +175,19 @@ def arrange(
     return tags[::-1]
 
 
-def draw(image: U8, result: Result, *, bars: bool = True) -> U8:
+def draw(image: U8, result: Result, *, bars: bool = True, names: Names = NO_NAMES) -> U8:
     """A copy of the picture with the overlay of a result.
 
     Args:
         image: (H, W, 3) BGR of the size of the result's frame; it is not changed.
         bars: show a bar for each class beside the face, where there is room.
+        names: of persons, by their number.
     """
     canvas = image.copy()
     if not len(result.faces):
         return canvas
     size = text_size(image.shape[0])
-    tags = arrange(result, 1.0, size, _font(size).width, bars=bars)
+    tags = arrange(result, 1.0, size, _font(size).width, bars=bars, names=names)
     for tag in tags:
         _draw_box(canvas, tag, size)
     for tag in tags:

@@ -15,6 +15,8 @@ from edgeemo.recording import Recording, SessionFolder, load
 from edgeemo.recording.export import ELAN, export
 from edgeemo.report import write_report
 from edgeemo.ui.banner import Banner
+from edgeemo.ui.overlay_video import ENDING as OVERLAY
+from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.player import Player
 from edgeemo.ui.sessions import SessionsDialog
@@ -111,15 +113,23 @@ class Library(QObject):
         self._player.in_background(write, lambda: self._on_report(path), self.failed.emit)
 
     def export(self, folders: Sequence[SessionFolder], path: Path) -> None:
+        """Write sessions for other programs, or one as a video with its overlay."""
+        ending = path.suffix.lower()
+        what = {ELAN: "annotations", OVERLAY: "frames"}.get(ending, "rows")
         rows: list[int] = []
 
         def told() -> None:
-            what = "annotations" if path.suffix.lower() == ELAN else "rows"
             self._banner.show_message("notice", f"{rows[0]} {what} written to {path}", seconds=8)
 
-        self._player.in_background(
-            lambda: rows.append(export([load(folder.path) for folder in folders], path)), told, self.failed.emit
-        )
+        def write() -> None:
+            read = [load(folder.path) for folder in folders]
+            rows.append(write_overlay(read[0], path) if ending == OVERLAY else export(read, path))
+
+        if ending == OVERLAY:
+            self._banner.show_message("notice", f"Writing {path.name} …", seconds=8)
+            self._player.beside(write, told, self.failed.emit)
+        else:
+            self._player.in_background(write, told, self.failed.emit)
 
     def tell_recorded(self, folder: SessionFolder, missing: Sequence[str] = ()) -> None:
         """A session has ended: say so, with what is missing in it and what can be done with it."""

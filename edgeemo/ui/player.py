@@ -210,7 +210,13 @@ class Player(QObject):
 
     def in_background(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
         """Do something slow in the worker, then `then` (or `otherwise`) in the window's thread."""
+        self._jobs.put(self._job(work, then, otherwise))
 
+    def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
+        """As `in_background` for what takes minutes, in a thread of its own; left behind when the window closes."""
+        threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-export", daemon=True).start()
+
+    def _job(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> Job:
         def job() -> None:
             try:
                 work()
@@ -220,7 +226,7 @@ class Player(QObject):
             else:
                 self._done.put(then)
 
-        self._jobs.put(job)
+        return job
 
     def shutdown(self, timeout: float = 2.0) -> bool:
         """Close everything and end every thread.

@@ -29,7 +29,7 @@ from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
 
-EXPORTS = (("CSV", ".csv"), ("Parquet", ".parquet"), ("ELAN", ".eaf"))
+EXPORTS = (("CSV", ".csv"), ("Parquet", ".parquet"), ("ELAN", ".eaf"), ("Video with overlay", ".mp4"))
 VIDEO_WORDS = {"none": "no video", "blurred": "faces covered", "whole": "whole"}
 
 
@@ -62,9 +62,7 @@ class SessionsDialog(QDialog):
         self.replay = action_button("Replay", self.replay_chosen, "Play it again (Enter)")
         self.report = action_button("Report", self.report_chosen, "A page with plots; choose two for side by side")
         self.compare = action_button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
-        self.export = action_button(
-            "Export…", self.export_chosen, "One row per face and frame, as CSV or Parquet, or annotations for ELAN"
-        )
+        self.export = action_button("Export…", self.export_chosen, "As CSV, Parquet, annotations for ELAN, or video")
         self.rename = action_button("Rename…", self.rename_chosen, "Give it another name (F2)")
         self.delete = action_button("Delete…", self.delete_chosen, "Move it to the trash (Delete)")
         self.undo = action_button(

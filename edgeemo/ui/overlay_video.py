@@ -1,0 +1,46 @@
+"""A recorded session as a video with its overlay drawn in, names instead of numbers where there are some."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgeemo.errors import RecordingError, SinkError
+from edgeemo.recording import Recording
+from edgeemo.recording.whole import appearing_whole
+from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.stages import overlay
+from edgeemo.ui.scenes import Scenes
+
+ENDING = ".mp4"
+
+
+def write_overlay(recording: Recording, path: Path) -> int:
+    """Write every frame of a session with its overlay; without a picture the faces are on an empty one.
+
+    Returns:
+        How many frames.
+
+    Raises:
+        RecordingError: it cannot be written, or has no frames.
+    """
+    names = {track.id: track.name for track in recording.tracks if track.name}
+    context = SinkContext(recording.labels, draw=lambda result: overlay.draw(result.frame.image, result, names=names))
+    scenes = Scenes(recording)
+    if not len(scenes):
+        raise RecordingError(f"{recording.name} has no frames to show")
+    try:
+        with appearing_whole(path) as draft:
+            sink = open_sink(f"video:{draft}", context)
+            try:
+                for index in range(len(scenes)):
+                    result = scenes.result(index)
+                    time = result.frame.time - recording.begin
+                    sink.write(replace(result, frame=replace(result.frame, time=time)))
+            finally:
+                sink.close()
+    except SinkError as error:
+        raise RecordingError(f"cannot write {path}: {error}") from error
+    finally:
+        scenes.close()
+    return len(scenes)
