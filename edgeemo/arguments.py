@@ -10,6 +10,7 @@ from edgeemo import commands
 from edgeemo.commands import MISTAKE
 from edgeemo.config import POLICY_ALIASES
 from edgeemo.system.terminal import printable
+from edgeemo.values import shortened, whole_number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -180,12 +181,9 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None, source: boo
 
 
 def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    number = whole_number(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{shortened(text)} must be a positive integer")
     return number
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from edgeemo.arguments import parser
 from edgeemo.commands import DONE, FAULT, INTERRUPTED, MISTAKE, one_line
 from edgeemo.errors import EdgeemoError
+from edgeemo.system.standard import NOT_DELIVERED, finish, is_output_fault, tell
 from edgeemo.system.terminal import printable
 
 PATH_FAULTS = (
@@ -27,10 +28,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        The exit code: 0 done, 2 the user's mistake (one line on standard error), 130 interrupted, 1 a fault of ours.
+        The exit code: 0 done, 2 the user's mistake (one line on standard error), 3 some inputs failed, 4 an output did
+        not receive everything, 130 interrupted, 1 a fault of ours.
     """
     _occupy_standard_descriptors()
-    arguments = parser().parse_args(argv)
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as end:
+        raise SystemExit(finish(end.code if isinstance(end.code, int) else MISTAKE)) from None
+    except OSError as error:  # from --version
+        if not is_output_fault(error):
+            raise
+        return finish(_not_written(error))
+    return finish(_perform(arguments))
+
+
+def _perform(arguments: argparse.Namespace) -> int:
+    """Run the command that was asked for; the exit code."""
     verbose: int = arguments.verbose
     logging.basicConfig(
         level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)],
@@ -49,14 +63,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
+        if is_output_fault(error):
+            return _not_written(error)
         if isinstance(error, EdgeemoError) or _is_about_a_file(error):
             if verbose > 1:
                 traceback.print_exc()
-            print(f"edgeemo: {one_line(error)}", file=sys.stderr)
+            tell(f"edgeemo: {one_line(error)}")
             return MISTAKE
         traceback.print_exc()
-        print("edgeemo: this is a fault of edgeemo's, please report it with the lines above", file=sys.stderr)
+        tell("edgeemo: this is a fault of edgeemo's, please report it with the lines above")
         return FAULT
+
+
+def _not_written(error: Exception) -> int:
+    tell(f"edgeemo: not everything could be written: {one_line(error)}")
+    return NOT_DELIVERED
 
 
 def _is_about_a_file(error: Exception) -> bool:
@@ -81,4 +102,4 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = self.format(record).split("\n")
-        print("\n".join(map(printable, lines)), file=sys.stderr)
+        tell("\n".join(map(printable, lines)))

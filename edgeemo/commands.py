@@ -6,16 +6,18 @@ import argparse
 import contextlib
 import json
 import os
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from edgeemo.config import Config, load_config
 from edgeemo.errors import ConfigError, EdgeemoError
+from edgeemo.system.standard import tell
 from edgeemo.system.terminal import printable
+from engines.files import user_path
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+LONGEST_LINE = 1000  # of an error: a path of 4,000 characters would fill the screen
 
 
 def app(arguments: argparse.Namespace) -> int:
@@ -35,7 +37,7 @@ def app(arguments: argparse.Namespace) -> int:
 
     config = replace(config, source=config.source or "demo")
     shown = "the demo clip" if config.source == "demo" else config.source
-    print(f"edgeemo: no window: {fault}; running {shown} headless instead", file=sys.stderr)
+    tell(f"edgeemo: no window: {fault}; running {shown} headless instead")
     return headless.run(config)
 
 
@@ -78,7 +80,7 @@ def service(arguments: argparse.Namespace) -> int:
     else:
         if arguments.config is None:
             raise ConfigError("say --config with the file that the service shall run with")
-        path = Path(arguments.config).expanduser().absolute()
+        path = user_path(arguments.config).absolute()
         config = load_config(path)
         if not config.sources:
             raise ConfigError(f"{path} names no [[sources]]; a service needs at least one")
@@ -99,7 +101,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.device_report:
         from edgeemo.device_report import write_report
 
-        for file in write_report(config_of(arguments), Path(arguments.device_report).expanduser()):
+        for file in write_report(config_of(arguments), user_path(arguments.device_report)):
             print(f"wrote {file}")
         return DONE
     checks = []
@@ -150,7 +152,7 @@ def report(arguments: argparse.Namespace) -> int:
 
     first = [load(target) for target in arguments.sessions]
     second = [load(target) for target in arguments.against or ()]
-    chosen = Path(arguments.output).expanduser() if arguments.output else _report_path(first[0].path)
+    chosen = user_path(arguments.output) if arguments.output else _report_path(first[0].path)
     kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
     inputs = [each.path for each in (*first, *second)]
     output = check_output(chosen, kind, inputs=inputs, overwrite=arguments.overwrite)
@@ -259,4 +261,5 @@ def config_of(arguments: argparse.Namespace) -> Config:
 
 
 def one_line(error: BaseException) -> str:
-    return printable(" ".join(str(error).split()))
+    line = printable(" ".join(str(error).split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"

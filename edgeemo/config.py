@@ -22,18 +22,15 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from edgeemo import toml
 from edgeemo.errors import ConfigError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgeemo.values import expect_range, expect_text, shortened
+from engines.files import STANDARD_INPUT, read_file, read_standard_input, user_path
 
 log = logging.getLogger(__name__)
 
@@ -54,16 +51,6 @@ REMOVED: dict[str, dict[str, str]] = {
         ("max_yaw_deg", "max_roll_deg", "min_sharpness", "min_light", "max_light", "min_contrast"), ""
     ),
 }
-
-
-def expect_range(name: str, value: float, low: float, high: float) -> None:
-    """For the `__post_init__` of a configuration.
-
-    Raises:
-        ConfigError: the value lies outside low..high, or is not a number.
-    """
-    if not low <= value <= high:
-        raise ConfigError(f"{name} must be between {low:g} and {high:g}, not {value:g}")
 
 
 @dataclass(frozen=True)
@@ -377,6 +364,10 @@ class Config:
     web: WebConfig = field(default_factory=WebConfig)
 
     def __post_init__(self) -> None:
+        for name, text in (("source", self.source), ("engine", self.engine), ("backend", self.backend)):
+            expect_text(name, text)
+        for text in self.sinks:
+            expect_text("a sink", text)
         expect_range("threads", self.threads, 1, 64)
         expect_range("frames", self.frames, 0, 2**53)
         names = [each.name for each in self.sources]
@@ -392,16 +383,22 @@ class Config:
 def load_config(path: Path) -> Config:
     """Read a TOML file; what it doesn't say keeps its default. Removed keys are ignored with one warning.
 
+    A path of "-" reads standard input.
+
     Raises:
-        ConfigError: no such file, no TOML, an unknown key (the nearest known one is named), a wrong type or range.
+        ConfigError: no such file, no regular one or more than 64 KiB, no TOML;
+            an unknown key (the nearest known one is named), a wrong type or range.
     """
     try:
-        with path.open("rb") as file:
-            data = tomllib.load(file)
+        limit = toml.LARGEST_FILE
+        from_pipe = str(path) == STANDARD_INPUT
+        content = read_standard_input(limit=limit) if from_pipe else read_file(user_path(path), limit=limit)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {' '.join(str(error).split())}") from error
+    try:
+        data = toml.parse(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     notes = _drop_removed(data)
     if notes:
         log.warning("%s has keys of an earlier version: %s; take them out", path, ", ".join(notes))
@@ -452,13 +449,13 @@ def _expect_known(kind: Any, data: Mapping[str, Any], prefix: str) -> None:
             known = (
                 f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(prefix + each for each in hints)}"
             )
-            raise ConfigError(f"unknown key {name}; {known}")
+            raise ConfigError(f"unknown key {shortened(name, quoted=False)}; {known}")
         hint = hints[key]
         arguments = get_args(hint)
         if get_origin(hint) is Literal and value not in arguments:
             near = difflib.get_close_matches(str(value), [str(choice) for choice in arguments], n=1)
             tail = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"{name} must be one of {', '.join(map(str, arguments))}, not {value!r}{tail}")
+            raise ConfigError(f"{name} must be one of {', '.join(map(str, arguments))}, not {shortened(value)}{tail}")
         if is_dataclass(hint) and isinstance(value, dict):
             _expect_known(hint, value, f"{name}.")
         elif get_origin(hint) is tuple and is_dataclass(arguments[0]) and isinstance(value, list):
@@ -481,4 +478,4 @@ def _explanation(said: str, data: Mapping[str, Any]) -> str:
     value: Any = data
     for key, row in re.findall(r"(\w+)|\[(\d+)\]", name):
         value = value[int(row)] if row else value[key]
-    return f"{name} must be {_KINDS.get(expected[1], f'a table ([{name}])')}, not {value!r}"
+    return f"{name} must be {_KINDS.get(expected[1], f'a table ([{name}])')}, not {shortened(value)}"

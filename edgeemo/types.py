@@ -242,9 +242,10 @@ class SinkStatus:
     """One sink.
 
     Attributes:
-        written: results it has taken.
+        written: results that have arrived: in the file, or confirmed by the broker.
         dropped: results it never got, because it was too slow or could not be written to.
         waiting: results in its queue.
+        kept: results that it took and that wait on the disk, to be sent when that is possible.
         error: why it cannot be written to at present; empty while it can.
     """
 
@@ -252,6 +253,7 @@ class SinkStatus:
     written: int = 0
     dropped: int = 0
     waiting: int = 0
+    kept: int = 0
     error: str = ""
 
 
@@ -375,4 +377,9 @@ class Sink(Protocol):
     @property
     def lost(self) -> int:
         """Results that `write` took and that were given up later."""
+        return 0
+
+    @property
+    def kept(self) -> int:
+        """Results that `write` took and that have not arrived yet: they wait on the disk."""
         return 0

@@ -183,7 +183,9 @@ def sha256_of_file(path: Path) -> str:
 
 
 def _size(limit: int) -> str:
-    return f"{limit >> 30} GiB" if limit >= 1 << 30 else f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit} bytes"
+    return (
+        f"{limit >> 30} GiB" if limit >= 1 << 30 else f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+    )
 
 
 def _sync(path: Path) -> None:

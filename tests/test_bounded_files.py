@@ -60,11 +60,11 @@ def test_pipes_devices_and_folders_are_refused_without_waiting(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot wait for a pipe")
 def test_standard_input_is_bounded_in_size_and_time():
-    code = "from engines.files import read_standard_input as read; print(len(read(limit=1000, pause_s=0.2)))"
+    code = "from engines.files import read_standard_input as read; print(len(read(limit=102400, pause_s=0.2)))"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as silent:
         assert silent.stderr is not None
         assert "nothing came for 0.2 s" in silent.stderr.read()
-    for content, said in (("x" * 1000, "1000"), ("x" * 1001, "larger than 1000 bytes")):
+    for content, said in (("x" * 102400, "102400"), ("x" * 102401, "larger than 100 KiB")):
         done = subprocess.run(command, input=content, capture_output=True, text=True, timeout=60, check=False)
         assert said in done.stdout + done.stderr

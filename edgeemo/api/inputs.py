@@ -22,6 +22,7 @@ from edgeemo.capture.ffmpeg import BACKGROUND
 from edgeemo.capture.pictures import read_picture
 from edgeemo.errors import SourceError
 from edgeemo.types import U8
+from engines.files import user_path
 
 Colour = Literal["bgr", "rgb"]
 Array = npt.NDArray[Any]
@@ -149,7 +150,7 @@ def _is_from(value: object, package: str) -> bool:
 def _from_path(value: str | os.PathLike[str]) -> Image:
     if not os.fspath(value):
         raise SourceError(f"the path is empty; {ACCEPTED}")
-    path = Path(os.path.expanduser(os.fspath(value)))
+    path = user_path(value)
     try:
         if path.is_dir():
             raise SourceError(f"{path} is a folder; edgeemo.watch goes through its pictures")

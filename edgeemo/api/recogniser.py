@@ -25,6 +25,7 @@ from edgeemo.errors import ConfigError
 from edgeemo.run.open import Stages, expect_separate_files
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import F32, Classifier, Faces, Frame
+from engines.files import user_path
 
 
 class Recogniser:
@@ -62,7 +63,7 @@ class Recogniser:
         if config is None:
             config = Config()
         elif not isinstance(config, Config):
-            config = load_config(Path(config).expanduser())
+            config = load_config(user_path(config))
         self._config = replace(
             config,
             engine=config.engine if engine is None else _engine_name(engine),
@@ -262,7 +263,7 @@ class Recogniser:
     ) -> Generator[Result, None, None]:
         colour = check_colour(color)
         sinks = (sinks,) if isinstance(sinks, str) else tuple(sinks)
-        path = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
+        path = user_path(source) if isinstance(source, str | os.PathLike) else None
         expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=sinks))
         resources = ExitStack()
         results = watching(
@@ -377,7 +378,7 @@ def _of_file(result: Result, name: Watchable) -> Result:
 
 def _engine_name(engine: str | os.PathLike[str]) -> str:
     """As a configuration names it: a name without a separator is looked up, a path is not."""
-    return engine if isinstance(engine, str) else str(Path(engine).expanduser().absolute())
+    return engine if isinstance(engine, str) else str(user_path(engine).absolute())
 
 
 def _reopened(config: Config) -> Recogniser:

@@ -20,6 +20,7 @@ from edgeemo.errors import SinkError
 from edgeemo.sinks.event import event, line
 from edgeemo.stages import overlay
 from edgeemo.types import KEYPOINTS, U8, Doubt, Frame
+from engines.files import user_path
 
 NOTEBOOK_PX = 480  # width of the picture that a notebook shows, and keeps in its file
 PNG_PX = 320  # the same where HTML is not shown; PNG takes five times the room
@@ -146,7 +147,7 @@ class Result(types.Result):
         Raises:
             SinkError: the ending is no picture's, the file cannot be written, or it is the picture itself.
         """
-        target = Path(path).expanduser()
+        target = user_path(path)
         if self.path is not None and target.exists() and self.path.exists() and target.samefile(self.path):
             raise SinkError(f"{target} is the picture itself; choose another name")
         try:

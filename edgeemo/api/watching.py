@@ -19,7 +19,7 @@ from edgeemo.api.result import Result
 from edgeemo.api.sources import GivenFrames
 from edgeemo.capture.file import VideoFile
 from edgeemo.capture.pictures import Pictures
-from edgeemo.config import Config, expect_range
+from edgeemo.config import Config
 from edgeemo.errors import ConfigError, PartlyReadError, SinkError
 from edgeemo.run.setup import PROGRESS_S
 from edgeemo.run.sink_worker import SinkWorker
@@ -28,6 +28,7 @@ from edgeemo.sinks import ReaderGone, SinkContext, open_sink
 from edgeemo.stages import overlay
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import Frame, Source
+from edgeemo.values import expect_range
 
 log = logging.getLogger(__name__)
 

@@ -19,11 +19,12 @@ from edgeemo.batch.pool import Pool
 from edgeemo.batch.progress import Progress, Watcher, counted, duration
 from edgeemo.batch.work import Job, Outcome, Task, is_full
 from edgeemo.capture.file import VideoFile
-from edgeemo.config import Config, expect_range
+from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError
 from edgeemo.run.open import Stages
 from edgeemo.system.signals import ending_on_signals
 from edgeemo.system.terminal import printable
+from edgeemo.values import expect_range
 from engines.bundle import find_bundle
 from engines.files import user_path
 

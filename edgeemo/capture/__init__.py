@@ -11,7 +11,6 @@ demo                                  the clip that ships with edgeemo
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 import sys
@@ -27,6 +26,8 @@ from edgeemo.capture.pictures import AnimatedWebp, Pictures, is_picture
 from edgeemo.capture.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, SCHEMES, Stream
 from edgeemo.errors import SourceError
 from edgeemo.types import Source
+from edgeemo.values import shortened, whole_number
+from engines.files import user_path
 
 __all__ = ["DEMO_CLIP", "CameraInfo", "list_cameras", "open_source"]
 
@@ -64,9 +65,10 @@ def open_source(
         raise SourceError(f"the source {uri!r} holds a zero byte; give {_GRAMMAR}")
     if uri in ("demo", "demo?loop"):
         return VideoFile(DEMO_CLIP, name="demo", loop=loop or uri.endswith("?loop"), paced=paced)
-    if uri.isascii() and uri.isdigit():
-        device = str(int(uri)) if sys.platform in desktop_cameras.APIS else f"/dev/video{int(uri)}"
-        return CameraSource(device, name=f"camera {int(uri)}", wanted=camera)
+    number = whole_number(uri, high=9999)
+    if number is not None:
+        device = str(number) if sys.platform in desktop_cameras.APIS else f"/dev/video{number}"
+        return CameraSource(device, name=f"camera {number}", wanted=camera)
     scheme = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", uri)
     if scheme and scheme[1].lower() == "csi":
         from edgeemo.capture.csi import CsiCamera
@@ -88,17 +90,17 @@ def open_source(
 
 def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None) -> Source:
     """A source of the file system."""
-    path = Path(os.path.expanduser(uri))
     stream = None
     try:
+        path = user_path(uri)
         if not path.exists():
             address, stream = _stream_of(uri)
-            path = Path(os.path.expanduser(address))
+            path = user_path(address)
         kind = path.stat().st_mode
     except FileNotFoundError as error:
         if uri.startswith("/dev/"):
             return CameraSource(uri, name=uri, wanted=camera)
-        raise SourceError(f"there is no file or folder {uri!r}; a source is {_GRAMMAR}") from error
+        raise SourceError(f"there is no file or folder {shortened(uri)}; a source is {_GRAMMAR}") from error
     except OSError as error:
         raise SourceError(
             f"cannot read {uri}: {error.strerror or error}; check the path and its permissions"

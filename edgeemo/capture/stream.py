@@ -16,6 +16,7 @@ from edgeemo.capture.file import play
 from edgeemo.capture.hardware_video import open_decoder
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
+from edgeemo.values import expect_host
 
 SCHEMES = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "http": 80, "https": 443}
 
@@ -75,6 +76,7 @@ class Stream:
             parts = urlsplit(url)
             self._scheme, self._suffix = parts.scheme.lower(), PurePosixPath(unquote(parts.path)).suffix.lower()
             self._host, self._port = parts.hostname or "", parts.port or SCHEMES[self._scheme]
+            expect_host("the address", self._host or "localhost")  # an empty one is told below
         except (ValueError, KeyError) as error:
             raise SourceError(f"{self.name} is no valid address; write it as rtsp://host:port/path") from error
         if not self._host:

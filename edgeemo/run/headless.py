@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 
 from edgeemo.config import Config
-from edgeemo.errors import ConfigError, PartlyReadError
+from edgeemo.errors import ConfigError, PartlyReadError, SinkError
 from edgeemo.run.open import open_runner
 from edgeemo.run.runner import Runner
 from edgeemo.sinks import ReaderGone
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.system.signals import ending_on_signals
+from edgeemo.system.standard import NOT_DELIVERED, finish, tell
 from edgeemo.system.terminal import printable
-from edgeemo.types import Counters
+from edgeemo.types import Counters, Status
 
 DONE, PARTLY, INTERRUPTED = 0, 3, 130
 
@@ -32,7 +32,8 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
 
     Returns:
         The exit code: 0 done (also when a pipe's reader has gone), 3 done but some pictures of a folder could not be
-        read, 130 interrupted. Where a source or sink hangs the process ends here.
+        read, 4 ended, but an output did not receive everything, 130 interrupted. Where a source or sink hangs the
+        process ends here.
 
     Raises:
         EdgeemoError: the user can fix it.
@@ -41,7 +42,7 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
         raise ConfigError("no source: say --source with a video, a folder of pictures, a camera number, a URL or demo")
     if not config.sinks:
         config = replace(config, sinks=("jsonl:-",))
-    partly = ""
+    partly, broken = "", ""
     stop, reload = threading.Event(), threading.Event()
     with ending_on_signals(stop, reload=reload if config.sources else None):
         try:
@@ -50,21 +51,39 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
                     runner.run(stop, reload, load)
                 except PartlyReadError as error:
                     partly = str(error)
+                except SinkError as error:
+                    broken = str(error)
                 said = _summary(runner)
-                clean = runner.close()
+                try:
+                    clean = runner.close()
+                except SinkError as error:
+                    broken = broken or str(error)
+                    clean = runner.close()
+                missing = undelivered(runner.status())
         except ReaderGone:
             return DONE
-    code = INTERRUPTED if stop.is_set() else PARTLY if partly else DONE
-    if partly:
-        print(f"edgeemo: {printable(partly)}", file=sys.stderr)
-    if not quiet:
-        print(f"edgeemo: {said}", file=sys.stderr)
+    code = INTERRUPTED if stop.is_set() else NOT_DELIVERED if broken or missing else PARTLY if partly else DONE
+    for line in (partly, broken, *missing, "" if quiet else said):
+        if line:
+            tell(f"edgeemo: {printable(' '.join(line.split()))}")
     if not clean:
         # a thread is caught in a driver; the interpreter's own end would wait for it or crash under it
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        os._exit(finish(code))
     return code
+
+
+def undelivered(status: Status) -> list[str]:
+    """A line for each sink that did not receive every result."""
+    lines = []
+    for sink in status.sinks:
+        lost = sink.dropped + sink.waiting
+        parts = [f"{_counted(lost, 'result')} did not arrive"] if lost else []
+        if sink.kept:
+            parts.append(f"{_counted(sink.kept, 'result')} kept on disk, to be sent by the next run")
+        if parts:
+            reason = f" ({sink.error})" if sink.error else ""
+            lines.append(f"sink {sink.name}: {' and '.join(parts)}{reason}")
+    return lines
 
 
 def _summary(runner: Runner) -> str:

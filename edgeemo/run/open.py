@@ -6,12 +6,13 @@ import os
 from contextlib import ExitStack
 
 from edgeemo.config import Config, SourceConfig
-from edgeemo.errors import ConfigError
+from edgeemo.errors import ConfigError, PathError
 from edgeemo.run.runner import Runner
 from edgeemo.sinks import SinkContext, file_of, open_sink
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.types import U8, Classifier, Judge, Result, Sink, Smoother, Source
+from engines.files import user_path
 
 
 def open_runner(config: Config, *, screen: bool = False, notifier: Notifier | None = None) -> Runner:
@@ -109,7 +110,7 @@ def expect_separate_files(config: Config) -> None:
     Raises:
         ConfigError: it would.
     """
-    sources = [os.path.expanduser(uri) for uri in (config.source, *(each.uri for each in config.sources)) if uri]
+    sources = [uri for uri in (config.source, *(each.uri for each in config.sources)) if uri]
     taken: dict[str, str] = {}
     for text in config.sinks:
         file = file_of(text)
@@ -126,6 +127,6 @@ def expect_separate_files(config: Config) -> None:
 
 def _same(path: str, other: str) -> bool:
     try:
-        return os.path.samefile(path, other)
-    except (OSError, ValueError):  # one of them is not there, or cannot be
+        return os.path.samefile(path, user_path(other))
+    except (OSError, PathError):  # one of them is not there, or cannot be
         return False

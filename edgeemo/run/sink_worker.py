@@ -71,6 +71,7 @@ class SinkWorker:
         self._abandoned = False
         self._written = 0
         self._dropped = 0
+        self._left = 0, 0  # lost and kept by a sink that was closed
         self._error = ""
         self._retry_at = 0.0
         self._taken_ms: deque[float] = deque(maxlen=120)
@@ -129,8 +130,10 @@ class SinkWorker:
     def status(self) -> SinkStatus:
         with self._changed:
             sink = self._sink
-            fault, lost = (sink.fault, sink.lost) if sink is not None else ("", 0)
-            return SinkStatus(self.name, self._written, self._dropped + lost, len(self._waiting), self._error or fault)
+            fault = sink.fault if sink is not None else ""
+            lost, kept = (sink.lost, sink.kept) if sink is not None else self._left
+            arrived = max(0, self._written - lost - kept)
+            return SinkStatus(self.name, arrived, self._dropped + lost, len(self._waiting), kept, self._error or fault)
 
     def begin_closing(self) -> None:
         """Let it write what waits, and close; several sinks do so side by side."""
@@ -209,7 +212,10 @@ class SinkWorker:
     def _close(self) -> None:
         sink, self._sink = self._sink, None
         if sink is not None:
-            sink.close()
+            try:
+                sink.close()
+            finally:
+                self._left = sink.lost, sink.kept
 
     def _guarded(self, action: Callable[[], None]) -> bool:
         """Do something with the sink; where it fails the sink is given up for now, or for good."""

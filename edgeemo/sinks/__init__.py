@@ -7,7 +7,6 @@ a row here. `run` opens them; the recorder and the benchmark open single ones.
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -16,6 +15,7 @@ from pathlib import Path
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError
 from edgeemo.types import U8, Result, Sink, Status
+from engines.files import user_path
 from engines.installation import pip_install
 
 
@@ -123,7 +123,7 @@ def parse(text: str) -> tuple[str, str]:
 def file_of(text: str) -> Path | None:
     """The file that a sink writes, if it writes one; neither standard output nor an address."""
     kind, target = parse(text)
-    return None if target == STANDARD_OUTPUT or not SINKS[kind].is_file else Path(os.path.expanduser(target))
+    return None if target == STANDARD_OUTPUT or not SINKS[kind].is_file else user_path(target)
 
 
 def options_of(text: str, config: Config) -> object:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
-from pathlib import Path
+import re
 
 from edgeemo.errors import ConfigError
+from edgeemo.values import expect_host, shortened, whole_number
+from engines.files import read_file, user_path
 
 TOKEN_VARIABLE = "EDGEEMO_TOKEN"
 SHORTEST_TOKEN = 16
+# [IPv6] or a name or number without colons, and a port
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]*))(?::[0-9]{1,5})?")
 
 
 def address(kind: str, target: str) -> tuple[str, int]:
@@ -21,9 +25,13 @@ def address(kind: str, target: str) -> tuple[str, int]:
     """
     host, colon, port = target.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1"
-    if not (port.isascii() and port.isdigit()) or not int(port) < 65536 or (colon and not host):
-        raise ConfigError(f"sink {kind}:{target}: write {kind}:HOST:PORT, for example {kind}:127.0.0.1:8080")
-    return host, int(port)
+    number = whole_number(port, high=65535)
+    if number is None or (colon and not host):
+        raise ConfigError(
+            f"sink {kind}:{shortened(target, quoted=False)}: write {kind}:HOST:PORT, for example {kind}:127.0.0.1:8080"
+        )
+    expect_host(f"sink {kind}", host)
+    return host, number
 
 
 def is_loopback(host: str) -> bool:
@@ -56,7 +64,7 @@ class Guard:
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         if token_file:
             try:
-                token = Path(token_file).expanduser().read_text(encoding="utf-8").strip()
+                token = read_file(user_path(token_file)).decode().strip()
             except (OSError, UnicodeDecodeError) as error:
                 why = getattr(error, "strerror", None) or error
                 raise ConfigError(f"cannot read the token of sink {kind} from {token_file}: {why}") from error
@@ -85,7 +93,10 @@ class Guard:
 
 def is_own_name(host: str) -> bool:
     """Whether the header Host is a number or localhost; without the header nobody could have been misled."""
-    name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found[1] or found[2]
     if name in ("", "localhost"):
         return True
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 from typing import Any
 
 from edgeemo.columns import BOX, cell, column_names
@@ -12,6 +11,7 @@ from edgeemo.sinks import STANDARD_OUTPUT, SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.output import TextOutput
 from edgeemo.types import Result, Sink
+from engines.files import user_path
 
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -58,7 +58,7 @@ def _values(whole: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
 
 def _header(target: str) -> tuple[str, ...]:
     """The columns of a file that is there; () for an empty one, a pipe or a device."""
-    path = Path(target).expanduser()
+    path = user_path(target)
     if not path.is_file():
         return ()
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:

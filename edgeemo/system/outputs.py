@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeemo.errors import SinkError
+from edgeemo.errors import PathError, SinkError
+from engines.files import user_path
 
 HEAD = TAIL = 1 << 18  # bytes of a file that tell what it is
 VIDEO_MARK = b"made by edgeemo"  # the comment in every video that is written
@@ -83,14 +84,14 @@ def check_output(
     """
     row = OUTPUTS[kind]
     shown = os.fspath(target)
-    if "\0" in shown:
-        raise SinkError(f"cannot write {shown!r}: the name holds a zero byte; choose another path")
     try:
-        path = Path(os.path.realpath(os.path.expanduser(shown)))
+        path = Path(os.path.realpath(user_path(shown)))
         found = path.stat()
     except FileNotFoundError:
         _expect_folder(path, shown)
         return path
+    except PathError as error:
+        raise SinkError(f"cannot write: {error}") from error
     except OSError as error:
         raise refusal(Path(shown), error) from error
     if stat.S_ISDIR(found.st_mode):
@@ -125,8 +126,8 @@ def _expect_folder(path: Path, shown: str) -> None:
 def _is_part_of(path: Path, found: os.stat_result, source: str | os.PathLike[str]) -> bool:
     """Whether a file is an input, or a file of a folder that is one and does not look like an output."""
     try:
-        other = os.stat(os.path.expanduser(source))
-    except (OSError, ValueError):  # a camera's number, an address
+        other = os.stat(user_path(source))
+    except (OSError, PathError):  # a camera's number, an address
         return False
     if os.path.samestat(found, other):
         return True

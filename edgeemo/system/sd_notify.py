@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from time import monotonic
 
+from edgeemo.values import whole_number
+
 log = logging.getLogger(__name__)
 
 
@@ -25,7 +27,7 @@ class Notifier:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         usec = environment.get("WATCHDOG_USEC", "")
-        self._pause = int(usec) / 2e6 if mine and usec.isdigit() else 0.0
+        self._pause = (whole_number(usec) or 0) / 2e6 if mine else 0.0
         self._fed = 0.0
 
     def tell(self, message: str) -> None:

@@ -1,0 +1,42 @@
+"""Parses TOML that may be hostile. The standard library's parser takes minutes for some files of 200 kB."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from edgeemo.errors import ConfigError
+from edgeemo.values import expect_plain
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LARGEST_FILE = 1 << 16  # bytes; docs/edge.toml has 4000. The slowest of this size takes a second
+MOST_PARTS = 16  # of a dotted key, also within a text; the parser's time grows with the square
+_PART = r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'"""
+# the look-behind keeps the search linear
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART})(?:[ \t]*\.[ \t]*(?:{_PART})){{{MOST_PARTS}}}")
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """TOML -> its tables.
+
+    Raises:
+        ConfigError: it is no TOML, nested too deeply, or holds a number or text that `expect_plain` refuses.
+    """
+    try:
+        text = content.decode()
+        if (found := _LONG_KEY.search(text)) is not None:
+            raise ConfigError(f"the dotted key that begins with {found[0][:40]!r} has more than {MOST_PARTS} parts")
+        data = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError("it is nested too deeply") from error
+    except ConfigError:
+        raise
+    except ValueError as error:  # also of numbers with more digits than Python converts
+        raise ConfigError(f"it is not valid TOML: {' '.join(str(error).split())[:300]}") from error
+    expect_plain(data)
+    return data

@@ -1,0 +1,85 @@
+"""Checks of what users type, at the border: before a value reaches the operating system, a library or a format string.
+
+Paths go through `engines.files.user_path`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from edgeemo.errors import ConfigError
+
+LONGEST_TEXT = 8192  # characters; paths and addresses have at most half of that
+LARGEST_NUMBER = 2**53  # the largest whole number that a double holds exactly
+
+
+def expect_range(name: str, value: float, low: float, high: float) -> None:
+    """For the `__post_init__` of a configuration.
+
+    Raises:
+        ConfigError: the value lies outside low..high, or is not a number.
+    """
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must be between {low:g} and {high:g}, not {shortened(value)}")
+
+
+def whole_number(text: str, *, high: int = LARGEST_NUMBER) -> int | None:
+    """The number that a text of ASCII digits is, from 0 to `high`; None for any other text, however long."""
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(high)):
+        return None
+    number = int(text)
+    return number if number <= high else None
+
+
+def expect_text(name: str, text: str) -> None:
+    """
+    Raises:
+        ConfigError: the text holds a zero byte, which ends it for the operating system, or is absurdly long.
+    """
+    if "\0" in text:
+        raise ConfigError(f"{name} holds a zero byte: {shortened(text)}; take it out")
+    if len(text) > LONGEST_TEXT:
+        raise ConfigError(f"{name} has {len(text)} characters; {LONGEST_TEXT} is the most")
+
+
+def expect_host(name: str, host: str) -> None:
+    """
+    Raises:
+        ConfigError: no name server could be asked for it: a label over 63 bytes, an empty one, a control character.
+    """
+    try:
+        plain = host.rstrip(".").encode("idna")
+    except UnicodeError:
+        plain = b""
+    if not plain or len(plain) > 253 or any(byte <= 32 or byte == 127 for byte in plain):
+        raise ConfigError(f"{name}: {shortened(host)} is no name of a host")
+
+
+def expect_plain(data: Any) -> None:
+    """Check every number and text of a tree of dictionaries and lists, as TOML gives it.
+
+    Raises:
+        ConfigError: a number beyond 2^53, NaN or infinite, or a text as `expect_text`; the message names the key.
+    """
+    waiting = [("", data)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{name}.{key}".lstrip("."), each) for key, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{name}[{row}]", each) for row, each in enumerate(value)]
+        elif isinstance(value, str):
+            expect_text(shortened(name, quoted=False), value)
+        elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise ConfigError(f"{shortened(name, quoted=False)} is {shortened(value)}, beyond every limit")
+
+
+def shortened(value: object, *, quoted: bool = True) -> str:
+    """A value for a message, 60 characters at most."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST_NUMBER:
+        return f"a whole number of about {round(math.log10(2) * value.bit_length())} digits"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = repr(value) if quoted else str(value)
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"

@@ -1,0 +1,229 @@
+"""What comes in from outside is refused in one line, or taken; the fuzzers look for a traceback or a hang."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeemo import toml
+from edgeemo.cli import main
+from edgeemo.config import Config, from_mapping
+from edgeemo.errors import ConfigError, EdgeemoError
+from edgeemo.recording import load
+from edgeemo.report import page
+from edgeemo.sinks.access import address, is_own_name
+from edgeemo.values import LARGEST_NUMBER, expect_host, shortened, whole_number
+
+hypothesis = pytest.importorskip("hypothesis")
+
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+# longer by hand: EDGEEMO_FUZZ_EXAMPLES=100000 pytest tests/test_border.py -k fuzz --timeout 0
+FUZZ = settings(
+    max_examples=int(os.environ.get("EDGEEMO_FUZZ_EXAMPLES", "40")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a." * 20000 + b"b = 1",
+        b'"a" . ' * 8000 + b"b = 1",
+        b"a = " + b"[" * 30000,
+        b"a = " + b"{a=" * 15000,
+        b"frames = " + b"9" * 5000,
+        b"frames = " + b"9" * 400,
+        b"frames = 0x" + b"f" * 50000,
+        b"frames = 1e400",
+        b"frames = nan",
+        b'source = "a\\u0000b"',
+        b'source = "' + b"x" * 9000 + b'"',
+        b"\xff\xfe",
+        b"#" + b"a" * 65000 + b"\nsource =",
+    ],
+)
+def test_a_hostile_configuration_is_one_short_line(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "edge.toml").write_bytes(content)
+    assert main(["run", "--config", str(tmp_path / "edge.toml")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("edgeemo: ")
+    assert said.count("\n") == 1
+    assert len(said) < 700
+
+
+@pytest.mark.parametrize("name", ["huge_int", "nul_sink"])
+def test_the_hostile_configurations_that_were_kept_are_refused(
+    name: str, cases: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--config", str(cases / "hostile" / f"{name}.toml")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("named", [LONG, "~nobody-of-this-name/x", "a\0b", "d/" * 3000, f"rtsp://{LONG}/", "9" * 5000])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--source", "{}"),
+        ("run", "--source", "demo", "--engine", "{}"),
+        ("run", "--config", "{}"),
+        ("run", "--source", "demo", "--sink", "jsonl:{}"),
+        ("run", "--source", "demo", "--sink", "sqlite:{}"),
+        ("run", "--source", "demo", "--sink", "web:{}:80"),
+        ("run", "--source", "demo", "--sink", "web:127.0.0.1:{}"),
+        ("run", "--source", "nothing", "--frames", "{}x"),
+        ("report", "{}"),
+    ],
+)
+def test_odd_names_on_the_command_line_are_one_line(
+    named: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEEMO_TOKEN", raising=False)
+    if named == "9" * 5000 and arguments[-1].startswith(("jsonl", "sqlite")):
+        pytest.skip("a number is a name like any other there")
+    try:
+        code = main([each.format(named) for each in arguments])
+    except SystemExit as end:
+        code = int(str(end.code))
+    said = capsys.readouterr().err
+    assert code == 2
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
+
+
+def test_a_token_file_is_read_bounded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "edge.toml").write_text('source = "demo"\nsinks = ["web:127.0.0.1:0"]\n[web]\ntoken_file = "/dev/zero"')
+    assert main(["run", "--config", str(tmp_path / "edge.toml")]) == 2
+    assert "no regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "host", ["[::1].evil.example", "[::1", "::1]", "localhost.evil.example", "127.0.0.1.evil.example", "[x]", "a:b:c"]
+)
+def test_a_host_header_of_another_machine_is_not_our_own(host: str) -> None:
+    assert not is_own_name(host)
+
+
+@pytest.mark.parametrize("host", ["", "localhost", "localhost:80", "127.0.0.1:8080", "[::1]:80", "[::1]"])
+def test_a_host_header_of_this_machine_is_our_own(host: str) -> None:
+    assert is_own_name(host)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["run", "--source", "demo", "--frames", "2"], ["engines", "--json"]]
+)
+def test_a_full_standard_output_is_exit_code_4_in_one_line(arguments: list[str], buffered: bool) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgeemo", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env=environment,
+        )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize(("source", "code"), [("demo", 4), ("nothing", 2)])
+def test_a_full_standard_error_is_no_fault_of_ours(source: str, code: int) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgeemo", "run", "--source", source, "--frames", "2"],
+            stdout=subprocess.PIPE, stderr=full, check=False,
+        )  # fmt: skip
+    assert done.returncode == code
+    assert done.stdout.count(b"\n") == (2 if code == 4 else 0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_is_exit_code_4_with_the_count(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["run", "--source", "demo", "--frames", "3", "--sink", "jsonl:/dev/full"]) == 4
+    said = capsys.readouterr().err
+    assert "did not arrive (cannot go on writing /dev/full: No space left on device" in said
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), "x" * 500, ["y"] * 500, None])
+def test_a_value_in_a_message_is_short(value: object) -> None:
+    assert len(shortened(value)) < 80
+
+
+def one_line(error: Exception) -> None:
+    said = str(error)
+    assert "\n" not in said
+    assert len(said) < 3000
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+keys = st.sampled_from([*Config.__dataclass_fields__, "min_score", "user", "x"])
+
+
+@FUZZ
+@given(st.dictionaries(keys, values | st.dictionaries(keys, values, max_size=3), max_size=4))
+def test_fuzz_configuration_is_taken_or_a_configuration_error(data: dict[str, object]) -> None:
+    try:
+        from_mapping(Config, data)
+    except ConfigError as error:
+        one_line(error)
+
+
+@FUZZ
+@given(st.binary(max_size=300) | st.text(alphabet="[]{}.=\"'\\\n#a1 -+:T_", max_size=300).map(str.encode))
+def test_fuzz_toml_is_parsed_or_refused(content: bytes) -> None:
+    with contextlib.suppress(ConfigError):
+        assert isinstance(toml.parse(content), dict)
+
+
+@FUZZ
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_fuzz_addresses_and_numbers(target: str, host: str) -> None:
+    number = whole_number(target)
+    assert number is None or 0 <= number <= LARGEST_NUMBER
+    is_own_name(host)
+    for check in (lambda: address("web", target), lambda: expect_host("x", host)):
+        with contextlib.suppress(EdgeemoError):
+            check()
+
+
+@FUZZ
+@given(
+    st.lists(
+        st.binary(max_size=60)
+        | st.builds(
+            lambda frame, time, faces: (
+                repr({"frame": frame, "time": time, "origin": "x", "faces": faces})
+                .replace("'", '"')
+                .replace("None", "null")
+                .encode()
+            ),
+            values,
+            values,
+            values,
+        ),
+        max_size=6,
+    )
+)
+def test_fuzz_recordings_are_a_page_or_one_line(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
+    path = tmp_path_factory.mktemp("fuzz") / "lines.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    try:
+        assert page([("x", [load(path)])]).startswith("<!doctype html>")
+    except EdgeemoError as error:
+        one_line(error)
