@@ -156,6 +156,20 @@ def test_a_full_disk_is_exit_code_4_with_the_count(capsys: pytest.CaptureFixture
     assert "did not arrive (cannot go on writing /dev/full: No space left on device" in said
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"sources": [{"name": f"s{row}", "uri": "demo"} for row in range(65)]}, "64 is the most"),
+        ({"detect": {"max_faces": 257}}, "between 1 and 256"),
+        ({"service": {"queue": 65537}}, "between 8 and 65536"),
+        ({"mqtt": {"spool_mb": 1e7}}, "between 0.001 and 1e"),
+    ],
+)
+def test_what_is_beyond_a_limit_of_the_configuration_is_refused(data: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        from_mapping(Config, data)
+
+
 @pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), "x" * 500, ["y"] * 500, None])
 def test_a_value_in_a_message_is_short(value: object) -> None:
     assert len(shortened(value)) < 80

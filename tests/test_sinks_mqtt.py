@@ -15,6 +15,7 @@ from fakes import result
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import Broker, until
 
+from edgeemo.cli import main
 from edgeemo.config import Config, MqttConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
@@ -46,6 +47,9 @@ class Listener:
     def text(self, topic: str) -> list[str]:
         return [payload.decode() for name, payload in list(self.heard) if name == topic]
 
+    def publish(self, topic: str) -> None:
+        self._client.publish(topic, b"x", qos=1)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
@@ -63,9 +67,13 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 def opened(tmp_path: Path) -> Iterator[Callable[..., MqttSink]]:
     sinks: list[MqttSink] = []
 
-    def make(port: int, status: Callable[[], Status] | None = None, **options: Any) -> MqttSink:
+    def make(
+        port: int, status: Callable[[], Status] | None = None, *, lasting: bool = True, **options: Any
+    ) -> MqttSink:
         config = MqttConfig(**{"spool": str(tmp_path / "spool.db"), **options})
-        context = SinkContext(LABELS, draw=lambda each: each.frame.image, config=Config(mqtt=config), status=status)
+        context = SinkContext(
+            LABELS, draw=lambda each: each.frame.image, config=Config(mqtt=config), status=status, lasting=lasting
+        )
         scheme = "mqtts" if config.ca_file else "mqtt"
         sink = open_sink(f"{scheme}://localhost:{port}/home/edge", context)
         assert isinstance(sink, MqttSink)
@@ -325,3 +333,108 @@ def test_the_outbox_is_bounded_and_drops_the_oldest(tmp_path: Path) -> None:
     box.rewind()
     assert int(box.take(1)[0].payload[:3]) == 200
     box.close()
+
+
+def test_results_count_as_kept_until_the_broker_has_confirmed_them(
+    tmp_path: Path, opened: Callable[..., MqttSink], caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker(tmp_path / "late")
+    sink = opened(broker.port)
+    for index in range(3):
+        sink.write(result(origin="door", index=index))
+    assert sink.kept == 3
+    until(lambda: "cannot be reached" in sink.fault)
+    broker.start()
+    try:
+        until(lambda: sink.kept == 0)
+        assert sink.lost == 0
+        sink.close()
+    finally:
+        broker.kill()
+    said = [record.message for record in caplog.records if record.name == "edgeemo.sinks.mqtt"]
+    assert sum("cannot be reached" in line for line in said) == 1
+    assert sum("takes results again" in line for line in said) == 1
+
+
+def test_a_run_without_a_broker_ends_with_code_4_and_the_count_on_disk(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tmp_path / "edge.toml"
+    port = Broker(tmp_path / "never").port
+    config.write_text(
+        f'source = "{clip}"\nsinks = ["mqtt://127.0.0.1:{port}/edge"]\nframes = 5\n'
+        f'[mqtt]\nspool = "{tmp_path / "s.db"}"\n'
+    )
+    assert main(["run", "--config", str(config)]) == 4
+    assert "5 results kept on disk" in capsys.readouterr().err
+    assert "cannot be reached" in caplog.text
+
+
+def test_refused_credentials_end_a_single_run_with_code_2(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broker = Broker(tmp_path / "closed", anonymous=False)
+    broker.start()
+    try:
+        config = tmp_path / "edge.toml"
+        config.write_text(
+            f'source = "{clip}"\nsinks = ["mqtt://127.0.0.1:{broker.port}/edge"]\nframes = 2\n'
+            f'[mqtt]\nuser = "nobody"\nspool = "{tmp_path / "s.db"}"\n'
+        )
+        assert main(["run", "--config", str(config), "--quiet"]) == 2
+        assert "refuses" in capsys.readouterr().err
+    finally:
+        broker.kill()
+
+
+@pytest.mark.parametrize(
+    ("options", "topic", "says"),
+    [
+        ({"discovery": "a/#"}, "edge", r"discovery: the topic 'a/#' holds"),
+        ({"discovery": "a+"}, "edge", "discovery"),
+        ({"user": "a\0b"}, "edge", "user"),
+        ({}, "t" * 61_000, "more than 60000 bytes"),
+        ({}, "a/" * 200 + "b", "190 levels"),
+        ({}, "$SYS/x", "begins with"),
+    ],
+)
+def test_settings_that_break_mqtts_rules_are_refused(
+    options: dict[str, str], topic: str, says: str, tmp_path: Path
+) -> None:
+    config = Config(mqtt=MqttConfig(spool=str(tmp_path / "spool.db"), **options))
+    with pytest.raises(ConfigError, match=says) as error:
+        open_sink(f"mqtt://localhost:1/{topic}", SinkContext(LABELS, draw=lambda each: each.frame.image, config=config))
+    assert len(str(error.value)) < 400
+
+
+def test_what_a_source_left_with_the_broker_is_cleared_when_it_is_gone(
+    broker: Broker, opened: Callable[..., MqttSink]
+) -> None:
+    def status(*names: str) -> Callable[[], Status]:
+        return lambda: Status(sources=tuple(SourceStatus(name, State.LIVE) for name in names))
+
+    before = opened(broker.port, status("door", "gate"))
+    for source in ("door", "gate"):
+        before.write(result(1, origin=source))
+    until(lambda: len(retained(broker)) == 9)  # the status; of each source availability, state and two of discovery
+    before.close()
+    opened(broker.port, status("door"))
+    until(lambda: not any("gate" in topic for topic in retained(broker)))
+    left = retained(broker)
+    assert left["home/edge/door/availability"] == "online"
+    assert left["home/edge/status"] == "online"
+    assert len(left) == 5
+
+
+def retained(broker: Broker) -> dict[str, str]:
+    """Topic -> what a client that comes now is given at once."""
+    listener = Listener(broker.port)
+    # sent behind what the broker has kept, so it arrives last
+    listener.publish("end/of/retained")
+    until(lambda: listener.text("end/of/retained"))
+    listener.close()
+    return {
+        topic: payload.decode()
+        for topic, payload in listener.heard
+        if payload and topic.startswith("home") and not topic.endswith("results")
+    }

@@ -28,16 +28,23 @@ from edgeemo.sinks.event import event
 from edgeemo.sinks.outbox import Outbox
 from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
+from edgeemo.values import expect_host, shortened
+from engines.files import read_file, user_path
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
+LONGEST_PASSWORD = 65_535  # bytes, MQTT 5.0 section 3.1.3.6
 PASSWORD_VARIABLE = "EDGEEMO_MQTT_PASSWORD"
 MAX_INFLIGHT = 20  # messages that the broker has not confirmed
 RETRY_S = 1.0
 TALK_S = 0.05  # how soon a new message is noticed while the broker is silent
 STATE_S = 1.0  # between two messages about the state of a source
 FLUSH_S = 1.0  # for the broker to confirm what is on the way when it ends
+ACKNOWLEDGE_S = 5.0  # for a single run: until everything is confirmed, also while no broker answers
+REFUSED = (0x86, 0x87, 0x8C)  # CONNACK, MQTT 5.0 section 3.2.2.2: bad user or password, not authorised, bad method
+LONGEST_TOPIC = 60_000  # bytes; 65,535 are MQTT's limit, /SOURCE/results and the discovery's names come behind
+MOST_LEVELS = 190  # mosquitto refuses 200
 
 
 class MqttSink(Sink):
@@ -48,16 +55,23 @@ class MqttSink(Sink):
     - `SOURCE/state`: expression, confidence and number of faces, at most once a second, when it changes (retained),
     - `SOURCE/results`: the events, in order, each at least once.
 
-    A broker that is away is no error: results wait in a file, bounded, and are sent in order when it is back.
+    A broker that is away is no error: results wait in a file, bounded, and are sent in order when it is back. A single
+    run waits for the last confirmations for `ACKNOWLEDGE_S` when it ends; `kept` counts what remains in the file.
+
+    Retained topics are remembered in the same file. Those of a source that is no longer configured are cleared.
+
+    Raises:
+        ConfigError: a setting breaks MQTT's rules; from `tick` and `close` of a single run: the broker refuses the
+            user or password.
     """
 
     tls = False
-    fault = "not connected yet"
 
     def __init__(self, target: str, context: SinkContext) -> None:
         scheme = "mqtts" if self.tls else "mqtt"
         config: MqttConfig = context.config.mqtt
         self._host, self._port, self._topic = _address(scheme, target, 8883 if self.tls else 1883)
+        _expect_settings(config)
         self._config = config
         self._password = _password(config)
         self._tls = _tls(config) if self.tls else None
@@ -70,15 +84,33 @@ class MqttSink(Sink):
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._inflight: dict[int, int] = {}  # paho's number -> the outbox's key
+        self._clearing: dict[int, str] = {}  # paho's number -> a retained topic that is being removed
         self._arrived: list[int] = []
+        self._fault = "not connected yet"
+        self._told = ""  # the fault that the log has
+        self._refusal: ConfigError | None = None
+        self._first_key = self._outbox.last_key + 1
+        self._taken = self._confirmed = self._rejected = 0
         self._accepted = False
         self._thread = threading.Thread(target=self._run, name="edgeemo-mqtt", daemon=True)
         self._thread.start()
 
     @property
     def lost(self) -> int:
-        """Results dropped because too much had to wait."""
-        return self._outbox.dropped
+        """Results dropped because too much had to wait, or rejected by the broker."""
+        return self._outbox.dropped + self._rejected
+
+    @property
+    def kept(self) -> int:
+        return max(0, self._taken - self._confirmed - self.lost)
+
+    @property
+    def fault(self) -> str:
+        return self._fault
+
+    def tick(self) -> None:
+        if self._refusal is not None and not self._context.lasting:
+            raise self._refusal
 
     def write(self, result: Result) -> None:
         source = _topic_segment(result.frame.origin)
@@ -95,12 +127,26 @@ class MqttSink(Sink):
             return
         self._sent[source] = now
         payload = json.dumps(event(result), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        self._taken += 1
         self._outbox.append(f"{self._topic}/{source}/results", payload.encode())
 
     def close(self) -> None:
+        deadline = monotonic() + (0.0 if self._context.lasting else ACKNOWLEDGE_S)
+        while len(self._outbox) and self._refusal is None and monotonic() < deadline:
+            self._stop.wait(TALK_S)
         self._stop.set()
         self._thread.join(FLUSH_S + 0.4)
         self._outbox.close()
+        self.tick()
+
+    def _note(self, fault: str) -> None:
+        """Keep what is wrong; the log gets a line when it begins and one when it ends."""
+        self._fault = fault
+        if fault and fault != self._told:
+            log.warning("sink mqtt: %s; results are kept on disk meanwhile", fault)
+        elif not fault and self._told:
+            log.warning("sink mqtt: the broker %s:%d takes results again", self._host, self._port)
+        self._told = fault
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -110,12 +156,13 @@ class MqttSink(Sink):
                 self._serve(client)
             except (OSError, ValueError) as error:  # ValueError: paho's word for an impossible host
                 why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                self.fault = f"the broker {self._host}:{self._port} cannot be reached: {why}"
+                self._note(f"the broker {self._host}:{self._port} cannot be reached: {why}")
             except Exception:
                 log.exception("the connection to the broker failed")
             finally:
                 self._accepted = False
                 self._inflight.clear()
+                self._clearing.clear()
                 self._outbox.rewind()
             self._stop.wait(RETRY_S)
 
@@ -169,25 +216,38 @@ class MqttSink(Sink):
             client.disconnect()
             client.loop(timeout=TALK_S)
         elif self._accepted:
-            self.fault = f"the broker {self._host}:{self._port} has gone"
+            self._note(f"the broker {self._host}:{self._port} has gone")
 
     def _on_connect(
         self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self.fault = f"the broker {self._host}:{self._port} refuses: {reason}; check [mqtt] user and password_file"
+            said = f"the broker {self._host}:{self._port} refuses: {reason}; check [mqtt] user and password_file"
+            if reason.value in REFUSED:
+                self._refusal = ConfigError(said)
+            self._note(said)
             return
-        self.fault = ""
+        self._refusal = None
+        self._note("")
         self._accepted = True
         self._outbox.rewind()
 
     def _on_publish(
         self, client: paho.Client, data: Any, mid: int, reason: ReasonCode, properties: Properties | None
     ) -> None:
+        cleared = self._clearing.pop(mid, None)
+        if cleared is not None and not reason.is_failure:
+            self._outbox.forget(cleared)
         key = self._inflight.pop(mid, None)
-        if key is not None:
-            # refused messages are not repeated either: they would be refused again
-            self._arrived.append(key)
+        if key is None:
+            return
+        # refused messages are not repeated either: they would be refused again
+        self._arrived.append(key)
+        if reason.is_failure:
+            self._rejected += key >= self._first_key
+            self._note(f"the broker {self._host}:{self._port} refuses messages to {self._topic}: {reason}")
+        else:
+            self._confirmed += key >= self._first_key
 
     def _publish_state(self, client: paho.Client) -> None:
         """What the broker keeps: who is there, and the newest state."""
@@ -207,10 +267,21 @@ class MqttSink(Sink):
                     self._publish_retained(client, topic, json.dumps(payload, ensure_ascii=False).encode())
         for source, state in states.items():
             self._publish_retained(client, f"{self._topic}/{source}/state", json.dumps(state).encode())
+        if self._context.status is not None and alive:
+            self._clear_orphans(client, {*alive, *states})
+
+    def _clear_orphans(self, client: paho.Client, sources: set[str]) -> None:
+        """Empty retained topics that an earlier run or configuration left: nobody would ever take them back."""
+        ours = tuple(f"{self._topic}/{source}/" for source in sources)
+        going = set(self._clearing.values())
+        for topic in self._outbox.retained - self._retained.keys() - going:
+            if not topic.startswith(ours):
+                self._clearing[client.publish(topic, b"", qos=1, retain=True).mid] = topic
 
     def _publish_retained(self, client: paho.Client, topic: str, payload: bytes) -> None:
         if self._retained.get(topic) != payload:
             self._retained[topic] = payload
+            self._outbox.remember(topic)
             client.publish(topic, payload, qos=1, retain=True)
 
     def _discovery(self, source: str) -> list[tuple[str, dict[str, Any]]]:
@@ -280,14 +351,35 @@ def _address(scheme: str, target: str, port: int) -> tuple[str, int, str]:
         raise ConfigError(f"sink {scheme}:{target} lacks {'a topic' if parts.hostname else 'a host'}; {form}")
     if re.search(r"[+#?\x00]", target):
         raise ConfigError(f"sink {scheme}:{target}: a topic to publish to has no +, # or ?; {form}")
+    expect_host(f"sink {scheme}", parts.hostname)
+    _expect_topic(f"sink {scheme}", topic)
     return parts.hostname, port, topic
+
+
+def _expect_topic(name: str, topic: str) -> None:
+    """MQTT 5.0, section 4.7.3, and what brokers refuse."""
+    fault = ""
+    if len(topic.encode("utf-8", "replace")) > LONGEST_TOPIC or topic.count("/") > MOST_LEVELS:
+        fault = f"has more than {LONGEST_TOPIC} bytes or {MOST_LEVELS} levels"
+    elif re.search(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", topic):
+        fault = "holds +, # or a control character"
+    elif topic.startswith("$"):
+        fault = "begins with $, which is the broker's own"
+    if fault:
+        raise ConfigError(f"{name}: the topic {shortened(topic)} {fault}; choose another one")
+
+
+def _expect_settings(config: MqttConfig) -> None:
+    _expect_topic("[mqtt] discovery", config.discovery)
+    if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", config.user):
+        raise ConfigError(f"[mqtt] user {shortened(config.user)} holds a control character; brokers refuse it")
 
 
 def _password(config: MqttConfig) -> str:
     if not config.password_file:
         return os.environ.get(PASSWORD_VARIABLE, "")
     try:
-        return Path(config.password_file).expanduser().read_text(encoding="utf-8").strip("\r\n")
+        return read_file(user_path(config.password_file), limit=LONGEST_PASSWORD).decode().strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot read the broker's password from {config.password_file}: {why}") from error
@@ -307,7 +399,7 @@ def _tls(config: MqttConfig) -> ssl.SSLContext:
 
 def _spool(config: MqttConfig, sink: str) -> Path:
     if config.spool:
-        return Path(config.spool).expanduser()
+        return user_path(config.spool)
     return state_folder() / f"mqtt-{sha256(sink.encode()).hexdigest()[:12]}.db"
 
 

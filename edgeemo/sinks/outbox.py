@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,10 @@ class Outbox:
 
     Raises:
         SinkError: the file cannot be used.
+
+    Attributes:
+        last_key: of the newest message.
+        retained: the topics under which the broker keeps a message of ours.
     """
 
     def __init__(self, path: Path, limit_bytes: int) -> None:
@@ -54,6 +59,8 @@ class Outbox:
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL)"
             )
+            self._database.execute("CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY)")
+            self.retained = {topic for (topic,) in self._database.execute("SELECT topic FROM retained")}
             (count, size, last) = self._database.execute(
                 "SELECT count(*), total(length(payload)), max(id) FROM outbox"
             ).fetchone()
@@ -63,7 +70,7 @@ class Outbox:
             ) from error
         self._rows, self._bytes = int(count), int(size)
         # never used twice: SQLite would, where the newest message arrives before an older one
-        self._last_key = int(last or 0)
+        self.last_key = int(last or 0)
 
     def __len__(self) -> int:
         return self._rows
@@ -76,8 +83,8 @@ class Outbox:
     def append(self, topic: str, payload: bytes) -> None:
         with self._lock:
             try:
-                self._last_key += 1
-                self._database.execute("INSERT INTO outbox VALUES (?, ?, ?)", (self._last_key, topic, payload))
+                self.last_key += 1
+                self._database.execute("INSERT INTO outbox VALUES (?, ?, ?)", (self.last_key, topic, payload))
                 self._rows, self._bytes = self._rows + 1, self._bytes + len(payload)
                 while self._bytes > self._limit and self._rows > 1:
                     oldest = self._database.execute("SELECT id, length(payload) FROM outbox ORDER BY id LIMIT 1")
@@ -114,6 +121,22 @@ class Outbox:
         with self._lock:
             self._out.clear()
             self._taken_up_to = BEFORE_FIRST
+
+    def remember(self, topic: str) -> None:
+        """The broker keeps a message under this topic."""
+        self._change_retained(topic, "INSERT OR IGNORE INTO retained VALUES (?)", self.retained.add)
+
+    def forget(self, topic: str) -> None:
+        """It no longer does."""
+        self._change_retained(topic, "DELETE FROM retained WHERE topic = ?", self.retained.discard)
+
+    def _change_retained(self, topic: str, statement: str, change: Callable[[str], None]) -> None:
+        with self._lock:
+            try:
+                self._database.execute(statement, (topic,))
+                change(topic)
+            except sqlite3.Error as error:
+                log.debug("the outbox does not note %s: %s", topic, error)
 
     def close(self) -> None:
         with self._lock:
