@@ -278,3 +278,47 @@ def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
     ]
     assert numbers == list(range(numbers[0], 100))
     assert all((tmp_path / name).stat().st_size <= 1000 for name in names)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_file_that_is_renamed_or_deleted_is_begun_again_and_what_is_lost_is_counted(
+    tmp_path: Path, kind: str, deleted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.sinks.output.CHECK_S", 0.0)
+    path = tmp_path / f"out.{kind}"
+    sink = open_sink(f"{kind}:{path}", SinkContext(LABELS, draw=lambda each: each.frame.image))
+    sink.write(result(1, index=0))
+    first = path.read_text()
+    if deleted:
+        path.unlink()
+    else:
+        path.rename(tmp_path / "old")
+    sink.write(result(1, index=1))
+    sink.close()
+    assert sink.lost == deleted
+    assert path.read_text().count("\n") == first.count("\n")
+    assert path.read_text().splitlines()[0].startswith(first[:10])
+
+
+def test_a_folder_that_disappears_is_an_error_of_the_sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.sinks.output.CHECK_S", 0.0)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    sink = open_sink(f"jsonl:{folder / 'out.jsonl'}", SinkContext(LABELS, draw=lambda each: each.frame.image))
+    sink.write(result(1))
+    (folder / "out.jsonl").unlink()
+    folder.rmdir()
+    with pytest.raises(SinkError, match="cannot go on writing"):
+        sink.write(result(1, index=1))
+    sink.close()
+    assert sink.lost == 1
+
+
+def test_a_second_run_cannot_write_to_the_same_file(tmp_path: Path) -> None:
+    context = SinkContext(LABELS, draw=lambda each: each.frame.image, lasting=True)
+    first = open_sink(f"csv:{tmp_path / 'out.csv'}", context)
+    with pytest.raises(SinkError, match="another run"):
+        open_sink(f"csv:{tmp_path / 'out.csv'}", context)
+    first.close()
+    open_sink(f"csv:{tmp_path / 'out.csv'}", context).close()

@@ -26,20 +26,31 @@ class CsvSink(Sink):
         self._labels = context.labels
         self._mark = BYTE_ORDER_MARK if context.config.csv.bom else ""
         self._columns = _header(target) if context.lasting and target != STANDARD_OUTPUT else ()
+        if self._columns:
+            self._output.header = self._first_line()
 
     def write(self, result: Result) -> None:
         text = io.StringIO(newline="")
         rows = csv.writer(text, lineterminator="\n")
         if not self._columns:
-            text.write(self._mark)
             self._columns = column_names(self._labels, wall=result.frame.wall is not None)
-            rows.writerow(self._columns)
+            text.write(self._first_line())
         whole = event(result)
         for face in whole["faces"]:
             values = _values(whole, face)
             rows.writerow([values.get(name, "") for name in self._columns])
         if text.getvalue():
             self._output.write(text.getvalue())
+            self._output.header = self._first_line()
+
+    def _first_line(self) -> str:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerow(self._columns)
+        return self._mark + text.getvalue()
+
+    @property
+    def lost(self) -> int:
+        return self._output.lost
 
     def close(self) -> None:
         self._output.close()

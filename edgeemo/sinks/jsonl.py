@@ -18,5 +18,9 @@ class JsonlSink(Sink):
     def write(self, result: Result) -> None:
         self._output.write(line(result) + "\n")
 
+    @property
+    def lost(self) -> int:
+        return self._output.lost
+
     def close(self) -> None:
         self._output.close()

@@ -19,6 +19,7 @@ from engines.files import replace_file
 log = logging.getLogger(__name__)
 
 PIPE_POLL_S = 0.1
+CHECK_S = 0.5  # between two looks at whether the file is still there
 NOT_YET = -1  # a named pipe that nobody reads so far
 CLOSED = -2  # could not be opened again after a rotation
 
@@ -60,8 +61,16 @@ class TextOutput:
         rotate_bytes: before a file would exceed this it becomes NAME.1, the one before NAME.2 and so on; 0: never.
         keep: so many of those are kept.
 
+    A file that is renamed or deleted meanwhile is begun again within a second, so logrotate needs no signal. Two runs
+    cannot write to one file: it is locked (flock).
+
+    Attributes:
+        header: what a file begins with that is begun again.
+        lost: lines that a deleted file took with it.
+
     Raises:
-        SinkError: the target cannot be opened or written to. No half of a line stays in a file.
+        SinkError: the target cannot be opened or written to, or another run writes to it. No half of a line stays in a
+            file.
         ReaderGone: the other end of the pipe was closed.
     """
 
@@ -83,10 +92,15 @@ class TextOutput:
         except OSError as error:
             raise SinkError(f"cannot write to {self._name}: {error.strerror or error}") from error
         self._open = True
+        self.header = ""
+        self.lost = self._lines = 0
+        self._checked = time.monotonic()
         self._regular = (
             self._path is not None and self._descriptor != NOT_YET and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         )
         self._replaces = self._regular and not lasting
+        if self._regular:
+            self._lock()
         self._size = os.fstat(self._descriptor).st_size if self._regular else 0
         if self._regular and lasting and self._path is not None:
             self._size = _end_of_lines(self._path, self._size)
@@ -99,6 +113,7 @@ class TextOutput:
         try:
             if self._descriptor == NOT_YET:
                 self._descriptor = self._opened_pipe()
+            self._expect_there()
             if self._replaces:
                 os.ftruncate(self._descriptor, 0)
                 self._replaces, self._size = False, 0
@@ -107,6 +122,7 @@ class TextOutput:
             while data:
                 data = data[os.write(self._descriptor, data) :]
             self._size += len(content)
+            self._lines += 1
         except BrokenPipeError as error:
             raise ReaderGone(f"the reader of {self._name} has gone") from error
         except OSError as error:
@@ -120,8 +136,53 @@ class TextOutput:
     def close(self) -> None:
         if self._open:
             self._open = False
+            if self._regular and self._descriptor != CLOSED and not os.fstat(self._descriptor).st_nlink:
+                self._lose()
             if self._descriptor not in (NOT_YET, CLOSED):
                 os.close(self._descriptor)
+
+    def _expect_there(self) -> None:
+        """Begin the file again where its name leads somewhere else by now."""
+        now = time.monotonic()
+        if not self._regular or self._path is None or now - self._checked < CHECK_S:
+            return
+        self._checked = now
+        mine = os.fstat(self._descriptor)
+        try:
+            if os.path.samestat(mine, os.stat(self._path)):
+                return
+        except FileNotFoundError:
+            pass
+        if not mine.st_nlink:
+            self._lose()
+        log.warning("%s was renamed or deleted; it is begun again", self._name)
+        os.close(self._descriptor)
+        self._descriptor = CLOSED
+        self._descriptor = _opened(self._path)
+        self._lock()
+        self._lines, self._replaces = 0, False
+        self._size = os.fstat(self._descriptor).st_size
+        if self.header and not self._size:
+            head = self.header.encode()
+            self._size = os.write(self._descriptor, head)
+
+    def _lose(self) -> None:
+        self.lost += self._lines
+        self._lines = 0
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            self._descriptor, self._open = CLOSED, False
+            raise SinkError(f"{self._name} is being written by another run; choose another path") from error
+        except OSError as error:  # a file system without locks
+            log.debug("%s cannot be locked: %s", self._name, error)
 
     def _opened_pipe(self) -> int:
         """Wait for a reader; in short steps, so that the wait ends with the sink."""
@@ -154,6 +215,8 @@ class TextOutput:
                     replace_file(newer, older)
         finally:
             self._descriptor = _opened(path)
+            self._lock()
+            self._lines = 0
             self._size = os.fstat(self._descriptor).st_size
 
 
