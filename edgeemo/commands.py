@@ -17,6 +17,7 @@ from edgeemo.system.terminal import printable
 from engines.files import user_path
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+PAGES = (".html", ".htm", "")  # endings of a report
 LONGEST_LINE = 1000  # of an error: a path of 4,000 characters would fill the screen
 
 
@@ -154,6 +155,8 @@ def report(arguments: argparse.Namespace) -> int:
     second = [load(target) for target in arguments.against or ()]
     chosen = user_path(arguments.output) if arguments.output else _report_path(first[0].path)
     kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
+    if kind == "report" and chosen.suffix.lower() not in PAGES:
+        raise EdgeemoError(f"{chosen}: give a report a name that ends in .html, or rows one in .csv or .parquet")
     inputs = [each.path for each in (*first, *second)]
     output = check_output(chosen, kind, inputs=inputs, overwrite=arguments.overwrite)
     if output.suffix.lower() in ENDINGS:

@@ -245,16 +245,16 @@ class SinkStatus:
         written: results that have arrived: in the file, or confirmed by the broker.
         dropped: results it never got, because it was too slow or could not be written to.
         waiting: results in its queue.
-        kept: results that it took and that wait on the disk, to be sent when that is possible.
         error: why it cannot be written to at present; empty while it can.
+        kept: results that it took and that wait on the disk, to be sent when that is possible.
     """
 
     name: str
     written: int = 0
     dropped: int = 0
     waiting: int = 0
-    kept: int = 0
     error: str = ""
+    kept: int = 0
 
 
 @dataclass(frozen=True)

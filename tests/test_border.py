@@ -16,7 +16,7 @@ from edgeemo.config import Config, from_mapping
 from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.recording import load
 from edgeemo.report import page
-from edgeemo.sinks.access import address, is_own_name
+from edgeemo.sinks.access import Guard, address, is_own_name
 from edgeemo.values import LARGEST_NUMBER, expect_host, shortened, whole_number
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -241,3 +241,32 @@ def test_fuzz_recordings_are_a_page_or_one_line(tmp_path_factory: pytest.TempPat
         assert page([("x", [load(path)])]).startswith("<!doctype html>")
     except EdgeemoError as error:
         one_line(error)
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o644, True), (0o600, False)])
+def test_a_secret_that_everybody_can_read_is_told(
+    mode: int, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("t" * 20)
+    path.chmod(mode)
+    Guard("web", "127.0.0.1", str(path))
+    assert ("chmod 600" in caplog.text) == told
+
+
+def test_no_page_is_written_under_another_ending(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text('{"frame": 0, "time": 0, "origin": "x", "faces": []}\n')
+    assert main(["report", str(lines), "--output", str(tmp_path / "x.pdf")]) == 2
+    assert "ends in .html" in capsys.readouterr().err
+    assert not (tmp_path / "x.pdf").exists()
+
+
+@pytest.mark.parametrize("threads", ["0", "65", "100000", "9" * 5000])
+def test_an_export_with_absurd_threads_is_refused(threads: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from engines.export.cli import main as export
+
+    with pytest.raises(SystemExit) as end:
+        export(["--bundle", "hybrid_lite", "--fp16", "--threads", threads])
+    assert end.value.code == 2
+    assert len(capsys.readouterr().err.splitlines()[-1]) < 200

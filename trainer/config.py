@@ -45,6 +45,10 @@ class LossConfig:
     logit_adjustment: float = 0.0
     focal: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.class_weight <= 1:
+            raise ValueError(f"--class-weight is a power between 0 and 1, not {self.class_weight:g}")
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -174,6 +178,8 @@ class FitConfig:
     recipe: str = ""
 
     def __post_init__(self) -> None:
+        if self.patience < 0:
+            raise ValueError(f"--patience is 0 (never) or a number of epochs, not {self.patience}")
         if self.sizes and self.epochs != sum(epochs for _, epochs in self.sizes):
             raise ValueError(f"{self.epochs} epochs, but the stages {self.sizes} have another sum")
         if self.accumulate < 1 or self.batch % self.accumulate:

@@ -133,7 +133,7 @@ class SinkWorker:
             fault = sink.fault if sink is not None else ""
             lost, kept = (sink.lost, sink.kept) if sink is not None else self._left
             arrived = max(0, self._written - lost - kept)
-            return SinkStatus(self.name, arrived, self._dropped + lost, len(self._waiting), kept, self._error or fault)
+            return SinkStatus(self.name, arrived, self._dropped + lost, len(self._waiting), self._error or fault, kept)
 
     def begin_closing(self) -> None:
         """Let it write what waits, and close; several sinks do so side by side."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import logging
 import os
 import re
 
@@ -12,6 +13,8 @@ from edgeemo.values import expect_host, shortened, whole_number
 from engines.files import read_file, user_path
 
 TOKEN_VARIABLE = "EDGEEMO_TOKEN"
+log = logging.getLogger(__name__)
+
 SHORTEST_TOKEN = 16
 # [IPv6] or a name or number without colons, and a port
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]*))(?::[0-9]{1,5})?")
@@ -44,6 +47,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def warn_if_readable_by_all(file: str) -> None:
+    """Tell that every user of the machine can read a secret (POSIX)."""
+    path = user_path(file)
+    if os.name == "posix" and path.stat().st_mode & 0o004:
+        log.warning("%s holds a secret and can be read by everybody here; run: chmod 600 %s", path, path)
+
+
 class Guard:
     """Decides by the headers of a request whether it is answered.
 
@@ -68,6 +78,7 @@ class Guard:
             except (OSError, UnicodeDecodeError) as error:
                 why = getattr(error, "strerror", None) or error
                 raise ConfigError(f"cannot read the token of sink {kind} from {token_file}: {why}") from error
+            warn_if_readable_by_all(token_file)
         if (token or token_file) and (len(token) < SHORTEST_TOKEN or not token.isascii()):
             raise ConfigError(f"the token of sink {kind} must have at least {SHORTEST_TOKEN} plain characters")
         if not token and not is_loopback(host):

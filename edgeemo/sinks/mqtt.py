@@ -24,6 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeemo.config import MqttConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
+from edgeemo.sinks.access import warn_if_readable_by_all
 from edgeemo.sinks.event import event
 from edgeemo.sinks.outbox import Outbox
 from edgeemo.system.paths import state_folder
@@ -379,10 +380,12 @@ def _password(config: MqttConfig) -> str:
     if not config.password_file:
         return os.environ.get(PASSWORD_VARIABLE, "")
     try:
-        return read_file(user_path(config.password_file), limit=LONGEST_PASSWORD).decode().strip("\r\n")
+        password = read_file(user_path(config.password_file), limit=LONGEST_PASSWORD).decode().strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot read the broker's password from {config.password_file}: {why}") from error
+    warn_if_readable_by_all(config.password_file)
+    return password
 
 
 def _tls(config: MqttConfig) -> ssl.SSLContext:

@@ -25,6 +25,9 @@ DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
 UNTRAINED_FACES = 16
 
 
+MOST_THREADS = 64
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 the user's mistake, 3 an engine is out of budget, 130 interrupted, 1 a fault of ours."""
     options = _parser().parse_args(arguments)
@@ -98,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="make again what was made and accepted before")
     parser.add_argument("--check", action="store_true", help="only say whether it is accepted and can be loaded")
     parser.add_argument("--allow-modified", action="store_true", help="use files that differ from the manifest")
-    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="CPU threads of the comparison")
+    parser.add_argument("--threads", type=_threads, default=1, metavar="N", help="CPU threads of the comparison")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar", help=argparse.SUPPRESS)
     return parser
 
@@ -290,6 +293,13 @@ def _untrained_bundle(options: argparse.Namespace) -> Bundle:
         if subprocess.run(command, check=False).returncode:
             raise EngineError(f"edgeemo-train could not make {options.arch}: see its line above")
     return load_bundle(folder)
+
+
+def _threads(text: str) -> int:
+    number = _count(text) if len(text) < 4 else 0
+    if not 1 <= number <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"threads must be between 1 and {MOST_THREADS}")
+    return number
 
 
 def _count(text: str) -> int:
