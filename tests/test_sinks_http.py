@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import re
 import shutil
 import socket
@@ -25,6 +26,7 @@ from edgeemo.config import Config, MetricsConfig, WebConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.access import Guard, address, is_loopback, is_own_name
+from edgeemo.sinks.http import OncePerMinute
 from edgeemo.sinks.metrics import MetricsSink, temperatures
 from edgeemo.sinks.web import WebSink
 from edgeemo.types import SinkStatus, SourceStatus, State, Status
@@ -348,3 +350,20 @@ def test_a_token_that_is_short_or_missing_is_a_mistake_that_does_not_show_it(tmp
     assert "short-one" not in str(caught.value)
     with pytest.raises(ConfigError, match="cannot read the token"):
         Guard("web", "127.0.0.1", str(tmp_path / "none"))
+
+
+def test_strangers_cannot_fill_the_log(metrics: MetricsSink, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(12):
+        with socket.create_connection(("127.0.0.1", metrics.port), timeout=10) as stranger:
+            stranger.sendall(b"no request\r\n\r\n")
+            assert b"400" in stranger.recv(1000)
+    assert sum("Invalid HTTP request" in record.message for record in caplog.records) <= 1
+
+
+def test_the_lines_that_are_left_out_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = OncePerMinute()
+    records = [logging.LogRecord("x", logging.WARNING, "", 0, "refused", None, None) for _ in range(5)]
+    assert [limit.filter(record) for record in records[:4]] == [True, False, False, False]
+    monkeypatch.setattr("edgeemo.sinks.http.QUIET_S", 0.0)
+    assert limit.filter(records[4])
+    assert records[4].getMessage() == "refused (and 3 more since the last such line)"

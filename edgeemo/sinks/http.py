@@ -6,6 +6,7 @@ Every request passes the guard, a rate limiter and bounds on connections; a sink
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections import Counter
@@ -26,6 +27,7 @@ IDLE_S = 5.0  # for a connection to send a request, and for its answer to be rea
 REQUESTS_PER_S = 60.0
 BURST = 120.0
 CLOSE_S = 1.2
+QUIET_S = 60.0  # between two log lines of one kind: anybody who can connect causes them
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -72,6 +74,9 @@ class HttpServer:
                 f"cannot listen on {target} for sink {kind}: {getattr(error, 'strerror', None) or error}; "
                 "choose another port"
             ) from error
+        logger = logging.getLogger("uvicorn.error")
+        if not any(isinstance(each, OncePerMinute) for each in logger.filters):
+            logger.addFilter(OncePerMinute())
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application, loop="asyncio", http=_bounded_protocol(), ws="none", lifespan="off", access_log=False,
@@ -158,6 +163,27 @@ def _bounded_protocol() -> type[H11Protocol]:
             self.loop.call_later(IDLE_S, self._check_deadline)
 
     return Bounded
+
+
+class OncePerMinute(logging.Filter):
+    """Lets one log line of each kind through per `QUIET_S`, with the count of those left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = str(record.msg)[:80], monotonic()
+        if len(self._kinds) > 100:
+            self._kinds.clear()
+        at, left_out = self._kinds.get(kind, (-QUIET_S, 0))
+        if now - at < QUIET_S:
+            self._kinds[kind] = at, left_out + 1
+            return False
+        if left_out:
+            record.msg = f"{record.msg} (and {left_out} more since the last such line)"
+        self._kinds[kind] = now, 0
+        return True
 
 
 class _TokenBucket:
