@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -31,7 +31,7 @@ from edgeemo.mailbox import Closed
 from edgeemo.run.runner import Runner
 from edgeemo.sinks import ReaderGone
 from edgeemo.stages.pipeline import Pipeline, step_together
-from edgeemo.types import Frame, Result, Sink, State, Status
+from edgeemo.types import F32, Faces, Frame, Result, Sink, State, Status
 from engines import LABELS
 from engines.errors import ModelError
 
@@ -697,3 +697,50 @@ def test_an_engine_of_other_classes_is_refused_while_results_are_written() -> No
             runner.apply(replace(runner.config, engine="eight"), reopen_engine=False)
         assert runner.labels == LABELS
     assert all(classifier.closed for classifier in parts.classifiers)
+
+
+def test_a_file_s_next_frame_is_searched_while_the_engine_has_the_last_one() -> None:
+    searched = threading.Event()
+
+    class Detector(FakeDetector):
+        def detect(self, frame: Frame) -> Faces:
+            if frame.index == 1:
+                searched.set()
+            return super().detect(frame)
+
+    class Classifier(FakeClassifier):
+        overlapped = False
+
+        def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
+            if work[0][0].index == 0:
+                self.overlapped = searched.wait(20)
+            return super().classify(work)
+
+    keep, classifier = Keeper(), Classifier()
+    parts = FakeParts({"a": FakeSource(4)}, {"keep": keep}, detector=Detector, classifier=lambda config: classifier)
+    with Runner(Config(source="a", sinks=("keep",)), parts) as runner:
+        runner.run()
+    assert classifier.overlapped
+    assert keep.of("clip.mp4") == [0, 1, 2, 3]
+
+
+def test_no_frame_is_searched_beyond_the_limit_of_frames() -> None:
+    detectors: list[Counting] = []
+
+    class Counting(FakeDetector):
+        calls = 0
+
+        def detect(self, frame: Frame) -> Faces:
+            self.calls += 1
+            return super().detect(frame)
+
+    def detector() -> Counting:
+        detectors.append(Counting())
+        return detectors[-1]
+
+    keep = Keeper()
+    parts = FakeParts({"a": FakeSource(9)}, {"keep": keep}, detector=detector)
+    with Runner(Config(source="a", sinks=("keep",), frames=3), parts) as runner:
+        assert runner.run().frames == 3
+    assert keep.of("clip.mp4") == [0, 1, 2]
+    assert detectors[0].calls == 3

@@ -6,8 +6,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from types import TracebackType
 
@@ -21,15 +21,17 @@ from edgeemo.run.setup import (
     PROGRESS_S,
     STOP_S,
     Assembler,
+    Lane,
     Parts,
     Setup,
     close_sinks,
     retire,
     stop_sources,
 )
+from edgeemo.run.source_worker import Captured
 from edgeemo.run.status import Tally
 from edgeemo.sinks import ReaderGone
-from edgeemo.stages.pipeline import step_together
+from edgeemo.stages.pipeline import DETECT_TIMEOUT_S, Found, finish_together, step_together
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.types import Counters, Frame, Result, Sink, Status
 
@@ -40,6 +42,15 @@ DRAIN_S = 0.005  # between two looks at whether the sinks have written everythin
 CHECK_S = 0.25  # between two checks of the sources
 IDLE_S = 2.0  # for the loop to end when it is closed from another thread
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """A frame in which a thread detects and tracks."""
+
+    lane: Lane
+    captured: Captured
+    found: Future[Found]
 
 
 class Runner:
@@ -83,6 +94,7 @@ class Runner:
         self._raised: list[Exception] = []
         self._threads = ThreadPoolExecutor(_cpus(), thread_name_prefix="edgeemo-detect")
         self._assembler = Assembler(parts, self._wake, self.status)
+        self._ahead: Ahead | None = None
         self._setup: Setup | None = None  # sinks may ask for the status while it is being opened
         self._setup = self._assembler.open(config)
 
@@ -263,6 +275,7 @@ class Runner:
                 old, config, reopen_engine=reopen_engine, may_change_labels=self._several or not writes
             )
             with self._round_lock:
+                self._finish_ahead()
                 self._setup = new
             self._left_behind |= not retire(old, new)
             for lane in new.lanes.values():
@@ -297,7 +310,9 @@ class Runner:
                     reload.clear()
                     self._reload(load)
             if self._is_done():
-                return
+                break
+        with self._round_lock:
+            self._finish_ahead()
 
     def _is_done(self) -> bool:
         now = self._now
@@ -305,11 +320,15 @@ class Runner:
             return True
         if any(sink.failure is not None for sink in now.sinks.values()):
             return True
-        return all(lane.worker.ended for lane in now.lanes.values())
+        return self._ahead is None and all(lane.worker.ended for lane in now.lanes.values())
 
     def _round(self) -> None:
         with self._round_lock:
             now = self._now
+            if len(now.lanes) == 1 and next(iter(now.lanes.values())).worker.must_arrive:
+                self._overlapping_round(next(iter(now.lanes.values())))
+                return
+            self._finish_ahead()
             has_room = all(sink.has_room for sink in now.sinks.values())
             work = []
             for lane in now.lanes.values():
@@ -327,6 +346,36 @@ class Runner:
                 self._hand_out(result, captured.must_arrive)
                 lane.worker.done(len(result.faces))
                 self._tally.add(result, captured.at)
+
+    def _overlapping_round(self, lane: Lane) -> None:
+        """One file: a thread detects and tracks in its next frame while this one classifies and hands out the last.
+
+        Results and their order are those of one frame after the other.
+        """
+        now, ahead = self._now, self._ahead
+        found = None if ahead is None else ahead.found.result(DETECT_TIMEOUT_S)
+        self._ahead = None
+        limit = now.config.frames
+        may_take = not limit or self._tally.frames + (ahead is not None) < limit
+        if may_take and all(sink.has_room for sink in now.sinks.values()):
+            captured = lane.worker.take()
+            if captured is not None:
+                self._ahead = Ahead(lane, captured, self._threads.submit(lane.pipeline.find, captured.frame))
+                self._wake.set()  # also where no further frame comes, this one is to be finished
+        if ahead is not None and found is not None:
+            self._finish(ahead, found)
+
+    def _finish_ahead(self) -> None:
+        """Finish the frame in which a thread is detecting, if there is one."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._finish(ahead, ahead.found.result(DETECT_TIMEOUT_S))
+
+    def _finish(self, ahead: Ahead, found: Found) -> None:
+        (result,) = finish_together([(ahead.lane.pipeline, found)], ahead.lane.pipeline.classifier)
+        self._hand_out(result, ahead.captured.must_arrive)
+        ahead.lane.worker.done(len(result.faces))
+        self._tally.add(result, ahead.captured.at)
 
     def _hand_out(self, result: Result, must_arrive: bool) -> None:
         bare: Result | None = None

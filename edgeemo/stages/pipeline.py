@@ -133,10 +133,16 @@ def step_together(
         found = [pipeline.find(frame) for pipeline, frame in work]
     else:
         found = list(threads.map(lambda item: item[0].find(item[1]), work, timeout=DETECT_TIMEOUT_S))
+    return finish_together([(pipeline, each) for (pipeline, _), each in zip(work, found, strict=True)], classifier)
+
+
+def finish_together(work: Sequence[tuple[Pipeline, Found]], classifier: Classifier) -> list[Result]:
+    """The engine, for the faces of several sources in one call, and the stages behind it; see `step_together`."""
+    found = [each for _, each in work]
     began = perf_counter()
     if any(len(each.faces) for each in found):
         raws = classifier.classify([(each.frame, each.faces) for each in found])
     else:
         raws = [np.zeros((0, len(classifier.labels)), np.float32) for _ in found]
     each_ms = (perf_counter() - began) * 1e3 / max(1, len(found))
-    return [pipeline.show(each, raw, each_ms) for (pipeline, _), each, raw in zip(work, found, raws, strict=True)]
+    return [pipeline.show(each, raw, each_ms) for (pipeline, each), raw in zip(work, raws, strict=True)]
