@@ -309,3 +309,9 @@ def make_bundle(
     spec = ModelSpec(name=folder.name, labels=labels, size=size)
     (folder / "spec.json").write_text(spec.to_json(), encoding="utf-8")
     return folder
+
+
+def stable_id(value: object) -> str:
+    """A name of a test's argument that is the same in every process: no address of an object in memory."""
+    shown = repr(value)
+    return type(value).__name__ if "0x" in shown else shown

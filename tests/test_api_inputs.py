@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from fakes import stable_id
 
 from edgeemo.api.inputs import is_picture, read_image
 from edgeemo.errors import SourceError
@@ -106,7 +107,7 @@ def test_the_array_is_copied() -> None:
         ("", "empty"),
         (cv2.VideoCapture(), "edgeemo.watch"),
     ],
-    ids=repr,
+    ids=stable_id,
 )
 def test_what_is_no_picture_or_can_be_meant_in_two_ways_is_refused_in_one_line(value: Any, said: str) -> None:
     assert is_picture(value)

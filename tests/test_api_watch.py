@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker
+from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeSource, FakeTracker, stable_id
 from servers import PATIENCE_S, MjpegServer, until
 
 import edgeemo
@@ -357,7 +357,7 @@ def test_a_folder_of_pictures(recogniser: edgeemo.Recogniser, pictures_of_clip: 
         (1.5, "not a source"),
         (True, "not a source"),
     ],
-    ids=repr,
+    ids=stable_id,
 )
 def test_what_is_no_source_is_refused_when_watch_is_called(
     source: Any, said: str, recogniser: edgeemo.Recogniser
