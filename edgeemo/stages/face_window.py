@@ -17,7 +17,7 @@ from engines.preprocess import roll
 WINDOW_SCALE = 2.5  # side of the window around a face, in sides of its box
 SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
 SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
-SIDES_PER_OCTAVE, CENTRES_PER_SIDE, ROLL_STEP = 8, 16, np.radians(5)  # a followed face's search regions are rounded
+SIDES_PER_OCTAVE, CENTRES_PER_SIDE, ROLL_STEP = 32, 64, np.radians(1.5)  # a followed face's search regions are rounded
 AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # of the way from the last window to the face found in it
 
 
