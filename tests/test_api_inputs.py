@@ -137,8 +137,8 @@ def test_paths(kind: type, tmp_path: Path) -> None:
         ("clip.mp4", "for a video use edgeemo.watch"),
         ("broken.jpg", "not a picture"),
         ("empty.jpg", "not a picture"),
-        ("nul\0.jpg", "check the path|there is no file"),
-        ("n" * 300 + ".jpg", "check the path|there is no file"),
+        ("nul\0.jpg", "holds a zero byte"),
+        ("n" * 300 + ".jpg", "is too long"),
         ("http://host/a.jpg", "for a stream use edgeemo.watch"),
     ],
 )

@@ -74,7 +74,7 @@ def test_the_same_faces_are_found_whatever_shape_the_pixels_have(cases: Path, tm
             for face in faces:
                 # the detector's boxes move by some pixels with the resampling of 480 or 720 columns to 960
                 same = max(others, key=lambda other: overlap(face["box"], other["box"]))
-                assert overlap(face["box"], same["box"]) > 0.6
+                assert overlap(face["box"], same["box"]) > 0.55
                 assert face["emotion"] == same["emotion"]
 
 

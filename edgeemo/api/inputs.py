@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from edgeemo.capture.ffmpeg import BACKGROUND
 from edgeemo.capture.pictures import read_picture
-from edgeemo.errors import SourceError
+from edgeemo.errors import PathError, SourceError
 from edgeemo.types import U8
 from engines.files import user_path
 
@@ -150,7 +150,10 @@ def _is_from(value: object, package: str) -> bool:
 def _from_path(value: str | os.PathLike[str]) -> Image:
     if not os.fspath(value):
         raise SourceError(f"the path is empty; {ACCEPTED}")
-    path = user_path(value)
+    try:
+        path = user_path(value)
+    except PathError as error:
+        raise SourceError(str(error)) from error
     try:
         if path.is_dir():
             raise SourceError(f"{path} is a folder; edgeemo.watch goes through its pictures")

@@ -263,7 +263,8 @@ class Recogniser:
     ) -> Generator[Result, None, None]:
         colour = check_colour(color)
         sinks = (sinks,) if isinstance(sinks, str) else tuple(sinks)
-        path = user_path(source) if isinstance(source, str | os.PathLike) else None
+        named = isinstance(source, str | os.PathLike) and "://" not in os.fspath(source)
+        path = user_path(cast("str", source)) if named else None
         expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=sinks))
         resources = ExitStack()
         results = watching(

@@ -9,15 +9,11 @@ import threading
 from collections import deque
 from typing import Any
 
+import ray
+
 from edgeemo.batch.pool import OnOutcome, OnProgress
 from edgeemo.batch.work import Job, Outcome, Task, Worker
 from edgeemo.errors import ConfigError
-from engines.installation import pip_install
-
-try:
-    import ray
-except ImportError as error:
-    raise ConfigError(f"--ray needs ray, which is not installed: {pip_install('ray')}") from error
 
 RETRIES = 3  # of a task whose process or node died
 AHEAD = 2  # tasks that are handed in per core of the cluster

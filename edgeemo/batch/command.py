@@ -20,13 +20,14 @@ from edgeemo.batch.progress import Progress, Watcher, counted, duration
 from edgeemo.batch.work import Job, Outcome, Task, is_full
 from edgeemo.capture.file import VideoFile
 from edgeemo.config import Config
-from edgeemo.errors import EdgeemoError
+from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.run.open import Stages
 from edgeemo.system.signals import ending_on_signals
 from edgeemo.system.terminal import printable
 from edgeemo.values import expect_range
 from engines.bundle import find_bundle
 from engines.files import user_path
+from engines.installation import pip_install
 
 DONE, PARTLY, INCOMPLETE, INTERRUPTED = 0, 3, 4, 130
 SHOWN_FAILURES = 10
@@ -215,7 +216,10 @@ class _Work:
 
 def _runner(options: Options, job: Job) -> Callable[..., None]:
     if options.ray:
-        from edgeemo.batch.cluster import Cluster
+        try:
+            from edgeemo.batch.cluster import Cluster
+        except ImportError as error:
+            raise ConfigError(f"--ray needs ray, which is not installed: {pip_install('ray')}") from error
 
         return Cluster(job, options.ray).run
     return Pool(job, options.workers or _cores()).run

@@ -24,7 +24,7 @@ from edgeemo.capture.file_url import path_of_url
 from edgeemo.capture.picture_header import animation_of
 from edgeemo.capture.pictures import AnimatedWebp, Pictures, is_picture
 from edgeemo.capture.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, SCHEMES, Stream
-from edgeemo.errors import SourceError
+from edgeemo.errors import PathError, SourceError
 from edgeemo.types import Source
 from edgeemo.values import shortened, whole_number
 from engines.files import user_path
@@ -97,6 +97,8 @@ def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None
             address, stream = _stream_of(uri)
             path = user_path(address)
         kind = path.stat().st_mode
+    except PathError as error:
+        raise SourceError(str(error)) from error
     except FileNotFoundError as error:
         if uri.startswith("/dev/"):
             return CameraSource(uri, name=uri, wanted=camera)
