@@ -11,6 +11,7 @@ from edgeemo.commands import MISTAKE
 from edgeemo.config import POLICY_ALIASES
 from edgeemo.system.terminal import printable
 from edgeemo.values import shortened, whole_number
+from engines.installation import installed_version
 
 
 def parser() -> argparse.ArgumentParser:
@@ -205,12 +206,5 @@ class _Version(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        # takes a while, so only when asked for
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            number = version("edgeemo")
-        except PackageNotFoundError:
-            number = "(not installed)"
-        print(f"edgeemo {number}")
+        print(f"edgeemo {installed_version() or '(not installed)'}")
         parser.exit()

@@ -14,6 +14,16 @@ def pip_install(extra: str = "") -> str:
     return f"pip install '.{wanted}' in the clone of edgeemo"
 
 
+def installed_version() -> str:
+    """The installed distribution's version; empty where the code runs without being installed."""
+    from importlib import metadata  # here, for the same reason as in `_origin`
+
+    try:
+        return metadata.version("edgeemo")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def _origin() -> str:
     """The clone or wheel that this installation was made from (PEP 610); empty where it is not known."""
     # here, because these modules take longer to import than most commands take to start

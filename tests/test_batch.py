@@ -59,6 +59,15 @@ def until(condition: object, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+def begun(folder: Path, dataset: Path) -> subprocess.Popen[str]:
+    """`edgeemo batch` with one worker, when it has the rows of its first file."""
+    process = subprocess.Popen(
+        [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"], stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: list((dataset / "rows").glob("*.parquet")), process)
+    return process
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, media: Path) -> tuple[Path, Path]:
     """An archive of four files and its dataset."""
@@ -161,10 +170,7 @@ def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive
 def test_a_worker_that_is_killed_is_replaced_and_its_file_done(undisturbed, tmp_path):
     folder, expected = undisturbed
     dataset = tmp_path / "d"
-    process = subprocess.Popen(
-        [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"], stderr=subprocess.PIPE, text=True
-    )
-    until(lambda: list((dataset / "rows").glob("*.parquet")), process)
+    process = begun(folder, dataset)
     workers = _children(process.pid)
     assert workers
     for worker in workers:
@@ -178,8 +184,7 @@ def test_a_run_that_is_killed_continues_to_the_same_dataset(undisturbed, tmp_pat
     folder, expected = undisturbed
     dataset = tmp_path / "d"
     command = [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    until(lambda: list((dataset / "rows").glob("*.parquet")), process)
+    process = begun(folder, dataset)
     workers = _children(process.pid)
     process.kill()
     process.communicate(timeout=DEADLINE_S)
@@ -199,10 +204,7 @@ def test_a_run_that_is_killed_continues_to_the_same_dataset(undisturbed, tmp_pat
 def test_an_interrupt_ends_it_in_order(undisturbed, tmp_path):
     folder, _ = undisturbed
     dataset = tmp_path / "d"
-    process = subprocess.Popen(
-        [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"], stderr=subprocess.PIPE, text=True
-    )
-    until(lambda: list((dataset / "rows").glob("*.parquet")), process)
+    process = begun(folder, dataset)
     process.send_signal(signal.SIGINT)
     shown = process.communicate(timeout=DEADLINE_S)[1]
     assert process.returncode == 130

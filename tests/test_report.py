@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import find_chromium, overflow_at_320_px
 from fakes import result
 
 from edgeemo.cli import main
@@ -281,9 +281,7 @@ def test_a_page_that_cannot_be_written_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_chromium_shows_the_page_without_a_complaint(tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed (scripts/test installs it)")
+    browser = find_chromium()
     out = write_report(
         [("A", [load(session(tmp_path, "One").path)]), ("B", [load(session(tmp_path, "Two").path)])],
         tmp_path / "page.html",
@@ -312,26 +310,10 @@ def test_chromium_shows_the_page_without_a_complaint(tmp_path: Path) -> None:
 
 
 def test_the_page_fits_a_telephone(tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed (scripts/test installs it)")
     one = load(session(tmp_path, "A name of a session that is rather long for a telephone").path)
     one = replace(one, engine="hybrid_lite,_ONNX_Runtime_1.32.0,_CPU,_FP32", markers=(Marker(0.2, "x" * 60, 1.0),))
     write_report([("Group_A_with_a_long_name", [one]), ("B", [one])], tmp_path / "page.html")
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        "<body><iframe src=page.html style='width:320px;height:900px;border:0'></iframe><script>onload=()=>{"
-        "const d=document.querySelector('iframe').contentDocument.documentElement;"
-        "document.title='overflow '+(d.scrollWidth-d.clientWidth)}</script>"
-    )
-    done = subprocess.run(
-        [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
-            f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom", frame.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(tmp_path)}, check=True,
-    )  # fmt: skip
-    assert "<title>overflow 0</title>" in done.stdout
+    assert overflow_at_320_px(tmp_path / "page.html") == "0"
 
 
 def test_one_length_is_shown_everywhere(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import http.client
 import json
 import logging
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from browser import find_chromium
 from fakes import result
 from servers import until
 
@@ -279,9 +279,7 @@ def test_pictures_are_off_unless_asked_for(page: WebSink) -> None:
 
 
 def shown_in_a_browser(port: int, folder: Path) -> str:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("chromium is not installed (apt install chromium)")
+    browser = find_chromium()
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}",
          "--virtual-time-budget=3000", "--dump-dom", f"http://127.0.0.1:{port}/"],

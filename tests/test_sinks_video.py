@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from urllib.parse import unquote
 import av
 import numpy as np
 import pytest
+from browser import find_chromium
 from fakes import frame, result
 
 from edgeemo.cli import main
@@ -165,9 +165,7 @@ v.onerror = () => tell("error " + v.error.message);
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.webm"])
 def test_chromium_plays_the_video_to_its_end(tmp_path: Path, name: str) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("chromium is not installed (scripts/test installs it)")
+    browser = find_chromium()
     sink = open_sink(f"video:{tmp_path / name}", CONTEXT)
     for index in range(8):
         sink.write(empty(index, index / 8))

@@ -64,12 +64,20 @@ class Sampling:
     def is_over(self, time: float) -> bool:
         return self.end is not None and time >= self.end - TICK_S
 
-    def slot(self, time: float) -> int | None:
-        """Which interval of `every` a frame falls into; None: before the start. One frame of each interval counts."""
-        since = time - self.start + TICK_S
-        if since < 0:
-            return None
-        return math.floor(since / self.every) if self.every else 0
+    def picker(self) -> Callable[[float], bool]:
+        """For one pass over a source: whether the frame of a time is looked at; one per interval of `every`."""
+        last = -1
+
+        def picks(time: float) -> bool:
+            nonlocal last
+            since = time - self.start + TICK_S
+            slot = math.floor(since / self.every) if self.every else 0
+            if since < 0 or (self.every and slot <= last):
+                return False
+            last = slot
+            return True
+
+        return picks
 
 
 def watching(
@@ -110,13 +118,11 @@ def watching(
         if progress:
             reports.append(_bar(source.name, resources))
         total = _total(source) if reports else None
-        last = -1
+        picks = sampling.picker()
         for frame in frames_of(source, resources):
             if sampling.is_over(frame.time):
                 return
-            slot = sampling.slot(frame.time)
-            if slot is not None and (slot > last or not sampling.every):
-                last = slot
+            if picks(frame.time):
                 result = pipeline.step(frame)
                 outputs.write(result)
                 yield Result.of(result, folder / frame.origin if folder is not None and frame.still else None)

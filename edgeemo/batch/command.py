@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +20,13 @@ from edgeemo.capture.file import VideoFile
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.run.open import Stages
+from edgeemo.system.process import usable_cpus
 from edgeemo.system.signals import ending_on_signals
 from edgeemo.system.terminal import printable
 from edgeemo.values import expect_range
 from engines.bundle import find_bundle
 from engines.files import user_path
-from engines.installation import pip_install
+from engines.installation import installed_version, pip_install
 
 DONE, PARTLY, INCOMPLETE, INTERRUPTED = 0, 3, 4, 130
 SHOWN_FAILURES = 10
@@ -222,11 +221,7 @@ def _runner(options: Options, job: Job) -> Callable[..., None]:
             raise ConfigError(f"--ray needs ray, which is not installed: {pip_install('ray')}") from error
 
         return Cluster(job, options.ray).run
-    return Pool(job, options.workers or _cores()).run
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Pool(job, options.workers or usable_cpus()).run
 
 
 def _settings(config: Config, options: Options) -> dict[str, Any]:
@@ -235,12 +230,8 @@ def _settings(config: Config, options: Options) -> dict[str, Any]:
     labels, description = classifier.labels, classifier.description
     classifier.close()
     bundle = find_bundle(config.engine)
-    try:
-        own = version("edgeemo")
-    except PackageNotFoundError:
-        own = ""
     return {
-        "edgeemo": own,
+        "edgeemo": installed_version(),
         "description": description,
         "engine": {
             "name": bundle.spec.name,

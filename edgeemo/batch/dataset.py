@@ -34,7 +34,7 @@ except ImportError as error:
 MANIFEST = "manifest.json"
 FORMAT = 1
 # of the manifest: may differ when a dataset is continued
-FREE = ("edgeemo", "description", "packages")
+FREE = ("edgeemo", "description")
 COMPRESSION = "zstd"
 FAILURE_FIELDS = ("file", "reason", "frames", "size", "modified_ns")
 
@@ -103,17 +103,12 @@ class Dataset:
 
     def is_done(self, each: Input) -> bool:
         """Whether this very file (size, modification time) was read to its end, or as far as it can be."""
+        this = each.size, each.modified_ns
         failure = self.failure_of(each)
-        if (
-            failure is not None
-            and failure.final
-            and (failure.size, failure.modified_ns) == (each.size, each.modified_ns)
-        ):
-            return True
-        if failure is not None and not failure.final:
-            return False
+        if failure is not None:  # rows beside it are of the same reading
+            return failure.final and (failure.size, failure.modified_ns) == this
         about = about_rows(self.row_file(each.key))
-        return about is not None and (about["size"], about["modified_ns"]) == (each.size, each.modified_ns)
+        return about is not None and (about["size"], about["modified_ns"]) == this
 
     def failure_of(self, each: Input) -> Failure | None:
         with contextlib.suppress(OSError, ValueError, TypeError):

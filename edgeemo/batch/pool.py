@@ -156,6 +156,6 @@ def _serve(connection: Connection, job: Job) -> None:
 
 
 def _end_with(parent: BaseProcess) -> None:
-    """Nothing goes on when the parent was killed: it could no longer be told."""
+    """End this process when its parent dies, because nobody would read the outcome."""
     wait([parent.sentinel])
     os._exit(1)

@@ -14,24 +14,26 @@ import pyarrow
 from edgeemo.batch.dataset import about_rows
 from edgeemo.batch.rows import RowWriter, read_rows
 from edgeemo.columns import BOX, column_names
+from engines.blazeface import overlap
+from engines.preprocess import F32
 
 MIN_IOU = 0.5
 NEAR_FRAMES = 300  # with faces, before a seam
 COMMON_FRAMES = 15  # the last frames before a seam, which both parts have seen, decide
 
-Boxes = dict[int, dict[int, npt.NDArray[np.float64]]]  # frame -> face id -> x1 y1 x2 y2
+Boxes = dict[int, dict[int, F32]]  # frame -> face id -> x1 y1 x2 y2
 
 
 def join_parts(
     parts: Sequence[Path], target: Path, file: str, sha256: str, about: Callable[[int, float, str], dict[str, Any]]
-) -> tuple[int, float, list[str], int]:
+) -> tuple[int, str]:
     """Write the rows of all parts, without those of warm-ups, with one id per face from part to part.
 
     Args:
         about: (frames, seconds, where it breaks off) -> what the file of rows says about itself.
 
     Returns:
-        Frames, seconds, where parts break off, rows.
+        Frames, and where parts break off.
     """
     tables = [read_rows(part) for part in parts]
     abouts = [about_rows(part) or {} for part in parts]
@@ -39,7 +41,7 @@ def join_parts(
     labels = tuple(names[names.index("confidence") + 1 : names.index("doubts")])
     assert [name for name in column_names(labels) if name != "origin"] == names[2 : names.index("doubts") + 1]
     frames, seconds = 0, 0.0
-    reasons = [each["broken"] for each in abouts if each.get("broken")]
+    broken = "; ".join(each["broken"] for each in abouts if each["broken"])
     with RowWriter(target, file, sha256, labels) as writer:
         highest, before = 0, None
         for table, each in zip(tables, abouts, strict=True):
@@ -56,9 +58,8 @@ def join_parts(
             writer.add_table(table.filter(pyarrow.array((number >= start) & (number < end))))
             frames += each["frames"]
             seconds = max(seconds, each["seconds"])
-        writer.finish(about(frames, seconds, "; ".join(reasons)))
-        rows = writer.rows
-    return frames, seconds, reasons, rows
+        writer.finish(about(frames, seconds, broken))
+    return frames, broken
 
 
 def same_faces(before: Boxes, after: Boxes) -> dict[int, int]:
@@ -66,10 +67,10 @@ def same_faces(before: Boxes, after: Boxes) -> dict[int, int]:
     votes: Counter[tuple[int, int]] = Counter()
     for frame in sorted(before.keys() & after.keys())[-COMMON_FRAMES:]:
         for new, box in after[frame].items():
-            overlaps = {old: _iou(box, other) for old, other in before[frame].items()}
-            best = max(overlaps, key=lambda old: overlaps[old], default=None)
-            if best is not None and overlaps[best] >= MIN_IOU:
-                votes[new, best] += 1
+            numbers, boxes = zip(*before[frame].items(), strict=True)
+            overlaps = overlap(np.stack(boxes), box)
+            if overlaps.max() >= MIN_IOU:
+                votes[new, numbers[int(overlaps.argmax())]] += 1
     found: dict[int, int] = {}
     for (new, old), _ in votes.most_common():
         if new not in found and old not in found.values():
@@ -95,16 +96,8 @@ def _boxes(table: Any, start: int) -> Boxes:
     frames = table["frame"].to_numpy()
     earlier = np.unique(frames[frames < start])
     near = (frames < start) & (frames >= (earlier[-NEAR_FRAMES:].min() if len(earlier) else 0))
-    corners = np.column_stack([table[name].to_numpy() for name in BOX]).astype(np.float64)
+    corners = np.column_stack([table[name].to_numpy() for name in BOX]).astype(np.float32)
     found: Boxes = {}
     for frame, number, box in zip(frames[near], table["face_id"].to_numpy()[near], corners[near], strict=True):
         found.setdefault(int(frame), {})[int(number)] = box
     return found
-
-
-def _iou(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    """Intersection over union of two boxes (4,)."""
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    inside = float(np.prod(np.maximum(high - low, 0)))
-    areas = float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]))
-    return inside / (areas - inside) if areas > inside else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ from edgeemo.capture.file import VideoFile
 from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError, SourceError
 from edgeemo.run.open import Stages
-from edgeemo.types import Frame
 from engines.files import sha256_of_file
 
 Progress = Callable[[int, float], None]  # frames so far, media time in seconds
@@ -77,8 +76,6 @@ class Outcome:
     state: Literal["done", "split", "failed", "full"]
     reason: str = ""
     frames: int = 0
-    rows: int = 0
-    seconds: float = 0.0
     sha256: str = ""
     parts: tuple[Part, ...] = ()
     final: bool = True
@@ -126,6 +123,7 @@ class Worker:
             if len(parts) > 1:
                 return Outcome("split", parts=parts, sha256=sha256)
         source = VideoFile(path) if task.part is None else VideoPart(path, task.part)
+        picks = job.sampling.picker()
         count, inside, last, broken = 0, 0, 0.0, ""
         with ExitStack() as stack:
             if self._classifier is None:
@@ -136,7 +134,9 @@ class Worker:
             frames = source.frames()
             stack.callback(frames.close)  # type: ignore[attr-defined]
             try:
-                for frame in sampled(frames, job.sampling):
+                for frame in frames:
+                    if not picks(frame.time):
+                        continue
                     writer.add(pipeline.step(frame))
                     count, last = count + 1, frame.time
                     inside += task.part is None or task.part.start <= frame.index
@@ -149,32 +149,20 @@ class Worker:
             if task.part is not None:
                 about |= {"start": task.part.start, "end": task.part.end}
             writer.finish(about)
-            rows = writer.rows
         _move(draft, task.target)
-        return Outcome("failed" if broken else "done", broken, inside, rows, last, sha256)
+        return Outcome("failed" if broken else "done", broken, inside, sha256)
 
     def _join(self, task: Task, draft: Path) -> Outcome:
-        frames, last, reasons, rows = join_parts(
+        frames, broken = join_parts(
             task.joined, draft, task.file.file, task.sha256, lambda *done: _about(task.file, *done)
         )
         _move(draft, task.target)
-        broken = "; ".join(reasons)
-        return Outcome("failed" if broken else "done", broken, frames, rows, last, task.sha256)
+        return Outcome("failed" if broken else "done", broken, frames, task.sha256)
 
 
 def is_full(error: OSError) -> bool:
     """Whether a disk or a quota is full; pyarrow's errors say so in words."""
     return error.errno in FULL or "No space left" in str(error)
-
-
-def sampled(frames: Iterator[Frame], sampling: Sampling) -> Iterator[Frame]:
-    """The frames that are looked at: one of each interval of media time."""
-    last = -1
-    for frame in frames:
-        slot = sampling.slot(frame.time)
-        if slot is not None and (slot > last or not sampling.every):
-            last = slot
-            yield frame
 
 
 def _about(file: Input, frames: int, seconds: float, broken: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +31,7 @@ from edgeemo.run.source_worker import Captured
 from edgeemo.run.status import Tally
 from edgeemo.sinks import ReaderGone
 from edgeemo.stages.pipeline import DETECT_TIMEOUT_S, Found, finish_together, step_together
+from edgeemo.system.process import usable_cpus
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.types import Counters, Frame, Result, Sink, Status
 
@@ -92,7 +92,7 @@ class Runner:
         self._left_behind = False
         self._attached: tuple[Sink, ...] = ()
         self._raised: list[Exception] = []
-        self._threads = ThreadPoolExecutor(_cpus(), thread_name_prefix="edgeemo-detect")
+        self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="edgeemo-detect")
         self._assembler = Assembler(parts, self._wake, self.status)
         self._ahead: Ahead | None = None
         self._setup: Setup | None = None  # sinks may ask for the status while it is being opened
@@ -343,9 +343,7 @@ class Runner:
                 [(lane.pipeline, captured.frame) for lane, captured in work], now.classifier, self._threads
             )
             for (lane, captured), result in zip(work, results, strict=True):
-                self._hand_out(result, captured.must_arrive)
-                lane.worker.done(len(result.faces))
-                self._tally.add(result, captured.at)
+                self._deliver(lane, captured, result)
 
     def _overlapping_round(self, lane: Lane) -> None:
         """One file: a thread detects and tracks in its next frame while this one classifies and hands out the last.
@@ -373,9 +371,12 @@ class Runner:
 
     def _finish(self, ahead: Ahead, found: Found) -> None:
         (result,) = finish_together([(ahead.lane.pipeline, found)], ahead.lane.pipeline.classifier)
-        self._hand_out(result, ahead.captured.must_arrive)
-        ahead.lane.worker.done(len(result.faces))
-        self._tally.add(result, ahead.captured.at)
+        self._deliver(ahead.lane, ahead.captured, result)
+
+    def _deliver(self, lane: Lane, captured: Captured, result: Result) -> None:
+        self._hand_out(result, captured.must_arrive)
+        lane.worker.done(len(result.faces))
+        self._tally.add(result, captured.at)
 
     def _hand_out(self, result: Result, must_arrive: bool) -> None:
         bare: Result | None = None
@@ -437,10 +438,6 @@ class Runner:
             log.error("the configuration was not taken, the old one goes on: %s", " ".join(str(error).split()))
         finally:
             self._notifier.tell("READY=1")
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _without_picture(result: Result) -> Result:

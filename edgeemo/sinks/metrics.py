@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from prometheus_client.registry import Collector
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.http import HttpServer
 from edgeemo.types import Result, Sink, State, Status
+from engines.installation import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class _Figures(Collector):
 
 def _of_status(status: Status) -> Iterator[Metric]:
     info = GaugeMetricFamily("edgeemo_info", "What runs.", labels=["version", "engine"])
-    info.add_metric([_version(), status.engine], 1)
+    info.add_metric([installed_version(), status.engine], 1)
     yield info
     yield GaugeMetricFamily("edgeemo_uptime_seconds", "Since the service began.", value=status.uptime_s)
     opened = GaugeMetricFamily("edgeemo_source_info", "How a source is read.", labels=["source", "decoder"])
@@ -188,10 +188,3 @@ def _of_jetson() -> Iterator[Metric]:
         for name, value in figures.items():
             family.add_metric([name], value)
         yield family
-
-
-def _version() -> str:
-    try:
-        return metadata.version("edgeemo")
-    except metadata.PackageNotFoundError:
-        return ""

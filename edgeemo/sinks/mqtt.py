@@ -10,7 +10,6 @@ import secrets
 import ssl
 import threading
 from hashlib import sha256
-from importlib import metadata
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -31,6 +30,7 @@ from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
 from edgeemo.values import expect_host, shortened
 from engines.files import read_file, user_path
+from engines.installation import installed_version
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
@@ -300,7 +300,7 @@ class MqttSink(Sink):
                 "name": f"edgeemo {source}",
                 "manufacturer": "edgeemo",
                 "model": "facial expressions",
-                "sw_version": _version(),
+                "sw_version": installed_version() or "0",
             },
         }
         return [
@@ -414,10 +414,3 @@ def _topic_segment(text: str) -> str:
 def _identifier(text: str) -> str:
     """A text as Home Assistant's identifiers are written."""
     return re.sub(r"[^A-Za-z0-9]+", "_", text)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("edgeemo")
-    except metadata.PackageNotFoundError:
-        return "0"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edgeemo.errors import SinkError
 from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
+from edgeemo.system.lock import try_lock
 from edgeemo.system.outputs import check_output, refusal
 from engines.files import replace_file
 
@@ -173,16 +174,15 @@ class TextOutput:
     def _lock(self) -> None:
         if sys.platform == "win32":
             return
-        import fcntl
-
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            self._descriptor, self._open = CLOSED, False
-            raise SinkError(f"{self._name} is being written by another run; choose another path") from error
+            locked = try_lock(self._descriptor)
         except OSError as error:  # a file system without locks
             log.debug("%s cannot be locked: %s", self._name, error)
+            return
+        if not locked:
+            os.close(self._descriptor)
+            self._descriptor, self._open = CLOSED, False
+            raise SinkError(f"{self._name} is being written by another run; choose another path")
 
     def _opened_pipe(self) -> int:
         """Wait for a reader; in short steps, so that the wait ends with the sink."""
