@@ -46,6 +46,7 @@ _CODES = (
     (r"leaning \d+ degrees", "leaning_head"),
     (r"\d+ % sure", "low_confidence"),
     (r"hardly any contrast", "low_contrast"),
+    (r"damaged picture", "damaged_picture"),
 )
 # a spreadsheet would run a text that begins like this as a formula
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -41,6 +41,7 @@ class Frame:
         origin: what the user would call the source: a file name, "camera 0", a URL without its password.
         still: the picture has no predecessor in time (a folder of pictures): nothing is tracked or smoothed across it.
         wall: when it was captured, in seconds since the epoch; None where nobody asked (only a service does).
+        damage: decoding errors since the frame before: pictures that were lost, and 1 for this one if it has errors.
     """
 
     image: U8
@@ -49,6 +50,7 @@ class Frame:
     origin: str
     still: bool = False
     wall: float | None = None
+    damage: int = 0
 
     def __post_init__(self) -> None:
         _expect("image", self.image, (None, None, 3), np.uint8)
@@ -111,8 +113,8 @@ class Doubt(str):
     """A reason why a face's expression is unsure: the words that are shown, and what programs group and compare by.
 
     Attributes:
-        code: small_face, turned_head, leaning_head, too_dark, too_bright, low_contrast, blurred, low_confidence or
-            undecided (the leading class is another one than the label);
+        code: damaged_picture, small_face, turned_head, leaning_head, too_dark, too_bright, low_contrast, blurred,
+            low_confidence or undecided (the leading class is another one than the label);
             empty where only the words are known.
         value: what was measured: pixels, degrees, grey level, its deviation, sharpness, or the probability.
     """
@@ -177,6 +179,7 @@ class Counters:
         frames: frames recognised.
         faces: faces in them, summed.
         dropped: frames of a live source that were never looked at.
+        damaged: pictures of a video that were lost or decoded with errors.
         seconds: from the capture of the first frame until the latest result (a finished run: until it was written).
         fps: frames per second over the latest results; of the whole run: `frames / seconds`.
         latency_ms: median time from a frame's capture to its result, over the latest ones.
@@ -192,6 +195,7 @@ class Counters:
     latency_ms: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     emotions: dict[str, int] = field(default_factory=dict)
+    damaged: int = 0
 
 
 class State(str, Enum):
@@ -217,6 +221,7 @@ class SourceStatus:
         camera_fps, process_fps: frames per second of late.
         faces: faces in the newest frame.
         connects: how often the source was opened with success.
+        damaged: pictures that were lost or decoded with errors.
         since_s: seconds in the present state.
         error: why the connection ended last; empty while it is live.
         decoder: see `Source`.
@@ -235,6 +240,7 @@ class SourceStatus:
     connects: int = 0
     error: str = ""
     decoder: str = ""
+    damaged: int = 0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def test_a_rate_is_of_the_last_seconds() -> None:
 
 
 def test_without_results_there_are_no_counters() -> None:
-    assert Tally().counters(dropped=0, sink_ms=0) == Counters()
+    assert Tally().counters(dropped=0, damaged=0, sink_ms=0) == Counters()
 
 
 def test_counters_sum_frames_faces_and_expressions() -> None:
@@ -29,7 +29,7 @@ def test_counters_sum_frames_faces_and_expressions() -> None:
     for count in (2, 0, 1):
         tally.add(replace(result(count), timings=dict.fromkeys(STAGES, 2.0)), began)
     tally.finish()
-    counters = tally.counters(dropped=4, sink_ms=0.5)
+    counters = tally.counters(dropped=4, damaged=2, sink_ms=0.5)
     assert (counters.frames, counters.faces, counters.dropped) == (3, 3, 4)
     assert counters.emotions == {"happiness": 3}
     assert counters.timings == {**dict.fromkeys(STAGES, 2.0), "sink": 0.5}

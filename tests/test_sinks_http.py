@@ -47,6 +47,7 @@ STATUS = Status(
             camera_fps=15,
             process_fps=14.5,
             faces=1,
+            damaged=3,
             decoder="nvv4l2decoder",
         ),
         SourceStatus("yard", State.BACK_OFF, error="<b>no camera</b>"),
@@ -97,6 +98,7 @@ def test_figures_of_sources_sinks_and_stages(metrics: MetricsSink) -> None:
     assert headers["content-type"].startswith("text/plain; version=")
     for line in (
         'edgeemo_frames_dropped_total{source="door"} 2.0',
+        'edgeemo_frames_damaged_total{source="door"} 3.0',
         'edgeemo_camera_fps{source="door"} 15.0',
         'edgeemo_process_fps{source="door"} 14.5',
         'edgeemo_source_info{decoder="nvv4l2decoder",source="door"} 1.0',

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edgeemo.capture.damage import Damage
 from edgeemo.errors import SourceError
 from edgeemo.types import U8
 
@@ -41,6 +42,7 @@ UNSTATED = Fraction(25001, 1000)  # asked of a raw demuxer: what comes back unch
 JOINT_S = 10.0  # a longer jump in a transport stream is a joint between two recordings, not a pause
 MAX_ASPECT = 10  # a sample aspect ratio beyond this is damage
 MAX_SIDE = 16384
+MOST_ODD = 2  # packets at the end that hold no picture although nothing is wrong
 BACKGROUND = 255  # what is seen through transparent pixels, as on a white page
 
 
@@ -50,8 +52,7 @@ class Video:
     Attributes:
         fps: mean frames per second as the container says, or 25.
         count: frames as the container says, 0 where it does not.
-        damaged: packets that could not be decoded so far.
-        first_damage: how many frames had been decoded before the first of them.
+        damage: pictures that were lost or decoded with errors so far.
         format: FFmpeg's name of the container, for example "matroska,webm".
         finite: the container states how long it is.
         streams: how many video streams it has.
@@ -81,9 +82,7 @@ class Video:
         self.finite = bool(container.duration and container.duration > 0)
         length = self._stated_length() or (container.duration or 0) / 1e6
         self.count = self._stream.frames or (round(length * self.fps) if 0 < length < 1e7 else 0)
-        self.damaged = 0
-        self.first_damage = 0
-        self._decoded = 0
+        self.damage = Damage(self._stream.codec_context.name)
         self._failed_tail = False  # nothing was decoded after the last damaged packet
         self._cut_packet = False  # the last packet is shorter than the container says
         self._end = 0.0  # where the last packet ends, in the stream's own time
@@ -111,7 +110,6 @@ class Video:
         self._frame = frame
         if frame is None:
             return False
-        self._decoded += 1
         self.time = self._timeline.tick(*self._stamp(frame))
         return True
 
@@ -128,6 +126,7 @@ class Video:
         base = self._stream.time_base or Fraction(1, 1_000_000)
         self._container.seek(start + max(0, round(at / base)), stream=self._stream)
         self._timeline = Timeline(zero=float(start * base))
+        self.damage.restart()
         self._frames = self._decode(self._demux())
 
     def index(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -200,7 +199,11 @@ class Video:
             if packet is not None:
                 self._failed_tail = False
                 self._follow(packet)
-            yield from frames
+                self.damage.sent(packet)
+            for frame in frames:
+                self.damage.given(frame)
+                yield frame
+        self._failed_tail |= self.damage.end() > MOST_ODD
         self._raise_broken()
 
     def _raise_broken(self) -> None:
@@ -217,9 +220,7 @@ class Video:
             self._slots.append(packet.dts * self._ticks[0] / self._ticks[1])
 
     def _count_damage(self) -> None:
-        if not self.damaged:
-            self.first_damage = self._decoded
-        self.damaged += 1
+        self.damage.add()
         self._failed_tail = True
 
     def _stamp(self, frame: VideoFrame) -> tuple[float | None, float]:

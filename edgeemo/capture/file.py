@@ -121,7 +121,7 @@ def play(
     index, start = 0, 0.0
     while True:
         video = opener()
-        first, last = index, 0.0
+        first, last, told = index, 0.0, 0
         broken = ""
         if not video.rate_is_stated:
             log.warning("%s states no times and no frame rate; %g frames per second assumed", shown, FALLBACK_RATE)
@@ -136,7 +136,8 @@ def play(
                     continue
                 if pace is not None:
                     pace.wait(start + last)
-                yield Frame(image, index - 1, start + last, name)
+                damage, told = video.damage.count - told, video.damage.count
+                yield Frame(image, index - 1, start + last, name, damage=damage)
             broken = video.missing()
         except OSError as error:
             broken = str(error) or "it cannot be read further"
@@ -159,12 +160,9 @@ def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:
             f"{shown} breaks off after frame {decoded}{of_all}: the file is not complete ({broken}); "
             "copy or record it again"
         )
-    if video.damaged:
-        packets = "packet" if video.damaged == 1 else "packets"
-        log.warning(
-            "%s is damaged after frame %d; %d %s could not be decoded",
-            shown, video.first_damage, video.damaged, packets,
-        )  # fmt: skip
+    if video.damage.count:
+        pictures = "1 picture was" if video.damage.count == 1 else f"{video.damage.count} pictures were"
+        log.warning("%s is damaged after frame %d; %s lost or decoded with errors", shown, video.damage.first, pictures)
 
 
 class Pace:

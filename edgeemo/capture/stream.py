@@ -120,14 +120,15 @@ class Stream:
     def _live_frames(self) -> Iterator[Frame]:
         began = time.monotonic()
         video = self._open()
-        count, last, asked, why = 0, 0.0, time.monotonic(), ""
+        count, told, last, asked, why = 0, 0, 0.0, time.monotonic(), ""
         try:
             while video.grab():
                 image = video.image()
                 if image is None:
                     continue
                 last = since(began, last)
-                yield Frame(image, count, last, self.name)
+                damage, told = video.damage.count - told, video.damage.count
+                yield Frame(image, count, last, self.name, damage=damage)
                 count, asked = count + 1, time.monotonic()
         except OSError:
             why = "the connection failed"

@@ -26,6 +26,7 @@ from edgeemo.recording.rows import (
     FaceRow,
     FrameRow,
     MarkerRow,
+    Spoiled,
     checked,
     lines,
 )
@@ -92,7 +93,8 @@ def _from_folder(folder: SessionFolder) -> Recording:
         folder.video if folder.video.is_file() else None,
         read.origins,
         read.cuts,
-        (*info.missing, *(() if info.ended else (UNFINISHED,)), *read.missing),
+        # what the recorder has noted may be told by the events as well
+        tuple(dict.fromkeys((*info.missing, *(() if info.ended else (UNFINISHED,)), *read.missing))),
         info.file,
         walls=read.walls,
     )
@@ -132,13 +134,15 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     number, started, stored, engine_name = chosen
     damaged = Damaged()
     labels = _labels(stored, damaged)
-    clocked = any(name == "wall" for _, name, *_ in database.execute("PRAGMA table_info(frames)"))
-    wall = "wall" if clocked else "NULL"
-    found = database.execute(f"SELECT frame, time, origin, {wall} FROM frames WHERE run = ?", (number,))
+    known = {name for _, name, *_ in database.execute("PRAGMA table_info(frames)")}
+    later = ", ".join(name if name in known else "NULL" for name in ("wall", "damage"))
+    found = database.execute(f"SELECT frame, time, origin, {later} FROM frames WHERE run = ?", (number,))
+    spoiled = Spoiled()
     walls: dict[int, float] = {}
     frames = []
     for row in checked(found, FrameRow, "frames", damaged):
         frames.append((row.frame, row.time, row.origin))
+        spoiled.add(row.time, row.damage)
         if row.wall is not None:
             walls[row.frame] = row.wall
     notes = _Notes.read(database, tables, number, damaged)
@@ -149,7 +153,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     read = _assemble(
         path, str(started), labels, frames, checked(nested, FaceRow, "faces", damaged), notes, damaged=damaged
     )
-    return replace(read, walls=walls, engine=str(engine_name or ""))
+    return replace(read, walls=walls, engine=str(engine_name or ""), missing=(*read.missing, *spoiled.note()))
 
 
 def _labels(stored: object, damaged: Damaged) -> tuple[str, ...]:
@@ -209,11 +213,12 @@ def _from_lines(path: Path) -> Recording:
     rows: list[FaceRow] = []
     doubts: dict[int, dict[int, str]] = defaultdict(dict)
     labels: tuple[str, ...] = ()
-    damaged = Damaged()
+    damaged, spoiled = Damaged(), Spoiled()
     try:
         with path.open("rb") as file:
             for event in lines(file, damaged):
                 frames.append((event.frame, event.time or 0.0, event.origin))
+                spoiled.add(event.time or 0.0, event.damage)
                 for face in event.faces:
                     labels = labels or tuple(label for label in face.probabilities if label in LABELS)
                     if face.unsure:
@@ -224,7 +229,8 @@ def _from_lines(path: Path) -> Recording:
                     )
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror or error}") from error
-    return _assemble(path, "", labels or LABELS, frames, rows, _Notes(doubts=doubts), damaged=damaged)
+    read = _assemble(path, "", labels or LABELS, frames, rows, _Notes(doubts=doubts), damaged=damaged)
+    return replace(read, missing=(*read.missing, *spoiled.note()))
 
 
 def _assemble(

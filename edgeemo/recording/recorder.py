@@ -18,6 +18,7 @@ from edgeemo.errors import EdgeemoError, RecordingError, SinkError
 from edgeemo.recording.anonymous import Anonymiser
 from edgeemo.recording.encoder import CLOSE_S, VideoEncoder
 from edgeemo.recording.folder import SessionFolder
+from edgeemo.recording.rows import Spoiled
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.types import F32, Result, Sink
 
@@ -94,6 +95,7 @@ class Recorder(Sink):
         self._lock = threading.Lock()
         self._losses: list[Loss] = []
         self._missing: list[str] = []
+        self._spoiled = Spoiled()
         self._warning = ""
         self._open = True
         self._broken = False
@@ -129,8 +131,8 @@ class Recorder(Sink):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Everything that the session lacks, a line each: the losses and what `note_missing` was told."""
-        return (*self._missing, *map(str, self._losses))
+        """Everything that the session lacks, a line each: losses, decoding errors, what `note_missing` was told."""
+        return (*self._missing, *self._spoiled.note(), *map(str, self._losses))
 
     @property
     def warning(self) -> str:
@@ -172,6 +174,7 @@ class Recorder(Sink):
             else:
                 self._step = min(result.frame.time - self._last, LONGEST_FRAME_S)
             self._last = result.frame.time
+            self._spoiled.add(result.frame.time, result.frame.damage)
             self.frames += 1
 
     def mark(self, label: str, at: float | None = None, duration: float = 0.0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, TypeVar
 
@@ -39,6 +40,7 @@ class FrameRow(msgspec.Struct, array_like=True):
     time: Seconds
     origin: str
     wall: Wall = None
+    damage: Number | None = None
 
 
 class MarkerRow(msgspec.Struct, array_like=True):
@@ -84,6 +86,28 @@ class Event(msgspec.Struct):
     time: Seconds | None
     origin: str
     faces: list[FaceEvent]
+    damage: Number = 0
+
+
+class Spoiled:
+    """Counts the decoding errors of the source, which each frame's `damage` tells."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = math.inf
+
+    def add(self, time: float, damage: int | None) -> None:
+        if damage:
+            self._count += damage
+            self._first = min(self._first, time)
+
+    def note(self) -> tuple[str, ...]:
+        """A line for `Recording.missing`."""
+        if not self._count:
+            return ()
+        pictures = "1 picture" if self._count == 1 else f"{self._count:,} pictures"
+        minutes, seconds = divmod(int(self._first + 1e-3), 60)
+        return (f"{pictures} of the source, lost or decoded with errors (the first at {minutes}:{seconds:02})",)
 
 
 class Damaged:

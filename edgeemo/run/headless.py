@@ -94,7 +94,7 @@ def _summary(runner: Runner) -> str:
     status = runner.status()
     return (
         f"{_counted(len(status.sources), 'source')}, {_counted(counters.frames, 'frame')}, {counters.dropped} dropped, "
-        f"{status.uptime_s:.0f} s"
+        f"{_damaged(counters)}{status.uptime_s:.0f} s"
     )
 
 
@@ -106,10 +106,16 @@ def summary(counters: Counters) -> str:
     if counters.dropped:
         parts.append(f"{counters.dropped} dropped")
     line = ", ".join(parts)
+    if counters.damaged:
+        line += f", {_damaged(counters)}".removesuffix(", ")
     if counters.faces:
         most = sorted(counters.emotions.items(), key=lambda item: -item[1])[:3]
         line += ": " + ", ".join(f"{label} {count / counters.faces:.0%}" for label, count in most)
     return line
+
+
+def _damaged(counters: Counters) -> str:
+    return f"{_counted(counters.damaged, 'picture')} damaged, " if counters.damaged else ""
 
 
 def _counted(count: int, noun: str) -> str:

@@ -33,7 +33,7 @@ from edgeemo.sinks import ReaderGone
 from edgeemo.stages.pipeline import DETECT_TIMEOUT_S, Found, finish_together, step_together
 from edgeemo.system.process import usable_cpus
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.types import Counters, Frame, Result, Sink, Status
+from edgeemo.types import Counters, Result, Sink, Status
 
 log = logging.getLogger(__name__)
 
@@ -195,8 +195,10 @@ class Runner:
 
     def counters(self) -> Counters:
         """Totals and recent figures; may be called from any thread."""
+        workers = [lane.worker for lane in list(self._now.lanes.values())]
         return self._tally.counters(
-            dropped=sum(lane.worker.dropped for lane in list(self._now.lanes.values())),
+            dropped=sum(worker.dropped for worker in workers),
+            damaged=sum(worker.damaged for worker in workers),
             sink_ms=sum(sink.write_ms for sink in list(self._now.sinks.values())),
         )
 
@@ -443,4 +445,4 @@ class Runner:
 def _without_picture(result: Result) -> Result:
     """For sinks that only read: what waits in their queues must not hold pictures."""
     frame = result.frame
-    return replace(result, frame=Frame(NO_PICTURE, frame.index, frame.time, frame.origin, frame.still, frame.wall))
+    return replace(result, frame=replace(frame, image=NO_PICTURE))

@@ -87,7 +87,7 @@ class SourceWorker:
         self._changed = self._began
         self._heard = self._began
         self._index = 0
-        self._captured = self._processed = self._dropped = self._connects = self._faces = 0
+        self._captured = self._processed = self._dropped = self._connects = self._faces = self._damaged = 0
         self._error = ""
         self._decoder = ""
         self._finite = False
@@ -135,6 +135,11 @@ class SourceWorker:
         with self._lock:
             return self._dropped_so_far()
 
+    @property
+    def damaged(self) -> int:
+        """Pictures that were lost or decoded with errors."""
+        return self._damaged
+
     def check(self) -> None:
         """Notice silence: call it a few times per second."""
         now = monotonic()
@@ -168,6 +173,7 @@ class SourceWorker:
                 connects=self._connects,
                 error=self._error,
                 decoder=self._decoder,
+                damaged=self._damaged,
             )
 
     def begin_stopping(self) -> None:
@@ -254,6 +260,7 @@ class SourceWorker:
                     expected = frame.index + 1
                     self._captured += 1 + left_out
                     self._dropped += left_out
+                    self._damaged += frame.damage
                     self._index = base + expected
                     self._heard = monotonic()
                     self._arrivals.add(self._heard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 from collections import deque
+from dataclasses import replace
 from time import perf_counter
 
 from edgeemo.stages.pipeline import STAGES
@@ -65,23 +66,24 @@ class Tally:
             if self.frames:
                 self._ended = perf_counter()
 
-    def counters(self, *, dropped: int, sink_ms: float) -> Counters:
+    def counters(self, *, dropped: int, damaged: int, sink_ms: float) -> Counters:
         with self._lock:
             recent = list(self._recent)
             total = Counters(
-                self.frames, self._faces, dropped, self._ended - self._began, emotions=dict(self._emotions)
+                self.frames,
+                self._faces,
+                dropped,
+                self._ended - self._began,
+                emotions=dict(self._emotions),
+                damaged=damaged,
             )
         if not recent:
             return total
         span = recent[-1][0] - recent[0][0]
-        return Counters(
-            total.frames,
-            total.faces,
-            total.dropped,
-            total.seconds,
+        return replace(
+            total,
             fps=(len(recent) - 1) / span if span > 0 else 0.0,
             latency_ms=statistics.median(latency for _, latency, _ in recent),
             timings={stage: statistics.median(timings.get(stage, 0.0) for *_, timings in recent) for stage in STAGES}
             | {"sink": sink_ms},
-            emotions=total.emotions,
         )

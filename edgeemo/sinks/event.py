@@ -15,8 +15,8 @@ def event(result: Result) -> dict[str, Any]:
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
     JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
     expression is unsure has `doubts`, a code and a value for each reason, a lying or upside-down one of a still picture
-    `turned`: 90, 180 or 270 degrees clockwise. `id` (now `face_id`) and `unsure` (the
-    reasons in words) stay for one version.
+    `turned`: 90, 180 or 270 degrees clockwise. `damage` counts decoding errors since the event before, where there were
+    any. `id` (now `face_id`) and `unsure` (the reasons in words) stay for one version.
     """
     faces = result.faces
     wall = result.frame.wall
@@ -25,6 +25,7 @@ def event(result: Result) -> dict[str, Any]:
         "time": _rounded(result.frame.time, 4),
         **({} if wall is None else {"wall": _rounded(wall, 3)}),
         "origin": result.frame.origin,
+        **({"damage": result.frame.damage} if result.frame.damage else {}),
         "faces": [
             {
                 "id": int(faces.ids[row]),

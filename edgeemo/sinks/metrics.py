@@ -113,6 +113,7 @@ def _of_status(status: Status) -> Iterator[Metric]:
         "captured": CounterMetricFamily("edgeemo_frames_captured", "Frames the source gave.", labels=["source"]),
         "processed": CounterMetricFamily("edgeemo_frames_processed", "Frames recognised.", labels=["source"]),
         "dropped": CounterMetricFamily("edgeemo_frames_dropped", "Frames never looked at.", labels=["source"]),
+        "damaged": CounterMetricFamily("edgeemo_frames_damaged", "Frames with decoding errors.", labels=["source"]),
         "connects": CounterMetricFamily("edgeemo_source_connects", "Times the source was opened.", labels=["source"]),
     }
     for source in status.sources:

@@ -21,18 +21,19 @@ RETENTION_S = 60.0  # between two looks for what is too old
 RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
 LEAP_S = 3600.0  # after the wall clock has leapt further than this ...
 DOUBT_S = 86400.0  # ... nothing is deleted for so long: somebody may set it right
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # version before -> what makes the next one of it
 UPGRADES = {
     1: "ALTER TABLE frames ADD COLUMN wall REAL;",
     2: "ALTER TABLE faces ADD COLUMN unsure TEXT;",
     3: "ALTER TABLE runs ADD COLUMN engine TEXT;",
+    4: "ALTER TABLE frames ADD COLUMN damage INTEGER;",
 }
 SCHEMA = f"""
 CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL, engine TEXT);
 CREATE TABLE frames (
     run INTEGER NOT NULL REFERENCES runs, frame INTEGER NOT NULL, time REAL NOT NULL, origin TEXT NOT NULL,
-    wall REAL,
+    wall REAL, damage INTEGER,
     PRIMARY KEY (run, frame)
 ) WITHOUT ROWID;
 CREATE TABLE faces (
@@ -49,8 +50,8 @@ PRAGMA user_version = {SCHEMA_VERSION};
 
 class SqliteSink(Sink):
     """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
-    engine doesn't know stays NULL; `unsure` holds the reasons in words, NULL where there are none). Write-ahead log:
-    others may read while it grows.
+    engine doesn't know stays NULL; `unsure` holds the reasons in words). A frame's `damage` counts decoding errors.
+    Both are NULL where there are none. Write-ahead log: others may read while it grows.
 
     Each source of a service is a run of its own.
 
@@ -88,7 +89,9 @@ class SqliteSink(Sink):
     def write(self, result: Result) -> None:
         whole = event(result)
         run = whole["origin"] if whole["origin"] in self._sources else ""
-        self._frames.append((run, whole["frame"], whole["time"], whole["origin"], whole.get("wall")))
+        self._frames.append(
+            (run, whole["frame"], whole["time"], whole["origin"], whole.get("wall"), whole.get("damage"))
+        )
         for face in whole["faces"]:
             self._faces.append(
                 (
@@ -134,7 +137,7 @@ class SqliteSink(Sink):
                     )
                     runs[run] = int(added.lastrowid or 0)
             self._database.executemany(
-                "INSERT INTO frames (run, frame, time, origin, wall) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO frames (run, frame, time, origin, wall, damage) VALUES (?, ?, ?, ?, ?, ?)",
                 [(runs[run], *row) for run, *row in self._frames],
             )
             self._database.executemany(

@@ -109,8 +109,9 @@ class QualityJudge:
         Args:
             confidences: N probabilities of the leading class.
         """
+        faulty = (Doubt("damaged picture", "damaged_picture", frame.damage),) if frame.damage else ()
         return tuple(
-            doubts(_upright(assess(frame.image, box, points), turned), confidence, self.config)
+            faulty + doubts(_upright(assess(frame.image, box, points), turned), confidence, self.config)
             for box, points, turned, confidence in zip(
                 faces.boxes, faces.keypoints, faces.turned.tolist(), confidences, strict=True
             )

@@ -1,0 +1,152 @@
+"""Damaged video is counted, in every codec that can tell, and told wherever results go."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import make_bundle, result
+
+from edgeemo.capture import open_source
+from edgeemo.cli import main
+from edgeemo.errors import SourceError
+from edgeemo.recording import load
+from edgeemo.recording.folder import SessionFolder, SessionInfo
+from edgeemo.recording.recorder import Recorder
+from edgeemo.report import page
+from edgeemo.stages.quality import QualityJudge
+from edgeemo.types import Frame
+from engines import LABELS
+
+av = pytest.importorskip("av")
+
+FRAMES = 40
+
+
+def encoded(path: Path, codec: str, **options: str) -> Path:
+    """A clip of noise that moves over a gradient, so that every packet has something to break."""
+    rng = np.random.default_rng(3)
+    noise = rng.integers(0, 255, (48, 48, 3), np.uint8)
+    base = np.add.outer(np.arange(120), np.arange(160)).astype(np.uint8)[:, :, None].repeat(3, axis=2)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=20, options=options)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(FRAMES):
+            picture = np.roll(base, 3 * number, axis=1)
+            picture[30:78, number : number + 48] = noise
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def scratch(path: Path, places: int = 40) -> Path:
+    """A copy with single bits flipped, not in the container's header and index."""
+    rng = np.random.default_rng(1)
+    data = bytearray(path.read_bytes())
+    for place in rng.integers(len(data) // 5, len(data) * 4 // 5, places).tolist():
+        data[place] ^= 1 << int(rng.integers(8))
+    copy = path.with_name(f"scratched{path.suffix}")
+    copy.write_bytes(data)
+    return copy
+
+
+CODECS = [
+    ("libx264", ".mkv", {}),
+    ("libx264", ".ts", {"bf": "0"}),
+    ("libx265", ".mkv", {"x265-params": "log-level=none"}),
+    ("mpeg4", ".avi", {}),
+    ("mpeg2video", ".ts", {}),
+]
+
+
+@pytest.mark.parametrize(("codec", "suffix", "options"), CODECS)
+def test_pictures_that_were_lost_or_have_errors_are_counted(
+    codec: str, suffix: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip(f"PyAV has no {codec}")
+    clip = encoded(tmp_path / f"clip{suffix}", codec, **options)
+    assert [frame.damage for frame in open_source(str(clip)).frames()] == [0] * FRAMES
+    given, damage, broken = 0, 0, ""
+    try:
+        for frame in open_source(str(scratch(clip))).frames():
+            given += 1
+            damage += frame.damage
+    except SourceError as error:
+        broken = str(error)
+    assert damage or broken
+    assert damage >= FRAMES - given or broken
+
+
+def test_the_clips_of_the_project_have_no_damage(demo_clip: Path, cases: Path) -> None:
+    for clip in (
+        demo_clip,
+        *(cases / name for name in ("upright.mp4", "resturn.ts", "raw12fps.h264", "slowstart.mp4")),
+    ):
+        assert not any(frame.damage for frame in open_source(str(clip)).frames())
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, demo_clip: Path) -> tuple[Path, str]:
+    """What a run over the damaged demo clip leaves, and what it says."""
+    folder = tmp_path_factory.mktemp("damage")
+    make_bundle(folder / "tiny")
+    data = bytearray(demo_clip.read_bytes())
+    rng = np.random.default_rng(0)
+    for place in rng.integers(len(data) // 20, len(data) * 9 // 10, 400).tolist():
+        data[place] ^= 1 << int(rng.integers(8))
+    (folder / "scratched.mp4").write_bytes(data)
+    sinks = [f"--sink={kind}:{folder}/out.{kind}" for kind in ("jsonl", "sqlite", "csv")]
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert main(["run", "--source", f"{folder}/scratched.mp4", "--engine", f"{folder}/tiny", *sinks]) == 0
+    return folder, said.getvalue()
+
+
+def test_the_summary_line_and_the_results_tell_of_damage(results: tuple[Path, str]) -> None:
+    folder, said = results
+    events = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    damage = sum(event.get("damage", 0) for event in events)
+    assert damage > 50
+    assert f", {damage} pictures damaged" in said.splitlines()[-1]
+    database = sqlite3.connect(folder / "out.sqlite")
+    assert database.execute("SELECT sum(damage), count(damage) FROM frames").fetchone() == (
+        damage,
+        sum("damage" in event for event in events),
+    )
+    database.close()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "sqlite"])
+def test_the_report_tells_of_damage(results: tuple[Path, str], kind: str) -> None:
+    recording = load(results[0] / f"out.{kind}")
+    (note,) = recording.missing
+    assert "pictures of the source, lost or decoded with errors (the first at 0:0" in note
+    assert note in page([("x", [recording])])
+
+
+def test_a_session_tells_of_damage_once(tmp_path: Path) -> None:
+    folder = SessionFolder.create(tmp_path, SessionInfo("s", "clip.mp4", "tiny", LABELS))
+    recorder = Recorder(folder, LABELS)
+    for number in range(3):
+        each = result(1, index=number)
+        recorder.write(replace(each, frame=replace(each.frame, damage=number)))
+    recorder.close()
+    expected = (f"3 pictures of the source, lost or decoded with errors (the first at 0:0{int(each.frame.time / 2)})",)
+    assert folder.read().missing == expected
+    assert load(folder.path).missing == expected
+
+
+@pytest.mark.parametrize("faces", [0, 1, 3])
+def test_faces_of_a_damaged_picture_are_unsure(faces: int) -> None:
+    shown = result(faces)
+    for damage in (0, 2):
+        frame = Frame(shown.frame.image, 0, 0.0, "x", damage=damage)
+        doubts = QualityJudge().judge(frame, shown.faces, [0.9] * faces)
+        assert [bool(each and each[0].code == "damaged_picture") for each in doubts] == [damage > 0] * faces
