@@ -13,6 +13,7 @@ emotion     the expression shown
 confidence  its calibrated probability, 0..1
 ...         one per class of the engine: its probability, 0..1
 doubts      codes of why the expression is unsure, separated by ";"; empty where it is not
+turned      how far the head is turned in a still picture, 90, 180 or 270 degrees clockwise; 0: upright, and in videos
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 import re
 
 BOX = ("x1", "y1", "x2", "y2")
-INTEGERS = ("frame", "face_id")
+INTEGERS = ("frame", "face_id", "turned")
 SECONDS = ("time", "wall")  # double precision: seconds since the epoch need it
 TEXTS = ("origin", "emotion", "doubts")
 BEFORE_CLASSES = (
@@ -36,7 +37,7 @@ BEFORE_CLASSES = (
     "emotion",
     "confidence",
 )
-AFTER_CLASSES = ("doubts",)
+AFTER_CLASSES = ("doubts", "turned")
 
 
 # what older recordings keep: a doubt in words -> its code

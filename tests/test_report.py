@@ -44,6 +44,7 @@ def track(emotions: list[int], *, number: int = 1, step: float = 0.1, begin: flo
         values,
         np.array(emotions, np.int64),
         np.zeros(count, bool),
+        np.zeros(count, np.int64),
     )
     return replace(made, **more)  # type: ignore[arg-type]
 

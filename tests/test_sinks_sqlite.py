@@ -192,7 +192,8 @@ def test_a_database_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None
     database = sqlite3.connect(path)
     database.executescript(
         "ALTER TABLE frames DROP COLUMN wall; ALTER TABLE frames DROP COLUMN damage; "
-        "ALTER TABLE faces DROP COLUMN unsure; ALTER TABLE runs DROP COLUMN engine; PRAGMA user_version = 1;"
+        "ALTER TABLE faces DROP COLUMN unsure; ALTER TABLE faces DROP COLUMN turned; "
+        "ALTER TABLE runs DROP COLUMN engine; PRAGMA user_version = 1;"
     )
     database.close()
     sink = open_sink(f"sqlite:{path}", CONTEXT)
@@ -206,7 +207,8 @@ def test_why_a_face_is_unsure_is_kept_and_a_database_of_the_second_version_learn
     open_sink(f"sqlite:{path}", CONTEXT).close()
     database = sqlite3.connect(path)
     database.executescript(
-        "ALTER TABLE frames DROP COLUMN damage; ALTER TABLE faces DROP COLUMN unsure; "
+        "ALTER TABLE frames DROP COLUMN damage; "
+        "ALTER TABLE faces DROP COLUMN unsure; ALTER TABLE faces DROP COLUMN turned; "
         "ALTER TABLE runs DROP COLUMN engine; PRAGMA user_version = 2;"
     )
     database.close()
@@ -215,4 +217,4 @@ def test_why_a_face_is_unsure_is_kept_and_a_database_of_the_second_version_learn
     sink.write(result(0, index=1))
     sink.close()
     assert rows(path, "SELECT id, unsure FROM faces ORDER BY id") == [(1, "face 31 px; turned 40 degrees"), (2, None)]
-    assert rows(path, "PRAGMA user_version") == [(5,)]
+    assert rows(path, "PRAGMA user_version") == [(6,)]

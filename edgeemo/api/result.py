@@ -42,6 +42,7 @@ class Face:
         probabilities: 0..1 by expression, in the engine's order; they sum to 1. Smoothed in time in a video.
         doubts: why the expression is unsure, each a text ("face 31 px") with `code` ("small_face") and `value` (31.0);
             empty where it is not.
+        turned: of a still picture, how the head is turned: 90, 180 or 270 degrees clockwise; 0 upright, in videos.
         frame: the frame it is in.
     """
 
@@ -53,6 +54,7 @@ class Face:
     confidence: float
     probabilities: Mapping[str, float] = field(hash=False)
     doubts: tuple[Doubt, ...]
+    turned: int
     frame: Frame = field(compare=False)
 
     def crop(self, margin: float = 0.0) -> U8:
@@ -213,6 +215,7 @@ class Result(types.Result):
             confidence=self.confidence(row),
             probabilities=probabilities,
             doubts=tuple(each if isinstance(each, Doubt) else Doubt(each) for each in self.reasons(row)),
+            turned=int(faces.turned[row]),
             frame=self.frame,
         )
 

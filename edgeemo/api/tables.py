@@ -90,6 +90,7 @@ def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Colu
         parts["time"] += [frame.time] * count
         parts["wall"] += [np.nan if frame.wall is None else frame.wall] * count
         parts["face_id"] += faces.ids.tolist()
+        parts["turned"] += faces.turned.tolist()
         parts["emotion"] += result.emotions
         parts["doubts"] += [";".join(map(_code, result.reasons(row))) for row in range(count)]
         confidence = np.array([result.confidence(row) for row in range(count)], np.float32)

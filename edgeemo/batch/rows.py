@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from edgeemo.api.tables import arrays
 from edgeemo.batch.dataset import COMPRESSION
-from edgeemo.columns import SECONDS, TEXTS, column_names
+from edgeemo.columns import INTEGERS, SECONDS, TEXTS, column_names
 from edgeemo.stages.quality import assess
 from edgeemo.types import F32, KEYPOINTS, Result
 
@@ -37,8 +37,8 @@ def schema(labels: tuple[str, ...]) -> Any:
     """The columns of rows/*.parquet; texts that repeat are kept once."""
     names = [name for name in column_names(labels) if name != "origin"]
     texts = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-    kinds = {"file": texts, "sha256": texts, "frame": pyarrow.int64(), "face_id": pyarrow.int64()}
-    kinds |= dict.fromkeys(set(TEXTS), texts) | dict.fromkeys(SECONDS, pyarrow.float64())
+    kinds = dict.fromkeys(("file", "sha256", *TEXTS), texts)
+    kinds |= dict.fromkeys(INTEGERS, pyarrow.int64()) | dict.fromkeys(SECONDS, pyarrow.float64())
     every = ("file", "sha256", *names, *POINTS, *QUALITY)
     return pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in every])
 

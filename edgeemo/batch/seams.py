@@ -39,7 +39,8 @@ def join_parts(
     abouts = [about_rows(part) or {} for part in parts]
     names = tables[0].schema.names
     labels = tuple(names[names.index("confidence") + 1 : names.index("doubts")])
-    assert [name for name in column_names(labels) if name != "origin"] == names[2 : names.index("doubts") + 1]
+    columns = [name for name in column_names(labels) if name != "origin"]
+    assert columns == names[2 : 2 + len(columns)]
     frames, seconds = 0, 0.0
     broken = "; ".join(each["broken"] for each in abouts if each["broken"])
     with RowWriter(target, file, sha256, labels) as writer:

@@ -103,6 +103,7 @@ def _table(recording: Recording) -> dict[str, Column]:
         "emotion": labels[emotions],
         "confidence": _recorded(joined((track.confidences for track in tracks), np.zeros(0, np.float32))),
         "doubts": np.array([codes_of(each) for each in reasons], object),
+        "turned": joined((track.turned for track in tracks), np.zeros(0, np.int64)),
     }
     nothing = np.zeros((0, len(labels)), np.float32)
     probabilities = joined((track.probabilities for track in tracks), nothing)

@@ -162,6 +162,7 @@ def _merged(into: Track, other: Track, begin: float) -> Track:
         joined("probabilities"),
         joined("emotions"),
         joined("unsure"),
+        joined("turned"),
         {**into.reasons, **other.reasons},
         other.baseline if into.baseline is None else into.baseline,
         into.name or other.name,

@@ -122,7 +122,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"runs", "frames", "faces"} <= tables:
         raise RecordingError(f"{path} is no database of results: it has no tables runs, frames and faces")
-    engine = any(name == "engine" for _, name, *_ in database.execute("PRAGMA table_info(runs)"))
+    engine = _has(database, "runs", "engine")
     runs = database.execute(
         f"SELECT run, started, labels, {'engine' if engine else 'NULL'} FROM runs ORDER BY run"
     ).fetchall()
@@ -134,8 +134,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     number, started, stored, engine_name = chosen
     damaged = Damaged()
     labels = _labels(stored, damaged)
-    known = {name for _, name, *_ in database.execute("PRAGMA table_info(frames)")}
-    later = ", ".join(name if name in known else "NULL" for name in ("wall", "damage"))
+    later = ", ".join(name if _has(database, "frames", name) else "NULL" for name in ("wall", "damage"))
     found = database.execute(f"SELECT frame, time, origin, {later} FROM frames WHERE run = ?", (number,))
     spoiled = Spoiled()
     walls: dict[int, float] = {}
@@ -146,14 +145,19 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
         if row.wall is not None:
             walls[row.frame] = row.wall
     notes = _Notes.read(database, tables, number, damaged)
-    columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels)))
+    turned = _has(database, "faces", "turned")
+    columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels), "coalesce(turned, 0)" if turned else "0"))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
     # as FaceRow nests them
-    nested = ((*row[:2], row[2:6], *row[6:9], row[9:]) for row in rows)
+    nested = ((*row[:2], row[2:6], *row[6:9], row[9:-1], row[-1]) for row in rows)
     read = _assemble(
         path, str(started), labels, frames, checked(nested, FaceRow, "faces", damaged), notes, damaged=damaged
     )
     return replace(read, walls=walls, engine=str(engine_name or ""), missing=(*read.missing, *spoiled.note()))
+
+
+def _has(database: sqlite3.Connection, table: str, column: str) -> bool:
+    return any(name == column for _, name, *_ in database.execute(f"PRAGMA table_info({table})"))
 
 
 def _labels(stored: object, damaged: Damaged) -> tuple[str, ...]:
@@ -181,7 +185,7 @@ class _Notes:
     def read(cls, database: sqlite3.Connection, tables: set[str], run: int, damaged: Damaged) -> _Notes:
         doubts: dict[int, dict[int, str]] = defaultdict(dict)
         told: Iterable[tuple[Any, ...]] = ()
-        if any(name == "unsure" for _, name, *_ in database.execute("PRAGMA table_info(faces)")):
+        if _has(database, "faces", "unsure"):
             told = database.execute("SELECT frame, id, unsure FROM faces WHERE run = ? AND unsure IS NOT NULL", (run,))
         elif "doubts" in tables:  # sessions of before
             told = database.execute("SELECT frame, id, reasons FROM doubts")
@@ -193,7 +197,7 @@ class _Notes:
         rows = database.execute("SELECT id, label, value FROM baselines")
         for rest in checked(rows, BaselineRow, "baselines", damaged):
             baselines[rest.id][rest.label] = rest.value or 0.0
-        lasting = any(name == "duration" for _, name, *_ in database.execute("PRAGMA table_info(markers)"))
+        lasting = _has(database, "markers", "duration")
         duration = "duration" if lasting else "0.0"
         markers = database.execute(f"SELECT time, label, {duration}, wall FROM markers ORDER BY time")
         cuts = database.execute("SELECT time, skipped FROM cuts ORDER BY time")
@@ -225,7 +229,16 @@ def _from_lines(path: Path) -> Recording:
                         doubts[face.id][event.frame] = "; ".join(face.unsure)
                     values = [face.probabilities.get(label) for label in labels]
                     rows.append(
-                        FaceRow(event.frame, face.id, face.box, face.score, face.emotion, face.confidence, values)
+                        FaceRow(
+                            event.frame,
+                            face.id,
+                            face.box,
+                            face.score,
+                            face.emotion,
+                            face.confidence,
+                            values,
+                            face.turned,
+                        )
                     )
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror or error}") from error
@@ -298,6 +311,7 @@ def _track(
         np.nan_to_num(numbers[:, 6:]),
         np.array([labels.index(row.emotion) for row in rows], np.int64),
         np.array([frame in doubts for frame in frames.tolist()], bool),
+        np.array([row.turned for row in rows], np.int64),
         doubts,
         None if rest is None else np.array([rest.get(label, 0.0) for label in labels], np.float32),
     )

@@ -44,6 +44,7 @@ class Track:
         probabilities: (n, K).
         emotions: (n,) column of what was shown.
         unsure: (n,) whether it was called unsure; all False where nobody judged.
+        turned: (n,) degrees, as `edgeemo.columns` has it.
         reasons: by frame number, why.
         baseline: (K,) the neutral baseline, if one was taken.
         name: what somebody called the person; empty: nothing.
@@ -58,6 +59,7 @@ class Track:
     probabilities: F32
     emotions: I64
     unsure: npt.NDArray[np.bool_]
+    turned: I64
     reasons: Mapping[int, str] = field(default_factory=dict)
     baseline: F32 | None = None
     name: str = ""
@@ -83,6 +85,7 @@ class Track:
             probabilities=self.probabilities[rows],
             emotions=self.emotions[rows],
             unsure=self.unsure[rows],
+            turned=self.turned[rows],
             reasons={frame: words for frame, words in self.reasons.items() if frame in frames},
         )
 

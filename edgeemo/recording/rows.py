@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ Wall = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)] | None
 Duration = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 Pixels = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] | None
 Share = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)] | None
+Turned = Literal[0, 90, 180, 270]
 T = TypeVar("T")
 
 
@@ -33,6 +34,7 @@ class FaceRow(msgspec.Struct, array_like=True):
     emotion: str
     confidence: Share
     probabilities: list[Share]
+    turned: Turned = 0
 
 
 class FrameRow(msgspec.Struct, array_like=True):
@@ -77,6 +79,7 @@ class FaceEvent(msgspec.Struct):
     confidence: Share
     probabilities: dict[str, Share]
     unsure: list[str] = []
+    turned: Turned = 0
 
 
 class Event(msgspec.Struct):

@@ -58,6 +58,7 @@ class CsvSink(Sink):
 
 def _values(whole: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
     return {
+        "turned": 0,
         **face,
         **face["probabilities"],
         **dict(zip(BOX, face["box"], strict=True)),

@@ -21,13 +21,14 @@ RETENTION_S = 60.0  # between two looks for what is too old
 RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
 LEAP_S = 3600.0  # after the wall clock has leapt further than this ...
 DOUBT_S = 86400.0  # ... nothing is deleted for so long: somebody may set it right
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # version before -> what makes the next one of it
 UPGRADES = {
     1: "ALTER TABLE frames ADD COLUMN wall REAL;",
     2: "ALTER TABLE faces ADD COLUMN unsure TEXT;",
     3: "ALTER TABLE runs ADD COLUMN engine TEXT;",
     4: "ALTER TABLE frames ADD COLUMN damage INTEGER;",
+    5: "ALTER TABLE faces ADD COLUMN turned INTEGER;",
 }
 SCHEMA = f"""
 CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL, engine TEXT);
@@ -40,7 +41,7 @@ CREATE TABLE faces (
     run INTEGER NOT NULL, frame INTEGER NOT NULL, id INTEGER NOT NULL,
     x1 REAL, y1 REAL, x2 REAL, y2 REAL, score REAL, emotion TEXT NOT NULL, confidence REAL,
     {", ".join(f'"{label}" REAL' for label in LABELS)},
-    unsure TEXT,
+    unsure TEXT, turned INTEGER,
     FOREIGN KEY (run, frame) REFERENCES frames
 );
 CREATE INDEX faces_of_a_frame ON faces (run, frame);
@@ -51,7 +52,8 @@ PRAGMA user_version = {SCHEMA_VERSION};
 class SqliteSink(Sink):
     """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
     engine doesn't know stays NULL; `unsure` holds the reasons in words). A frame's `damage` counts decoding errors.
-    Both are NULL where there are none. Write-ahead log: others may read while it grows.
+    Both are NULL where there are none. `turned`: see `edgeemo.columns`; NULL in older rows. Write-ahead log: others may
+    read while it grows.
 
     Each source of a service is a run of its own.
 
@@ -104,6 +106,7 @@ class SqliteSink(Sink):
                     face["confidence"],
                     *(face["probabilities"].get(label) for label in LABELS),
                     "; ".join(face["unsure"]) if "unsure" in face else None,
+                    face.get("turned", 0),
                 )
             )
         self.tick()
@@ -141,7 +144,7 @@ class SqliteSink(Sink):
                 [(runs[run], *row) for run, *row in self._frames],
             )
             self._database.executemany(
-                f"INSERT INTO faces VALUES ({', '.join('?' * (11 + len(LABELS)))})",
+                f"INSERT INTO faces VALUES ({', '.join('?' * (12 + len(LABELS)))})",
                 [(runs[run], *row) for run, *row in self._faces],
             )
             self._database.execute("COMMIT")
