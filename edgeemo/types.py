@@ -375,6 +375,10 @@ class Sink(Protocol):
         """Called several times a second, whether or not results come."""
         return
 
+    def reopen(self) -> None:
+        """Files may have been renamed (logrotate): open what stands under their names now."""
+        return
+
     @property
     def fault(self) -> str:
         """What keeps its results from arriving at present, although `write` takes them; empty: nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import sqlite3
@@ -210,6 +211,37 @@ def test_broker_and_camera_go_and_come_back_under_the_whole_program(
     finally:
         camera.kill()
         broker.kill()
+
+
+def test_renamed_files_and_a_folder_that_goes_away_under_the_whole_program(
+    tmp_path: Path, started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    names = ("a.jsonl", "a.csv", "a.db")
+    sinks = ", ".join(f'"{kind}:out/{name}"' for kind, name in zip(("jsonl", "csv", "sqlite"), names, strict=True))
+    process = started(f"sinks = [{sinks}]\n" + source("clip", "demo", "loop = true", "paced = true"))
+
+    def grow() -> None:
+        until(lambda: all((folder / name).exists() and (folder / name).stat().st_size for name in names), "files")
+
+    grow()
+    # logrotate's order: rename, then the signal
+    for name in names:
+        (folder / name).rename(folder / f"{name}.1")
+    process.send_signal(signal.SIGHUP)
+    grow()
+    shutil.rmtree(folder)
+    assert process.stderr is not None
+    until(lambda: "cannot be begun again" in process.stderr.readline(), "a line about it")
+    folder.mkdir()
+    grow()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT_S) == 130
+    said = process.stderr.read()
+    assert "Traceback" not in said
+    assert all(f"sink {kind}:out/a" in said for kind in ("jsonl", "csv", "sqlite"))
+    assert said.count("did not arrive") == 3
 
 
 @pytest.fixture

@@ -285,7 +285,7 @@ def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
 def test_a_file_that_is_renamed_or_deleted_is_begun_again_and_what_is_lost_is_counted(
     tmp_path: Path, kind: str, deleted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeemo.sinks.output.CHECK_S", 0.0)
+    monkeypatch.setattr("edgeemo.sinks.presence.CHECK_S", 0.0)
     path = tmp_path / f"out.{kind}"
     sink = open_sink(f"{kind}:{path}", SinkContext(LABELS, draw=lambda each: each.frame.image))
     sink.write(result(1, index=0))
@@ -302,14 +302,14 @@ def test_a_file_that_is_renamed_or_deleted_is_begun_again_and_what_is_lost_is_co
 
 
 def test_a_folder_that_disappears_is_an_error_of_the_sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgeemo.sinks.output.CHECK_S", 0.0)
+    monkeypatch.setattr("edgeemo.sinks.presence.CHECK_S", 0.0)
     folder = tmp_path / "folder"
     folder.mkdir()
     sink = open_sink(f"jsonl:{folder / 'out.jsonl'}", SinkContext(LABELS, draw=lambda each: each.frame.image))
     sink.write(result(1))
     (folder / "out.jsonl").unlink()
     folder.rmdir()
-    with pytest.raises(SinkError, match="cannot go on writing"):
+    with pytest.raises(SinkError, match="does not exist"):
         sink.write(result(1, index=1))
     sink.close()
     assert sink.lost == 1

@@ -439,6 +439,9 @@ class Runner:
         except EdgeemoError as error:
             log.error("the configuration was not taken, the old one goes on: %s", " ".join(str(error).split()))
         finally:
+            # for logrotate, which sends SIGHUP after it has renamed files
+            for sink in self._now.sinks.values():
+                sink.reopen_file()
             self._notifier.tell("READY=1")
 
 

@@ -71,7 +71,9 @@ class SinkWorker:
         self._abandoned = False
         self._written = 0
         self._dropped = 0
-        self._left = 0, 0  # lost and kept by a sink that was closed
+        self._lost = 0  # by sinks that were closed
+        self._kept = 0  # by the one that was closed last
+        self._reopens = False
         self._error = ""
         self._retry_at = 0.0
         self._taken_ms: deque[float] = deque(maxlen=120)
@@ -103,6 +105,12 @@ class SinkWorker:
         with self._changed:
             self._changed.notify()
 
+    def reopen_file(self) -> None:
+        """Let it open what stands under the names of its files now; returns at once."""
+        with self._changed:
+            self._reopens = True
+            self._changed.notify()
+
     @property
     def has_room(self) -> bool:
         if not self.pictures:
@@ -131,7 +139,8 @@ class SinkWorker:
         with self._changed:
             sink = self._sink
             fault = sink.fault if sink is not None else ""
-            lost, kept = (sink.lost, sink.kept) if sink is not None else self._left
+            lost = self._lost + (sink.lost if sink is not None else 0)
+            kept = sink.kept if sink is not None else self._kept
             arrived = max(0, self._written - lost - kept)
             return SinkStatus(self.name, arrived, self._dropped + lost, len(self._waiting), self._error or fault, kept)
 
@@ -183,6 +192,9 @@ class SinkWorker:
                 self._wake()
             if self._sink is None and self.reopen and (closing or monotonic() >= self._retry_at):
                 self._guarded(self._open)
+            if self._reopens and self._sink is not None:
+                self._reopens = False
+                self._guarded(self._sink.reopen)
             if result is not None:
                 self._write(result)
             if result is None or monotonic() - ticked >= TICK_S:
@@ -215,7 +227,8 @@ class SinkWorker:
             try:
                 sink.close()
             finally:
-                self._left = sink.lost, sink.kept
+                self._lost += sink.lost
+                self._kept = sink.kept
 
     def _guarded(self, action: Callable[[], None]) -> bool:
         """Do something with the sink; where it fails the sink is given up for now, or for good."""

@@ -48,6 +48,12 @@ class CsvSink(Sink):
         csv.writer(text, lineterminator="\n").writerow(self._columns)
         return self._mark + text.getvalue()
 
+    def tick(self) -> None:
+        self._output.tick()
+
+    def reopen(self) -> None:
+        self._output.tick(now=True)
+
     @property
     def lost(self) -> int:
         return self._output.lost

@@ -18,6 +18,12 @@ class JsonlSink(Sink):
     def write(self, result: Result) -> None:
         self._output.write(line(result) + "\n")
 
+    def tick(self) -> None:
+        self._output.tick()
+
+    def reopen(self) -> None:
+        self._output.tick(now=True)
+
     @property
     def lost(self) -> int:
         return self._output.lost

@@ -9,10 +9,12 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeemo.errors import SinkError
 from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
+from edgeemo.sinks.presence import Presence, begun_again
 from edgeemo.system.lock import try_lock
 from edgeemo.system.outputs import check_output, refusal
 from engines.files import replace_file
@@ -20,7 +22,6 @@ from engines.files import replace_file
 log = logging.getLogger(__name__)
 
 PIPE_POLL_S = 0.1
-CHECK_S = 0.5  # between two looks at whether the file is still there
 NOT_YET = -1  # a named pipe that nobody reads so far
 CLOSED = -2  # could not be opened again after a rotation
 
@@ -62,8 +63,8 @@ class TextOutput:
         rotate_bytes: before a file would exceed this it becomes NAME.1, the one before NAME.2 and so on; 0: never.
         keep: so many of those are kept.
 
-    A file that is renamed or deleted meanwhile is begun again within a second, so logrotate needs no signal. Two runs
-    cannot write to one file: it is locked (flock).
+    A file that is renamed or deleted meanwhile is begun again within a second (`tick`), so logrotate needs no signal.
+    Two runs cannot write to one file: it is locked (flock).
 
     Attributes:
         header: what a file begins with that is begun again.
@@ -81,6 +82,7 @@ class TextOutput:
         self._path: Path | None = None
         self._rotate_bytes = rotate_bytes
         self._keep = keep
+        self._check: Callable[[], Path] = lambda: writable(target, kind, context)
         try:
             if target == STANDARD_OUTPUT:
                 if sys.stdout is None:
@@ -88,20 +90,21 @@ class TextOutput:
                 # a duplicate: closing it must not close the process's own
                 self._descriptor = os.dup(1)
             else:
-                self._path = writable(target, kind, context)
+                self._path = self._check()
                 self._descriptor = NOT_YET if _is_pipe(self._path) else _opened(self._path)
         except OSError as error:
             raise SinkError(f"cannot write to {self._name}: {error.strerror or error}") from error
         self._open = True
         self.header = ""
         self.lost = self._lines = 0
-        self._checked = time.monotonic()
+        self._presence: Presence | None = None
         self._regular = (
             self._path is not None and self._descriptor != NOT_YET and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         )
         self._replaces = self._regular and not lasting
         if self._regular:
             self._lock()
+            self._watch()
         self._size = os.fstat(self._descriptor).st_size if self._regular else 0
         if self._regular and lasting and self._path is not None:
             self._size = _end_of_lines(self._path, self._size)
@@ -114,7 +117,7 @@ class TextOutput:
         try:
             if self._descriptor == NOT_YET:
                 self._descriptor = self._opened_pipe()
-            self._expect_there()
+            self.tick()
             if self._replaces:
                 os.ftruncate(self._descriptor, 0)
                 self._replaces, self._size = False, 0
@@ -129,7 +132,8 @@ class TextOutput:
         except OSError as error:
             if self._regular:
                 with contextlib.suppress(OSError):
-                    os.ftruncate(self._descriptor, self._size)
+                    # not longer than it is: others may have emptied it
+                    os.ftruncate(self._descriptor, min(self._size, os.fstat(self._descriptor).st_size))
             raise SinkError(
                 f"cannot go on writing {self._name}: {error.strerror or error}; what came before is kept"
             ) from error
@@ -137,35 +141,41 @@ class TextOutput:
     def close(self) -> None:
         if self._open:
             self._open = False
-            if self._regular and self._descriptor != CLOSED and not os.fstat(self._descriptor).st_nlink:
-                self._lose()
+            if self._presence is not None:
+                if self._presence.has_moved() and self._presence.is_deleted():
+                    self._lose()
+                self._presence.close()
             if self._descriptor not in (NOT_YET, CLOSED):
                 os.close(self._descriptor)
 
-    def _expect_there(self) -> None:
-        """Begin the file again where its name leads somewhere else by now."""
-        now = time.monotonic()
-        if not self._regular or self._path is None or now - self._checked < CHECK_S:
+    def tick(self, *, now: bool = False) -> None:
+        """Begin the file again where it was renamed or deleted; call it several times a second.
+
+        Args:
+            now: also where that was looked at a moment ago.
+        """
+        presence = self._presence
+        if presence is None or not (now or presence.is_due()) or not presence.has_moved():
             return
-        self._checked = now
-        mine = os.fstat(self._descriptor)
-        try:
-            if os.path.samestat(mine, os.stat(self._path)):
-                return
-        except FileNotFoundError:
-            pass
-        if not mine.st_nlink:
+        if presence.is_deleted():
             self._lose()
-        log.warning("%s was renamed or deleted; it is begun again", self._name)
+        presence.close()
+        self._presence = None
         os.close(self._descriptor)
         self._descriptor = CLOSED
-        self._descriptor = _opened(self._path)
-        self._lock()
+        with begun_again(self._name):
+            self._descriptor = _opened(self._check())
+            self._lock()
+            self._watch()
         self._lines, self._replaces = 0, False
         self._size = os.fstat(self._descriptor).st_size
         if self.header and not self._size:
             head = self.header.encode()
             self._size = os.write(self._descriptor, head)
+
+    def _watch(self) -> None:
+        assert self._path is not None
+        self._presence = Presence(self._path)
 
     def _lose(self) -> None:
         self.lost += self._lines
@@ -216,6 +226,9 @@ class TextOutput:
         finally:
             self._descriptor = _opened(path)
             self._lock()
+            if self._presence is not None:
+                self._presence.close()
+            self._watch()
             self._lines = 0
             self._size = os.fstat(self._descriptor).st_size
 

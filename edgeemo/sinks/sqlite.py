@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timezone
+from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
@@ -13,6 +15,7 @@ from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import event
 from edgeemo.sinks.output import writable
+from edgeemo.sinks.presence import Presence, begun_again
 from edgeemo.types import Result, Sink
 from engines.spec import LABELS
 
@@ -55,14 +58,16 @@ class SqliteSink(Sink):
     Both are NULL where there are none. `turned`: see `edgeemo.columns`; NULL in older rows. Write-ahead log: others may
     read while it grows.
 
-    Each source of a service is a run of its own.
+    Each source of a service is a run of its own. A database that is renamed or deleted meanwhile is begun again
+    within a second.
 
     Args:
         clock: seconds since the epoch, by which results grow old.
     """
 
     def __init__(self, target: str, context: SinkContext, *, clock: Callable[[], float] = time) -> None:
-        self._path = writable(target, "sqlite", context)
+        self._check: Callable[[], Path] = lambda: writable(target, "sqlite", context)
+        self._lost = self._stored = 0
         self._clock = clock
         self._labels = context.labels
         self._frames: list[tuple[Any, ...]] = []
@@ -77,18 +82,11 @@ class SqliteSink(Sink):
         self._clock_offset = clock() - monotonic()
         self._doubted_until = 0.0
         self._started = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        try:
-            # opened by one thread, written by another, never by two at once
-            self._database = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise SinkError(f"cannot open {self._path}: {error}; choose another path") from error
-        try:
-            self._prepare()
-        except BaseException:
-            self._database.close()
-            raise
+        self._presence: Presence | None = None
+        self._open()
 
     def write(self, result: Result) -> None:
+        self._expect_there(now=False)
         whole = event(result)
         run = whole["origin"] if whole["origin"] in self._sources else ""
         self._frames.append(
@@ -109,21 +107,75 @@ class SqliteSink(Sink):
                     face.get("turned", 0),
                 )
             )
-        self.tick()
+        before = self._lost
+        try:
+            self.tick()
+        except SinkError:
+            # this frame is counted by whoever wrote it
+            self._lost = max(before, self._lost - 1)
+            raise
 
     def tick(self) -> None:
         """Write what has waited long enough, and delete what is too old."""
+        self._expect_there(now=False)
         now = monotonic()
         if now - self._written >= BATCH_S:
             self._flush()
         if self._keep_s and now - self._cleaned >= RETENTION_S:
             self.forget()
 
+    @property
+    def lost(self) -> int:
+        """Frames that could not be written, or that a deleted file took with it."""
+        return self._lost
+
+    def reopen(self) -> None:
+        self._expect_there(now=True)
+
     def close(self) -> None:
         try:
+            self._expect_there(now=True)
             self._flush()
         finally:
+            self._lost += len(self._frames)
+            self._frames, self._faces = [], []
+            self._release()
+
+    def _open(self) -> None:
+        self._path = self._check()
+        try:
+            # opened by one thread, written by another, never by two at once
+            self._database = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise SinkError(f"cannot open {self._path}: {error}; choose another path") from error
+        try:
+            self._prepare()
+            self._presence = Presence(self._path)
+        except BaseException:
             self._database.close()
+            raise
+
+    def _release(self) -> None:
+        self._database.close()
+        if self._presence is not None:
+            self._presence.close()
+        self._presence = None
+
+    def _expect_there(self, *, now: bool) -> None:
+        """Begin the database again where its name leads somewhere else by now."""
+        presence = self._presence
+        if presence is None or not (now or presence.is_due()) or not presence.has_moved():
+            return
+        if presence.is_deleted():
+            self._lost += self._stored
+        with contextlib.suppress(sqlite3.Error):
+            # closing a file that has moved leaves its log behind, under the name that the next database gets
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with contextlib.suppress(sqlite3.Error):
+            self._release()
+        self._presence, self._runs, self._stored = None, {}, 0
+        with begun_again(str(self._path)):
+            self._open()
 
     def _flush(self) -> None:
         self._written = monotonic()
@@ -149,7 +201,9 @@ class SqliteSink(Sink):
             )
             self._database.execute("COMMIT")
             self._runs = runs
+            self._stored += len(self._frames)
         except sqlite3.Error as error:
+            self._lost += len(self._frames)
             self._frames, self._faces = [], []
             raise SinkError(
                 f"cannot go on writing {self._path}: {error}; what came before the last second is kept"

@@ -17,6 +17,7 @@ import numpy as np
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.output import writable
+from edgeemo.sinks.presence import Presence
 from edgeemo.sinks.sound import Sound
 from edgeemo.system.outputs import VIDEO_MARK
 from edgeemo.types import U8, Result, Sink
@@ -51,7 +52,8 @@ class VideoSink(Sink):
     """`video:PATH`: H.264 in .mp4, .m4v, .mov or .mkv (VP9 where PyAV lacks x264), VP9 in .webm, motion JPEG in .avi.
 
     Every frame is at its own time, so the video runs as long as its source did. Pictures of another size than the
-    first one are fitted into it. The sound of a source that is a file is copied where the container takes it.
+    first one are fitted into it. A video that is renamed or deleted meanwhile is an error: it cannot be begun again in
+    the middle. The sound of a source that is a file is copied where the container takes it.
     """
 
     pictures = True
@@ -77,8 +79,23 @@ class VideoSink(Sink):
         self._last = -1
         self._step = round(FIRST_STEP_S * self._ticks)
         self._checked = -1.0
+        self._presence: Presence | None = None
+        self._pictures = self._lost = 0
+
+    @property
+    def lost(self) -> int:
+        """Pictures of a video that was deleted, or that cannot be read without the end it lacks."""
+        return self._lost
+
+    def tick(self) -> None:
+        presence = self._presence
+        if presence is None or not presence.is_due() or not presence.has_moved():
+            return
+        what = "deleted" if presence.is_deleted() else "renamed"
+        raise SinkError(f"cannot go on writing {self._path}: it was {what}")
 
     def write(self, result: Result) -> None:
+        self.tick()
         picture = self._draw(result)
         self._expect_space()
         if self._container is None:
@@ -90,14 +107,23 @@ class VideoSink(Sink):
             self._step = at - self._last
         self._guarded(lambda: self._encode(picture, at))
         self._last = at
+        self._pictures += 1
 
     def close(self) -> None:
         container, self._container = self._container, None
         if container is None:
             return
+        finished = False
         try:
             self._guarded(lambda: self._finish(container))
+            finished = True
         finally:
+            presence, self._presence = self._presence, None
+            assert presence is not None
+            deleted = presence.has_moved() and presence.is_deleted()
+            if deleted or (not finished and self._format != "matroska"):
+                self._lost += self._pictures
+            presence.close()
             if self._sound is not None:
                 self._sound.close()
             # after an error its end cannot be written
@@ -124,6 +150,7 @@ class VideoSink(Sink):
                 f"({_reason(error)}); choose another path or a smaller source"
             ) from error
         self._container = container
+        self._presence = Presence(self._path)
 
     def _add_stream(self, container: OutputContainer) -> VideoStream:
         codec = _codec(self._format)
