@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -128,6 +128,32 @@ class Doubt(str):
         return doubt
 
 
+@dataclass(frozen=True)
+class Quality:
+    """What one face's picture is like.
+
+    Attributes:
+        face_px: width of the box in pixels of the frame.
+        yaw_deg: turned to its own left (positive) or right; roll_deg: leaning clockwise on the screen (positive).
+        sharpness: standard deviation of the Laplacian of the face at 48 pixels, over its contrast.
+        light: mean grey level, 0 to 255; contrast: its standard deviation.
+    """
+
+    face_px: float
+    yaw_deg: float
+    roll_deg: float
+    sharpness: float
+    light: float
+    contrast: float
+
+
+class Judged(NamedTuple):
+    """What a judge says of N faces: N tuples of reasons why an expression is unsure, and N measurements."""
+
+    doubts: tuple[tuple[Doubt, ...], ...]
+    quality: tuple[Quality, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """What was recognised in one frame.
@@ -142,6 +168,7 @@ class Result:
         timings: milliseconds each stage took, by stage name.
         doubts: N tuples of reasons why a face's expression is unsure, each a text ("face 31 px") or `Doubt`, empty ones
             for faces that are read well; () where nobody judged.
+        quality: N measurements; () where nobody judged.
     """
 
     frame: Frame
@@ -152,6 +179,7 @@ class Result:
     emotions: tuple[str, ...]
     timings: dict[str, float] = field(default_factory=dict)
     doubts: tuple[tuple[str, ...], ...] = ()
+    quality: tuple[Quality, ...] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.faces), len(self.labels))
@@ -161,6 +189,8 @@ class Result:
             raise ValueError(f"emotions must name {len(self.faces)} faces, got {len(self.emotions)}")
         if self.doubts and len(self.doubts) != len(self.faces):
             raise ValueError(f"doubts must speak of {len(self.faces)} faces, got {len(self.doubts)}")
+        if self.quality and len(self.quality) != len(self.faces):
+            raise ValueError(f"quality must measure {len(self.faces)} faces, got {len(self.quality)}")
 
     def confidence(self, row: int) -> float:
         """Probability of the emotion shown for a face."""
@@ -351,8 +381,8 @@ class Smoother(Protocol):
 
 
 class Judge(Protocol):
-    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[Doubt, ...], ...]:
-        """For each of N faces the reasons why its expression is unsure, given each leading class's probability."""
+    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> Judged:
+        """Measure N faces, and say why their expressions are unsure, given each leading class's probability."""
         ...
 
 

@@ -42,6 +42,9 @@ def test_a_table_has_the_rows_that_the_command_writes(
         for name in ("score", "confidence"):
             assert row[name] == pytest.approx(face[name], abs=5.1e-5)
         assert {label: row[label] for label in recogniser.labels} == pytest.approx(face["probabilities"], abs=5.1e-5)
+        assert row["person"] == face["person"]
+        for name, value in face["quality"].items():
+            assert row[name] == pytest.approx(value, abs=0.051 if name != "sharpness" else 5.1e-5)
         assert row["doubts"] == ";".join(doubt["code"] for doubt in face.get("doubts", []))
 
 

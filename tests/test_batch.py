@@ -328,6 +328,7 @@ def test_a_split_file_has_the_rows_of_the_whole_away_from_its_seams(long_clip, t
     assert list(parts.frame) == list(whole.frame)
     assert (parts.time == whole.time).all()
     assert list(parts.face_id) == list(whole.face_id)  # one person, one id
+    assert list(parts.person) == [f"Person {number}" for number in parts.face_id]
     boxes = ["x1", "y1", "x2", "y2"]
     near = np.abs(parts[boxes].to_numpy() - whole[boxes].to_numpy()).max(axis=1) <= 1
     seams = [part.start / 25 for part in split(long_clip, 8.0)[1:]]

@@ -7,7 +7,7 @@ from fakes import FakeBackend, FakeClassifier, FakeDetector, FakeSmoother, FakeT
 from edgeemo.stages.classify import EngineClassifier
 from edgeemo.stages.overlay import title_of
 from edgeemo.stages.pipeline import STAGES, Pipeline
-from edgeemo.types import F32, Doubt, Faces, Frame, Result
+from edgeemo.types import F32, Doubt, Faces, Frame, Judged, Result
 from engines import LABELS, Engine, ModelSpec
 from engines.errors import ModelError
 
@@ -101,10 +101,11 @@ def judged(**values: float) -> tuple[tuple[str, ...], Result]:
     classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), FakeBackend(row)))
 
     class Judge:
-        def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[Doubt, ...], ...]:
-            return tuple(
+        def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> Judged:
+            doubts = tuple(
                 (Doubt(f"{c * 100:.0f} % sure", "low_confidence", c),) if c < 0.45 else () for c in confidences
             )
+            return Judged(doubts, ())
 
     result = Pipeline(FakeDetector(1), FakeTracker(), classifier, HoldingSmoother(), Judge()).step(frame())
     return result.reasons(0), result

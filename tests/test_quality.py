@@ -2,22 +2,24 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, frame, result
 
+from edgeemo.columns import QUALITY
 from edgeemo.config import QualityConfig
 from edgeemo.errors import ConfigError
 from edgeemo.stages.overlay import coloured_as, title_of
 from edgeemo.stages.pipeline import Pipeline
-from edgeemo.stages.quality import Quality, QualityJudge, assess, doubts, roll_deg, yaw_deg
-from edgeemo.types import F32, U8, Doubt, Faces
+from edgeemo.stages.quality import QualityJudge, assess, doubts, roll_deg, yaw_deg
+from edgeemo.types import F32, U8, Doubt, Faces, Quality
 from engines import Emotion
 
-GOOD = Quality(width_px=120, yaw_deg=5, roll_deg=3, sharpness=0.6, light=120, contrast=30)
+GOOD = Quality(face_px=120, yaw_deg=5, roll_deg=3, sharpness=0.6, light=120, contrast=30)
 BOX = np.array([20, 20, 120, 120], np.float32)
 
 
@@ -41,7 +43,7 @@ def test_a_good_face_raises_no_doubt() -> None:
 @pytest.mark.parametrize(
     ("change", "words", "code"),
     [
-        ({"width_px": 31.0}, "face 31 px", "small_face"),
+        ({"face_px": 31.0}, "face 31 px", "small_face"),
         ({"yaw_deg": -52.0}, "turned 52 degrees", "turned_head"),
         ({"roll_deg": 80.0}, "leaning 80 degrees", "leaning_head"),
         ({"light": 12.0}, "too dark", "too_dark"),
@@ -64,7 +66,7 @@ def test_a_doubt_survives_copying_and_pickling() -> None:
 
 def test_low_confidence_is_a_reason_and_several_come_in_order() -> None:
     assert doubts(GOOD, 0.31, QualityConfig()) == ("31 % sure",)
-    poor = replace(GOOD, width_px=31.0, yaw_deg=50.0)
+    poor = replace(GOOD, face_px=31.0, yaw_deg=50.0)
     assert doubts(poor, 0.2, QualityConfig()) == ("face 31 px", "turned 50 degrees", "20 % sure")
 
 
@@ -91,7 +93,7 @@ def test_a_blurred_copy_is_less_sharp_and_a_dark_one_darker() -> None:
     dark = assess(image // 8, BOX, head())
     assert blurred.sharpness < sharp.sharpness / 2
     assert dark.light < sharp.light / 4
-    assert sharp.width_px == 100
+    assert sharp.face_px == 100
 
 
 @pytest.mark.parametrize(
@@ -107,18 +109,20 @@ def test_boxes_at_and_beyond_the_border_do_no_harm(box: tuple[float, ...]) -> No
 def test_the_pipeline_gives_every_face_its_reasons(count: int) -> None:
     pipeline = Pipeline(FakeDetector(count), FakeTracker(), FakeClassifier(), FakeSmoother(), QualityJudge())
     done = pipeline.step(frame())
-    assert len(done.doubts) == count
+    assert len(done.doubts) == len(done.quality) == count
     for row in range(count):
         assert done.reasons(row)[0] == "face 20 px"
+        assert done.quality[row] == assess(done.frame.image, done.faces.boxes[row], done.faces.keypoints[row])
 
 
 def test_without_a_judge_nothing_is_doubted() -> None:
     done = Pipeline(FakeDetector(1), FakeTracker(), FakeClassifier(), FakeSmoother()).step(frame())
     assert done.reasons(0) == ()
+    assert done.quality == ()
 
 
 def test_the_judge_of_no_faces_says_nothing() -> None:
-    assert QualityJudge().judge(frame(), Faces.none(), []) == ()
+    assert QualityJudge().judge(frame(), Faces.none(), []) == ((), ())
 
 
 def test_the_overlay_says_unsure_with_the_first_reason_and_in_grey() -> None:
@@ -129,9 +133,14 @@ def test_the_overlay_says_unsure_with_the_first_reason_and_in_grey() -> None:
     assert coloured_as(sure, 0) is Emotion.HAPPINESS
 
 
-def test_doubts_must_speak_of_every_face() -> None:
+@pytest.mark.parametrize("told", [{"doubts": ((),)}, {"quality": (GOOD,)}])
+def test_doubts_and_quality_must_speak_of_every_face(told: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="2 faces, got 1"):
-        replace(result(2), doubts=((),))
+        replace(result(2), **told)
+
+
+def test_the_columns_of_quality_are_its_fields() -> None:
+    assert tuple(each.name for each in fields(Quality)) == QUALITY
 
 
 def test_thresholds_out_of_range_are_mistakes() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -19,15 +19,16 @@ import pytest
 from fakes import FakeSource, fake_runner, result
 from pyarrow import parquet
 
+from edgeemo.columns import QUALITY, column_names
 from edgeemo.errors import RecordingError, SinkError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.recording.anonymous import Anonymiser
 from edgeemo.recording.encoder import QUEUE, VideoEncoder
-from edgeemo.recording.export import export
+from edgeemo.recording.export import columns_of, export
 from edgeemo.recording.folder import list_sessions, sessions_folder
 from edgeemo.recording.recorder import baseline_of
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.types import Result
+from edgeemo.types import Quality, Result
 from engines import LABELS
 
 
@@ -459,16 +460,23 @@ def test_an_export_says_which_endings_there_are_and_what_parquet_needs(
     assert list(tmp_path.glob("*out*")) == []
 
 
-def test_why_faces_were_unsure_is_read_from_every_form_of_results(tmp_path: Path) -> None:
+def test_doubts_and_quality_are_read_from_every_form_of_results(tmp_path: Path) -> None:
     context = SinkContext(LABELS, draw=lambda result: result.frame.image)
     for kind in ("out.jsonl", "out.db"):
         sink = open_sink(f"{'jsonl' if kind.endswith('jsonl') else 'sqlite'}:{tmp_path / kind}", context)
         sink.write(result(1, index=0))
-        sink.write(replace(result(1, index=1), doubts=(("blurred", "30 % sure"),)))
+        measured = (Quality(20.0, -5.1, 0.0, 0.1235, 99.9, 30.0),)
+        sink.write(replace(result(1, index=1), doubts=(("blurred", "30 % sure"),), quality=measured))
         sink.close()
-        (track,) = load(tmp_path / kind).tracks
+        recording = load(tmp_path / kind)
+        (track,) = recording.tracks
         assert track.unsure.tolist() == [False, True]
         assert track.reasons == {1: "blurred; 30 % sure"}
+        table = columns_of([recording])
+        assert list(table) == list(column_names(LABELS, session=True))
+        assert table["person"].tolist() == ["Person 1", "Person 1"]
+        assert [table[name][1] for name in QUALITY] == list(astuple(measured[0]))
+        assert all(np.isnan(table[name][0]) for name in QUALITY)  # nobody judged
 
 
 def test_sessions_of_before_had_a_table_of_doubts(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def track(emotions: list[int], *, number: int = 1, step: float = 0.1, begin: flo
         np.array(emotions, np.int64),
         np.zeros(count, bool),
         np.zeros(count, np.int64),
+        np.full((count, 6), np.nan, np.float32),
     )
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -425,7 +426,7 @@ def test_a_damaged_row_of_a_database_is_left_out_and_counted(statement: str, los
         database.executescript(SCHEMA)
         database.execute("INSERT INTO runs VALUES (1, 'then', '[\"anger\", \"fear\"]', 'engine')")
         for frame in (0, 1):
-            database.execute("INSERT INTO frames VALUES (1, ?, ?, 'x', NULL)", (frame, frame / 25))
+            database.execute("INSERT INTO frames (run, frame, time, origin) VALUES (1, ?, ?, 'x')", (frame, frame / 25))
             database.execute(
                 "INSERT INTO faces (run, frame, id, x1, y1, x2, y2, score, emotion, confidence, anger, fear) "
                 "VALUES (1, ?, 1, 1, 2, 3, 4, 0.9, 'anger', 0.7, 0.7, 0.3)",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import csv
 import json
 import os
 import signal
@@ -12,10 +14,12 @@ from pathlib import Path
 import pytest
 from fakes import result
 
+from edgeemo.columns import QUALITY, column_names
 from edgeemo.config import Config, SqliteConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.sqlite import SqliteSink
+from edgeemo.types import Doubt, Quality
 from engines import LABELS
 
 CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
@@ -186,16 +190,30 @@ def test_a_clock_that_leaps_deletes_nothing(tmp_path: Path) -> None:
     assert rows(path, "SELECT count(*) FROM frames") == [(10,)]
 
 
+# what each version has and the one before had not
+ADDED = {
+    7: ("VIEW results", "faces.doubts", *(f"faces.{name}" for name in QUALITY)),
+    6: ("faces.turned",),
+    5: ("frames.damage",),
+    4: ("runs.engine",),
+    3: ("faces.unsure",),
+    2: ("frames.wall",),
+}
+
+
+def made_by_version(number: int, path: Path) -> None:
+    """An empty database as an older version made it."""
+    open_sink(f"sqlite:{path}", CONTEXT).close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        for what in (each for version, added in ADDED.items() if version > number for each in added):
+            table, _, column = what.partition(".")
+            database.execute(f"ALTER TABLE {table} DROP COLUMN {column}" if column else f"DROP {what}")
+        database.execute(f"PRAGMA user_version = {number}")
+
+
 def test_a_database_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "out.db"
-    open_sink(f"sqlite:{path}", CONTEXT).close()
-    database = sqlite3.connect(path)
-    database.executescript(
-        "ALTER TABLE frames DROP COLUMN wall; ALTER TABLE frames DROP COLUMN damage; "
-        "ALTER TABLE faces DROP COLUMN unsure; ALTER TABLE faces DROP COLUMN turned; "
-        "ALTER TABLE runs DROP COLUMN engine; PRAGMA user_version = 1;"
-    )
-    database.close()
+    made_by_version(1, path)
     sink = open_sink(f"sqlite:{path}", CONTEXT)
     sink.write(result(1))
     sink.close()
@@ -204,17 +222,34 @@ def test_a_database_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None
 
 def test_why_a_face_is_unsure_is_kept_and_a_database_of_the_second_version_learns_to(tmp_path: Path) -> None:
     path = tmp_path / "out.db"
-    open_sink(f"sqlite:{path}", CONTEXT).close()
-    database = sqlite3.connect(path)
-    database.executescript(
-        "ALTER TABLE frames DROP COLUMN damage; "
-        "ALTER TABLE faces DROP COLUMN unsure; ALTER TABLE faces DROP COLUMN turned; "
-        "ALTER TABLE runs DROP COLUMN engine; PRAGMA user_version = 2;"
-    )
-    database.close()
+    made_by_version(2, path)
     sink = open_sink(f"sqlite:{path}", CONTEXT)
     sink.write(replace(result(2), doubts=(("face 31 px", "turned 40 degrees"), ())))
     sink.write(result(0, index=1))
     sink.close()
     assert rows(path, "SELECT id, unsure FROM faces ORDER BY id") == [(1, "face 31 px; turned 40 degrees"), (2, None)]
-    assert rows(path, "PRAGMA user_version") == [(6,)]
+    assert rows(path, "PRAGMA user_version") == [(7,)]
+
+
+@pytest.mark.parametrize("version", [6, 7])
+def test_the_view_has_the_names_and_rows_of_every_other_table(tmp_path: Path, version: int) -> None:
+    path, table = tmp_path / "out.db", tmp_path / "out.csv"
+    if version < 7:
+        made_by_version(version, path)
+    doubts = ((Doubt("face 31 px", "small_face", 31.0), Doubt("blurred", "blurred", 0.1)), ())
+    whole = replace(result(2), doubts=doubts, quality=(Quality(31.04, -5.06, 2.0, 0.12346, 99.94, 30.0),) * 2)
+    whole = replace(whole, frame=replace(whole.frame, wall=1e9))
+    for target in (f"sqlite:{path}", f"csv:{table}"):
+        sink = open_sink(target, CONTEXT)
+        sink.write(whole)
+        sink.close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        found = database.execute("SELECT * FROM results ORDER BY face_id")
+        names = [name for name, *_ in found.description]
+        assert names == ["run", *column_names(LABELS, wall=True)]
+        values = [dict(zip(names, map(str, row), strict=True)) for row in found]
+    assert [{"run": "1", **row} for row in csv.DictReader(table.open())] == values
+    assert [(row["person"], row["doubts"], row["yaw_deg"], row["sharpness"]) for row in values] == [
+        ("Person 1", "small_face;blurred", "-5.1", "0.1235"),
+        ("Person 2", "", "-5.1", "0.1235"),
+    ]

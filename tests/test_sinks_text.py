@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from fakes import frame, result
 
-from edgeemo.columns import codes_of, column_names
+from edgeemo.columns import QUALITY, codes_of, column_names
 from edgeemo.config import Config, CsvConfig, JsonlConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SINKS, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
-from edgeemo.types import Doubt, Faces, Result, Sink
+from edgeemo.types import Doubt, Faces, Quality, Result, Sink
 from engines import LABELS
 
 CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
@@ -31,7 +31,7 @@ def test_the_event_has_exactly_the_documented_form() -> None:
     face = whole["faces"][0]
     assert list(whole) == ["frame", "time", "origin", "faces"]
     assert (whole["frame"], whole["time"], whole["origin"]) == (12, 0.4, "clip.mp4")
-    assert list(face) == ["id", "face_id", "box", "score", "emotion", "confidence", "probabilities"]
+    assert list(face) == ["id", "face_id", "person", "box", "score", "emotion", "confidence", "probabilities"]
     assert (face["id"], face["box"], face["score"]) == (1, [4.0, 6.0, 24.0, 28.0], 0.94)
     assert (face["emotion"], face["confidence"]) == ("happiness", 0.9)
     assert list(face["probabilities"]) == list(LABELS)
@@ -179,12 +179,14 @@ def test_the_columns_are_those_of_every_table(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     sink = open_sink(f"csv:{path}", CONTEXT)
     doubt = Doubt("33 % sure", "low_confidence", 0.33)
-    sink.write(replace(result(1), doubts=((doubt,),)))
+    measured = (Quality(20.04, -5.0, 0.0, 0.12346, 99.96, 30.0),)
+    sink.write(replace(result(1), doubts=((doubt,),), quality=measured))
     sink.close()
     with path.open(encoding="utf-8", newline="") as file:
         (row,) = csv.DictReader(file)
     assert tuple(row) == column_names(LABELS)
-    assert row["doubts"] == "low_confidence"
+    assert (row["person"], row["doubts"], row["turned"]) == ("Person 1", "low_confidence", "0")
+    assert [row[name] for name in QUALITY] == ["20.0", "-5.0", "0.0", "0.1235", "100.0", "30.0"]
 
 
 def test_json_has_the_new_names_beside_the_old_ones() -> None:
@@ -235,6 +237,7 @@ def test_a_table_that_is_added_to_keeps_its_columns(tmp_path: Path) -> None:
         ("face 31 px; too dark", "small_face;too_dark"),
         ("33 % sure", "low_confidence"),
         ("blurred", "blurred"),
+        ("between neutral and happiness; too bright", "undecided;too_bright"),
     ],
 )
 def test_doubts_in_words_have_codes(words: str, codes: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeemo.columns import BOX
+from edgeemo.columns import AFTER_CLASSES, BOX
 from edgeemo.errors import ConfigError
 from edgeemo.types import UNTRACKED, Result
 
@@ -45,7 +45,8 @@ def as_openface(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str
     """The first five columns of OpenFace 2's CSV, then what only we have.
 
     frame (from 1), face_id (from 0), timestamp (seconds), confidence (of the detection), success (1: a face that was
-    not found has no row). Then x1, y1, x2, y2, emotion, one column per expression, doubts, turned, input.
+    not found has no row). Then x1, y1, x2, y2, emotion, one column per expression, doubts, the quality figures, turned,
+    input.
     """
     return {
         "frame": columns["frame"] + 1,
@@ -53,7 +54,7 @@ def as_openface(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str
         "timestamp": columns["time"],
         "confidence": columns["score"],
         "success": np.ones_like(columns["frame"]),
-        **{name: columns[name] for name in (*BOX, "emotion", *labels, "doubts", "turned")},
+        **{name: columns[name] for name in (*BOX, "emotion", *labels, *AFTER_CLASSES)},
         "input": columns["origin"],
     }
 

@@ -187,9 +187,9 @@ class Recogniser:
         """Recognise a whole source: one row per face and frame.
 
         Columns: origin (what the frame is of; for several sources `file`), frame, time (seconds of media time),
-        face_id, x1, y1, x2, y2 (pixels), score (of the detection), emotion, confidence (of the expression), one column
-        per expression, doubts (why the expression is unsure, "low_confidence;small_face", or ""), turned (degrees, 0 in
-        videos).
+        face_id, person, x1, y1, x2, y2 (pixels), score (of the detection), emotion, confidence (of the expression), one
+        column per expression, doubts (why the expression is unsure, "low_confidence;small_face", or ""), face_px,
+        yaw_deg, roll_deg, sharpness, light, contrast (quality), turned (degrees, 0 in videos).
 
         Args:
             source: as in `watch`; a camera or stream needs an `end`. Or a list of paths.

@@ -16,10 +16,11 @@ from edgeemo import types
 from edgeemo.api.inputs import Colour, check_colour
 from edgeemo.api.interop import to_supervision
 from edgeemo.api.tables import Columns, Library, to_table
+from edgeemo.columns import person_name
 from edgeemo.errors import SinkError
 from edgeemo.sinks.event import event, line
 from edgeemo.stages import overlay
-from edgeemo.types import KEYPOINTS, U8, Doubt, Frame
+from edgeemo.types import KEYPOINTS, U8, Doubt, Frame, Quality
 from engines.files import user_path
 
 NOTEBOOK_PX = 480  # width of the picture that a notebook shows, and keeps in its file
@@ -32,6 +33,7 @@ class Face:
 
     Attributes:
         id: the face's number, from 1; in a video it stays the same while the face is followed.
+        person: "Person 1" by that number, as tables name it.
         box: x1, y1, x2, y2 in pixels of the frame; may reach outside it.
         keypoints: (x, y) in pixels by name: right_eye, left_eye, nose, mouth, right_ear, left_ear (the person's own
             right and left).
@@ -42,6 +44,7 @@ class Face:
         probabilities: 0..1 by expression, in the engine's order; they sum to 1. Smoothed in time in a video.
         doubts: why the expression is unsure, each a text ("face 31 px") with `code` ("small_face") and `value` (31.0);
             empty where it is not.
+        quality: its size, pose, sharpness and light; None where nobody judged.
         turned: of a still picture, how the head is turned: 90, 180 or 270 degrees clockwise; 0 upright, in videos.
         frame: the frame it is in.
     """
@@ -54,8 +57,13 @@ class Face:
     confidence: float
     probabilities: Mapping[str, float] = field(hash=False)
     doubts: tuple[Doubt, ...]
+    quality: Quality | None
     turned: int
     frame: Frame = field(compare=False)
+
+    @property
+    def person(self) -> str:
+        return person_name(self.id)
 
     def crop(self, margin: float = 0.0) -> U8:
         """The face's part of the frame.
@@ -215,6 +223,7 @@ class Result(types.Result):
             confidence=self.confidence(row),
             probabilities=probabilities,
             doubts=tuple(each if isinstance(each, Doubt) else Doubt(each) for each in self.reasons(row)),
+            quality=self.quality[row] if self.quality else None,
             turned=int(faces.turned[row]),
             frame=self.frame,
         )

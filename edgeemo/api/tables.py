@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeemo.api.interop import as_fex, as_openface
-from edgeemo.columns import BOX, INTEGERS, SECONDS, TEXTS, column_names
+from edgeemo.columns import BOX, INTEGERS, QUALITY, SECONDS, TEXTS, column_names, person_name
 from edgeemo.errors import ConfigError
 from edgeemo.types import Doubt, Result
 
@@ -90,12 +91,18 @@ def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Colu
         parts["time"] += [frame.time] * count
         parts["wall"] += [np.nan if frame.wall is None else frame.wall] * count
         parts["face_id"] += faces.ids.tolist()
+        parts["person"] += map(person_name, faces.ids.tolist())
         parts["turned"] += faces.turned.tolist()
         parts["emotion"] += result.emotions
         parts["doubts"] += [";".join(map(_code, result.reasons(row))) for row in range(count)]
         confidence = np.array([result.confidence(row) for row in range(count)], np.float32)
-        blocks.append(np.column_stack([faces.boxes, faces.scores, confidence, result.probabilities]))
-    numbers = (*BOX, "score", "confidence", *labels)
+        measured = np.array([astuple(each) for each in result.quality] or np.full((count, len(QUALITY)), np.nan))
+        blocks.append(
+            np.column_stack(
+                [faces.boxes, faces.scores, confidence, result.probabilities, measured.reshape(count, len(QUALITY))]
+            )
+        )
+    numbers = (*BOX, "score", "confidence", *labels, *QUALITY)
     block = np.concatenate([np.zeros((0, len(numbers))), *blocks])  # float64: statistics over float32 lose digits
     columns = dict(zip(numbers, block.T, strict=True))
     for names, dtype in ((INTEGERS, np.int64), (SECONDS, np.float64), (TEXTS, object)):

@@ -1,7 +1,7 @@
 """A file's results as Parquet: one row per face and frame, with full precision.
 
 `file` and `sha256`, the columns of `edgeemo.columns` without `origin`, keypoints in pixels (`right_eye_x`,
-`right_eye_y`, ...), quality figures (`face_px`, `yaw_deg`, `roll_deg`, `sharpness`, `light`, `contrast`).
+`right_eye_y`, ...).
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ from pyarrow import parquet
 from edgeemo.api.tables import arrays
 from edgeemo.batch.dataset import COMPRESSION
 from edgeemo.columns import INTEGERS, SECONDS, TEXTS, column_names
-from edgeemo.stages.quality import assess
 from edgeemo.types import F32, KEYPOINTS, Result
 
 CHUNK = 256  # results that are kept before they become a table; without their pictures
 ROWS_PER_GROUP = 50_000
 POINTS = tuple(f"{name}_{axis}" for name in KEYPOINTS for axis in "xy")
-QUALITY = ("face_px", "yaw_deg", "roll_deg", "sharpness", "light", "contrast")
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 Column = npt.NDArray[Any]
@@ -39,7 +37,7 @@ def schema(labels: tuple[str, ...]) -> Any:
     texts = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     kinds = dict.fromkeys(("file", "sha256", *TEXTS), texts)
     kinds |= dict.fromkeys(INTEGERS, pyarrow.int64()) | dict.fromkeys(SECONDS, pyarrow.float64())
-    every = ("file", "sha256", *names, *POINTS, *QUALITY)
+    every = ("file", "sha256", *names, *POINTS)
     return pyarrow.schema([(name, kinds.get(name, pyarrow.float32())) for name in every])
 
 
@@ -70,7 +68,6 @@ class RowWriter:
         self._schema = schema(labels)
         self._writer = parquet.ParquetWriter(path, self._schema, compression=COMPRESSION)
         self._results: list[Result] = []
-        self._quality: list[list[float]] = []
         self._tables: list[Any] = []
         self._waiting = 0
         self._people: dict[int, Person] = {}
@@ -84,14 +81,8 @@ class RowWriter:
         self._writer.close()
 
     def add(self, result: Result) -> None:
-        faces = result.faces
-        if not len(faces):
+        if not len(result.faces):
             return
-        for box, points in zip(faces.boxes, faces.keypoints, strict=True):
-            found = assess(result.frame.image, box, points)
-            self._quality.append(
-                [found.width_px, found.yaw_deg, found.roll_deg, found.sharpness, found.light, found.contrast]
-            )
         # pictures would fill the memory
         self._results.append(replace(result, frame=replace(result.frame, image=NO_PICTURE)))
         if len(self._results) >= CHUNK:
@@ -118,11 +109,10 @@ class RowWriter:
         columns = arrays(self._results, self._labels)
         points: F32 = np.concatenate([result.faces.keypoints for result in self._results]).reshape(-1, len(POINTS))
         columns |= dict(zip(POINTS, points.T, strict=True))
-        columns |= dict(zip(QUALITY, np.array(self._quality).T, strict=True))
         count = len(points)
         columns["file"] = np.full(count, self._file, object)
         columns["sha256"] = np.full(count, self._sha256, object)
-        self._results, self._quality = [], []
+        self._results = []
         self.add_table(
             pyarrow.table([_column(columns[each.name], each.type) for each in self._schema], schema=self._schema)
         )

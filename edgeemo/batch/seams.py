@@ -13,7 +13,7 @@ import pyarrow
 
 from edgeemo.batch.dataset import about_rows
 from edgeemo.batch.rows import RowWriter, read_rows
-from edgeemo.columns import BOX, column_names
+from edgeemo.columns import BOX, column_names, person_name
 from engines.blazeface import overlap
 from engines.preprocess import F32
 
@@ -52,8 +52,9 @@ def join_parts(
             mapping = _numbered(ids, table["frame"].to_numpy(), start, known, highest)
             renamed = np.array([mapping[number] for number in ids.tolist()], np.int64)
             highest = max([highest, *mapping.values()])
-            column = table.schema.get_field_index("face_id")
-            table = table.set_column(column, "face_id", pyarrow.array(renamed))
+            people = pyarrow.array([person_name(number) for number in renamed.tolist()]).dictionary_encode()
+            for name, values in (("face_id", pyarrow.array(renamed)), ("person", people)):
+                table = table.set_column(table.schema.get_field_index(name), name, values)
             before = table
             number = table["frame"].to_numpy()
             writer.add_table(table.filter(pyarrow.array((number >= start) & (number < end))))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeemo.columns import BOX, cell, codes_of, column_names
+from edgeemo.columns import BOX, QUALITY, cell, codes_of, column_names, decimals
 from edgeemo.errors import RecordingError
 from edgeemo.recording.elan import write_elan
 from edgeemo.recording.recording import Recording, Track
@@ -98,16 +98,17 @@ def _table(recording: Recording) -> dict[str, Column]:
         "markers": joined((_markers(recording, track) for track in tracks), np.zeros(0, object)),
         "face_id": people,
         "person": np.repeat(np.array([track.person for track in tracks], object), [len(track) for track in tracks]),
-        **dict(zip(BOX, _recorded(boxes, 1).T, strict=True)),
-        "score": _recorded(joined((track.scores for track in tracks), np.zeros(0, np.float32))),
+        **_recorded(dict(zip(BOX, boxes.T, strict=True))),
+        **_recorded({"score": joined((track.scores for track in tracks), np.zeros(0, np.float32))}),
         "emotion": labels[emotions],
-        "confidence": _recorded(joined((track.confidences for track in tracks), np.zeros(0, np.float32))),
+        **_recorded({"confidence": joined((track.confidences for track in tracks), np.zeros(0, np.float32))}),
         "doubts": np.array([codes_of(each) for each in reasons], object),
         "turned": joined((track.turned for track in tracks), np.zeros(0, np.int64)),
     }
     nothing = np.zeros((0, len(labels)), np.float32)
     probabilities = joined((track.probabilities for track in tracks), nothing)
-    columns |= dict(zip(recording.labels, _recorded(probabilities).T, strict=True))
+    quality = joined((track.quality for track in tracks), np.zeros((0, len(QUALITY)), np.float32))
+    columns |= _recorded(dict(zip((*recording.labels, *QUALITY), np.hstack([probabilities, quality]).T, strict=True)))
     if recording.walls:
         columns["wall"] = np.array([recording.walls.get(frame, np.nan) for frame in frames.tolist()], np.float64)
     if any(track.baseline is not None for track in tracks):
@@ -130,9 +131,9 @@ def _markers(recording: Recording, track: Track) -> Column:
     return np.array([";".join(labels) for labels in found], object)
 
 
-def _recorded(values: Column, digits: int = 4) -> Column:
+def _recorded(columns: dict[str, Column]) -> dict[str, Column]:
     """Figures that were rounded when they were recorded, without what float32 adds to them."""
-    return np.round(values.astype(np.float64), digits)
+    return {name: np.round(values.astype(np.float64), decimals(name)) for name, values in columns.items()}
 
 
 def _relative(track: Track) -> Column:
@@ -154,7 +155,7 @@ def _text_of(name: str, values: Column) -> Callable[[Any], str]:
         return (lambda value: cell(str(value))) if values.dtype.kind == "O" else str
     if name.startswith("relative_"):
         return lambda value: "" if value != value else f"{value:+.4f}"
-    digits = 1 if name in BOX else 4
+    digits = decimals(name)
     return lambda value: "" if value != value else f"{value:.{digits}f}"
 
 

@@ -163,6 +163,7 @@ def _merged(into: Track, other: Track, begin: float) -> Track:
         joined("emotions"),
         joined("unsure"),
         joined("turned"),
+        joined("quality"),
         {**into.reasons, **other.reasons},
         other.baseline if into.baseline is None else into.baseline,
         into.name or other.name,

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgeemo.columns import QUALITY
 from edgeemo.errors import RecordingError
 from edgeemo.recording.folder import SessionFolder, sessions_folder
 from edgeemo.recording.people import edited, read_edits
@@ -145,11 +146,13 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
         if row.wall is not None:
             walls[row.frame] = row.wall
     notes = _Notes.read(database, tables, number, damaged)
-    turned = _has(database, "faces", "turned")
-    columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels), "coalesce(turned, 0)" if turned else "0"))
+    turned = "coalesce(turned, 0)" if _has(database, "faces", "turned") else "0"
+    quality = QUALITY if _has(database, "faces", QUALITY[0]) else ()
+    columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels), turned, *quality))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
     # as FaceRow nests them
-    nested = ((*row[:2], row[2:6], *row[6:9], row[9:-1], row[-1]) for row in rows)
+    behind = 9 + len(labels)
+    nested = ((*row[:2], row[2:6], *row[6:9], row[9:behind], row[behind], row[behind + 1 :]) for row in rows)
     read = _assemble(
         path, str(started), labels, frames, checked(nested, FaceRow, "faces", damaged), notes, damaged=damaged
     )
@@ -238,6 +241,7 @@ def _from_lines(path: Path) -> Recording:
                             face.confidence,
                             values,
                             face.turned,
+                            tuple(face.quality.get(name) for name in QUALITY),
                         )
                     )
     except OSError as error:
@@ -312,6 +316,7 @@ def _track(
         np.array([labels.index(row.emotion) for row in rows], np.int64),
         np.array([frame in doubts for frame in frames.tolist()], bool),
         np.array([row.turned for row in rows], np.int64),
+        np.array([row.quality or (None,) * len(QUALITY) for row in rows], np.float32),
         doubts,
         None if rest is None else np.array([rest.get(label, 0.0) for label in labels], np.float32),
     )

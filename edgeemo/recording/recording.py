@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from edgeemo.columns import person_name
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.types import F32, I64
 
@@ -45,6 +46,7 @@ class Track:
         emotions: (n,) column of what was shown.
         unsure: (n,) whether it was called unsure; all False where nobody judged.
         turned: (n,) degrees, as `edgeemo.columns` has it.
+        quality: (n, 6) the figures `edgeemo.columns.QUALITY`, NaN where none were recorded.
         reasons: by frame number, why.
         baseline: (K,) the neutral baseline, if one was taken.
         name: what somebody called the person; empty: nothing.
@@ -60,6 +62,7 @@ class Track:
     emotions: I64
     unsure: npt.NDArray[np.bool_]
     turned: I64
+    quality: F32
     reasons: Mapping[int, str] = field(default_factory=dict)
     baseline: F32 | None = None
     name: str = ""
@@ -67,7 +70,7 @@ class Track:
     @property
     def person(self) -> str:
         """What the person is called where nobody gave a name too."""
-        return self.name or ("Faces" if self.id < 0 else f"Person {self.id}")
+        return self.name or person_name(self.id)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -86,6 +89,7 @@ class Track:
             emotions=self.emotions[rows],
             unsure=self.unsure[rows],
             turned=self.turned[rows],
+            quality=self.quality[rows],
             reasons={frame: words for frame, words in self.reasons.items() if frame in frames},
         )
 

@@ -21,11 +21,12 @@ Duration = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 Pixels = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] | None
 Share = Annotated[float, msgspec.Meta(ge=-0.01, le=1.01)] | None
 Turned = Literal[0, 90, 180, 270]
+Figure = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] | None
 T = TypeVar("T")
 
 
 class FaceRow(msgspec.Struct, array_like=True):
-    """A face as tables keep it; `probabilities` follow the classes of the run."""
+    """A face as tables keep it; `probabilities` follow the classes of the run, `quality` the columns of that name."""
 
     frame: Number
     id: Person
@@ -35,6 +36,7 @@ class FaceRow(msgspec.Struct, array_like=True):
     confidence: Share
     probabilities: list[Share]
     turned: Turned = 0
+    quality: tuple[Figure, ...] = ()
 
 
 class FrameRow(msgspec.Struct, array_like=True):
@@ -80,6 +82,7 @@ class FaceEvent(msgspec.Struct):
     probabilities: dict[str, Share]
     unsure: list[str] = []
     turned: Turned = 0
+    quality: dict[str, Figure] = {}
 
 
 class Event(msgspec.Struct):

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeemo.columns import BOX, cell, column_names
 from edgeemo.sinks import STANDARD_OUTPUT, SinkContext
-from edgeemo.sinks.event import event
+from edgeemo.sinks.event import codes, event
 from edgeemo.sinks.output import TextOutput
 from edgeemo.types import Result, Sink
 from engines.files import user_path
@@ -67,10 +67,11 @@ def _values(whole: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
         "turned": 0,
         **face,
         **face["probabilities"],
+        **face.get("quality", {}),
         **dict(zip(BOX, face["box"], strict=True)),
         **{name: whole.get(name, "") for name in ("frame", "time", "wall")},
         "origin": cell(whole["origin"]),
-        "doubts": ";".join(doubt["code"] for doubt in face.get("doubts", ())),
+        "doubts": codes(face),
     }
 
 

@@ -6,7 +6,8 @@ import json
 import math
 from typing import Any
 
-from edgeemo.types import Doubt, Result
+from edgeemo.columns import QUALITY, decimals, person_name
+from edgeemo.types import Doubt, Quality, Result
 
 
 def event(result: Result) -> dict[str, Any]:
@@ -15,8 +16,9 @@ def event(result: Result) -> dict[str, Any]:
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
     JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
     expression is unsure has `doubts`, a code and a value for each reason, a lying or upside-down one of a still picture
-    `turned`: 90, 180 or 270 degrees clockwise. `damage` counts decoding errors since the event before, where there were
-    any. `id` (now `face_id`) and `unsure` (the reasons in words) stay for one version.
+    `turned`: 90, 180 or 270 degrees clockwise, one that was judged `quality`, whose figures have the names of
+    `edgeemo.columns`. `damage` counts decoding errors since the event before, where there were any. `id` (now
+    `face_id`) and `unsure` (the reasons in words) stay for one version.
     """
     faces = result.faces
     wall = result.frame.wall
@@ -30,6 +32,7 @@ def event(result: Result) -> dict[str, Any]:
             {
                 "id": int(faces.ids[row]),
                 "face_id": int(faces.ids[row]),
+                "person": person_name(int(faces.ids[row])),
                 "box": [_rounded(value, 1) for value in faces.boxes[row].tolist()],
                 "score": _rounded(float(faces.scores[row]), 4),
                 "emotion": result.emotions[row],
@@ -39,11 +42,16 @@ def event(result: Result) -> dict[str, Any]:
                     for label, value in zip(result.labels, result.probabilities[row].tolist(), strict=True)
                 },
                 **({"turned": int(faces.turned[row])} if faces.turned[row] else {}),
+                **({"quality": _figures(result.quality[row])} if result.quality else {}),
                 **_unsure(result.reasons(row)),
             }
             for row in range(len(faces))
         ],
     }
+
+
+def _figures(quality: Quality) -> dict[str, float | None]:
+    return {name: _rounded(getattr(quality, name), decimals(name)) for name in QUALITY}
 
 
 def _unsure(reasons: tuple[str, ...]) -> dict[str, Any]:
@@ -56,6 +64,11 @@ def _unsure(reasons: tuple[str, ...]) -> dict[str, Any]:
             {"code": doubt.code, "value": None if doubt.value is None else _rounded(doubt.value, 4)} for doubt in known
         ],
     }
+
+
+def codes(face: dict[str, Any]) -> str:
+    """The doubts of a face of an event as tables have them: codes, separated by ";"."""
+    return ";".join(doubt["code"] for doubt in face.get("doubts", ()))
 
 
 def line(result: Result) -> str:

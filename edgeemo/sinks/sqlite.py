@@ -11,9 +11,10 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
+from edgeemo.columns import QUALITY
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
-from edgeemo.sinks.event import event
+from edgeemo.sinks.event import codes, event
 from edgeemo.sinks.output import writable
 from edgeemo.sinks.presence import Presence, begun_again
 from edgeemo.types import Result, Sink
@@ -24,7 +25,15 @@ RETENTION_S = 60.0  # between two looks for what is too old
 RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
 LEAP_S = 3600.0  # after the wall clock has leapt further than this ...
 DOUBT_S = 86400.0  # ... nothing is deleted for so long: somebody may set it right
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
+# the names of `edgeemo.columns`
+VIEW = f"""
+CREATE VIEW results AS SELECT
+    run, origin, frame, time, wall, id AS face_id, CASE WHEN id < 0 THEN 'Faces' ELSE 'Person ' || id END AS person,
+    x1, y1, x2, y2, score, emotion, confidence, {", ".join(f'"{label}"' for label in LABELS)},
+    doubts, {", ".join(QUALITY)}, turned
+FROM faces JOIN frames USING (run, frame);
+"""
 # version before -> what makes the next one of it
 UPGRADES = {
     1: "ALTER TABLE frames ADD COLUMN wall REAL;",
@@ -32,6 +41,9 @@ UPGRADES = {
     3: "ALTER TABLE runs ADD COLUMN engine TEXT;",
     4: "ALTER TABLE frames ADD COLUMN damage INTEGER;",
     5: "ALTER TABLE faces ADD COLUMN turned INTEGER;",
+    6: "ALTER TABLE faces ADD COLUMN doubts TEXT;"
+    + "".join(f"ALTER TABLE faces ADD COLUMN {name} REAL;" for name in QUALITY)
+    + VIEW,
 }
 SCHEMA = f"""
 CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL, engine TEXT);
@@ -44,10 +56,11 @@ CREATE TABLE faces (
     run INTEGER NOT NULL, frame INTEGER NOT NULL, id INTEGER NOT NULL,
     x1 REAL, y1 REAL, x2 REAL, y2 REAL, score REAL, emotion TEXT NOT NULL, confidence REAL,
     {", ".join(f'"{label}" REAL' for label in LABELS)},
-    unsure TEXT, turned INTEGER,
+    unsure TEXT, turned INTEGER, doubts TEXT, {", ".join(f"{name} REAL" for name in QUALITY)},
     FOREIGN KEY (run, frame) REFERENCES frames
 );
 CREATE INDEX faces_of_a_frame ON faces (run, frame);
+{VIEW}
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
@@ -55,8 +68,9 @@ PRAGMA user_version = {SCHEMA_VERSION};
 class SqliteSink(Sink):
     """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
     engine doesn't know stays NULL; `unsure` holds the reasons in words). A frame's `damage` counts decoding errors.
-    Both are NULL where there are none. `turned`: see `edgeemo.columns`; NULL in older rows. Write-ahead log: others may
-    read while it grows.
+    Both are NULL where there are none. `doubts`, quality figures and `turned`: see `edgeemo.columns`; NULL in older
+    rows. The view `results` has a row per face and frame under the names of `edgeemo.columns`. Write-ahead log: others
+    may read while it grows.
 
     Each source of a service is a run of its own. A database that is renamed or deleted meanwhile is begun again
     within a second.
@@ -105,6 +119,8 @@ class SqliteSink(Sink):
                     *(face["probabilities"].get(label) for label in LABELS),
                     "; ".join(face["unsure"]) if "unsure" in face else None,
                     face.get("turned", 0),
+                    codes(face),
+                    *(face.get("quality", {}).get(name) for name in QUALITY),
                 )
             )
         before = self._lost
@@ -196,7 +212,7 @@ class SqliteSink(Sink):
                 [(runs[run], *row) for run, *row in self._frames],
             )
             self._database.executemany(
-                f"INSERT INTO faces VALUES ({', '.join('?' * (12 + len(LABELS)))})",
+                f"INSERT INTO faces VALUES ({', '.join('?' * (13 + len(LABELS) + len(QUALITY)))})",
                 [(runs[run], *row) for run, *row in self._faces],
             )
             self._database.execute("COMMIT")

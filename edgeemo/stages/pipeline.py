@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from edgeemo.types import F32, Classifier, Detector, Doubt, Faces, Frame, Judge, Result, Smoother, Tracker
+from edgeemo.types import F32, Classifier, Detector, Doubt, Faces, Frame, Judge, Quality, Result, Smoother, Tracker
 from engines.spec import Emotion
 
 STAGES = ("detect", "track", "classify", "smooth")
@@ -60,10 +60,11 @@ class Pipeline:
         began = perf_counter()
         probabilities, emotions = self.smoother.smooth(found.frame, found.faces, raw)
         doubts: tuple[tuple[Doubt, ...], ...] = ()
+        quality: tuple[Quality, ...] = ()
         if self.judge is not None:
             # doubt is about the leading class: the label may still be the one before
             confidences = [float(row.max()) for row in probabilities]
-            judged = self.judge.judge(found.frame, found.faces, confidences)
+            judged, quality = self.judge.judge(found.frame, found.faces, confidences)
             doubts = tuple(
                 (*reasons, *undecided(row, self.labels, emotion))
                 for reasons, row, emotion in zip(judged, probabilities, emotions, strict=True)
@@ -82,6 +83,7 @@ class Pipeline:
                 "smooth": (perf_counter() - began) * 1e3,
             },
             doubts=doubts,
+            quality=quality,
         )
 
     def close(self) -> None:

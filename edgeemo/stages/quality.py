@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from edgeemo.config import QualityConfig
-from edgeemo.types import F32, U8, Doubt, Faces, Frame
+from edgeemo.types import F32, U8, Doubt, Faces, Frame, Judged, Quality
 
 PATCH = 48  # pixels: faces are compared at one size, so that sharpness means the same near and far
 EAR_LINE_END = 0.75  # where the profile of an ear-to-ear line ends: beyond this the far ear is a guess
@@ -18,24 +18,6 @@ MAX_ROLL_DEG = 60.0  # leaning; crops are turned upright, so only a face on its 
 MIN_SHARPNESS = 0.12  # standard deviation of the Laplacian of the face at `PATCH` pixels, over its contrast
 MIN_LIGHT, MAX_LIGHT = 35.0, 235.0  # mean grey level of the face, 0 to 255
 MIN_CONTRAST = 5.0  # standard deviation of its grey levels
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What one face's picture is like.
-
-    Attributes:
-        width_px: width of the box in pixels of the frame.
-        yaw_deg: turned to its own left (positive) or right; roll_deg: leaning clockwise on the screen (positive).
-        sharpness: as `MIN_SHARPNESS`; light: mean grey level; contrast: its standard deviation.
-    """
-
-    width_px: float
-    yaw_deg: float
-    roll_deg: float
-    sharpness: float
-    light: float
-    contrast: float
 
 
 def assess(image: U8, box: F32, keypoints: F32) -> Quality:
@@ -78,8 +60,8 @@ def roll_deg(keypoints: F32) -> float:
 def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[Doubt, ...]:
     """Why a face is called unsure, the picture's faults first; empty when it is not."""
     found: list[Doubt] = []
-    if quality.width_px < config.min_face_px:
-        found.append(Doubt(f"face {quality.width_px:.0f} px", "small_face", quality.width_px))
+    if quality.face_px < config.min_face_px:
+        found.append(Doubt(f"face {quality.face_px:.0f} px", "small_face", quality.face_px))
     if abs(quality.yaw_deg) > MAX_YAW_DEG:
         found.append(Doubt(f"turned {abs(quality.yaw_deg):.0f} degrees", "turned_head", quality.yaw_deg))
     if abs(quality.roll_deg) > MAX_ROLL_DEG:
@@ -98,24 +80,26 @@ def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[
 
 
 class QualityJudge:
-    """The judge of a pipeline: for each face why its expression is unsure."""
+    """The judge of a pipeline: measures each face, and says why its expression is unsure."""
 
     def __init__(self, config: QualityConfig | None = None) -> None:
         self.config = config or QualityConfig()
 
-    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> tuple[tuple[Doubt, ...], ...]:
-        """N tuples of reasons, empty ones for faces that can be read.
+    def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> Judged:
+        """N tuples of reasons, empty ones for faces that can be read, and N measurements.
 
         Args:
             confidences: N probabilities of the leading class.
         """
         faulty = (Doubt("damaged picture", "damaged_picture", frame.damage),) if frame.damage else ()
-        return tuple(
-            faulty + doubts(_upright(assess(frame.image, box, points), turned), confidence, self.config)
-            for box, points, turned, confidence in zip(
-                faces.boxes, faces.keypoints, faces.turned.tolist(), confidences, strict=True
-            )
+        quality = tuple(
+            assess(frame.image, box, points) for box, points in zip(faces.boxes, faces.keypoints, strict=True)
         )
+        reasons = tuple(
+            faulty + doubts(_upright(each, turned), confidence, self.config)
+            for each, turned, confidence in zip(quality, faces.turned.tolist(), confidences, strict=True)
+        )
+        return Judged(reasons, quality)
 
 
 def _upright(quality: Quality, turned: int) -> Quality:
