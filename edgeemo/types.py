@@ -212,7 +212,8 @@ class Counters:
         damaged: pictures of a video that were lost or decoded with errors.
         seconds: from the capture of the first frame until the latest result (a finished run: until it was written).
         fps: frames per second over the latest results; of the whole run: `frames / seconds`.
-        latency_ms: median time from a frame's capture to its result, over the latest ones.
+        latency_ms, latency_p95_ms: time from a frame's capture to its result over the latest ones, median and 95th
+            percentile.
         timings: median milliseconds by stage over the latest results: detect, track, classify, smooth, sink.
         emotions: how often each expression was shown, by its label.
     """
@@ -223,6 +224,7 @@ class Counters:
     seconds: float = 0.0
     fps: float = 0.0
     latency_ms: float = 0.0
+    latency_p95_ms: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     emotions: dict[str, int] = field(default_factory=dict)
     damaged: int = 0

@@ -80,10 +80,12 @@ class Tally:
         if not recent:
             return total
         span = recent[-1][0] - recent[0][0]
+        latencies = sorted(latency for _, latency, _ in recent)
         return replace(
             total,
             fps=(len(recent) - 1) / span if span > 0 else 0.0,
-            latency_ms=statistics.median(latency for _, latency, _ in recent),
+            latency_ms=statistics.median(latencies),
+            latency_p95_ms=latencies[round(0.95 * (len(latencies) - 1))],
             timings={stage: statistics.median(timings.get(stage, 0.0) for *_, timings in recent) for stage in STAGES}
             | {"sink": sink_ms},
         )
