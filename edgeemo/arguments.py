@@ -12,6 +12,7 @@ from edgeemo.config import POLICY_ALIASES
 from edgeemo.system.terminal import printable
 from edgeemo.values import shortened, whole_number
 from engines.installation import installed_version
+from engines.standard import Parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -188,7 +189,7 @@ def _count(text: str) -> int:
     return number
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """Says what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from edgeemo.arguments import parser
 from edgeemo.commands import DONE, FAULT, INTERRUPTED, MISTAKE, one_line
 from edgeemo.errors import EdgeemoError
-from edgeemo.system.standard import NOT_DELIVERED, finish, is_output_fault, tell
 from edgeemo.system.terminal import printable
+from engines.standard import NOT_DELIVERED, finish, is_output_fault, tell
 
 PATH_FAULTS = (
     errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC,
@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser().parse_args(argv)
     except SystemExit as end:
         raise SystemExit(finish(end.code if isinstance(end.code, int) else MISTAKE)) from None
-    except OSError as error:  # from --version
+    except BrokenPipeError:
+        return finish(DONE)
+    except OSError as error:  # from --help and --version
         if not is_output_fault(error):
             raise
         return finish(_not_written(error))

@@ -12,9 +12,9 @@ from typing import Any
 
 from edgeemo.config import Config, load_config
 from edgeemo.errors import ConfigError, EdgeemoError
-from edgeemo.system.standard import tell
 from edgeemo.system.terminal import printable
 from engines.files import user_path
+from engines.standard import tell
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 PAGES = (".html", ".htm", "")  # endings of a report

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
+import platform
+import re
 import secrets
 import select
+import shutil
 import stat
 import sys
 import tempfile
@@ -25,6 +29,7 @@ LARGEST_SMALL_FILE = 1 << 20  # configuration, token, spec, manifest: a thousand
 STANDARD_INPUT_S = 1.0  # for somebody to begin writing, and between two parts
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, limits.h of Linux
 BLOCK = 1 << 20
+ABANDONED_S = 86400.0  # a scratch folder that names no process is somebody's for so long
 RETRIES = 7  # 10 ms doubling: 1.3 s in all
 
 
@@ -158,6 +163,47 @@ def replace_file(source: Path, target: Path, *, retries: int = RETRIES if sys.pl
         else:
             return
     os.replace(source, target)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder on the same disk as what will be made, so that publishing is a rename; gone afterwards.
+
+    Those that killed processes of this machine left are removed: the name holds machine and process.
+
+    Args:
+        prefix: begins the name, for example ".export-".
+
+    Raises:
+        OSError: `parent` cannot be written to.
+    """
+    machine = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:32]
+    for left in parent.glob(f"{glob.escape(prefix)}*"):
+        if _is_left_behind(left, left.name.removeprefix(prefix), machine):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{prefix}{machine}-{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left_behind(folder: Path, name: str, machine: str) -> bool:
+    try:
+        if folder.is_symlink() or not folder.is_dir():
+            return False
+        if not (known := re.fullmatch(r"([A-Za-z0-9]*)-(\d+)-\w{8}", name)) or sys.platform == "win32":
+            # of an older version; asking whether a process lives would end it on Windows
+            named = known is not None or re.fullmatch(r"\w{8}", name) is not None
+            return named and time.time() - folder.stat().st_mtime > ABANDONED_S
+        if known[1] != machine:
+            return False
+        os.kill(int(known[2]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # somebody else's
+        return False
+    return False
 
 
 def can_write(folder: Path) -> bool:

@@ -2,11 +2,15 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from engines.files import atomic_path, atomic_write
+from engines.files import atomic_path, atomic_write, scratch_folder
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -78,3 +82,36 @@ def test_a_symbolic_link_stays_one_and_a_long_name_is_no_obstacle(tmp_path):
     atomic_write(link, "new")
     assert link.is_symlink()
     assert real.read_text() == "new"
+
+
+def test_a_scratch_folder_is_gone_afterwards_and_so_are_those_of_killed_processes(tmp_path):
+    killed = subprocess.Popen(
+        [sys.executable, "-c", "import sys, time\nfrom pathlib import Path\nfrom engines.files import scratch_folder\n"
+         "with scratch_folder(Path(sys.argv[1]), '.export-') as folder:\n"
+         "    (folder / 'model.onnx').write_bytes(b'x')\n    print(folder, flush=True)\n    time.sleep(600)",
+         str(tmp_path)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    left = Path(killed.stdout.readline().strip())
+    with scratch_folder(tmp_path, ".export-") as folder:
+        assert folder.is_dir()
+        assert left.is_dir()  # its process lives
+    assert not folder.exists()
+    killed.kill()
+    killed.wait()
+    killed.stdout.close()
+    (tmp_path / ".export-notes").mkdir()
+    (tmp_path / ".export-elsewhere-1-abcdefgh").mkdir()
+    with scratch_folder(tmp_path, ".export-"):
+        assert not left.exists()
+    assert sorted(os.listdir(tmp_path)) == [".export-elsewhere-1-abcdefgh", ".export-notes"]
+
+
+def test_a_scratch_folder_without_a_process_is_removed_after_a_day(tmp_path):
+    for age_s in (3600, 2 * 86400):
+        folder = tmp_path / f".export-{age_s:08}"
+        folder.mkdir()
+        os.utime(folder, (time.time() - age_s,) * 2)
+    with scratch_folder(tmp_path, ".export-"):
+        pass
+    assert os.listdir(tmp_path) == [".export-00003600"]

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,14 +14,15 @@ from datasets import make_ferplus
 from engines.bundle import load_bundle
 from trainer.cli import _parser, main
 from trainer.config import FitConfig, LossConfig, config_to_json
+from trainer.data import READERS, open_data
 from trainer.data.duplicates import UNREADABLE
-from trainer.errors import RunError
+from trainer.errors import DataError, RunError
 from trainer.fit_options import fit_config
 from trainer.loggers import LOGGERS, Loggers, open_loggers
 from trainer.models import ARCHITECTURES
 from trainer.parallel import DistContext
 from trainer.run_log import RunLog
-from trainer.runs import load_checkpoint, require_space
+from trainer.runs import append_metrics, load_checkpoint, load_state, require_space
 from trainer.train import Trainer, fit
 from trainer.training_data import fold_numbers, load_training_data
 
@@ -300,3 +302,36 @@ def test_a_dry_run_of_a_begun_run_counts_what_is_left_and_leaves_it_alone(data, 
     assert "3 epochs at 16 px" in told
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
     assert main([*wanted, "--batch", "8", "--sizes", "16:2", "--dry-run"]) == 2  # as fit would refuse it
+
+
+@pytest.mark.parametrize(
+    "content", ["epoch,loss\n1,0.5\n,0.4\n", "epo", "", "epoch,loss\n1,0.5\n2,0.4,7\n", "epoch,loss\n1,x\n"]
+)
+def test_damaged_figures_of_a_run_are_one_clear_line_before_it_goes_on(content, tmp_path):
+    torch.save({}, tmp_path / "last.pt")
+    (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(RunError, match=r"metrics\.csv is damaged .* restore it, or delete it"):
+        load_state(tmp_path)
+    with pytest.raises(RunError, match=r"metrics\.csv is damaged"):
+        append_metrics(tmp_path, {"epoch": 3, "loss": 0.1})
+    assert (tmp_path / "metrics.csv").read_text() == content
+
+
+def test_a_pickle_that_is_refused_brings_no_advice_to_load_it_unsafely(tmp_path):
+    torch.save({"object": Path("/")}, tmp_path / "last.pt")
+    for load in (load_state, lambda run: load_checkpoint(run / "last.pt")):
+        with pytest.raises(RunError, match="such objects are never loaded") as caught:
+            load(tmp_path)
+        assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["", " "])
+@pytest.mark.parametrize("kind", READERS)
+def test_data_without_a_place_is_refused(kind, place):
+    with pytest.raises(DataError, match=f"names no place: write {kind}:PATH"):
+        open_data(f"{kind}:{place}", "train")
+
+
+def test_an_option_of_data_without_a_value_is_refused():
+    with pytest.raises(DataError, match="option without a value"):
+        open_data("folder:here,by=", "train")

@@ -12,6 +12,7 @@ from typing import Any
 
 from engines.errors import EngineError
 from engines.installation import pip_install
+from engines.standard import Parser, perform
 from trainer.config import SAFETENSORS
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
@@ -22,7 +23,11 @@ OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib", "safetensors")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 2 the user's mistake, 130 interrupted."""
+    """Exit codes: 0 done, 2 the user's mistake, 4 standard output did not take everything, 130 interrupted."""
+    return perform("edgeemo-train", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         command: int = options.run_command(options)
@@ -52,7 +57,7 @@ class _DefaultsShown(argparse.HelpFormatter):
         return action.help
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **{"formatter_class": _DefaultsShown} | keywords)
 

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.export.exporter import Exporter
 from engines.export.face_data import FaceData
-from engines.files import atomic_write, replace_file
+from engines.files import atomic_write, replace_file, scratch_folder
 from engines.layout import CARD, FILES, PARITY, SALIENCY, SCORES, SPEC, UNTRAINED
 from engines.manifest import Manifest, drop_fp32, write_manifest
 from engines.model_file import sha256_of
@@ -159,10 +158,10 @@ def write_untrained(name: str, folder: Path) -> None:
 def _draft(output: Path, *, keep_record: bool) -> Iterator[Path]:
     """A folder beside `output`, gone afterwards; with what is known of exports of the same model."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+    with scratch_folder(output.parent, f".{output.name}.") as folder:
         if keep_record and (output / PARITY).is_file():
             shutil.copy(output / PARITY, folder)
-        yield Path(folder)
+        yield folder
 
 
 def _out_of_fold(checkpoints: Sequence[Path], runs: Sequence[Path], cache: Path) -> OutOfFold | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,8 +98,11 @@ def load_state(run: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
+        _metric_rows(run)  # not first after an epoch of hours
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
+    except RunError:
+        raise
     except Exception as error:  # pickle and zip errors have no common base
         raise RunError(f"cannot continue from {path}: {reason(error)}") from error
 
@@ -212,6 +216,9 @@ class Checkpoint:
 
 
 def reason(error: Exception) -> str:
+    """Why a file is not read, short; of a refused pickle without torch's advice to read it unsafely."""
+    if "weights_only" in str(error) or isinstance(error, pickle.UnpicklingError):
+        return "it holds objects other than tensors and numbers, or is damaged; such objects are never loaded"
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
@@ -230,12 +237,35 @@ def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """The rows of metrics.csv, one an epoch."""
+    """The rows of metrics.csv, one an epoch.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    return [{key: float(value) for key, value in row.items() if value} for row in _metric_rows(run)]
+
+
+def _metric_rows(run: Path) -> list[dict[str, str]]:
+    """The rows as they are written, each checked to hold numbers and an epoch."""
     path = run / METRICS
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+        if "epoch" not in (reader.fieldnames or ()):
+            raise ValueError("its first line names no epoch")
+        for row in rows:
+            int(row["epoch"])
+            for value in row.values():
+                float(value or 0)
+    except (KeyError, TypeError, ValueError, csv.Error) as error:  # TypeError: more or fewer cells than columns
+        raise RunError(
+            f"{path} is damaged ({reason(error)}); restore it, or delete it to go on without "
+            "the figures of the epochs so far"
+        ) from error
+    return rows
 
 
 def append_metrics(run: Path, row: dict[str, float]) -> None:
@@ -248,8 +278,7 @@ def append_metrics(run: Path, row: dict[str, float]) -> None:
     try:
         rows: list[dict[str, Any]] = []
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
+            rows = [old for old in _metric_rows(run) if int(old["epoch"]) < row["epoch"]]
         with atomic_path(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(row), extrasaction="ignore")
             writer.writeheader()

@@ -14,9 +14,9 @@ from edgeemo.run.runner import Runner
 from edgeemo.sinks import ReaderGone
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.system.signals import ending_on_signals
-from edgeemo.system.standard import NOT_DELIVERED, finish, tell
 from edgeemo.system.terminal import printable
 from edgeemo.types import Counters, Status
+from engines.standard import NOT_DELIVERED, finish, tell
 
 DONE, PARTLY, INTERRUPTED = 0, 3, 130
 

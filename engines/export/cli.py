@@ -20,6 +20,7 @@ from engines.export.shipped import is_accepted, show_accepted
 from engines.installation import pip_install
 from engines.layout import FILES, MANIFEST, SPEC, UNTRAINED, cache_folder
 from engines.manifest import drop_fp32, write_manifest
+from engines.standard import Parser, perform
 
 DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
 UNTRAINED_FACES = 16
@@ -29,7 +30,12 @@ MOST_THREADS = 64
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 2 the user's mistake, 3 an engine is out of budget, 130 interrupted, 1 a fault of ours."""
+    """Exit codes: 0 done, 2 the user's mistake, 3 an engine is out of budget, 4 not everything could be written on
+    standard output, 130 interrupted, 1 a fault of ours."""
+    return perform("edgeemo-export", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(format="edgeemo-export: %(message)s")
     try:
@@ -46,17 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"edgeemo-export: {error.name} is not installed: {pip_install('export')}", file=sys.stderr)
         return MISTAKE
-    except BrokenPipeError:
-        # the reader of standard output has gone; the interpreter would complain when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except KeyboardInterrupt:
         print("edgeemo-export: interrupted; what was published is whole", file=sys.stderr)
         return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="edgeemo-export",
         description="From a trained network to engines that passed a parity report.",
         epilog="Exit codes: 0 done, 2 your mistake, 3 out of budget (the file is set apart), 130 interrupted.",

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +22,7 @@ from engines.export.compare import LATENCY_CALLS, Report, as_text, compare
 from engines.export.errors import ExportError, missing_fp32
 from engines.export.face_data import FaceData
 from engines.export.stress import stress_inputs
-from engines.files import atomic_write, replace_file
+from engines.files import atomic_write, replace_file, scratch_folder
 from engines.layout import FILES
 from engines.manifest import write_manifest
 from engines.model_file import sha256_of
@@ -217,14 +215,12 @@ class Exporter:
 @contextmanager
 def scratch(output: Path) -> Iterator[Path]:
     """A folder on the output's own disk, so that publishing is a rename; gone afterwards."""
-    try:
-        folder = Path(tempfile.mkdtemp(dir=output, prefix=".export-"))
-    except OSError as error:
-        raise ModelError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder(output, ".export-"))
+        except OSError as error:
+            raise ModelError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _open(backend: str, candidate: Bundle, threads: int) -> Backend:

@@ -60,6 +60,10 @@ def parse_data(spec: str) -> tuple[str, str, dict[str, Any]]:
             options[name] = reader.options[name](value)
         except ValueError as error:
             raise DataError(f"{kind}'s option {name} must be a number, not {value!r}") from error
+    if not rest.strip():
+        raise DataError(f"{spec!r} names no place: write {kind}:PATH ({kind}:. for this folder)")
+    if any(value == "" for value in options.values()):
+        raise DataError(f"{spec!r} has an option without a value; write OPTION=VALUE")
     return kind, rest, options
 
 

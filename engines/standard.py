@@ -1,16 +1,54 @@
-"""Standard output and standard error, which may be full, closed, or a pipe that nobody reads."""
+"""Standard output and standard error, which may be full, closed, or a pipe that nobody reads; of all three commands."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import os
 import sys
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
 
 NOT_DELIVERED = 4  # exit code: done, but an output did not receive everything
 _OUTPUT_FAULTS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)
 _silenced: set[int] = set()
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help is written, or fails: argparse's own passes over errors."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message and file is not None and file is sys.stdout:
+            file.write(message)
+            return
+        super()._print_message(message, file)
+
+
+def perform(name: str, command: Callable[[], int]) -> int:
+    """Run a command, and see that what it says arrives.
+
+    Args:
+        name: of the program, for messages.
+        command: returns the exit code.
+
+    Returns:
+        Its exit code, or `NOT_DELIVERED`.
+    """
+    try:
+        code = command()
+    except SystemExit as end:
+        raise SystemExit(finish(end.code if isinstance(end.code, int) else 2, name)) from None
+    except BrokenPipeError:
+        # its reader has what it wanted
+        _silence(sys.stdout, 1, lost=False)
+        return finish(0, name)
+    except OSError as error:
+        if not is_output_fault(error):
+            raise
+        tell(f"{name}: not everything could be written: {error.strerror}")
+        return finish(NOT_DELIVERED, name)
+    return finish(code, name)
 
 
 def tell(text: str) -> None:
@@ -21,7 +59,7 @@ def tell(text: str) -> None:
         _silence(sys.stderr, 2)
 
 
-def finish(code: int) -> int:
+def finish(code: int, name: str = "edgeemo") -> int:
     """Write what is buffered, at the end of a command.
 
     Returns:
@@ -31,7 +69,7 @@ def finish(code: int) -> int:
     why = _fault(sys.stdout)
     if why:
         _silence(sys.stdout, 1)
-        tell(f"edgeemo: standard output cannot be written: {why}; not everything arrived there")
+        tell(f"{name}: standard output cannot be written: {why}; not everything arrived there")
     if _fault(sys.stderr):
         _silence(sys.stderr, 2)
     lost = bool(_silenced)
