@@ -25,7 +25,7 @@ from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.people import person_menu
-from edgeemo.ui.replay import SPEEDS
+from edgeemo.ui.transport import SPEEDS
 from edgeemo.ui.window import Window
 from engines import LABELS, Emotion
 

@@ -120,6 +120,11 @@ class Video:
     def read(self) -> U8 | None:
         return self.image() if self.grab() else None
 
+    @property
+    def can_seek(self) -> bool:
+        """Whether its frames have times of their own and the container an end."""
+        return self.finite and not self._raw
+
     def seek(self, at: float) -> None:
         """Continue from the last key frame before a time in seconds since the first frame."""
         start = self._stream.start_time or 0
@@ -127,6 +132,8 @@ class Video:
         self._container.seek(start + max(0, round(at / base)), stream=self._stream)
         self._timeline = Timeline(zero=float(start * base))
         self.damage.restart()
+        if self._slots is not None:
+            self._slots.clear()
         self._frames = self._decode(self._demux())
 
     def index(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgeemo.capture.ffmpeg import FALLBACK_RATE, Video, open_video
 from edgeemo.capture.hardware_video import open_decoder
+from edgeemo.capture.playhead import Playhead, go_to
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
@@ -28,7 +29,8 @@ class VideoFile:
 
     With `paced` it plays at its own speed: a frame comes when it is due; if whoever reads is too slow, frames are left
     out (the index shows the gap), and after a pause it goes on where it was. `live` is False all the same, for a
-    pause must not run past the end of the clip.
+    pause must not run past the end of the clip. Unless it loops, such a file can be wound by its `playhead`; frames
+    are counted on, and their times are those of the file.
 
     Args:
         stream: which of its video streams, from 0 on; None: the default one.
@@ -49,6 +51,7 @@ class VideoFile:
         self._paced = paced
         self._stream = stream
         self._video: Video | None = None
+        self.playhead = Playhead() if paced and not loop else None
         if not os.path.isfile(path):
             raise SourceError(f"{path} is no file; check the path")
 
@@ -57,7 +60,7 @@ class VideoFile:
         return self._video.decoder if self._video is not None else ""
 
     def frames(self) -> Iterator[Frame]:
-        return play(self._open, str(self._path), self.name, loop=self._loop, paced=self._paced)
+        return play(self._open, str(self._path), self.name, loop=self._loop, paced=self._paced, playhead=self.playhead)
 
     def duration(self) -> float:
         """Seconds as the container says, 0 where it does not; opens the file.
@@ -105,7 +108,13 @@ class VideoFile:
 
 
 def play(
-    opener: Callable[[], Video], shown: str, name: str, *, loop: bool = False, paced: bool = False
+    opener: Callable[[], Video],
+    shown: str,
+    name: str,
+    *,
+    loop: bool = False,
+    paced: bool = False,
+    playhead: Playhead | None = None,
 ) -> Iterator[Frame]:
     """Every frame of a video that has an end.
 
@@ -113,29 +122,33 @@ def play(
         opener: opens it; called again for each round of a loop.
         shown: what messages call it.
         name: of the source.
+        playhead: winds it and sets its speed.
 
     Raises:
         SourceError: it ends before it should, or holds no frame.
     """
-    pace = Pace() if paced else None
+    playhead = playhead or Playhead()
+    pace = Pace(sleep=playhead.sleep) if paced else None
     index, start = 0, 0.0
     while True:
         video = opener()
+        playhead.duration = video.count / video.fps if video.can_seek else 0.0
         first, last, told = index, 0.0, 0
         broken = ""
         if not video.rate_is_stated:
             log.warning("%s states no times and no frame rate; %g frames per second assumed", shown, FALLBACK_RATE)
         try:
-            while video.grab():
+            while _grab(video, playhead, pace, index):
                 last = video.time
                 index += 1
-                if pace is not None and pace.is_late(start + last):
+                due = (start + last) / playhead.speed
+                if pace is not None and pace.is_late(due):
                     continue
                 image = video.image()
                 if image is None:
                     continue
                 if pace is not None:
-                    pace.wait(start + last)
+                    pace.wait(due)
                 damage, told = video.damage.count - told, video.damage.count
                 yield Frame(image, index - 1, start + last, name, damage=damage)
             broken = video.missing()
@@ -143,10 +156,20 @@ def play(
             broken = str(error) or "it cannot be read further"
         finally:
             video.close()
-        _expect_all(video, shown, index - first, broken)
+        decoded = round(last * video.fps) + 1 if playhead.wound else index - first
+        _expect_all(video, shown, decoded, broken)
         if not loop:
             return
         start += last + 1 / video.fps
+
+
+def _grab(video: Video, playhead: Playhead, pace: Pace | None, index: int) -> bool:
+    """Grab the frame that the playhead asks for, else the next one; False at the end."""
+    place = playhead.take(index)
+    if pace is not None and (place is not None or playhead.held or pace.speed != playhead.speed):
+        pace.restart(playhead.speed)
+    here = video.grab() if place is None else go_to(video, place)
+    return here or (playhead.rest() and _grab(video, playhead, pace, index))
 
 
 def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:
@@ -176,6 +199,11 @@ class Pace:
         self._now = now
         self._sleep = sleep
         self._offset: float | None = None  # of the clock from media time
+        self.speed = 1.0  # at which the times that it is told were reckoned
+
+    def restart(self, speed: float) -> None:
+        """The next frame is due at once, and the others from there on, at that speed."""
+        self._offset, self.speed = None, speed
 
     def is_late(self, at: float) -> bool:
         """Whether the frame of media time `at` was due too long ago to be shown; a pause restarts the pace."""

@@ -12,6 +12,7 @@ from types import TracebackType
 
 import numpy as np
 
+from edgeemo.capture.playhead import Playhead
 from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError, SinkError
 from edgeemo.mailbox import Closed, Mailbox
@@ -78,6 +79,7 @@ class Runner:
         self._stop = threading.Event()
         self._going = threading.Event()
         self._going.set()
+        self._steps = 0  # results that are wanted although the run is paused
         self._idle = threading.Event()
         self._idle.set()
         self._began = monotonic()
@@ -173,8 +175,20 @@ class Runner:
         self._going.clear()
 
     def resume(self) -> None:
+        self._steps = 0
         self._going.set()
         self._wake.set()
+
+    def step(self) -> None:
+        """Take frames until one more result has come, although the run is paused."""
+        self._steps = 1
+        self._wake.set()
+
+    @property
+    def playhead(self) -> Playhead | None:
+        """What winds the only source, and sets its speed; None where that cannot be done."""
+        lanes = list(self._now.lanes.values())
+        return lanes[0].worker.playhead if len(lanes) == 1 else None
 
     @property
     def paused(self) -> bool:
@@ -300,7 +314,7 @@ class Runner:
         while not stop.is_set() and not self._stop.is_set():
             self._wake.wait(POLL_S)
             self._wake.clear()
-            if self._going.is_set():
+            if self._going.is_set() or self._steps:
                 self._round()
             now = monotonic()
             if now - checked >= CHECK_S:
@@ -376,7 +390,10 @@ class Runner:
         self._deliver(ahead.lane, ahead.captured, result)
 
     def _deliver(self, lane: Lane, captured: Captured, result: Result) -> None:
-        self._hand_out(result, captured.must_arrive)
+        playhead = lane.worker.playhead
+        if playhead is None or not playhead.is_stale(result.frame.index):
+            self._steps = 0
+            self._hand_out(result, captured.must_arrive)
         lane.worker.done(len(result.faces))
         self._tally.add(result, captured.at)
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter, time
 
+from edgeemo.capture.playhead import Playhead, Seekable
 from edgeemo.config import ServiceConfig
 from edgeemo.errors import EdgeemoError
 from edgeemo.mailbox import Closed, Mailbox
@@ -74,7 +75,7 @@ class SourceWorker:
         self.history: deque[tuple[float, State]] = deque(maxlen=HISTORY)
         self.failure: Exception | None = None
         self._opener = opener
-        self._first = first
+        self._first = self._source = first
         self._wake = wake
         self._config = config
         self._reopen = reopen
@@ -122,6 +123,11 @@ class SourceWorker:
     def must_arrive(self) -> bool:
         """No frame of the source may be dropped."""
         return self._finite and not self._newest_only
+
+    @property
+    def playhead(self) -> Playhead | None:
+        """What winds the source; None where it cannot be wound."""
+        return self._source.playhead if isinstance(self._source, Seekable) else None
 
     @property
     def ended(self) -> bool:
@@ -179,6 +185,8 @@ class SourceWorker:
     def begin_stopping(self) -> None:
         self._stop.set()
         self._box.close()
+        if self.playhead is not None:
+            self.playhead.held = False
 
     def stop(self, timeout: float) -> bool:
         """End the thread and release the source; may be called twice.
@@ -240,6 +248,7 @@ class SourceWorker:
     def _play(self) -> None:
         """Open the source and hand its frames over to its end."""
         source, self._first = self._first or self._opener(), None
+        self._source = source
         newest_only = source.live or self._newest_only
         self._finite = not source.live
         opened = monotonic()

@@ -70,6 +70,9 @@ class History:
         if self.begin is None:
             self.labels = result.labels
             self.begin = result.frame.time
+        if result.frame.time < self.end:
+            self._wind_back(result.frame.time)
+        self.begin = min(self.begin, result.frame.time)
         self.end = result.frame.time
         for row, person in enumerate(result.faces.ids.tolist()):
             columns = self._people.get(person)
@@ -85,6 +88,13 @@ class History:
                 bool(result.reasons(row)),
             )
             self.rows += 1
+
+    def _wind_back(self, time: float) -> None:
+        """Forget what was seen from a media time on: the file is watched again from there."""
+        for person, columns in list(self._people.items()):
+            columns.cut(time)
+            if not columns.count:
+                del self._people[person]
 
     def shown_at(self, time: float, chosen: int | None = None) -> int | None:
         """Whom to show at a media time: who was chosen, unless that person has left; else who is there, first come
@@ -135,8 +145,7 @@ class _Columns:
         made = cls(values.shape[1], 1)
         made._times, made._values, made._emotions, made._unsure = times, values, emotions.astype(np.int8), unsure
         made._count = len(times)
-        steps = np.diff(times)
-        np.add.at(made.held, emotions[:-1], np.where(steps <= AWAY_S, steps, 0.0))
+        made._sum_held()
         return made
 
     def append(self, time: float, values: F32, emotion: int, unsure: bool) -> None:
@@ -149,6 +158,19 @@ class _Columns:
         at = self._count
         self._times[at], self._values[at], self._emotions[at], self._unsure[at] = time, values, emotion, unsure
         self._count += 1
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def cut(self, time: float) -> None:
+        """Leave out the rows from a media time on."""
+        self._count = int(np.searchsorted(self._times[: self._count], time))
+        self._sum_held()
+
+    def _sum_held(self) -> None:
+        steps, self.held = np.diff(self._times[: self._count]), np.zeros_like(self.held)
+        np.add.at(self.held, self._emotions[: len(steps)], np.where(steps <= AWAY_S, steps, 0.0))
 
     @property
     def last(self) -> float:

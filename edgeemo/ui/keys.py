@@ -20,10 +20,10 @@ KEYS = (
     ("Ctrl+S", "Save a snapshot"),
     ("Ctrl+.", "Stop"),
     ("Ctrl+O, Ctrl+Shift+O, Ctrl+U", "Open a file, a folder, a stream"),
-    ("Left, Right", "In a replay one frame back or on; in a folder one picture"),
-    ("Shift+Left, Shift+Right", "In a replay five seconds back or on"),
-    ("Home, End", "Begin and end of a replay"),
-    ("- and +", "Speed of a replay"),
+    ("Left, Right", "In a replay or a file one frame back or on; in a folder one picture"),
+    ("Shift+Left, Shift+Right", "In a replay or a file five seconds back or on"),
+    ("Home, End", "Begin and end of a replay or file"),
+    ("- and +", "Speed of a replay or file"),
     ("F2, Delete, Ctrl+Z", "In a list: rename, delete, undo"),
     ("Ctrl+Q", "Close the window"),
 )
@@ -32,7 +32,7 @@ KEYS = (
 def press(window: Window, event: QKeyEvent) -> bool:
     """Do what a key means; False: nothing. Not shortcuts: a focused button must be able to have the space bar."""
     key = event.key()
-    if window.replay.press(event):
+    if window.replay.press(event) or window.file_bar.press(event):
         return True
     if key == Qt.Key.Key_Space:
         window.start_or_pause()

@@ -25,6 +25,7 @@ def laid_out(window: Window) -> QWidget:
     left.addWidget(split, 1)
     left.addWidget(window.thumbnails)
     left.addWidget(window.replay)
+    left.addWidget(window.file_bar)
     middle = QHBoxLayout()
     middle.setSpacing(0)
     middle.addLayout(left, 1)

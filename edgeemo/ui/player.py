@@ -15,6 +15,7 @@ from time import monotonic
 
 from PyQt6.QtCore import QObject, Qt, QTimer, pyqtSignal
 
+from edgeemo.capture.playhead import Playhead
 from edgeemo.config import Config
 from edgeemo.mailbox import Closed
 from edgeemo.run.open import open_runner
@@ -200,8 +201,41 @@ class Player(QObject):
 
     def resume(self) -> None:
         if self._state is PlayerState.PAUSED and self._runner is not None:
+            if self.playhead is not None:
+                self.playhead.held = False
             self._runner.resume()
             self._set_state(PlayerState.PLAYING)
+
+    @property
+    def playhead(self) -> Playhead | None:
+        """What winds the file that plays; None where that cannot be done."""
+        return self._runner.playhead if self._runner is not None else None
+
+    def seek(self, time: float) -> None:
+        """Go on at a media time of a file; while paused show that frame."""
+        playhead = self.playhead
+        if playhead is not None:
+            playhead.seek(time)
+            if self._state is PlayerState.PAUSED:
+                self._show_one(playhead)
+
+    def step(self) -> None:
+        """While paused: show the next frame."""
+        playhead = self.playhead
+        if playhead is not None and self._state is PlayerState.PAUSED:
+            self._show_one(playhead)
+
+    def step_back(self, time: float) -> None:
+        """While paused: show the frame before the one of a media time."""
+        playhead = self.playhead
+        if playhead is not None and self._state is PlayerState.PAUSED:
+            playhead.seek(time, before=True)
+            self._show_one(playhead)
+
+    def _show_one(self, playhead: Playhead) -> None:
+        playhead.held = True
+        if self._runner is not None:
+            self._runner.step()
 
     def stop(self) -> None:
         """Close what plays; a camera is let go."""
@@ -300,7 +334,9 @@ class Player(QObject):
             except Empty:
                 break
             step()
-        if self._runner is None or self._state is not PlayerState.PLAYING:
+        # of a paused file the frame that was in work then, and those that are stepped to
+        steps = self._state is PlayerState.PAUSED and self.playhead is not None
+        if self._runner is None or not (self._state is PlayerState.PLAYING or steps):
             return
         try:
             result = self._runner.screen.take(timeout=0)
@@ -312,6 +348,8 @@ class Player(QObject):
         except Exception as error:
             self._fail(self._ticket, error)
         else:
+            if self.playhead is not None and self.playhead.is_stale(result.frame.index):
+                return
             self.arrived.emit(self._numbering.of(result))
 
     def _set_state(self, state: PlayerState) -> None:

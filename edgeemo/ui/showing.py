@@ -1,0 +1,171 @@
+"""What is on screen while something plays or is replayed: picture, cards, timeline, buttons and figures in step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PyQt6.QtCore import QObject
+
+from edgeemo.config import Config
+from edgeemo.errors import EdgeemoError
+from edgeemo.recording import Recording
+from edgeemo.types import UNTRACKED, Result
+from edgeemo.ui.history import History
+from edgeemo.ui.player import PlayerState
+
+if TYPE_CHECKING:
+    from edgeemo.ui.window import Window
+
+NO_FACES = "Faces appear here while the picture plays."
+
+
+class Showing(QObject):
+    """Keeps the parts of a window in step. Made by the window when it has all of them."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window)
+        self._window = window
+
+    def on_opening(self, config: Config, same_source: bool) -> None:
+        if self._window.replay.recording is not None:
+            self._window.replay.end()
+        self._window.recording.end()
+        self.forget_people()
+        self._window.thumbnails.start()
+        self._window.video.show_heat(None)
+        if self._window.saliency.active:
+            self._window.saliency.start(config)
+        self._window.toolbar.source.show_source(config.source)
+        self._window.toolbar.engine.show_engine(config.engine)
+        self._window.setWindowTitle(f"{self._window.live.source_name} - edgeemo")
+        self._window.video.show_message(f"Opening {self._window.live.source_name} …", keep_picture=same_source)
+
+    def on_switched(self, config: Config) -> None:
+        """What plays goes on with another engine or smoothing."""
+        self._window.toolbar.engine.show_engine(config.engine)
+        self._window.marking.mark_change(config)
+        if self._window.saliency.active:
+            self._window.saliency.start(config)
+
+    def on_kept(self, config: Config) -> None:
+        """Another engine or smoothing failed: the pickers show what still runs."""
+        self._window.toolbar.engine.show_engine(config.engine)
+        self._window.menus.preset_actions[self._window.settings.preset].setChecked(True)
+
+    def on_state(self, state: PlayerState) -> None:
+        self.show_buttons()
+        if state in (PlayerState.PLAYING, PlayerState.FAILED, PlayerState.STOPPED):
+            self._window.status_bar.describe(self._window.player.engine_description)
+        if state is PlayerState.STOPPED:
+            self._window.video.show_message("Stopped. Press Start to go on." if self._window.config.source else "")
+            self._window.faces.clear(NO_FACES)
+        elif state is PlayerState.ENDED:
+            self._say_ended()
+        elif state is PlayerState.FAILED:
+            self._window.video.show_message(
+                "" if self._window.video.result else "No picture", keep_picture=self._window.video.result is not None
+            )
+            self._window.faces.clear(NO_FACES)
+        self._window.toolbar.snapshot_button.setEnabled(self._window.video.result is not None)
+        self.show_figures()
+
+    def on_result(self, result: Result) -> None:
+        first = self._window.video.result is None
+        self._window.live.on_result(result)
+        self.show(result)
+        self._window.history.add(result)
+        self._window.saliency.offer(result, self._window.timeline.person)
+        self._window.file_bar.on_result(result)
+        self._window.neutral_baseline.look()
+        if result.frame.still:
+            self._window.thumbnails.add(result)
+        if first:
+            self._window.toolbar.snapshot_button.setEnabled(True)
+            self.show_figures()
+
+    def _say_ended(self) -> None:
+        last = self._window.video.result
+        if last is None:
+            self._window.video.show_message("Nothing to show")
+        elif last.frame.still and last.frame.index == 0:
+            # a single picture stays, that is all that was wanted
+            return
+        self._window.banner.show_message(
+            "notice", f"{self._window.live.source_name} has ended.", ("Play again", self._window.start_or_pause)
+        )
+
+    def show_buttons(self) -> None:
+        focused = self._window.toolbar.start_button.hasFocus()
+        self._window.toolbar.show_state(
+            self._window.player.state,
+            replaying=self._window.replay.recording is not None,
+            recording=self._window.recording.active,
+        )
+        if focused and not self._window.toolbar.start_button.isEnabled():
+            self._window.video.setFocus()
+        self._show_lamp()
+
+    def show_figures(self) -> None:
+        self._window.recording.look()
+        self._window.file_bar.look()
+        self._show_lamp()
+        stats = self._window.player.stats()
+        self._window.dialogs.refresh()
+        if (replayed := self._window.replay.recording) is not None:
+            self._window.status_bar.say(f"Replay of {replayed.name}")
+            return
+        result = self._window.video.result
+        self._window.status_bar.show_figures(
+            stats,
+            paused=self._window.player.state is PlayerState.PAUSED,
+            still=result.frame.origin if result is not None and result.frame.still else "",
+        )
+        if self._window.player.engine_description:
+            self._window.status_bar.describe(self._window.player.engine_description)
+
+    def _show_lamp(self) -> None:
+        self._window.video.show_recording(self._window.recording.lamp)
+
+    def forget_people(self) -> None:
+        """Another source or session: person numbers start again."""
+        self._window.history = History()
+        self._window.timeline.show_history(self._window.history)
+        self._window.neutral_baseline.reset()
+
+    def on_replay(self, recording: Recording) -> None:
+        self._window.thumbnails.start()
+        self._window.neutral_baseline.take_over(recording)
+        self._window.setWindowTitle(f"{recording.name} - edgeemo")
+
+    def after_replay(self) -> None:
+        self.forget_people()
+        self._window.video.show_message("Press Start to go on." if self._window.config.source else "")
+        self._window.faces.clear(NO_FACES)
+        self.show_buttons()
+        self.show_figures()
+
+    def show_again(self) -> None:
+        """Another person was chosen: what is on screen shows it too."""
+        if self._window.video.result is not None:
+            self.show(self._window.video.result)
+
+    def show(self, result: Result) -> None:
+        person = (
+            self._window.timeline.person
+            if self._window.timeline.person is not None and len(result.faces) > 1
+            else UNTRACKED
+        )
+        self._window.video.show_chosen(person)
+        self._window.faces.show_chosen(person)
+        self._window.video.show_result(result)
+        self._window.faces.show_result(result, self._window.neutral_baseline.baselines.words)
+        if self._window.replay.recording is not None:
+            self._window.timeline.show_cursor(result.frame.time)
+            self._window.toolbar.snapshot_button.setEnabled(True)
+
+    def on_picture(self, result: Result) -> None:
+        self._window.player.pause()
+        self.show(result)
+
+    def on_record_failure(self, what: Exception | str) -> None:
+        self._window.banner.show_error(EdgeemoError(what) if isinstance(what, str) else what)

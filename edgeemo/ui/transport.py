@@ -1,0 +1,138 @@
+"""The buttons, slider and keys that wind something that plays: a recorded session, or a file that plays live."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QActionGroup, QKeyEvent
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QWidget
+
+from edgeemo.ui.icons import icon
+from edgeemo.ui.theme import LIGHT, Theme, named
+
+SPEEDS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
+LEAP_S = 5.0  # Shift and an arrow key
+
+
+class Transport(QWidget):
+    """Play at any of `SPEEDS`, scrub, step frame by frame. Who inherits says what that does.
+
+    Args:
+        what: what is wound, in a sentence: "the recording".
+    """
+
+    def __init__(self, what: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("replay")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._theme = LIGHT
+        self._what = what
+        self._speed = 1.0
+        self.play = QPushButton()
+        self.play.clicked.connect(self.play_or_pause)
+        self.back = self._step_button("One frame back", "Left", -1)
+        self.forward = self._step_button("One frame on", "Right", 1)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName(f"Place in {what}")
+        self.speed = QPushButton()
+        self.speed.setToolTip("Speed (- and +)")
+        self._choose_speed_from_menu()
+        self.place = named(QLabel(), "muted")
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(14, 4, 14, 4)
+        self._row.setSpacing(10)
+        for button in (self.back, self.play, self.forward):
+            self._row.addWidget(button)
+        self._row.addWidget(self.slider, 1)
+        self._row.addWidget(self.place)
+        self._row.addWidget(self.speed)
+        self.hide()
+
+    @property
+    def winds(self) -> bool:
+        """Whether there is something to be wound."""
+        raise NotImplementedError
+
+    @property
+    def playing(self) -> bool:
+        raise NotImplementedError
+
+    def play_or_pause(self) -> None:
+        raise NotImplementedError
+
+    def step(self, frames: int) -> None:
+        """Hold the picture and go some frames on, or back."""
+        raise NotImplementedError
+
+    def leap(self, seconds: float) -> None:
+        """Go some seconds on, or back; what plays plays on."""
+        raise NotImplementedError
+
+    def go_to_edge(self, end: bool) -> None:
+        """Hold the picture at the end, or at the beginning."""
+        raise NotImplementedError
+
+    def set_speed(self, speed: float) -> None:
+        """Play so many times as fast as it was."""
+        self._speed = speed
+        self.speed.setText(f"{speed:g}x")
+        self.speed.setAccessibleName(f"Speed: {speed:g} times")
+        self._speeds[speed].setChecked(True)
+
+    def set_theme(self, theme: Theme) -> None:
+        self._theme = theme
+        self.back.setIcon(icon("back", theme.text))
+        self.forward.setIcon(icon("forward", theme.text))
+        self._show_button()
+
+    def fit(self, *, narrow: bool) -> None:
+        """In a narrow window: only what has no key of its own."""
+        for button in (self.back, self.forward, self.speed):
+            button.setVisible(not narrow)
+
+    def press(self, event: QKeyEvent) -> bool:
+        """Do what a key of the window means; False: nothing."""
+        if not self.winds:
+            return False
+        key, leaps = event.key(), bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        if key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
+            way = 1 if key == Qt.Key.Key_Right else -1
+            if leaps:
+                self.leap(way * LEAP_S)
+            else:
+                self.step(way)
+        elif key in (Qt.Key.Key_Home, Qt.Key.Key_End):
+            self.go_to_edge(key == Qt.Key.Key_End)
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal, Qt.Key.Key_Minus):
+            at = SPEEDS.index(self._speed) + (-1 if key == Qt.Key.Key_Minus else 1)
+            self.set_speed(SPEEDS[min(max(at, 0), len(SPEEDS) - 1)])
+        else:
+            return False
+        return True
+
+    def _step_button(self, words: str, key: str, frames: int) -> QPushButton:
+        button = QPushButton()
+        button.setToolTip(f"{words} ({key}; with Shift five seconds)")
+        button.setAccessibleName(words)
+        button.clicked.connect(lambda: self.step(frames))
+        return button
+
+    def _choose_speed_from_menu(self) -> None:
+        menu, group = QMenu(self.speed), QActionGroup(self)
+        self._speeds = {}
+        for speed in SPEEDS:
+            action = group.addAction(f"{speed:g}x")
+            assert action is not None
+            action.setCheckable(True)
+            action.triggered.connect(partial(self.set_speed, speed))
+            self._speeds[speed] = action
+        menu.addActions(group.actions())
+        self.speed.setMenu(menu)
+        Transport.set_speed(self, 1.0)
+
+    def _show_button(self) -> None:
+        name, words = ("pause", "Pause") if self.playing else ("play", "Play")
+        self.play.setIcon(icon(name, self._theme.text))
+        self.play.setToolTip(f"{words} (Space)")
+        self.play.setAccessibleName(f"{words} {self._what}")

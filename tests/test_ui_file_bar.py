@@ -1,0 +1,138 @@
+"""Winding a file that plays live in the window: places, frames and speeds, in a real window over a real file."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from conftest import MakeClip
+from PyQt6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+from windows import Studio, Windows, shows
+
+from edgeemo.capture import open_source
+from edgeemo.capture.ffmpeg import open_video
+from edgeemo.capture.playhead import Place, go_to
+from edgeemo.config import Config
+from edgeemo.ui.player import PlayerState
+from edgeemo.ui.window import Window
+
+FRAMES, FPS = 50, 25
+WAIT_MS = 20_000
+
+
+@pytest.fixture
+def window(qtbot: QtBot, make: Windows, studio: Studio, make_clip: MakeClip) -> Window:
+    """Plays a clip whose frame n is of grey level 20 + 4 n, paused at its beginning."""
+    clip = make_clip("talk.mp4", frames=FRAMES)
+    studio.clip = partial(open_source, paced=True)  # type: ignore[assignment]
+    window = make(Config(source=str(clip)))
+    shows(qtbot, window)
+    window.player.pause()
+    qtbot.waitUntil(window.file_bar.isVisible, timeout=WAIT_MS)
+    return window
+
+
+def is_at(window: Window, frame: int) -> None:
+    """Both the clock and the picture are those of a frame."""
+    shown = window.video.result
+    assert shown is not None
+    assert shown.frame.time == pytest.approx(frame / FPS, abs=1e-3)
+    assert float(shown.frame.image.mean()) == pytest.approx(20 + 4 * frame, abs=8)
+
+
+def waits_for(qtbot: QtBot, window: Window, frame: int) -> None:
+    qtbot.waitUntil(lambda: is_at(window, frame), timeout=WAIT_MS)
+
+
+def test_a_paused_file_goes_to_places_and_frames_by_slider_and_keys(qtbot: QtBot, window: Window) -> None:
+    bar = window.file_bar
+    bar.slider.setValue(1200)
+    waits_for(qtbot, window, 30)
+    for key, modifier, frame in (
+        (Qt.Key.Key_Right, Qt.KeyboardModifier.NoModifier, 31),
+        (Qt.Key.Key_Right, Qt.KeyboardModifier.NoModifier, 32),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.NoModifier, 31),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.NoModifier, 30),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier, 0),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.NoModifier, 0),
+        (Qt.Key.Key_End, Qt.KeyboardModifier.NoModifier, FRAMES - 1),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.NoModifier, FRAMES - 2),
+        (Qt.Key.Key_Home, Qt.KeyboardModifier.NoModifier, 0),
+    ):
+        qtbot.keyClick(window.video, key, modifier)
+        waits_for(qtbot, window, frame)
+    assert window.player.state is PlayerState.PAUSED
+    window.timeline.sought.emit(0.4)
+    waits_for(qtbot, window, 10)
+    assert bar.place.text() == "0.4 s of 2.0 s"
+    # the timeline holds one value for each moment, however often it was seen
+    for person in window.history.people:
+        times = window.history.series(person).times
+        assert (times[1:] > times[:-1]).all()
+    assert window.history.end == pytest.approx(0.4, abs=1e-3)
+
+
+def test_many_places_asked_for_at_once_end_at_the_last(qtbot: QtBot, window: Window) -> None:
+    for place in range(100, 1700, 40):
+        window.file_bar.slider.setValue(place)
+    waits_for(qtbot, window, 41)  # 1660 ms: the frame nearest to it
+
+
+def test_a_file_that_has_ended_can_be_wound_back_and_speeds_hold(qtbot: QtBot, window: Window) -> None:
+    assert [window.file_bar.set_speed(speed) for speed in (0.25, 4.0)] == [None, None]
+    assert window.player.playhead is not None
+    assert window.player.playhead.speed == 4.0
+    window.start_or_pause()
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.ENDED, timeout=WAIT_MS)
+    assert window.file_bar.isVisible()
+    window.file_bar.seek(1.0)
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.PLAYING, timeout=WAIT_MS)
+    assert window.player.playhead is not None
+    assert window.player.playhead.speed == 4.0
+    first: list[float] = []
+    window.player.arrived.connect(lambda result: first.append(result.frame.time))
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.ENDED, timeout=WAIT_MS)
+    assert min(first) >= 0.99
+
+
+def test_a_recording_and_a_replay_keep_the_file_from_being_wound(qtbot: QtBot, window: Window) -> None:
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.active, timeout=WAIT_MS)
+    window.showing.show_figures()
+    assert not window.file_bar.isEnabled()
+    shown = window.video.result
+    window.file_bar.seek(1.0)
+    assert window.player.playhead is not None
+    assert not window.player.playhead.wound
+    assert window.video.result is shown
+    window.record_or_end()
+    qtbot.waitUntil(lambda: not window.recording.active)
+    window.showing.show_figures()
+    assert window.file_bar.isEnabled()
+
+
+@pytest.mark.parametrize("name", ["clip.avi", "clip.mkv", "clip.mp4"])
+def test_every_frame_of_a_container_is_found_and_the_one_before(name: str, make_clip: MakeClip) -> None:
+    video = open_video(str(make_clip(name, frames=FRAMES)))
+    assert video is not None
+    assert video.can_seek
+    for frame in (33, 7, 49, 0, 12):
+        assert go_to(video, Place(frame / FPS))
+        assert video.time == pytest.approx(frame / FPS, abs=2e-3)
+        assert go_to(video, Place(frame / FPS, before=True))
+        assert video.time == pytest.approx(max(0, frame - 1) / FPS, abs=2e-3)
+    assert go_to(video, Place(99.0))
+    assert video.time == pytest.approx((FRAMES - 1) / FPS, abs=2e-3)
+    video.close()
+
+
+def test_a_looped_file_is_not_wound(make_clip: MakeClip) -> None:
+    clip: Path = make_clip("a.mp4", frames=5)
+    assert open_source(str(clip), loop=True, paced=True).playhead is None  # type: ignore[attr-defined]
+    assert open_source(str(clip)).playhead is None  # type: ignore[attr-defined]
