@@ -32,20 +32,28 @@ LOGIT_LIMIT = 100.0  # logits are clipped to it before the sigmoid
 
 @dataclass(frozen=True)
 class Anchors:
-    """A network's input size, and its square grids of anchors: (stride in pixels, anchors per cell)."""
+    """A network's input size, and its grids of anchors: (stride in pixels, anchors per cell)."""
 
     input_px: int
     grids: tuple[tuple[int, int], ...]
 
-    def centres(self) -> F32:
-        """(A, 2) x, y in shares of the input. Anchors have the size of the input: only their centres matter."""
-        parts = []
-        for stride, count in self.grids:
-            cells = self.input_px // stride
-            axis = (np.arange(cells, dtype=np.float32) + np.float32(0.5)) / np.float32(cells)
-            grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-            parts.append(grid.repeat(count, axis=0))
-        return np.concatenate(parts).astype(np.float32)
+    @property
+    def stride(self) -> int:
+        """The coarsest: sides of larger inputs are multiples of it."""
+        return max(stride for stride, _ in self.grids)
+
+
+@lru_cache(maxsize=32)
+def centres(anchors: Anchors, height: int, width: int) -> F32:
+    """(A, 2) x, y in pixels of an input of this size. All anchors are equally large: only their centres matter."""
+    parts = []
+    for stride, count in anchors.grids:
+        across, down = (
+            (np.arange(side // stride, dtype=np.float32) + np.float32(0.5)) * np.float32(stride)
+            for side in (width, height)
+        )
+        parts.append(np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2).repeat(count, axis=0))
+    return np.concatenate(parts).astype(np.float32)
 
 
 # strides 8, 16, 16, 16 with two anchors each; equal strides share a grid
@@ -76,6 +84,8 @@ class Letterbox:
     def apply(self, image: U8) -> U8:
         """(H, W, 3) -> (S, S, 3), bilinear, black borders."""
         size = self.input_px
+        if image.shape[:2] == (size, size):
+            return image
         quads = cv2.remap(image, *self.pixels, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
         if not self.across.any() and not self.down.any():
             return np.ascontiguousarray(quads[:size, :size], np.uint8)
@@ -110,13 +120,13 @@ def letterbox(height: int, width: int, input_px: int) -> Letterbox:
     return Letterbox(input_px, scale, offset.astype(np.float32), (columns, rows), across, down)
 
 
-def decode(regressors: F32, logits: F32, anchors: F32, input_px: int, min_score: float) -> tuple[F32, F32]:
+def decode(regressors: F32, logits: F32, anchors: F32, min_score: float) -> tuple[F32, F32]:
     """A network's outputs for one picture -> the candidates above a score.
 
     Args:
         regressors: (A, 16) centre, size and keypoints, in input pixels relative to the anchor's centre.
         logits: (A,).
-        anchors: (A, 2) from `Anchors.centres`.
+        anchors: (A, 2) from `centres`.
 
     Returns:
         Points (M, 8, 2): top left, bottom right, keypoints, in input pixels; scores (M,).
@@ -127,7 +137,7 @@ def decode(regressors: F32, logits: F32, anchors: F32, input_px: int, min_score:
     clipped = np.clip(logits[rows], -LOGIT_LIMIT, LOGIT_LIMIT)
     scores = 1 / (1 + np.exp(-clipped))
     values = regressors[rows].reshape(-1, COORDINATES // 2, 2)
-    origin = anchors[rows, None] * np.float32(input_px)
+    origin = anchors[rows, None]
     centre, half = values[:, :1] + origin, values[:, 1:2] / 2
     return np.concatenate([centre - half, centre + half, values[:, 2:] + origin], axis=1), scores.astype(np.float32)
 

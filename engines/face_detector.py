@@ -8,7 +8,7 @@ of `engines.backends`. Which of the two models runs when, and what happens from 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from engines import mediapipe_detector
 from engines.backends.face_network import FaceNetwork, open_network
-from engines.blazeface import FULL_RANGE, SHORT_RANGE, Anchors, decode, letterbox, suppress
+from engines.blazeface import FULL_RANGE, SHORT_RANGE, Anchors, centres, decode, letterbox, suppress
 from engines.errors import BackendUnavailable
 from engines.preprocess import F32, U8
 
@@ -89,14 +89,14 @@ class FaceDetector:
         threads: int = 1,
     ) -> None:
         self.runtime, reason = resolve_runtime(runtime)
+        self._open = partial(_open_onnx, model, min_score=min_score, backend=backend, threads=threads)
         self._onnx: BlazeFace | None = None
         if self.runtime == "mediapipe":
             if mediapipe_detector.not_silent():
                 log.warning("%s", reason)
             self._model: _Model = mediapipe_detector.MediaPipeModel(model_path(model, "mediapipe"), min_score=min_score)
         else:
-            network = open_network(backend, model_path(model, "onnx"), threads=threads)
-            self._model = self._onnx = BlazeFace(network, ANCHORS[model], min_score=min_score)
+            self._model = self._onnx = self._open()
         self.description = self._model.description
 
     def detect(self, image: U8) -> Found:
@@ -111,11 +111,17 @@ class FaceDetector:
         """
         return self._model.detect(image)
 
-    def detect_many(self, images: Sequence[U8]) -> list[Found]:
-        """As `detect` for several pictures: in one call of the network, where it runs as ONNX."""
-        if self._onnx is not None:
-            return self._onnx.detect_many(images)
-        return [self._model.detect(image) for image in images]
+    def search(self, image: U8, min_score: float) -> Found:
+        """Find the small faces of a large picture, which the network gets in full size instead of reduced to its input.
+
+        The short-range network finds faces of 28 to 128 pixels nearly always, of 24 in 93 of 100 cases. It runs as
+        ONNX with either runtime: MediaPipe takes no other input size than the model file's.
+
+        Args, returns: as `detect`.
+        """
+        if self._onnx is None:
+            self._onnx = self._open()
+        return self._onnx.search(image, min_score)
 
     def detect_in_crop(self, image: U8, *, enlarge: float = 1.0) -> Found:
         """Find faces in a picture that is little more than a face, such as FER2013's 48x48 pixels.
@@ -142,6 +148,13 @@ class FaceDetector:
 
     def close(self) -> None:
         self._model.close()
+        if self._onnx is not None and self._onnx is not self._model:
+            self._onnx.close()
+
+
+def _open_onnx(model: Range, *, min_score: float, backend: str, threads: int) -> BlazeFace:
+    network = open_network(backend, model_path(model, "onnx"), threads=threads)
+    return BlazeFace(network, ANCHORS[model], min_score=min_score)
 
 
 class BlazeFace:
@@ -149,30 +162,33 @@ class BlazeFace:
 
     def __init__(self, network: FaceNetwork, anchors: Anchors, *, min_score: float) -> None:
         self._network = network
-        self._input_px = anchors.input_px
-        self._centres = anchors.centres()
+        self._anchors = anchors
         self._min_score = min_score
         self.description = network.description
 
     def detect(self, image: U8) -> Found:
-        return self.detect_many([image])[0]
+        box = letterbox(*image.shape[:2], self._anchors.input_px)
+        points, scores = self._run(box.apply(image), self._min_score)
+        return _found(box.restore(points), scores)
 
-    def detect_many(self, images: Sequence[U8]) -> list[Found]:
-        if not images:
-            return []
-        boxes_of = [letterbox(*image.shape[:2], self._input_px) for image in images]
-        batch = np.stack([box.apply(image) for box, image in zip(boxes_of, images, strict=True)])
-        regressors, logits = self._network.run(np.ascontiguousarray(batch[..., ::-1]))
-        found = []
-        for row, box in enumerate(boxes_of):
-            candidates = decode(regressors[row], logits[row], self._centres, self._input_px, self._min_score)
-            points, scores = suppress(*candidates)
-            points = box.restore(points)
-            found.append((points[:, :2].reshape(-1, 4), points[:, 2:], scores))
-        return found
+    def search(self, image: U8, min_score: float) -> Found:
+        height, width = image.shape[:2]
+        step = self._anchors.stride
+        padded = cv2.copyMakeBorder(image, 0, -height % step, 0, -width % step, cv2.BORDER_CONSTANT)
+        return _found(*self._run(np.asarray(padded, np.uint8), min_score))
+
+    def _run(self, picture: U8, min_score: float) -> tuple[F32, F32]:
+        """Points (N, 8, 2) in pixels of an input of any size, and scores (N,)."""
+        regressors, logits = self._network.run(np.ascontiguousarray(picture[None, ..., ::-1]))
+        anchors = centres(self._anchors, *picture.shape[:2])
+        return suppress(*decode(regressors[0], logits[0], anchors, min_score))
 
     def close(self) -> None:
         self._network.close()
+
+
+def _found(points: F32, scores: F32) -> Found:
+    return points[:, :2].reshape(-1, 4), points[:, 2:], scores
 
 
 def largest(boxes: F32) -> int:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from engines import EngineError
-from engines.blazeface import FULL_RANGE, SHORT_RANGE, letterbox, overlap, suppress
+from engines.blazeface import FULL_RANGE, SHORT_RANGE, centres, letterbox, overlap, suppress
 from engines.export.face_data import PORTRAIT
-from engines.face_detector import FOLDER, FaceDetector, Range, model_path, resolve_runtime
+from engines.face_detector import FOLDER, FaceDetector, Range, Runtime, model_path, resolve_runtime
 from engines.preprocess import U8, crop
 from engines.spec import ModelSpec
 
@@ -118,23 +118,39 @@ def test_the_crops_of_both_runtimes_hardly_differ(pair: tuple[FaceDetector, Face
     assert min(likeness) > 0.98
 
 
-def test_several_pictures_in_one_call_give_what_each_gives_alone(demo_clip: Path) -> None:
-    detector = FaceDetector(runtime="onnx")
-    pictures = [*islice(read(demo_clip, 20), 5), np.zeros((90, 50, 3), np.uint8)]
-    for together, alone in zip(detector.detect_many(pictures), map(detector.detect, pictures), strict=True):
-        for one, other in zip(together, alone, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-2)
-    assert detector.detect_many([]) == []
+@pytest.mark.parametrize("runtime", ["mediapipe", "onnx"])
+def test_a_large_picture_is_searched_for_small_faces_in_its_own_size(runtime: Runtime) -> None:
+    if runtime == "mediapipe":
+        pytest.importorskip("mediapipe")
+    portrait = np.asarray(cv2.imread(str(PORTRAIT)), np.uint8)
+    detector = FaceDetector(runtime=runtime)
+    (box,), (points,), _ = detector.detect(portrait)
+    scale = 40 / (box[2] - box[0])
+    small = cv2.resize(portrait, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    wide = np.full((333, 1001, 3), 90, np.uint8)
+    corners = np.array([[20, 50], [900, 200]])
+    for x, y in corners.tolist():
+        wide[y : y + len(small), x : x + small.shape[1]] = small[:, : 1001 - x]
+    assert len(detector.detect(wide)[0]) == 0
+    boxes, keypoints, scores = detector.search(wide, 0.5)
+    order = np.argsort(boxes[:, 0])
+    assert len(boxes) == 2
+    assert scores.min() > 0.8
+    for corner, row in zip(corners, order.tolist(), strict=True):
+        np.testing.assert_allclose(boxes[row], box * scale + np.tile(corner, 2), atol=4)
+        np.testing.assert_allclose(keypoints[row], points * scale + corner, atol=4)
     detector.close()
 
 
 def test_anchors_lie_where_the_networks_expect_them() -> None:
-    short, full = SHORT_RANGE.centres(), FULL_RANGE.centres()
+    short, full = centres(SHORT_RANGE, 128, 128), centres(FULL_RANGE, 192, 192)
     assert short.shape == (896, 2)
     assert full.shape == (2304, 2)
-    np.testing.assert_allclose(short[:3], [[1 / 32, 1 / 32], [1 / 32, 1 / 32], [3 / 32, 1 / 32]])
-    np.testing.assert_allclose(short[512:519], [[1 / 16, 1 / 16]] * 6 + [[3 / 16, 1 / 16]])
-    np.testing.assert_allclose(full[[0, 1, 48]], [[1 / 96, 1 / 96], [3 / 96, 1 / 96], [1 / 96, 3 / 96]])
+    assert short[:3].tolist() == [[4, 4], [4, 4], [12, 4]]
+    assert short[512:519].tolist() == [[8, 8]] * 6 + [[24, 8]]
+    assert full[[0, 1, 48]].tolist() == [[2, 2], [6, 2], [2, 6]]
+    wide = centres(SHORT_RANGE, 32, 64)
+    assert wide[[14, 16, -1]].tolist() == [[60, 4], [4, 12], [56, 24]]
 
 
 @pytest.mark.parametrize("size", [(360, 640), (640, 360), (200, 200), (128, 128), (5, 7)])

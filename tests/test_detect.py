@@ -432,7 +432,7 @@ def test_an_upside_down_face_beside_an_upright_one_is_at_most_found_as_what_it_i
     assert opened().detect(frame(both, still=True)).turned.tolist() in ([0], [0, 180])
 
 
-@pytest.mark.parametrize("name", ["Celso_Amorim_0002", "Didier_Defago_0001", "Dwarakish_74", "HrithikRoshan_151"])
+@pytest.mark.parametrize("name", ["Celso_Amorim_0002", "Dwarakish_74", "HrithikRoshan_151"])
 def test_a_portrait_that_one_closer_look_misses_is_found_by_five(photographs: ZipFile, opened: Open, name: str) -> None:
     data = photographs.read(f"facial_expressions/images/{name}.jpg")
     picture = frame(np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8), still=True)

@@ -21,14 +21,13 @@ from edgeemo.config import DetectConfig, Policy
 from edgeemo.stages.face_window import SeenFace
 from edgeemo.stages.looks import TOGETHER, Looks
 from edgeemo.stages.still import find_in_still
-from edgeemo.stages.tiles import VIDEO_PX, Tile, tiles_of
+from edgeemo.stages.tiles import VIDEO_SCALE, Tile, tiles_of
 from edgeemo.types import UNTRACKED, Faces, Frame
 from engines.face_detector import Range
 
 KEEP_SCORE = 0.4  # of a face that was there before, to stay
 SEARCH_S = 0.1  # between two full-range detections while a face is missing
 MAX_SEARCH_S = 0.5  # how long a missing face is searched for in that way, and where it was last seen
-LARGEST_TILE_PX = 256  # of a video, with the policy "small": larger faces are seen in the whole frame
 TILES_S = 0.4  # time in which the policy "small" goes through all tiles of a video's frame
 MAX_REAPPEAR = 3.0  # distance, in face sides, up to which a new face is taken for one that went missing
 TICK_S = 1e-3  # frame times are rounded
@@ -64,6 +63,7 @@ class BlazeFaceDetector:
         self._time = 0.0
         self._scanned: dict[Range, float] = {}
         self._tiles: list[Tile] = []  # those still to be searched, in the policy "small"
+        self._owed = 0.0  # tiles, of which a part is due with each frame
 
     def detect(self, frame: Frame) -> Faces:
         """Find the faces of a frame; those that were in the frame before come first, in the same order.
@@ -100,7 +100,7 @@ class BlazeFaceDetector:
             self._looks.close()
 
     def _forget(self) -> None:
-        self._known, self._missing, self._scanned, self._tiles = [], [], {}, []
+        self._known, self._missing, self._scanned, self._tiles, self._owed = [], [], {}, [], 0.0
 
     def _follow(self, frame: Frame) -> tuple[list[SeenFace], bool]:
         """Look where faces were in the frame before, or before they went missing; True: one has just gone missing."""
@@ -141,8 +141,10 @@ class BlazeFaceDetector:
         if self._config.policy != "small":
             return []
         height, width = frame.image.shape[:2]
-        everything = tiles_of(height, width, VIDEO_PX, LARGEST_TILE_PX)
-        count = min(int(np.ceil(len(everything) * passed / TILES_S)) or 1, len(everything))
+        everything = tiles_of(height, width, VIDEO_SCALE)
+        self._owed = min(self._owed + len(everything) * passed / TILES_S, len(everything))
+        count = int(self._owed)
+        self._owed -= count
         while len(self._tiles) < count:
             self._tiles += everything
         due, self._tiles = self._tiles[:count], self._tiles[count:]

@@ -1,7 +1,7 @@
 """Every face of a still picture: the whole, overlapping tiles, and where there is no face the picture turned.
 
 A still picture has neither a past nor a next frame in which a missed face would be found, so every candidate is looked
-at five times where one look does not settle it. Called by `edgeemo.stages.detect`.
+at three or five times where one look does not settle it. Called by `edgeemo.stages.detect`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ import numpy as np
 
 from edgeemo.stages.face_window import WINDOW_SCALE, SeenFace
 from edgeemo.stages.looks import Looks
-from edgeemo.stages.tiles import STILL_PX, tiles_of
+from edgeemo.stages.tiles import STILL_SCALE, tiles_of
 from edgeemo.types import F32, Frame
 from engines.face_detector import Range
 from engines.preprocess import roll
 
-SURE_SCORE = 0.8  # of one closer look, from which it settles the matter
-MEAN_BELOW = 0.06  # how far the mean of the five looks may lie below the score that one look needs in video
-SCALES = (1.9, 3.2)  # of the further windows
-MIRRORED_SCALES = (WINDOW_SCALE, 1.9)
+SURE_SCORE = 0.84  # of one closer look, from which it settles the matter
+BEST_SCORE = 0.95  # that a look gives at most
+MEAN_BELOW = 0.02  # how far the mean of several looks may lie below the score that one look needs in video
+SMALL_PX = 48.0  # faces below look less like faces, so the mean may lie lower by SMALL_BELOW
+SMALL_BELOW = 0.04
+LOOKS, SMALL_LOOKS = 5, 3  # small faces come in crowds, and wide windows show too few pixels of them
+MIDDLE_SCALE, WIDE_SCALE = 1.9, 3.2  # of the further windows
 MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # left and right change places
-TILE_ABOVE = 0.02  # what candidates from tiles need more, of which there are many: photographs of faces of 24 to 64
-# pixels pass in 97 of 100 cases, the shapes of scripts/bench-nonfaces in 2
 TURNED_ABOVE = 0.12  # what turned faces need more: three more tries are three more chances for shapes
 MISAIMED_ROLL = np.radians(20)  # between the first and the closer look, from which the box is off by a fifth
 MISAIMED_SIZE = 1.3
 OTHER_WAY_UP_ABOVE = 0.1  # by how much the look at a face in another way up must be better
-TURNED_TILES = 4  # tiles of turned pictures have at least this part of the longer side
+TURNED_PX = 512  # the longer side of turned pictures, in which faces from 24 px are found
 LEANING_DEG = 60.0  # roll up to which a head counts as upright
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
@@ -46,34 +47,33 @@ def find_in_still(looks: Looks, frame: Frame, models: Sequence[Range], confirm_s
         confirm_score: as `DetectConfig` has it.
     """
     enough = confirm_score - MEAN_BELOW
-    found = _find(looks, frame, models, enough, smallest_tile=0)
+    found = _find(looks, frame, models, enough, STILL_SCALE)
     if found:
         return found
-    smallest_tile = max(frame.image.shape) // TURNED_TILES
+    scale = min(STILL_SCALE, TURNED_PX / max(frame.image.shape))
     best: list[SeenFace] = []
     for turned, back in TURNS.items():
         upright = replace(frame, image=np.asarray(cv2.rotate(frame.image, back), np.uint8))
-        faces = _find(looks, upright, models, enough + TURNED_ABOVE, smallest_tile)
+        faces = _find(looks, upright, models, enough + TURNED_ABOVE, scale)
         faces = [face for face in faces if not face.turned]
         if max((face.score for face in faces), default=0) > max((face.score for face in best), default=0):
             best = [_turned(face, turned, frame.image.shape) for face in faces]
     return best
 
 
-def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, smallest_tile: int) -> list[SeenFace]:
+def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, scale: float) -> list[SeenFace]:
     height, width = frame.image.shape[:2]
-    tiles = [tile for tile in tiles_of(height, width, STILL_PX, max(height, width)) if tile.side >= smallest_tile]
     found: list[SeenFace] = []
-    whole = looks.whole(frame, models)
-    for number, candidate in enumerate((*whole, *looks.tiles(frame, tiles))):
+    for candidate in (*looks.whole(frame, models), *looks.tiles(frame, tiles_of(height, width, scale))):
         if candidate.is_one_of(found):
             continue
-        wanted = enough if number < len(whole) else enough + TILE_ABOVE
         (look,) = looks.closer(frame, [candidate])
         if look is None or look.is_one_of(found):
             continue
+        small = look.side < SMALL_PX
+        wanted = enough - SMALL_BELOW * small
         if look.score < max(SURE_SCORE, wanted):
-            if _mean_score(looks, frame, look) < wanted:
+            if not _convinces(looks, frame, look, wanted, SMALL_LOOKS if small else LOOKS):
                 continue
             look = _right_way_up(looks, frame, look)
         face = _aimed_again(looks, frame, candidate, look)
@@ -94,12 +94,10 @@ def _aimed_again(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace
 
 
 def _right_way_up(looks: Looks, frame: Frame, look: SeenFace) -> SeenFace:
-    """The best of four looks that differ by quarter turns: a tenth of upside-down faces convinces as upright ones."""
-    start = _aimed(look).search_roi
-    turned = [np.array([0, 0, 0, turn], np.float32) for turn in (np.pi / 2, np.pi, 3 * np.pi / 2)]
-    tries = [looks.closer(frame, [replace(look, search_roi=start + turn)])[0] for turn in turned]
-    best = max((each for each in tries if each is not None), key=lambda each: each.score, default=look)
-    return best if best.score >= look.score + OTHER_WAY_UP_ABOVE else look
+    """The look, or a better one from upside down: a tenth of such faces convinces as upright ones."""
+    half_turn = np.array([0, 0, 0, np.pi], np.float32)
+    (other,) = looks.closer(frame, [replace(look, search_roi=_aimed(look).search_roi + half_turn)])
+    return other if other is not None and other.score >= look.score + OTHER_WAY_UP_ABOVE else look
 
 
 def _quarter(face: SeenFace) -> int:
@@ -108,16 +106,26 @@ def _quarter(face: SeenFace) -> int:
     return round(degrees / 90) * 90 % 360 if abs(degrees) > LEANING_DEG else 0
 
 
-def _mean_score(looks: Looks, frame: Frame, look: SeenFace) -> float:
-    """Of five closer looks: windows of three sizes, and two of them mirrored.
+def _convinces(looks: Looks, frame: Frame, look: SeenFace, wanted: float, count: int) -> bool:
+    """Whether the mean score of `count` looks is enough: windows of three sizes, mirrored ones among them.
 
-    On every third picture of facial_expressions (2,046) one look, or nearly one and the first, misses 2.1 % and finds a
-    face in 75 of 3,150 shapes that are none (scripts/bench-nonfaces); the mean of five misses 1.3 % and finds 69.
+    Ends where the looks that are left could not make up for those before. One look (score 0.7) misses 34 of 720 faces
+    of facial_expressions and FER+ and takes 26 of 734 pictures of shapes for faces; the mean misses 14 and takes 16.
     """
-    further = [looks.closer(frame, [_aimed(look)], scale)[0] for scale in SCALES]
+    straight = _aimed(look)
     mirrored, other = _mirrored(frame, look)
-    further += [looks.closer(mirrored, [other], scale)[0] for scale in MIRRORED_SCALES]
-    return float(np.mean([look.score, *(0.0 if each is None else each.score for each in further)]))
+    scores = [look.score]
+    for picture, face, scale in (
+        (mirrored, other, WINDOW_SCALE),
+        (frame, straight, MIDDLE_SCALE),
+        (mirrored, other, MIDDLE_SCALE),
+        (frame, straight, WIDE_SCALE),
+    )[: count - 1]:
+        if sum(scores) + BEST_SCORE * (count - len(scores)) < wanted * count:
+            return False
+        (further,) = looks.closer(picture, [face], scale)
+        scores.append(0.0 if further is None else further.score)
+    return sum(scores) >= wanted * count
 
 
 def _aimed(face: SeenFace) -> SeenFace:
@@ -128,7 +136,7 @@ def _aimed(face: SeenFace) -> SeenFace:
 def _mirrored(frame: Frame, face: SeenFace) -> tuple[Frame, SeenFace]:
     """The part of the picture around a face, left and right exchanged, and the face in it."""
     height, width = frame.image.shape[:2]
-    reach = MIRRORED_SCALES[0] * face.side  # more than half a window's diagonal
+    reach = WINDOW_SCALE * face.side  # more than half a window's diagonal
     left, top = (max(int(value - reach), 0) for value in face.centre)
     right, bottom = min(int(face.centre[0] + reach) + 1, width), min(int(face.centre[1] + reach) + 1, height)
     if left >= right or top >= bottom:

@@ -1,63 +1,94 @@
-"""Overlapping square tiles of a picture, so that small faces are large in the short-range model's input.
+"""Large overlapping tiles of a picture at several scales, in which the short-range network searches small faces.
 
-On a whole picture the models miss faces narrower than about 5 % of it, whatever their size in pixels. In a tile the
-short-range model sees nearly every face from a quarter of the tile's side on, four of five from 0.19, half from 0.15
-(scores from 0.4; photographs of facial_expressions). Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
+On a whole picture, reduced to its input, a network misses faces narrower than about 5 % of it, whatever their size in
+pixels. Its convolutions take a tile of any size, though, and then find faces of 28 to 128 pixels wherever they are. So
+each scale is a quarter of the one before. Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from edgeemo.types import F32, U8
 
-STILL_PX = 96  # the smallest tiles of a still picture: faces from 24 px
-VIDEO_PX = 128  # of a video, where a face that one look misses has others
-STRIDE = 0.7  # of a tile's side: a face up to 0.3 of it lies whole in at least one tile
-INPUT_PX = 128  # of the short-range model
+STILL_SCALE = 7 / 6  # of the finest tiles of a still picture: a face of 24 px then has 28
+VIDEO_SCALE = 1.0  # of a video, where a face that one look misses has others
+SCALE_STEP = 4
+TILE_PX = 768  # the longest side of a tile; larger ones cost more per pixel
+OVERLAP_PX = 112  # of tiles side by side, so that each face lies whole in one
+SMALLEST_PX = 128  # the longer side of a scaled picture, from which the search of the whole one does as well
+CELL_PX = 8  # the means of such cells tell where a picture is flat
+FLAT = 2.0  # grey levels between neighbouring cells, below which there is no face that could be read
+MARGIN_PX = 48  # around what is not flat
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A square of a picture: its left and top pixel and its side."""
+    """A part of a picture in its pixels, and the scale at which it is searched."""
 
     left: int
     top: int
-    side: int
+    width: int
+    height: int
+    scale: float
+
+    def textured(self, image: U8) -> Tile | None:
+        """The tile without flat borders; None: all of it is flat."""
+        grey = cv2.cvtColor(self._part(image), cv2.COLOR_BGR2GRAY)
+        cells = (max(self.width // CELL_PX, 1), max(self.height // CELL_PX, 1))
+        means = cv2.resize(grey, cells, interpolation=cv2.INTER_AREA).astype(np.float32)
+        active = np.zeros(means.shape, bool)
+        active[:, 1:] |= np.abs(np.diff(means, axis=1)) > FLAT
+        active[1:] |= np.abs(np.diff(means, axis=0)) > FLAT
+        columns, rows = np.flatnonzero(active.any(axis=0)), np.flatnonzero(active.any(axis=1))
+        if not len(columns):
+            return None
+        left, right = (round(place * self.width / cells[0]) for place in (columns[0], columns[-1] + 1))
+        top, bottom = (round(place * self.height / cells[1]) for place in (rows[0], rows[-1] + 1))
+        left, top = max(left - MARGIN_PX, 0), max(top - MARGIN_PX, 0)
+        right, bottom = min(right + MARGIN_PX, self.width), min(bottom + MARGIN_PX, self.height)
+        return replace(self, left=self.left + left, top=self.top + top, width=right - left, height=bottom - top)
 
     def cut(self, image: U8) -> U8:
-        """(S, S, 3), S the model's input."""
-        part = image[self.top : self.top + self.side, self.left : self.left + self.side]
-        height, width = part.shape[:2]
-        scale = INPUT_PX / self.side
+        """(h, w, 3) at the tile's scale."""
+        part = self._part(image)
         # averaging, or small faces drown in aliasing
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-        tile = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
-        tile[: size[1], : size[0]] = small
-        return tile
+        how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
+        return part if self.scale == 1 else np.asarray(cv2.resize(part, self._size, interpolation=how), np.uint8)
 
     def restore(self, points: F32) -> F32:
         """Points (..., 2) of the cut tile -> pixels of the picture."""
-        corner = np.array([self.left, self.top], np.float32)
-        return np.asarray(points * np.float32(self.side / INPUT_PX) + corner, np.float32)
+        across, down = self._size
+        ratio = np.array([self.width / across, self.height / down], np.float32)
+        return np.asarray(points * ratio + np.array([self.left, self.top], np.float32), np.float32)
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale))
+
+    def _part(self, image: U8) -> U8:
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def tiles_of(height: int, width: int, smallest: int, largest: int) -> list[Tile]:
-    """Tiles of the side `smallest` and of each doubled side, up to `largest` and below the picture's; largest first."""
+def tiles_of(height: int, width: int, finest: float) -> list[Tile]:
+    """Tiles of the scale `finest` and of each quarter of it, the finest last."""
     found: list[Tile] = []
-    side = smallest
-    while side < max(height, width) and side <= largest:
-        found = [Tile(x, y, side) for y in _starts(height, side) for x in _starts(width, side)] + found
-        side *= 2
+    scale = finest
+    while max(height, width) * scale > SMALLEST_PX:
+        rows, columns = _spans(height, scale), _spans(width, scale)
+        found = [Tile(x, y, across, down, scale) for y, down in rows for x, across in columns] + found
+        scale /= SCALE_STEP
     return found
 
 
-def _starts(length: int, side: int) -> list[int]:
-    if length <= side:
-        return [0]
-    count = int(np.ceil((length - side) / (STRIDE * side))) + 1
-    return [round(start) for start in np.linspace(0, length - side, count).tolist()]
+def _spans(length: int, scale: float) -> list[tuple[int, int]]:
+    """Starts and lengths of equal overlapping parts."""
+    longest, overlap = TILE_PX / scale, OVERLAP_PX / scale
+    if length <= longest:
+        return [(0, length)]
+    count = int(np.ceil((length - overlap) / (longest - overlap)))
+    side = int(np.ceil((length + (count - 1) * overlap) / count))
+    return [(round(start), side) for start in np.linspace(0, length - side, count).tolist()]
