@@ -11,7 +11,7 @@ import shutil
 import struct
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 
+import edgeemo
 from edgeemo.capture import open_source
 from edgeemo.capture.ffmpeg import opaque, open_video, turned
 from edgeemo.capture.stream import Stream, without_secrets
@@ -67,18 +68,40 @@ def test_a_video_with_oblong_pixels_is_seen_in_the_shape_in_which_it_is_shown(ca
 
 
 def test_the_same_faces_are_found_whatever_shape_the_pixels_have(cases: Path, tmp_path: Path) -> None:
-    square = recognised(cases / "square.mp4", tmp_path)
-    assert all(len(faces) >= 8 for faces in square)
-    for name in ("mos_sar43.mp4", "mos_sar2.mp4"):
-        for faces, others in zip(square, recognised(cases / name, tmp_path), strict=True):
-            for face in faces:
-                # the detector's boxes move by some pixels with the resampling of 480 or 720 columns to 960
-                same = max(others, key=lambda other: overlap(face["box"], other["box"]))
-                assert overlap(face["box"], same["box"]) > 0.55
-                assert face["emotion"] == same["emotion"]
+    square, oblong = (recognised(cases / each, tmp_path) for each in ("square.mp4", "mos_sar43.mp4"))
+    for faces, others in zip(square, oblong, strict=True):
+        assert len(faces) == len(others) >= 8
+        for face in faces:
+            # even of one picture that stands still a followed face's box moves: by 6 px in the median, 51 at most
+            same = max(others, key=lambda other: overlap(face["box"], other["box"]))
+            assert overlap(face["box"], same["box"]) > 0.55
+            assert face["emotion"] == same["emotion"]
 
 
-def overlap(one: list[float], other: list[float]) -> float:
+@pytest.mark.parametrize(
+    ("aspect", "stored"), [("4/3", None), ("2/1", None), ("16/11", "660:720"), ("3/2", "640:720"), ("1/2", "960:360")]
+)
+def test_a_face_of_a_frame_has_the_same_box_whatever_shape_the_pixels_have(
+    ffmpeg: str, cases: Path, tmp_path: Path, recogniser: edgeemo.Recogniser, aspect: str, stored: str | None
+) -> None:
+    made = {"4/3": cases / "mos_sar43.mp4", "2/1": cases / "mos_sar2.mp4"}
+    if stored:
+        shape = ["-vf", f"scale={stored},setsar={aspect}", "-frames:v", "1", "-c:v", "libx264", "-crf", "16"]
+        made[aspect] = encode(ffmpeg, tmp_path, "-i", str(cases / "square.mp4"), *shape, "oblong.mp4")
+    square, oblong = (
+        recogniser.recognise(next(open_source(str(path)).frames()).image)
+        for path in (cases / "square.mp4", made[aspect])
+    )
+    assert len(square) == len(oblong) == 12
+    pairs = [(face, max(oblong, key=lambda other: overlap(face.box, other.box))) for face in square]
+    assert all(face.emotion == other.emotion for face, other in pairs)
+    away = [max(abs(a - b) for a, b in zip(face.box, other.box, strict=True)) for face, other in pairs]
+    # the network sees 500 px around a face in 128, and MediaPipe gives boxes in half pixels of these: steps of 2 px
+    assert np.median(away) <= 3
+    assert max(away) <= 8
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> float:
     """Intersection over union."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
@@ -148,6 +171,30 @@ def test_each_frame_of_a_joined_stream_has_its_own_size_and_time(cases: Path, tm
     assert [frame.image.shape[:2] for frame in frames] == [(540, 960)] * 8 + [(960, 540)] * 8
     assert [frame.time for frame in frames] == pytest.approx(TWELFTHS[:16])
     assert [len(faces) for faces in recognised(cases / "resturn.ts", tmp_path)] == [2] * 16
+
+
+def test_large_pictures_are_decoded_two_at_a_time_to_the_same_frames(ffmpeg: str, tmp_path: Path) -> None:
+    source = ["-f", "lavfi", "-i", "testsrc=s=2048x1152:d=0.5:r=12", "-c:v", "libx264", "-preset", "ultrafast"]
+    path = encode(ffmpeg, tmp_path, *source, "-bf", "2", "-g", "4", "a.mp4")
+    large = open_video(str(path))
+    assert large is not None
+    assert large.codec_context.thread_count == 2
+    alone = open_video(str(path))
+    assert alone is not None
+    alone.codec_context.thread_count = 1
+    for _ in range(6):
+        seen, right = large.read(), alone.read()
+        assert seen is not None
+        assert right is not None
+        assert large.time == alone.time
+        assert (seen == right).all()
+    assert large.read() is None
+    large.close()
+    alone.close()
+    small = open_video(str(encode(ffmpeg, tmp_path, "-i", "a.mp4", "-vf", "scale=1920:1080", "b.mp4")))
+    assert small is not None
+    assert small.codec_context.thread_count == 1
+    small.close()
 
 
 def test_what_is_transparent_is_background() -> None:

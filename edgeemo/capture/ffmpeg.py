@@ -42,6 +42,7 @@ UNSTATED = Fraction(25001, 1000)  # asked of a raw demuxer: what comes back unch
 JOINT_S = 10.0  # a longer jump in a transport stream is a joint between two recordings, not a pause
 MAX_ASPECT = 10  # a sample aspect ratio beyond this is damage
 MAX_SIDE = 16384
+LARGE_PX = 1920 * 1088  # pixels; decoding a file with larger pictures takes longer than all that is done with them
 MOST_ODD = 2  # packets at the end that hold no picture although nothing is wrong
 BACKGROUND = 255  # what is seen through transparent pixels, as on a white page
 
@@ -64,8 +65,6 @@ class Video:
     def __init__(self, container: InputContainer, number: int | None = None) -> None:
         self._container = container
         self._stream = _chosen(container, number)
-        self._stream.thread_type = "NONE"
-        self._stream.codec_context.thread_count = 1
         self.format = container.format.name
         self.streams = len(container.streams.video)
         base = self._stream.time_base or Fraction(1, 1_000_000)
@@ -80,6 +79,10 @@ class Video:
             self.rate_is_stated = True
         self.fps = float(rate) if rate and 1e-3 <= rate <= 1000 else FALLBACK_RATE
         self.finite = bool(container.duration and container.duration > 0)
+        # two frames at a time delay a live picture, and cost small ones a third more CPU time; at 4K nothing
+        large = self.finite and self.codec_context.width * self.codec_context.height > LARGE_PX
+        self._stream.thread_type = "FRAME" if large else "NONE"
+        self.codec_context.thread_count = 2 if large else 1
         length = self._stated_length() or (container.duration or 0) / 1e6
         self.count = self._stream.frames or (round(length * self.fps) if 0 < length < 1e7 else 0)
         self.damage = Damage(self._stream.codec_context.name)
