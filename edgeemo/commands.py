@@ -50,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         _expect_unread(config, arguments)
         return config
 
-    return headless.run(load(), load, quiet=arguments.quiet)
+    named = str(arguments.config or "")
+    owner = os.path.realpath(named) if named not in ("", "-") else ""
+    return headless.run(load(), load, quiet=arguments.quiet, owner=owner)
 
 
 def _expect_unread(config: Config, arguments: argparse.Namespace) -> None:

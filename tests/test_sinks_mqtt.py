@@ -16,12 +16,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 from servers import Broker, until
 
 from edgeemo.cli import main
-from edgeemo.config import Config, MqttConfig
+from edgeemo.config import Config, MqttConfig, SourceConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.sinks.announcements import Announcer, Ledger, Withdrawal
 from edgeemo.sinks.mqtt import MqttSink
 from edgeemo.sinks.outbox import Outbox
-from edgeemo.types import SourceStatus, State, Status
+from edgeemo.types import Sink, SourceStatus, State, Status
 from engines import LABELS
 
 
@@ -438,3 +439,79 @@ def retained(broker: Broker) -> dict[str, str]:
         for topic, payload in listener.heard
         if payload and topic.startswith("home") and not topic.endswith("results")
     }
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_a_sink_left_with_the_broker_is_cleared_when_it_is_gone_or_has_another_topic(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setattr("edgeemo.sinks.announcements.RETRY_S", 0.2)
+    owner = str(tmp_path / "edge.toml")
+    first, other, moved = (f"mqtt://localhost:{broker.port}/home/{name}" for name in ("edge", "other", "moved"))
+
+    def configuration(*sinks: str) -> Config:
+        return Config(sources=(SourceConfig("door", "demo"),), sinks=sinks)
+
+    def start(text: str) -> Sink:
+        context = SinkContext(
+            LABELS,
+            draw=lambda each: each.frame.image,
+            config=configuration(),
+            status=lambda: Status(sources=(SourceStatus("door", State.LIVE),)),
+            lasting=True,
+            owner=owner,
+        )
+        sink = open_sink(text, context)
+        sink.write(result(1, origin="door"))
+        return sink
+
+    sinks = [start(first), start(other)]
+    until(lambda: len(retained(broker)) == 10, "both sinks' topics")
+    for sink in sinks:
+        sink.close()
+    if restarted:
+        # the broker is away when the service begins
+        broker.kill()
+    withdrawal = Withdrawal(owner)
+    withdrawal.begin(configuration(other, moved))
+    if restarted:
+        broker.start()
+    running = [start(other), start(moved)]
+    try:
+        until(lambda: not any(topic.startswith("home/edge/") for topic in retained(broker)), "the first to be cleared")
+        until(lambda: len(retained(broker)) == 10, "the others to stay")
+        until(lambda: not Ledger(owner).others((other, moved)), "an empty ledger")
+        # the same broker and topic under another address is taken over
+        for sink in running:
+            sink.close()
+        running.clear()
+        again = other.replace("localhost", "127.0.0.1")
+        running.append(start(again))
+        withdrawal.begin(configuration(again))
+        until(lambda: not any(topic.startswith("home/moved/") for topic in retained(broker)), "the other to be cleared")
+        until(lambda: not Ledger(owner).others((again,)), "an empty ledger")
+        assert len(retained(broker)) == 5
+    finally:
+        withdrawal.close()
+        for sink in running:
+            sink.close()
+
+
+def test_what_others_have_announced_is_left_alone(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    Ledger("a.toml").add(Announcer("mqtt://localhost:1/a", tmp_path / "spool.db", MqttConfig()))
+    assert [each.sink for each in Ledger("a.toml").others(())] == ["mqtt://localhost:1/a"]
+    assert Ledger("a.toml").others(("mqtt://localhost:1/a",)) == []
+    assert Ledger("b.toml").others(()) == []
+
+
+def test_a_ledger_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
+    Ledger("a.toml").add(Announcer("mqtt://localhost:1/a", tmp_path / "spool.db", MqttConfig()))
+    assert "cannot be used" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 from edgeemo.config import Config
@@ -12,6 +13,7 @@ from edgeemo.errors import ConfigError, PartlyReadError, SinkError
 from edgeemo.run.open import open_runner
 from edgeemo.run.runner import Runner
 from edgeemo.sinks import ReaderGone
+from edgeemo.sinks.announcements import Withdrawal
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.system.signals import ending_on_signals
 from edgeemo.system.terminal import printable
@@ -21,7 +23,7 @@ from engines.standard import NOT_DELIVERED, finish, tell
 DONE, PARTLY, INTERRUPTED = 0, 3, 130
 
 
-def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool = False) -> int:
+def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool = False, owner: str = "") -> int:
     """Run a configuration to its end; without sinks the results go to standard output as JSON lines.
 
     SIGINT, SIGTERM and SIGHUP end it after the current frame, with everything written; with several sources within 3 s,
@@ -29,6 +31,7 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
 
     Args:
         quiet: no summary on standard error.
+        owner: the path of the configuration; a service clears what its MQTT sinks of before announced.
 
     Returns:
         The exit code: 0 done (also when a pipe's reader has gone), 3 done but some pictures of a folder could not be
@@ -46,7 +49,11 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
     stop, reload = threading.Event(), threading.Event()
     with ending_on_signals(stop, reload=reload if config.sources else None):
         try:
-            with open_runner(config, notifier=Notifier(os.environ)) as runner:
+            with (
+                closing(Withdrawal(owner if config.sources else "")) as withdrawal,
+                open_runner(config, notifier=Notifier(os.environ), owner=owner, taken=withdrawal.begin) as runner,
+            ):
+                withdrawal.begin(config)
                 try:
                     runner.run(stop, reload, load)
                 except PartlyReadError as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ConfigError, PathError
@@ -15,19 +17,28 @@ from edgeemo.types import U8, Classifier, Judge, Result, Sink, Smoother, Source
 from engines.files import user_path
 
 
-def open_runner(config: Config, *, screen: bool = False, notifier: Notifier | None = None) -> Runner:
+def open_runner(
+    config: Config,
+    *,
+    screen: bool = False,
+    notifier: Notifier | None = None,
+    owner: str = "",
+    taken: Callable[[Config], object] = lambda config: None,
+) -> Runner:
     """Open every stage that a configuration asks for; nothing runs yet.
 
     Args:
         config: without a source the demo clip is taken.
         screen: results are also put into `Runner.screen`, for a window.
+        owner: as `SinkContext` has it.
+        taken: as `Runner` has it.
 
     Raises:
         EdgeemoError: something that was asked for cannot be had; all that was opened is closed again. One
             of several cameras or streams that is not there is no error.
     """
     expect_separate_files(config)
-    return Runner(config, Stages(), screen=screen, notifier=notifier)
+    return Runner(config, Stages(owner), screen=screen, notifier=notifier, taken=taken)
 
 
 def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
@@ -45,7 +56,14 @@ def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
 
 
 class Stages:
-    """The concrete stages; heavy libraries are imported when one is opened."""
+    """The concrete stages; heavy libraries are imported when one is opened.
+
+    Args:
+        owner: as `SinkContext` has it.
+    """
+
+    def __init__(self, owner: str = "") -> None:
+        self._owner = owner
 
     def classifier(self, config: Config) -> Classifier:
         from edgeemo.stages.classify import EngineClassifier
@@ -96,7 +114,7 @@ class Stages:
         )
 
     def sink(self, text: str, context: SinkContext) -> Sink:
-        return open_sink(text, context)
+        return open_sink(text, replace(context, owner=self._owner))
 
     def draw(self, result: Result) -> U8:
         from edgeemo.stages import overlay

@@ -63,6 +63,9 @@ class Runner:
     With `config.source` the run ends with its source, and an error of the source or of a sink ends it too and comes out
     of `run()`. With `config.sources` each source and sink that fails is opened again, and the run goes on.
 
+    Args:
+        taken: called with a configuration that was read again, once it runs.
+
     Attributes:
         screen: the newest result for a window, where `screen` was asked for; closed at the end, failed after an error.
 
@@ -70,7 +73,16 @@ class Runner:
         EdgeemoError: a mistake in the configuration; all that was opened is closed again.
     """
 
-    def __init__(self, config: Config, parts: Parts, *, screen: bool = False, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        *,
+        screen: bool = False,
+        notifier: Notifier | None = None,
+        taken: Callable[[Config], object] = lambda config: None,
+    ) -> None:
+        self._taken = taken
         self.screen: Mailbox[Result] = Mailbox(newest_only=True)
         self._shows = screen
         self._several = bool(config.sources)
@@ -452,6 +464,7 @@ class Runner:
         self._notifier.tell(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1e6)}")
         try:
             self.apply(load())
+            self._taken(self.config)
             log.info("the configuration was read again")
         except EdgeemoError as error:
             log.error("the configuration was not taken, the old one goes on: %s", " ".join(str(error).split()))

@@ -69,6 +69,7 @@ class SinkContext:
         sources: the names of several sources, each with results of its own; empty for a single one.
         status: how the run is doing; None where nothing runs (a recording).
         lasting: what a file holds is kept and added to.
+        owner: the path of the configuration, which what is left with others belongs to; empty: none.
     """
 
     labels: tuple[str, ...]
@@ -77,6 +78,7 @@ class SinkContext:
     sources: tuple[str, ...] = ()
     status: Callable[[], Status] | None = None
     lasting: bool = False
+    owner: str = ""
 
 
 def open_sink(text: str, context: SinkContext) -> Sink:

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import secrets
-import ssl
 import threading
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeemo.config import MqttConfig
-from edgeemo.errors import ConfigError, SinkError
+from edgeemo.errors import ConfigError
 from edgeemo.sinks import SinkContext
-from edgeemo.sinks.access import warn_if_readable_by_all
+from edgeemo.sinks.announcements import Announcer, Ledger, identifier, topics_of
 from edgeemo.sinks.event import event
+from edgeemo.sinks.mqtt_connection import address, expect_settings, new_client, password_of, tls_of
 from edgeemo.sinks.outbox import Outbox
 from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
-from edgeemo.values import expect_host, shortened
-from engines.files import read_file, user_path
+from engines.files import user_path
 from engines.installation import installed_version
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
-LONGEST_PASSWORD = 65_535  # bytes, MQTT 5.0 section 3.1.3.6
-PASSWORD_VARIABLE = "EDGEEMO_MQTT_PASSWORD"
 MAX_INFLIGHT = 20  # messages that the broker has not confirmed
 RETRY_S = 1.0
 TALK_S = 0.05  # how soon a new message is noticed while the broker is silent
@@ -44,8 +38,6 @@ STATE_S = 1.0  # between two messages about the state of a source
 FLUSH_S = 1.0  # for the broker to confirm what is on the way when it ends
 ACKNOWLEDGE_S = 5.0  # for a single run: until everything is confirmed, also while no broker answers
 REFUSED = (0x86, 0x87, 0x8C)  # CONNACK, MQTT 5.0 section 3.2.2.2: bad user or password, not authorised, bad method
-LONGEST_TOPIC = 60_000  # bytes; 65,535 are MQTT's limit, /SOURCE/results and the discovery's names come behind
-MOST_LEVELS = 190  # mosquitto refuses 200
 
 
 class MqttSink(Sink):
@@ -59,7 +51,8 @@ class MqttSink(Sink):
     A broker that is away is no error: results wait in a file, bounded, and are sent in order when it is back. A single
     run waits for the last confirmations for `ACKNOWLEDGE_S` when it ends; `kept` counts what remains in the file.
 
-    Retained topics are remembered in the same file. Those of a source that is no longer configured are cleared.
+    Retained topics are remembered in the same file. Those of a source that is no longer configured are cleared; those
+    of a whole sink by `edgeemo.sinks.announcements`.
 
     Raises:
         ConfigError: a setting breaks MQTT's rules; from `tick` and `close` of a single run: the broker refuses the
@@ -71,13 +64,16 @@ class MqttSink(Sink):
     def __init__(self, target: str, context: SinkContext) -> None:
         scheme = "mqtts" if self.tls else "mqtt"
         config: MqttConfig = context.config.mqtt
-        self._host, self._port, self._topic = _address(scheme, target, 8883 if self.tls else 1883)
-        _expect_settings(config)
+        self._host, self._port, self._topic = address(scheme, target)
+        expect_settings(config)
         self._config = config
-        self._password = _password(config)
-        self._tls = _tls(config) if self.tls else None
+        self._password = password_of(config)
+        self._tls = tls_of(config) if self.tls else None
         self._context = context
-        self._outbox = Outbox(_spool(config, f"{scheme}:{target}"), int(config.spool_mb * 1e6))
+        spool = _spool(config, f"{scheme}:{target}")
+        self._outbox = Outbox(spool, int(config.spool_mb * 1e6))
+        if context.owner and context.lasting:
+            Ledger(context.owner).add(Announcer(f"{scheme}:{target}", spool.absolute(), config))
         self._sent: dict[str, float] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._announced: set[str] = set()
@@ -169,19 +165,9 @@ class MqttSink(Sink):
 
     def _client(self) -> paho.Client:
         """A new one for each connection: an old one would repeat what the outbox repeats."""
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            f"edgeemo-{secrets.token_hex(6)}",
-            protocol=paho.MQTTv5,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = 3.0
+        client = new_client(self._config, self._password, self._tls)
         client.max_inflight_messages_set(4 * MAX_INFLIGHT)
         client.will_set(f"{self._topic}/status", b"offline", qos=1, retain=True)
-        if self._config.user:
-            client.username_pw_set(self._config.user, self._password or None)
-        if self._tls is not None:
-            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
         return client
@@ -287,7 +273,8 @@ class MqttSink(Sink):
 
     def _discovery(self, source: str) -> list[tuple[str, dict[str, Any]]]:
         """https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery"""
-        node = f"edgeemo_{_identifier(self._topic)}_{_identifier(source)}"
+        node = f"edgeemo_{identifier(self._topic)}_{identifier(source)}"
+        *_, emotion, faces = topics_of(self._topic, source, self._config.discovery)
         shared: dict[str, Any] = {
             "state_topic": f"{self._topic}/{source}/state",
             "availability": [
@@ -305,7 +292,7 @@ class MqttSink(Sink):
         }
         return [
             (
-                f"{self._config.discovery}/sensor/{node}/emotion/config",
+                emotion,
                 shared
                 | {
                     "name": "Expression",
@@ -318,7 +305,7 @@ class MqttSink(Sink):
                 },
             ),
             (
-                f"{self._config.discovery}/sensor/{node}/faces/config",
+                faces,
                 shared
                 | {
                     "name": "Faces",
@@ -337,69 +324,6 @@ class MqttTlsSink(MqttSink):
     tls = True
 
 
-def _address(scheme: str, target: str, port: int) -> tuple[str, int, str]:
-    form = f"write {scheme}://HOST:PORT/TOPIC"
-    try:
-        parts = urlsplit(f"{scheme}:{target}")
-        port = parts.port or port
-    except ValueError as error:
-        raise ConfigError(f"sink {scheme}: the port is not a number; {form}") from error
-    if parts.username is not None or parts.password is not None:
-        # addresses are shown in messages and in the list of processes
-        raise ConfigError(f"sink {scheme}: user and password do not belong in the address; put them under [mqtt]")
-    topic = parts.path.strip("/")
-    if not parts.hostname or not topic:
-        raise ConfigError(f"sink {scheme}:{target} lacks {'a topic' if parts.hostname else 'a host'}; {form}")
-    if re.search(r"[+#?\x00]", target):
-        raise ConfigError(f"sink {scheme}:{target}: a topic to publish to has no +, # or ?; {form}")
-    expect_host(f"sink {scheme}", parts.hostname)
-    _expect_topic(f"sink {scheme}", topic)
-    return parts.hostname, port, topic
-
-
-def _expect_topic(name: str, topic: str) -> None:
-    """MQTT 5.0, section 4.7.3, and what brokers refuse."""
-    fault = ""
-    if len(topic.encode("utf-8", "replace")) > LONGEST_TOPIC or topic.count("/") > MOST_LEVELS:
-        fault = f"has more than {LONGEST_TOPIC} bytes or {MOST_LEVELS} levels"
-    elif re.search(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", topic):
-        fault = "holds +, # or a control character"
-    elif topic.startswith("$"):
-        fault = "begins with $, which is the broker's own"
-    if fault:
-        raise ConfigError(f"{name}: the topic {shortened(topic)} {fault}; choose another one")
-
-
-def _expect_settings(config: MqttConfig) -> None:
-    _expect_topic("[mqtt] discovery", config.discovery)
-    if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", config.user):
-        raise ConfigError(f"[mqtt] user {shortened(config.user)} holds a control character; brokers refuse it")
-
-
-def _password(config: MqttConfig) -> str:
-    if not config.password_file:
-        return os.environ.get(PASSWORD_VARIABLE, "")
-    try:
-        password = read_file(user_path(config.password_file), limit=LONGEST_PASSWORD).decode().strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read the broker's password from {config.password_file}: {why}") from error
-    warn_if_readable_by_all(config.password_file)
-    return password
-
-
-def _tls(config: MqttConfig) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file or None)
-        if config.cert_file:
-            context.load_cert_chain(config.cert_file, config.key_file or None)
-    except (OSError, ssl.SSLError) as error:
-        files = ", ".join(name for name in (config.ca_file, config.cert_file, config.key_file) if name)
-        raise SinkError(f"cannot use the certificates {files}: {error.strerror or error}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
 def _spool(config: MqttConfig, sink: str) -> Path:
     if config.spool:
         return user_path(config.spool)
@@ -409,8 +333,3 @@ def _spool(config: MqttConfig, sink: str) -> Path:
 def _topic_segment(text: str) -> str:
     """A text as one level of a topic."""
     return re.sub(r"[/+#\x00]", "_", text) or "_"
-
-
-def _identifier(text: str) -> str:
-    """A text as Home Assistant's identifiers are written."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", text)

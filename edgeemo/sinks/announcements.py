@@ -1,0 +1,241 @@
+"""What MQTT sinks of a service have left with their brokers, and who takes it back when one is no longer configured.
+
+A sink clears what it announced of sources that are gone. Nobody would clear what a whole sink announced that is gone or
+has another topic or broker now, so each is noted in a ledger on the disk, under the configuration that it stands in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import socket
+import sqlite3
+import threading
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from edgeemo.config import Config, MqttConfig
+from edgeemo.errors import EdgeemoError, SinkError
+from edgeemo.sinks.outbox import Outbox
+from edgeemo.system.paths import state_folder
+
+log = logging.getLogger(__name__)
+
+LEDGER = "mqtt-sinks.db"
+RETRY_S = 5.0
+ACKNOWLEDGE_S = 5.0  # for the broker to confirm
+TALK_S = 0.05
+SCHEMES = ("mqtt:", "mqtts:")
+
+
+@dataclass(frozen=True)
+class Announcer:
+    """An MQTT sink that has announced something.
+
+    Attributes:
+        sink: as it was configured.
+        spool: the file that has its retained topics.
+        config: its settings; no password, only where that is read from.
+    """
+
+    sink: str
+    spool: Path
+    config: MqttConfig
+
+
+class Ledger:
+    """The announcers of one configuration. A ledger that cannot be written to is a warning.
+
+    Args:
+        owner: the configuration's path.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._path = state_folder() / LEDGER
+
+    def add(self, announcer: Announcer) -> None:
+        values = (self._owner, announcer.sink, str(announcer.spool), json.dumps(asdict(announcer.config)))
+        self._execute("INSERT OR REPLACE INTO sinks VALUES (?, ?, ?, ?)", values)
+
+    def remove(self, sink: str) -> None:
+        self._execute("DELETE FROM sinks WHERE owner = ? AND sink = ?", (self._owner, sink))
+
+    def others(self, configured: Collection[str]) -> list[Announcer]:
+        """Those that are not configured."""
+        if not self._path.is_file():
+            return []
+        rows = self._execute("SELECT sink, spool, settings FROM sinks WHERE owner = ?", (self._owner,))
+        found = []
+        for sink, spool, settings in rows:
+            if sink not in configured:
+                with contextlib.suppress(ValueError, TypeError):  # of a later version
+                    found.append(Announcer(sink, Path(spool), MqttConfig(**json.loads(settings))))
+        return found
+
+    def _execute(self, statement: str, values: tuple[str, ...]) -> list[tuple[str, str, str]]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(self._path, timeout=2, isolation_level=None)) as database:
+                database.execute(
+                    "CREATE TABLE IF NOT EXISTS sinks "
+                    "(owner TEXT, sink TEXT, spool TEXT, settings TEXT, PRIMARY KEY (owner, sink))"
+                )
+                return database.execute(statement, values).fetchall()
+        except (OSError, sqlite3.Error) as error:
+            log.warning("%s, which notes what MQTT sinks have announced, cannot be used: %s", self._path, error)
+            return []
+
+
+class Withdrawal:
+    """Takes back, in a thread, what sinks have announced that a configuration no longer has.
+
+    Args:
+        owner: the configuration's path; empty: there is nothing to take back.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._ledger = Ledger(owner)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, config: Config) -> None:
+        """A configuration has been taken; what an earlier one began is begun again with this one."""
+        self.close()
+        if not self._owner or not self._ledger.others(config.sinks):
+            return
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(config, self._stop), name="edgeemo-mqtt-withdrawal", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """What was not taken back is, by the next run."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(RETRY_S)
+            self._thread = None
+
+    def _run(self, config: Config, stop: threading.Event) -> None:
+        told: set[str] = set()
+        while not stop.is_set():
+            pending = self._ledger.others(config.sinks)
+            if not pending:
+                return
+            for announcer in pending:
+                try:
+                    withdraw(announcer, keep=kept_by(config, announcer), stop=stop)
+                    self._ledger.remove(announcer.sink)
+                    log.warning("sink %s is no longer configured; what it announced was removed", announcer.sink)
+                except (EdgeemoError, OSError) as error:
+                    if announcer.sink not in told:
+                        told.add(announcer.sink)
+                        log.warning(
+                            "what sink %s announced cannot be removed yet: %s",
+                            announcer.sink,
+                            " ".join(str(error).split()),
+                        )
+            stop.wait(RETRY_S)
+
+
+def kept_by(config: Config, announcer: Announcer) -> set[str]:
+    """The retained topics of an announcer that configured sinks announce to the same broker."""
+    kept: set[str] = set()
+    for sink in config.sinks:
+        if sink.startswith(SCHEMES) and _brokers(sink) & _brokers(announcer.sink):
+            topic = _parts(sink)[2]
+            kept.add(f"{topic}/status")
+            for source in config.sources:
+                kept.update(topics_of(topic, source.name, config.mqtt.discovery))
+    return kept
+
+
+def topics_of(topic: str, source: str, discovery: str) -> tuple[str, ...]:
+    """Where a source's availability, its state, and Home Assistant's two entries are retained."""
+    node = f"edgeemo_{identifier(topic)}_{identifier(source)}"
+    entries = tuple(f"{discovery}/sensor/{node}/{name}/config" for name in ("emotion", "faces")) if discovery else ()
+    return f"{topic}/{source}/availability", f"{topic}/{source}/state", *entries
+
+
+def identifier(text: str) -> str:
+    """A text as Home Assistant's identifiers are written."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", text)
+
+
+def _parts(sink: str) -> tuple[str, int, str]:
+    from edgeemo.sinks.mqtt_connection import address
+
+    scheme, _, target = sink.partition(":")
+    return address(scheme, target)
+
+
+def _brokers(sink: str) -> set[tuple[str, int]]:
+    """The addresses that a sink's host has, with its port; its name alone where that is not known."""
+    host, port, _ = _parts(sink)
+    try:
+        return {(str(found[4][0]), port) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except OSError:
+        return {(host, port)}
+
+
+def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> None:
+    """Empty the retained topics of a sink that is no longer configured.
+
+    Args:
+        keep: topics that others announce; they are only forgotten.
+
+    Raises:
+        EdgeemoError, OSError: the broker is away or refuses; what was confirmed is done.
+    """
+    from paho.mqtt.enums import MQTTErrorCode
+
+    from edgeemo.sinks.mqtt_connection import address, new_client, password_of, tls_of
+
+    if not announcer.spool.is_file():
+        return
+    scheme, _, target = announcer.sink.partition(":")
+    host, port, _ = address(scheme, target)
+    config = announcer.config
+    outbox = Outbox(announcer.spool, int(config.spool_mb * 1e6))
+    try:
+        for topic in outbox.retained & keep:
+            outbox.forget(topic)
+        if not outbox.retained:
+            return
+        client = new_client(config, password_of(config), tls_of(config) if scheme == "mqtts" else None)
+        waiting: dict[int, str] = {}
+        refusals: list[str] = []
+
+        def connected(client: Any, data: Any, flags: Any, reason: Any, more: Any) -> None:
+            if reason.is_failure:
+                refusals.append(str(reason))
+                return
+            for topic in sorted(outbox.retained):
+                waiting[client.publish(topic, b"", qos=1, retain=True).mid] = topic
+
+        def published(client: Any, data: Any, mid: int, reason: Any, more: Any) -> None:
+            topic = waiting.pop(mid, None)
+            if topic is not None and not reason.is_failure:
+                outbox.forget(topic)
+            elif topic is not None:
+                refusals.append(str(reason))
+
+        client.on_connect, client.on_publish = connected, published
+        client.connect(host, port, config.keepalive_s, clean_start=True)
+        deadline = monotonic() + ACKNOWLEDGE_S
+        while outbox.retained and not refusals and not stop.is_set() and monotonic() < deadline:
+            if client.loop(timeout=TALK_S) != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                break
+        client.disconnect()
+        client.loop(timeout=TALK_S)
+        if outbox.retained:
+            raise SinkError(f"the broker {host}:{port} {f'refuses: {refusals[0]}' if refusals else 'does not answer'}")
+    finally:
+        outbox.close()

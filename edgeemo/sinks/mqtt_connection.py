@@ -1,0 +1,106 @@
+"""How an MQTT broker is connected to: address, credentials, certificates, and MQTT's own rules. Called by the sink."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import ssl
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgeemo.config import MqttConfig
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.sinks.access import warn_if_readable_by_all
+from edgeemo.values import expect_host, shortened
+from engines.files import read_file, user_path
+
+LONGEST_PASSWORD = 65_535  # bytes, MQTT 5.0 section 3.1.3.6
+PASSWORD_VARIABLE = "EDGEEMO_MQTT_PASSWORD"
+LONGEST_TOPIC = 60_000  # bytes; 65,535 are MQTT's limit, /SOURCE/results and the discovery's names come behind
+MOST_LEVELS = 190  # mosquitto refuses 200
+
+
+def new_client(config: MqttConfig, password: str, tls: ssl.SSLContext | None) -> paho.Client:
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        f"edgeemo-{secrets.token_hex(6)}",
+        protocol=paho.MQTTv5,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = 3.0
+    if config.user:
+        client.username_pw_set(config.user, password or None)
+    if tls is not None:
+        client.tls_set_context(tls)
+    return client
+
+
+def address(scheme: str, target: str) -> tuple[str, int, str]:
+    """Host, port and topic of `mqtt:` or `mqtts:` with a target.
+
+    Raises:
+        ConfigError: something is missing or not allowed.
+    """
+    form = f"write {scheme}://HOST:PORT/TOPIC"
+    try:
+        parts = urlsplit(f"{scheme}:{target}")
+        port = parts.port or (8883 if scheme == "mqtts" else 1883)
+    except ValueError as error:
+        raise ConfigError(f"sink {scheme}: the port is not a number; {form}") from error
+    if parts.username is not None or parts.password is not None:
+        # addresses are shown in messages and in the list of processes
+        raise ConfigError(f"sink {scheme}: user and password do not belong in the address; put them under [mqtt]")
+    topic = parts.path.strip("/")
+    if not parts.hostname or not topic:
+        raise ConfigError(f"sink {scheme}:{target} lacks {'a topic' if parts.hostname else 'a host'}; {form}")
+    if re.search(r"[+#?\x00]", target):
+        raise ConfigError(f"sink {scheme}:{target}: a topic to publish to has no +, # or ?; {form}")
+    expect_host(f"sink {scheme}", parts.hostname)
+    expect_topic(f"sink {scheme}", topic)
+    return parts.hostname, port, topic
+
+
+def expect_topic(name: str, topic: str) -> None:
+    """MQTT 5.0, section 4.7.3, and what brokers refuse."""
+    fault = ""
+    if len(topic.encode("utf-8", "replace")) > LONGEST_TOPIC or topic.count("/") > MOST_LEVELS:
+        fault = f"has more than {LONGEST_TOPIC} bytes or {MOST_LEVELS} levels"
+    elif re.search(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", topic):
+        fault = "holds +, # or a control character"
+    elif topic.startswith("$"):
+        fault = "begins with $, which is the broker's own"
+    if fault:
+        raise ConfigError(f"{name}: the topic {shortened(topic)} {fault}; choose another one")
+
+
+def expect_settings(config: MqttConfig) -> None:
+    expect_topic("[mqtt] discovery", config.discovery)
+    if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", config.user):
+        raise ConfigError(f"[mqtt] user {shortened(config.user)} holds a control character; brokers refuse it")
+
+
+def password_of(config: MqttConfig) -> str:
+    if not config.password_file:
+        return os.environ.get(PASSWORD_VARIABLE, "")
+    try:
+        password = read_file(user_path(config.password_file), limit=LONGEST_PASSWORD).decode().strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read the broker's password from {config.password_file}: {why}") from error
+    warn_if_readable_by_all(config.password_file)
+    return password
+
+
+def tls_of(config: MqttConfig) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file or None)
+        if config.cert_file:
+            context.load_cert_chain(config.cert_file, config.key_file or None)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(name for name in (config.ca_file, config.cert_file, config.key_file) if name)
+        raise SinkError(f"cannot use the certificates {files}: {error.strerror or error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
