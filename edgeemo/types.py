@@ -169,6 +169,7 @@ class Result:
         doubts: N tuples of reasons why a face's expression is unsure, each a text ("face 31 px") or `Doubt`, empty ones
             for faces that are read well; () where nobody judged.
         quality: N measurements; () where nobody judged.
+        plausible_from: threshold of the engine's 95 % sets (`engines.conformal`); 0: it has none.
     """
 
     frame: Frame
@@ -180,6 +181,7 @@ class Result:
     timings: dict[str, float] = field(default_factory=dict)
     doubts: tuple[tuple[str, ...], ...] = ()
     quality: tuple[Quality, ...] = ()
+    plausible_from: float = 0.0
 
     def __post_init__(self) -> None:
         shape = (len(self.faces), len(self.labels))
@@ -361,6 +363,7 @@ class Tracker(Protocol):
 
 class Classifier(Protocol):
     labels: tuple[str, ...]
+    plausible_from: float  # as `Result.plausible_from`
 
     @property
     def description(self) -> str:

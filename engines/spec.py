@@ -88,6 +88,7 @@ class ModelSpec:
 
     The graph takes float32 (N, C, size, size) in 0..255 and returns probabilities (N, K): normalisation, the
     calibrating temperature and softmax are inside it. `temperature` records the value that was built in.
+    `plausible_from` is the threshold of its 95 % sets (`engines.conformal`); 0: not calibrated.
 
     Raises:
         SpecError: a value is out of range; the message names it.
@@ -101,6 +102,7 @@ class ModelSpec:
     temperature: float = 1.0
     input: str = "faces"
     output: str = "probabilities"
+    plausible_from: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -116,6 +118,8 @@ class ModelSpec:
             raise SpecError(f"colour must be grey or rgb, not {self.colour!r}")
         if not 0 < self.temperature < 100:
             raise SpecError(f"temperature must be between 0 and 100, not {self.temperature}")
+        if not 0 <= self.plausible_from <= 1:
+            raise SpecError(f"plausible_from must be between 0 and 1, not {self.plausible_from}")
 
     @property
     def channels(self) -> int:

@@ -115,6 +115,7 @@ class FakeTracker:
 class FakeClassifier:
     def __init__(self, labels: tuple[str, ...] = LABELS, *, description: str = "fake") -> None:
         self.labels = labels
+        self.plausible_from = 0.0
         self.description = description
         self.calls: list[int] = []
         self.closed = False

@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from engines.metrics import fit_temperature
+from engines.conformal import calibrate
+from engines.metrics import fit_temperature, over_expressions
 from engines.preprocess import F32
 from engines.spec import EXPRESSIONS, LABELS
 from trainer.data.faces import FaceSet
 from trainer.ensemble import Ensemble
 from trainer.errors import DataError
 from trainer.models import Classifier
+from trainer.predict import softmax
 
 
 def temperature(logits: F32, faces: FaceSet) -> float:
@@ -34,6 +36,18 @@ def temperature(logits: F32, faces: FaceSet) -> float:
     columns = [LABELS.index(name) for name in faces.classes]
     truth = np.eye(len(columns), dtype=np.float32)[faces.targets[faces.scored][:, columns].argmax(axis=1)]
     return round(fit_temperature(logits[faces.scored][:, columns], truth), 4)
+
+
+def set_threshold(logits: F32, faces: FaceSet, temperature: float) -> float:
+    """The threshold of 95 % sets (`engines.conformal`), on the scored faces that show an expression.
+
+    Args:
+        logits: (N, 11) of the faces.
+    """
+    columns = [LABELS.index(name) for name in faces.classes]
+    truth = np.array([columns[best] for best in faces.targets[:, columns].argmax(axis=1)], np.int64)
+    rows = faces.scored & (truth < len(EXPRESSIONS))
+    return calibrate(over_expressions(softmax(logits[rows] / np.float32(temperature))), truth[rows])
 
 
 def adjust_logits(model: Classifier, targets: F32, amount: float) -> None:

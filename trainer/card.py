@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.conformal import in_set
 from engines.layout import FILES
-from engines.metrics import wilson
+from engines.metrics import over_expressions, wilson
 from engines.parity import ParityRecord, summary
-from engines.spec import LABELS, ModelSpec
+from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer.analysis import risk_at, risk_coverage
 from trainer.config import FitConfig, augmentation_name, config_from_json, poster_accuracy
 from trainer.data import Dataset
@@ -76,7 +77,7 @@ Trained on the training split of
 ## Calibration
 {_calibration(facts)}
 
-## Limits
+{_sets(facts)}## Limits
 {_limits(facts.evaluation.classes)}
 
 ## Files
@@ -179,6 +180,28 @@ fitted on the same faces.
 | coverage, most confident first | accuracy |
 |---|---|
 {rows}"""
+
+
+def _sets(facts: CardFacts) -> str:
+    """The section on 95 % sets; "" where they are not calibrated."""
+    evaluation, threshold = facts.evaluation, facts.spec.plausible_from
+    rows = np.array([name in EXPRESSIONS for name in evaluation.classes])[evaluation.truth]
+    if not threshold or not rows.any():
+        return ""
+    shown = over_expressions(evaluation.predictions[rows], evaluation.classes)
+    truth = np.array([EXPRESSIONS.index(evaluation.classes[each]) for each in evaluation.truth[rows]])
+    inside = in_set(shown, EXPRESSIONS, threshold)
+    right = inside[np.arange(len(truth)), truth]
+    by_class = ", ".join(
+        f"{name} {right[truth == row].mean():.0%}" for row, name in enumerate(EXPRESSIONS) if (truth == row).any()
+    )
+    return f"""## 95 % sets
+The expressions whose share of the eight expressions' probability is {threshold:g} or more hold the right one in
+{right.mean():.1%} of these faces, on which the threshold was chosen. A set has {inside.sum(axis=1).mean():.2f} \
+expressions on average; {(inside.sum(axis=1) == 1).mean():.0%} have one.
+The share holds for all faces together, not for each class: {by_class}.
+
+"""
 
 
 def _limits(classes: tuple[str, ...]) -> str:

@@ -32,7 +32,7 @@ from engines.model_file import sha256_of
 from engines.parity import ParityRecord
 from engines.preprocess import batch
 from engines.spec import EXPRESSIONS, ModelSpec
-from trainer.calibrate import adjust_logits, subtract_no_face_margin, temperature
+from trainer.calibrate import adjust_logits, set_threshold, subtract_no_face_margin, temperature
 from trainer.card import CardFacts, card, list_summaries, training_summary
 from trainer.class_activation import activation_of, half_weights
 from trainer.data import Dataset, open_data
@@ -96,8 +96,10 @@ def make_bundle(
     valid = open_data(data, "valid")
     faces = load_faces(valid, made_for, cache)
     folds = _out_of_fold(checkpoints, out_of_fold, cache)
-    fitted = temperature(predict(model, faces), faces) if folds is None else temperature(folds.logits, folds.faces)
-    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=fitted)
+    logits, judged = (predict(model, faces), faces) if folds is None else (folds.logits, folds.faces)
+    fitted = temperature(logits, judged)
+    threshold = set_threshold(logits, judged, fitted)
+    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=fitted, plausible_from=threshold)
     model.temperature = spec.temperature
     try:
         with _draft(output, keep_record=not without_fp32) as draft:

@@ -18,6 +18,7 @@ class EngineClassifier:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.labels: tuple[str, ...] = engine.spec.labels
+        self.plausible_from = engine.spec.plausible_from
 
     @property
     def description(self) -> str:

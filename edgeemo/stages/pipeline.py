@@ -84,6 +84,7 @@ class Pipeline:
             },
             doubts=doubts,
             quality=quality,
+            plausible_from=self.classifier.plausible_from,
         )
 
     def close(self) -> None:

@@ -1,0 +1,52 @@
+"""Sets of expressions that hold the right one in a stated share of faces: split conformal prediction.
+
+A set holds the expressions whose probability among the eight reaches a threshold. The threshold is chosen on faces
+whose expression is known, so that the stated share of them is covered; the same then holds for other faces of the kind
+(Vovk et al., "Algorithmic Learning in a Random World", 2005), with the smallest sets on average (Sadinle et al., 2019).
+`trainer.export` calibrates; `edgeemo.api` and the cards form sets.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.metrics import over_expressions
+from engines.preprocess import F32
+from engines.spec import EXPRESSIONS
+
+COVERAGE = 0.95
+
+
+def calibrate(probabilities: F32, truth: npt.NDArray[np.int64], coverage: float = COVERAGE) -> float:
+    """The threshold above which sets hold the right expression in at least this share of faces.
+
+    Args:
+        probabilities: (N, 8) over the expressions, rows that sum to 1.
+        truth: (N,) their columns.
+
+    Returns:
+        0..1, rounded down to four digits; 0 where there are too few faces: then every expression is in every set.
+    """
+    right = np.sort(probabilities[np.arange(len(truth)), truth])[::-1]
+    rank = math.ceil((len(truth) + 1) * coverage)
+    return math.floor(float(right[rank - 1]) * 1e4) / 1e4 if 0 < rank <= len(right) else 0.0
+
+
+def in_set(probabilities: F32, labels: tuple[str, ...], threshold: float) -> npt.NDArray[np.bool_]:
+    """(N, K) probabilities over `labels` -> (N, 8) which expressions are in each face's set; the leading one always is.
+
+    Raises:
+        ValueError: the columns do not match the labels.
+    """
+    shares = over_expressions(probabilities, labels)
+    return np.asarray((shares >= threshold) | (shares == shares.max(axis=1, keepdims=True)), np.bool_)
+
+
+def plausible(probabilities: F32, labels: tuple[str, ...], threshold: float) -> tuple[str, ...]:
+    """The set of one face, (K,) probabilities, the most probable expression first."""
+    inside = in_set(probabilities[None], labels, threshold)[0]
+    shares = over_expressions(probabilities[None], labels)[0]
+    return tuple(EXPRESSIONS[column] for column in np.argsort(-shares, kind="stable") if inside[column])
