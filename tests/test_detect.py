@@ -99,7 +99,7 @@ def turned(picture: U8, degrees: float, centre: np.ndarray) -> U8:
 def test_three_people_who_walk_up_are_found_and_nothing_else(three: list[U8], opened: Open, size: float) -> None:
     pictures = [np.asarray(cv2.resize(picture, None, fx=size, fy=size), np.uint8) for picture in three]
     found = run(opened(), pictures)
-    assert sum(map(len, found)) >= 115
+    assert sum(map(len, found)) >= (122 if size == 1 else 115)  # of 123
     for faces in found:
         # one each in the left, middle and right part of the picture
         parts = np.searchsorted(np.array([330, 570]) * size, middles(faces)[:, 0])
@@ -179,9 +179,9 @@ def test_detecting_leaves_the_frame_as_it_is(portrait: U8, opened: Open) -> None
 def test_pictures_without_faces_give_none(opened: Open) -> None:
     detector = opened()
     random = np.random.default_rng(3)
-    for row in range(30):
+    for row in range(10):
         height, width = [(360, 640), (97, 131), (480, 480)][row % 3]
-        grain = 2 + 3 * (row % 10)
+        grain = 2 + 3 * row
         noise = random.normal(120, 60, (height // grain + 1, width // grain + 1, 3))
         cloud = np.clip(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
         assert len(detector.detect(frame(cloud, still=True))) == 0

@@ -14,7 +14,7 @@ def test_each_face_lies_whole_in_a_tile_where_it_has_28_to_128_pixels(size: tupl
     height, width = size
     if side > min(size):
         pytest.skip("a face larger than the picture")
-    tiles = [tile for tile in tiles_of(height, width, STILL_SCALE) if 24 <= side * tile.scale <= 112]
+    tiles = [tile for tile in tiles_of(height, width, STILL_SCALE) if 24 <= side * tile.scale <= 128]
     random = np.random.default_rng(side)
     for x, y in random.uniform(0, [width - side, height - side], (200, 2)).tolist():
         assert any(

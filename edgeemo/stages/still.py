@@ -20,10 +20,14 @@ from engines.face_detector import Range
 from engines.preprocess import roll
 
 SURE_SCORE = 0.84  # of one closer look, from which it settles the matter
-BEST_SCORE = 0.95  # that a look gives at most
+PROMISING_SCORE = 0.5  # of a candidate, from which another look follows one that sees nothing
+BEST_SCORE = 0.8  # that looks at a doubtful face give at most
 MEAN_BELOW = 0.02  # how far the mean of several looks may lie below the score that one look needs in video
-SMALL_PX = 48.0  # faces below look less like faces, so the mean may lie lower by SMALL_BELOW
+SMALL_PX = 48.0  # faces below look less like faces, so the mean may lie lower by SMALL_BELOW ...
 SMALL_BELOW = 0.04
+TINY_PX = 20.0  # ... unless they are too small to be read
+CROWD, CROWD_SIZE = 3, 1.5  # so many faces of a similar size in a picture make a further one likely ...
+CROWD_BELOW = 0.08  # ... whose mean may then lie lower
 LOOKS, SMALL_LOOKS = 5, 3  # small faces come in crowds, and wide windows show too few pixels of them
 MIDDLE_SCALE, WIDE_SCALE = 1.9, 3.2  # of the further windows
 MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # left and right change places
@@ -64,23 +68,45 @@ def find_in_still(looks: Looks, frame: Frame, models: Sequence[Range], confirm_s
 def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, scale: float) -> list[SeenFace]:
     height, width = frame.image.shape[:2]
     found: list[SeenFace] = []
+    doubtful: list[tuple[SeenFace, SeenFace]] = []
     for candidate in (*looks.whole(frame, models), *looks.tiles(frame, tiles_of(height, width, scale))):
         if candidate.is_one_of(found):
             continue
-        (look,) = looks.closer(frame, [candidate])
+        look = _first_look(looks, frame, candidate)
         if look is None or look.is_one_of(found):
             continue
         small = look.side < SMALL_PX
-        wanted = enough - SMALL_BELOW * small
+        wanted = enough - SMALL_BELOW * (small and look.side >= TINY_PX)
         if look.score < max(SURE_SCORE, wanted):
-            if not _convinces(looks, frame, look, wanted, SMALL_LOOKS if small else LOOKS):
+            mean = _mean_score(looks, frame, look, SMALL_LOOKS if small else LOOKS, wanted - CROWD_BELOW)
+            if mean < wanted:
+                if mean >= wanted - CROWD_BELOW:
+                    doubtful.append((candidate, look))
                 continue
-            look = _right_way_up(looks, frame, look)
-        face = _aimed_again(looks, frame, candidate, look)
-        # what looked like another face may be one that is there, seen from a window that was off
-        if not face.is_one_of(found):
-            found.append(face)
+        _add(looks, frame, candidate, look, found)
+    crowd = [face.side for face in found]
+    for candidate, look in doubtful:
+        alike = sum(1 / CROWD_SIZE < look.side / side < CROWD_SIZE for side in crowd)
+        if alike >= CROWD and not look.is_one_of(found):
+            _add(looks, frame, candidate, look, found)
     return [face if face.turned else replace(face, turned=_quarter(face)) for face in found]
+
+
+def _first_look(looks: Looks, frame: Frame, candidate: SeenFace) -> SeenFace | None:
+    (look,) = looks.closer(frame, [candidate])
+    if look is None and candidate.score >= PROMISING_SCORE:
+        (look,) = looks.closer(frame, [candidate], MIDDLE_SCALE)
+    return look
+
+
+def _add(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace, found: list[SeenFace]) -> None:
+    """Add a face to those found, as the best look at it has it."""
+    if look.score < SURE_SCORE:
+        look = _right_way_up(looks, frame, look)
+    face = _aimed_again(looks, frame, candidate, look)
+    # what looked like another face may be one that is there, seen from a window that was off
+    if not face.is_one_of(found):
+        found.append(face)
 
 
 def _aimed_again(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace) -> SeenFace:
@@ -106,11 +132,11 @@ def _quarter(face: SeenFace) -> int:
     return round(degrees / 90) * 90 % 360 if abs(degrees) > LEANING_DEG else 0
 
 
-def _convinces(looks: Looks, frame: Frame, look: SeenFace, wanted: float, count: int) -> bool:
-    """Whether the mean score of `count` looks is enough: windows of three sizes, mirrored ones among them.
+def _mean_score(looks: Looks, frame: Frame, look: SeenFace, count: int, least: float) -> float:
+    """Of `count` looks: windows of three sizes, mirrored ones among them; 0 where it would be below `least`.
 
-    Ends where the looks that are left could not make up for those before. One look (score 0.7) misses 34 of 720 faces
-    of facial_expressions and FER+ and takes 26 of 734 pictures of shapes for faces; the mean misses 14 and takes 16.
+    One look (score 0.7) misses 34 of 720 faces of facial_expressions and FER+ and takes 26 of 734 pictures of shapes
+    for faces; the mean misses 14 and takes 16.
     """
     straight = _aimed(look)
     mirrored, other = _mirrored(frame, look)
@@ -121,11 +147,11 @@ def _convinces(looks: Looks, frame: Frame, look: SeenFace, wanted: float, count:
         (mirrored, other, MIDDLE_SCALE),
         (frame, straight, WIDE_SCALE),
     )[: count - 1]:
-        if sum(scores) + BEST_SCORE * (count - len(scores)) < wanted * count:
-            return False
+        if sum(scores) + BEST_SCORE * (count - len(scores)) < least * count:
+            return 0.0
         (further,) = looks.closer(picture, [face], scale)
         scores.append(0.0 if further is None else further.score)
-    return sum(scores) >= wanted * count
+    return sum(scores) / count
 
 
 def _aimed(face: SeenFace) -> SeenFace:

@@ -17,11 +17,11 @@ from edgeemo.types import F32, U8
 STILL_SCALE = 7 / 6  # of the finest tiles of a still picture: a face of 24 px then has 28
 VIDEO_SCALE = 1.0  # of a video, where a face that one look misses has others
 SCALE_STEP = 4
-TILE_PX = 768  # the longest side of a tile; larger ones cost more per pixel
-OVERLAP_PX = 112  # of tiles side by side, so that each face lies whole in one
+TILE_PX = 512  # the longest side of a tile; larger ones cost more per pixel, smaller ones overlap more
+OVERLAP_PX = 96  # of tiles side by side, so that each face lies whole in one
 SMALLEST_PX = 128  # the longer side of a scaled picture, from which the search of the whole one does as well
 CELL_PX = 8  # the means of such cells tell where a picture is flat
-FLAT = 2.0  # grey levels between neighbouring cells, below which there is no face that could be read
+FLAT = 3.0  # grey levels between neighbouring cells, below which there is no face that could be read
 MARGIN_PX = 48  # around what is not flat
 
 
