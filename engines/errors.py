@@ -15,6 +15,10 @@ from __future__ import annotations
 class EdgeemoError(Exception):
     """Base of all errors that a user can fix; the message says what happened and what to do next, in one line."""
 
+    def __str__(self) -> str:
+        # names from files may hold line breaks
+        return " ".join(super().__str__().splitlines())
+
 
 class PathError(EdgeemoError):
     pass

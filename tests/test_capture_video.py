@@ -457,3 +457,22 @@ def test_an_address_that_can_be_read_in_two_ways_shows_nothing_of_it(url: str) -
     assert without_secrets(url) == "rtsp://***"
     with pytest.raises(SourceError, match="write @ as %40"):
         open_source(url)
+
+
+def test_frames_of_more_pixels_than_are_read_are_refused(ffmpeg: str, tmp_path: Path) -> None:
+    large = ["-f", "lavfi", "-i", "color=s=11000x10000:d=0.04:r=25", "-c:v", "mjpeg"]
+    frames, error = read(open_source(str(encode(ffmpeg, tmp_path, *large, "a.avi"))))
+    assert frames == []
+    assert "has frames of 11000 x 10000 pixels, more than the 100 million read" in error
+
+
+def test_frames_that_grow_beyond_what_is_read_are_damage(
+    ffmpeg: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"small.jpg": "64x48", "large.jpg": "640x480"}
+    for name, size in sizes.items():
+        encode(ffmpeg, tmp_path, "-f", "lavfi", "-i", f"testsrc=s={size}:d=1", "-frames:v", "1", name)
+    (tmp_path / "grows.mjpeg").write_bytes(b"".join((tmp_path / name).read_bytes() for name in sizes))
+    monkeypatch.setattr("edgeemo.capture.ffmpeg.MAX_PIXELS", 100 * 100)
+    frames, _ = read(open_source(str(tmp_path / "grows.mjpeg")))
+    assert [frame.image.shape for frame in frames] == [(48, 64, 3)]

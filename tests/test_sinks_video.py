@@ -239,3 +239,19 @@ def test_a_fitted_picture_is_whole_and_centred() -> None:
     assert canvas.shape == (100, 100, 3)
     assert canvas[25:75].min() == 200
     assert canvas[:25].max() == canvas[75:].max() == 0
+
+
+def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.mp4"
+    sink = open_sink(f"video:{path}", CONTEXT)
+    for index in range(3):
+        sink.write(empty(index, index / 10))
+    monkeypatch.setattr("edgeemo.sinks.video.SPARE_BYTES", 1 << 60)
+    sink._checked = -10.0  # type: ignore[attr-defined]
+    with pytest.raises(SinkError, match="the disk is full; what came before is kept"):
+        sink.write(empty(3, 0.3))
+    sink.close()
+    assert len(read(path)[0]) == 3
+    assert sink.lost == 0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engines.errors import EngineError
+from engines.errors import EdgeemoError
 from engines.installation import pip_install
 from engines.standard import Parser, perform
 from trainer.config import SAFETENSORS
@@ -32,7 +32,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         command: int = options.run_command(options)
         return command
-    except (TrainerError, EngineError) as error:
+    except (TrainerError, EdgeemoError) as error:
         # of several processes started by torchrun one speaks
         if os.environ.get("RANK", "0") == "0":
             print(f"edgeemo-train: {error}", file=sys.stderr)

@@ -43,6 +43,7 @@ JOINT_S = 10.0  # a longer jump in a transport stream is a joint between two rec
 MAX_ASPECT = 10  # a sample aspect ratio beyond this is damage
 MAX_SIDE = 16384
 LARGE_PX = 1920 * 1088  # pixels; decoding a file with larger pictures takes longer than all that is done with them
+MAX_PIXELS = 100_000_000  # of a frame: 300 MB as BGR, and several are on their way
 MOST_ODD = 2  # packets at the end that hold no picture although nothing is wrong
 BACKGROUND = 255  # what is seen through transparent pixels, as on a white page
 
@@ -65,6 +66,7 @@ class Video:
     def __init__(self, container: InputContainer, number: int | None = None) -> None:
         self._container = container
         self._stream = _chosen(container, number)
+        _expect_size(self._stream.codec_context)
         self.format = container.format.name
         self.streams = len(container.streams.video)
         base = self._stream.time_base or Fraction(1, 1_000_000)
@@ -423,6 +425,16 @@ def _chosen(container: InputContainer, number: int | None) -> VideoStream:
         return streams[number]
     best = container.streams.best("video")
     return best if best in streams else streams[0]
+
+
+def _expect_size(context: VideoCodecContext) -> None:
+    if context.width * context.height > MAX_PIXELS:
+        most = f"{MAX_PIXELS // 1_000_000} million"
+        raise SourceError(
+            f"has frames of {context.width} x {context.height} pixels, more than the {most} that are read"
+        )
+    # frames that become larger in the middle are errors of the decoder
+    context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
 
 
 def _is_cover(stream: VideoStream) -> bool:

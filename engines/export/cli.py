@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.bundle import Bundle, find_bundle, load_bundle, user_folder
-from engines.errors import BundleNotFound, EngineError
+from engines.errors import BundleNotFound, EdgeemoError, EngineError
 from engines.export.plan_command import build, expect_tensorrt, show_plan, tensorrt_usable
 from engines.export.shipped import is_accepted, show_accepted
 from engines.installation import pip_install
@@ -44,7 +44,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if options.drop_fp32 is not None:
             return _drop_fp32(options.drop_fp32)
         return _export(options)
-    except EngineError as error:
+    except EdgeemoError as error:
         print(f"edgeemo-export: {' '.join(str(error).split())}", file=sys.stderr)
         return MISTAKE
     except ModuleNotFoundError as error:
