@@ -251,7 +251,7 @@ class SourceStatus:
         captured: frames the source has given, those left out by a late file player included.
         processed: frames recognised.
         dropped: frames that a newer one replaced before they were looked at.
-        waiting: frames captured and not taken yet: 0 or 1. captured = processed + dropped + waiting.
+        waiting: frames on the way, 0 to 3: in work, waiting, handed over. captured = processed + dropped + waiting.
         camera_fps, process_fps: frames per second of late.
         faces: faces in the newest frame.
         connects: how often the source was opened with success.

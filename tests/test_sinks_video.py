@@ -255,3 +255,26 @@ def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
     sink.close()
     assert len(read(path)[0]) == 3
     assert sink.lost == 0
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.avi"])
+def test_what_a_crash_left_of_a_video_is_known_as_ours(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    writer = (
+        "import os, sys; import numpy as np; sys.path[:0] = sys.argv[2:]\n"
+        "from test_sinks_video import CONTEXT, empty; from edgeemo.sinks import open_sink\n"
+        "sink = open_sink('video:' + sys.argv[1], CONTEXT)\n"
+        "noise = np.random.default_rng(0)\n"
+        "for index in range(12):\n"
+        "    each = empty(index, index / 10, height=256, width=256)\n"
+        "    each.frame.image[:] = noise.integers(0, 255, each.frame.image.shape, np.uint8)\n"
+        "    sink.write(each)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", writer, str(path), *sys.path], check=False)
+    assert path.stat().st_size > 10_000
+    sink = open_sink(f"video:{path}", CONTEXT)
+    for index in range(3):
+        sink.write(empty(index, index / 10))
+    sink.close()
+    assert len(read(path)[0]) == 3

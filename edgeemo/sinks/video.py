@@ -46,6 +46,9 @@ TICKS = 90000  # per second: exact for 24, 25, 30, 50 and 60 frames per second
 AVI_TICKS = 600  # AVI has one rate: each tick without a frame costs it 24 bytes
 FIRST_STEP_S = 0.04  # how long the only frame of a video is shown
 SPARE_BYTES = 4 << 20
+# H.264 user data (SEI type 5) in front of the first picture: an MP4 has its comment at its end, which a crash leaves
+# out, and a service would refuse to begin again over a file that it does not know as ours
+MARK = bytes.fromhex("00000001 0605") + bytes([16 + len(VIDEO_MARK)]) + b"edgeemo-video-01" + VIDEO_MARK + b"\x80"
 
 
 class VideoSink(Sink):
@@ -81,6 +84,7 @@ class VideoSink(Sink):
         self._checked = -1.0
         self._presence: Presence | None = None
         self._pictures = self._lost = 0
+        self._is_marked = False
 
     @property
     def lost(self) -> int:
@@ -190,6 +194,9 @@ class VideoSink(Sink):
 
     def _mux(self, packets: list[Any], container: OutputContainer | None = None) -> None:
         for packet in packets:
+            if not self._is_marked and self._format in ("mp4", "mov"):
+                packet = _marked(packet)
+            self._is_marked = True
             # of the last frame only: the next one's time ends any other
             packet.duration = self._step
             (container or self._container).mux(packet)  # type: ignore[union-attr]
@@ -221,6 +228,16 @@ class VideoSink(Sink):
             with contextlib.suppress(SinkError):
                 self.close()
             raise SinkError(f"cannot go on writing {self._path}: the disk is full; what came before is kept")
+
+
+def _marked(packet: Any) -> Any:
+    """An H.264 packet with `MARK`; any other as it is."""
+    if packet.stream.codec_context.name != H264:
+        return packet
+    marked: Any = av.Packet(MARK + bytes(packet))
+    marked.pts, marked.dts, marked.time_base = packet.pts, packet.dts, packet.time_base
+    marked.stream, marked.is_keyframe = packet.stream, packet.is_keyframe
+    return marked
 
 
 def _codec(container: str) -> str:
