@@ -61,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="edgeemo-export",
         description="From a trained network to engines that passed a parity report.",
-        epilog="Exit codes: 0 done, 2 your mistake, 3 out of budget (the file is set apart), 130 interrupted.",
+        epilog="Exit codes: 0 done, 2 your mistake, 3 out of budget (the file is set apart), "
+        "4 standard output did not take everything, 130 interrupted.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--arch", metavar="NAME", help="a bundle by its name: your own first, then the shipped ones")
