@@ -194,6 +194,10 @@ def test_openvino_gives_the_same_faces(demo_clip: Path) -> None:
         one, other = (detector.detect(picture) for detector in detectors)
         np.testing.assert_allclose(one[0], other[0], atol=0.1)
         np.testing.assert_allclose(one[2], other[2], atol=1e-3)
+        one, other = (detector.search(picture[:, :-7], 0.3) for detector in detectors)
+        assert len(one[0]) >= 1
+        np.testing.assert_allclose(one[0], other[0], atol=0.1)
+        np.testing.assert_allclose(one[2], other[2], atol=1e-3)
     assert [detector.description.split()[0] for detector in detectors] == ["ONNX", "OpenVINO"]
     for detector in detectors:
         detector.close()

@@ -362,12 +362,13 @@ def test_a_small_newcomer_is_found_within_half_a_second_when_asked_for(portrait:
     small = np.asarray(cv2.resize(portrait, None, fx=26 / side, fy=26 / side, interpolation=cv2.INTER_AREA), np.uint8)
     empty = np.full((1080, 1920, 3), 90, np.uint8)
     shown = empty.copy()
-    shown[700 : 700 + len(small), 1200 : 1200 + small.shape[1]] = small
+    places = [(0, 0), (1920 - small.shape[1], 1080 - len(small)), (1200, 700), (440, 460)]
+    for x, y in places:
+        shown[y : y + len(small), x : x + small.shape[1]] = small
     detector = opened(policy="small")
     assert [len(detector.detect(frame(empty, index, fps=30))) for index in range(5)] == [0] * 5
-    found = [len(detector.detect(frame(shown, index, fps=30))) for index in range(5, 26)]
-    assert 1 in found[:15]
-    assert found[-1] == 1
+    found = [len(detector.detect(frame(shown, index, fps=30))) for index in range(5, 20)]
+    assert found[-1] == len(places)
 
 
 def test_a_newcomer_far_away_does_not_end_the_search_for_a_missing_face(two: list[U8], opened: Open) -> None:
@@ -432,7 +433,7 @@ def test_an_upside_down_face_beside_an_upright_one_is_at_most_found_as_what_it_i
     assert opened().detect(frame(both, still=True)).turned.tolist() in ([0], [0, 180])
 
 
-@pytest.mark.parametrize("name", ["Celso_Amorim_0002", "Dwarakish_74", "HrithikRoshan_151"])
+@pytest.mark.parametrize("name", ["Dwarakish_74", "Don_King_0001", "George_W_Bush_0447", "Parris_Glendening_0001"])
 def test_a_portrait_that_one_closer_look_misses_is_found_by_five(photographs: ZipFile, opened: Open, name: str) -> None:
     data = photographs.read(f"facial_expressions/images/{name}.jpg")
     picture = frame(np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8), still=True)
