@@ -39,17 +39,19 @@ QUICK = ServiceConfig(backoff_s=0.02, backoff_max_s=0.1, stalled_s=1)
 
 
 class Keeper(FakeSink):
-    """Keeps (origin, index) and the size of the picture."""
+    """Keeps (origin, index), and the size and brightness of the picture."""
 
     def __init__(self, *, pictures: bool = False) -> None:
         super().__init__()
         self.pictures = pictures
         self.seen: list[tuple[str, int]] = []
         self.sizes: set[tuple[int, ...]] = set()
+        self.brightest = 0
 
     def write(self, result: Result) -> None:
         self.seen.append((result.frame.origin, result.frame.index))
         self.sizes.add(result.frame.image.shape[:2])
+        self.brightest = max(self.brightest, int(result.frame.image.max()))
 
     def of(self, origin: str) -> list[int]:
         return [index for name, index in list(self.seen) if name == origin]
@@ -207,8 +209,8 @@ def test_only_sinks_that_show_pictures_get_them() -> None:
     parts = FakeParts({"a": lambda: FakeSource(10)}, {"bare": bare, "full": full})
     with Runner(configuration("a", sinks=("bare", "full")), parts) as runner:
         runner.run(threading.Event())
-    assert bare.sizes == {(1, 1)}
-    assert full.sizes == {(64, 128)}
+    assert bare.sizes == full.sizes == {(64, 128)}
+    assert (bare.brightest, full.brightest) == (0, 49)
 
 
 def test_sinks_learn_the_names_of_the_sources_and_the_status() -> None:

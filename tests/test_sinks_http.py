@@ -280,11 +280,11 @@ def test_pictures_are_off_unless_asked_for(page: WebSink) -> None:
         sink.close()
 
 
-def shown_in_a_browser(port: int, folder: Path) -> str:
+def shown_in_a_browser(port: int, folder: Path, path: str = "/") -> str:
     browser = find_chromium()
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={folder}",
-         "--virtual-time-budget=3000", "--dump-dom", f"http://127.0.0.1:{port}/"],
+         "--virtual-time-budget=3000", "--dump-dom", f"http://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert "</html>" in done.stdout, done.stderr[-2000:]
@@ -307,6 +307,44 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     assert "the broker has gone" in page
     assert 'src="blob:' in page
     assert re.search(r'id="login"[^>]*hidden', page)
+
+
+def test_the_overlay_lies_over_the_picture_of_its_source(
+    tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.sinks.web.FACES_S", 600.0)  # the browser takes its time
+    sink = WebSink("127.0.0.1:0", context(web=WebConfig(token_file=token)))
+    try:
+        assert get(sink.port, "/api/faces/door")[0] == 401
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        assert get(sink.port, "/api/faces", **bearer)[0] == 404
+        sink.write(result(1, origin="hall"))
+        sink.write(result(2, origin="door"))
+        (face, _) = json.loads(get(sink.port, "/api/faces/door", **bearer)[1])
+        shown = result(2, origin="door")
+        height, width = shown.frame.image.shape[:2]
+        x1, y1, x2, y2 = shown.faces.boxes[0].tolist()
+        assert face["box"] == pytest.approx([x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height])
+        assert len(json.loads(get(sink.port, "/api/faces", **bearer)[1])) == 1
+        page = shown_in_a_browser(sink.port, tmp_path / "one", f"/overlay?source=door#token={TOKEN}")
+        refused = shown_in_a_browser(sink.port, tmp_path / "two", "/overlay?source=door")
+    finally:
+        sink.close()
+    assert page.count("Happiness 90 %") == 2
+    places = [float(each) for each in re.findall(r'style="left: ([\d.]+)%', page)]
+    assert places == pytest.approx([edge / width * 100 for edge in shown.faces.boxes[:, 0].tolist()], abs=0.01)
+    assert "background: transparent" in page
+    assert "Happiness" not in refused.partition("<body>")[2].partition("<script>")[0]
+    assert "end the address with #token=" in refused.partition("</script>")[2]
+
+
+def test_the_overlay_forgets_the_faces_of_a_source_that_stands_still(
+    page: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.write(result(1, origin="door"))
+    assert page.faces("door")
+    monkeypatch.setattr("edgeemo.sinks.web.FACES_S", 0.0)
+    assert page.faces("door") == []
 
 
 def test_the_page_asks_for_the_token_and_shows_nothing_before(tmp_path: Path, token: str) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from time import monotonic, time
 from types import TracebackType
 
@@ -34,7 +35,7 @@ from edgeemo.sinks import ReaderGone
 from edgeemo.stages.pipeline import DETECT_TIMEOUT_S, Found, finish_together, step_together
 from edgeemo.system.process import usable_cpus
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.types import Counters, Result, Sink, Status
+from edgeemo.types import U8, Counters, Result, Sink, Status
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,6 @@ POLL_S = 0.1  # how soon the loop notices that it should stop
 DRAIN_S = 0.005  # between two looks at whether the sinks have written everything
 CHECK_S = 0.25  # between two checks of the sources
 IDLE_S = 2.0  # for the loop to end when it is closed from another thread
-NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -475,7 +475,13 @@ class Runner:
             self._notifier.tell("READY=1")
 
 
+@lru_cache(maxsize=16)
+def _black(shape: tuple[int, ...]) -> U8:
+    """A picture in whose place sinks that only read still know its size; never touched, it takes no memory."""
+    return np.zeros(shape, np.uint8)
+
+
 def _without_picture(result: Result) -> Result:
     """For sinks that only read: what waits in their queues must not hold pictures."""
     frame = result.frame
-    return replace(result, frame=replace(frame, image=NO_PICTURE))
+    return replace(result, frame=replace(frame, image=_black(frame.image.shape)))

@@ -23,13 +23,18 @@ from engines.spec import Emotion
 log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).with_name("page.html")
+OVERLAY = Path(__file__).with_name("overlay.html")
 HISTORY_S = 120
 PICTURE_S = 0.2  # between two new pictures of one source
 PICTURE_PX = 640
+FACES_S = 2.0  # that the overlay shows the faces of a source that gives no more frames
 
 
 class WebSink(Sink):
-    """`web:HOST:PORT`: the page at /, its figures at /api/status, pictures at /api/picture/SOURCE."""
+    """`web:HOST:PORT`: the page at /, its figures at /api/status, pictures at /api/picture/SOURCE.
+
+    /overlay is a transparent page with the faces of one source, to be laid over its picture; it asks /api/faces/SOURCE.
+    """
 
     def __init__(self, target: str, context: SinkContext) -> None:
         config = context.config.web
@@ -37,10 +42,12 @@ class WebSink(Sink):
         self._context = context
         self._lock = threading.Lock()
         self._history: dict[str, _History] = {}
-        self._newest: dict[str, Result] = {}
+        self._newest: dict[str, tuple[float, Result]] = {}
         self._encoded: dict[str, tuple[int, float, bytes]] = {}
         self._metrics = Metrics(context)
-        self._server = HttpServer("web", target, config.token_file, self._add_routes, public=frozenset({"/"}))
+        self._server = HttpServer(
+            "web", target, config.token_file, self._add_routes, public=frozenset({"/", "/overlay"})
+        )
 
     @property
     def port(self) -> int:
@@ -53,8 +60,7 @@ class WebSink(Sink):
             if origin not in self._history and len(self._history) >= 64:
                 return
             self._history.setdefault(origin, _History()).add(result)
-            if self.pictures:
-                self._newest[origin] = result
+            self._newest[origin] = monotonic(), result
 
     def close(self) -> None:
         self._server.close()
@@ -78,7 +84,7 @@ class WebSink(Sink):
     def picture(self, source: str) -> bytes | None:
         """The newest frame of a source with its overlay, as JPEG."""
         with self._lock:
-            result = self._newest.get(source)
+            _, result = self._newest.get(source, (0.0, None))
             done = self._encoded.get(source)
         if result is None:
             return None
@@ -98,12 +104,50 @@ class WebSink(Sink):
             self._encoded[source] = (result.frame.index, now, content)
         return content
 
+    def faces(self, source: str) -> list[dict[str, Any]] | None:
+        """What /api/faces/SOURCE answers; None: there is no such source. Without a name: of the first source.
+
+        Boxes are left, top, width and height in shares of the picture.
+        """
+        with self._lock:
+            at, result = self._newest.get(source or next(iter(self._newest), ""), (0.0, None))
+        if result is None:
+            return None
+        if monotonic() - at > FACES_S:
+            return []
+        height, width = result.frame.image.shape[:2]
+        found = []
+        for row, label in enumerate(result.emotions):
+            x1, y1, x2, y2 = result.faces.boxes[row].tolist()
+            emotion = Emotion.of(label)
+            found.append(
+                {
+                    "id": int(result.faces.ids[row]),
+                    "box": [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height],
+                    "name": emotion.display,
+                    "colour": emotion.colour,
+                    "confidence": round(result.confidence(row), 3),
+                    "unsure": bool(result.reasons(row)),
+                }
+            )
+        return found
+
     def _add_routes(self, application: FastAPI) -> None:
         self._metrics.add_routes(application)
 
         @application.get("/")
         def page() -> HTMLResponse:
             return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+
+        @application.get("/overlay")
+        def overlay() -> HTMLResponse:
+            return HTMLResponse(OVERLAY.read_text(encoding="utf-8"))
+
+        @application.get("/api/faces")
+        @application.get("/api/faces/{source}")
+        def faces(source: str = "") -> JSONResponse:
+            found = self.faces(source)
+            return JSONResponse({"error": "there is no such source"}, 404) if found is None else JSONResponse(found)
 
         @application.get("/api/status")
         def figures() -> JSONResponse:
