@@ -733,3 +733,33 @@ def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> No
     panel.show_result(Result(shown, faces, values, values, LABELS, ("fear",)))
     assert card.expression.text() == "Fear"
     assert card.reason.isHidden()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        (0.0, "Perhaps fear: 40 % sure"),
+        (0.35, "Perhaps fear: 40 % sure"),
+        (0.25, "Perhaps fear or anger: 40 % sure"),
+        (0.12, "Perhaps fear, anger or neutral: 40 % sure"),
+        (0.01, "Perhaps fear: 40 % sure"),  # more than three say nothing
+    ],
+)
+def test_an_unsure_card_names_the_expressions_that_the_picture_allows(
+    qtbot: QtBot, threshold: float, words: str
+) -> None:
+    panel = FacePanel()
+    qtbot.addWidget(panel)
+    values = np.full((1, len(LABELS)), 0.0125, np.float32)
+    for name, value in (("fear", 0.4), ("anger", 0.3), ("neutral", 0.2)):
+        values[0, LABELS.index(name)] = value
+    faces = Faces(
+        np.array([[10, 10, 41, 41]], np.float32),
+        np.zeros((1, 6, 2), np.float32),
+        np.ones(1, np.float32),
+        np.ones(1, np.int64),
+    )
+    shown = Frame(np.full((90, 160, 3), 90, np.uint8), 0, 0.0, "x")
+    doubts = (("40 % sure",),)
+    panel.show_result(Result(shown, faces, values, values, LABELS, ("fear",), doubts=doubts, plausible_from=threshold))
+    assert panel.cards[0].reason.text() == words

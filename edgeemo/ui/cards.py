@@ -33,10 +33,12 @@ from edgeemo.types import U8, UNTRACKED, Frame, Result
 from edgeemo.ui.bars import Bars
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named, person_colour
-from engines.spec import Emotion
+from engines.conformal import plausible
+from engines.spec import EXPRESSIONS, Emotion
 
 WIDTH = 312
 THUMB = 46
+MOST_NAMES = 3  # of expressions that a face may show: more of them say nothing
 PROMISE = "Expressions, not feelings.\nNothing leaves this machine."
 
 
@@ -192,15 +194,23 @@ def _by_size(classes: list[tuple[str, float]], but: str) -> list[tuple[str, floa
 
 
 def _reason_words(result: Result, row: int) -> str:
-    """For example "Perhaps happiness: 38 % sure" or "Between neutral and happiness"; empty for a face read well."""
+    """For example "Perhaps happiness or neutral: 38 % sure" or "Between neutral and happiness".
+
+    The names are those of the 95 % set, at most three, where the engine has such sets. Empty for a face read well.
+    """
     reasons = result.reasons(row)
     between = [reason for reason in reasons if reason.startswith("between ")]
     if not reasons:
         return ""
     if between:
         return ", ".join([between[0].capitalize(), *(reason for reason in reasons if reason not in between)])
-    leading = name_of(result.labels[int(result.probabilities[row].argmax())])
-    return f"Perhaps {leading.lower()}: {', '.join(reasons)}"
+    names = [result.labels[int(result.probabilities[row].argmax())]]
+    if result.plausible_from and names[0] in EXPRESSIONS:
+        allowed = plausible(result.probabilities[row], result.labels, result.plausible_from)
+        names = list(allowed) if len(allowed) <= MOST_NAMES else names
+    shown = list(dict.fromkeys(name_of(name).lower() for name in names))
+    listed = " or ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    return f"Perhaps {listed}: {', '.join(reasons)}"
 
 
 class FacePanel(QWidget):
