@@ -222,6 +222,16 @@ def _decoders(config: Config) -> Check:
     return Check("decoders", "ok", f"H.264: {found['h264']}; H.265: {found['hevc']}; others: FFmpeg, on the CPU")
 
 
+def _lab_streaming(config: Config) -> Check:
+    if importlib.util.find_spec("pylsl") is None:
+        return Check("lab streaming", "ok", f"not installed; only the sink lsl: needs it ({pip_install('lsl')})")
+    from edgeemo.sinks.lsl import library_fault
+
+    if fault := library_fault():
+        return Check("lab streaming", "warning", fault, "install it, and name its file in PYLSL_LIB if it is not found")
+    return Check("lab streaming", "ok", f"pylsl {metadata.version('pylsl')}")
+
+
 def _window(config: Config) -> Check:
     fault = qt_fault()
     if fault:
@@ -289,6 +299,7 @@ CHECKS: dict[str, Callable[[Config], Check]] = {
     "main job": _main_job,
     "cameras": _cameras,
     "decoders": _decoders,
+    "lab streaming": _lab_streaming,
     "window": _window,
     "accelerator": _accelerator,
 }

@@ -41,6 +41,7 @@ class Frame:
         origin: what the user would call the source: a file name, "camera 0", a URL without its password.
         still: the picture has no predecessor in time (a folder of pictures): nothing is tracked or smoothed across it.
         wall: when it was captured, in seconds since the epoch; None where nobody asked (only a service does).
+        captured: when it came from a live source, by `time.perf_counter`; None of a file.
         damage: decoding errors since the frame before: pictures that were lost, and 1 for this one if it has errors.
     """
 
@@ -51,6 +52,7 @@ class Frame:
     still: bool = False
     wall: float | None = None
     damage: int = 0
+    captured: float | None = None
 
     def __post_init__(self) -> None:
         _expect("image", self.image, (None, None, 3), np.uint8)

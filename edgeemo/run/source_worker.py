@@ -275,6 +275,8 @@ class SourceWorker:
                     self._arrivals.add(self._heard)
                     if self._state is not State.LIVE:
                         self._enter(State.LIVE)
+                if newest_only:
+                    frame = replace(frame, captured=captured_at)
                 if self._reopen:
                     frame = replace(
                         frame, index=base + frame.index, time=offset + frame.time, origin=self.name, wall=time()

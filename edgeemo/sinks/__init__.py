@@ -50,6 +50,7 @@ SINKS = {
     "mqtts": SinkKind("edgeemo.sinks.mqtt", "MqttTlsSink", "//HOST:PORT/TOPIC", "mqtt", extra="edge"),
     "metrics": SinkKind("edgeemo.sinks.metrics", "MetricsSink", "HOST:PORT", "metrics", extra="edge"),
     "web": SinkKind("edgeemo.sinks.web", "WebSink", "HOST:PORT", "web", extra="edge"),
+    "lsl": SinkKind("edgeemo.sinks.lsl", "LslSink", "NAME", extra="lsl"),
 }
 STANDARD_OUTPUT = "-"
 

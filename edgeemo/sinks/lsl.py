@@ -1,0 +1,139 @@
+"""Lab Streaming Layer: expressions as a signal and their changes as markers, for LabRecorder and experiment software.
+
+Protocol and library: Kothe et al., "The Lab Streaming Layer", 2024; liblsl through pylsl. Channel metadata follow XDF's
+`desc/channels/channel/{label,unit,type}`.
+"""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.sinks import SinkContext
+from edgeemo.types import Result, Sink
+from engines.bundle import find_bundle
+from engines.errors import EngineError
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+FACE_PRESENT = "face_present"
+NO_LIBRARY = "liblsl, which pylsl brings for x86-64 only, is not installed; its project has packages (sccn/liblsl)"
+
+
+class LslSink(Sink):
+    """`lsl:NAME`: two outlets, `NAME` of type Expression and `NAME-changes` of type Markers; per source of a service
+    `NAME-SOURCE`.
+
+    Expression: float32, one channel per class and `face_present`, of the largest face; without a face its channels are
+    NaN and `face_present` is 0. Its rate is irregular (0): a sample is stamped with its frame's time.
+    Markers: the expression that is shown whenever it changes, `unsure` and `no face` among them.
+
+    A live frame has the time of its capture in LSL's clock, whenever its result comes; the frames of a file have their
+    media times, counted from the first result.
+
+    Raises:
+        ConfigError: the name has other characters, or liblsl is missing.
+    """
+
+    def __init__(self, target: str, context: SinkContext) -> None:
+        if not NAME.fullmatch(target):
+            raise ConfigError(f"sink lsl:{target} needs a name of 1 to 64 letters, digits, - or _")
+        self._lsl = _library()
+        self._name = target
+        self._context = context
+        self._outlets: dict[str, _Outlets] = {}
+        for source in context.sources or ("",):
+            self._outlets[source] = self._open(source)
+
+    def write(self, result: Result) -> None:
+        outlets = self._outlets.get(result.frame.origin) or next(iter(self._outlets.values()))
+        outlets.write(result)
+
+    def close(self) -> None:
+        self._outlets.clear()  # pylsl ends a stream when its outlet is collected
+
+    def _open(self, source: str) -> _Outlets:
+        name = f"{self._name}-{source}" if source else self._name
+        channels = (*self._context.labels, FACE_PRESENT)
+        signal = self._info(name, "Expression", len(channels), "float32")
+        described = signal.desc().append_child("channels")
+        for label in channels:
+            channel = described.append_child("channel")
+            channel.append_child_value("label", label)
+            channel.append_child_value("unit", "probability")
+            channel.append_child_value("type", "Expression")
+        markers = self._info(f"{name}-changes", "Markers", 1, "string")
+        try:
+            return _Outlets(self._lsl, self._lsl.StreamOutlet(signal), self._lsl.StreamOutlet(markers))
+        except RuntimeError as error:
+            raise SinkError(f"cannot open the streams of lsl:{self._name}: {error}") from error
+
+    def _info(self, name: str, kind: str, channels: int, form: str) -> Any:
+        info = self._lsl.StreamInfo(name, kind, channels, self._lsl.IRREGULAR_RATE, form, f"edgeemo-{name}")
+        engine = info.desc().append_child("engine")
+        engine.append_child_value("name", self._context.config.engine)
+        engine.append_child_value("sha256", _engine_hash(self._context.config.engine))
+        return info
+
+
+class _Outlets:
+    """The two streams of one source, and its clock."""
+
+    def __init__(self, lsl: Any, signal: Any, markers: Any) -> None:
+        self._lsl = lsl
+        self._signal = signal
+        self._markers = markers
+        self._began: float | None = None  # of media time, in LSL's clock
+        self._shown = ""
+
+    def write(self, result: Result) -> None:
+        stamp = self._stamp(result)
+        sample = np.full(len(result.labels) + 1, np.nan, np.float32)
+        sample[-1] = 0
+        shown = "no face"
+        if len(result.faces):
+            boxes = result.faces.boxes
+            row = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).argmax())
+            sample[:-1], sample[-1] = result.probabilities[row], 1
+            shown = "unsure" if result.reasons(row) else result.emotions[row]
+        self._signal.push_sample(sample.tolist(), stamp)
+        if shown != self._shown:
+            self._shown = shown
+            self._markers.push_sample([shown], stamp)
+
+    def _stamp(self, result: Result) -> float:
+        frame, now = result.frame, float(self._lsl.local_clock())
+        if frame.captured is not None:
+            return now - (perf_counter() - frame.captured)
+        if self._began is None:
+            self._began = now - frame.time
+        return self._began + frame.time
+
+
+def library_fault() -> str:
+    """Why streams cannot be opened although pylsl is installed, in one clause; empty when they can."""
+    try:
+        import pylsl  # noqa: F401
+    except RuntimeError:
+        return NO_LIBRARY
+    return ""
+
+
+def _library() -> Any:
+    if fault := library_fault():
+        raise ConfigError(f"sink lsl: {fault}")
+    import pylsl
+
+    return pylsl
+
+
+def _engine_hash(name: str) -> str:
+    """Of the FP32 model that the engine was made from; "" where it is not known."""
+    try:
+        manifest = find_bundle(name).manifest
+    except EngineError:
+        return ""
+    return manifest.source_sha256 if manifest is not None else ""
