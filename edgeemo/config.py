@@ -76,12 +76,12 @@ class DetectConfig:
             which find faces from 24 px. Known faces are followed by the short-range model in each case. Still pictures
             are always searched in tiles.
         confirm_score: minimum score of a new face in its region of interest; a score up to 0.1 lower passes if its
-            mean with the full-frame score reaches the threshold. In a still picture the mean of five looks at the
-            region must reach 0.06 less. Higher: fewer false faces; lower: fewer missed ones.
+            mean with the full-frame score reaches the threshold. In a still picture several looks at the region
+            decide (`edgeemo.stages.still`). Higher: fewer false faces; lower: fewer missed ones.
         scan_s: seconds between two detections on the whole frame; 0: every frame, which costs more.
         max_faces: at most so many in video, the largest first; still pictures keep all.
         runtime: what runs the detection models: `mediapipe`, `onnx`, or `auto`: MediaPipe where it is installed in a
-            version that was tested to send nothing, else onnx.
+            version that was tested to send nothing, else onnx. Tiles are always searched by ONNX files.
         backend: with the runtime onnx, `onnx` (ONNX Runtime on the CPU), `onnx-cuda` or `openvino`.
     """
 

@@ -22,16 +22,17 @@ from engines.preprocess import roll
 SURE_SCORE = 0.84  # of one closer look, from which it settles the matter
 PROMISING_SCORE = 0.5  # of a candidate, from which another look follows one that sees nothing
 BEST_SCORE = 0.8  # that looks at a doubtful face give at most
+MEAN_BELOW = 0.02  # how far the mean of several looks may lie below the score that one look needs in video
 SMALL_PX = 48.0  # faces below look less like faces, so the mean may lie lower by SMALL_BELOW ...
-SMALL_BELOW = 0.04
+SMALL_BELOW = 0.02
 TINY_PX = 20.0  # ... unless they are too small to be read
 CROWD, CROWD_SIZE = 3, 1.5  # so many faces of a similar size in a picture make a further one likely ...
-CROWD_BELOW = 0.1  # ... whose mean may then lie lower
+CROWD_BELOW, SMALL_CROWD_BELOW = 0.08, 0.13  # ... whose mean may then lie lower
 LOOKS, COUNTED = 5, 4  # the worst look does not count: a border or a hand spoils some windows
 SMALL_LOOKS = 3  # small faces come in crowds, and wide windows show too few pixels of them
 MIDDLE_SCALE, WIDE_SCALE = 1.9, 3.2  # of the further windows
 MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # left and right change places
-TURNED_ABOVE = 0.12  # what turned faces need more: three more tries are three more chances for shapes
+TURNED_ABOVE = 0.08  # what turned faces need more: three more tries are three more chances for shapes
 MISAIMED_ROLL = np.radians(20)  # between the first and the closer look, from which the box is off by a fifth
 MISAIMED_SIZE = 1.3
 OTHER_WAY_UP_ABOVE = 0.1  # by how much the look at a face in another way up must be better
@@ -50,14 +51,15 @@ def find_in_still(looks: Looks, frame: Frame, models: Sequence[Range], confirm_s
         models: those that look at the whole picture.
         confirm_score: as `DetectConfig` has it.
     """
-    found = _find(looks, frame, models, confirm_score, STILL_SCALE)
+    enough = confirm_score - MEAN_BELOW
+    found = _find(looks, frame, models, enough, STILL_SCALE)
     if found:
         return found
     scale = min(STILL_SCALE, TURNED_PX / max(frame.image.shape))
     best: list[SeenFace] = []
     for turned, back in TURNS.items():
         upright = replace(frame, image=np.asarray(cv2.rotate(frame.image, back), np.uint8))
-        faces = _find(looks, upright, models, confirm_score + TURNED_ABOVE, scale)
+        faces = _find(looks, upright, models, enough + TURNED_ABOVE, scale)
         faces = [face for face in faces if not face.turned]
         if max((face.score for face in faces), default=0) > max((face.score for face in best), default=0):
             best = [_turned(face, turned, frame.image.shape) for face in faces]
@@ -77,11 +79,12 @@ def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, sc
         small = look.side < SMALL_PX
         wanted = enough - SMALL_BELOW * (small and look.side >= TINY_PX)
         if look.score < max(SURE_SCORE, wanted):
+            in_crowd = wanted - (SMALL_CROWD_BELOW if small else CROWD_BELOW)
             count, counted = (SMALL_LOOKS, SMALL_LOOKS) if small else (LOOKS, COUNTED)
-            mean = _mean_score(looks, frame, look, count, counted, wanted - CROWD_BELOW)
+            mean = _mean_score(looks, frame, look, count, counted, in_crowd)
+            if in_crowd <= mean < wanted:
+                doubtful.append((candidate, look))
             if mean < wanted:
-                if mean >= wanted - CROWD_BELOW:
-                    doubtful.append((candidate, look))
                 continue
         _add(looks, frame, candidate, look, found)
     crowd = [face.side for face in found]
@@ -136,7 +139,7 @@ def _mean_score(looks: Looks, frame: Frame, look: SeenFace, count: int, counted:
     """Of the best `counted` of `count` looks: windows of three sizes, mirrored ones among them.
 
     0 where it would be below `least`. One look (score 0.7) misses 34 of 720 faces of facial_expressions and FER+ and
-    takes 26 of 734 pictures of shapes for faces; the mean misses 14 and takes 19.
+    takes 26 of 734 pictures of shapes for faces; the mean misses 14 and takes 24.
     """
     straight = _aimed(look)
     mirrored, other = _mirrored(frame, look)
