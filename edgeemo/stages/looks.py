@@ -18,6 +18,7 @@ from engines.face_detector import FaceDetector, Found, Range
 
 SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
 CANVAS_PX = 128  # the short-range model's input
+MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # left and right change places
 UPSCALE = 2  # for MediaPipe pixels of the canvas are doubled: its boxes are whole pixels
 GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between two looks
 TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
@@ -83,12 +84,19 @@ class Looks:
         return sorted(found, key=lambda face: -face.score)
 
     def closer(
-        self, frame: Frame, faces: Sequence[SeenFace], scale: float = WINDOW_SCALE, *, on_grid: bool = False
+        self,
+        frame: Frame,
+        faces: Sequence[SeenFace],
+        scale: float = WINDOW_SCALE,
+        *,
+        on_grid: bool = False,
+        mirrored: bool = False,
     ) -> list[SeenFace | None]:
         """Look for each of one to four faces in the upright window around where it was, with one short-range call.
 
         Args:
             scale, on_grid: see `Window.at`.
+            mirrored: the model sees left and right exchanged; for one face only.
         """
         across = 1 if len(faces) == 1 else 2
         size = CANVAS_PX // across
@@ -99,7 +107,7 @@ class Looks:
             window = Window.at(face.search_roi, size, scale, on_grid=on_grid)
             self._canvas[top : top + size, left : left + size] = window.cut(frame.image)
             windows.append((window, np.array([left, top], np.float32)))
-        boxes, keypoints, scores = self._in_canvas()
+        boxes, keypoints, scores = self._in_canvas(mirrored)
         cells = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / size)
         looks: list[SeenFace | None] = []
         for face, (window, corner) in zip(faces, windows, strict=True):
@@ -109,11 +117,20 @@ class Looks:
             looks.append(min(fitting, key=face.distance, default=None))
         return looks
 
-    def _in_canvas(self) -> Found:
+    def _in_canvas(self, mirrored: bool) -> Found:
+        if mirrored:
+            boxes, keypoints, scores = self._in_picture(np.ascontiguousarray(self._canvas[:, ::-1]))
+            boxes, keypoints = boxes.copy(), keypoints[:, MIRRORED_POINTS]
+            boxes[:, [0, 2]] = CANVAS_PX - boxes[:, [2, 0]]
+            keypoints[..., 0] = CANVAS_PX - keypoints[..., 0]
+            return boxes, keypoints, scores
+        return self._in_picture(self._canvas)
+
+    def _in_picture(self, canvas: U8) -> Found:
         model = self._models["short_range"]
         if model.runtime != "mediapipe":
-            return model.detect(self._canvas)
-        enlarged = cv2.resize(self._canvas, None, fx=UPSCALE, fy=UPSCALE, interpolation=cv2.INTER_NEAREST)
+            return model.detect(canvas)
+        enlarged = cv2.resize(canvas, None, fx=UPSCALE, fy=UPSCALE, interpolation=cv2.INTER_NEAREST)
         boxes, keypoints, scores = model.detect(np.asarray(enlarged, np.uint8))
         return boxes / np.float32(UPSCALE), keypoints / np.float32(UPSCALE), scores
 

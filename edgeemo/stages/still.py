@@ -26,12 +26,13 @@ MEAN_BELOW = 0.02  # how far the mean of several looks may lie below the score t
 SMALL_PX = 48.0  # faces below look less like faces, so the mean may lie lower by SMALL_BELOW ...
 SMALL_BELOW = 0.02
 TINY_PX = 20.0  # ... unless they are too small to be read
-CROWD, CROWD_SIZE = 3, 1.5  # so many faces of a similar size in a picture make a further one likely ...
-CROWD_BELOW, SMALL_CROWD_BELOW = 0.08, 0.13  # ... whose mean may then lie lower
+CROWD, CROWD_SIZE = 3, 1.5  # so many small faces of a similar size in a picture make a further one likely ...
+CROWD_BELOW = 0.13  # ... whose mean may then lie lower
 LOOKS, COUNTED = 5, 4  # the worst look does not count: a border or a hand spoils some windows
 SMALL_LOOKS = 3  # small faces come in crowds, and wide windows show too few pixels of them
-MIDDLE_SCALE, WIDE_SCALE = 1.9, 3.2  # of the further windows
-MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # left and right change places
+MIDDLE_SCALE = 1.9
+# scale of the window, whether left and right are exchanged in it
+FURTHER_LOOKS = ((WINDOW_SCALE, True), (MIDDLE_SCALE, False), (MIDDLE_SCALE, True), (3.2, False))
 TURNED_ABOVE = 0.08  # what turned faces need more: three more tries are three more chances for shapes
 MISAIMED_ROLL = np.radians(20)  # between the first and the closer look, from which the box is off by a fifth
 MISAIMED_SIZE = 1.3
@@ -79,7 +80,7 @@ def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, sc
         small = look.side < SMALL_PX
         wanted = enough - SMALL_BELOW * (small and look.side >= TINY_PX)
         if look.score < max(SURE_SCORE, wanted):
-            in_crowd = wanted - (SMALL_CROWD_BELOW if small else CROWD_BELOW)
+            in_crowd = wanted - CROWD_BELOW * small
             count, counted = (SMALL_LOOKS, SMALL_LOOKS) if small else (LOOKS, COUNTED)
             mean = _mean_score(looks, frame, look, count, counted, in_crowd)
             if in_crowd <= mean < wanted:
@@ -141,18 +142,12 @@ def _mean_score(looks: Looks, frame: Frame, look: SeenFace, count: int, counted:
     0 where it would be below `least`. One look (score 0.7) misses 34 of 720 faces of facial_expressions and FER+ and
     takes 26 of 734 pictures of shapes for faces; the mean misses 14 and takes 24.
     """
-    straight = _aimed(look)
-    mirrored, other = _mirrored(frame, look)
+    aimed = _aimed(look)
     scores = [look.score]
-    for picture, face, scale in (
-        (mirrored, other, WINDOW_SCALE),
-        (frame, straight, MIDDLE_SCALE),
-        (mirrored, other, MIDDLE_SCALE),
-        (frame, straight, WIDE_SCALE),
-    )[: count - 1]:
+    for scale, mirrored in FURTHER_LOOKS[: count - 1]:
         if _mean_of_best(scores + [BEST_SCORE] * (count - len(scores)), counted) < least:
             return 0.0
-        (further,) = looks.closer(picture, [face], scale)
+        (further,) = looks.closer(frame, [aimed], scale, mirrored=mirrored)
         scores.append(0.0 if further is None else further.score)
     return _mean_of_best(scores, counted)
 
@@ -164,22 +159,6 @@ def _mean_of_best(scores: list[float], counted: int) -> float:
 def _aimed(face: SeenFace) -> SeenFace:
     """The same face, to be looked for where it was found, without the calm that video needs."""
     return SeenFace.found(face.box, face.keypoints, face.score, face.seen)
-
-
-def _mirrored(frame: Frame, face: SeenFace) -> tuple[Frame, SeenFace]:
-    """The part of the picture around a face, left and right exchanged, and the face in it."""
-    height, width = frame.image.shape[:2]
-    reach = WINDOW_SCALE * face.side  # more than half a window's diagonal
-    left, top = (max(int(value - reach), 0) for value in face.centre)
-    right, bottom = min(int(face.centre[0] + reach) + 1, width), min(int(face.centre[1] + reach) + 1, height)
-    if left >= right or top >= bottom:
-        return frame, face
-    part = np.asarray(cv2.flip(frame.image[top:bottom, left:right], 1), np.uint8)
-    flip, shift = np.array([-1, 1], np.float32), np.array([right, -top], np.float32)
-    corners = face.box.reshape(2, 2) * flip + shift
-    box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
-    points = face.keypoints[MIRRORED_POINTS] * flip + shift
-    return replace(frame, image=part), SeenFace.found(box, points, face.score, face.seen)
 
 
 def _turned(face: SeenFace, turned: int, shape: tuple[int, ...]) -> SeenFace:
