@@ -148,5 +148,5 @@ def test_faces_of_a_damaged_picture_are_unsure(faces: int) -> None:
     shown = result(faces)
     for damage in (0, 2):
         frame = Frame(shown.frame.image, 0, 0.0, "x", damage=damage)
-        doubts = QualityJudge().judge(frame, shown.faces, [0.9] * faces)
+        doubts = QualityJudge().judge(frame, shown.faces, [0.9] * faces).doubts
         assert [bool(each and each[0].code == "damaged_picture") for each in doubts] == [damage > 0] * faces

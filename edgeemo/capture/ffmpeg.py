@@ -87,7 +87,8 @@ class Video:
         self.codec_context.thread_count = 2 if large else 1
         length = self._stated_length() or (container.duration or 0) / 1e6
         self.count = self._stream.frames or (round(length * self.fps) if 0 < length < 1e7 else 0)
-        self.damage = Damage(self._stream.codec_context.name)
+        # packets of AVI have no presentation times that pictures could be missed by
+        self.damage = Damage("" if self.format == "avi" else self._stream.codec_context.name)
         self._failed_tail = False  # nothing was decoded after the last damaged packet
         self._cut_packet = False  # the last packet is shorter than the container says
         self._end = 0.0  # where the last packet ends, in the stream's own time

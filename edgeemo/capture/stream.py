@@ -194,6 +194,9 @@ class Stream:
             request = urllib.request.Request(address, method=method, headers=headers)
             with urllib.request.urlopen(request, timeout=min(PROBE_TIMEOUT_S, self._open_timeout)) as answer:
                 return {name.lower(): value for name, value in answer.headers.items()}
+        except urllib.error.HTTPError:
+            # addresses that are signed for reading, and small servers, refuse HEAD
+            return self._ask("GET", {"Range": "bytes=0-0"}) if method == "HEAD" else None
         except (urllib.error.URLError, OSError, ValueError, UnicodeError):
             return None
 
