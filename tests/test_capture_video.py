@@ -485,7 +485,7 @@ def test_frames_of_more_pixels_than_are_read_are_refused(ffmpeg: str, tmp_path: 
     large = ["-f", "lavfi", "-i", "color=s=11000x10000:d=0.04:r=25", "-c:v", "mjpeg"]
     frames, error = read(open_source(str(encode(ffmpeg, tmp_path, *large, "a.avi"))))
     assert frames == []
-    assert "has frames of 11000 x 10000 pixels, more than the 100 million read" in error
+    assert "has frames of 11000 x 10000 pixels, more than the 100 million that are read" in error
 
 
 def test_frames_that_grow_beyond_what_is_read_are_damage(

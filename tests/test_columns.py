@@ -14,7 +14,7 @@ import pytest
 from fakes import result
 
 import edgeemo
-from edgeemo.columns import column_names
+from edgeemo.columns import QUALITY, column_names
 from edgeemo.recording import load
 from edgeemo.recording.export import export
 from edgeemo.sinks import SinkContext, open_sink
@@ -95,7 +95,8 @@ def test_how_far_a_head_is_turned_is_in_every_output(read: Callable[[Path], list
 def test_a_database_of_the_fifth_version_learns_the_column_and_its_rows_are_read(tmp_path: Path) -> None:
     path = through("sqlite", tmp_path / "out.db")
     with closing(sqlite3.connect(path)) as database:
-        database.executescript("ALTER TABLE faces DROP COLUMN turned; PRAGMA user_version = 5;")
+        later = "".join(f"ALTER TABLE faces DROP COLUMN {name};" for name in ("doubts", *QUALITY, "turned"))
+        database.executescript(f"DROP VIEW results; {later} PRAGMA user_version = 5;")
     assert [track.turned.tolist() for track in load(path).tracks] == [[0], [0], [0]]
     through("sqlite", path)
     assert [track.turned.tolist() for track in load(f"{path}#1").tracks] == [[0], [0], [0]]
