@@ -112,7 +112,7 @@ def test_a_set_without_a_readable_picture_is_one_clear_line(affectnet, tmp_path)
     data = open_data(affectnet, "valid")
     gone = replace(data, images=tuple(f"gone/{name}" for name in data.images))
     for cache in (None, tmp_path):
-        with pytest.raises(DataError, match=r"gave a face \(\d+ x missing file\)") as error:
+        with pytest.raises(DataError, match=r"has a face \(\d+ x missing file\)") as error:
             load_faces(gone, SPEC, cache)
         assert "\n" not in str(error.value)
 

@@ -81,10 +81,10 @@ def test_a_runs_own_settings_make_the_same_run(tmp_path):
     [
         ('data = "d"\nbatchsize = 3', "unknown: batchsize"),
         ('data = "d"\nbatch = "many"', "batch"),
-        ("data =", "holds no settings"),
+        ("data =", "is not a valid training configuration"),
         ('data = "d"\naugment = "wild"', "augment must be one of"),
         ('network = "hybrid_lite"', "give --data"),
-        ('data = "d"', "give --network"),
+        ('data = "d"', "use --network"),
         (None, "cannot read"),
     ],
 )
@@ -103,8 +103,8 @@ def test_bad_settings_are_one_clear_line(content, said, tmp_path, capsys):
     [
         (["--folds", "5"], "--fold from 1"),
         (["--folds", "5", "--fold", "6"], "--fold from 1"),
-        (["--all", "--folds", "5", "--fold", "1"], "neither --folds"),
-        (["--all", "--patience", "3"], "nor --patience"),
+        (["--all", "--folds", "5", "--fold", "1"], "excludes --folds"),
+        (["--all", "--patience", "3"], "and --patience"),
         (["--batch", "10", "--accumulate", "3"], "equal parts"),
         (["--log", "nowhere"], "no logger named 'nowhere'"),
     ],
@@ -161,18 +161,18 @@ def test_all_trains_on_both_splits_keeps_the_last_epoch_and_is_calibrated_out_of
     assert all(torch.equal(value, last[name]) for name, value in best.items())
     bundle = ["bundle", str(tmp_path / "all"), *shared, "--output", str(tmp_path / "mine")]
     assert main(bundle) == 2
-    assert "give the runs of fit --folds" in capsys.readouterr().err
+    assert "name the runs of fit --folds" in capsys.readouterr().err
     for fold in ("1", "2"):
         wanted = ["--folds", "2", "--fold", fold, "--run", str(tmp_path / fold)]
         assert main(["fit", *fitted, *wanted]) == 0
     assert main([*bundle, "--out-of-fold", str(tmp_path / "1")]) == 2
-    assert "one run for each fold" in capsys.readouterr().err
+    assert "one run per fold" in capsys.readouterr().err
     assert main([*bundle, "--out-of-fold", str(tmp_path / "2"), str(tmp_path / "1")]) == 0
     scores = json.loads((tmp_path / "mine" / "scores.json").read_text())
     assert (scores["split"], scores["faces"]) == ("out of fold", 72)
     card = load_bundle(tmp_path / "mine").card.read_text()
     assert "of 2 networks trained alike" in card
-    assert "trained on the validation split too, for a number of epochs" in card
+    assert "trained on the validation split too, for a fixed number of epochs" in card
     assert main(["table", str(tmp_path)]) == 0  # a run without an accuracy has no row
     assert "fold" not in capsys.readouterr().err
 
@@ -280,7 +280,7 @@ def test_a_dry_run_tells_what_the_run_would_take_and_writes_no_folder(more, prep
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / "cache").exists()
     assert "not all faces are cropped yet" not in told if prepared else "not all faces are cropped yet" in told
-    faces = int(re.search(r"([\d,]+) faces train", told)[1])
+    faces = int(re.search(r"([\d,]+) faces for training", told)[1])
     if prepared:  # the very faces of the run
         assert main(["fit", *wanted]) == 0
         assert f"hybrid_lite: {faces} faces" in capsys.readouterr().out
@@ -320,7 +320,7 @@ def test_damaged_figures_of_a_run_are_one_clear_line_before_it_goes_on(content, 
 def test_a_pickle_that_is_refused_brings_no_advice_to_load_it_unsafely(tmp_path):
     torch.save({"object": Path("/")}, tmp_path / "last.pt")
     for load in (load_state, lambda run: load_checkpoint(run / "last.pt")):
-        with pytest.raises(RunError, match="such objects are never loaded") as caught:
+        with pytest.raises(RunError, match="which are never loaded") as caught:
             load(tmp_path)
         assert "weights_only" not in str(caught.value)
 
@@ -328,7 +328,7 @@ def test_a_pickle_that_is_refused_brings_no_advice_to_load_it_unsafely(tmp_path)
 @pytest.mark.parametrize("place", ["", " "])
 @pytest.mark.parametrize("kind", READERS)
 def test_data_without_a_place_is_refused(kind, place):
-    with pytest.raises(DataError, match=f"names no place: write {kind}:PATH"):
+    with pytest.raises(DataError, match=f"has no path: write {kind}:PATH"):
         open_data(f"{kind}:{place}", "train")
 
 

@@ -257,5 +257,5 @@ def test_bad_parquet_is_one_clear_line_and_bad_cells_are_skipped(tmp_path):
     with pytest.raises(DataError, match="must have a column of labels"):
         open_data(f"affectnet:{tmp_path}", "train")
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match="no whole Parquet file"):
+    with pytest.raises(DataError, match="not a complete Parquet file"):
         open_data(f"affectnet:{tmp_path}", "train")

@@ -348,7 +348,7 @@ def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, c
     torch.save({"arch": "baseline64", "network": build("baseline64").network.state_dict()}, other)
     capsys.readouterr()
     assert main(["bundle", str(run), str(other), "--data", data, "--output", str(tmp_path / "none")]) == 2
-    assert "take different faces" in capsys.readouterr().err
+    assert "have different inputs" in capsys.readouterr().err
 
 
 def test_weights_as_safetensors_are_the_same_network(run, data, cache, tmp_path, capsys):
@@ -375,7 +375,7 @@ def test_weights_that_have_no_mean_are_one_clear_line(run, tmp_path, capsys):
     other = tmp_path / "other.pt"
     torch.save({"arch": "baseline64", "network": build("baseline64").network.state_dict()}, other)
     for arguments, said in (
-        ([str(run), str(other)], "only weights of one architecture"),
+        ([str(run), str(other)], "averaging needs one architecture"),
         ([str(run), str(run), "--shares", "1"], "2 checkpoints need as many shares"),
         ([str(run), "--shares", "0"], "not all 0"),
         ([str(tmp_path / "nothing.pt")], "no checkpoint at"),

@@ -1,4 +1,7 @@
-"""What predictions are worth beyond accuracy: F1, reliability, knowing when to be silent, paired tests. NumPy only."""
+"""Figures beyond accuracy: F1, reliability, risk-coverage, calibration, paired tests. NumPy only.
+
+Called by `trainer.evaluate`, `trainer.robustness` and `trainer.card`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def f1(confusion: npt.NDArray[np.int64]) -> F64:
-    """(C, C) counts, true class by row -> (C,) F1, the harmonic mean of precision and recall; NaN: never occurs."""
+    """(C, C) counts, true class by row -> (C,) F1 (harmonic mean of precision and recall); NaN for absent classes."""
     hits = confusion.diagonal()
     total = confusion.sum(axis=0) + confusion.sum(axis=1)
     return np.where(total > 0, 2 * hits / np.maximum(total, 1), np.nan)
@@ -32,7 +35,7 @@ def reliability(confidence: F32, right: Bools, bins: int = 15) -> list[tuple[flo
 def risk_coverage(confidence: F32, right: Bools) -> tuple[F64, F64]:
     """Coverage (most confident faces first) and the share of errors at it (El-Yaniv and Wiener, 2010).
 
-    Faces of equal confidence are answered together.
+    Faces of equal confidence enter the coverage together.
     """
     order = np.argsort(-confidence, kind="stable")
     count = np.arange(1, len(order) + 1)
@@ -42,12 +45,12 @@ def risk_coverage(confidence: F32, right: Bools) -> tuple[F64, F64]:
 
 
 def risk_at(coverage: F64, risk: F64, share: float) -> float:
-    """Errors when at least this share of faces is answered."""
+    """Share of errors at a coverage of at least `share`."""
     return float(risk[min(int(np.searchsorted(coverage, share - 1e-12)), len(risk) - 1)])
 
 
 def area_under_risk(coverage: F64, risk: F64) -> float:
-    """Mean risk over all coverages (AURC): the lower, the better a model knows when it is wrong."""
+    """Mean risk over all coverages (AURC); lower is better."""
     steps = np.diff(np.concatenate([[0.0], coverage]))
     return float((steps * risk).sum())
 
@@ -57,9 +60,9 @@ class Calibration:
     """Expected calibration error without and with a temperature.
 
     Attributes:
-        temperature: the one built into the model, or the one fitted here.
-        built_in: False: the model has none; it was fitted on one half of the faces and judged on the other, and the
-            other way round.
+        temperature: the model's own, or the one fitted here.
+        built_in: the model has a temperature. If not, `after` is 2-fold cross-validated: fitted on one half of the
+            faces and measured on the other.
     """
 
     before: float
@@ -69,14 +72,14 @@ class Calibration:
 
 
 def soften(probabilities: F32, temperature: float) -> F32:
-    """What softmax(logits / temperature) would have given, from the probabilities that softmax(logits) gave."""
+    """softmax(logits / temperature), computed from softmax(logits)."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), 1e-12)) / temperature
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True), np.float32)
 
 
 def calibration(probabilities: F32, truth: npt.NDArray[np.int64], temperature: float) -> Calibration:
-    """How honest (N, C) probabilities are, given the temperature that is already in them (1: none)."""
+    """Calibration of (N, C) probabilities; `temperature` is the one already applied to them (1: none)."""
     if temperature != 1:
         before = soften(probabilities, 1 / temperature)
         return Calibration(_error(before, truth), _error(probabilities, truth), temperature, True)
@@ -99,8 +102,8 @@ class PairedTest:
     """Two models on the same faces (McNemar's exact test).
 
     Attributes:
-        only_first, only_second: faces that only one of them got right.
-        p: probability of a difference at least so large if they were equally good.
+        only_first, only_second: faces that only this model classified correctly.
+        p: probability of at least this difference between equally accurate models.
     """
 
     count: int
@@ -115,10 +118,10 @@ class PairedTest:
 
 
 def mcnemar(first: Bools, second: Bools) -> PairedTest:
-    """Compare which faces two models got right.
+    """Compare which faces two models classified correctly.
 
     Raises:
-        ValueError: they were not asked about the same number of faces, or about none.
+        ValueError: they have different numbers of faces, or none.
     """
     if first.shape != second.shape or not len(first):
         raise ValueError(f"cannot compare {first.shape} predictions with {second.shape}")

@@ -1,4 +1,7 @@
-"""Changes that a camera, a lens and a head make, applied to a whole batch at once, on whatever device it lies."""
+"""Augmentation of whole batches on their device: pose, light, noise, occlusion; mixup, cutmix and non-faces.
+
+`trainer.train` calls it in every step.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from trainer.config import AugmentConfig
 
 
 def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """(N, C, S, S) float in 0..255 -> the same shape and range; every face is changed in its own way."""
+    """(N, C, S, S) float in 0..255 -> the same shape and range; every face gets its own random changes."""
     if config.rotate_degrees or config.scale or config.shift:
         faces = _move(faces, config, generator)
     elif config.flip:
@@ -39,15 +42,15 @@ def augment(faces: Tensor, config: AugmentConfig, generator: torch.Generator) ->
 
 
 def make_non_faces(faces: Tensor, targets: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Turn the first faces into what only looks like one to a detector; their target becomes `no_face`.
+    """Replace the first faces by images that a detector takes for faces; their target becomes `no_face`.
 
-    A quarter each, drawn by chance, are the face's own tiles in another order, smooth noise, blank heads of the face's
-    brightness, and drawings: spots and bars where eyes, mouth, lamps or holes would be.
+    Each is one of four kinds, equally likely: the face's tiles in random order, smooth noise, a blank head of the
+    face's brightness, or a drawing (spots and bars at the places of eyes, mouth, lamps or holes).
 
     Args:
         faces: (N, C, S, S) in 0..255, in random order.
         targets: (N, 11).
-        share: how many of the faces, 0 for none; a rest is rounded up or down by chance.
+        share: of the faces; a fractional number of faces is rounded up or down at random.
     """
     count = int(share * len(faces) + float(_uniform((1,), 0, 1, faces, generator))) if share > 0 else 0
     if not count:
@@ -67,10 +70,10 @@ def make_non_faces(faces: Tensor, targets: Tensor, share: float, generator: torc
 def mix(
     faces: Tensor, targets: Tensor, mixup: float, cutmix: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Blend each face with another one, or put a rectangle of another one into it; targets are shared accordingly.
+    """Blend each face with another one, or paste a rectangle of another one into it; targets are mixed alike.
 
     `mixup` and `cutmix` are the parameters of their Beta distributions (Zhang et al., 2018; Yun et al., 2019), 0 for
-    off; with both on, a coin decides for each batch.
+    off; with both on, each batch gets one of them at random.
     """
     if mixup <= 0 and cutmix <= 0:
         return faces, targets
@@ -105,7 +108,7 @@ def _sometimes(before: Tensor, after: Tensor, share: float, generator: torch.Gen
 
 
 def _move(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Flip, turn, resize and shift in one resampling; what comes in from outside repeats the border."""
+    """Flip, rotate, scale and shift in one resampling; pixels from outside repeat the border."""
     count = (len(faces),)
     angle = _uniform(count, -1, 1, faces, generator) * math.radians(config.rotate_degrees)
     size = 1 + _uniform(count, -1, 1, faces, generator) * config.scale
@@ -124,7 +127,7 @@ def _move(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> T
 
 
 def _shuffled(faces: Tensor, tiles: int, generator: torch.Generator) -> Tensor:
-    """The faces' tiles * tiles parts, each face in its own order; a rest that divides badly stays in place."""
+    """Shuffle the tiles * tiles parts of each face; rows and columns left over by the division stay in place."""
     count, channels, side, _ = faces.shape
     small = side // tiles
     whole = small * tiles
@@ -147,7 +150,7 @@ def _clouds(faces: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _blank_heads(faces: Tensor, generator: torch.Generator) -> Tensor:
-    """Ovals without a face in them, lit from one side, before an even background."""
+    """Ovals without a face in them, lit from one side, on a plain background."""
     count, _, side, _ = faces.shape
     shape = (count, 1, 1, 1)
     position = torch.linspace(-1, 1, side, device=faces.device, dtype=faces.dtype)
@@ -164,7 +167,7 @@ def _blank_heads(faces: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _drawings(faces: Tensor, generator: torch.Generator) -> Tensor:
-    """Blank heads, or even patches, with one or two mirrored pairs and up to two single spots or bars on them."""
+    """Blank heads, or plain patches, with one or two mirrored pairs and up to two single spots or bars on them."""
     count, _, side, _ = faces.shape
     shape = (count, 1, 1, 1)
 
@@ -203,7 +206,7 @@ def _blurred(faces: Tensor) -> Tensor:
 
 
 def _pixelated(faces: Tensor, generator: torch.Generator) -> Tensor:
-    """The batch as a face of 0.4 to 0.75 of its pixels would look, enlarged again."""
+    """Downscale the batch to 0.4 to 0.75 of its size and enlarge it again."""
     side = faces.shape[-1]
     fewer = int(side * float(_uniform((1,), 0.4, 0.75, faces, generator)))
     small = functional.interpolate(faces, size=(fewer, fewer), mode="area")
@@ -223,7 +226,7 @@ def _light(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> 
 
 
 def _colour(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Turn and stretch the colours around the grey axis (YIQ's, Foley et al.); the brightness stays."""
+    """Change hue and saturation in YIQ (Foley et al.); the brightness stays."""
     count = (len(faces),)
     angle = _uniform(count, -1, 1, faces, generator) * math.radians(config.hue_degrees)
     stretch = 1 + _uniform(count, -1, 1, faces, generator) * config.saturation
@@ -238,7 +241,7 @@ def _colour(faces: Tensor, config: AugmentConfig, generator: torch.Generator) ->
 
 
 def _occlude(faces: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Cover a rectangle of some faces with an even grey."""
+    """Cover a rectangle of some faces with a uniform grey."""
     count, side = len(faces), faces.shape[-1]
     shape = (count, 1, 1, 1)
     position = torch.arange(side, device=faces.device, dtype=faces.dtype)

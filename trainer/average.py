@@ -1,6 +1,7 @@
-"""Weights of several trainings of one line, averaged: often better than each, at the cost of one.
+"""Average the weights of several trainings: often more accurate than each, at the inference cost of one.
 
-Source: Wortsman et al., "Model soups", 2022. It works where one training began from the other's weights.
+Source: Wortsman et al., "Model soups", 2022. It needs trainings that started from the same weights.
+`edgeemo-train average` calls it.
 """
 
 from __future__ import annotations
@@ -16,29 +17,27 @@ from trainer.runs import find_checkpoint, load_checkpoint, save_checkpoint
 
 
 def average(sources: Sequence[Path], output: Path, shares: Sequence[float] | None = None) -> Path:
-    """Write a checkpoint whose weights are the weighted mean of others'.
+    """Write a checkpoint whose weights are the weighted mean of several checkpoints.
 
     Args:
-        sources: run folders (their best epoch) or checkpoints of one architecture; of a last.pt the moving average.
-        output: the file.
-        shares: of each, of any sum; default: equal ones.
+        sources: run folders (their best epoch) or checkpoints of one architecture; a last.pt gives its moving average.
+        output: the file to write.
+        shares: weight of each, normalised to a sum of 1; default: equal.
 
     Raises:
-        RunError: a checkpoint cannot be read or is of another architecture, a number of shares that does not fit, or
-            the file cannot be written.
+        RunError: a checkpoint cannot be read or has another architecture, the number of shares is wrong, or the file
+            cannot be written.
     """
     shares = [1.0] * len(sources) if shares is None else list(shares)
     if len(shares) != len(sources) or min(shares) < 0 or sum(shares) <= 0:
-        raise RunError(f"{len(sources)} checkpoints need as many shares, none below 0 and not all 0: not {shares}")
+        raise RunError(f"{len(sources)} checkpoints need as many shares, each 0 or more and not all 0; got {shares}")
     shares = [share / sum(shares) for share in shares]
     paths = [find_checkpoint(source) for source in sources]
     loaded = [load_checkpoint(path) for path in paths]
     arch, last = loaded[-1]
     for path, (other, _) in zip(paths, loaded, strict=True):
         if other != arch:
-            raise RunError(
-                f"{path} is a {other} and {paths[-1]} a {arch}: only weights of one architecture have a mean"
-            )
+            raise RunError(f"{path} is a {other}, {paths[-1]} a {arch}: averaging needs one architecture")
     states = [model.network.state_dict() for _, model in loaded]
     mean = dict(last.network.state_dict())
     for name, value in mean.items():

@@ -23,7 +23,7 @@ from trainer.predict import softmax
 
 
 def temperature(logits: F32, faces: FaceSet) -> float:
-    """Fitted to the majority's class, over the classes that the data set's protocol scores.
+    """Fit a temperature to the majority class of the scored faces, over the classes that the protocol scores.
 
     Args:
         logits: (N, 11) of the faces.
@@ -53,7 +53,7 @@ def set_threshold(logits: F32, faces: FaceSet, temperature: float) -> float:
 def adjust_logits(model: Classifier, targets: F32, amount: float) -> None:
     """Subtract `amount` times the logarithm of each expression's share of the training data from its logit.
 
-    0 keeps the network as it was trained; 1 predicts as if all expressions were equally frequent (Menon et al., 2021).
+    0 changes nothing; 1 predicts as if all expressions were equally frequent (Menon et al., 2021).
 
     Args:
         targets: (N, 11) of the training data.
@@ -70,8 +70,8 @@ def adjust_logits(model: Classifier, targets: F32, amount: float) -> None:
 def subtract_no_face_margin(model: Classifier, margin: float) -> None:
     """Subtract `margin` from the no_face logit.
 
-    What a detector passes is a face far more often than among the non-faces of training, and rejecting a real face is
-    worse than an uncertain label on a false detection.
+    Non-faces are rarer among detections than in training, and rejecting a real face is worse than an uncertain label
+    on a false detection.
     """
     _subtract(model, [LABELS.index("no_face")], np.array([margin]))
 

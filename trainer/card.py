@@ -1,4 +1,4 @@
-"""CARD.md of a bundle: what it was trained on and how, what it reaches, and its limits. `trainer.export` calls it."""
+"""Write a bundle's CARD.md: data, training, accuracy, calibration and limits. `trainer.export` calls it."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from trainer.runs import CONFIG, LAST, about_checkpoint, read_metrics, read_resu
 
 @dataclass(frozen=True, eq=False)
 class CardFacts:
-    """What a card is written from.
+    """The facts that a card states.
 
     Attributes:
         spec: of the bundle.
-        title: what the model is made of, in words.
-        data: kind of the data set that it is validated on.
+        title: the architectures that the model consists of.
+        data: kind of the data set that validates it.
         trained_on: training splits.
         training: how it was trained, see `training_summary`.
         logit_adjustment, no_face_margin: see `trainer.calibrate`.
         model: what was exported.
         evaluation: of the exported model, on the validation split.
         difference: largest difference of a probability from torch.
-        without_fp32: what was exported, where the bundle ships without its FP32 model; else None.
-        folds: number of runs whose predictions out of fold are the evaluation; 0: it is of the exported model.
+        without_fp32: the export report, where the bundle ships without its FP32 model; else None.
+        folds: number of runs whose out-of-fold predictions were evaluated; 0: the exported model was evaluated.
     """
 
     spec: ModelSpec
@@ -63,7 +63,7 @@ def card(facts: CardFacts) -> str:
 
 Names the expression of one face: {len(spec.labels)} classes, {spec.size}x{spec.size} {spec.colour}, architecture
 `{facts.title}`, {parameters:,} parameters, {multiply_adds(facts.model, spec) / 1e6:,.1f} M multiply-adds per face.
-{_posters_network(facts)}It sees an expression, not a feeling.
+{_posters_network(facts)}It classifies an expression, not a feeling.
 
 ## Data
 Trained on the training split of
@@ -113,7 +113,7 @@ def _files(facts: CardFacts, parameters: int) -> str:
         )
     lines = [
         f"The FP32 model (about {parameters * 4 / 1e6:.1f} MB, SHA-256 `{record.source_sha256}`) is not part of this "
-        f"bundle. {compared} The figures above are its own; the files here were compared with it:",
+        f"bundle. {compared} The figures above are those of the FP32 model; the files here were compared with it:",
         "",
     ]
     for export in record.exports:
@@ -128,8 +128,8 @@ def _accuracy(facts: CardFacts) -> str:
     measured = "The validation split"
     if facts.folds:
         measured = (
-            f"This network was trained on the validation split too. What follows is of {facts.folds} networks trained "
-            "alike,\neach on the part of training and validation split that it did not see"
+            f"This network was also trained on the validation split. These figures are of {facts.folds} networks "
+            "trained\nalike, each tested on the part of both splits that it was not trained on"
         )
     low, high = scores.interval
     recalls = "\n".join(
@@ -139,7 +139,7 @@ def _accuracy(facts: CardFacts) -> str:
     return f"""{measured}, {scores.count:,} faces that the data set's protocol scores, \
 {len(evaluation.classes)} classes:
 **{scores.accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}). Mean recall {scores.mean_recall:.2%}.
-{_without_duplicates(evaluation)}Choices were made on this split, so a fresh set will score a little lower.
+{_without_duplicates(evaluation)}Choices were made on this split, so accuracy on new data will be a little lower.
 
 | class | recall | faces |
 |---|---|---|
@@ -207,8 +207,8 @@ The share holds for all faces together, not for each class: {by_class}.
 def _limits(classes: tuple[str, ...]) -> str:
     missing = ", ".join(f"`{name}`" for name in LABELS if name not in classes)
     lines = [
-        "Strong yaw, darkness and covered faces make it worse.",
-        "Classes with few faces above are learned and measured badly: see their recall.",
+        "Strong yaw, darkness and occlusion lower the accuracy.",
+        "Classes with few faces above are learned and measured poorly: see their recall.",
     ]
     if missing:
         lines.append(f"{missing}: not scored by this protocol, and rare or absent in the data; do not rely on them.")
@@ -217,7 +217,7 @@ def _limits(classes: tuple[str, ...]) -> str:
 
 
 def training_summary(checkpoint: Path) -> str:
-    """A few lines: what the checkpoint says itself, else what its run folder says, else ""."""
+    """How a checkpoint was trained, from its own metadata or its run folder; "" where neither says."""
     about = about_checkpoint(checkpoint)
     if about:
         return about
@@ -230,7 +230,7 @@ def training_summary(checkpoint: Path) -> str:
         return ""
     parts = _settings(config, epoch)
     if config.train_on_all:
-        parts.append("trained on the validation split too, for a number of epochs that was fixed before")
+        parts.append("trained on the validation split too, for a fixed number of epochs")
     elif not last:
         parts.append(
             f"the best epoch on fold {config.fold} of {config.folds}"

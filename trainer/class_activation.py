@@ -1,4 +1,4 @@
-"""Class-activation maps as a graph of their own; `trainer.export` writes it as saliency.onnx."""
+"""Class-activation maps as a separate graph; `trainer.export` writes it as saliency.onnx."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Activation(torch.nn.Module):
         return self.of(self.model.network.features(self.model.normalise(faces)))
 
     def of(self, maps: torch.Tensor) -> torch.Tensor:
-        """The same from the network's last maps."""
+        """Class-activation maps from the network's last feature maps."""
         return torch.nn.functional.conv2d(maps, self.head.weight[:, :, None, None])
 
 
 def activation_of(model: Classifier, spec: ModelSpec) -> Activation | None:
-    """The class-activation maps of a network; None where its head is more than a global mean and a linear layer."""
+    """The class-activation maps of a network; None unless its head is global average pooling and one linear layer."""
     layers = [layer for layer in model.network.modules() if isinstance(layer, torch.nn.Linear)]
     if len(layers) != 1:
         return None
@@ -48,7 +48,7 @@ def activation_of(model: Classifier, spec: ModelSpec) -> Activation | None:
 
 
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with its weights stored as float16 and cast when it is loaded: it still computes in float32."""
+    """The graph with weights stored as float16 and cast to float32 on loading; it computes in float32."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph, casts = made.graph, []

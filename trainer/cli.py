@@ -48,7 +48,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 class _DefaultsShown(argparse.HelpFormatter):
-    """Every option's help ends with its default, where it has one."""
+    """Append the default to the help of every option that has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         given = action.default not in (None, argparse.SUPPRESS, False) and action.default != ()
@@ -75,17 +75,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_robustness(commands)
     _add_bundle(commands, data)
     _add_average(commands)
-    random = commands.add_parser("untrained", help="a network with random weights as a bundle, for timing only")
-    random.add_argument("network", help="its name, see models")
+    random = commands.add_parser("untrained", help="bundle a network with random weights, for timing only")
+    random.add_argument("network", help="a network, see edgeemo-train models")
     random.add_argument("--output", type=Path, required=True, metavar="DIR")
     random.set_defaults(run_command=_untrained)
     _add_weights(commands)
     _add_saliency(commands, data)
     add_data_commands(commands, cached)
-    shown = commands.add_parser("models", help="the networks: sizes, the poster's accuracy, and ours")
-    shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are looked for")
+    shown = commands.add_parser("models", help="list the networks: size, the poster's accuracy, ours")
+    shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder that holds the runs")
     shown.set_defaults(run_command=_models)
-    compared = commands.add_parser("table", help="the poster's table beside run folders, as Markdown")
+    compared = commands.add_parser("table", help="compare run folders with the poster's table, as Markdown")
     compared.add_argument("runs", type=Path, nargs="*", default=[Path("runs")], help="run folders, or folders of them")
     compared.set_defaults(run_command=_table)
     return parser
@@ -119,43 +119,47 @@ def _add_fit(commands: Any, cached: argparse.ArgumentParser) -> None:
         type=number,
         default=10.0,
         metavar="N",
-        help="write last.pt within an epoch too, every N minutes; it can be scored like any checkpoint",
+        help="also write last.pt every N minutes within an epoch; it can be scored like any checkpoint",
     )
     fit.add_argument(
         "--log",
         nargs="+",
         default=["tensorboard"],
         metavar="NAME",
-        help="where each epoch's figures go: tensorboard, mlflow, wandb",
+        help="loggers of each epoch's figures: tensorboard, mlflow, wandb",
     )
     fit.add_argument(
         "--dry-run",
         action="store_true",
-        help="tell faces, steps, hours (from 20 measured steps), memory and disk instead; no run folder is written",
+        help="only estimate faces, steps, hours (from 20 measured steps), memory and disk; no run folder is written",
     )
     add_fit_options(fit, DATA_HELP)
     fit.set_defaults(run_command=_fit)
 
 
 def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
-    pack = commands.add_parser("bundle", parents=[data], help="checkpoint -> calibrated ONNX bundle with its card")
+    pack = commands.add_parser(
+        "bundle", parents=[data], help="make a calibrated ONNX bundle of a checkpoint, with its card"
+    )
     pack.add_argument(
         "checkpoints",
         type=Path,
         nargs="+",
         metavar="RUN",
-        help="run folder (its best epoch), best.pt, or last.pt (its average); several become an ensemble",
+        help="run folder (its best epoch), best.pt, or last.pt (moving average); several make an ensemble",
     )
     pack.add_argument("--output", type=Path, required=True, metavar="DIR")
     pack.add_argument("--name", help="the bundle's name (default: its network)")
-    pack.add_argument("--extra-data", nargs="+", default=(), metavar="KIND:PATH", help="what else it was trained on")
+    pack.add_argument(
+        "--extra-data", nargs="+", default=(), metavar="KIND:PATH", help="further data sets it was trained on"
+    )
     add_alias(pack, "--also", "extra_data", nargs="+")
     pack.add_argument(
         "--logit-adjustment",
         type=number,
         default=0.0,
         metavar="X",
-        help="favour rare expressions; 0: not, 1: as if all were equally frequent (default: 0)",
+        help="favour rare expressions; 0: off, 1: as if all were equally frequent (default: 0)",
     )
     add_alias(pack, "--favour-rare", "logit_adjustment", type=number)
     pack.add_argument(
@@ -166,11 +170,13 @@ def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
         help="subtract X from the no_face logit (default: 0)",
     )
     add_alias(pack, "--trust-detector", "no_face_margin", type=number)
-    pack.add_argument("--mirror", action="store_true", help="the mean over the face and its mirror image: costs twice")
+    pack.add_argument(
+        "--mirror", action="store_true", help="average over the face and its mirror image, at twice the cost"
+    )
     pack.add_argument(
         "--without-fp32",
         action="store_true",
-        help="ship FP16 and INT8 files that passed their parity report instead of the FP32 model: for large networks",
+        help="ship the FP16 and INT8 files that passed parity instead of the FP32 model, for large networks",
     )
     pack.add_argument(
         "--out-of-fold",
@@ -178,28 +184,32 @@ def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="RUN",
-        help="the runs of fit --folds: temperature and accuracy come from them, for a RUN of fit --all",
+        help="runs of fit --folds that give temperature and accuracy, for a RUN of fit --all",
     )
     pack.set_defaults(run_command=_bundle)
 
 
 def _add_average(commands: Any) -> None:
-    soup = commands.add_parser("average", help="the mean of several trainings' weights, as one checkpoint")
+    soup = commands.add_parser("average", help="average the weights of several trainings into one checkpoint")
     soup.add_argument("checkpoints", type=Path, nargs="+", metavar="RUN", help="run folders, best.pt or last.pt")
-    soup.add_argument("--shares", type=number, nargs="+", metavar="X", help="of each (default: equal)")
+    soup.add_argument("--shares", type=number, nargs="+", metavar="X", help="weight of each RUN (default: equal)")
     soup.add_argument("--output", type=Path, required=True, metavar="FILE.pt")
     soup.set_defaults(run_command=_average)
 
 
 def _add_weights(commands: Any) -> None:
-    wanted = commands.add_parser("weights", help="a checkpoint's weights as safetensors; scored and bundled like a run")
-    wanted.add_argument("checkpoint", type=Path, metavar="RUN", help="run folder, best.pt or last.pt (its average)")
+    wanted = commands.add_parser(
+        "weights", help="write a checkpoint's weights as safetensors; it can be scored and bundled like a run"
+    )
+    wanted.add_argument("checkpoint", type=Path, metavar="RUN", help="run folder, best.pt or last.pt (moving average)")
     wanted.add_argument("--output", type=Path, required=True, metavar="FILE.safetensors", help="the file")
     wanted.set_defaults(run_command=_weights)
 
 
 def _add_saliency(commands: Any, data: argparse.ArgumentParser) -> None:
-    look = commands.add_parser("saliency", parents=[data], help="a page of where a network looks (Grad-CAM)")
+    look = commands.add_parser(
+        "saliency", parents=[data], help="write a page that shows where a network looks (Grad-CAM)"
+    )
     look.add_argument("checkpoint", type=Path, help="run folder or best.pt")
     look.add_argument("--split", default="valid", help="which split")
     look.add_argument("--output", type=Path, default=Path("saliency.html"), metavar="HTML", help="the page")
@@ -210,11 +220,11 @@ def _add_saliency(commands: Any, data: argparse.ArgumentParser) -> None:
 def _add_evaluate(commands: Any, data: argparse.ArgumentParser) -> None:
     score = commands.add_parser("evaluate", parents=[data], help="score an engine (needs no torch) or a checkpoint")
     score.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
-    score.add_argument("--against", metavar="ENGINE", help="a second one: paired test on the same faces")
+    score.add_argument("--against", metavar="ENGINE", help="a second engine: paired test on the same faces")
     score.add_argument("--backend", default="onnx", help="of engines")
     score.add_argument("--device", default="cpu", help="of checkpoints")
     score.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"), help="which split")
-    score.add_argument("--by", metavar="FILE.csv:COLUMN", help="accuracy of each group; the file has a column image")
+    score.add_argument("--by", metavar="FILE.csv:COLUMN", help="accuracy per group; the file also has a column image")
     score.add_argument("--predictions", type=Path, metavar="CSV", help="write the probabilities of each picture")
     score.add_argument("--report", type=Path, metavar="DIR", help="write confusion, reliability, risk-coverage")
     score.add_argument("--json", action="store_true")
@@ -222,15 +232,21 @@ def _add_evaluate(commands: Any, data: argparse.ArgumentParser) -> None:
 
 
 def _add_robustness(commands: Any) -> None:
-    hard = commands.add_parser("robustness", help="accuracy under blur, darkness, compression ...; needs no torch")
+    hard = commands.add_parser(
+        "robustness", help="measure accuracy under blur, darkness, compression ...; needs no torch"
+    )
     hard.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
     hard.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
     hard.add_argument("--backend", default="onnx", help="of engines")
     hard.add_argument("--device", default="cpu", help="of checkpoints")
     hard.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"), help="which split")
-    hard.add_argument("--limit", type=positive, metavar="N", help="that many pictures, evenly spread")
-    hard.add_argument("--conditions", metavar="KIND,...", help="of blur, dark, jpeg, small, roll, cover, colour")
-    hard.add_argument("--seed", type=int, default=0, help="of the disturbances")
+    hard.add_argument("--limit", type=positive, metavar="N", help="use N pictures, evenly spread")
+    hard.add_argument(
+        "--conditions",
+        metavar="KIND,...",
+        help="conditions among blur, dark, jpeg, small, roll, cover, colour (default: all)",
+    )
+    hard.add_argument("--seed", type=int, default=0, help="seed of the random changes")
     hard.add_argument("--output", type=Path, metavar="DIR", help="write robustness.csv and robustness.png")
     _add_workers(hard)
     hard.set_defaults(run_command=_robustness)
@@ -336,7 +352,7 @@ def _bundle(options: argparse.Namespace) -> int:
         without_fp32=options.without_fp32,
         out_of_fold=options.out_of_fold,
     ).scores
-    split = "faces out of fold" if options.out_of_fold else "valid"
+    split = "out-of-fold faces" if options.out_of_fold else "valid"
     print(f"{options.output}: {scores.accuracy:.2%} on {split}, calibration error {scores.calibration_error:.4f}")
     return 0
 

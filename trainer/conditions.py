@@ -1,6 +1,7 @@
-"""What a webcam does to a picture of a face: blur, darkness, compression, distance, a tilted head, a hand before it.
+"""Conditions of a webcam applied to a picture: blur, darkness, compression, distance, tilt, occlusion, colour.
 
-Each condition changes the picture, not the crop, so that whatever looks for the face meets it too.
+Each condition changes the picture, not the crop, so that it affects the face detector too. `trainer.robustness` calls
+it.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ CASTS = {"grey": None, "warm": (0.55, 0.85, 1.1), "cold": (1.15, 0.95, 0.7), "gr
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that happens to a picture.
+    """One change of a picture at one strength.
 
     Attributes:
-        kind: which of `KINDS`; level: how much, in the kind's own unit; how: a word instead of a level.
-        webcam: a webcam in a room meets it every day, so it should cost little.
+        kind: one of `KINDS`; level: strength in the kind's unit; how: a word instead of a level.
+        webcam: it is common with a webcam in a room, so the accuracy drop should be small.
     """
 
     kind: str
@@ -55,12 +56,12 @@ class Condition:
 
 KINDS = {
     "blur": "sigma of a Gaussian, % of the face's width",
-    "dark": "gain, with a sensor's noise",
+    "dark": "gain, with sensor noise",
     "jpeg": "quality of the compression",
     "small": "side of the face, pixels",
-    "roll": "degrees that the head leans, either way",
-    "cover": "part of the face under something even",
-    "colour": "cast of the light",
+    "roll": "tilt of the head in degrees, to either side",
+    "cover": "part of the face that is covered",
+    "colour": "colour cast",
 }
 CONDITIONS: tuple[Condition, ...] = (
     *(Condition("blur", level, webcam=level <= 2) for level in (1, 2, 4, 6)),
@@ -74,7 +75,7 @@ CONDITIONS: tuple[Condition, ...] = (
 
 
 def choose(kinds: str | None) -> tuple[Condition, ...]:
-    """Conditions of the kinds in `blur,dark,...`; None: all.
+    """Conditions of the named kinds (`blur,dark,...`); None: all.
 
     Raises:
         DataError: there is no such kind.
@@ -84,13 +85,13 @@ def choose(kinds: str | None) -> tuple[Condition, ...]:
     wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
     for kind in wanted:
         if kind not in KINDS:
-            raise DataError(f"there is no condition {kind!r}; choose from {', '.join(KINDS)}")
+            raise DataError(f"no condition named {kind!r}; choose from {', '.join(KINDS)}")
     return tuple(condition for condition in CONDITIONS if condition.kind in wanted)
 
 
 @dataclass(frozen=True, eq=False)
 class Changed:
-    """A picture to which something happened, (H, W, 3) BGR, and the (2, 3) affine map from the old one's pixels."""
+    """A changed picture, (H, W, 3) BGR, and the (2, 3) affine map from the original's pixels to its own."""
 
     image: U8
     matrix: F64
@@ -100,24 +101,24 @@ class Changed:
         return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
 
     def box(self, box: F32) -> F32:
-        """Where an upright box (4,) of the old picture is now: moved and resized, upright again."""
+        """Map an upright box (4,) of the original; the result is upright too."""
         centre = self.matrix[:, :2] @ ((box[:2] + box[2:]) / 2) + self.matrix[:, 2]
         half = (box[2:] - box[:2]) / 2 * self.scale
         return np.concatenate([centre - half, centre + half]).astype(np.float32)
 
 
 def generator(seed: int, picture: str, condition: Condition) -> np.random.Generator:
-    """The same numbers for the same picture and condition, whichever others are measured."""
+    """A generator that depends on seed, picture and condition only, not on which others are measured."""
     return np.random.default_rng([seed, zlib.crc32(picture.encode()), zlib.crc32(condition.name.encode())])
 
 
 def change(image: U8, box: F32, keypoints: F32 | None, condition: Condition, random: np.random.Generator) -> Changed:
-    """Let a condition happen to a picture.
+    """Apply a condition to a picture.
 
     Args:
         image: (H, W, 3) BGR.
-        box: (4,) the face's, in pixels; its width is what blur and size are measured by.
-        keypoints: (6, 2) pixels, where known: what covers a leaning face leans with it.
+        box: (4,) of the face, in pixels; blur and size are relative to its width.
+        keypoints: (6, 2) pixels, where known: the cover is tilted with the face.
     """
     still = np.eye(2, 3)
     side = float(max(box[2] - box[0], box[3] - box[1], 1.0))
@@ -154,7 +155,7 @@ def _shrunk(image: U8, scale: float) -> Changed:
 
 
 def leaning(image: U8, centre: npt.NDArray[np.floating], angle: float) -> Changed:
-    """Turned about the face, clockwise on the screen; the picture grows, so that nothing of it is cut off."""
+    """Rotate about the face, clockwise on the screen; the picture grows, so that nothing is cut off."""
     height, width = image.shape[:2]
     sin, cos = math.sin(angle), math.cos(angle)
     turn = np.array([[cos, -sin], [sin, cos]])
@@ -170,7 +171,7 @@ def leaning(image: U8, centre: npt.NDArray[np.floating], angle: float) -> Change
 
 
 def _covered(image: U8, box: F32, keypoints: F32 | None, part: Sequence[float], random: np.random.Generator) -> U8:
-    """An even patch of any grey, from a dark glove to white paper, over a part of the box, leaning with the head."""
+    """Cover a part of the box with a uniform random grey, tilted with the head."""
     angle = 0.0 if keypoints is None else roll(keypoints)
     left, right, top, bottom = part
     size = box[2:] - box[:2]

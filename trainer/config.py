@@ -30,14 +30,14 @@ Sizes = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class LossConfig:
-    """All off by default.
+    """Settings of the loss; all are off by default.
 
     Attributes:
         smoothing: share of every target spread evenly over the classes.
-        class_weight: classes weigh (1 / their share of the data) to this power; 1 makes all classes weigh the same.
-        logit_adjustment: this many times the log of each class's share is added to the logits while training, so that
-            the network need not learn the shares (Menon et al., 2021).
-        focal: faces weigh (1 - the probability given to their class) to this power (Lin et al., 2017).
+        class_weight: the weight of a class is (1 / its share of the data) to this power; 1 balances the classes.
+        logit_adjustment: times the log of each class's share is added to the logits during training, so that the
+            network need not learn the shares (Menon et al., 2021).
+        focal: exponent of the focal loss: the weight of a face is (1 - p of its class) ** focal (Lin et al., 2017).
     """
 
     smoothing: float = 0.0
@@ -52,7 +52,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How strong each change is at most, and how often it comes (probabilities)."""
+    """Largest strength and probability of each change."""
 
     flip: float = 0.5
     rotate_degrees: float = 15.0
@@ -111,36 +111,35 @@ PRESETS: dict[str, AugmentConfig] = {
 
 @dataclass(frozen=True)
 class FitConfig:
-    """Everything that decides a run's result; stored in its folder as config.json.
+    """Everything that determines a run's result; stored in its folder as config.json.
 
     Attributes:
         arch: the network, see `trainer.models.ARCHITECTURES`.
         data: KIND:PATH, see `trainer.data.open_data`; its validation split chooses the best epoch.
-        extra_data: further data sets, whose training splits are trained on too.
+        extra_data: further data sets; their training splits are added.
         start_from: a run or checkpoint of the same architecture that gives the initial weights, or "". A hybrid_wide
             also starts from a hybrid_lite, see `trainer.models.hybrid_lite.grow`.
         batch: faces per step, over all processes.
-        accumulate: a step's faces go through the network in this many parts, which takes less memory; batch norms see
-            one part at a time.
+        accumulate: gradients of a step are accumulated over this many parts, which takes less memory; batch norms
+            see one part at a time.
         train_on_all: train on the validation split too; nothing is validated, and the last epoch is kept.
         folds, fold: train and validation split together are split into this many parts by groups of equal pictures;
             part `fold`, counted from 1, validates. 0: the data set's own splits.
         warmup: share of the run in which the learning rate rises.
-        sizes: input sizes and their epochs, one after the other under the one learning-rate schedule; empty: the
-            network's own. The finished network takes the last one.
+        sizes: successive input sizes and their epochs, under one learning-rate schedule; empty: the network's own
+            size. The finished network takes the last size.
         valid_precision: of the forward pass over the validation faces.
         clip_norm: largest norm of the gradient, 0 for no limit.
-        ema_decay: of the exponential moving average of the weights, which is scored and kept.
+        ema_decay: of the exponential moving average of the weights, which is validated and saved.
         mixup, cutmix: see `trainer.augment.mix`.
-        non_faces: the share of faces that is made unrecognisable and labelled no_face, see
-            `trainer.augment.make_non_faces`.
+        non_faces: share of faces replaced by non-faces with the label no_face, see `trainer.augment.make_non_faces`.
         precision: of the forward pass; weights and their updates are always float32.
         patience: stop after this many epochs without a better accuracy; 0: never.
         dropout: replaces the network's own; None keeps it.
         teachers: runs, checkpoints or engines to learn from beside the labels, see `trainer.distill`.
         teacher_weight: the teachers' share of the loss.
-        teacher_draw: each step asks one teacher, drawn at random, about the faces or their mirror images.
-        recipe: the row of the poster's table that this run is meant to be, or "".
+        teacher_draw: each step uses one teacher, drawn at random, on the faces or their mirror images.
+        recipe: the row of the poster's table that this run reproduces, or "".
     """
 
     arch: str = "hybrid_lite"
@@ -187,7 +186,7 @@ class FitConfig:
         if self.folds == 1 or self.folds < 0 or not (1 <= self.fold <= self.folds or self.fold == self.folds == 0):
             raise ValueError(f"fold {self.fold} of {self.folds}: --folds 2 or more needs --fold from 1 to as many")
         if self.train_on_all and (self.folds or self.patience):
-            raise ValueError("--all validates nothing, so it goes with neither --folds nor --patience")
+            raise ValueError("--all has no validation, so it excludes --folds and --patience")
 
     def size_at(self, epoch: int) -> int | None:
         """Pixels across of the network's input in an epoch, counted from 0; None: the network's own size."""
@@ -203,7 +202,7 @@ RENAMED = {"also": "extra_data", "average_decay": "ema_decay", "scrambled": "non
 
 
 def config_from_json(text: str) -> FitConfig:
-    """A run's config.json. Settings that an older trainer did not have get their default, unknown ones are ignored.
+    """Read a run's config.json. Settings missing in older versions get their default; unknown ones are ignored.
 
     Raises:
         ValueError: it is not JSON, or a setting has the wrong type.
@@ -217,8 +216,8 @@ def config_from_json(text: str) -> FitConfig:
 def settings_from_file(path: Path) -> dict[str, Any]:
     """Settings of a TOML file, or of a run's config.json, as arguments of `FitConfig`.
 
-    TOML has the keys of `FitConfig`; `network` is `arch`, `augment` may be a preset's name, `recipe` sets what the
-    recipe does where the file says nothing else.
+    TOML has the keys of `FitConfig`, with `network` for `arch`; `augment` may be the name of a preset, and `recipe`
+    supplies what the file does not set.
 
     Raises:
         RunError: it cannot be read, or has an unknown key or a value of the wrong type.
@@ -247,7 +246,7 @@ def settings_from_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, TypeError) as error:  # TOML's, JSON's and msgspec's errors are ValueError
-        raise RunError(f"{path} holds no settings of a training: {error}") from error
+        raise RunError(f"{path} is not a valid training configuration: {error}") from error
     given = {key: getattr(config, key) for key in stored}
     return find_recipe(config.recipe).settings() | given if config.recipe else given
 
@@ -263,7 +262,7 @@ def changed_settings(stored: FitConfig, wanted: FitConfig) -> list[str]:
 
 
 def is_longer(stored: FitConfig, wanted: FitConfig) -> bool:
-    """The same run with more epochs, at its last input size: such a run can be continued."""
+    """`wanted` is the same run with more epochs at its last input size, so that it can be continued."""
     if wanted.epochs <= stored.epochs or len(wanted.sizes) != len(stored.sizes):
         return False
     if stored.sizes and (wanted.sizes[:-1], wanted.sizes[-1][0]) != (stored.sizes[:-1], stored.sizes[-1][0]):
@@ -272,7 +271,7 @@ def is_longer(stored: FitConfig, wanted: FitConfig) -> bool:
 
 
 def augmentation_name(config: AugmentConfig) -> str | None:
-    """The preset that has these settings."""
+    """Name of the preset with these settings; None for custom ones."""
     return next((name for name, preset in PRESETS.items() if preset == config), None)
 
 
@@ -284,7 +283,7 @@ class Recipe:
     """How one row of the poster's table is trained.
 
     The accuracies and which rows had augmentation are the poster's ("Emotion Recognition on AffectNet via CNNs",
-    Ayerdi, Bucknell). It prints no optimiser, rate or length: those are this trainer's own.
+    Ayerdi, Bucknell). It gives no optimiser, learning rate or number of epochs: those are ours.
 
     Attributes:
         title: the row's name on the poster.
@@ -301,7 +300,7 @@ class Recipe:
     sizes: Sizes = ()
 
     def settings(self) -> dict[str, Any]:
-        """What the recipe sets of a `FitConfig`."""
+        """The settings of a `FitConfig` that the recipe fixes."""
         settings: dict[str, Any] = {"arch": self.arch, "augment": PRESETS[self.augment]}
         if self.augment != "full":
             settings["mixup"] = 0.0
@@ -327,7 +326,8 @@ RECIPES = {
 
 
 def find_recipe(name: str) -> Recipe:
-    """
+    """Look up a recipe by its name.
+
     Raises:
         RunError: there is none of that name.
     """
@@ -337,6 +337,6 @@ def find_recipe(name: str) -> Recipe:
 
 
 def poster_accuracy(arch: str) -> float | None:
-    """The best that the poster prints for a network."""
+    """The best accuracy that the poster gives for a network."""
     printed = [recipe.poster for recipe in RECIPES.values() if recipe.arch == arch and recipe.poster is not None]
     return max(printed, default=None)

@@ -1,4 +1,4 @@
-"""`edgeemo-train data`: look at a data set, crop its faces, or write them elsewhere. `trainer.cli` adds it."""
+"""`edgeemo-train data`: inspect a data set, crop its faces, export the crops. `trainer.cli` calls it."""
 
 from __future__ import annotations
 
@@ -24,23 +24,27 @@ def default_cache() -> Path:
 
 
 def add_data_commands(commands: Any, cached: argparse.ArgumentParser) -> None:
-    sets = commands.add_parser("data", help="look at a data set, or crop its faces into the cache")
+    sets = commands.add_parser("data", help="inspect a data set, crop its faces, export the crops")
     actions = sets.add_subparsers(required=True, metavar="ACTION")
     prepare = actions.add_parser("prepare", parents=[cached], help="crop the faces once; the same command resumes")
     prepare.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
     prepare.add_argument(
-        "--network", default="hybrid_lite", help="whose input size, colour and geometry (default: hybrid_lite)"
+        "--network",
+        default="hybrid_lite",
+        help="network whose input size, colour and geometry are used (default: hybrid_lite)",
     )
     add_alias(prepare, "--arch", "network")
-    prepare.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
+    prepare.add_argument("--split", action="append", help="repeatable (default: train and valid)")
     prepare.set_defaults(run_command=_prepare)
     _add_shard(actions, cached)
     info = actions.add_parser("info", help="pictures per class, duplicates in and across splits, unusable rows")
     info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    info.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where digests are kept")
+    info.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="folder of cached digests")
     info.add_argument("--near", action="store_true", help="count rescaled and recompressed copies as duplicates too")
     info.set_defaults(run_command=_info)
-    groups = actions.add_parser("groups", help="colour, tone of the skin, light and size of each picture, for --by")
+    groups = actions.add_parser(
+        "groups", help="write colour, skin tone, light and size of each picture, for evaluate --by"
+    )
     groups.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
     groups.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"), help="which split")
     groups.add_argument("--output", type=Path, required=True, metavar="CSV")
@@ -49,22 +53,24 @@ def add_data_commands(commands: Any, cached: argparse.ArgumentParser) -> None:
         "crops",
         aliases=["cut"],
         parents=[cached],
-        help="crops and labels of a split as one .npz, for edgeemo-export",
+        help="write crops and labels of a split as one .npz, for edgeemo-export",
     )
     crops.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    crops.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model they are for")
+    crops.add_argument("--spec", type=Path, required=True, metavar="JSON", help="spec.json of the model")
     crops.add_argument("--split", default="valid", help="which split")
-    crops.add_argument("--limit", type=positive, metavar="N", help="that many pictures, evenly spread")
+    crops.add_argument("--limit", type=positive, metavar="N", help="use N pictures, evenly spread")
     crops.add_argument("--output", type=Path, required=True, metavar="NPZ")
     crops.set_defaults(run_command=_crops)
 
 
 def _add_shard(actions: Any, cached: argparse.ArgumentParser) -> None:
-    shard = actions.add_parser("shard", parents=[cached], help="face crops as tar files, to train on with --data wds:")
+    shard = actions.add_parser("shard", parents=[cached], help="write face crops as tar files, for --data wds:")
     shard.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)
-    shard.add_argument("--network", default="hybrid_lite", help="whose input size, colour and geometry")
-    shard.add_argument("--size", type=positive, metavar="PX", help="of the faces (default: the network's)")
-    shard.add_argument("--split", action="append", help="may be repeated (default: train and valid)")
+    shard.add_argument(
+        "--network", default="hybrid_lite", help="network whose input size, colour and geometry are used"
+    )
+    shard.add_argument("--size", type=positive, metavar="PX", help="size of the faces (default: the network's)")
+    shard.add_argument("--split", action="append", help="repeatable (default: train and valid)")
     shard.add_argument("--faces", type=positive, default=10_000, metavar="N", help="per tar file")
     shard.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the tar files")
     shard.set_defaults(run_command=_shard)

@@ -1,4 +1,7 @@
-"""Teachers: trained networks or engines whose predictions a network learns beside the labels (`fit --teacher`)."""
+"""Distillation teachers: networks or engines whose predictions a network learns beside the labels.
+
+`trainer.train` calls it for `fit --teacher`.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,18 @@ Predict = Callable[[Tensor], Tensor]  # faces (N, C, S, S) in 0..255 of its own 
 
 
 class Teachers:
-    """One or more teachers; they see the very faces the student sees, augmented and mixed (Beyer et al., 2022).
+    """One or more teachers; they see the student's faces, augmented and mixed (Beyer et al., 2022).
 
-    A teacher is a run folder, a checkpoint, or an engine's name or folder. It may have another input size or colour;
-    faces are resized for it. Its crop geometry must be the student's.
+    A teacher is a run folder, a checkpoint, or an engine's name or folder. Faces are converted to its input size and
+    colour; its crop geometry must be the student's.
 
-    With a generator, a call asks one teacher, drawn at random, and half of the calls show it the mirrored faces. The
-    loss is linear in the prediction, so on average the student learns the mean of all teachers and both sides, which is
-    more accurate than any of them, at the cost of one.
+    With a generator, a call uses one teacher, drawn at random, and mirrors the faces in half of the calls. The loss is
+    linear in the prediction, so in expectation the student learns the mean over all teachers and both sides, at the
+    cost of one.
 
     Raises:
         RunError: a teacher cannot be loaded, or was trained with another crop geometry.
-        EngineError: the same of an engine.
+        EngineError: a teacher's engine cannot be loaded.
     """
 
     def __init__(self, names: Sequence[str], student: ModelSpec, temperature: float, device: torch.device) -> None:
@@ -50,7 +53,7 @@ class Teachers:
         """Student's input (N, C, S, S) in 0..255 -> the teachers' mean softened probabilities (N, 11).
 
         Args:
-            draw: of the faces' device; the result is then of one teacher, about the faces or their mirror images.
+            draw: generator on the faces' device; selects one teacher, and the faces or their mirror images.
         """
         faces, asked = faces.float(), self._teachers
         if draw is not None:
@@ -66,9 +69,9 @@ class Teachers:
 
 
 def override_no_face(teacher_probs: Tensor, targets: Tensor) -> Tensor:
-    """Teachers' probabilities (N, 11); what the targets (N, 11) call no face becomes no_face, to the same share.
+    """Give no_face the share in the teachers' probabilities (N, 11) that it has in the targets (N, 11).
 
-    A teacher that was not trained on non-faces names an expression for them.
+    A teacher that was not trained on non-faces predicts an expression for them.
     """
     nothing = torch.zeros_like(teacher_probs)
     nothing[:, LABELS.index("no_face")] = 1
@@ -77,7 +80,7 @@ def override_no_face(teacher_probs: Tensor, targets: Tensor) -> Tensor:
 
 
 def fit_input(faces: Tensor, spec: ModelSpec) -> Tensor:
-    """Faces of any size and colour -> what `spec` asks for."""
+    """Convert faces to the size and colour of `spec`."""
     if faces.shape[1] != spec.channels:
         if spec.channels == 3:
             faces = faces.expand(-1, 3, -1, -1)

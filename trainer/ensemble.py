@@ -1,6 +1,6 @@
-"""Several networks as one: their mean probabilities, over the face and its mirror image if wanted.
+"""An ensemble: the mean probabilities of several networks, optionally over the face and its mirror image.
 
-More accurate than each member; inference costs the sum of its members. A small network can learn from it
+It is more accurate than each member; inference costs the sum of its members. A small network can learn from it
 (`fit --teacher`). `trainer.export` calls it.
 """
 
@@ -24,12 +24,12 @@ class Ensemble(Network):
     """Networks for the same faces -> the logarithm of their mean probabilities.
 
     Args:
-        members: they are put into evaluation mode.
-        spec: of the faces that all of them take.
-        mirror: each predicts the mirror image too.
+        members: networks; they are set to evaluation mode.
+        spec: input that all members share.
+        mirror: each member also predicts the mirror image.
 
     Raises:
-        ValueError: their last maps differ in size, so that they cannot lie one behind another.
+        ValueError: their last maps differ in size, so that they cannot be concatenated.
     """
 
     def __init__(self, members: Sequence[Network], spec: ModelSpec, *, mirror: bool) -> None:
@@ -40,11 +40,12 @@ class Ensemble(Network):
             face = torch.zeros(1, spec.channels, spec.size, spec.size)
             maps = [member.features(face) for member, _ in self._views]
         if len({tuple(one.shape[2:]) for one in maps}) > 1:
-            raise ValueError(f"their last maps are of {', '.join('x'.join(map(str, one.shape[2:])) for one in maps)}")
+            sizes = ", ".join("x".join(map(str, one.shape[2:])) for one in maps)
+            raise ValueError(f"their last maps have different sizes: {sizes}")
         self._channels = [one.shape[1] for one in maps]
 
     def features(self, x: Tensor) -> Tensor:
-        """The members' maps one behind another; that of a mirror image is turned back and lies behind the face's."""
+        """The members' maps, concatenated; the map of a mirror image is mirrored back and follows the face's."""
         maps = [_turned(member.features(_turned(x, turned)), turned) for member, turned in self._views]
         return torch.cat(maps, dim=1)
 
@@ -60,17 +61,17 @@ def _turned(x: Tensor, mirror: bool) -> Tensor:
 
 
 def load_together(checkpoints: Sequence[Path], *, mirror: bool = False) -> tuple[str, ModelSpec, Classifier]:
-    """What the model is made of, in words; the faces that it takes; the model, of one checkpoint the network itself.
+    """Title, input spec and model of one or several checkpoints; a single one gives the network itself.
 
     Raises:
-        RunError: one cannot be read, or they do not take the same faces.
+        RunError: one cannot be read, or their inputs differ.
     """
     loaded = [load_checkpoint(path) for path in checkpoints]
     names = [arch for arch, _ in loaded]
     specs = [model.spec for _, model in loaded]
     for path, spec in zip(checkpoints, specs, strict=True):
         if (spec.size, spec.colour, spec.crop) != (specs[0].size, specs[0].colour, specs[0].crop):
-            raise RunError(f"{path} ({spec.name}) and {checkpoints[0]} ({specs[0].name}) take different faces")
+            raise RunError(f"{path} ({spec.name}) and {checkpoints[0]} ({specs[0].name}) have different inputs")
     title = " + ".join(
         f"{names.count(arch)} {arch}" if names.count(arch) > 1 else arch for arch in dict.fromkeys(names)
     )
@@ -79,5 +80,5 @@ def load_together(checkpoints: Sequence[Path], *, mirror: bool = False) -> tuple
     try:
         network = Ensemble([model.network for _, model in loaded], specs[0], mirror=mirror)
     except ValueError as error:
-        raise RunError(f"these networks cannot be one ensemble: {error}") from error
+        raise RunError(f"these networks cannot form an ensemble: {error}") from error
     return f"{title}, mirrored too" if mirror else title, specs[0], Classifier(network, specs[0]).eval()

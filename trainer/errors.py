@@ -1,9 +1,9 @@
-"""What can go wrong in the trainer.
+"""The trainer's error tree.
 
-TrainerError                the user can fix it: one line, exit code 2
-├── DataError               a data set is missing, in another layout, or empty
-│   └── PictureError        one picture cannot be read: it is counted and skipped
-└── RunError                a run folder or checkpoint does not fit, or training broke down
+TrainerError                base; the user can fix it: one line, exit code 2
+├── DataError               a data set is missing, empty or in an unknown layout
+│   └── PictureError        one picture cannot be read; it is counted and skipped
+└── RunError                a run folder or checkpoint does not fit, or training failed
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a training would take, measured before it begins: `edgeemo-train fit --dry-run` calls `estimate`."""
+"""Estimate time, memory and disk of a training from a few steps; `edgeemo-train fit --dry-run` calls `estimate`."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training would take.
+    """Estimated cost of a training.
 
     Attributes:
         train, valid: faces; `sampled`: estimated from a sample, because not all are cropped yet.
-        done: epochs that the run folder has already.
-        crop_s: seconds of cropping what is not in the cache.
+        done: epochs that the run folder already has.
+        crop_s: seconds of cropping the faces that are not in the cache.
         save_s: seconds of writing last.pt once.
-        memory: bytes at the peak, on the device of a GPU, else of the process; 0: not known.
+        memory: peak bytes, of the GPU if one is used, else of the process; 0: unknown.
         cache, checkpoints: bytes on disk that will be added.
-        free: bytes free where the run folder is.
+        free: free bytes on the disk of the run folder.
     """
 
     config: FitConfig
@@ -76,20 +76,20 @@ class Estimate:
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """Steps per epoch."""
         return self.train // self.config.batch
 
     @property
     def seconds(self) -> float:
-        """Of the whole rest of the run."""
+        """Seconds of the remaining run."""
         epochs = (stage.epochs * (self.steps * stage.step_s + stage.valid_s + self.save_s) for stage in self.stages)
         return self.crop_s + sum(epochs)
 
 
 def estimate(config: FitConfig, run: Path, *, cache: Path, device: str, num_workers: int) -> Estimate:
-    """Open everything that `fit` would, take 20 steps at each input size, and write no run folder.
+    """Open everything that `fit` opens, take 20 steps at each input size, and write no run folder.
 
-    Where faces are not in the cache yet, a sample of each split is cropped, and the rest estimated from it.
+    Faces that are not in the cache are estimated from a cropped sample of each split.
 
     Raises:
         TrainerError: as `fit` would.
@@ -138,27 +138,27 @@ def estimate(config: FitConfig, run: Path, *, cache: Path, device: str, num_work
 
 
 def as_text(found: Estimate) -> str:
-    """A few lines for people."""
+    """The estimate as a few lines of text."""
     config = found.config
     about = f", about (from {SAMPLE} pictures of each split: not all faces are cropped yet)" if found.sampled else ""
     lines = [
-        f"{config.arch} on {config.data}: {found.train:,} faces train, {found.valid:,} validate{about}",
-        f"{found.steps:,} steps of {config.batch} per epoch, {config.epochs} epochs, {found.done} of them done",
+        f"{config.arch} on {config.data}: {found.train:,} faces for training, {found.valid:,} for validation{about}",
+        f"{found.steps:,} steps of {config.batch} per epoch, {config.epochs} epochs, {found.done} done",
     ]
     for stage in found.stages:
         epoch_s = found.steps * stage.step_s + stage.valid_s + found.save_s
         lines.append(
-            f"{stage.epochs} epochs at {stage.size} px: {stage.step_s * 1000:,.0f} ms a step "
+            f"{stage.epochs} epochs at {stage.size} px: {stage.step_s * 1000:,.0f} ms per step "
             f"({config.batch / stage.step_s:,.0f} faces/s), {_duration(epoch_s)} per epoch with "
             f"{stage.valid_s:,.1f} s of validation"
         )
     if found.sampled:
         lines.append(f"cropping takes about {_duration(found.crop_s)}, once")
     lines += [
-        f"the run takes about {_duration(found.seconds)} on this machine as busy as it is now",
+        f"the run takes about {_duration(found.seconds)} at the current load of this machine",
         f"memory {found.memory / 1e9:,.1f} GB; disk {found.cache / 1e9:,.2f} GB for faces and "
         f"{found.checkpoints / 1e9:,.2f} GB for checkpoints, of {found.free / 1e9:,.0f} GB free",
-        "nothing was trained, no run folder was written",
+        "dry run: no run folder was written",
     ]
     return "\n".join(lines)
 
@@ -179,7 +179,7 @@ def _sample_count(missing: list[Dataset]) -> int:
 
 
 def _sampled(config: FitConfig, spec: ModelSpec, cache: Path) -> tuple[TrainingData, int, int]:
-    """Faces of a sample of each split, and how many faces all of them train and validate."""
+    """Faces of a sample of each split, and the estimated numbers of training and validation faces."""
     parts, counts = [], []
     for data in _splits(config):
         if is_cached(data, spec, cache):
@@ -204,7 +204,7 @@ def _sampled(config: FitConfig, spec: ModelSpec, cache: Path) -> tuple[TrainingD
 
 
 def _stages(trainer: Trainer, valid: int) -> tuple[Stage, ...]:
-    """Time the sizes of the epochs that are left."""
+    """Time each input size of the remaining epochs."""
     sizes = [trainer.size_at(epoch) for epoch in range(trainer.progress.epoch, trainer.config.epochs)]
     faces = trainer.data.valid
     return tuple(
@@ -214,7 +214,7 @@ def _stages(trainer: Trainer, valid: int) -> tuple[Stage, ...]:
 
 
 def _step_s(trainer: Trainer, size: int) -> float:
-    """Seconds of a step with its loading, from the end of the warm-up to the end of the last."""
+    """Seconds per step including loading, averaged after the warm-up."""
     trainer.model.train()
     started = time.perf_counter()
     epochs = (trainer.source.batches(epoch, 0) for epoch in itertools.count())
@@ -230,7 +230,7 @@ def _step_s(trainer: Trainer, size: int) -> float:
 
 
 def _valid_s(trainer: Trainer, faces: FaceSet, size: int, count: int) -> float:
-    """Seconds of scoring `count` faces with the averaged and the raw weights."""
+    """Seconds of scoring `count` faces with both the averaged and the raw weights."""
     some = faces.faces[:VALIDATED]
     for timed in (some[:32], some):
         started = time.perf_counter()

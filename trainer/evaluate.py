@@ -1,6 +1,6 @@
-"""How good an engine or a checkpoint is on a data set, through the runtime's own path: detector, crop, network.
+"""Score an engine or a checkpoint on a data set, through the runtime's path: detector, crop, network.
 
-Engines need no torch.
+`edgeemo-train evaluate` and `trainer.export` call it. Engines need no torch.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
 
 class Model(Protocol):
-    """What can be scored: `engines.engine.Engine` and `trainer.runs.Checkpoint`."""
+    """Interface of a model that can be scored: `engines.engine.Engine` and `trainer.runs.Checkpoint` satisfy it."""
 
     spec: ModelSpec
 
@@ -54,7 +54,7 @@ class Model(Protocol):
 
 @contextlib.contextmanager
 def open_model(name: str, *, backend: str = "onnx", device: str = "cpu") -> Iterator[Model]:
-    """An engine by name or folder, or a run folder or .pt file (which needs torch).
+    """Open an engine by name or folder, or a run folder or .pt file (which needs torch).
 
     Raises:
         EngineError, RunError: there is none, or it is damaged.
@@ -71,18 +71,18 @@ def open_model(name: str, *, backend: str = "onnx", device: str = "cpu") -> Iter
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model said about each face of a split.
+    """A model's predictions for each face of a split, and its scores.
 
     Attributes:
         images: N picture names.
         probabilities: (N, K) in the order of `labels`.
-        skipped: pictures that could not be read or show no face; they are in no figure.
-        whole_pictures: pictures in which the detector found no face, scored as a whole.
-        classes: the C classes that the data set's protocol tells apart.
-        scored: (N,) which faces the protocol counts: M of them.
+        skipped: pictures that are unreadable or show no face; excluded from all figures.
+        whole_pictures: pictures without a detection, scored as a whole.
+        classes: the C classes that the data set's protocol distinguishes.
+        scored: (N,) which faces the protocol scores: M of them.
         predictions: (M, C) probabilities over `classes` of the scored faces; `truth`: (M,) their class.
         scores, calibration: over the scored faces.
-        unseen: (M,) which of them are of pictures that are not in the training split too; all where it is not known.
+        unseen: (M,) which of them are of pictures outside the training split; all True where that is unknown.
     """
 
     images: tuple[str, ...]
@@ -100,12 +100,12 @@ class Evaluation:
 
     @property
     def right(self) -> npt.NDArray[np.bool_]:
-        """(M,) which of the scored faces were named rightly."""
+        """(M,) which of the scored faces were classified correctly."""
         return np.asarray(self.predictions.argmax(axis=1) == self.truth)
 
     @property
     def unseen_hits(self) -> tuple[int, int]:
-        """Right predictions, and faces, without pictures that are also in the training split."""
+        """Correct predictions and faces, without pictures that are also in the training split."""
         return int(self.right[self.unseen].sum()), int(self.unseen.sum())
 
     @property
@@ -117,12 +117,12 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
     """Score a model.
 
     Raises:
-        DataError: the data is not there, or no face of it counts.
+        DataError: the data is missing, or its protocol scores no face.
     """
     opened = open_data(data, split)
     faces = load_faces(opened, model.spec, cache, num_workers=num_workers)
     if not faces.scored.any():
-        raise DataError(f"no picture of {opened.name} {split} counts by its protocol: there is nothing to score")
+        raise DataError(f"the protocol of {opened.name} scores no picture of {split}")
     probabilities = infer(model, faces)
     predictions = over_expressions(probabilities, model.spec.labels, faces.classes)[faces.scored]
     targets = faces.targets[faces.scored]
@@ -162,17 +162,17 @@ def infer(model: Model, faces: FaceSet, batch: int = 64) -> F32:
 
 
 def compare(first: Evaluation, second: Evaluation) -> PairedTest:
-    """Paired test over the faces that both models were given.
+    """Paired test over the faces that both models have predictions for.
 
     Raises:
-        DataError: they share none.
+        DataError: they have no face in common.
     """
     seconds = dict(zip(second.scored_images, second.right, strict=True))
     shared = [
         (one, seconds[image]) for image, one in zip(first.scored_images, first.right, strict=True) if image in seconds
     ]
     if not shared:
-        raise DataError("the two models were asked about different pictures: there is nothing to compare")
+        raise DataError("the two models have no scored picture in common, so they cannot be compared")
     pairs = np.array(shared, bool)
     return mcnemar(pairs[:, 0], pairs[:, 1])
 
@@ -181,7 +181,7 @@ def read_groups(column: str) -> dict[str, str]:
     """`FILE.csv:COLUMN` -> group of each picture, by the file's column `image`.
 
     Raises:
-        DataError: the file or the column is not there.
+        DataError: the file or the column is missing.
     """
     path, colon, name = column.rpartition(":")
     if not colon:
@@ -199,7 +199,7 @@ def read_groups(column: str) -> dict[str, str]:
 
 
 def by_group(evaluation: Evaluation, groups: dict[str, str]) -> dict[str, tuple[int, int]]:
-    """Faces and hits of each group; a picture is found by its name or its file name, the rest is group "(unknown)"."""
+    """Group -> faces and hits. A picture is matched by name or file name; the others form the group "(unknown)"."""
     table: dict[str, tuple[int, int]] = {}
     for image, right in zip(evaluation.scored_images, evaluation.right, strict=True):
         group = groups.get(image, groups.get(image.rpartition("/")[2], "(unknown)"))
@@ -258,13 +258,13 @@ def _write_csv(path: Path, header: list[str], rows: Iterator[list[object]] | Ite
 
 
 def as_text(evaluation: Evaluation) -> str:
-    """A table for people."""
+    """The evaluation as text tables."""
     scores, honest = evaluation.scores, evaluation.calibration
     low, high = scores.interval
     harmonic = f1(scores.confusion)
     coverage, risk = risk_coverage(evaluation.predictions.max(axis=1), evaluation.right)
     silent = ", ".join(f"{1 - risk_at(coverage, risk, share):.1%} at {share:.0%} coverage" for share in COVERAGES[1:])
-    fitted = "built in" if honest.built_in else "fitted on one half of these faces, judged on the other"
+    fitted = "built in" if honest.built_in else "2-fold cross-validated on these faces"
     lines = [
         f"accuracy           {scores.accuracy:7.2%}   (95 % interval {low:.2%} to {high:.2%}, {scores.count} faces)",
         *_without_duplicates(evaluation),
@@ -286,9 +286,9 @@ def as_text(evaluation: Evaluation) -> str:
     for name, right, true, said in zip(evaluation.classes, hits, truly, scores.confusion.sum(axis=0), strict=True):
         lines.append(f"{name:12}{_with_interval(int(right), int(true)):>26}{_with_interval(int(right), int(said)):>26}")
     if evaluation.whole_pictures:
-        lines.append(f"\n{evaluation.whole_pictures} pictures are scored as a whole: no face was found in them")
+        lines.append(f"\n{evaluation.whole_pictures} pictures without a detected face are scored as a whole")
     if evaluation.skipped:
-        lines.append(f"\n{evaluation.skipped} pictures without a readable face are in no figure")
+        lines.append(f"\n{evaluation.skipped} pictures without a readable face are excluded from all figures")
     return "\n".join(lines)
 
 
@@ -321,12 +321,12 @@ def groups_as_text(table: dict[str, tuple[int, int]]) -> str:
 def paired_as_text(first: str, second: str, test: PairedTest) -> str:
     if test.p < 0.05:
         better = first if test.difference > 0 else second
-        verdict = f"{better} is better (p = {test.p:.2g}, McNemar's exact test)"
+        verdict = f"{better} is more accurate (p = {test.p:.2g}, McNemar's exact test)"
     else:
-        verdict = f"they cannot be told apart (p = {test.p:.2f}, McNemar's exact test)"
+        verdict = f"no significant difference (p = {test.p:.2f}, McNemar's exact test)"
     return (
         f"{first} against {second} on {test.count} faces: {test.difference:+.2%} in accuracy; "
-        f"only the first right {test.only_first}, only the second {test.only_second}: {verdict}"
+        f"only the first correct {test.only_first}, only the second {test.only_second}: {verdict}"
     )
 
 

@@ -1,4 +1,4 @@
-"""A checkpoint becomes a bundle: calibrated, exported to ONNX, checked against torch on real faces, described.
+"""Make a bundle of a checkpoint: calibrate, export to ONNX, compare with torch on real faces, write the card.
 
 `edgeemo-train bundle` calls `make_bundle`.
 """
@@ -65,28 +65,28 @@ def make_bundle(
     out_of_fold: Sequence[Path] = (),
 ) -> Evaluation:
     """Write spec.json, model.onnx, scores.json and CARD.md into a folder, and saliency.onnx where the network has a
-    pooling head. The folder is changed only when everything has passed.
+    pooling head. The folder is changed only after all checks have passed.
 
     The temperature is fitted on the validation split of `data`, on the faces that its protocol scores, or on the
     predictions of `out_of_fold`.
 
     Args:
-        checkpoints: one, or several whose mean prediction becomes one engine, see `Ensemble`.
-        extra_data: what else it was trained on, for the card.
+        checkpoints: one, or several that become an ensemble, see `Ensemble`.
+        extra_data: further data sets it was trained on, for the card.
         logit_adjustment: see `adjust_logits`.
         mirror: predict the mean over the face and its mirror image, at twice the cost.
         no_face_margin: see `subtract_no_face_margin`.
-        without_fp32: export FP16 and INT8, compare both with the FP32 model on the validation split, and leave the FP32
-            model out of the bundle; its hash stays in the manifest.
+        without_fp32: export FP16 and INT8, compare both with the FP32 model on the validation split, and omit the FP32
+            model from the bundle; its hash stays in the manifest.
         out_of_fold: the runs of `fit --folds`, for a network that was trained on all faces (`fit --all`).
 
     Returns:
-        The exported FP32 model on that split, or the predictions of `out_of_fold`.
+        The evaluation of the exported FP32 model on that split, or of the predictions of `out_of_fold`.
 
     Raises:
-        RunError: a checkpoint cannot be read, several take different faces, the exported graph differs from torch, or
-            a network that was trained on all faces comes without `out_of_fold`.
-        DataError: the data is not there.
+        RunError: a checkpoint cannot be read, their inputs differ, the exported graph differs from torch, or a network
+            that was trained on all faces comes without `out_of_fold`.
+        DataError: the data is missing.
     """
     checkpoints = [checkpoints] if isinstance(checkpoints, Path) else list(checkpoints)
     title, made_for, model = load_together(checkpoints, mirror=mirror)
@@ -130,10 +130,10 @@ def make_bundle(
 
 
 def write_untrained(name: str, folder: Path) -> None:
-    """A network with random weights, always the same, as a bundle that can be exported and timed and that nothing runs.
+    """Write a bundle of a network with fixed random weights, for export and timing; the program refuses to run it.
 
-    The last layer's bias makes the answer to every face the same class, so that a parity report has something to agree
-    on; speed does not depend on it.
+    The last layer's bias makes every prediction the same class, so that a parity report is stable; speed does not
+    depend on it.
 
     Raises:
         RunError: there is no such network, or the folder cannot be written to.
@@ -158,7 +158,7 @@ def write_untrained(name: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _draft(output: Path, *, keep_record: bool) -> Iterator[Path]:
-    """A folder beside `output`, gone afterwards; with what is known of exports of the same model."""
+    """A temporary folder beside `output`, with the parity record of earlier exports of the same model."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(output.parent, f".{output.name}.") as folder:
         if keep_record and (output / PARITY).is_file():
@@ -172,8 +172,8 @@ def _out_of_fold(checkpoints: Sequence[Path], runs: Sequence[Path], cache: Path)
     everything = next((path for path in checkpoints if trains_on_all(path.parent)), None)
     if everything is not None:
         raise RunError(
-            f"{everything} was trained on the validation split too, so no face is left to calibrate and score it on: "
-            "give the runs of fit --folds with --out-of-fold RUN..."
+            f"{everything} was also trained on the validation split, so no face is left for calibration and scoring: "
+            "name the runs of fit --folds with --out-of-fold RUN..."
         )
     return None
 
@@ -185,7 +185,7 @@ def _training(checkpoints: Sequence[Path]) -> str:
 
 
 def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet) -> float:
-    """Write spec.json, model.onnx and saliency.onnx -> the largest difference of a probability from torch.
+    """Write spec.json, model.onnx and saliency.onnx; returns the largest difference of a probability from torch.
 
     Raises:
         RunError: a file differs from torch by more than `LARGEST_DIFFERENCE`.
@@ -207,7 +207,7 @@ def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet
 
 
 def replace_fp32(folder: Path, valid: Dataset, faces: FaceSet, data: str, cache: Path) -> ParityRecord:
-    """FP16 and INT8 files instead of model.onnx; one that fails the comparison with it is left out.
+    """Replace model.onnx by FP16 and INT8 files; a file that fails the comparison with it is left out.
 
     INT8 is calibrated on training faces. A rejected file is reported on standard output and not kept.
 
@@ -254,7 +254,7 @@ def _scores_json(valid: Dataset, split: str, evaluation: Evaluation) -> str:
 
 
 def _move(draft: Path, output: Path) -> None:
-    """Every finished file into its place; maps and an FP32 file of a former model are removed."""
+    """Move the finished files into place; remove maps and the FP32 file of a former model."""
     output.mkdir(exist_ok=True)
     for name in (SALIENCY, FILES["fp32"]):
         if not (draft / name).is_file():
@@ -272,7 +272,7 @@ def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
 
 
 def to_onnx(model: torch.nn.Module, spec: ModelSpec, output: str) -> onnx.ModelProto:
-    """A module that takes faces as the spec says, as an ONNX graph with a dynamic batch."""
+    """A module whose input is faces of the spec, as an ONNX graph with a dynamic batch."""
     example = torch.zeros(2, spec.channels, spec.size, spec.size)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -302,7 +302,7 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec, output: str) -> onnx.ModelP
 
 
 def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSet) -> None:
-    """Write saliency.onnx beside model.onnx and its hash into parity.json; remove what is there of another model.
+    """Write saliency.onnx beside model.onnx and its hash into parity.json; remove one of another model.
 
     Raises:
         RunError: the file differs from torch.
@@ -331,7 +331,7 @@ def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSe
 
 
 def largest_difference(model: Classifier, engine: Engine, faces: FaceSet, count: int = 512) -> float:
-    """Largest difference of a probability between torch and the engine: real faces, in batches of 1 to 64."""
+    """Largest difference of a probability between torch and the engine, on real faces in batches of 1 to 64."""
     largest, start, size = 0.0, 0, 1
     while start < min(count, len(faces)):
         crops = list(faces.faces[start : start + size])

@@ -1,4 +1,4 @@
-"""The options of `edgeemo-train fit`: names and defaults come from `FitConfig`, so each setting is written once."""
+"""The options of `edgeemo-train fit`, derived from the fields and defaults of `FitConfig`. `trainer.cli` calls it."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def sizes(text: str) -> Sizes:
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of `FitConfig` or `LossConfig` as an option; its choices and default come from there.
+    """Option for one field of `FitConfig` or `LossConfig`; choices and default come from the field.
 
     Attributes:
-        alias: the option's name in the previous version, accepted for one version.
+        alias: a former name, accepted for one version.
     """
 
     help: str
@@ -61,30 +61,30 @@ class Setting:
 
 LOOP = {
     "batch": Setting("faces per step, over all processes", positive, metavar="N"),
-    "accumulate": Setting("parts in which a step's faces go through the network: less memory", positive, metavar="N"),
+    "accumulate": Setting("accumulate a step's gradients over N parts: less memory", positive, metavar="N"),
     "optimiser": Setting("update rule"),
     "learning_rate": Setting("highest learning rate", number, metavar="X"),
     "momentum": Setting("of SGD", number, metavar="X"),
-    "weight_decay": Setting("of weight matrices and kernels", number, metavar="X"),
+    "weight_decay": Setting("weight decay of matrices and kernels", number, metavar="X"),
     "warmup": Setting("share of the run in which the learning rate rises", share, metavar="X"),
-    "ema_decay": Setting("of the moving average of the weights, 0 for none", share, "--average-decay", "X"),
+    "ema_decay": Setting("decay of the moving average of the weights, 0 for none", share, "--average-decay", "X"),
     "clip_norm": Setting("largest norm of the gradient, 0 for no limit", number, metavar="X"),
-    "precision": Setting("of the forward pass"),
-    "valid_precision": Setting("of the validation"),
+    "precision": Setting("precision of the forward pass"),
+    "valid_precision": Setting("precision of the validation"),
     "patience": Setting("stop after N epochs without a better accuracy, 0: never", int, metavar="N"),
-    "dropout": Setting("instead of the network's own", share, metavar="X"),
-    "seed": Setting("of initial weights, order and augmentation", int, metavar="N"),
+    "dropout": Setting("dropout instead of the network's own", share, metavar="X"),
+    "seed": Setting("seed of initial weights, order and augmentation", int, metavar="N"),
 }
 PICTURES = {
     "mixup": Setting("strength, 0 for none", number, metavar="X"),
     "cutmix": Setting("strength, 0 for none", number, metavar="X"),
-    "non_faces": Setting("share of faces made unrecognisable and labelled no_face", share, "--scrambled", "X"),
+    "non_faces": Setting("share of faces replaced by non-faces, labelled no_face", share, "--scrambled", "X"),
 }
 LOSS = {
-    "smoothing": Setting("share of a label spread over all classes", share, metavar="X"),
+    "smoothing": Setting("share of a label that is spread over all classes", share, metavar="X"),
     "class_weight": Setting("0: as in the data; 1: all classes weigh the same", number, metavar="X"),
     "logit_adjustment": Setting("0: none; 1: as if all classes were equally frequent", number, metavar="X"),
-    "focal": Setting("exponent by which confident faces weigh less", number, metavar="X"),
+    "focal": Setting("exponent of the focal loss, 0 for none", number, metavar="X"),
 }
 TEACHERS = {
     "teacher_weight": Setting("the teachers' share of the loss", share, metavar="X"),
@@ -93,13 +93,13 @@ TEACHERS = {
 
 
 def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
-    """Options that decide a run's result; what is not given is absent from the parsed options or None."""
+    """Add the options that determine a run's result; those not given are None or absent after parsing."""
     fit.add_argument("--data", metavar="KIND:PATH", help=data_help)
     fit.add_argument(
         "--config",
         type=Path,
         metavar="FILE",
-        help="settings in TOML, or a run's config.json; options given beside it win",
+        help="settings in TOML, or a run's config.json; options override it",
     )
     fit.add_argument("--extra-data", nargs="+", metavar="KIND:PATH", help="further data sets to train on")
     add_alias(fit, "--also", "extra_data", nargs="+")
@@ -108,16 +108,20 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
     what.add_argument("--arch", dest="network", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     what.add_argument("--recipe", metavar="NAME", help="a row of the poster's table, see edgeemo-train table")
     fit.add_argument("--start-from", metavar="RUN", help="run folder or .pt that gives the initial weights")
-    held = fit.add_argument_group("what validates (default: the validation split)")
+    held = fit.add_argument_group("validation (default: the validation split)")
     held.add_argument(
         "--all",
         dest="train_on_all",
         action="store_true",
         default=None,
-        help="nothing: train on the validation split too and keep the last epoch",
+        help="no validation: train on that split too and keep the last epoch",
     )
-    held.add_argument("--folds", type=positive, metavar="K", help="one of K parts of train and validation split")
-    held.add_argument("--fold", type=positive, metavar="I", help="which, from 1; equal pictures are in one part")
+    held.add_argument(
+        "--folds", type=positive, metavar="K", help="validate on one of K parts of train and validation split"
+    )
+    held.add_argument(
+        "--fold", type=positive, metavar="I", help="number of the part, from 1; equal pictures share a part"
+    )
     loop = fit.add_argument_group("loop")
     length = loop.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, metavar="N", help=f"default: {FitConfig().epochs}")
@@ -125,7 +129,7 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
         "--sizes",
         type=sizes,
         metavar="SIZE:EPOCHS,...",
-        help="input sizes one after the other, for example 48:8,64:20; the network then takes the last one",
+        help="successive input sizes, for example 48:8,64:20; the network then takes the last one",
     )
     _add(loop, LOOP, FitConfig)
     pictures = fit.add_argument_group("pictures")
@@ -149,13 +153,13 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
         "--teacher-draw",
         action="store_true",
         default=None,
-        help="each step asks one teacher, drawn at random, about the faces or their mirror images: their mean at "
-        "the cost of one",
+        help="each step uses one teacher, drawn at random, on the faces or their mirror images: the mean of "
+        "all at the cost of one",
     )
 
 
 def add_alias(parser: Any, old: str, dest: str, **kind: Any) -> None:
-    """An option's former name; accepted for one version, absent from the help."""
+    """Accept an option's former name for one version, without listing it in the help."""
     parser.add_argument(old, dest=dest, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **kind)
 
 
@@ -175,7 +179,7 @@ def _add(group: Any, settings: Mapping[str, Setting], config: type) -> None:
 
 
 def fit_config(options: argparse.Namespace) -> FitConfig:
-    """The run that the options describe; where they say nothing, their file holds, then the recipe.
+    """The settings of a run: options override the --config file, which overrides the recipe.
 
     Raises:
         RunError: there is no such recipe, the file cannot be read, or the settings contradict each other.
@@ -189,7 +193,7 @@ def fit_config(options: argparse.Namespace) -> FitConfig:
     elif "network" in given:
         settings |= {"arch": given["network"], "recipe": ""}
     if "arch" not in settings:
-        raise RunError("what to train? give --network NAME or --recipe NAME, or a --config FILE that names one")
+        raise RunError("no network given: use --network NAME, --recipe NAME or a --config FILE that names one")
     if "augment" in given:
         settings["augment"] = PRESETS[given["augment"]]
     if "sizes" in given:
@@ -200,7 +204,7 @@ def fit_config(options: argparse.Namespace) -> FitConfig:
     settings |= {key: given[key] for key in {*LOOP, *PICTURES, *TEACHERS, *plain} if key in given}
     settings |= {key: tuple(given[key]) for key in ("extra_data", "teachers") if key in given}
     if not settings.get("data"):
-        raise RunError("on what? give --data KIND:PATH, or a --config FILE that names it")
+        raise RunError("no data given: use --data KIND:PATH or a --config FILE that names it")
     losses = {key: given[key] for key in LOSS if key in given}
     settings["loss"] = replace(settings.get("loss", LossConfig()), **losses)
     try:
@@ -210,7 +214,7 @@ def fit_config(options: argparse.Namespace) -> FitConfig:
 
 
 def run_folder(options: argparse.Namespace, config: FitConfig) -> Path:
-    """--run, else runs/ and the recipe's or network's name, with the fold where there is one."""
+    """The run folder: --run, else runs/ with the name of recipe or network and the fold, if any."""
     run: Path | None = options.run
     part = f"-fold{config.fold}" if config.fold else "-all" if config.train_on_all else ""
     return run or Path("runs") / f"{config.recipe or config.arch}{part}"

@@ -1,8 +1,9 @@
-"""What a picture itself shows of groups that a model may treat differently: colour, tone of the skin, light, size.
+"""Group pictures by colour, skin tone, light and size, for `edgeemo-train evaluate --by`.
 
 The tone is the individual typology angle, ITA = atan2(L* - 50, b*) in degrees, over the cheeks (Chardon, Cretois and
 Hourseau, 1991), in the six classes of Del Bino and Bernerd (2013). In photographs of unknown light it is a proxy: a
-dark room makes a light skin's angle small. Age, sex and origin are not labelled in these data and are not guessed.
+dark room lowers the angle. Age, sex and origin are not labelled in these data and are not guessed. `edgeemo-train data
+groups` calls it.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ TONES = (
     ("brown", -30.0),
     ("dark", -90.0),
 )
-GREY_SPREAD = 8.0  # mean difference of a picture's channels below which it is grey; JPEG tints grey ones by up to 3
+GREY_SPREAD = 8.0  # mean difference of a picture's channels below which it is grey; JPEG adds up to 3 to grey ones
 NO_TONE = "(unknown)"
 
 
 def is_grey(image: U8) -> bool:
-    """(H, W, 3) BGR or (H, W): no colour to speak of."""
+    """Whether (H, W, 3) BGR or (H, W) has practically no colour."""
     if image.ndim == 2:
         return True
     return float(np.ptp(image.astype(np.int16), axis=2).mean()) < GREY_SPREAD
@@ -72,10 +73,10 @@ def tone(angle: float) -> str:
 
 
 def write_groups(data: str, split: str, path: Path) -> dict[str, int]:
-    """A row for each picture, for `edgeemo-train evaluate --by PATH:COLUMN`; returns how many have which tone.
+    """Write a row per picture, for `edgeemo-train evaluate --by PATH:COLUMN`; returns the count per tone.
 
     Raises:
-        DataError: the data is not there, or the file cannot be written.
+        DataError: the data is missing, or the file cannot be written.
     """
     opened = open_data(data, split)
     counts: dict[str, int] = {}

@@ -1,6 +1,6 @@
-"""Where an epoch's figures go beside metrics.csv: TensorBoard, MLflow, Weights & Biases. `trainer.train` calls it.
+"""Send an epoch's figures to TensorBoard, MLflow or Weights & Biases. `trainer.train` calls it.
 
-A logger is any object with the two methods of `MetricsLogger`; none of the libraries is needed for training.
+None of these libraries is needed for training.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class TensorBoardLogger:
 
 
 class MlflowLogger:
-    """A run of MLflow, at the place that MLFLOW_TRACKING_URI names; a continued training continues it."""
+    """An MLflow run on the server of MLFLOW_TRACKING_URI; a resumed training resumes it."""
 
     def __init__(self, run: Path, config: FitConfig, first_epoch: int) -> None:
         self._mlflow = _library("mlflow")
@@ -64,7 +64,7 @@ class MlflowLogger:
 
 
 class WandbLogger:
-    """A run of Weights & Biases; WANDB_MODE=offline keeps it in the run folder. A continued training continues it."""
+    """A Weights & Biases run; WANDB_MODE=offline keeps it in the run folder. A resumed training resumes it."""
 
     def __init__(self, run: Path, config: FitConfig, first_epoch: int) -> None:
         wandb = _library("wandb")
@@ -90,7 +90,7 @@ LOGGERS: dict[str, Callable[[Path, FitConfig, int], MetricsLogger]] = {
 
 
 class Loggers:
-    """Several as one. One that fails while training runs (a server that is gone) is reported and left out."""
+    """Several loggers as one. A logger that fails during training is reported once and dropped."""
 
     def __init__(self, loggers: Sequence[MetricsLogger]) -> None:
         self._loggers = list(loggers)
@@ -107,12 +107,13 @@ class Loggers:
         try:
             call()
         except Exception as error:  # whatever a tracking library raises, days of training are worth more
-            log.warning("%s failed and gets no more figures: %s", type(logger).__name__, error)
+            log.warning("%s failed and receives no further figures: %s", type(logger).__name__, error)
             self._loggers.remove(logger)
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """
+    """Check the names before training begins.
+
     Raises:
         RunError: there is no logger of that name, or its library is not installed.
     """

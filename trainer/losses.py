@@ -1,4 +1,7 @@
-"""What training minimises: cross-entropy with label distributions, and what lifts rare or hard classes."""
+"""The losses: cross-entropy with label distributions, class weights, logit adjustment, focal, distillation.
+
+`trainer.train` calls them.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from trainer.config import LossConfig
 class Objective:
     """The loss of a batch; the classes' shares come from all training targets (N, K).
 
-    no_face takes no part in class weights and logit adjustment: it weighs 1, and its logit stays where it is relative
-    to the average of the others. Its share of the data says nothing, because `make_non_faces` makes more of them.
+    no_face is excluded from class weights and logit adjustment: its weight is 1, and its logit keeps its distance to
+    the average of the others. Its share of the data is arbitrary, because `make_non_faces` adds more.
     """
 
     def __init__(self, config: LossConfig, targets: Tensor) -> None:
@@ -52,7 +55,7 @@ class Objective:
 
 
 def soft_target_loss(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Divergence of the student's softened answer from the teacher's (Hinton et al., 2015).
+    """Divergence of the student's softened prediction from the teacher's (Hinton et al., 2015).
 
     Args:
         logits: (N, K) of the student.

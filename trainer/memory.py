@@ -1,4 +1,4 @@
-"""How the C library hands out memory to a training on the CPU."""
+"""Tune glibc's memory allocation for training on the CPU. `trainer.train` calls it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ M_MMAP_MAX = -4
 def keep_freed_memory() -> None:
     """Let glibc reuse the memory of the last step's activations instead of giving it back to the system.
 
-    By default each large block is mapped again: the kernel zeroes it page by page, a third of a step of the networks
-    of 128 px. The process then holds its peak until it ends. Elsewhere than on glibc nothing is changed.
+    By default each large block is mapped afresh, and the kernel zeroes it page by page: a third of a step of the
+    128 px networks. With this setting the process keeps its peak memory. Without glibc it does nothing.
 
     Source: mallopt(3), M_MMAP_MAX and M_TRIM_THRESHOLD.
     """

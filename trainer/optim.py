@@ -39,7 +39,7 @@ def build_ema(model: nn.Module, decay: float) -> AveragedModel:
 
 
 def ema_update(decay: float) -> EmaUpdate:
-    """The average starts with a short memory: after n updates the decay is at most (1 + n) / (10 + n), as in
+    """Update rule with a short memory at first: after n updates the decay is at most (1 + n) / (10 + n), as in
     TensorFlow's ExponentialMovingAverage with `num_updates`."""
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
-"""Predictions of the runs of `fit --folds`, each about the faces that it did not train on.
+"""Out-of-fold predictions: each run of `fit --folds` predicts the faces that it was not trained on.
 
-A run of `fit --all` has no face left to calibrate on or to score: `edgeemo-train bundle --out-of-fold` uses these.
+`edgeemo-train bundle --out-of-fold` calibrates and scores a run of `fit --all` with them, which has no faces left.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from trainer.training_data import out_of_fold_faces
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Logits (N, 11) of faces, each by the run that did not see it, and the faces."""
+    """Faces and their logits (N, 11), each from the run that was not trained on the face."""
 
     logits: F32
     faces: FaceSet
 
     def evaluation(self, temperature: float) -> Evaluation:
-        """What these predictions reach; names of pictures are numbers."""
+        """Score these predictions; the names of pictures are numbers."""
         faces = self.faces
         probabilities = softmax(self.logits / np.float32(temperature))
         predictions = over_expressions(probabilities, classes=faces.classes)[faces.scored]
@@ -54,19 +54,20 @@ class OutOfFold:
 
 
 def predict_out_of_fold(runs: Sequence[Path], cache: Path) -> OutOfFold:
-    """
+    """Predict every face with the run of its fold.
+
     Args:
         runs: run folders of all folds, in any order.
 
     Raises:
-        RunError: they are not one run for each fold of the same settings.
-        DataError: their data is not there.
+        RunError: they are not one run per fold with the same settings.
+        DataError: their data is missing.
     """
     configs = [load_config(run) for run in runs]
     first = configs[0]
     if sorted(config.fold for config in configs) != list(range(1, first.folds + 1)) or not first.folds:
         told = ", ".join(f"{run} is fold {one.fold} of {one.folds}" for run, one in zip(runs, configs, strict=True))
-        raise RunError(f"--out-of-fold needs one run for each fold of fit --folds K --fold I: {told}")
+        raise RunError(f"--out-of-fold needs one run per fold of fit --folds K --fold I: {told}")
     if len({(config.data, config.arch, config.sizes, config.folds) for config in configs}) > 1:
         raise RunError("the runs of --out-of-fold differ in data, network, sizes or number of folds")
     logits, sets = [], []

@@ -1,4 +1,7 @@
-"""One process, or several started by torchrun: PyTorch's own DistributedDataParallel, on one machine or more."""
+"""Training in one process, or in several started by torchrun (PyTorch's DistributedDataParallel).
+
+Called by `trainer.train` and `trainer.training_data`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ TIMEOUT = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class DistContext:
-    """This process among the `world` that train together; alone it is 0 of 1."""
+    """Rank of this process among the `world` processes that train together; 0 of 1 without torchrun."""
 
     rank: int
     local_rank: int
@@ -40,7 +43,7 @@ class DistContext:
 
     @property
     def first(self) -> bool:
-        """Writes the run folder and talks to the user."""
+        """Rank 0: it writes the run folder and prints."""
         return self.rank == 0
 
     def wait(self) -> None:
@@ -48,7 +51,7 @@ class DistContext:
             torch.distributed.barrier()
 
     def share(self, value: T) -> T:
-        """The first process's value, on all."""
+        """Broadcast the value of rank 0."""
         if self.world == 1:
             return value
         box = [value]
@@ -76,10 +79,10 @@ class DistContext:
 
 @contextlib.contextmanager
 def joined(device: str) -> Iterator[DistContext]:
-    """Join the processes that torchrun started; without torchrun this one is alone.
+    """Join the processes that torchrun started; without torchrun, train in this process alone.
 
     Raises:
-        RunError: the device is not there.
+        RunError: the device is not available.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
@@ -109,7 +112,7 @@ def _device(name: str) -> torch.device:
 
 
 def sync_batchnorm(model: nn.Module, dist: DistContext) -> nn.Module:
-    """Batch norms see the batch of all processes, so that splitting it changes nothing."""
+    """Make batch norms use the batch of all processes, so that splitting it changes nothing."""
     if dist.world == 1:
         return model
     if dist.device.type == "cuda":
@@ -128,7 +131,7 @@ def sync_batchnorm(model: nn.Module, dist: DistContext) -> nn.Module:
 class SharedBatchNorm(_BatchNorm):
     """Batch norm over the batch of all processes, for the CPU, where PyTorch's SyncBatchNorm does not run.
 
-    Every process must bring as many rows as the others.
+    Every process must have the same number of rows.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -159,7 +162,7 @@ class SharedBatchNorm(_BatchNorm):
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes; each one's slope is the sum of the slopes that all of them see."""
+    """Sum over the processes; its gradient is the sum of the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: object, value: Tensor) -> Tensor:
@@ -178,7 +181,7 @@ def _mean_of_all(value: Tensor) -> Tensor:
 
 
 class Logits(nn.Module):
-    """A classifier whose call gives logits: DistributedDataParallel watches nothing but calls."""
+    """A classifier whose `forward` returns logits, because DistributedDataParallel only hooks `forward`."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -199,7 +202,7 @@ def distributed(model: nn.Module, dist: DistContext) -> nn.Module:
 
 
 def gradients_stay_local(network: nn.Module, local: bool) -> contextlib.AbstractContextManager[None]:
-    """While gradients are accumulated, the processes need not exchange them."""
+    """Skip the exchange of gradients while they are accumulated."""
     if local and isinstance(network, DistributedDataParallel):
         return network.no_sync()
     return contextlib.nullcontext()

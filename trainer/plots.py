@@ -1,6 +1,6 @@
-"""Figures: learning curves, confusion, reliability, risk against coverage, robustness.
+"""Figures: learning curves, confusion, reliability, risk-coverage, robustness.
 
-Called by training, evaluation and robustness with plain arrays; imports none of them.
+Called by training, evaluation and robustness, with plain arrays.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def draw_curves(rows: Sequence[dict[str, float]], path: Path) -> None:
 
 
 def draw_confusion(confusion: npt.NDArray[np.int64], classes: Sequence[str], path: Path) -> None:
-    """Shares of each true class (row), with the counts."""
+    """Confusion matrix as shares of each true class (row), with the counts."""
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     side = 1.6 + 0.62 * len(classes)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
@@ -91,9 +91,9 @@ class RobustnessCurve:
 
     Attributes:
         kind: its title.
-        names: L conditions.
-        accuracy: (L, 3) lower end of the 95 % interval, accuracy, upper end; shares.
-        ordered: the conditions are levels of one quantity, so that a line joins them.
+        names: of L conditions.
+        accuracy: (L, 3) accuracy with its 95 % interval: low, value, high; as shares.
+        ordered: the conditions are levels of one quantity and are joined by a line.
     """
 
     kind: str
@@ -103,7 +103,7 @@ class RobustnessCurve:
 
 
 def draw_robustness(curves: Sequence[RobustnessCurve], base: float, path: Path) -> None:
-    """One curve per kind of condition, with 95 % intervals; the lines are the unchanged pictures and 5 points less.
+    """One curve per kind of condition, with 95 % intervals; lines mark the unchanged pictures and a drop of 5 points.
 
     Args:
         base: accuracy on the unchanged pictures.

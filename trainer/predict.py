@@ -1,4 +1,4 @@
-"""Faces of the cache -> a network's logits. Called by the training loop and by calibration."""
+"""Predict logits of cached faces with a network. Called by `trainer.train` and `trainer.export`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def to_input(faces: Tensor) -> Tensor:
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """(N, C, S, S) -> (N, C, size, size); each pixel is the mean of those that it covers."""
+    """(N, C, S, S) -> (N, C, size, size); downscaling averages the covered pixels."""
     if images.shape[-1] == size:
         return images
     return functional.interpolate(images, size=(size, size), mode="area")
@@ -62,5 +62,5 @@ def softmax(logits: F32) -> F32:
 
 
 def cross_entropy(logits: F32, targets: F32) -> float:
-    """Mean over the faces."""
+    """Mean cross-entropy of the faces."""
     return float(-(targets * np.log(np.maximum(softmax(logits), 1e-12))).sum(axis=1).mean())

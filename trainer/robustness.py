@@ -1,6 +1,6 @@
-"""What each condition costs: the changed pictures through the whole path, detector, keypoints, crop and network.
+"""Measure the accuracy drop under each condition, through the whole path: detector, keypoints, crop and network.
 
-No torch, unless a checkpoint is measured.
+`edgeemo-train robustness` calls it. No torch, unless a checkpoint is measured.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """What a model is worth under one condition.
+    """Accuracy of a model under one condition.
 
     Attributes:
-        condition: None: the pictures as they are.
-        faces: pictures that count; missed: those in which the detector finds no face where it is.
+        condition: None: the unchanged pictures.
+        faces: scored pictures; missed: those whose face is not detected.
         accuracy: over all of them, with its 95 % interval: low, high.
-        loss: in points against the unchanged pictures, with the 95 % interval of the paired difference.
-        calibration_error: over the faces that were answered.
+        loss: accuracy drop in percentage points, with the 95 % interval of the paired difference.
+        calibration_error: over the faces with a prediction.
     """
 
     condition: Condition | None
@@ -90,24 +90,24 @@ def measure(
     seed: int = 0,
     num_workers: int = 1,
 ) -> list[Row]:
-    """Score a model on the pictures as they are, the first row, and under each condition.
+    """Score a model on the unchanged pictures (first row) and under each condition.
 
-    A face that the detector misses is cropped at the data set's default box where it has one (a FER+ picture is little
-    more than a face), else it counts as wrong.
+    A missed face is cropped at the data set's default box if it has one (FER+ pictures are little more than a face),
+    else it counts as wrong.
 
     Args:
-        limit: so many of the pictures that count, evenly spread.
+        limit: number of scored pictures to use, evenly spread.
         num_workers: processes that change and crop pictures; more than 1 starts new interpreters.
 
     Raises:
-        DataError: the data is not there, or no picture of it counts.
+        DataError: the data is missing, or its protocol scores no picture.
     """
     opened = open_data(data, split)
     rows = np.flatnonzero(opened.scored)
     if limit is not None and limit < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
     if not len(rows):
-        raise DataError(f"no picture of {opened.name} {split} counts by its protocol: there is nothing to measure")
+        raise DataError(f"the protocol of {opened.name} scores no picture of {split}")
     right: list[npt.NDArray[np.bool_]] = []
     found: list[npt.NDArray[np.bool_]] = []
     confidence: list[F32] = []
@@ -132,7 +132,7 @@ def _rows(
     found: npt.NDArray[np.bool_],
     confidence: F32,
 ) -> list[Row]:
-    """From (1 + conditions, pictures): the first row is the unchanged pictures."""
+    """Rows of the table from arrays of (1 + conditions, pictures); the first line is the unchanged pictures."""
     count = right.shape[1]
     if not count:
         raise DataError("no picture could be read: check the path of the pictures")
@@ -155,11 +155,11 @@ def _rows(
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Some pictures under all C conditions, the unchanged first.
+    """Results of some pictures under all C conditions, the unchanged first.
 
     Attributes:
-        read: how many pictures were asked for; rows: (P,) those that could be read.
-        found: (C, P) the detector found the face; cropped: (C, P) there is a crop.
+        read: number of pictures tried; rows: (P,) those that were readable.
+        found: (C, P) the face was detected; cropped: (C, P) there is a crop.
         faces: the crops, condition by condition.
     """
 
@@ -262,10 +262,10 @@ def _under_all(
 
 
 def _look(changed: Changed, detector: FaceDetector, enlarge: float, near: F32 | None) -> tuple[F32, F32] | None:
-    """The face of a changed picture: box and keypoints.
+    """Detect the face of a changed picture: box and keypoints.
 
-    A leaning face is looked for again in the picture turned upright, as the detect stage does: the detector makes
-    the boxes of leaning heads smaller.
+    A tilted face is detected again in the picture rotated upright, as the detect stage does, because the detector
+    returns smaller boxes for tilted heads.
     """
     # a picture made smaller is enlarged to what the detector got before
     enlarge = enlarge / changed.scale if enlarge != 1 else 1.0
@@ -290,7 +290,7 @@ def _known_box(data: Dataset, row: int) -> F32 | None:
 
 
 def _somewhere(data: Dataset, known: F32 | None, image: U8) -> F32:
-    """Where the face is likely to be in a picture in which it is not found: that is where things happen to it."""
+    """The likely face box of a picture without a detection, at which conditions are applied."""
     if known is not None:
         return known
     if data.default_box is not None:
@@ -300,12 +300,12 @@ def _somewhere(data: Dataset, known: F32 | None, image: U8) -> F32:
 
 @lru_cache(maxsize=1)
 def _detector() -> FaceDetector:
-    """A worker process's own; it lives as long as the process."""
+    """The detector of a worker process, created once."""
     return FaceDetector()
 
 
 def as_text(table: Sequence[Row]) -> str:
-    """A table for people."""
+    """The rows as a text table."""
     lines = [
         f"{'':18}{'missed':>7}{'accuracy':>10}   {'95 % interval':18}{'loss, points (paired 95 %)':30}"
         f"{'calibration':>11}  webcam"
@@ -318,10 +318,10 @@ def as_text(table: Sequence[Row]) -> str:
             f"{row.calibration_error:11.4f}  {marks}{'   over 5 points' if row.dear else ''}"
         )
     dear = [row.name for row in table if row.dear and row.webcam]
-    lines.append(f"\n{table[0].faces} pictures; missed: the detector finds no face where it is")
+    lines.append(f"\n{table[0].faces} pictures; missed: the face is not detected")
     met = sum(row.webcam for row in table)
     lines.append(
-        f"over {DEAR:g} points lost under {len(dear)} of {met} conditions that a webcam meets"
+        f"accuracy drops by over {DEAR:g} points under {len(dear)} of {met} webcam conditions"
         + (f": {', '.join(dear)}" if dear else "")
     )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a person reads of a running training: a bar on a terminal, else a line per minute; all lines also in log.txt.
+"""Progress output of a training: a bar on a terminal, else a line per minute; lines also go to log.txt.
 
 `trainer.train` calls it.
 """
@@ -20,11 +20,11 @@ LINE_EVERY_S = 60.0
 
 
 class RunLog:
-    """Progress of a run: speed and the time of its end come from the steps of this process.
+    """Progress of a run; speed and expected end are computed from the steps of this process.
 
     Args:
         path: log.txt, or None to write nothing (other ranks).
-        step_costs: of each epoch, the relative cost of a step (pixels of the input): speed changes with them.
+        step_costs: relative cost of a step in each epoch (pixels of the input), for the expected end.
         steps: per epoch.
         batch: faces per step.
         clock: seconds; for tests.
@@ -49,7 +49,7 @@ class RunLog:
         self._since = (clock(), 0)  # of the current epoch: when this process began it, and at which step
 
     def say(self, text: str) -> None:
-        """A line on standard output and in log.txt."""
+        """Print a line and append it to log.txt."""
         if self._path is None:
             return
         tqdm.write(text)
@@ -57,7 +57,7 @@ class RunLog:
         self._write(text)
 
     def epoch(self, first_step: int) -> None:
-        """An epoch begins, or goes on, at a step."""
+        """Begin an epoch, or continue it at a step."""
         self._since = (self._clock(), first_step)
         self._last = None
 
@@ -72,7 +72,7 @@ class RunLog:
         )
 
     def step(self, epoch: int, step: int, loss: float) -> str:
-        """After `step` steps of an epoch: faces per second and the run's end; a line when a minute has passed."""
+        """Record `step` done steps; returns faces per second and the expected end, and prints a line once a minute."""
         before = self._last[1] if self._last is not None else self._since[1]
         self._done += (step - before) * self._costs[epoch]
         self._last = (epoch, step)

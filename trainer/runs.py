@@ -1,6 +1,6 @@
 """A run as a folder: config.json, metrics.csv, result.json, log.txt, curves.png, tensorboard/, last.pt and best.pt.
 
-Folders and checkpoints only; the loop that fills them is `trainer.train`.
+Reads and writes these files; called by `trainer.train`, which fills them, and by every command that opens a checkpoint.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ BEST = "best.pt"
 
 
 def check_run_dir(run: Path, config: FitConfig) -> None:
-    """Refuse a folder that holds a run of another configuration, longer ones excepted; nothing is written.
+    """Check that a folder can hold the run: it is empty, or its run has the same settings or fewer epochs.
 
     Raises:
-        RunError: it does, or its config.json is damaged.
+        RunError: it holds another run, or its config.json is damaged.
     """
     path = run / CONFIG
     if not path.is_file():
@@ -44,17 +44,17 @@ def check_run_dir(run: Path, config: FitConfig) -> None:
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}): choose another --run") from error
+        raise RunError(f"{path} is damaged ({error}); choose another --run") from error
     changed = changed_settings(stored, config)
     if changed and not is_longer(stored, config):
         raise RunError(
             f"{run} holds a run with other settings ({', '.join(changed)}): "
-            "choose another --run, or repeat its settings to continue it"
+            "choose another --run, or use its settings to continue it"
         )
 
 
 def init_run_dir(run: Path, config: FitConfig) -> None:
-    """Create a run's folder with its config.json, or check the one that is there.
+    """Create a run's folder with its config.json, or check an existing one.
 
     Raises:
         RunError: it belongs to another configuration, or cannot be written.
@@ -72,24 +72,25 @@ def init_run_dir(run: Path, config: FitConfig) -> None:
 
 
 def require_space(place: Path, needed: int, what: str) -> None:
-    """
+    """Check the free disk space.
+
     Raises:
-        RunError: the disk that holds `place` has fewer free bytes than `needed`.
+        RunError: the disk of `place` has fewer free bytes than `needed`.
     """
     existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        raise RunError(f"{what} needs {needed / 1e9:.1f} GB in {place}, where {free / 1e9:.1f} GB are free")
+        raise RunError(f"{what} needs {needed / 1e9:.1f} GB in {place}, but {free / 1e9:.1f} GB are free")
 
 
 def checkpoint_bytes(parameters: int) -> int:
-    """Disk that a run's checkpoints take at most: last.pt (weights, their average, two moments of the optimiser) and
-    best.pt, each beside the draft that replaces it."""
+    """Largest disk use of a run's checkpoints: last.pt (weights, average, two moments of the optimiser) and best.pt,
+    each with the draft that replaces it."""
     return 2 * parameters * 4 * (4 + 1)
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
-    """What last.pt holds, or None where a run has not begun.
+    """The content of last.pt, or None if the run has not begun.
 
     Raises:
         RunError: it is damaged.
@@ -111,16 +112,16 @@ def load_config(run: Path) -> FitConfig:
     """A run folder's settings.
 
     Raises:
-        RunError: it is no run folder.
+        RunError: it is not a run folder.
     """
     try:
         return config_from_json((run / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{run} is no run folder (it needs a readable config.json): {error}") from error
+        raise RunError(f"{run} is not a run folder (it needs a readable config.json): {error}") from error
 
 
 def trains_on_all(run: Path) -> bool:
-    """The run trains on the validation split too; False where there is no readable config.json."""
+    """The run also trains on the validation split; False without a readable config.json."""
     try:
         return load_config(run).train_on_all
     except RunError:
@@ -128,15 +129,15 @@ def trains_on_all(run: Path) -> bool:
 
 
 def find_checkpoint(place: Path) -> Path:
-    """A run folder's best.pt, or the file itself."""
+    """The best.pt of a run folder, or `place` if it is a file."""
     return place / BEST if place.is_dir() else place
 
 
 def load_checkpoint(path: Path) -> tuple[str, Classifier]:
-    """Architecture name and network of a best.pt, or of a last.pt: there the averaged weights.
+    """Architecture name and network of a best.pt, or of a last.pt (its averaged weights).
 
     Raises:
-        RunError: the file is missing, damaged, or of another layout.
+        RunError: the file is missing, damaged or has another layout.
     """
     try:
         state = _read_weights(path) if path.suffix == SAFETENSORS else _read_state(path)
@@ -154,7 +155,7 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
     except ModuleNotFoundError:  # safetensors: the command line says how to install it
         raise
     except Exception as error:  # pickle, zip and state_dict errors have no common base
-        raise RunError(f"{path} is no whole checkpoint of this trainer: {reason(error)}") from error
+        raise RunError(f"{path} is not a valid checkpoint of this trainer: {reason(error)}") from error
     return str(state["arch"]), model.eval()
 
 
@@ -192,7 +193,7 @@ def save_weights(model: Classifier, arch: str, about: str, path: Path) -> None:
 
 
 def about_checkpoint(path: Path) -> str:
-    """How a checkpoint that can be loaded was made, where it says so itself (see `trainer.average`); else ""."""
+    """How a loadable checkpoint was made, if its metadata says so (see `trainer.average`); else ""."""
     if path.suffix == SAFETENSORS:
         return str(_read_weights(path).get("about", ""))
     # mapped: the weights are not read once more
@@ -216,15 +217,15 @@ class Checkpoint:
 
 
 def reason(error: Exception) -> str:
-    """Why a file is not read, short; of a refused pickle without torch's advice to read it unsafely."""
+    """Short reason why a file is unreadable; for a refused pickle, without torch's advice to load it unsafely."""
     if "weights_only" in str(error) or isinstance(error, pickle.UnpicklingError):
-        return "it holds objects other than tensors and numbers, or is damaged; such objects are never loaded"
+        return "it is damaged or holds objects other than tensors and numbers, which are never loaded"
     lines = str(error).splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 
 def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
-    """Atomic and durable: a kill or a power cut leaves the old file or the new one.
+    """Write atomically and durably: a kill or a power cut leaves the old or the new file.
 
     Raises:
         RunError: the disk is full or the folder is gone.
@@ -237,7 +238,7 @@ def save_checkpoint(state: Mapping[str, object], path: Path) -> None:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """The rows of metrics.csv, one an epoch.
+    """The rows of metrics.csv, one per epoch.
 
     Raises:
         RunError: it is damaged.
@@ -246,7 +247,7 @@ def read_metrics(run: Path) -> list[dict[str, float]]:
 
 
 def _metric_rows(run: Path) -> list[dict[str, str]]:
-    """The rows as they are written, each checked to hold numbers and an epoch."""
+    """The rows as text, each checked to hold numbers and an epoch."""
     path = run / METRICS
     if not path.is_file():
         return []
@@ -255,21 +256,21 @@ def _metric_rows(run: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(file)
             rows = list(reader)
         if "epoch" not in (reader.fieldnames or ()):
-            raise ValueError("its first line names no epoch")
+            raise ValueError("its first line has no column epoch")
         for row in rows:
             int(row["epoch"])
             for value in row.values():
                 float(value or 0)
     except (KeyError, TypeError, ValueError, csv.Error) as error:  # TypeError: more or fewer cells than columns
         raise RunError(
-            f"{path} is damaged ({reason(error)}); restore it, or delete it to go on without "
+            f"{path} is damaged ({reason(error)}); restore it, or delete it to continue without "
             "the figures of the epochs so far"
         ) from error
     return rows
 
 
 def append_metrics(run: Path, row: dict[str, float]) -> None:
-    """Append a row to metrics.csv; rows of the same or later epochs, left by a kill before the checkpoint, are dropped.
+    """Append a row to metrics.csv; rows of the same or later epochs (written before a kill) are dropped.
 
     Raises:
         RunError: the file cannot be written.
@@ -299,7 +300,7 @@ def read_result(run: Path) -> dict[str, Any]:
 
 
 def write_result(run: Path, result: Mapping[str, object]) -> None:
-    """The best epoch so far: what `edgeemo-train table` and `models` read.
+    """Write result.json, the best epoch so far, for `edgeemo-train table` and `models`.
 
     Raises:
         RunError: the file cannot be written.

@@ -1,4 +1,7 @@
-"""Where a network looks: Grad-CAM pictures of right and wrong predictions, as one page (Selvaraju et al., 2017)."""
+"""Grad-CAM pages: heat maps of correct and wrong predictions (Selvaraju et al., 2017).
+
+`edgeemo-train saliency` calls it.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ SHOWN = 112  # pixels of a face on the page
 
 
 def grad_cam(model: Classifier, faces: Tensor, classes: Tensor) -> F32:
-    """How much each part of a face spoke for a class.
+    """Grad-CAM: the evidence of each part of a face for a class.
 
     Args:
         faces: (N, C, S, S) in 0..255.
         classes: (N,) columns of the logits.
 
     Returns:
-        (N, S, S) in 0..1; 1 where a face's own strongest evidence is, all 0 where nothing speaks for the class.
+        (N, S, S) in 0..1: 1 at a face's strongest evidence; all 0 if there is no evidence for the class.
     """
     model.eval()
     maps = model.network.features(model.normalise(faces))
@@ -47,7 +50,7 @@ def grad_cam(model: Classifier, faces: Tensor, classes: Tensor) -> F32:
 
 
 def overlay(face: U8, heat: F32) -> U8:
-    """(S, S, C) crop and (S, S) heat in 0..1 -> (SHOWN, SHOWN, 3) BGR with the heat in colour."""
+    """(S, S, C) crop and (S, S) heat in 0..1 -> (SHOWN, SHOWN, 3) BGR with the heat map in colour."""
     grey = face[:, :, 0] if face.shape[2] == 1 else cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
     base = cv2.cvtColor(cv2.resize(grey, (SHOWN, SHOWN), interpolation=cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR)
     warm = cv2.resize(heat, (SHOWN, SHOWN), interpolation=cv2.INTER_LINEAR)
@@ -59,7 +62,7 @@ def overlay(face: U8, heat: F32) -> U8:
 def choose(
     predictions: F32, truth: npt.NDArray[np.int64], count: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """At most `count` rows predicted correctly and as many wrongly: the most confident of each true class, in turn."""
+    """Up to `count` correct and `count` wrong rows: the most confident ones, alternating between true classes."""
     guess, confidence = predictions.argmax(axis=1), predictions.max(axis=1)
     chosen = []
     for wanted in (guess == truth, guess != truth):
@@ -75,14 +78,14 @@ def choose(
 def write_page(
     model: Classifier, spec: ModelSpec, data: Dataset, faces: FaceSet, path: Path, *, count: int = 24
 ) -> None:
-    """One HTML file, pictures inside: `count` right and `count` wrong predictions over the scored faces.
+    """Write one HTML file with embedded pictures: `count` correct and `count` wrong predictions of scored faces.
 
     Raises:
-        DataError: no face counts, or the file cannot be written.
+        DataError: no face is scored, or the file cannot be written.
     """
     rows = np.flatnonzero(faces.scored)
     if not len(rows):
-        raise DataError(f"no picture of {data.name} {data.split} counts by its protocol: there is nothing to show")
+        raise DataError(f"the protocol of {data.name} scores no picture of {data.split}")
     probabilities = np.concatenate(
         [
             _probabilities(model, [faces.faces[row] for row in rows[start : start + 64]], spec)
@@ -113,8 +116,8 @@ def write_page(
     page = (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
         f"<h1>{title}</h1><p>Grad-CAM on {html.escape(data.name)} {data.split}, {len(rows)} faces, {accuracy:.1%} "
-        "right. Bright parts spoke for the class named under the picture. They show what the network used, not why a "
-        f"person looks as they do.</p>{''.join(sections)}</html>\n"
+        "correct. Bright parts are evidence for the class under the picture. They show what the network used, not why "
+        f"a person looks that way.</p>{''.join(sections)}</html>\n"
     )
     try:
         path.write_text(page, encoding="utf-8")

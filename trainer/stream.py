@@ -1,6 +1,6 @@
-"""Batches of a training: from mapped arrays of faces in an order drawn by the epoch, or streamed from shards.
+"""Training batches: from memory-mapped faces in an order seeded by the epoch, or streamed from shards.
 
-`trainer.train` asks a source for the batches of an epoch; both kinds give each process its own share.
+`trainer.train` asks a source for the batches of an epoch; each process gets its own share.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ SHUFFLED = 4096  # faces that a worker holds and draws from; shards are shuffled
 
 
 class Source(Protocol):
-    """Where the faces of the steps come from."""
+    """Source of the training batches."""
 
     def batches(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Faces (B, S, S, C) uint8 and targets (B, 11) of the steps from `first_step` on, on the device."""
+        """Faces (B, S, S, C) uint8 and targets (B, 11) on the device, from step `first_step` on."""
         ...
 
 
 @dataclass
 class MappedSource:
-    """Faces in arrays; a continued epoch goes on with the very next batch."""
+    """Faces in arrays; a resumed epoch continues with the next batch."""
 
     loader: Loader
     kept: np.ndarray
@@ -53,7 +53,7 @@ class MappedSource:
 
 
 def _epoch_order(config: FitConfig, epoch: int, count: int, steps: int, dist: DistContext) -> np.ndarray:
-    """(steps, faces of this process) numbers below `count`, drawn by the epoch: a continued run has the same."""
+    """(steps, faces of this process) indices below `count`, seeded by the epoch, so a resumed run has the same."""
     generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
     order = torch.randperm(count, generator=generator).numpy()
     return order[: steps * config.batch].reshape(steps, config.batch)[:, dist.rank :: dist.world]
@@ -63,8 +63,8 @@ def _epoch_order(config: FitConfig, epoch: int, count: int, steps: int, dist: Di
 class ShardSource:
     """Faces streamed from shards by WebDataset, which splits the shards over ranks and workers.
 
-    Shards are drawn by the epoch. A continued epoch goes on at the edge of a shard: about the last shard's faces may be
-    seen twice or not at all. A rank whose shards hold fewer faces than its share begins with them again.
+    The order of shards is seeded by the epoch. A resumed epoch continues at a shard boundary, so faces of one shard may
+    be seen twice or not at all. A rank whose shards hold fewer faces than its share repeats them.
 
     Raises:
         DataError: webdataset is not installed, or there are fewer shards than processes.
@@ -109,7 +109,8 @@ class ShardSource:
 
 
 def _read(batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """
+    """Turn the library's errors into ours.
+
     Raises:
         DataError: a shard is missing, damaged or cannot be fetched.
     """
@@ -128,7 +129,7 @@ def _read(batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Te
 
 @dataclass
 class _Skip:
-    """Leave out the first shards of a worker, once: they were seen before the run was interrupted."""
+    """Skip a worker's first shards, once: they were seen before the run was interrupted."""
 
     count: int
 
@@ -149,7 +150,7 @@ class _Decode:
             return face, decode_targets(sample["json"])[0]
         except (PictureError, KeyError, ValueError, TypeError) as error:
             raise DataError(
-                f"{sample.get('__url__')}, {sample.get('__key__')} is no face of data shard: {error}"
+                f"{sample.get('__url__')}, {sample.get('__key__')} was not written by edgeemo-train data shard: {error}"
             ) from error
 
 

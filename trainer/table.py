@@ -1,4 +1,4 @@
-"""The poster's table, side by side with what run folders reached."""
+"""Compare run folders with the poster's table. Called by `edgeemo-train table` and `edgeemo-train models`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Result:
-    """What one run reached: the best epoch on its validation split.
+    """Result of one run: the best epoch on its validation split.
 
     Attributes:
-        row: the recipe that it is a run of, or "".
-        done: epochs trained of `epochs`.
+        row: its recipe, or "".
+        done: trained epochs of `epochs`.
     """
 
     run: Path
@@ -45,7 +45,7 @@ def load_result(run: Path) -> Result:
     """A run folder's result.
 
     Raises:
-        RunError: it is no run folder, or has no finished epoch.
+        RunError: it is not a run folder, or has no finished epoch.
     """
     try:
         config = load_config(run)
@@ -56,7 +56,7 @@ def load_result(run: Path) -> Result:
     if not rows:
         raise RunError(f"{run} has no finished epoch yet")
     if config.train_on_all:
-        raise RunError(f"{run} has no accuracy: it was trained on the validation split too")
+        raise RunError(f"{run} has no accuracy, because it was also trained on the validation split")
     accuracy = result.get("accuracy", max(row["valid_accuracy"] for row in rows))
     faces = result.get("faces")
     kind = config.data.partition(":")[0]
@@ -75,7 +75,7 @@ def load_result(run: Path) -> Result:
 
 
 def measured(arch: str, runs: Path, zoo: Path) -> str:
-    """What a network reached, for the list of networks: its bundle's scores, else its best run's; "-" without."""
+    """Accuracy of a network for the list of networks: of its bundle, else of its best run, else "-"."""
     bundle = zoo / arch / "scores.json"
     if bundle.is_file():
         scores = json.loads(bundle.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def measured(arch: str, runs: Path, zoo: Path) -> str:
 
 
 def _row(config: FitConfig) -> str:
-    """The recipe a run names, else the one whose network and augmentation it has."""
+    """The recipe that a run names, else the one with its network and augmentation."""
     if config.recipe:
         return config.recipe
     for name, recipe in RECIPES.items():
@@ -99,7 +99,7 @@ def _row(config: FitConfig) -> str:
 
 
 def find_runs(places: Iterable[Path]) -> list[Path]:
-    """Run folders among the given ones and one level below them."""
+    """Run folders among the given folders and one level below."""
     found = []
     for place in places:
         if (place / CONFIG).is_file():
@@ -112,7 +112,7 @@ def find_runs(places: Iterable[Path]) -> list[Path]:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Markdown: the poster's rows in its order with our runs of each, then our other runs."""
+    """Markdown table: the poster's rows in order, each with our runs, then our other runs."""
     left = list(results)
     humans = list(HUMANS.items())
     rows = [_line(humans[0][0], "", humans[0][1], None)]

@@ -1,7 +1,7 @@
-"""A step, an epoch and the loop of a training, on one process or several; `edgeemo-train fit` calls `fit`.
+"""The training loop, in one process or several; `edgeemo-train fit` calls `fit`.
 
-A run can be killed at any moment and continues with the same result: the order of the faces is drawn by the epoch,
-augmentation and dropout by the step.
+A killed run resumes with the same result: the order of the faces is seeded by the epoch, augmentation and dropout by
+the step.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ DRAW_EVERY = 10  # epochs
 
 @dataclass
 class Progress:
-    """How far a run has come.
+    """Progress of a run.
 
     Attributes:
-        epoch: whole epochs done.
-        step: batches done of the next one.
-        loss: sum of their losses, mean over the processes.
-        seconds: what they took.
+        epoch: finished epochs.
+        step: finished batches of the current epoch.
+        loss: sum of their losses, averaged over the processes.
+        seconds: time spent on them.
         best: highest accuracy on the validation split so far, -1 before the first.
         best_epoch: its epoch, counted from 1.
     """
@@ -89,22 +89,22 @@ def fit(
     save_minutes: float = 10.0,
     loggers: Sequence[str] = ("tensorboard",),
 ) -> Path:
-    """Train a network; a run folder that has a checkpoint is continued.
+    """Train a network; a run folder with a checkpoint is resumed.
 
-    Started by torchrun, all its processes train the one network. Everything is opened and checked before the run
-    folder is written: config.json, metrics.csv (one row per epoch), curves.png, result.json, tensorboard/, last.pt
+    Under torchrun, all processes train one network. Everything is opened and checked before the run folder is
+    written: config.json, metrics.csv (one row per epoch), curves.png, result.json, tensorboard/, last.pt
     and best.pt (highest accuracy on the validation split, of the averaged weights).
 
     Args:
-        num_workers: processes that crop faces which are not yet in the cache, see `load_faces`, or decode shards.
-        save_minutes: last.pt is written after each epoch, and within one every so many minutes.
+        num_workers: processes that crop faces missing in the cache, see `load_faces`, or decode shards.
+        save_minutes: last.pt is written after each epoch, and at this interval within an epoch.
         loggers: see `trainer.loggers`.
 
     Returns:
-        The best checkpoint; of a run without validation the last epoch's.
+        The best checkpoint; without validation, that of the last epoch.
 
     Raises:
-        TrainerError: the data is not there, the folder belongs to another configuration, or the loss became NaN.
+        TrainerError: the data is missing, the folder belongs to another configuration, or the loss became NaN.
     """
     with joined(device) as dist:
         prepare_process(config, dist)
@@ -125,13 +125,13 @@ def prepare_process(config: FitConfig, dist: DistContext) -> None:
     """Set this process up for training.
 
     Raises:
-        RunError: the batch cannot be shared.
+        RunError: the batch cannot be divided among the processes.
     """
     if dist.device.type == "cpu":
         keep_freed_memory()
     if config.batch % (dist.world * config.accumulate):
         raise RunError(
-            f"--batch {config.batch} cannot be shared by {dist.world} processes, in {config.accumulate} equal "
+            f"--batch {config.batch} cannot be divided among {dist.world} processes in {config.accumulate} equal "
             f"parts each: choose a multiple of {dist.world * config.accumulate}"
         )
 
@@ -188,13 +188,13 @@ class Trainer:
         return MappedSource(loader, data.kept, config, self.steps, dist)
 
     def loop(self, loggers: Sequence[str] = ()) -> None:
-        """Train until all epochs are done, or no epoch has been better for `patience` epochs."""
+        """Train until all epochs are done, or accuracy has not improved for `patience` epochs."""
         config, progress = self.config, self.progress
         board = open_loggers(loggers, self.run, config, progress.epoch) if self.dist.first else None
         self._say_what()
         for epoch in range(progress.epoch, config.epochs):
             if config.patience and epoch - progress.best_epoch >= config.patience:
-                self.log.say(f"no better accuracy in {config.patience} epochs: stopped early")
+                self.log.say(f"accuracy has not improved for {config.patience} epochs: stopped early")
                 break
             size = self.size_at(epoch)
             if epoch and size != self.size_at(epoch - 1) and not progress.step:
@@ -212,17 +212,17 @@ class Trainer:
 
     def _say_what(self) -> None:
         config, data = self.config, self.data
-        faces = f"{data.count:,} faces" + (f", {len(data.valid):,} validate" if data.valid is not None else "")
+        faces = f"{data.count:,} faces" + (f", {len(data.valid):,} for validation" if data.valid is not None else "")
         self.log.say(f"{config.arch}: {faces}, {self.steps} steps of {config.batch} per epoch, {config.epochs} epochs")
         if data.leaked:
-            self.log.say(f"{data.leaked} training pictures also occur in the validation or test split: left out")
+            self.log.say(f"left out {data.leaked} training pictures that are also in the validation or test split")
         sets = data.train if data.valid is None else (*data.train, data.valid)
         whole = sum(part.whole_pictures for part in sets)
         if whole:
-            self.log.say(f"{whole} pictures are used as a whole: the detector finds no face in these tight crops")
+            self.log.say(f"{whole} tight crops without a detected face are used as a whole")
 
     def train_epoch(self, epoch: int, size: int) -> tuple[float, float]:
-        """All steps of an epoch that are not done yet -> its mean loss and last learning rate."""
+        """Run the remaining steps of an epoch; returns its mean loss and last learning rate."""
         progress, steps = self.progress, self.steps
         started = saved = time.perf_counter()
         started -= progress.seconds
@@ -248,7 +248,7 @@ class Trainer:
         return mean, rate
 
     def step(self, faces: Tensor, targets: Tensor, size: int) -> Tensor:
-        """One update of the weights from (N, S, S, C) faces and (N, K) targets -> the loss, on the device."""
+        """Update the weights from (N, S, S, C) faces and (N, K) targets; returns the loss, on the device."""
         config, generator = self.config, self.generator
         images, targets = make_non_faces(resized(to_input(faces), size), targets, config.non_faces, generator)
         images = augment(images, config.augment, generator)
@@ -284,9 +284,9 @@ class Trainer:
         return (1 - config.teacher_weight) * loss + config.teacher_weight * distilled
 
     def validate(self, epoch: int, size: int) -> dict[str, float]:
-        """Score averaged and raw weights, keep the best averaged ones, and move on to the next epoch.
+        """Score averaged and raw weights, save the best averaged ones, and advance to the next epoch.
 
-        Where nothing validates, the last epoch is kept.
+        Without validation, the last epoch is saved.
         """
         averaged, progress, valid = self.ema.module, self.progress, self.data.valid
         assert isinstance(averaged, Classifier)
@@ -334,7 +334,7 @@ class Trainer:
         return torch.autocast(self.dist.device.type, kind, enabled=self.config.precision != "fp32")
 
     def _predict_valid(self, model: Classifier, valid: FaceSet, size: int) -> F32:
-        """Each process takes its share of the faces, so that every face is scored once."""
+        """Predict the validation faces, divided among the processes."""
         faces = valid.faces
         share = faces[self.dist.rank :: self.dist.world]
         part = predict_logits(model, share, self.dist.device, size, self.config.valid_precision)
@@ -369,7 +369,7 @@ class Trainer:
         save_checkpoint(state, self.run / LAST)
 
     def _resume(self) -> None:
-        """Continue from last.pt, where there is one."""
+        """Resume from last.pt, if it exists."""
         state = self.dist.share(load_state(self.run) if self.dist.first else None)
         if state is None:
             return
@@ -414,7 +414,7 @@ class Trainer:
 
 
 def _initial_model(config: FitConfig) -> Classifier:
-    """Fresh weights, or those of `start_from`."""
+    """Random weights, or those of `start_from`."""
     if not config.start_from:
         return build(config.arch)
     path = find_checkpoint(Path(config.start_from))

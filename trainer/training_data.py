@@ -1,4 +1,7 @@
-"""What a run trains and validates on: faces of all its data sets, without pictures that are held out."""
+"""Training and validation faces of a run, from all its data sets, without leaked pictures.
+
+Called by `trainer.train`, `trainer.estimate` and `trainer.out_of_fold`.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,12 @@ class TrainingData:
     """Faces of a run.
 
     Attributes:
-        train: one set per data set and split; their faces are numbered one set after the other.
-        targets: (N, 11) of all these faces; where they are streamed, (1, 11) their mean.
-        kept: (M,) numbers of the faces that are trained on.
-        leaked: how many are left out, because their pictures are also validated or in the test split.
-        valid: faces that validate; None: nothing does.
-        shards: where the faces are streamed from, instead of `train` and `kept`.
+        train: one set per data set and split; indices run through the sets in order.
+        targets: (N, 11) of all these faces; for streamed faces, (1, 11) their mean.
+        kept: (M,) indices of the faces to train on.
+        leaked: number of faces left out because their pictures are also in the validation or test split.
+        valid: validation faces, or None.
+        shards: source of streamed faces, instead of `train` and `kept`.
     """
 
     train: tuple[FaceSet, ...]
@@ -44,17 +47,17 @@ class TrainingData:
 
     @property
     def count(self) -> int:
-        """Faces that are trained on."""
+        """Number of training faces."""
         return len(self.kept) if self.shards is None else self.shards.faces
 
 
 def load_training_data(
     config: FitConfig, spec: ModelSpec, *, cache: Path, dist: DistContext, num_workers: int
 ) -> TrainingData:
-    """Faces, cropped at the largest size of all stages.
+    """Load the faces, cropped at the largest size of all stages.
 
     Raises:
-        DataError: a data set is not there, does not fill one batch, or has no face to validate on.
+        DataError: a data set is missing, does not fill one batch, or has no face to validate on.
         RunError: the disk has no room for the faces.
     """
     crops = crop_spec(config, spec)
@@ -82,31 +85,31 @@ def load_training_data(
     if len(kept) < config.batch:
         raise DataError(f"{len(kept)} faces do not fill one batch of {config.batch}: lower --batch")
     if valid_faces is not None and not valid_faces.scored.any():
-        raise DataError("the data set's protocol scores no picture of the validation split: no epoch can be chosen")
+        raise DataError("the data set's protocol scores no picture of the validation split, so no epoch can be chosen")
     targets = np.concatenate([part.targets for part in parts])
     return TrainingData(tuple(parts), targets, kept, int(leaked.sum()), valid_faces)
 
 
 def _streamed(config: FitConfig, crops: ModelSpec, *, cache: Path, dist: DistContext, num_workers: int) -> TrainingData:
-    """Training faces stay in their shards; those that validate are cached like any other."""
+    """Stream the training faces from shards; validation faces are cached as usual."""
     if config.train_on_all or config.folds or config.extra_data:
-        raise RunError("faces in shards are streamed: --all, --folds and --extra-data need a data set that is not wds:")
+        raise RunError("faces in shards are streamed; --all, --folds and --extra-data need a data set that is not wds:")
     index = shard_index(parse_data(config.data)[1], "train")
     if index.faces < config.batch:
         raise DataError(f"{index.faces} faces do not fill one batch of {config.batch}: lower --batch")
     if crop_key(index.colour, index.crop) != crop_key(crops.colour, asdict(crops.crop)):
         raise DataError(
-            f"the shards hold {index.colour} faces or another crop geometry than {crops.name} takes ({crops.colour}): "
+            f"the shards ({index.colour}) have another colour or crop geometry than {crops.name} ({crops.colour}): "
             f"write them with edgeemo-train data shard --network {config.arch}"
         )
     valid = _load(open_data(config.data, "valid"), crops, cache, dist, num_workers)
     if not valid.scored.any():
-        raise DataError("the data set's protocol scores no picture of the validation split: no epoch can be chosen")
+        raise DataError("the data set's protocol scores no picture of the validation split, so no epoch can be chosen")
     return TrainingData((), np.array([index.targets], np.float32), np.zeros(0, np.int64), 0, valid, index)
 
 
 def crop_spec(config: FitConfig, spec: ModelSpec) -> ModelSpec:
-    """What the cache holds for a run: faces of its largest size."""
+    """Spec of the cached faces of a run: its largest size."""
     return replace(spec, size=max([spec.size, *(size for size, _ in config.sizes)]))
 
 
@@ -114,7 +117,7 @@ def out_of_fold_faces(config: FitConfig, spec: ModelSpec, *, cache: Path) -> Fac
     """The faces that a run of `--folds` did not train on.
 
     Raises:
-        DataError: the data is not there.
+        DataError: the data is missing.
     """
     sources = [open_data(config.data, split) for split in ("train", "valid")]
     parts = [load_faces(data, spec, cache) for data in sources]
@@ -122,9 +125,9 @@ def out_of_fold_faces(config: FitConfig, spec: ModelSpec, *, cache: Path) -> Fac
 
 
 def fold_numbers(digests: npt.NDArray[np.uint64], folds: int) -> npt.NDArray[np.int64]:
-    """(N,) fold of each picture, from 0: pictures of equal digests share one, and it stays when others are added.
+    """(N,) fold of each picture, from 0. Pictures of equal digests share a fold, which does not depend on the others.
 
-    A picture that cannot be read (`UNREADABLE`) equals no other; its fold comes from its place.
+    The fold of an unreadable picture (`UNREADABLE`) comes from its position.
     """
     lone = digests == UNREADABLE
     keys = np.where(lone, np.arange(len(digests), dtype=np.uint64), digests)
@@ -137,7 +140,7 @@ def fold_numbers(digests: npt.NDArray[np.uint64], folds: int) -> npt.NDArray[np.
 def _held_out(
     config: FitConfig, sources: Sequence[Dataset], parts: Sequence[FaceSet], cache: Path, dist: DistContext
 ) -> npt.NDArray[np.bool_]:
-    """(N,) whether a face is in the run's fold; only the first two sets, train and validation split, have folds."""
+    """(N,) whether a face is in the run's fold; only the first two sets (train and validation split) have folds."""
     digests = [
         _digests(data, cache, dist, perceptual=True)[part.rows]
         for data, part in zip(sources[:2], parts[:2], strict=True)
@@ -149,7 +152,7 @@ def _held_out(
 
 
 def _selected(parts: Sequence[FaceSet], chosen: npt.NDArray[np.bool_]) -> FaceSet:
-    """Faces of several sets in one, in memory; `rows` are numbers in the sets one after the other."""
+    """Join chosen faces of several sets in memory; `rows` are indices through the sets in order."""
     rows = np.flatnonzero(chosen)
     splits = np.split(chosen, np.cumsum([len(part) for part in parts])[:-1])
     return FaceSet(
@@ -162,7 +165,7 @@ def _selected(parts: Sequence[FaceSet], chosen: npt.NDArray[np.bool_]) -> FaceSe
 
 
 def _load(data: Dataset, spec: ModelSpec, cache: Path, dist: DistContext, num_workers: int) -> FaceSet:
-    """One process of each machine crops what is not in the cache yet; the others wait."""
+    """Load faces; one process per machine crops those not in the cache while the others wait."""
     if dist.local_rank == 0:
         load_faces(data, spec, cache, num_workers=num_workers)
     dist.wait()

@@ -1,4 +1,7 @@
-"""Data sets: a reader and its label table side by side, one file each."""
+"""Open data sets by name (`KIND:PATH`); one file per data set holds its reader and its label table.
+
+Called by training, evaluation, robustness and `edgeemo-train data`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from trainer.errors import DataError
 
 @dataclass(frozen=True)
 class Reader:
-    """How to open a data set, which options its name may carry (option -> type), and what its place is read as."""
+    """How to open a data set, its options (name -> type), and the type of its path."""
 
     open: Callable[..., Dataset]
     options: Mapping[str, type] = field(default_factory=dict)
@@ -43,7 +46,7 @@ def parse_data(spec: str) -> tuple[str, str, dict[str, Any]]:
     """`KIND:PATH[,OPTION=VALUE]...` -> kind, path and options.
 
     Raises:
-        DataError: kind or option are unknown.
+        DataError: kind or option is unknown.
     """
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in READERS:
@@ -61,7 +64,7 @@ def parse_data(spec: str) -> tuple[str, str, dict[str, Any]]:
         except ValueError as error:
             raise DataError(f"{kind}'s option {name} must be a number, not {value!r}") from error
     if not rest.strip():
-        raise DataError(f"{spec!r} names no place: write {kind}:PATH ({kind}:. for this folder)")
+        raise DataError(f"{spec!r} has no path: write {kind}:PATH ({kind}:. for this folder)")
     if any(value == "" for value in options.values()):
         raise DataError(f"{spec!r} has an option without a value; write OPTION=VALUE")
     return kind, rest, options
@@ -72,7 +75,7 @@ def open_data(spec: str, split: str) -> Dataset:
     `affectnet:/data/AffectNet,classes=8,protocol=official`.
 
     Raises:
-        DataError: kind or option are unknown, or the path does not hold such a data set.
+        DataError: kind or option is unknown, or the path holds no such data set.
     """
     kind, place, options = parse_data(spec)
     reader = READERS[kind]

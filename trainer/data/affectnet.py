@@ -1,4 +1,7 @@
-"""AffectNet (Mollahosseini et al., 2017): the poster's protocol and the official one, over any of its layouts."""
+"""AffectNet (Mollahosseini et al., 2017) with the poster's or the official protocol, in any of its layouts.
+
+`trainer.data.open_data` calls it.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +20,24 @@ POSTER_SPLIT = {"train": 351_874, "valid": 19_542, "test": 19_553}
 ABOUT = (
     "AffectNet (Mollahosseini, Hasani, Mahoor, 2017), the manually annotated pictures: photographs from the web, one "
     "label each. Its owners give it to researchers on request; neither pictures nor weights trained on it may be used "
-    "commercially without their leave."
+    "commercially without their permission."
 )
 
 
 def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str = "poster", seed: int = 0) -> Dataset:
     """Read AffectNet in any layout that `trainer.data.affectnet_layouts` recognises.
 
-    The crop follows the landmarks (`landmarks.detector_boxes`), so that it agrees with the running program's. A row
-    without usable landmarks gets AffectNet's own face box, moved and scaled as on the median row that has both.
+    The crop follows the landmarks (`landmarks.detector_boxes`), so that it equals the crop at run time. A row without
+    usable landmarks gets AffectNet's own face box, shifted and scaled as in the median row that has both.
 
     Args:
         classes: 11, 8 (the expressions) or 7 (without contempt).
         protocol: "poster" mixes all pictures and splits them 90 / 5 / 5 % as the poster did (351,874 / 19,542 / 19,553
-            of 390,969), by a seeded shuffle; "official" takes the validation set as test and one training picture in
-            twenty for validation.
+            of 390,969), by a seeded shuffle; "official" tests on the validation set and holds out 5 % of
+            the training set for validation.
 
     Raises:
-        DataError: the folder is no AffectNet, holds no usable row, or lacks the validation set that "official" needs.
+        DataError: the folder is not AffectNet, has no usable row, or lacks the validation set that "official" needs.
     """
     if split not in POSTER_SPLIT:
         raise DataError(f"AffectNet has no split {split!r}; choose one of {', '.join(POSTER_SPLIT)}")
@@ -74,7 +77,7 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
 
 
 def _share(order: npt.NDArray[np.int64], split: str) -> npt.NDArray[np.int64]:
-    """The poster's shares, exact on its own number of pictures."""
+    """The part of a shuffled order that belongs to a split; exact for the poster's number of pictures."""
     whole = sum(POSTER_SPLIT.values())
     first = round(len(order) * POSTER_SPLIT["train"] / whole)
     second = first + round(len(order) * POSTER_SPLIT["valid"] / whole)

@@ -1,4 +1,4 @@
-"""The layouts in which AffectNet is passed around, each read into one table. `trainer.data.affectnet` splits it."""
+"""Read AffectNet in the layouts in which it circulates into one table. `trainer.data.affectnet` calls it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ RECOGNISED = (
     "one folder per class",
 )
 HINT = (
-    "recognised are: " + "; ".join(RECOGNISED) + "; class folders are named, or numbered 0 to 10 in AffectNet's order"
+    "recognised layouts: "
+    + "; ".join(RECOGNISED)
+    + "; class folders are named, or numbered 0 to 10 in AffectNet's order"
 )
 CHUNK = 4096
 
@@ -73,7 +75,7 @@ class Table:
 
 
 def read_affectnet(path: Path) -> Table:
-    """Find the layout and read all its rows.
+    """Recognise the layout and read all its rows.
 
     Raises:
         DataError: the folder holds none of the recognised layouts.
@@ -96,13 +98,13 @@ def _original(root: Path) -> Table | None:
         return None
     images = _image_folder(root)
     if validation is None:
-        raise DataError(f"{root} has training.csv but no validation.csv, which AffectNet comes with")
+        raise DataError(f"{root} has training.csv but no validation.csv; AffectNet has both")
     return _read_original(images, (training, validation), (file_identity(training), file_identity(validation)))
 
 
 @lru_cache(maxsize=1)
 def _read_original(images: Path, tables: tuple[Path, ...], identities: tuple[str, ...]) -> Table:
-    """Each split needs all rows, and 420,000 of them take seconds: the last table is kept until a file changes."""
+    """Read all rows; cached until a file changes, since every split needs all 420,000, which takes seconds."""
     index = _Index()
     for part, table in enumerate(tables):
         _read_csv(table, part, index)
@@ -110,7 +112,7 @@ def _read_original(images: Path, tables: tuple[Path, ...], identities: tuple[str
 
 
 def _annotations(root: Path) -> Table | None:
-    """The later release: a few tiny NumPy files a picture. Its pictures are face crops of 224 pixels."""
+    """The later release: a few small NumPy files per picture. Its pictures are face crops of 224 pixels."""
     if not (root / "train_set" / "annotations").is_dir():
         return None
     index = _Index()
@@ -123,7 +125,7 @@ def _split_folders(root: Path) -> Table | None:
     """A training and a validation folder, each with one folder per class.
 
     Raises:
-        DataError: there are folders for validation and for test: AffectNet itself has one of them.
+        DataError: there are folders for both validation and test; AffectNet has only one of them.
     """
     found: dict[str, str] = {}
     for item in sorted(root.iterdir()):
@@ -132,8 +134,8 @@ def _split_folders(root: Path) -> Table | None:
             found[split] = item.name
     if len(found) == 3:
         raise DataError(
-            f"{root} has folders for training, validation and test, which AffectNet has not: put "
-            f"two of them together, or, where the class folders have names, read it as folder:{root}"
+            f"{root} has folders for training, validation and test; AffectNet has only two: merge "
+            f"two of them, or, if the class folders have names, read it as folder:{root}"
         )
     if "train" not in found or len(found) != 2:
         return None
@@ -175,7 +177,7 @@ def _parquet(root: Path) -> Table | None:
     index = _Index()
     parts = {file: SPLIT_FOLDERS.get(split_of_file(file).lower(), "train") for file in files}
     if len({*parts.values()}) == 3:
-        raise DataError(f"{root} has Parquet files for training, validation and test, which AffectNet has not")
+        raise DataError(f"{root} has Parquet files for training, validation and test; AffectNet has only two of these")
     for row in parquet_rows(root, files):
         index.add_named(row.image, row.image, row.label, part=int(parts[row.file] != "train"))
     return index.table(ParquetPictures(root), has_validation=len({*parts.values()}) == 2)
@@ -192,7 +194,7 @@ def _class_folders(root: Path) -> Table | None:
 
 @dataclass
 class _Index:
-    """Grows row by row; landmarks are reduced to six keypoints a chunk at a time, so that they never pile up."""
+    """Collects rows; landmarks are reduced to six keypoints chunk by chunk, to bound the memory."""
 
     images: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
@@ -213,7 +215,7 @@ class _Index:
         landmarks: npt.NDArray[np.float64] | None,
     ) -> None:
         if image in self._seen:
-            self.skipped.append(Skipped(where, f"the same picture again: {image}"))
+            self.skipped.append(Skipped(where, f"duplicate name {image}"))
             return
         self._seen.add(image)
         self.images.append(image)
@@ -225,10 +227,10 @@ class _Index:
             self._reduce()
 
     def add_named(self, where: str, image: str, label: str, part: int = 0) -> None:
-        """A row of a table whose faces are not known: the detector is asked."""
+        """Add a row without a face box; the detector will find the face."""
         image, number = image.strip().replace("\\", "/"), class_of(label)
         if number is None:
-            self.skipped.append(Skipped(where, f"label {label[:40]!r} is no class"))
+            self.skipped.append(Skipped(where, f"label {label[:40]!r} is not a class"))
         elif leaves_root(image):
             self.skipped.append(Skipped(where, OUTSIDE_ROOT))
         else:
@@ -264,9 +266,9 @@ _UNKNOWN = np.full(2 * COUNT, np.nan)
 
 
 def _as_on_the_median_row(own: F32, detector: F32) -> F32:
-    """AffectNet's boxes -> where the detector's would be, by the median shift and scale over rows that have both.
+    """Map AffectNet's boxes to the detector's, by the median shift and scale over rows that have both.
 
-    Rows without a box of their own get the median box of all (the later release has none: its pictures are face crops).
+    Rows without an AffectNet box get the median box (the later release has none: its pictures are face crops).
     """
     both = np.isfinite(own).all(axis=1) & np.isfinite(detector).all(axis=1)
     side = (own[:, 2:] - own[:, :2]).max(axis=1, keepdims=True)
@@ -288,7 +290,7 @@ def _holds_classes(folder: Path) -> bool:
 
 
 def class_of(text: str) -> int | None:
-    """A class as people write it, named or numbered, as a row of `LABELS`; `1.0` is 1."""
+    """Index into `LABELS` of a class written as a name or a number; `1.0` is 1."""
     label = class_name(text)
     return LABELS.index(label) if label is not None else _number(text)
 
@@ -299,16 +301,16 @@ def _number(text: str) -> int | None:
 
 
 def _read_class_folders(root: Path, folder: Path, part: int, index: _Index) -> None:
-    """Neither boxes nor landmarks are known: the detector is asked."""
+    """Add the pictures of class folders; the detector will find the faces."""
     for path in sorted(folder.rglob("*")):
         if path.is_dir():
             continue
         image = path.relative_to(root).as_posix()
         label = class_of(path.parent.name)
         if path.suffix.lower() not in SUFFIXES:
-            index.skipped.append(Skipped(image, "no picture by its suffix"))
+            index.skipped.append(Skipped(image, "not a picture (by its suffix)"))
         elif label is None:
-            index.skipped.append(Skipped(image, f"folder {path.parent.name!r} is no class"))
+            index.skipped.append(Skipped(image, f"folder {path.parent.name!r} is not a class"))
         else:
             index.add(image, image, label, part, None, None)
 
@@ -330,10 +332,10 @@ def _image_folder(root: Path) -> Path:
 
 
 def _columns(path: Path, row: Sequence[str]) -> dict[str, int] | None:
-    """Where the columns are, if this first row is a header (validation.csv comes with and without one).
+    """Column numbers, if this first row is a header (validation.csv exists with and without one).
 
     Raises:
-        DataError: it is a header without the columns of picture and expression.
+        DataError: the header lacks the columns of picture and expression.
     """
     names = [name.strip().lower() for name in row]
     found = {name: names.index(name.lower()) for name in COLUMNS if name.lower() in names}
@@ -346,7 +348,7 @@ def _columns(path: Path, row: Sequence[str]) -> dict[str, int] | None:
 
 
 def _read_csv(path: Path, part: int, index: _Index) -> None:
-    """Rows of training.csv or validation.csv; columns by name: an index column or another order does no harm."""
+    """Rows of training.csv or validation.csv; columns are found by name, so order and extra columns do not matter."""
     columns = {name: place for place, name in enumerate(COLUMNS)}
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         for number, row in enumerate(csv.reader(file), start=1):
@@ -358,7 +360,7 @@ def _read_csv(path: Path, part: int, index: _Index) -> None:
                 row[place] if place < len(row) else "" for place in (columns[COLUMNS[0]], columns["expression"])
             )
             if not text:
-                index.skipped.append(Skipped(where, f"{len(row)} columns, and none for the expression"))
+                index.skipped.append(Skipped(where, f"{len(row)} columns, none of them the expression"))
                 continue
             label = _number(text)
             if label is None:
@@ -371,7 +373,7 @@ def _read_csv(path: Path, part: int, index: _Index) -> None:
             fields = [row[columns[name]] if columns.get(name, len(row)) < len(row) else "" for name in COLUMNS[1:6]]
             box, landmarks = _box(fields[:4]), _landmarks(fields[4])
             if box is None and landmarks is None and "face_x" in columns:
-                index.skipped.append(Skipped(where, "neither box nor landmarks are usable numbers"))
+                index.skipped.append(Skipped(where, "neither box nor landmarks are usable"))
                 continue
             index.add(where, image, label, part, box, landmarks)
 
@@ -425,7 +427,7 @@ def _stems(folder: Path) -> Iterator[str]:
 
 
 def _values(path: Path) -> npt.NDArray[np.generic] | None:
-    """A tiny .npy file; np.load spends most of its time on the header, which is the same in all of them."""
+    """Read a tiny .npy file; faster than np.load, which spends most of its time on the header."""
     try:
         content = path.read_bytes()
         if content[:6] != b"\x93NUMPY" or content[6] != 1:

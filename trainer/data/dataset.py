@@ -1,4 +1,4 @@
-"""Labelled pictures of faces, whatever data set they come from."""
+"""`Dataset`: labelled pictures of faces in one form for all data sets. Every reader of `trainer.data` returns it."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from trainer.data.pictures import Pictures
 
 @dataclass(frozen=True)
 class Skipped:
-    """One row or picture that is not used: where it is, and why."""
+    """One unused row or picture: where it is, and the reason."""
 
     where: str
     reason: str
 
 
 def crop_key(colour: str, crop: Mapping[str, Any]) -> str:
-    """Names a kind of crops: colour and geometry of a `ModelSpec`, in JSON."""
+    """Key of a kind of crop: colour and geometry of a `ModelSpec`, as JSON."""
     return json.dumps({"colour": colour, "crop": crop}, sort_keys=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """One split of a data set; pictures are read when they are asked for.
+    """One split of a data set; pictures are read on demand.
 
     Attributes:
-        name: for example "ferplus"; two data sets of one name and split differ in their pictures.
+        name: for example "ferplus"; data sets of the same name and split differ in their pictures.
         split: train, valid or test.
         images: N names, unique within the split.
-        targets: (N, 11) float32, rows sum to 1: how the annotators' votes are distributed over `LABELS`.
+        targets: (N, 11) float32, rows sum to 1: distribution of the annotators' votes over `LABELS`.
         scored: (N,) bool: the picture counts in the accuracy by the data set's protocol.
         pictures: picture name -> pixels.
-        enlarge: the pictures are this many times too small for the face detector.
-        default_box: x1, y1, x2, y2 where the face is when the detector finds none; None: skip such pictures.
-        boxes: (N, 4) the detector's box where the data set knows the face, in pixels; the detector is not asked.
+        enlarge: factor by which pictures are enlarged for the face detector.
+        default_box: x1, y1, x2, y2 used when the detector finds no face; None: skip such pictures.
+        boxes: (N, 4) face boxes in pixels, NaN where unknown; with keypoints, the detector is not run.
         keypoints: (N, 6, 2) pixels, NaN where unknown; only with `boxes`.
         cropped: the pictures are finished crops of this kind, see `crop_key`; "" where faces have to be found.
-        classes: what the protocol tells apart.
+        classes: those that the protocol distinguishes.
         skipped: rows that could not be used.
-        about: what it is, how labelled, whose, under which licence: sentences for a model card.
+        about: sentences for a model card: content, labelling, authors, licence.
     """
 
     name: str

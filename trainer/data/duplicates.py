@@ -1,7 +1,7 @@
-"""Pictures that occur more than once: within a split, or in two splits, where they are leakage.
+"""Find pictures that occur twice within a split, or in two splits (leakage).
 
-`fit` trains on no picture that is also in the validation or test split, `evaluate` gives the accuracy with and without
-such pictures, and `edgeemo-train data info` reports both kinds.
+`fit` leaves out training pictures that are also in the validation or test split, `evaluate` reports accuracy with and
+without such pictures, and `edgeemo-train data info` counts both kinds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
     """A 64-bit digest of each picture's decoded pixels: equal digests are equal pictures.
 
     Args:
-        cache: where they are kept; the key holds each picture's size and modification time.
+        cache: folder that keeps them; the key includes each picture's size and modification time.
         perceptual: digests that are also equal for rescaled or recompressed copies (difference hash: the signs of the
             brightness differences between neighbours in a picture of 9x8 pixels).
 
@@ -73,7 +73,7 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
 
 
 def also_in(digests: Digests, others: Digests) -> npt.NDArray[np.bool_]:
-    """(N,) whether each picture is also one of the others."""
+    """(N,) whether each picture also occurs among the others."""
     return np.asarray(np.isin(digests, others) & (digests != UNREADABLE), np.bool_)
 
 

@@ -1,4 +1,7 @@
-"""ExpW, Expression in-the-Wild (Zhang, Luo, Loy, Tang, 2018): photographs with several faces, one label each."""
+"""ExpW, Expression in-the-Wild (Zhang, Luo, Loy, Tang, 2018): photographs with several labelled faces.
+
+`trainer.data.open_data` calls it.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,16 @@ SPLITS = ("train", "valid", "test")
 COLUMNS = 8
 LISTS = ("label.lst", "label/label.lst", "data/label/label.lst", "data/label.lst")
 IMAGES = ("origin", "image/origin", "data/image/origin", "data/origin", "images", "image", "data/image")
-HINT = "recognised is label.lst (or label/, data/label/) with the pictures in origin/, image/origin/ or images/"
+HINT = "expected label.lst (or label/, data/label/) with the pictures in origin/, image/origin/ or images/"
 ABOUT = (
-    "ExpW (Zhang, Luo, Loy, Tang, 2018): photographs from web searches, one of seven labels per face. For research "
-    "that is not commercial."
+    "ExpW (Zhang, Luo, Loy, Tang, 2018): photographs from web searches, one of seven labels per face. For "
+    "non-commercial research."
 )
 
 
 @dataclass(frozen=True)
 class FacesInPictures:
-    """A picture may hold several labelled faces: `picture.jpg#2` is its face 2."""
+    """Pictures with several labelled faces: `picture.jpg#2` is face 2 of picture.jpg."""
 
     pictures: FolderPictures
 
@@ -41,12 +44,12 @@ class FacesInPictures:
 
 
 def open_expw(path: Path, split: str) -> Dataset:
-    """Read ExpW. It has no splits of its own: the hash of a picture's name makes 80 / 10 / 10 %.
+    """Read ExpW. It has no splits: the hash of a picture's name splits it 80 / 10 / 10 %.
 
-    Its boxes are another detector's: ours is asked for the face there, and where it finds none, the box is used.
+    Its boxes come from another detector: ours looks for the face there, and where it finds none, the box is used.
 
     Raises:
-        DataError: label.lst or the pictures are not there, or no row is usable.
+        DataError: label.lst or the pictures are missing, or no row is usable.
     """
     if split not in SPLITS:
         raise DataError(f"ExpW has no split {split!r}; choose one of {', '.join(SPLITS)}")
@@ -64,7 +67,7 @@ def open_expw(path: Path, split: str) -> Dataset:
             skipped.append(Skipped(f"{listing.name}, row {number}", str(error)))
             continue
         if name in rows:
-            skipped.append(Skipped(f"{listing.name}, row {number}", f"the same face again: {name}"))
+            skipped.append(Skipped(f"{listing.name}, row {number}", f"duplicate face {name}"))
         elif hashed_split(image) == split:
             rows[name] = label, box
     if not rows:
@@ -100,7 +103,7 @@ def _row(line: str) -> tuple[str, str, int, tuple[float, ...]]:
     try:
         top, left, right, bottom, _ = (float(value) for value in numbers)
     except ValueError:
-        raise ValueError("a box that is no numbers") from None
+        raise ValueError("box is not four numbers") from None
     if not (right - left > 1 and bottom - top > 1):
         raise ValueError("a box without an area")
     return f"{image}#{face}", image, LABELS.index(NUMBERING[int(label)]), (left, top, right, bottom)

@@ -1,8 +1,8 @@
 """Crop the faces of a data set once, with the runtime's detector and geometry, and keep them in a cache.
 
-A cache folder holds faces.npy (mapped into memory, never loaded whole), rows.npy (which pictures they are of) and
-skipped.csv. While it is being made, faces are appended in the data set's order and progress.json says how far it is,
-so that a run that was killed goes on from there.
+Called by training, evaluation, `trainer.export` and `edgeemo-train data`. A cache folder holds faces.npy
+(memory-mapped), rows.npy (their pictures' numbers) and skipped.csv. While the cache is made, faces are appended in the
+data set's order and progress.json stores the state, so that a killed run continues.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ MIN_IOU = 0.3  # a detected face that overlaps less with the data set's box is a
 class FaceSet:
     """Faces ready for a network: (N, S, S, C) uint8, their pictures' numbers in the data set, and the targets.
 
-    `scored`: (N,) which of them the protocol scores; `classes`: what it tells apart; `whole_pictures`: how many faces
-    are whole pictures, because the detector found none in a tight crop.
+    `scored`: (N,) which of them the protocol scores; `classes`: those that it distinguishes; `whole_pictures`: number
+    of tight crops without a detection, used as a whole.
     """
 
     faces: U8
@@ -76,7 +76,7 @@ def find_face(
     Returns:
         Box (4,) and keypoints (6, 2) in the picture's pixels, or None.
 
-    `enlarge`: how many times the picture is made larger for the detector (tiny pictures that a face fills).
+    `enlarge`: factor by which the picture is enlarged for the detector (tiny pictures that a face fills).
     """
     if enlarge != 1:
         boxes, keypoints, _ = detector.detect_in_crop(image, enlarge=enlarge)
@@ -99,11 +99,11 @@ def find_face(
 def crop_faces(
     data: Dataset, rows: Iterable[int], spec: ModelSpec, skipped: list[Skipped] | None = None
 ) -> Iterator[tuple[int, U8]]:
-    """Row and (S, S, C) crop of each picture whose face is known or found (or has a default box).
+    """Yield row and (S, S, C) crop of each picture with a known, detected or default face box.
 
-    Where the data set knows box and keypoints, they are used; where it knows a box only, the detector is asked for the
-    face there. A tight crop in which it finds none is used as a whole, and is added to `skipped` too, with the reason
-    `WHOLE_PICTURE`. What cannot be read, shows no face or has its box outside is added to `skipped` and left out.
+    If the data set gives box and keypoints, they are used; if only a box, the detector looks for the face there. A
+    tight crop without a detection is used as a whole and also added to `skipped`, with the reason `WHOLE_PICTURE`.
+    Pictures that are unreadable, show no face or have their box outside are added to `skipped` and left out.
     """
     reported = [] if skipped is None else skipped
     with contextlib.ExitStack() as stack:
@@ -142,7 +142,7 @@ def crop_faces(
 
 
 def finished_crop(image: U8, spec: ModelSpec) -> U8:
-    """A crop as it was written, BGR, in the size and colour order of the spec."""
+    """A stored BGR crop in the size and colour order of the spec."""
     if image.shape[:2] != (spec.size, spec.size):
         image = np.asarray(cv2.resize(image, (spec.size, spec.size), interpolation=cv2.INTER_AREA), np.uint8)
     if spec.channels == 1:
@@ -162,20 +162,20 @@ def _is_tight_crop(image: U8) -> bool:
 
 
 def _whole_box(image: U8) -> F32:
-    """The detector's box, if the picture were framed like those of FER+, which are little more than a face."""
+    """The detector's box, assuming that the picture is framed like those of FER+."""
     height, width = image.shape[:2]
     return np.asarray(np.array([width, height, width, height]) * TYPICAL_BOX / 48, np.float32)
 
 
 def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num_workers: int = 1) -> FaceSet:
-    """All faces of a split; with a cache folder they are cropped once and mapped into memory from then on.
+    """All faces of a split; with a cache folder they are cropped once and memory-mapped afterwards.
 
     Args:
-        num_workers: processes that crop faces. More than 1 starts new interpreters, so the main program must be
-            importable (an `if __name__ == "__main__"` guard); only with a cache.
+        num_workers: processes that crop faces, only with a cache. More than 1 starts new interpreters, so the main
+            program must be importable (an `if __name__ == "__main__"` guard).
 
     Raises:
-        DataError: no picture of the split gave a face, the cache cannot be written, or the pictures are crops of
+        DataError: no picture of the split has a face, the cache cannot be written, or the pictures are crops of
             another geometry.
     """
     if data.cropped and data.cropped != crop_key(spec.colour, asdict(spec.crop)):
@@ -207,7 +207,7 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num
 
 
 def _readable_again(data: Dataset, folder: Path) -> bool:
-    """A picture that could not be read while the cache was made can be read now: no failure is final."""
+    """A picture that was unreadable when the cache was made can be read now, so the cache is stale."""
     known = set(data.images)
     for failed in _read_skipped(folder / "skipped.csv"):
         if failed.reason in (NO_FACE, WHOLE_PICTURE, BOX_OUTSIDE) or failed.where not in known:
@@ -221,18 +221,18 @@ def _readable_again(data: Dataset, folder: Path) -> bool:
 
 
 def cache_folder(data: Dataset, spec: ModelSpec, cache: Path) -> Path:
-    """Where the faces of a split are kept, cropped for a network's size, colour and geometry."""
+    """Cache folder of the faces of a split, cropped for a network's size, colour and geometry."""
     return cache / f"{data.name}-{data.split}-{_key(data, spec)}"
 
 
 def is_cached(data: Dataset, spec: ModelSpec, cache: Path) -> bool:
-    """The faces of a split are in the cache, all of them."""
+    """All faces of a split are in the cache."""
     return (cache_folder(data, spec, cache) / "rows.npy").is_file()
 
 
 @dataclass(frozen=True)
 class _Progress:
-    """How far a cache is: pictures done, faces written, bytes of skipped.csv."""
+    """State of an unfinished cache: pictures done, faces written, bytes of skipped.csv."""
 
     done: int = 0
     faces: int = 0
@@ -297,13 +297,14 @@ def _prepare(data: Dataset, spec: ModelSpec, folder: Path, num_workers: int) -> 
 
 
 def skipped_pictures(data: Dataset, folder: Path) -> list[Skipped]:
-    """Rows that the reader could not use, then pictures that could not be read or show no face."""
+    """Rows that the reader rejected, then pictures that are unreadable or show no face."""
     found = _read_skipped(folder / "skipped.csv")
     return [*data.skipped, *(item for item in found if item.reason != WHOLE_PICTURE)]
 
 
 def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
-    """
+    """Write a CSV file of place and reason.
+
     Raises:
         DataError: the file cannot be written.
     """
@@ -314,7 +315,7 @@ def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
 
 
 def by_reason(skipped: Iterable[Skipped]) -> Counter[str]:
-    """How many were skipped for which reason; what is particular to a row is left out of the reason."""
+    """Count per reason, without the parts of a reason that vary by row."""
     return Counter(
         " ".join(word for word in item.reason.split(",")[0].split() if "'" not in word)[:60] for item in skipped
     )
@@ -342,7 +343,7 @@ def _crop_chunk(part: Dataset, start: int, spec: ModelSpec) -> _Crops:
 
 
 def _chunks(data: Dataset, spec: ModelSpec, first: int, num_workers: int) -> Iterator[_Crops]:
-    """Chunks in the data set's order; a bounded number is under way, so memory does not grow with the data set."""
+    """Chunks in the data set's order; the number in flight is bounded, so memory does not grow with the data set."""
     starts = range(first, len(data), CHUNK)
     if num_workers <= 1 or len(data) - first < SMALL:
         for start in starts:
@@ -360,16 +361,14 @@ def _chunks(data: Dataset, spec: ModelSpec, first: int, num_workers: int) -> Ite
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise DataError(
-            "a worker that crops faces died (out of memory?); the same command goes on from there"
-        ) from error
+        raise DataError("a worker that crops faces died (out of memory?); repeat the command to continue") from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 @lru_cache(maxsize=1)
 def _detector() -> FaceDetector:
-    """A worker process's own; it lives as long as the process."""
+    """The detector of a worker process, created once."""
     return FaceDetector()
 
 
@@ -386,14 +385,14 @@ def _iou(boxes: F32, box: F32) -> F32:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """A .npy header of always the same length, so that the shape can be filled in when it is known."""
+    """A .npy header of fixed length, so that the shape can be filled in later."""
     described = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}"
     return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + described.ljust(HEADER - 11).encode() + b"\n"
 
 
 @contextlib.contextmanager
 def _append(path: Path, size: int) -> Iterator[BinaryIO]:
-    """A file truncated to its valid bytes, open at their end."""
+    """A file truncated to `size` bytes and opened for appending."""
     path.touch()
     with path.open("r+b") as file:
         file.truncate(size)
@@ -416,12 +415,12 @@ def _read_skipped(path: Path) -> list[Skipped]:
 
 def _nothing(data: Dataset, skipped: list[Skipped]) -> DataError:
     reasons = ", ".join(f"{count} x {reason}" for reason, count in by_reason(skipped).most_common(3))
-    return DataError(f"no picture of {data.name} {data.split} gave a face ({reasons}): check the path of the pictures")
+    return DataError(f"no picture of {data.name} {data.split} has a face ({reasons}): check the path of the pictures")
 
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Commands that prepare the same faces wait for each other, where the system has file locks."""
+    """Make commands that prepare the same faces wait for each other, where the system has file locks."""
     if sys.platform == "win32":
         yield
         return
@@ -441,9 +440,9 @@ def save_crops(
     cache: Path | None = None,
     num_workers: int = 1,
 ) -> int:
-    """Write faces and truths in the neutral form that edgeemo-export reads; returns how many.
+    """Write crops and labels in the form that edgeemo-export reads; returns their number.
 
-    The truth is a row of `EXPRESSIONS`, or -1 where the data set's protocol does not count the face.
+    A label is an index into `EXPRESSIONS`, or -1 where the data set's protocol does not score the face.
 
     Raises:
         DataError: the file cannot be written.

@@ -1,4 +1,7 @@
-"""FER2013 as one CSV file: emotion, pixels, Usage (Goodfellow et al., ICML 2013 challenge)."""
+"""FER2013 as one CSV file: emotion, pixels, Usage (Goodfellow et al., ICML 2013 challenge).
+
+`trainer.data.open_data` calls it.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ USAGES = {"train": "Training", "valid": "PublicTest", "test": "PrivateTest"}
 SIDE = 48
 ABOUT = (
     "FER2013 (ICML 2013 challenge): 48x48 grey pictures from the web, one label each, for research. Its labels are "
-    "noisy: people agree with them in about two of three."
+    "noisy: people agree with about two of three."
 )
 
 
 @dataclass(frozen=True)
 class CsvPictures:
-    """Pictures inside the CSV file; `starts` are where the rows begin, so that only the wanted row is read."""
+    """Pictures inside the CSV file; `starts` are byte offsets of the rows, so that only one row is read."""
 
     path: Path
     column: int
@@ -44,7 +47,7 @@ class CsvPictures:
         try:
             values = pixels.astype(np.int64)
         except ValueError as error:
-            raise PictureError(name, "pixels that are no numbers") from error
+            raise PictureError(name, "pixels are not numbers") from error
         if len(values) != SIDE * SIDE or values.min() < 0 or values.max() > 255:
             raise PictureError(name, f"{SIDE * SIDE} pixels of 0 to 255 expected, got {len(values)}")
         return values.astype(np.uint8).reshape(SIDE, SIDE)
@@ -58,10 +61,10 @@ class CsvPictures:
 
 
 def open_fer2013(path: Path, split: str) -> Dataset:
-    """Read fer2013.csv (or icml_face_data.csv, whose columns come in another order); all seven classes count.
+    """Read fer2013.csv (or icml_face_data.csv, which orders its columns differently); all seven classes are scored.
 
     Raises:
-        DataError: there is no such file, or it is another one.
+        DataError: there is no such file, or it is not FER2013.
     """
     if split not in USAGES:
         raise DataError(f"FER2013 has no split {split!r}; choose one of {', '.join(USAGES)}")

@@ -1,4 +1,7 @@
-"""FER+: the FER2013 pictures with the votes of ten annotators each (Barsoum et al., ICMI 2016)."""
+"""FER+: the FER2013 pictures with the votes of ten annotators each (Barsoum et al., ICMI 2016).
+
+`trainer.data.open_data` calls it.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,11 @@ ABOUT = (
 def open_ferplus(path: Path, split: str) -> Dataset:
     """Read FER+ in its own layout, from a folder or a zip file.
 
-    A picture counts in the accuracy by the paper's "majority" protocol: votes of 1 are set to 0; the top class must
-    have more than half of what remains and be one of the eight emotions.
+    The accuracy follows the paper's "majority" protocol: votes of 1 are set to 0; a picture is scored if one of the
+    eight emotions has more than half of the remaining votes.
 
     Raises:
-        DataError: the path or split is not there, or holds no usable row.
+        DataError: the path or split does not exist, or holds no usable row.
     """
     if split not in FOLDERS:
         raise DataError(f"FER+ has no split {split!r}; choose one of {', '.join(FOLDERS)}")
@@ -67,7 +70,7 @@ def open_ferplus(path: Path, split: str) -> Dataset:
             images.append(row[0])
             votes.append(counts)
     if not images:
-        raise DataError(f"{label_file} names no picture that is there")
+        raise DataError(f"no picture that {label_file} names exists")
     table = np.asarray(votes, np.float32)
     return Dataset(
         name="ferplus",
@@ -84,7 +87,7 @@ def open_ferplus(path: Path, split: str) -> Dataset:
 
 
 def distributions(votes: F32) -> F32:
-    """(N, 10) votes -> (N, 11) distributions over `LABELS`; single votes are taken for slips where others remain."""
+    """(N, 10) votes -> (N, 11) distributions over `LABELS`; single votes are dropped as errors where others remain."""
     kept = np.where(votes > 1, votes, 0)
     kept = np.where(kept.sum(axis=1, keepdims=True) > 0, kept, votes)
     total = kept.sum(axis=1, keepdims=True)
@@ -96,7 +99,7 @@ def distributions(votes: F32) -> F32:
 
 
 def majority(votes: F32) -> np.ndarray:
-    """(N, 10) votes -> (N,) bool: counts in the paper's majority protocol."""
+    """(N, 10) votes -> (N,) bool: scored by the paper's majority protocol."""
     kept = np.where(votes > 1, votes, 0)
     top = kept.argmax(axis=1)
     return np.asarray((kept.max(axis=1) > kept.sum(axis=1) / 2) & (top < 8))
@@ -114,7 +117,7 @@ def _pictures(path: Path, folder: str) -> FolderPictures | ZipPictures:
     try:
         names = zipfile.ZipFile(path).namelist()
     except zipfile.BadZipFile as error:
-        raise DataError(f"{path} is no zip file: {hint}") from error
+        raise DataError(f"{path} is not a zip file: {hint}") from error
     labels = [name for name in names if name.endswith(f"{folder}/label.csv")]
     if not labels:
         raise DataError(f"no FER+ split in {path}: {hint}")

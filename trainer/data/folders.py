@@ -1,4 +1,7 @@
-"""Folders of pictures: a folder a class, pictures with a labels.csv, or Parquet files."""
+"""A user's own pictures: one folder per class, pictures with a labels.csv, or Parquet files.
+
+`trainer.data.open_data` calls it.
+"""
 
 from __future__ import annotations
 
@@ -53,14 +56,15 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
     files, see `trainer.data.parquet`.
 
     Split folders may have any usual name (`val`, `Train`, `test_set` ...); without one for validation, 5 % of train,
-    chosen by the name's hash, validate. Without split folders the hash decides, 80 / 10 / 10 %. "all": every picture.
+    chosen by the hash of the name, are held out. Without split folders the hash splits 80 / 10 / 10 %. The split
+    "all" is every picture.
 
     Args:
-        by: "picture", or "person" where names end in a number (`Ann_Lee_0002.jpg`): what is before it decides the
-            split, so that nobody is in two of them.
+        by: "picture", or "person" where names end in a number (`Ann_Lee_0002.jpg`): the part before it determines
+            the split, so that nobody is in two splits.
 
     Raises:
-        DataError: there is nothing of that kind.
+        DataError: the path holds no such pictures.
     """
     if by not in ("picture", "person"):
         raise DataError(f"a folder is split by=picture or by=person, not by={by}")
@@ -119,7 +123,7 @@ def _from_parquet(path: Path, files: list[str]) -> tuple[list[Row], list[Skipped
     for row in parquet_rows(path, files):
         label = class_name(row.label)
         if label is None:
-            skipped.append(Skipped(row.image, f"{row.label[:40]!r} is no class"))
+            skipped.append(Skipped(row.image, f"{row.label[:40]!r} is not a class"))
         else:
             rows.append((row.image, label, None))
     return rows, skipped
@@ -139,7 +143,7 @@ def _listing(path: Path) -> tuple[list[str], FolderPictures | ZipPictures]:
 
 
 def class_name(text: str) -> str | None:
-    """The project's name of a class as people write it, or None."""
+    """The class of `LABELS` that a text names, or None."""
     name = text.strip().lower()
     name = OTHER_NAMES.get(name, name)
     return name if name in LABELS else None
@@ -152,9 +156,9 @@ def _from_folders(names: list[str]) -> tuple[list[Row], list[Skipped]]:
         folder = name.rpartition("/")[0].rpartition("/")[2]
         label = class_name(folder)
         if not name.lower().endswith(SUFFIXES):
-            skipped.append(Skipped(name, "no picture by its suffix"))
+            skipped.append(Skipped(name, "not a picture (by its suffix)"))
         elif label is None:
-            skipped.append(Skipped(name, f"folder {folder!r} is no class"))
+            skipped.append(Skipped(name, f"folder {folder!r} is not a class"))
         else:
             rows.append((name, label, None))
     return rows, skipped
@@ -183,19 +187,19 @@ def _from_table(content: bytes, table: str, names: list[str]) -> tuple[list[Row]
         if name is None:
             skipped.append(Skipped(where, f"missing file {image[:80]!r}"))
         elif label is None:
-            skipped.append(Skipped(where, f"{emotion[:40]!r} is no class"))
+            skipped.append(Skipped(where, f"{emotion[:40]!r} is not a class"))
         else:
             try:
                 x, y, w, h = (float(row.get(key) or "nan") for key in "xywh")
             except ValueError:
-                skipped.append(Skipped(where, "a box that is no numbers"))
+                skipped.append(Skipped(where, "box is not four numbers"))
                 continue
             rows.append((name, label, (x, y, x + w, y + h) if w > 0 and h > 0 else None))
     return rows, skipped
 
 
 def _splits(names: list[str], by: str) -> list[str | None]:
-    """Each picture's split; None for one beside the split folders."""
+    """Each picture's split; None for a picture outside the split folders."""
     keys = [_person(name) if by == "person" else name for name in names]
     own = [_split_of(name) for name in names]
     if not any(own):

@@ -1,12 +1,12 @@
-"""From the 68 facial landmarks of other tools to the box and keypoints that our face detector would give.
+"""Estimate our face detector's box and keypoints from 68 facial landmarks. Called by the readers of AffectNet.
 
-AffectNet comes with 68 landmarks a face and a box of another detector. The network must see at training what it sees
-at run time, so the box is put where MediaPipe's short-range detector puts it. The relation was measured on 3,901 faces
+AffectNet has 68 landmarks per face and a box of another detector. Training must use the same crops as the runtime, so
+the box is placed where MediaPipe's short-range detector would place it. The relation was measured on 3,901 faces
 (2,481 photographs of muxspace/facial_expressions, 1,420 of FER2013Valid): in the frame of the level eyes, with e the
 distance of the eyes, m the mouth's depth below them and n the nose tip's sideways shift,
 
     side = 0.613 e + 1.583 m + 0.378 |n|      90 % of unseen faces within -4.5 % to +3.7 %
-    the centre lies 0.899 e - 0.364 m below the eyes' middle (within 5.6 % of a side), 1.018 n against the nose's shift
+    the centre lies 0.899 e - 0.364 m below the eyes' middle (within 5.6 % of a side), 1.018 n opposite to the nose
     (within 3.7 %).
 
 `scripts/measure-box` measures it again.
@@ -41,7 +41,7 @@ def keypoints_of(landmarks: F32) -> F32:
 def detector_boxes(keypoints: F32) -> F32:
     """(N, 6, 2) keypoints -> (N, 4) boxes x1, y1, x2, y2 as the face detector draws them.
 
-    Rows that are no upright-ish face (eyes in one point, mouth above the eyes, not finite) become NaN.
+    Rows that are not a roughly upright face (eyes in one point, mouth above the eyes, not finite) become NaN.
     """
     right, left, nose, mouth = (keypoints[:, index].astype(np.float64) for index in range(4))
     middle = (right + left) / 2

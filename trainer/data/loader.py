@@ -1,4 +1,7 @@
-"""Batches of faces on the device: from its own memory where they fit, else read ahead from the mapped cache."""
+"""Batches of faces on the device: from its memory where they fit, else prefetched from the mapped cache.
+
+`trainer.stream` calls it.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ COPY = 4096  # faces copied to the device at once
 
 
 class Loader:
-    """Faces (N, S, S, C) uint8, in one or several arrays, and targets (N, K), given out in batches on a device.
+    """Faces (N, S, S, C) uint8, in one or several arrays, and targets (N, K), as batches on a device.
 
-    The faces may be memory maps larger than the machine's memory: only the batches read ahead are held.
+    The faces may be memory maps larger than the machine's memory: only prefetched batches are held.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Loader:
 
     @property
     def resident(self) -> bool:
-        """The faces lie on the device: an epoch reads nothing from the host."""
+        """All faces are in the device's memory; an epoch reads nothing from the host."""
         return self._resident is not None
 
     def batches(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""Parquet files as model hubs hand out pictures: a column with the encoded pictures, and one with their labels.
+"""Data sets in Parquet files, as model hubs publish them: one column of encoded pictures, one of labels.
 
 Called by the readers of AffectNet and of folders. pyarrow is imported only where there is a Parquet file.
 """
@@ -48,7 +48,7 @@ class ParquetPictures:
         except (OSError, ValueError, IndexError) as error:  # pyarrow's errors are OSError or ValueError
             raise PictureError(name, f"unreadable file ({str(error)[:80]})") from error
         if not isinstance(encoded, bytes):
-            raise PictureError(name, "no picture in this row")
+            raise PictureError(name, "this row has no picture")
         return decode(encoded, name)
 
     def identity(self, name: str) -> str:
@@ -62,7 +62,7 @@ def find_parquet(root: Path) -> list[str]:
 
 
 def parquet_rows(root: Path, files: list[str]) -> Iterator[ParquetRow]:
-    """Labels of all rows. A label that is a number becomes the name that the file's metadata gives it, where it does.
+    """Labels of all rows. A numeric label becomes the name that the file's metadata gives it, if any.
 
     Raises:
         DataError: pyarrow is not installed, or a file has other columns or is damaged.
@@ -116,7 +116,7 @@ def _image_column(path: Path, opened: Any) -> str:
 
 
 def _label_names(metadata: dict[bytes, bytes], column: str) -> list[str]:
-    """Class names that the `datasets` library keeps in a file's metadata; empty where there are none."""
+    """Class names that the `datasets` library stores in a file's metadata; empty if there are none."""
     try:
         feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
         return [str(name) for name in feature["names"]]
@@ -126,7 +126,7 @@ def _label_names(metadata: dict[bytes, bytes], column: str) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _open(path: Path, identity: str) -> Any:
-    """`identity` is part of the cache's key: a file that was replaced is opened again."""
+    """`identity` is part of the cache key, so that a replaced file is opened again."""
     try:
         from pyarrow import ArrowException, parquet
     except ModuleNotFoundError as error:
@@ -134,7 +134,7 @@ def _open(path: Path, identity: str) -> Any:
     try:
         return parquet.ParquetFile(path)
     except ArrowException as error:
-        raise DataError(f"{path} is no whole Parquet file: {str(error).splitlines()[0][:120]}") from error
+        raise DataError(f"{path} is not a complete Parquet file: {str(error).splitlines()[0][:120]}") from error
 
 
 @lru_cache(maxsize=GROUPS_KEPT)

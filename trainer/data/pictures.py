@@ -1,4 +1,4 @@
-"""Where a data set's pictures lie: a folder or a zip file. Both can be sent to another process."""
+"""Read and decode a data set's pictures from a folder or a zip file. Called by the readers of `trainer.data`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from trainer.errors import PictureError
 
 
 class Pictures(Protocol):
-    """Finds a picture by its name; has to be picklable, so that several processes can crop faces."""
+    """Reads a picture by its name; must be picklable, so that several processes can crop faces."""
 
     def __call__(self, name: str) -> U8:
         """(H, W, 3) BGR or (H, W) grey; raises `PictureError` where it is missing or unreadable."""
         ...
 
     def identity(self, name: str) -> str:
-        """Changes whenever the picture's content does, found without reading it: part of the face cache's key."""
+        """A key that changes with the picture's content, found without reading it; part of the face cache's key."""
         ...
 
 
@@ -85,7 +85,7 @@ OUTSIDE_ROOT = "a path outside the data set's folder"
 
 
 def leaves_root(name: str) -> bool:
-    """A picture's name that would be looked for outside the data set's own folder."""
+    """The name leads outside the data set's folder."""
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts
 
@@ -105,7 +105,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
 
 @lru_cache(maxsize=4)
 def _opened(path: Path, identity: str) -> zipfile.ZipFile:
-    """`identity` is part of the cache's key: a file that was replaced is opened again."""
+    """`identity` is part of the cache key, so that a replaced file is opened again."""
     return zipfile.ZipFile(path)
 
 
@@ -115,7 +115,7 @@ def decode(encoded: bytes, name: str) -> U8:
         raise PictureError(name, "a damaged JPEG")
     image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
     if image is None:
-        raise PictureError(name, "no picture, or a damaged one")
+        raise PictureError(name, "not a picture, or damaged")
     return np.asarray(image, np.uint8)
 
 
@@ -130,10 +130,10 @@ _FLAT = 0.05  # bytes per pixel; only pictures of a single colour take less, and
 
 
 def jpeg_is_whole(encoded: bytes) -> bool:
-    """Whether a JPEG's structure is intact (ITU-T T.81, annex B): decoders fill what is missing with grey.
+    """Whether a JPEG's structure is intact (ITU-T T.81, annex B): decoders fill missing parts with grey.
 
-    Found are a missing end, zeros where compressed data should be, impossible markers within it and restart markers
-    out of order; not found are overwritten bytes that happen to look like compressed data.
+    It finds a missing end, zeros in place of compressed data, impossible markers within it and restart markers out of
+    order. It does not find overwritten bytes that look like compressed data.
     """
     at, pixels = 2, 0
     while at + 4 <= len(encoded):
@@ -158,12 +158,12 @@ def jpeg_is_whole(encoded: bytes) -> bool:
 
 
 def _goes_on(behind: bytes) -> bool:
-    """The end was not the picture's own: another end follows that belongs to no other picture (a preview, say)."""
+    """The end marker was not the picture's own (but a preview's, say): another end without a start follows."""
     return behind.rstrip(b"\0").endswith(b"\xff\xd9") and b"\xff\xd8\xff" not in behind
 
 
 def _end_of_scan(encoded: bytes, start: int) -> int | None:
-    """Where the marker behind compressed data is; None where there is no proper one."""
+    """Position of the marker after compressed data; None without a valid one."""
     restarts = 0
     for found in _MARKER.finditer(encoded, start):
         kind = found[1][0]

@@ -1,4 +1,4 @@
-"""RAF-DB (Li, Deng, Du, 2017), the single-label part, in the layouts in which it is passed around."""
+"""RAF-DB (Li, Deng, Du, 2017), the single-label part, in its usual layouts. `trainer.data.open_data` calls it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ NUMBERING = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "ne
 SPLITS = ("train", "valid", "test")
 LIST = "list_patition_label.txt"  # as RAF-DB spells it
 HINT = (
-    f"recognised are: EmoLabel/{LIST} with Image/aligned/ (or Image/original/); train/ and test/ with folders 1 to 7, "
-    "here or in DATASET/"
+    f"recognised layouts: EmoLabel/{LIST} with Image/aligned/ (or Image/original/); train/ and test/ with folders 1 to "
+    "7, here or in DATASET/"
 )
 ABOUT = (
     "RAF-DB (Li, Deng, Du, 2017), the single-label part: photographs from the web, each labelled by about 40 people. "
     "Its owners give it to researchers on request; it may not be used commercially."
 )
 
-Row = tuple[str, int]  # picture, number of its class from 1
+Row = tuple[str, int]  # picture, class from 1
 
 
 def open_rafdb(path: Path, split: str) -> Dataset:
-    """Read RAF-DB: its own release or one folder per class. 5 % of its training set, chosen by name, validate.
+    """Read RAF-DB: its own release or one folder per class. 5 % of its training set, chosen by name, are held
+    out for validation.
 
     The aligned pictures are tight face crops of 100 pixels; where there are only the original ones, the detector takes
     the largest face.
@@ -83,7 +84,7 @@ def _from_list(listing: Path, images: Path, skipped: list[Skipped]) -> list[Row]
     for number, line in enumerate(listing.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         name, _, label = line.strip().rpartition(" ")
         if not name or label not in "1234567" or len(label) != 1 or leaves_root(name):
-            skipped.append(Skipped(f"{LIST}, row {number}", f"{line[:60]!r} is no picture and class 1 to 7"))
+            skipped.append(Skipped(f"{LIST}, row {number}", f"{line[:60]!r} is not a picture and a class 1 to 7"))
             continue
         stem, dot, kind = name.strip().rpartition(".")
         rows.append((f"{stem}{suffix}{dot}{kind}", int(label)))
@@ -95,9 +96,9 @@ def _from_folders(root: Path, skipped: list[Skipped]) -> list[Row]:
     for path in sorted(item for name in ("train", "test") for item in (root / name).glob("*/*")):
         image, label = path.relative_to(root).as_posix(), path.parent.name
         if path.suffix.lower() not in SUFFIXES:
-            skipped.append(Skipped(image, "no picture by its suffix"))
+            skipped.append(Skipped(image, "not a picture (by its suffix)"))
         elif label not in map(str, range(1, len(NUMBERING) + 1)):
-            skipped.append(Skipped(image, f"folder {label!r} is no class 1 to 7"))
+            skipped.append(Skipped(image, f"folder {label!r} is not a class 1 to 7"))
         else:
             rows.append((image, int(label)))
     return rows

@@ -1,7 +1,7 @@
-"""Face crops in WebDataset shards (tar files): for more faces than one disk holds, or storage elsewhere.
+"""Face crops in WebDataset shards (tar files): for more faces than one disk holds, or remote storage.
 
-`edgeemo-train data shard` writes them; `--data wds:...` streams the training split from them (`trainer.stream`) and
-reads the small splits like any data set. No torch.
+`edgeemo-train data shard` writes them. With `--data wds:...`, `trainer.stream` streams the training split, and the
+other splits are read like any data set. No torch.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """What index.json says of one split.
+    """The entry of one split in index.json.
 
     Attributes:
-        targets: mean target of each of `LABELS`: the classes' shares.
+        targets: mean target over `LABELS` (the shares of the classes).
         size, colour, crop: of the faces, as in `ModelSpec`.
     """
 
@@ -66,7 +66,7 @@ def write_shards(
 ) -> ShardIndex:
     """Write the faces of a split into `SPLIT-000000.tar` ... and describe them in index.json.
 
-    Faces are shuffled over the shards, so that a stream that shuffles shards and a few thousand faces is well mixed.
+    Faces are shuffled over the shards, so that shuffling shards and a few thousand faces mixes the stream well.
 
     Raises:
         DataError: the folder cannot be written, or holds shards of other faces.
@@ -115,7 +115,7 @@ def decode_targets(encoded: bytes) -> tuple[F32, bool]:
     """The label of a crop: (11,) targets, and whether the protocol scores it.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not what `write_shards` writes.
+        ValueError, KeyError, TypeError: it was not written by `write_shards`.
     """
     about = json.loads(encoded)
     targets = np.asarray(about["targets"], np.float32)
@@ -125,21 +125,21 @@ def decode_targets(encoded: bytes) -> tuple[F32, bool]:
 
 
 def open_shards(where: str, split: str, valid: str = "") -> Dataset:
-    """One split of shards as a data set with random access; local files only.
+    """One split of local shards as a data set with random access.
 
     Args:
-        valid: another folder, for every split but train: where the training shards are elsewhere.
+        valid: folder of all splits but train, for remote training shards.
 
     Raises:
-        DataError: there are no such shards, or they are elsewhere.
+        DataError: there are no such shards, or they are remote.
     """
     if valid and split != "train":
         where = valid
     index = shard_index(where, split)
     if any("://" in shard.url for shard in index.shards):
         raise DataError(
-            f"{where} is not on this machine: such shards can be trained on, but "
-            "not read by picture; name local ones of the other splits with ,valid=FOLDER"
+            f"{where} is not on this machine: it can be streamed for training only; "
+            "name local shards of the other splits with ,valid=FOLDER"
         )
     names, targets, scored = [], [], []
     for shard in index.shards:
@@ -163,11 +163,11 @@ def open_shards(where: str, split: str, valid: str = "") -> Dataset:
 
 
 def shard_index(where: str, split: str) -> ShardIndex:
-    """Shards of a split: a folder, or a pattern of its tar files such as `shards/train-{000000..000999}.tar`, here or
-    at a URL. index.json lies beside them.
+    """Shards of a split: a folder, or a pattern of its tar files such as `shards/train-{000000..000999}.tar`, local or
+    at a URL. index.json is beside them.
 
     Raises:
-        DataError: it is not there, or says nothing of the split or of a shard.
+        DataError: index.json is missing, or lacks the split or a shard.
     """
     place, named = where, None
     if where.endswith(".tar") or "{" in where:
@@ -191,7 +191,7 @@ def _index(content: dict[str, Any], root: str, split: str, named: Sequence[str] 
         if named is not None and split == "train":
             unknown = [name for name in named if name not in found]
             if unknown:
-                raise DataError(f"{root}{INDEX} says nothing of {unknown[0]} in split train")
+                raise DataError(f"{root}{INDEX} does not list {unknown[0]} in split train")
             found = {name: found[name] for name in named}
         return ShardIndex(
             tuple(Shard(root + name, count) for name, count in found.items()),
@@ -252,7 +252,7 @@ class ShardPictures:
 
 @lru_cache(maxsize=64)
 def _members(path: Path, identity: str) -> dict[str, tuple[int, int]]:
-    """Where each member's bytes begin, and how many there are."""
+    """Member -> offset and number of its bytes."""
     with tarfile.open(path) as archive:
         return {member.name: (member.offset_data, member.size) for member in archive}
 
@@ -269,4 +269,4 @@ def _labels(path: Path, identity: str) -> Iterator[tuple[str, tuple[F32, bool]]]
     except (OSError, tarfile.TarError) as error:
         raise DataError(f"cannot read the shard {path}: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} holds another kind of labels than data shard writes: {error!r}") from error
+        raise DataError(f"{path} has labels that edgeemo-train data shard did not write: {error!r}") from error

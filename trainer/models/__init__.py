@@ -1,4 +1,4 @@
-"""The networks: one file each, and this literal table of their builders."""
+"""The networks, one file each, and the table of their builders. Called by training, export and the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from trainer.models.resnet import resnet64, resnet128
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network and the input it is made for.
+    """A network and the input it is designed for.
 
     Attributes:
         build: number of classes -> network from normalised faces (N, C, S, S) to logits (N, K).
@@ -51,15 +51,15 @@ def architecture(name: str) -> Architecture:
 
 
 def input_spec(config: FitConfig) -> ModelSpec:
-    """What the finished network of a run takes: the architecture's faces, at the last stage's size."""
+    """Input of a run's finished network: the architecture's spec, at the size of the last stage."""
     spec = architecture(config.arch).spec
     return replace(spec, size=config.sizes[-1][0]) if config.sizes else spec
 
 
 class Standardise(nn.Module):
-    """Levels 0..255 -> zero mean and unit deviation over each whole face, so that the room's light cancels out.
+    """Levels 0..255 -> zero mean and unit deviation per face, which cancels the light of the room.
 
-    Eight grey levels are added to the deviation: an evenly coloured patch stays near zero, it is not blown up to noise.
+    Eight grey levels are added to the deviation, so that the noise of a uniform patch is not amplified.
     """
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -70,9 +70,9 @@ class Standardise(nn.Module):
 
 
 class Classifier(nn.Module):
-    """What is exported: faces in 0..255 -> normalisation, network, temperature, softmax -> probabilities.
+    """The exported model: faces in 0..255 -> normalisation, network, temperature, softmax -> probabilities.
 
-    `spec` is of the faces that it was trained with.
+    `spec` describes the faces that it was trained on.
     """
 
     def __init__(self, network: Network, spec: ModelSpec, temperature: float = 1.0) -> None:
@@ -91,7 +91,7 @@ class Classifier(nn.Module):
 
 
 def build(name: str, classes: int = len(LABELS)) -> Classifier:
-    """A network with fresh weights.
+    """A network with random weights.
 
     Raises:
         RunError: there is none of that name.

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and multiply-adds per face. Called by the card and by `edgeemo-train models`."""
+"""Count parameters and multiply-adds per face. Called by the card and by `edgeemo-train models`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The poster's DenseNet: every map gets a link from every earlier one, added, never concatenated."""
+"""The poster's DenseNet: every map has links from all earlier ones, which are added, not concatenated."""
 
 from __future__ import annotations
 

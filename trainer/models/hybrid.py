@@ -11,10 +11,10 @@ from trainer.models.layers import Head, Network, conv, pool
 
 
 class Inception(nn.Module):
-    """(N, 192, s, s) -> (N, 192, s, s): a 1x1 path beside 1x1, 3x3 and 5x5 paths that a 3x3 mixes.
+    """(N, 192, s, s) -> (N, 192, s, s): a 1x1 path beside 1x1, 3x3 and 5x5 paths that a 3x3 convolution mixes.
 
-    No batch norm and no ReLU inside. The parameter list is certain from the count; this wiring is the one found in
-    which every layer is used and every size fits.
+    No batch norm and no ReLU inside. The layers follow from the parameter count; the connections are the only ones
+    found in which every layer is used and every size fits.
     """
 
     def __init__(self) -> None:

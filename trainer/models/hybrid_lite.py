@@ -1,8 +1,8 @@
-"""Our own network: the poster's Hybrid, made small.
+"""Our own network: a small version of the poster's Hybrid.
 
-It keeps what makes the Hybrid one: shortcut links from earlier maps that are added, never concatenated, and inception
-blocks. It changes what made it expensive: 1x1 bottlenecks before every 3x3 and 5x5, strided convolutions instead of
-pooling full-size maps, shortcuts of 1x1, and a global average pool instead of a linear layer over all positions.
+It keeps the Hybrid's two ideas: shortcut links from earlier maps, which are added, and inception blocks. It replaces
+the expensive parts: 1x1 bottlenecks before every 3x3 and 5x5, strided convolutions instead of pooling full-size maps,
+1x1 shortcuts, and global average pooling instead of a linear layer over all positions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Inception(nn.Module):
 
 @dataclass(frozen=True)
 class Widths:
-    """Channels of each stage; how many inception blocks it has, and the channels of their 1x1, 3x3 and 5x5 branch."""
+    """Per stage: channels, number of inception blocks, and channels of their 1x1, 3x3 and 5x5 branches."""
 
     stem: int
     low: int
@@ -101,10 +101,10 @@ def hybrid_wide(classes: int = 11) -> HybridLite:
 
 @torch.no_grad()
 def grow(small: HybridLite, large: HybridLite) -> None:
-    """Write a network's weights into a larger one of its kind, so that this one names every face as the other does.
+    """Write a network's weights into a larger one of its kind, so that both predict the same.
 
-    What is new keeps its fresh weights, and what was there reads zeros of it; a new block adds nothing at first. So
-    training goes on where the small network stopped (the idea: Chen, Goodfellow and Shlens, "Net2Net", 2016).
+    New channels keep their random weights, and old ones read them with weight zero; a new block adds nothing at first.
+    Training continues from there (after Chen, Goodfellow and Shlens, "Net2Net", 2016).
 
     Raises:
         ValueError: a stage of the large one is narrower or has fewer blocks.
@@ -130,7 +130,7 @@ def grow(small: HybridLite, large: HybridLite) -> None:
 
 
 def _branch_channels(old: list[int], new: list[int]) -> Tensor:
-    """Where an inception block's inner channels, those of branch behind branch, lie in a wider block."""
+    """Positions of an inception block's inner channels (branch after branch) in a wider block."""
     starts = (sum(new[:branch]) for branch in range(len(new)))
     return torch.cat([torch.arange(width) + start for width, start in zip(old, starts, strict=True)])
 
@@ -138,7 +138,7 @@ def _branch_channels(old: list[int], new: list[int]) -> Tensor:
 def _grow_conv(
     old: nn.Sequential, new: nn.Sequential, *, inputs: Tensor | None = None, outputs: Tensor | None = None
 ) -> None:
-    """Write a convolution and its batch norm into wider ones; None: the old channels become the first ones."""
+    """Write a convolution and its batch norm into wider ones; None: old channels come first."""
     kept, known = old.state_dict(), new.state_dict()  # they share the modules' memory
     weight, wider = kept["0.weight"], known["0.weight"]
     if any(was > now for was, now in zip(weight.shape, wider.shape, strict=True)):

@@ -1,4 +1,4 @@
-"""What the poster's networks are made of (docs/networks.md: recovered from their parameter counts)."""
+"""Layers of the poster's networks, recovered from their parameter counts (docs/networks.md)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch.nn import functional
 
 
 class Network(nn.Module):
-    """A network in two halves: `features` ends with the last map, `head` makes logits of it.
+    """A network in two halves: `features` ends with the last map, `head` turns it into logits.
 
-    The cut is where class activation (Grad-CAM) looks.
+    Class activation and Grad-CAM read the map between them.
     """
 
     def features(self, x: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ class Network(nn.Module):
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
-    """Convolution that keeps the map's size, and batch norm. The bias before the norm is the poster's: it counts."""
+    """Convolution that keeps the map's size, and batch norm. The poster counts the bias."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.BatchNorm2d(outputs))
 
 
@@ -34,11 +34,11 @@ def pool(maps: Tensor, side: int = 2) -> Tensor:
 
 
 class Head(nn.Sequential):
-    """Flatten, linear, batch norm, ReLU, dropout, linear. The poster does not print its dropout; 0.5 is ours.
+    """Flatten, linear, batch norm, ReLU, dropout, linear. The poster gives no dropout; 0.5 is ours.
 
     Args:
         channels, side: of the last map (N, channels, side, side) at the network's own input size. A map of another
-            side, which comes of another input size, is resized to it (bilinear): no parameter depends on the input.
+            side (from another input size) is resized to it (bilinear), so no parameter depends on the input size.
         hidden: features of the first linear layer.
     """
 

@@ -1,4 +1,4 @@
-"""The poster's ResNet: wider than the Baseline, with one shortcut that is added."""
+"""The poster's ResNet: wider than the Baseline, with one residual link."""
 
 from __future__ import annotations
 
