@@ -1,6 +1,6 @@
-"""Engines: trained models as files, and how to run them. The ground floor: knows neither `edgeemo` nor `trainer`.
+"""Engines: trained models as files, and how to run them. This package imports neither `edgeemo` nor `trainer`.
 
-The names below are imported from their modules on first use, so that importing `engines.errors` costs no library.
+The names below are imported on first use, so that importing `engines.errors` loads no library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""BlazeFace without MediaPipe: the networks as ONNX files, and what MediaPipe does around them, in NumPy.
+"""BlazeFace without MediaPipe: NumPy versions of the steps that MediaPipe does before and after the network.
 
 The steps and their options are those that MediaPipe publishes (Apache-2.0, its repository at version 0.10):
 
@@ -39,13 +39,13 @@ class Anchors:
 
     @property
     def stride(self) -> int:
-        """The coarsest: sides of larger inputs are multiples of it."""
+        """The coarsest stride; sides of larger inputs are multiples of it."""
         return max(stride for stride, _ in self.grids)
 
 
 @lru_cache(maxsize=32)
 def centres(anchors: Anchors, height: int, width: int) -> F32:
-    """(A, 2) x, y in pixels of an input of this size. All anchors are equally large: only their centres matter."""
+    """(A, 2) x, y in pixels of an input of this size. All anchors have the same size, so only their centres matter."""
     parts = []
     for stride, count in anchors.grids:
         across, down = (
@@ -63,15 +63,15 @@ FULL_RANGE = Anchors(192, ((4, 1),))
 
 @dataclass(frozen=True, eq=False)
 class Letterbox:
-    """How a picture lies in a network's square input: input = picture / scale + offset (pixel coordinates).
+    """Mapping of a picture into a network's square input: input = picture / scale + offset (pixel coordinates).
 
-    As in MediaPipe pixel i of the input is sampled at (i - offset) * scale of the picture, without half a pixel for the
-    centres and without averaging.
+    As in MediaPipe, pixel i of the input is sampled at (i - offset) * scale of the picture, without a half-pixel shift
+    and without averaging.
 
     Attributes:
         pixels: (2 S, 2 S) x and y of the four pixels around each sample: top left, top right, bottom left, bottom right
             in the quarters.
-        across, down: (S, S, 1) how far a sample lies from the top left pixel, 0..1.
+        across, down: (S, S, 1) distance of a sample from the top left pixel, 0..1.
     """
 
     input_px: int
@@ -149,7 +149,7 @@ def suppress(points: F32, scores: F32) -> tuple[F32, F32]:
         points: (M, 8, 2) and scores (M,), as `decode` returns them.
 
     Returns:
-        Points (N, 8, 2) and scores (N,), the best first; a face has its best candidate's score.
+        Points (N, 8, 2) and scores (N,), best first; a face gets the score of its best candidate.
     """
     kept, best = [], []
     left = np.argsort(-scores, kind="stable")

@@ -1,7 +1,7 @@
 """A trained model as a folder: spec.json, models in one or more precisions, CARD.md, parity.json and manifest.json.
 
 `Engine`, the backends, `edgeemo-export` and `edgeemo-train` open bundles here, and read a model's bytes with
-`Bundle.read`, which holds them against the manifest.
+`Bundle.read`, which checks them against the manifest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What scores.json says of a bundle: top-1 and its 95 % interval, all 0..1."""
+    """A bundle's accuracy from scores.json: top-1 and its 95 % interval, all 0..1."""
 
     data: str
     split: str
@@ -54,13 +54,13 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder that holds a model and its spec; no model is loaded yet.
+    """A folder with a model and its spec; the model is not loaded.
 
     Attributes:
         model: the file that runs.
-        precision: what it runs at.
-        manifest: None where the folder has none.
-        sha256: of `model` as its parity record has it; empty where only the manifest knows.
+        precision: at which it runs.
+        manifest: None if the folder has none.
+        sha256: of `model` in its parity record; empty if only the manifest has it.
         expanded: `model` is the FP16 file and runs at FP32, because the bundle ships without its FP32 model.
         allow_modified: files that differ from the manifest are used, with a warning.
     """
@@ -80,7 +80,7 @@ class Bundle:
 
     @property
     def untrained(self) -> bool:
-        """Its weights are random: it can be exported and timed, and `Engine.open` refuses it."""
+        """The weights are random: the bundle can be exported and timed, but `Engine.open` refuses it."""
         return (self.folder / UNTRAINED).is_file()
 
     @property
@@ -90,7 +90,7 @@ class Bundle:
 
     @property
     def source_sha256(self) -> str:
-        """SHA-256 of the FP32 model, whether it is here or not.
+        """SHA-256 of the FP32 model, which need not be in the folder.
 
         Raises:
             ModelError: there is no manifest and model.onnx cannot be read.
@@ -101,7 +101,7 @@ class Bundle:
 
     @property
     def accuracy(self) -> Accuracy | None:
-        """None where the bundle has no scores, or malformed ones."""
+        """None if the bundle has no scores, or malformed ones."""
         try:
             found = json.loads(read_file(self.folder / SCORES))
             low, high = found["interval_95"]
@@ -117,10 +117,10 @@ class Bundle:
             return None
 
     def read(self) -> bytes:
-        """The ONNX file that runs, checked against manifest and parity record and for what `read_model` refuses.
+        """The bytes of the ONNX file that runs, checked by `read_model` and against manifest and parity record.
 
         Raises:
-            ModelError: it is missing, damaged, or another file than the one that is listed.
+            ModelError: it is missing, damaged, or not the listed file.
         """
         content = read_model(self.model)
         self._check(self.model, content)
@@ -134,11 +134,10 @@ class Bundle:
         return widened
 
     def at(self, precision: str) -> Bundle:
-        """The same bundle with the file of another precision.
+        """The same bundle with the file of another precision; `read` checks the file.
 
         Raises:
-            ModelError: it was not exported, was exported from another FP32 model, or did not pass the comparison with
-                it. Whether it is the file that was compared is checked by `read`.
+            ModelError: it was not exported, was exported from another FP32 model, or did not pass parity.
         """
         if precision not in PRECISIONS:
             raise ModelError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
@@ -160,10 +159,10 @@ class Bundle:
 
     @property
     def saliency(self) -> Path | None:
-        """The file that computes class-activation maps, whatever the precision; None where there is none.
+        """The file that computes class-activation maps, for every precision; None if there is none.
 
         Raises:
-            ModelError: it was made with another FP32 model, or is not the file that was made.
+            ModelError: it was made from another FP32 model, or was changed.
         """
         record = self._record()
         path = self.folder / SALIENCY
@@ -171,13 +170,13 @@ class Bundle:
             return None
         again = "copy the bundle again, or delete the file to do without it"
         if record.source_sha256 != self.source_sha256:
-            raise ModelError(f"{path} was made with another {FILES['fp32']} than the bundle's; {again}")
+            raise ModelError(f"{path} was made for another {FILES['fp32']} than the bundle's; {again}")
         if record.saliency != sha256_of(path):
-            raise ModelError(f"{path} is not the file that the bundle was made with; {again}")
+            raise ModelError(f"{path} was changed after the bundle was made; {again}")
         return path
 
     def precisions(self) -> tuple[str, ...]:
-        """What `at` has a file for, without checking the files."""
+        """Precisions that `at` has a file for; the files are not checked."""
         try:
             record = ParityRecord.load(self.folder)
         except ModelError:
@@ -189,13 +188,13 @@ class Bundle:
         return tuple(name for name in PRECISIONS if name in exported)
 
     def sizes(self) -> dict[str, int]:
-        """Precision -> bytes of its file; FP32 only where the model itself is here."""
+        """Precision -> bytes of its file; FP32 only if model.onnx is in the folder."""
         files = {name: self.folder / FILES[name] for name in self.precisions()}
         return {name: path.stat().st_size for name, path in files.items() if path.is_file()}
 
     @property
     def has_fp32(self) -> bool:
-        """Whether the FP32 model itself is here."""
+        """Whether model.onnx is in the folder."""
         return (self.folder / FILES["fp32"]).is_file()
 
     def _at_fp32(self) -> Bundle:
@@ -206,7 +205,7 @@ class Bundle:
             return replace(self.at("fp16"), precision="FP32", expanded=True)
         except ModelError as error:
             raise ModelError(
-                f"{self.spec.name} ships without its FP32 model and without an FP16 one to expand; "
+                f"{self.spec.name} ships without its FP32 model and without an FP16 file to expand; "
                 f"it runs at {', '.join(self.precisions())}"
             ) from error
 
@@ -226,12 +225,12 @@ class Bundle:
             # put into a bundle that ships without it
             fault = "" if digest == self.manifest.source_sha256 else f"{path} is not the model that {MANIFEST} names"
         elif path == self.model and self.sha256 and self.sha256 != digest:
-            fault = f"{path} is not the file that its parity report is about"
+            fault = f"{path} is not the file that its parity report describes"
             fix = f"run: edgeemo-export --bundle {self.folder} --{self.precision.lower().replace('_', '-')} --force"
         if fault and not self.allow_modified:
             raise ModelError(f"{fault}; {fix}")
         if fault:
-            log.warning("%s; it is used nevertheless, as asked (allow_modified)", fault)
+            log.warning("%s; it is used because of allow_modified", fault)
 
 
 def bundle_names() -> list[str]:
@@ -240,11 +239,11 @@ def bundle_names() -> list[str]:
 
 
 def find_bundle(name: str, *, allow_modified: bool = False) -> Bundle:
-    """Look a bundle up by name in the user's folder, then in the zoo; a path is taken as it is.
+    """Open a bundle by path, or by name in the user's folder, then in the zoo.
 
     Raises:
         BundleNotFound: there is none; the message lists those that exist.
-        SpecError, ModelError: the folder is there but its files are missing or wrong.
+        SpecError, ModelError: files of the bundle are missing or wrong.
     """
     if os.sep in name or (os.altsep and os.altsep in name) or name in (".", ".."):
         folder = user_path(name)
@@ -259,14 +258,14 @@ def find_bundle(name: str, *, allow_modified: bool = False) -> Bundle:
 
 
 def load_bundle(folder: Path, *, allow_modified: bool = False) -> Bundle:
-    """Open a folder at FP32; where that needs a file that is not here, at the best precision that is.
+    """Open a folder at FP32, or at the best available precision if FP32 is not available.
 
-    Checked here: spec.json and parity.json against the manifest, and the size of every file that it lists. A model's
-    own hash is checked when it is read.
+    spec.json, parity.json and the sizes of all listed files are checked against the manifest here; a model's hash is
+    checked when it is read.
 
     Raises:
         SpecError: spec.json is missing or malformed.
-        ModelError: there is no model, or a file is not the one that the manifest lists.
+        ModelError: there is no model, or a file differs from the manifest.
     """
     spec = ModelSpec.load(folder / SPEC)
     manifest = Manifest.load(folder)
@@ -281,7 +280,7 @@ def load_bundle(folder: Path, *, allow_modified: bool = False) -> Bundle:
         return bundle
     precisions = bundle.precisions() if manifest is not None else ()
     if not precisions:
-        raise ModelError(f"{folder} has neither {FILES['fp32']} nor {MANIFEST} with an accepted export; make it again")
+        raise ModelError(f"{folder} has neither {FILES['fp32']} nor an accepted export in {MANIFEST}; make it again")
     return bundle._at_fp32() if "fp32" in precisions else bundle.at(precisions[0])
 
 
@@ -296,7 +295,7 @@ def _warn_unchecked(folder: Path) -> None:
 
 
 def _bundle_folders() -> dict[str, Path]:
-    """Name -> folder. A user's bundle comes before the shipped one of its name, but never an incomplete one."""
+    """Name -> folder. A user's bundle replaces the shipped one of the same name, unless it is incomplete."""
     found: dict[str, Path] = {}
     for root in (user_folder(), ZOO):
         if not root.is_dir():
@@ -306,13 +305,13 @@ def _bundle_folders() -> dict[str, Path]:
                 continue
             own = found.setdefault(folder.name, folder)
             if own != folder and (reason := _lacks(own, folder)):
-                log.warning("%s is passed over for the shipped %s: %s", own, folder.name, reason)
+                log.warning("%s is skipped and the shipped %s used: %s", own, folder.name, reason)
                 found[folder.name] = folder
     return found
 
 
 def _lacks(own: Path, shipped: Path) -> str:
-    """Why a user's folder is less than the shipped bundle of the same name, in one clause; empty when it is not."""
+    """What a user's folder lacks compared with the shipped bundle of the same name, in one clause; else empty."""
     try:
         mine, theirs = (Bundle(folder, ModelSpec("any"), folder / FILES["fp32"]) for folder in (own, shipped))
         mine, theirs = (replace(one, manifest=Manifest.load(one.folder)) for one in (mine, theirs))
@@ -321,7 +320,7 @@ def _lacks(own: Path, shipped: Path) -> str:
             return f"it lacks {missing[0]}"
         fewer = set(theirs.precisions()) - set(mine.precisions())
         if fewer and mine.source_sha256 == theirs.source_sha256:
-            return f"it is a copy without {', '.join(sorted(fewer))}"
+            return f"it lacks {', '.join(sorted(fewer))}"
     except ModelError:
         # whoever opens it gets the reason
         return ""

@@ -1,4 +1,7 @@
-"""A bundle and the runtime that executes it: faces in a picture -> probabilities."""
+"""`Engine`: a bundle and the runtime that executes it; faces in a picture -> probabilities.
+
+Called by `edgeemo.stages.classify`, `edgeemo.api`, `trainer.evaluate` and users of the library.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ class Engine:
         """Load a bundle by name or path.
 
         Args:
-            allow_modified: also where its files are not those that its manifest lists.
+            allow_modified: accept files that differ from the manifest.
 
         Raises:
-            EngineError: there is no such bundle or backend, or its files are wrong.
+            EngineError: there is no such bundle or backend, or a file is wrong.
         """
         bundle = find_bundle(name, allow_modified=allow_modified)
         if bundle.untrained:
@@ -55,7 +58,7 @@ class Engine:
         return self.infer([crop(image, box, points, self.spec) for box, points in zip(boxes, keypoints, strict=True)])
 
     def infer(self, faces: list[U8]) -> F32:
-        """(S, S, C) crops -> (N, K) probabilities; an empty list gives (0, K) without a call of the runtime."""
+        """(S, S, C) crops -> (N, K) probabilities; an empty list gives (0, K) without calling the runtime."""
         if not faces:
             return np.zeros((0, len(self.spec.labels)), dtype=np.float32)
         return self._backend.infer(batch(faces, self.spec))

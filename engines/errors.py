@@ -1,12 +1,12 @@
-"""What can go wrong with an engine, and the root of all errors.
+"""The error tree of engines, and the root of all errors.
 
-EdgeemoError                the user can fix it: one line, exit code 2 (the rest of the tree: `edgeemo.errors`)
-├── PathError               a path that no operating system takes
+EdgeemoError                base; the user can fix it: one line, exit code 2 (`edgeemo.errors` has the rest of the tree)
+├── PathError               an invalid path
 └── EngineError
     ├── BundleNotFound          no such name in the zoo, no such folder
     ├── SpecError               spec.json is missing, malformed or does not fit its graph
     ├── ModelError              the model file cannot be loaded
-    └── BackendUnavailable      the runtime that was asked for is not here
+    └── BackendUnavailable      the requested runtime is not available
 """
 
 from __future__ import annotations

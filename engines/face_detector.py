@@ -1,8 +1,7 @@
-"""BlazeFace on one picture: what the running program, the export step and the preparation of training data share.
+"""Detect faces in one picture with BlazeFace. Called by `edgeemo.stages.detect`, the trainer and the export step.
 
 MediaPipe's two face detection models run either in MediaPipe or, with the same results, as ONNX files on the runtimes
-of `engines.backends`. Which of the two models runs when, and what happens from frame to frame, is decided by
-`edgeemo.stages.detect`.
+of `engines.backends`. `edgeemo.stages.detect` chooses between the models and tracks faces from frame to frame.
 """
 
 from __future__ import annotations
@@ -36,15 +35,15 @@ ANCHORS: dict[Range, Anchors] = {"short_range": SHORT_RANGE, "full_range": FULL_
 
 
 def model_path(model: Range, runtime: str) -> Path:
-    """The file that a runtime loads."""
+    """The model file for a runtime."""
     return FOLDER / f"{NAMES[model]}{'.tflite' if runtime == 'mediapipe' else '.onnx'}"
 
 
 def resolve_runtime(wanted: Runtime = "auto") -> tuple[Literal["mediapipe", "onnx"], str]:
-    """The runtime that "auto" stands for here, and why; another one stays as it is.
+    """The runtime that "auto" selects on this machine, and the reason; other values are returned unchanged.
 
     Raises:
-        BackendUnavailable: MediaPipe was asked for and is not installed.
+        BackendUnavailable: MediaPipe was requested and is not installed.
     """
     if wanted == "onnx":
         return "onnx", "asked for"
@@ -66,14 +65,14 @@ class _Model(Protocol):
 class FaceDetector:
     """One of the two face detectors: "short_range" (to about 2 m) or "full_range".
 
-    Close it with `close()`; left to the interpreter's exit MediaPipe complains.
+    Call `close()`: MediaPipe logs errors if it is closed by the interpreter's exit.
 
     Args:
-        backend: what runs the ONNX file: onnx, onnx-cuda or openvino.
+        backend: of the ONNX file: onnx, onnx-cuda or openvino.
 
     Attributes:
         runtime: "mediapipe" or "onnx".
-        description: what runs, for example "MediaPipe 1.2.2".
+        description: for example "MediaPipe 1.2.2".
 
     Raises:
         EngineError: the runtime is not installed, or a model file is missing or damaged.
@@ -112,10 +111,10 @@ class FaceDetector:
         return self._model.detect(image)
 
     def search(self, image: U8, min_score: float) -> Found:
-        """Find the small faces of a large picture, which the network gets in full size instead of reduced to its input.
+        """Find the small faces of a large picture, which the network gets at full size instead of downscaled.
 
-        The short-range network finds faces of 28 to 128 pixels nearly always, of 24 in 93 of 100 cases. It runs as
-        ONNX with either runtime: MediaPipe takes no other input size than the model file's.
+        The short-range network finds nearly all faces of 28 to 128 pixels, and 93 % of those of 24 pixels. It runs as
+        ONNX with either runtime, because MediaPipe does not support other input sizes.
 
         Args, returns: as `detect`.
         """
@@ -126,13 +125,13 @@ class FaceDetector:
     def detect_in_crop(self, image: U8, *, enlarge: float = 1.0) -> Found:
         """Find faces in a picture that is little more than a face, such as FER2013's 48x48 pixels.
 
-        The detector misplaces eyes where a face fills its whole input. On FER+ a grey border of a quarter of the
-        side on each side halves the error of the head's roll (median over 250 pictures turned by 12 degrees: 1.8
-        instead of 2.8 degrees) and the share of faces that are missed is a tenth.
+        The detector misplaces eyes if a face fills the whole input. On FER+, a grey border of a quarter of the side
+        reduces the error of the head's roll (median over 250 pictures rotated by 12 degrees: 1.8 instead of 2.8
+        degrees) and the missed faces to a tenth.
 
         Args:
             image: (H, W, 3) BGR or (H, W) grey.
-            enlarge: how many times it is made larger for the detector.
+            enlarge: factor of enlargement for the detector.
 
         Returns:
             As `detect`, in the pixels of `image`.
@@ -192,5 +191,5 @@ def _found(points: F32, scores: F32) -> Found:
 
 
 def largest(boxes: F32) -> int:
-    """Row of the box (N, 4) with the largest area, N >= 1: whose picture it is where a picture is of one face."""
+    """Row of the box (N, 4) with the largest area, N >= 1."""
     return int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))

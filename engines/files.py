@@ -1,6 +1,6 @@
-"""Paths as users name them, the one bounded reader, and the one atomic write of all three packages.
+"""User paths, bounded reading and atomic writing, for all three packages.
 
-A reader of what is written here sees the old file or the new one, never a part of it.
+Readers of an atomically written file see the old or the new content, never a part.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ STANDARD_INPUT_S = 1.0  # for somebody to begin writing, and between two parts
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, limits.h of Linux
 BLOCK = 1 << 20
 ABANDONED_S = 86400.0  # a scratch folder that names no process is somebody's for so long
-RETRIES = 7  # 10 ms doubling: 1.3 s in all
+RETRIES = 7  # pauses from 10 ms, doubling: 1.3 s in total
 
 
 def user_path(text: str | os.PathLike[str]) -> Path:
-    """The path that a user has named on the command line, in a configuration or in a variable; ~ is expanded.
+    """A path from the command line, a configuration or an environment variable; ~ is expanded.
 
     Raises:
-        PathError: no operating system takes it: a zero byte, a name that is too long, a home of nobody.
+        PathError: it is invalid: a zero byte, a name that is too long, or the home of an unknown user.
     """
     named = os.fspath(text)
     shown = named if len(named) <= 80 else f"{named[:60]}... ({len(named)} characters)"
@@ -57,10 +57,10 @@ def user_path(text: str | os.PathLike[str]) -> Path:
 
 
 def read_file(path: str | os.PathLike[str], *, limit: int = LARGEST_SMALL_FILE) -> bytes:
-    """A whole regular file. A pipe or a device, which might never end, is refused without being read.
+    """Read a whole regular file. Pipes and devices are refused, because they may never end.
 
     Raises:
-        OSError: it cannot be read, is no regular file or larger than `limit` bytes; `strerror` says which.
+        OSError: it cannot be read, is not a regular file or is larger than `limit` bytes; `strerror` says which.
     """
     # a pipe without a writer would block open()
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -72,7 +72,7 @@ def read_file(path: str | os.PathLike[str], *, limit: int = LARGEST_SMALL_FILE) 
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
             raise OSError(errno.EINVAL, f"it is {what}", os.fspath(path))
         if found.st_size <= limit:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -88,13 +88,13 @@ def read_standard_input(*, limit: int = LARGEST_SMALL_FILE, pause_s: float = STA
     """All of standard input, for a path of "-".
 
     Raises:
-        OSError: it is larger than `limit` bytes, or nothing comes for `pause_s` seconds; `strerror` says which.
+        OSError: it is larger than `limit` bytes, or nothing arrives for `pause_s` seconds; `strerror` says which.
     """
     content = b""
     while len(content) <= limit:
         # Windows cannot wait for a pipe
         if sys.platform != "win32" and not select.select([0], [], [], pause_s)[0]:
-            raise OSError(errno.ETIMEDOUT, f"nothing came for {pause_s:g} s", STANDARD_INPUT)
+            raise OSError(errno.ETIMEDOUT, f"nothing arrived for {pause_s:g} s", STANDARD_INPUT)
         block = os.read(0, BLOCK)
         if not block:
             return content
@@ -104,10 +104,10 @@ def read_standard_input(*, limit: int = LARGEST_SMALL_FILE, pause_s: float = STA
 
 @contextlib.contextmanager
 def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A draft beside `path` for a writer that wants a path; moved over it at the end, removed after an error.
+    """A draft beside `path` for writers that need a path; it replaces `path` at the end and is removed after an error.
 
-    The draft keeps the suffix, because some writers choose their format by it. A symbolic link stays one: what it
-    points to is replaced.
+    The draft keeps the suffix, because some writers choose their format by it. The target of a symbolic link is
+    replaced, not the link.
 
     Args:
         durable: force file and folder to the disk, so that a power cut loses neither the old nor the new content.
@@ -134,10 +134,10 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, content: bytes | str, *, durable: bool = False) -> None:
-    """Write a whole file at once; text as UTF-8.
+    """Write a whole file atomically; text as UTF-8.
 
     Args:
-        durable: as `atomic_path`; for what cannot be made again.
+        durable: as `atomic_path`; for data that cannot be recreated.
 
     Raises:
         OSError: as `atomic_path`.
@@ -147,7 +147,7 @@ def atomic_write(path: Path, content: bytes | str, *, durable: bool = False) -> 
 
 
 def replace_file(source: Path, target: Path, *, retries: int = RETRIES if sys.platform == "win32" else 0) -> None:
-    """`os.replace` that waits where another program has the target open.
+    """`os.replace` that retries while another program has the target open.
 
     POSIX replaces an open file. Windows refuses while a reader, a virus scanner or an indexer has it open, usually for
     less than a second.
@@ -167,12 +167,12 @@ def replace_file(source: Path, target: Path, *, retries: int = RETRIES if sys.pl
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """A folder on the same disk as what will be made, so that publishing is a rename; gone afterwards.
+    """A temporary folder in `parent`, on the same disk as the results, so that publishing is a rename.
 
-    Those that killed processes of this machine left are removed: the name holds machine and process.
+    Folders of killed processes of this machine are removed; the name contains machine and process.
 
     Args:
-        prefix: begins the name, for example ".export-".
+        prefix: of the name, for example ".export-".
 
     Raises:
         OSError: `parent` cannot be written to.
@@ -207,7 +207,7 @@ def _is_left_behind(folder: Path, name: str, machine: str) -> bool:
 
 
 def can_write(folder: Path) -> bool:
-    """Whether files can be made in a folder: tried, because `os.access` knows no access control lists."""
+    """Whether files can be created in a folder; tried out, because `os.access` ignores access control lists."""
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True

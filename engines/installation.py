@@ -1,4 +1,4 @@
-"""How to install edgeemo, as typed: the one place to change when it is published. Messages of all packages call it."""
+"""How to install edgeemo, for the messages of all packages: the only place to change when it is published."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ PUBLISHED = False  # whether `pip install edgeemo` finds this project in the pac
 
 
 def pip_install(extra: str = "") -> str:
-    """The command that installs edgeemo with an extra: `pip install '.[app]'` with the path it was installed from."""
+    """The command that installs edgeemo with an extra: `pip install '.[app]'` with the path of its source."""
     wanted = f"[{extra}]" if extra else ""
     origin = "edgeemo" if PUBLISHED else _origin()
     if origin:
@@ -15,7 +15,7 @@ def pip_install(extra: str = "") -> str:
 
 
 def installed_version() -> str:
-    """The installed distribution's version; empty where the code runs without being installed."""
+    """The installed distribution's version; empty if it is not installed."""
     from importlib import metadata  # here, for the same reason as in `_origin`
 
     try:
@@ -25,7 +25,7 @@ def installed_version() -> str:
 
 
 def _origin() -> str:
-    """The clone or wheel that this installation was made from (PEP 610); empty where it is not known."""
+    """The clone or wheel of this installation (PEP 610); empty if unknown."""
     # here, because these modules take longer to import than most commands take to start
     import json
     from importlib import metadata

@@ -1,4 +1,7 @@
-"""A msgspec struct as a JSON file of its own: how manifest.json, parity.json and the manifest of a plan are kept."""
+"""Read and write a msgspec struct as a JSON file: manifest.json, parity.json and the manifests of plans.
+
+Called by `engines.manifest`, `engines.parity` and `engines.backends.plans`.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,26 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 def load_record(path: Path, kind: type[Record], *, name: str, remedy: str = "") -> Record:
-    """Read one.
+    """Read a record.
 
     Args:
-        name: what it is, for the message.
-        remedy: what to do about one that cannot be used.
+        name: of the kind of record, for the message.
+        remedy: what to do about an unusable record, for the message.
 
     Raises:
-        ModelError: it is missing, cannot be read or is malformed.
+        ModelError: it is missing, unreadable or malformed.
     """
     try:
         return msgspec.json.decode(read_file(path), type=kind)
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is no {name} ({error}){f'; {remedy}' if remedy else ''}") from error
+        raise ModelError(f"{path} is not a valid {name} ({error}){f'; {remedy}' if remedy else ''}") from error
 
 
 def save_record(path: Path, record: msgspec.Struct, *, durable: bool = True) -> None:
-    """Write one, atomically and indented.
+    """Write a record atomically, indented.
 
     Args:
-        durable: as `atomic_write`; for what cannot be made again.
+        durable: as `atomic_write`; for data that cannot be recreated.
 
     Raises:
         ModelError: the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""The files of a bundle by name, the folders that bundles are in, and the user's cache."""
+"""Names of a bundle's files, folders of bundles, and the user's cache. Called by the modules of all packages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ZOO = Path(__file__).parent / "zoo"
 
 
 def user_folder() -> Path:
-    """Where a user's own bundles are: $EDGEEMO_ENGINES, else the user's data folder (Linux: $XDG_DATA_HOME)."""
+    """Folder of a user's own bundles: $EDGEEMO_ENGINES, else in the user's data folder (Linux: $XDG_DATA_HOME)."""
     chosen = os.environ.get("EDGEEMO_ENGINES")
     if chosen:
         return user_path(chosen)
@@ -40,5 +40,5 @@ def user_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """What can be made again: plans, speeds, face crops. Linux: $XDG_CACHE_HOME/edgeemo or ~/.cache/edgeemo."""
+    """Folder of recreatable data: plans, speeds, face crops. Linux: $XDG_CACHE_HOME/edgeemo or ~/.cache/edgeemo."""
     return platformdirs.user_cache_path("edgeemo", appauthor=False)

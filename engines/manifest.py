@@ -1,7 +1,7 @@
-"""manifest.json: the SHA-256 of every file of a bundle that decides what it answers; checked when one is loaded.
+"""manifest.json: SHA-256 of every file that affects a bundle's predictions, checked on loading.
 
-`edgeemo-train bundle` and `edgeemo-export` write it, both through `write_manifest`. It finds files that were damaged,
-half copied, mixed up or edited. It is no signature: whoever can change a model can change its manifest too.
+`edgeemo-train bundle` and `edgeemo-export` write it with `write_manifest`. It detects files that are damaged, partly
+copied, mixed up or edited. It is not a signature: whoever can change a model can also change its manifest.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class HashedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What belongs to a bundle.
+    """The files of a bundle.
 
     Attributes:
-        source_sha256: of the FP32 model that everything was made from, whether it ships with the bundle or not.
-        files: name in the bundle's folder -> its hash and size.
+        source_sha256: of the FP32 model, which need not ship with the bundle.
+        files: name in the bundle's folder -> hash and size.
     """
 
     source_sha256: Sha256
@@ -41,24 +41,24 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         unknown = sorted(set(self.files) - set(HASHED))
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no file of a bundle")
+            raise ValueError(f"{unknown[0]!r} is not a file of a bundle")
 
     @classmethod
     def load(cls, folder: Path) -> Manifest | None:
-        """The manifest of a bundle, None where it has none.
+        """The manifest of a bundle, or None if it has none.
 
         Raises:
-            ModelError: there is one, but it cannot be read or is malformed.
+            ModelError: it is unreadable or malformed.
         """
         path = folder / MANIFEST
         return load_record(path, cls, name="manifest", remedy=remedy(folder)) if path.is_file() else None
 
     def missing(self, folder: Path) -> list[str]:
-        """Listed files that are not there."""
+        """Listed files that are missing."""
         return [name for name in self.files if not (folder / name).is_file()]
 
     def incomplete(self, folder: Path) -> str:
-        """Which listed file is missing or has another size, in one clause; empty when none. Reads no file."""
+        """Which listed file is missing or has another size, in one clause; else empty. Reads no file."""
         for name, listed in self.files.items():
             try:
                 size = (folder / name).stat().st_size
@@ -70,11 +70,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def write_manifest(folder: Path, *, source_sha256: str = "") -> Manifest:
-    """Hash what lies in a bundle's folder and write manifest.json; called after the last file was written.
+    """Hash the files of a bundle's folder and write manifest.json; call it after the last file was written.
 
     Args:
-        source_sha256: of the FP32 model, where it is not in the folder. Left out: what parity.json or the manifest
-            that is being replaced says.
+        source_sha256: of an FP32 model that is not in the folder. Default: as in parity.json or the former manifest.
 
     Raises:
         ModelError: spec.json or every model is missing, the FP32 model is unknown, a file cannot be read, or the folder
@@ -83,7 +82,7 @@ def write_manifest(folder: Path, *, source_sha256: str = "") -> Manifest:
     names = [name for name in HASHED if (folder / name).is_file()]
     if SPEC not in names or not set(names) & set(FILES.values()):
         missing = "model" if SPEC in names else SPEC
-        raise ModelError(f"{folder} is no bundle: it has no {missing}")
+        raise ModelError(f"{folder} is not a bundle: it has no {missing}")
     try:
         files = {name: HashedFile(sha256_of_file(folder / name), (folder / name).stat().st_size) for name in names}
     except OSError as error:
@@ -114,9 +113,9 @@ def drop_fp32(folder: Path) -> Manifest:
 
 
 def remedy(folder: Path) -> str:
-    """What to do about a bundle whose files are not the listed ones."""
+    """What to do about a bundle whose files differ from the manifest."""
     if folder.parent == ZOO:
-        return "install edgeemo again, or, if you edited it on purpose, add --allow-modified"
+        return "reinstall edgeemo, or, if you edited it on purpose, add --allow-modified"
     return (
         f"copy or make the bundle again, or, if you edited it on purpose, run: edgeemo-export --write-manifest {folder}"
     )

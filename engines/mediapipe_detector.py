@@ -1,8 +1,8 @@
-"""MediaPipe's own face detector, and what keeps it from calling home. Called by `engines.face_detector`.
+"""MediaPipe's face detector, with its telemetry blocked. Called by `engines.face_detector`.
 
-Since 0.10.31 MediaPipe's library sends usage metrics to Google when a task closes, and has no option against it. Its
-only way to a network is the C library's `getaddrinfo`, so the library's reference to that function is pointed to one
-that always fails. Nothing else in the process is affected: proxies, streams and brokers keep their look-ups.
+Since 0.10.31 MediaPipe's library sends usage metrics to Google when a task closes, without an option against it. It
+resolves hosts with the C library's `getaddrinfo`, so the library's reference to that function is replaced by one that
+always fails. Nothing else in the process is affected: proxies, streams and brokers can still resolve hosts.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ class MediaPipeModel:
 
 
 def missing() -> str:
-    """Why MediaPipe cannot be used, in one clause; empty when it is installed. Does not import it."""
+    """Why MediaPipe cannot be used, in one clause; empty if it is installed. Does not import it."""
     if version():
         return ""
     return f"MediaPipe is not installed: {pip_install('app')}, or use the runtime onnx"
 
 
 def version() -> str:
-    """The installed version, or ""."""
+    """MediaPipe's installed version, or ""."""
     try:
         return metadata.version("mediapipe") if importlib.util.find_spec("mediapipe") else ""
     except (ImportError, metadata.PackageNotFoundError):
@@ -96,7 +96,7 @@ def version() -> str:
 
 
 def not_silent() -> str:
-    """Why MediaPipe is not known to work here without sending anything, in one clause; empty when it is."""
+    """Why MediaPipe may send data on this machine, in one clause; empty if it was tested to send nothing."""
     if reason := missing():
         return reason
     here = (version(), platform.system(), platform.machine())
@@ -110,7 +110,7 @@ def not_silent() -> str:
 
 @lru_cache(maxsize=1)
 def _fault() -> str:
-    """Why an installed MediaPipe cannot be loaded silently; empty when it is loaded."""
+    """Why an installed MediaPipe cannot be loaded with blocked telemetry; empty if it is loaded."""
     if not block_look_ups():
         return "MediaPipe's look-ups of host names cannot be blocked"
     try:
@@ -122,7 +122,7 @@ def _fault() -> str:
 
 @lru_cache(maxsize=1)
 def block_look_ups() -> bool:
-    """Make every look-up of a host name by MediaPipe's library fail, before it makes one.
+    """Make every look-up of a host name by MediaPipe's library fail; call it before the library is used.
 
     Returns:
         Whether that was possible; on Linux it is.

@@ -1,4 +1,7 @@
-"""How good predictions are: accuracy with its interval, recall, confusion, calibration. NumPy only."""
+"""Metrics of predictions: accuracy with interval, recall, confusion, calibration. NumPy only.
+
+Called by `trainer` and `engines.export.compare`.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Quality of predictions over the eight expressions, or over other C classes that a data set's protocol compares.
+    """Metrics over the eight expressions, or over the C classes of a data set's protocol.
 
     Attributes:
-        count: how many faces were scored.
+        count: number of scored faces.
         accuracy: top-1, 0..1, and its 95 % Wilson interval.
-        recall: (C,) per class; NaN where there is none.
+        recall: (C,) per class; NaN for absent classes.
         mean_recall: mean over the classes present.
         confusion: (C, C) counts, true class by row, predicted class by column.
         calibration_error: expected calibration error over 15 bins of equal width.
@@ -38,7 +41,7 @@ class Scores:
 def over_expressions(
     probabilities: F32, labels: tuple[str, ...] = LABELS, classes: tuple[str, ...] = EXPRESSIONS
 ) -> F32:
-    """(N, K) over `labels` -> (N, C) over `classes`, rescaled to sum 1; a class that a model lacks gets 0.
+    """(N, K) over `labels` -> (N, C) over `classes`, rescaled to sum 1; classes that the model lacks get 0.
 
     Raises:
         ValueError: the columns do not match the labels.

@@ -1,7 +1,7 @@
-"""Reads a model file without trusting it: what is checked before a runtime sees its first byte.
+"""Check an untrusted model file before a runtime reads it. Called by `engines.bundle`.
 
-A small reader of protobuf's wire format, because the runtime does without the onnx package and because a damaged
-length must be noticed before anything is allocated for it.
+It has its own small reader of protobuf's wire format, because the runtime does not need the onnx package, and because
+a damaged length must be noticed before memory is allocated for it.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class DamagedModel(Exception):
 
 
 def read_model(path: Path) -> bytes:
-    """The bytes of an ONNX file that stands on its own. `Bundle.read` also holds them against the manifest.
+    """The bytes of a self-contained ONNX file. `Bundle.read` also checks them against the manifest.
 
     Raises:
-        ModelError: the file cannot be read, is no regular file or larger than 1 GiB, is no whole ONNX model, refers to
-            data outside itself, has too many nodes, or holds operators or functions that a classifier has no use for.
+        ModelError: the file is unreadable, not a regular file, larger than 1 GiB or not a complete ONNX model, or it
+            has external data, too many nodes, control-flow operators, operators of unknown domains or functions.
     """
     try:
         content = read_file(path, limit=LARGEST_FILE)
@@ -73,18 +73,18 @@ def read_model(path: Path) -> bytes:
 
 
 def check_model(content: bytes) -> None:
-    """What `read_model` checks, of bytes.
+    """Check bytes as `read_model` does.
 
     Raises:
-        DamagedModel: they are no whole ONNX model, or not one that is loaded here; the message says why.
+        DamagedModel: they are not a complete ONNX model, or not an allowed one; the message says why.
     """
     seen = _Seen()
     _walk(memoryview(content), "model", seen, 0)
     if seen.graphs != 1 or not seen.nodes:
-        raise DamagedModel("it is no ONNX model")
+        raise DamagedModel("it is not an ONNX model")
     foreign = sorted(seen.domains - set(DOMAINS))
     if foreign:
-        raise DamagedModel(f"it needs operators of {foreign[0]!r}, which is no part of ONNX Runtime")
+        raise DamagedModel(f"it needs operators of {foreign[0]!r}, which ONNX Runtime does not have")
 
 
 def sha256_of(path: Path) -> str:
@@ -112,16 +112,16 @@ def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
         inner = _NESTED.get((message, number))
         if inner is not None:
             if isinstance(value, int):
-                raise DamagedModel("it is damaged (a number where a message belongs)")
+                raise DamagedModel("it is damaged (a number instead of a message)")
             seen.graphs += (message, inner) == ("model", "graph")
             seen.nodes += inner == "node"
             if inner == "function":
                 # ONNX Runtime copies a function into every node that calls it, and those into their callers
-                raise DamagedModel("it defines functions of its own, which no classifier of faces needs: inline them")
+                raise DamagedModel("it defines functions, which no face classifier needs: inline them")
             _walk(value, inner, seen, depth + 1)
         elif message == "tensor":
             if number == 13 or (number == 14 and value):
-                raise DamagedModel("its weights lie in another file, which is not allowed")
+                raise DamagedModel("its weights are in another file, which is not allowed")
             if number == 1:
                 for size in [value] if isinstance(value, int) else varints(value[:MOST_DIMENSION_BYTES]):
                     elements *= size
@@ -136,7 +136,7 @@ def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
     if message == "node":
         seen.domains.add(domain)
         if domain in ("", "ai.onnx") and op in REFUSED:
-            raise DamagedModel(f"it contains the operator {op}, which no classifier of faces needs")
+            raise DamagedModel(f"it contains the operator {op}, which no face classifier needs")
 
 
 def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview | None, memoryview]]:
@@ -151,14 +151,14 @@ def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview | None, mem
         key, position = _varint(data, position)
         kind, number = key & 7, key >> 3
         if number == 0:
-            raise DamagedModel("it is no ONNX model")
+            raise DamagedModel("it is not an ONNX model")
         if kind == _VARINT:
             value, position = _varint(data, position)
             yield number, value, data[start:position]
         elif kind == _BYTES:
             length, position = _varint(data, position)
             if length > end - position:
-                raise DamagedModel(f"it is damaged or cut off ({length} bytes announced, {end - position} there)")
+                raise DamagedModel(f"it is damaged or cut off ({length} bytes announced, {end - position} present)")
             position += length
             yield number, data[position - length : position], data[start:position]
         elif kind in (_FIXED32, _FIXED64):
@@ -167,7 +167,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, int | memoryview | None, mem
                 raise DamagedModel("it is cut off")
             yield number, None, data[start:position]
         else:
-            raise DamagedModel("it is no ONNX model")
+            raise DamagedModel("it is not an ONNX model")
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
-"""Keeps lines that native libraries log on standard error off a user's terminal and notebook.
+"""Hide the log lines of native libraries on standard error.
 
-MediaPipe and the picture codecs inside OpenCV have no switch for them. Used by `engines.mediapipe_detector` and
-`edgeemo.capture.pictures` around the calls that log.
+MediaPipe and the picture codecs inside OpenCV have no option for it. `engines.mediapipe_detector` and
+`edgeemo.capture.pictures` use it around the calls that log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
 
-# "INFO: [file.cc:1] ...", "W0000 00:00:1795706044.999907    9723 file.cc:1] ...", and three lines without a place
+# "INFO: [file.cc:1] ...", "W0000 00:00:1795706044.999907    9723 file.cc:1] ...", and three lines without a location
 NOISE = re.compile(
     rb"(INFO|WARNING): \[\w+\.cc:\d+\]|[IW]\d{4} [\d:.]+ +\d+ \w+\.cc:\d+\]"
     rb"|WARNING: (Logging before InitGoogle|All log messages before absl)|INFO: Created TensorFlow Lite"
@@ -29,10 +29,9 @@ _lock = threading.Lock()
 
 @contextmanager
 def native_noise_dropped() -> Iterator[None]:
-    """What is written to descriptor 2 inside the block appears at its end, without the library's lines.
+    """Buffer descriptor 2 inside the block and write it at the end, without the library's log lines.
 
-    Nothing else is lost: errors of the library and lines of other threads are passed on. With the logging level DEBUG
-    nothing is changed.
+    Errors of the library and lines of other threads are kept. With the logging level DEBUG nothing is changed.
     """
     if log.isEnabledFor(logging.DEBUG):
         yield
@@ -63,7 +62,7 @@ def native_noise_dropped() -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Python's own lines stay before or after the block, as they were written."""
+    """Flush Python's streams, so that their lines keep their order."""
     if sys.stderr is not None:
         try:
             sys.stderr.flush()

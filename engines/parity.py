@@ -1,7 +1,7 @@
-"""parity.json: what was made from a bundle's FP32 model, and how each file compared with it.
+"""parity.json: the exports of a bundle's FP32 model and their parity reports.
 
-Written by `edgeemo-export` and by `edgeemo-train bundle`; `Bundle.at` loads only what was accepted here. The comparison
-itself is `engines.export.compare`.
+Written by `edgeemo-export` and by `edgeemo-train bundle`; `Bundle.at` loads only accepted files.
+`engines.export.compare` makes the comparison.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ExportRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def accepted(self) -> bool:
-        """Some runtime passed, and so did the file's own arithmetic where it was emulated."""
+        """At least one runtime passed, and the emulated arithmetic if there is a report of it."""
         if EMULATED in self.reports and not self.accepted_on(EMULATED):
             return False
         return any(self.accepted_on(backend) for backend in self.reports if backend != EMULATED)
@@ -58,7 +58,7 @@ class ParityRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All exports of one FP32 model, which `source_sha256` names.
 
     Attributes:
-        saliency: SHA-256 of saliency.onnx, which was made with it; empty where the network has no class activation.
+        saliency: SHA-256 of saliency.onnx; empty if the network has no class activation.
     """
 
     source_sha256: str
@@ -70,7 +70,7 @@ class ParityRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next((item for item in self.exports if item.precision == precision), None)
 
     def with_export(self, export: ExportRecord) -> ParityRecord:
-        """The same with one export added; reports of the same file on other backends are kept."""
+        """A copy with one export added; reports of the same file on other backends are kept."""
         before = self.of(export.precision)
         if before is not None and before.sha256 == export.sha256:
             export = msgspec.structs.replace(export, reports={**before.reports, **export.reports})
@@ -86,7 +86,7 @@ class ParityRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def about(cls, folder: Path, source: str) -> ParityRecord:
-        """The record of a bundle if it is about the FP32 model with this SHA-256, else an empty one that is.
+        """The record of a bundle if it is of the FP32 model with this SHA-256, else an empty record of that model.
 
         Raises:
             ModelError: as `load`.
@@ -96,10 +96,10 @@ class ParityRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def load(cls, folder: Path) -> ParityRecord | None:
-        """The record of a bundle, or None where nothing was exported.
+        """The record of a bundle, or None if nothing was exported.
 
         Raises:
-            ModelError: there is one, but it cannot be read or is malformed.
+            ModelError: it is unreadable or malformed.
         """
         path = folder / PARITY
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""From pixels to a network's input: the only way, for training, evaluation, export parity and the running program."""
+"""The only path from pixels to a network's input, for training, evaluation, export parity and the running program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ F32: TypeAlias = npt.NDArray[np.float32]
 
 
 def roll(keypoints: F32) -> float:
-    """Angle in radians by which the line from the right eye to the left eye (first two rows) leans; 0 is level.
+    """Angle in radians of the line from the right to the left eye (first two rows); 0 is level.
 
     A positive angle means clockwise on the screen. Eyes in the same place give 0.
     """
@@ -26,7 +26,7 @@ def roll(keypoints: F32) -> float:
 
 
 def square(box: F32, keypoints: F32 | None, spec: ModelSpec) -> tuple[float, float, float, float]:
-    """The square of the frame that `crop` cuts out: centre x and y and side in pixels, and its angle in radians."""
+    """The square that `crop` cuts out of the frame: centre x and y and side in pixels, and angle in radians."""
     x1, y1, x2, y2 = (float(value) for value in box)
     width, height = max(x2 - x1, 1.0), max(y2 - y1, 1.0)
     angle = roll(keypoints) if spec.crop.align and keypoints is not None else 0.0
@@ -92,7 +92,7 @@ def batch(faces: Sequence[U8], spec: ModelSpec) -> F32:
 
 
 def _shrunk_window(image: U8, x: float, y: float, side: float, shrink: int) -> tuple[U8, float, float]:
-    """The part of the image that a crop of any angle needs, its border repeated, averaged down `shrink` times."""
+    """The part of the image that a crop of any angle needs, border repeated, downscaled `shrink` times by averaging."""
     reach = side * 0.75 + shrink  # half a diagonal is 0.71 sides
     left, top = int(np.floor(x - reach)), int(np.floor(y - reach))
     cells = int(np.ceil(2 * reach / shrink))

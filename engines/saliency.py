@@ -1,7 +1,7 @@
-"""What an engine looked at: by its class-activation maps where its bundle has them, else by covering parts of the face.
+"""Saliency maps of an engine: class activation if the bundle has it, else occlusion. Called by `edgeemo.ui.saliency`.
 
-Class activation tells which places spoke for a class; occlusion, which works for any engine because it only asks, tells
-which places the answer needs.
+Class activation shows the evidence for a class; occlusion, which works for any engine, shows which parts of the face
+the prediction depends on.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from engines.spec import ModelSpec
 if TYPE_CHECKING:
     from engines.bundle import Bundle
 
-GRID = 7  # places a side
-COVER = 2.0  # of a place: neighbouring covers overlap, so that no border is special
+GRID = 7  # cells per side
+COVER = 2.0  # size of a cover in cells; neighbouring covers overlap
 
 
 class Maps(Protocol):
-    """What computes class-activation maps."""
+    """Interface of a model that computes class-activation maps."""
 
     def infer(self, faces: F32) -> F32:
         """(N, C, S, S) float32 in 0..255 with N >= 1 -> (N, K, h, w)."""
@@ -33,10 +33,10 @@ class Maps(Protocol):
 
 
 def open_maps(bundle: Bundle, *, threads: int = 1) -> Maps | None:
-    """The class-activation maps of a bundle, on the CPU; None where it has none.
+    """Open the class-activation model of a bundle, on the CPU; None if it has none.
 
     Raises:
-        ModelError, SpecError: its saliency.onnx is not the one that was made, or cannot be used.
+        ModelError, SpecError: its saliency.onnx was changed or cannot be used.
     """
     path = bundle.saliency
     if path is None:
@@ -46,14 +46,14 @@ def open_maps(bundle: Bundle, *, threads: int = 1) -> Maps | None:
 
 
 def class_activation(maps: Maps, spec: ModelSpec, face: U8, column: int) -> F32:
-    """How much each place of a face spoke for a class (Zhou et al., 2016): the last maps, weighted as the head does.
+    """Class-activation map of a class (Zhou et al., 2016): the last maps, weighted as in the head.
 
     Args:
         face: (S, S, C) crop, as `engines.preprocess.crop` gives it.
-        column: of the class that is asked about.
+        column: of the class.
 
     Returns:
-        (h, w) in 0..1: what speaks for the class over the largest; all 0 where nothing does.
+        (h, w) in 0..1: evidence for the class, relative to its maximum; all 0 if there is none.
     """
     speaks = np.maximum(np.nan_to_num(maps.infer(batch([face], spec))[0, column]), 0.0)
     most = float(speaks.max())
@@ -61,17 +61,17 @@ def class_activation(maps: Maps, spec: ModelSpec, face: U8, column: int) -> F32:
 
 
 def occlusion(engine: Engine, face: U8, column: int, *, grid: int = GRID) -> F32:
-    """How much of an answer is lost when a part of the face is covered (Zeiler and Fergus, 2014).
+    """Drop of a probability when a part of the face is covered (Zeiler and Fergus, 2014).
 
-    One call of the engine for all places. Where nothing is lost anywhere the map is 0.
+    It takes one call of the engine. If no cover lowers the probability, the map is 0.
 
     Args:
         face: (S, S, C) crop, as `engines.preprocess.crop` gives it; it is not changed.
-        column: of the class that is asked about.
-        grid: places a side; the engine sees grid * grid + 1 pictures.
+        column: of the class.
+        grid: cells per side; the engine gets grid * grid + 1 pictures.
 
     Returns:
-        (grid, grid) in 0..1: the part of the probability that covering a place takes away, over the largest.
+        (grid, grid) in 0..1: drop of the probability when a cell is covered, relative to the largest.
     """
     covered = _covered(face, grid)
     answers = engine.infer([face, *covered])[:, column]

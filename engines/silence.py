@@ -1,8 +1,8 @@
-"""Turns the telemetry of third-party runtimes off; imported by `engines` before anything else of the three packages.
+"""Turn off the telemetry of third-party runtimes; `engines` imports this first.
 
-ONNX Runtime from 1.29 on sends usage data, and keeps a database in the user's cache, unless a variable is set when it
-is imported. OpenVINO reports each import to Google Analytics, and leaves ~/intel behind, unless its package
-openvino_telemetry is missing. MediaPipe's part is in `engines.mediapipe_detector`. Checked by tests/test_silence.py.
+From 1.29 on, ONNX Runtime sends usage data and keeps a database in the user's cache, unless a variable is set when it
+is imported. OpenVINO reports each import to Google Analytics and creates ~/intel, unless its package
+openvino_telemetry is missing. `engines.mediapipe_detector` handles MediaPipe. tests/test_silence.py checks all three.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The taxonomy of expressions, and what a trained model expects of its input."""
+"""The taxonomy of expressions, and `ModelSpec`: what a model expects of its input. Used by all packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Colour = Literal["grey", "rgb"]
 class Emotion(Enum):
     """AffectNet's eleven classes, in AffectNet's order (Mollahosseini et al., 2017).
 
-    The first eight are expressions; the last three say why no expression is named.
+    The first eight are expressions; the last three say why there is none.
     """
 
     NEUTRAL = ("neutral", "Neutral", "#9aa5b1")
@@ -67,8 +67,8 @@ class CropGeometry:
 
     Attributes:
         scale: side of the square crop, in sides of the detector's box (its longer side).
-        rise: how far the crop's centre lies above the box's centre, in box heights.
-        align: turn the crop so that the line between the eyes is level.
+        rise: of the crop's centre above the box's centre, in box heights.
+        align: rotate the crop so that the line between the eyes is level.
     """
 
     scale: float = 1.14
@@ -84,11 +84,11 @@ class CropGeometry:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What travels with a trained model: spec.json of its bundle.
+    """Input and labels of a trained model: spec.json of its bundle.
 
-    The graph takes float32 (N, C, size, size) in 0..255 and returns probabilities (N, K): normalisation, the
-    calibrating temperature and softmax are inside it. `temperature` records the value that was built in.
-    `plausible_from` is the threshold of its 95 % sets (`engines.conformal`); 0: not calibrated.
+    The graph takes float32 (N, C, size, size) in 0..255 and returns probabilities (N, K): normalisation, calibration
+    temperature and softmax are inside it. `temperature` records the built-in value. `plausible_from` is the threshold
+    of its 95 % sets (`engines.conformal`); 0: not calibrated.
 
     Raises:
         SpecError: a value is out of range; the message names it.
@@ -133,7 +133,7 @@ class ModelSpec:
         """Read a spec.json. Unknown keys are errors, missing ones take their default.
 
         Raises:
-            SpecError: the text is no JSON object, or a key or value is wrong.
+            SpecError: the text is not a JSON object, or a key or value is wrong.
         """
         try:
             data = msgspec.json.decode(text)
@@ -159,7 +159,7 @@ class ModelSpec:
 
 
 def _expect_known(kind: type, data: Any) -> None:
-    """Raises: SpecError: it is no object, or has a key that the dataclass lacks."""
+    """Raises: SpecError: it is not an object, or has an unknown key."""
     if not isinstance(data, dict):
         raise SpecError(f"expected an object with the keys of {kind.__name__}, got {type(data).__name__}")
     known = [item.name for item in fields(kind)]

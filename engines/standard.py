@@ -1,4 +1,7 @@
-"""Standard output and standard error, which may be full, closed, or a pipe that nobody reads; of all three commands."""
+"""Robust standard output and standard error, which may be full, closed or a pipe without a reader.
+
+Called by the three commands.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _silenced: set[int] = set()
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose help is written, or fails: argparse's own passes over errors."""
+    """A parser that reports errors while writing help; argparse ignores them."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and file is not None and file is sys.stdout:
@@ -26,11 +29,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def perform(name: str, command: Callable[[], int]) -> int:
-    """Run a command, and see that what it says arrives.
+    """Run a command, and check that its output was written.
 
     Args:
         name: of the program, for messages.
-        command: returns the exit code.
+        command: returns its exit code.
 
     Returns:
         Its exit code, or `NOT_DELIVERED`.
@@ -40,19 +43,19 @@ def perform(name: str, command: Callable[[], int]) -> int:
     except SystemExit as end:
         raise SystemExit(finish(end.code if isinstance(end.code, int) else 2, name)) from None
     except BrokenPipeError:
-        # its reader has what it wanted
+        # the reader closed the pipe
         _silence(sys.stdout, 1, lost=False)
         return finish(0, name)
     except OSError as error:
         if not is_output_fault(error):
             raise
-        tell(f"{name}: not everything could be written: {error.strerror}")
+        tell(f"{name}: output is incomplete: {error.strerror}")
         return finish(NOT_DELIVERED, name)
     return finish(code, name)
 
 
 def tell(text: str) -> None:
-    """Print a line on standard error; where that fails `finish` knows."""
+    """Print a line on standard error; `finish` reports a failure."""
     try:
         print(text, file=sys.stderr)
     except (OSError, ValueError):
@@ -60,16 +63,16 @@ def tell(text: str) -> None:
 
 
 def finish(code: int, name: str = "edgeemo") -> int:
-    """Write what is buffered, at the end of a command.
+    """Flush both streams at the end of a command.
 
     Returns:
-        `code`, or `NOT_DELIVERED` in place of 0 where a stream could not be written. Then it leads nowhere: the
-        interpreter would complain when it flushes.
+        `code`, or `NOT_DELIVERED` instead of 0 if a stream could not be written. The stream is then redirected to
+        null, because the interpreter would fail when it flushes it.
     """
     why = _fault(sys.stdout)
     if why:
         _silence(sys.stdout, 1)
-        tell(f"{name}: standard output cannot be written: {why}; not everything arrived there")
+        tell(f"{name}: standard output cannot be written: {why}; output is incomplete")
     if _fault(sys.stderr):
         _silence(sys.stderr, 2)
     lost = bool(_silenced)
@@ -78,7 +81,7 @@ def finish(code: int, name: str = "edgeemo") -> int:
 
 
 def is_output_fault(error: BaseException) -> bool:
-    """Whether the system could not write to what is open: a full disk, a stream that fails."""
+    """Whether the error is a failed write: a full disk, a broken stream."""
     return isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_FAULTS
 
 
@@ -88,7 +91,7 @@ def _fault(stream: TextIO | None) -> str:
     try:
         stream.flush()
     except BrokenPipeError:
-        # its reader has what it wanted
+        # the reader closed the pipe
         _silence(stream, 1, lost=False)
         return ""
     except OSError as error:

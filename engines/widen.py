@@ -1,8 +1,7 @@
-"""An FP16 ONNX graph as the FP32 graph with the same weights, without the onnx package.
+"""Expand an FP16 ONNX graph to FP32 with the same weights, without the onnx package.
 
-For bundles that ship without their FP32 model: `Bundle.read` expands model.fp16.onnx in memory where FP32 is asked for.
-The weights stay rounded to FP16; the arithmetic is FP32's, which is also what ONNX Runtime's CPU kernels do with the
-FP16 file itself.
+`Bundle.read` calls it if FP32 is requested from a bundle without its FP32 model. The weights stay rounded to FP16; the
+arithmetic is FP32, as it is in ONNX Runtime's CPU kernels for the FP16 file.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ FLOAT, FLOAT16 = 1, 10  # of onnx.TensorProto.DataType
 def widen(content: bytes) -> bytes:
     """Rewrite a checked ONNX file; see https://github.com/onnx/onnx/blob/main/onnx/onnx.proto for the numbers.
 
-    FP16 tensors become FP32, casts to FP16 become casts to FP32, and the types of inner values are left out: the
-    runtime infers them.
+    FP16 tensors become FP32, casts to FP16 become casts to FP32, and the types of inner values are removed, because
+    the runtime infers them.
 
     Raises:
         DamagedModel: a length reaches beyond the data.

@@ -104,7 +104,7 @@ def test_odd_names_on_the_command_line_are_one_line(
 def test_a_token_file_is_read_bounded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text('source = "demo"\nsinks = ["web:127.0.0.1:0"]\n[web]\ntoken_file = "/dev/zero"')
     assert main(["run", "--config", str(tmp_path / "edge.toml")]) == 2
-    assert "no regular file" in capsys.readouterr().err
+    assert "not a regular file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

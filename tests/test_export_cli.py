@@ -71,7 +71,7 @@ def test_int8_in_both_forms_is_published_when_it_keeps_the_accuracy(mine, tmp_pa
     manifest = ParityRecord.load(mine)
     published = [name for name in ("int8", "int8_tensorrt") if manifest is not None and manifest.of(name)]
     assert code == (0 if len(published) == 2 else 3)
-    assert out.count("accuracy lost") == 2
+    assert out.count("accuracy drop") == 2
     for name in published:
         assert f"model.{name}.onnx" in names(mine)
 
@@ -196,7 +196,7 @@ def test_a_bundle_without_fp32_shows_its_fp16_and_says_what_more_would_need(with
     assert main(["--arch", "small", "--fp16"]) == 0
     assert f"{without_fp32 / 'model.fp16.onnx'}: FP16 of small" in capsys.readouterr().out
     for arguments, said in (
-        (["--fp16", "--force"], "ships without the FP32 model that this needs"),
+        (["--fp16", "--force"], "ships without the FP32 model, which this export needs"),
         (["--int8"], "small has FP16, no INT8: small ships without the FP32 model"),
         (["--int8", "--fp16", "--output", str(tmp_path / "made")], "small has FP16, no INT8"),
     ):
@@ -297,7 +297,7 @@ def test_a_hostile_model_is_not_exported_and_nothing_is_written(mine, capsys, ha
 def test_a_model_that_gives_no_numbers_is_not_exported(tmp_path, capsys):
     folder = make_bundle(tmp_path / "nan", not_a_number=True)
     assert main(["--bundle", str(folder), "--fp16"]) == 2
-    assert "nothing to compare with" in capsys.readouterr().err
+    assert "nothing can be compared with it" in capsys.readouterr().err
     assert names(folder) == ["model.onnx", "spec.json"]
     assert sorted(os.listdir(folder)) == ["model.onnx", "spec.json"]
 

@@ -86,7 +86,7 @@ def test_pictures_without_a_face_are_an_error(tmp_path):
         (lambda path: path / "nowhere", "no faces at"),
         (lambda path: path, "holds no pictures"),
         (lambda path: written(path / "broken.zip", b"PK no zip"), "cannot be read as a zip"),
-        (lambda path: written(path / "broken.npz", b"no npz"), "holds no cut faces"),
+        (lambda path: written(path / "broken.npz", b"no npz"), "holds no face crops"),
     ],
 )
 def test_what_holds_no_faces_is_one_line(tmp_path, make, said):
@@ -112,7 +112,7 @@ def test_cut_faces_are_read_and_must_fit(tmp_path):
     with pytest.raises(ExportError, match="truth must be"):
         load_faces(str(tmp_path / "wrong.npz"), SPEC)
     np.savez(tmp_path / "pickled.npz", faces=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ExportError, match="holds no cut faces"):
+    with pytest.raises(ExportError, match="holds no face crops"):
         load_faces(str(tmp_path / "pickled.npz"), SPEC)
 
 

@@ -163,7 +163,7 @@ def test_no_plan_of_another_gpu_version_or_model_is_loaded(bundle):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda path, manifest: path.write_bytes(b"PLAN other"), "not the file that its manifest is about"),
+        (lambda path, manifest: path.write_bytes(b"PLAN other"), "not the file that its manifest describes"),
         (lambda path, manifest: manifest.write_text("{"), "no manifest of a plan"),
         (lambda path, manifest: manifest.write_text('{"format": 2, "extra": 2}'), "unknown field `extra`"),
         (lambda path, manifest: manifest.unlink(), "no manifest of a plan"),
@@ -252,4 +252,4 @@ def test_a_plan_is_looked_for_in_the_bundle_then_the_machines_cache_then_the_use
         file.unlink()
     assert find_plan(bundle, made.device, "fp16")[0].path.parent == user
     (user / built.name).write_bytes(b"PLAN harmed")
-    assert "is not the file that its manifest is about" in find_plan(bundle, made.device, "fp16")[1]
+    assert "is not the file that its manifest describes" in find_plan(bundle, made.device, "fp16")[1]

@@ -65,7 +65,7 @@ def test_random_bytes_are_refused(folder, seed):
 def test_a_truncated_model_is_refused(folder, share):
     whole = (folder / "model.onnx").read_bytes()
     (folder / "model.onnx").write_bytes(whole[: int(len(whole) * share)])
-    refused(folder, r"cannot load|no ONNX model|spec\.json")
+    refused(folder, r"cannot load|not an ONNX model|spec\.json")
 
 
 def test_a_flipped_byte_never_crashes(folder):
@@ -101,7 +101,7 @@ def test_weights_in_another_file_are_refused_and_the_file_is_not_read(folder, lo
         weights.external_data.add(key="location", value=location)
 
     edited(folder, outside)
-    refused(folder, "weights lie in another file", ModelError, backend)
+    refused(folder, "weights are in another file", ModelError, backend)
 
 
 def test_external_data_hidden_in_an_attribute_is_refused(folder):
@@ -111,7 +111,7 @@ def test_external_data_hidden_in_an_attribute_is_refused(folder):
         model.graph.node.insert(0, helper.make_node("Constant", [], ["unused"], value=hidden))
 
     edited(folder, outside)
-    refused(folder, "weights lie in another file", ModelError)
+    refused(folder, "weights are in another file", ModelError)
 
 
 def test_a_header_that_announces_two_gigabytes_is_refused_before_anything_is_allocated(folder):
@@ -154,7 +154,7 @@ def test_a_model_with_functions_of_its_own_is_refused(folder):
             )
 
     edited(folder, bomb)
-    refused(folder, "defines functions of its own", ModelError)
+    refused(folder, "defines functions", ModelError)
 
 
 def test_a_model_of_too_many_nodes_is_refused(folder):
@@ -216,7 +216,7 @@ def test_an_output_that_goes_wrong_later_is_refused_too():
     checked = CheckedBackend(backend, ModelSpec("tiny", labels=LABELS[:2], size=8))
     assert checked.infer(np.zeros((3, 1, 8, 8), np.float32)).shape == (3, 2)
     backend.broken = True
-    with pytest.raises(ModelError, match="no probabilities"):
+    with pytest.raises(ModelError, match="not probabilities"):
         checked.infer(np.zeros((1, 1, 8, 8), np.float32))
     checked.close()
     assert backend.closed
@@ -246,7 +246,7 @@ def test_every_file_of_the_collection_of_hostile_models_is_refused(cases, tmp_pa
         bundle.mkdir()
         (bundle / "model.onnx").write_bytes(path.read_bytes())
         (bundle / "spec.json").write_text((find_bundle("hybrid_lite").folder / "spec.json").read_text())
-        refused(bundle, "functions of its own|no probabilities|has the shape", ModelError)
+        refused(bundle, "defines functions|not probabilities|has the shape", ModelError)
 
 
 @pytest.mark.parametrize("name", ["spec.json", "model.onnx", "manifest.json"])
@@ -256,10 +256,10 @@ def test_a_pipe_or_device_in_place_of_a_file_is_refused_and_not_waited_for(folde
     if name == "manifest.json":
         Engine.open(str(folder)).close()  # no regular file: no manifest
         return
-    refused(folder, "no regular file|has neither")
+    refused(folder, "not a regular file|has neither")
     (folder / name).unlink()
     (folder / name).symlink_to("/dev/zero")
-    refused(folder, "no regular file|has neither")
+    refused(folder, "not a regular file|has neither")
 
 
 @pytest.mark.parametrize("operator", ["Loop", "If", "Scan"])
@@ -347,7 +347,7 @@ def test_a_right_manifest_is_believed(folder):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sha256": "0" * 64}, "not the file that its parity report is about"),
+        ({"sha256": "0" * 64}, "not the file that its parity report describes"),
         ({"source": "0" * 64}, "made from another model.onnx"),
         ({"reports": {"onnx": {"accepted": False}}}, "did not pass its parity report"),
         ({"reports": {"onnx": {"accepted": "yes"}}}, "did not pass its parity report"),

@@ -157,7 +157,7 @@ def copied(folder, target):
 def test_a_file_that_is_not_the_one_that_was_made_is_refused(pooled, tmp_path):
     mine = copied(pooled[0], tmp_path / "mine")
     (mine / SALIENCY).write_bytes((mine / SALIENCY).read_bytes()[:-5])
-    with pytest.raises(ModelError, match="not the file that the bundle was made with"):
+    with pytest.raises(ModelError, match="was changed after the bundle was made"):
         open_maps(find_bundle(str(mine)))
     (mine / SALIENCY).unlink()
     assert open_maps(find_bundle(str(mine))) is None

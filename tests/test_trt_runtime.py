@@ -132,13 +132,13 @@ def test_an_answer_is_not_overwritten_by_the_next_call(bundle):
 def test_a_plan_of_another_version_is_refused_with_tensorrts_reason(bundle):
     cuda = FakeCuda()
     plan = build_plan(make_api("10.3.0", cuda), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp32")).plan
-    with pytest.raises(ModelError, match=r"refuses the plan \(the plan is of 10\.3\.0.*built again"):
+    with pytest.raises(ModelError, match=r"rejects the plan \(the plan is of 10\.3\.0.*build it again"):
         PlanRunner(make_api("10.7.0", cuda), cuda, plan, bundle.spec, description="")
     assert not cuda.live
 
 
 def test_random_bytes_are_no_plan(bundle):
-    with pytest.raises(ModelError, match="refuses the plan"):
+    with pytest.raises(ModelError, match="rejects the plan"):
         PlanRunner(make_api("10.3.0", FakeCuda()), FakeCuda(), b"\x00" * 100, bundle.spec, description="")
 
 

@@ -1,4 +1,4 @@
-"""Runtimes that can execute a model: a table of names, each imported when it is asked for.
+"""Runtimes that execute a model: a table of names, each imported on demand. `engines.engine` calls `open_backend`.
 
 A choice is written BACKEND or BACKEND:PRECISION, for example onnx, openvino:int8, tensorrt:fp16 or auto.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Backend(Protocol):
-    """One loaded model, ready to run. `description` says what really runs, for example "ONNX Runtime, CPU, FP32"."""
+    """One loaded model, ready to run. `description` states what runs, for example "ONNX Runtime, CPU, FP32"."""
 
     @property
     def description(self) -> str: ...
@@ -48,7 +48,7 @@ _INSTALL = {
 
 
 def install_hint(backend: str) -> str:
-    """What brings a backend's library."""
+    """How to install a backend's library."""
     return pip_install("openvino") if backend == "openvino" else _INSTALL.get(backend, pip_install())
 
 
@@ -60,8 +60,8 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
 
     Raises:
         BackendUnavailable: the name is unknown or its library is not installed.
-        ModelError, SpecError: the file cannot be loaded or does not fit its spec, its outputs are no probabilities, or
-            that precision was not exported.
+        ModelError, SpecError: the file cannot be loaded or does not fit its spec, its outputs are not probabilities,
+            or that precision was not exported.
     """
     name, precision = parse_choice(choice)
     module, cls, usual = BACKENDS[name]
@@ -87,6 +87,6 @@ def parse_choice(choice: str) -> tuple[str, str]:
     if name not in BACKENDS:
         raise BackendUnavailable(name, hint=f"known backends are {', '.join(BACKENDS)}")
     if colon and (precision not in PRECISIONS or name == "auto"):
-        known = "none after auto, which chooses it itself" if name == "auto" else ", ".join(PRECISIONS)
+        known = "none after auto, which chooses the precision" if name == "auto" else ", ".join(PRECISIONS)
         raise BackendUnavailable(choice, hint=f"precisions are {known}")
     return name, precision

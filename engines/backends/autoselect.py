@@ -1,6 +1,7 @@
 """The backend `auto`: the fastest runtime and precision on this machine among those that passed parity.
 
-Measured once per machine, bundle and set of runtimes, and remembered. `edgeemo engines` lists the measurements.
+Measurements are cached per machine, bundle and set of runtimes. Called by `engines.backends`; `edgeemo engines` lists
+the measurements.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 CANDIDATES = ("onnx", "openvino", "onnx-cuda", "tensorrt")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
 WARM_UP, CALLS, FEWEST_CALLS = 5, 30, 4
-CALLS_S = 0.6  # a large network is not timed for longer
+CALLS_S = 0.6  # time limit for one measurement
 # largest difference of a probability from FP32 on synthetic inputs; beyond it the runtime is broken on this machine
 MAX_PROB_DIFF = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8_tensorrt": 0.5}
 MIN_SPEEDUP = 1 / 0.9  # over FP32 on ONNX Runtime; below it the precision is not changed
@@ -44,11 +45,11 @@ MIN_SPEEDUP = 1 / 0.9  # over FP32 on ONNX Runtime; below it the precision is no
 
 @dataclass(frozen=True)
 class Option:
-    """One way to run a bundle here.
+    """One runtime and precision for a bundle on this machine.
 
     Attributes:
         milliseconds: per face, median of calls with one face; None: not measured or not usable.
-        fault: why it is not usable, in one clause; empty when it is.
+        fault: why it is not usable, in one clause; empty if usable.
         passed: it is the FP32 model itself, or its parity report passed on this backend.
     """
 
@@ -66,7 +67,7 @@ class Option:
 
 @dataclass
 class _Memory:
-    """Speeds that were measured before; a file in the user's cache, lost without harm."""
+    """Cached speeds: a file in the user's cache, which may be deleted at any time."""
 
     path: Path
     speeds: dict[str, list[dict[str, object]]] = field(default_factory=dict)
@@ -94,10 +95,10 @@ class _Memory:
 
 
 def open_auto(bundle: Bundle, *, threads: int = 1) -> Backend:
-    """The fastest option that passed parity.
+    """Open the fastest option that passed parity.
 
     Raises:
-        ModelError, SpecError: not even FP32 on ONNX Runtime can be run.
+        ModelError, SpecError: not even FP32 on ONNX Runtime runs.
     """
     chosen = best(benchmark(bundle, threads=threads))
     try:
@@ -112,7 +113,7 @@ def open_auto(bundle: Bundle, *, threads: int = 1) -> Backend:
 def best(options: Iterable[Option]) -> Option:
     """The fastest option that is usable and passed parity; FP32 on ONNX Runtime unless another is `MIN_SPEEDUP` faster.
 
-    Without any measurement: the first option on ONNX Runtime that passed parity.
+    Without measurements, it is the first option on ONNX Runtime that passed parity.
     """
     options = list(options)
     usable = [option for option in options if option.passed and not option.fault and option.milliseconds is not None]
@@ -127,7 +128,7 @@ def best(options: Iterable[Option]) -> Option:
 
 
 def benchmark(bundle: Bundle, *, threads: int = 1, force: bool = False) -> list[Option]:
-    """Every option of a bundle on this machine with its speed; from memory where nothing has changed.
+    """Every option of a bundle on this machine with its speed; cached while nothing has changed.
 
     Args:
         force: measure again.
@@ -142,12 +143,12 @@ def benchmark(bundle: Bundle, *, threads: int = 1, force: bool = False) -> list[
 
 
 def remembered(bundle: Bundle, *, threads: int = 1) -> list[Option]:
-    """The options of a bundle as they were measured before on this machine; empty where they were not."""
+    """The cached measurements of a bundle on this machine; empty if there are none."""
     return _Memory.load().recall(_key(bundle, threads)) or []
 
 
 def options_of(bundle: Bundle) -> list[Option]:
-    """Every option that a bundle's files and the installed runtimes allow, not measured yet."""
+    """Every option that a bundle's files and the installed runtimes allow, without measuring."""
     try:
         record = ParityRecord.load(bundle.folder)
     except ModelError:
@@ -168,7 +169,7 @@ def options_of(bundle: Bundle) -> list[Option]:
 
 @cache
 def backend_fault(name: str) -> str:
-    """Why a backend cannot be used on this machine, in one clause; empty when it can."""
+    """Why a backend cannot be used on this machine, in one clause; empty if it can."""
     try:
         module = import_module(BACKENDS[name][0])
         if name.startswith("onnx"):
@@ -225,7 +226,7 @@ def _implausible(expected: F32 | None, probabilities: F32, limit: float) -> str:
 
 
 def _speed(backend: Backend, one: F32) -> float:
-    """Median milliseconds per face; fewer calls where they take long."""
+    """Median milliseconds per face; slow networks get fewer calls."""
     began = perf_counter()
     backend.infer(one)
     calls = int(np.clip(CALLS_S / max(perf_counter() - began, 1e-9), FEWEST_CALLS, WARM_UP + CALLS))
@@ -238,7 +239,7 @@ def _speed(backend: Backend, one: F32) -> float:
 
 
 def _inputs(bundle: Bundle) -> F32:
-    """Eight inputs: even, halved, and blurred noise at several brightnesses."""
+    """Eight inputs: uniform, half dark and half bright, and blurred noise at several brightnesses."""
     spec = bundle.spec
     random = np.random.default_rng(0)
     coarse = random.uniform(0, 255, (8, spec.channels, 4, 4))

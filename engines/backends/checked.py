@@ -1,4 +1,7 @@
-"""Holds what a runtime returns against what probabilities are, so that a wrong model stops instead of misleading."""
+"""Check that a runtime returns probabilities, so that a wrong model ends with an error.
+
+Called by `engines.backends`.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ SUM_TOLERANCE = 2e-2
 
 
 class CheckedBackend:
-    """Another backend, every output of which is checked: shape, finite, within 0..1, each row's sum 1.
+    """Wraps a backend and checks every output: shape, finite, within 0..1, rows sum to 1.
 
-    Three calls at opening find what is wrong with a model before a source is opened: 8 faces, 30 ms with
-    hybrid_lite and 0.44 s with hybrid on one busy core.
+    Three calls on opening (8 faces; 30 ms with hybrid_lite, 0.44 s with hybrid on one busy core) find a wrong model
+    before a source is opened.
 
     Raises:
-        ModelError: what it returns is no set of probabilities; it is closed then.
+        ModelError: the outputs are not probabilities; the backend is closed then.
     """
 
     def __init__(self, backend: Backend, spec: ModelSpec) -> None:
@@ -56,15 +59,15 @@ class CheckedBackend:
 
 
 def improbable(probabilities: F32, faces: int, labels: int) -> str:
-    """Why an array is no (faces, labels) probabilities, in one clause; empty when it is."""
+    """Why an array is not (faces, labels) probabilities, in one clause; empty if it is."""
     if probabilities.shape != (faces, labels):
         return f"its output for {faces} faces has the shape {probabilities.shape} instead of ({faces}, {labels})"
     low, high = float(probabilities.min()), float(probabilities.max())
     # written so that NaN fails
     if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
-        return f"its outputs are no probabilities: they reach from {low:.3g} to {high:.3g} instead of 0 to 1"
+        return f"its outputs are not probabilities: they range from {low:.3g} to {high:.3g} instead of 0 to 1"
     sums = probabilities.sum(axis=1, dtype=np.float64)
     worst = float(sums[np.abs(sums - 1).argmax()])
     if abs(worst - 1) > SUM_TOLERANCE:
-        return f"its outputs are no probabilities: those of one face sum to {worst:.3g} instead of 1"
+        return f"its outputs are not probabilities: those of one face sum to {worst:.3g} instead of 1"
     return ""

@@ -1,4 +1,7 @@
-"""The few calls of the CUDA runtime that TensorRT needs, through ctypes: JetPack brings the library, but no binding."""
+"""The calls of the CUDA runtime that TensorRT needs, through ctypes: JetPack has the library, but no Python binding.
+
+Called by `engines.backends.tensorrt`.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ class Gpu:
 
 
 class Cuda(Protocol):
-    """Addresses, streams and graphs are whole numbers, as in the C interface; every call may raise `CudaError`."""
+    """Addresses, streams and graphs are integers, as in the C interface; every call may raise `CudaError`."""
 
     def gpu(self) -> Gpu: ...
     def allocate(self, size: int) -> int: ...
@@ -75,7 +78,7 @@ class Cuda(Protocol):
     def copy(self, target: int, source: int, size: int, kind: int, stream: int) -> None: ...
     def begin_capture(self, stream: int) -> None: ...
     def end_capture(self, stream: int) -> int:
-        """What was recorded, ready to launch."""
+        """The recorded graph, ready to launch."""
         ...
 
     def launch(self, graph: int, stream: int) -> None: ...
@@ -169,7 +172,7 @@ def as_array(address: int, shape: tuple[int, ...]) -> F32:
 
 
 def _usable(libraries: Sequence[str]) -> Any:
-    """The first library that sees a GPU; one that is too new for the driver is passed over."""
+    """The first library that finds a GPU; libraries too new for the driver are skipped."""
     fault = f"{install_hint('tensorrt')} (the CUDA runtime, libcudart, is not installed)"
     for name in libraries:
         try:
@@ -187,19 +190,19 @@ def _usable(libraries: Sequence[str]) -> Any:
         code = library.cudaGetDeviceCount(ctypes.byref(count))
         if not code and count.value:
             return library
-        fault = f"no NVIDIA GPU can be used ({_reason(library, code) if code else 'there is none'})"
+        fault = f"no NVIDIA GPU can be used ({_reason(library, code) if code else 'none was found'})"
         if code != INSUFFICIENT_DRIVER:
             break
     raise BackendUnavailable("tensorrt", hint=fault)
 
 
 def library_names(platform: str = sys.platform, folders: Sequence[str] | None = None) -> list[str]:
-    """What may be the CUDA runtime, the likeliest first: the system's, then that of NVIDIA's own pip packages.
+    """Candidates for the CUDA runtime: the system's library first, then that of NVIDIA's pip packages.
 
-    TensorRT 11's package needs the latter and does not load it itself.
+    TensorRT 11's package needs the latter and does not load it.
 
     Args:
-        folders: where packages are installed; None: as Python does.
+        folders: site-packages folders; None: those of this Python.
     """
     windows = platform == "win32"
     found = {

@@ -1,4 +1,4 @@
-"""The face detectors' networks on a runtime: pictures -> regressors and logits. Called by `engines.face_detector`."""
+"""Run the face detectors' networks: pictures -> regressors and logits. Called by `engines.face_detector`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTPUTS = ("regressors", "logits")
 
 
 class FaceNetwork(Protocol):
-    """One loaded network. `description` says what runs it, for example "ONNX Runtime 1.32.0, CPU"."""
+    """One loaded network. `description` names the runtime, for example "ONNX Runtime 1.32.0, CPU"."""
 
     description: str
 
@@ -96,7 +96,8 @@ class OpenVinoFaceNetwork:
 
 
 def open_network(backend: str, path: Path, *, threads: int = 1) -> FaceNetwork:
-    """
+    """Load a network into a runtime.
+
     Raises:
         BackendUnavailable: the runtime is unknown or not installed.
         ModelError: the file is missing or cannot be loaded.
@@ -115,4 +116,4 @@ BACKENDS: dict[str, Callable[[Path, int], FaceNetwork]] = {
 
 def _broken(path: Path, error: Exception) -> ModelError:
     reason = str(error).splitlines()[0][:200]
-    return ModelError(f"cannot load {path}: {reason}; install edgeemo again")
+    return ModelError(f"cannot load {path}: {reason}; reinstall edgeemo")

@@ -1,4 +1,7 @@
-"""A backend that serves with one engine while a better one is made, and switches over between two calls."""
+"""A backend that runs one engine while a better one is built, then switches between two calls.
+
+Called by `engines.backends.tensorrt`: ONNX Runtime runs until the plan is built.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ Progress = Callable[[float, float | None], None]
 
 
 class Build(Protocol):
-    """Makes the better engine's files. Runs in a thread of its own."""
+    """Makes the files of the better engine, in its own thread."""
 
     name: str
 
@@ -38,14 +41,14 @@ class Build(Protocol):
         ...
 
     def stop(self) -> None:
-        """End `run` soon; from any thread."""
+        """Make `run` return soon; may be called from any thread."""
         ...
 
 
 class SwappingBackend:
-    """Serves with `first`; when `build` is done, with what `prepare` opens. No call waits for either.
+    """Runs `first`, and after `build` the backend that `prepare` opens. No call waits for either.
 
-    A build that fails leaves `first` serving; `description` says so.
+    If the build fails, `first` stays in use and `description` says so.
     """
 
     def __init__(self, first: Backend, build: Build, prepare: Callable[[], Backend], *, why: str = "") -> None:
@@ -56,13 +59,13 @@ class SwappingBackend:
         self._closed = False
         # held while a call runs, so that nobody closes an engine under it
         self._lock = threading.Lock()
-        log.info("%s: %s; %s serves meanwhile", build.name, why or "no plan yet", first.description)
+        log.info("%s: %s; %s runs meanwhile", build.name, why or "no plan yet", first.description)
         self._thread = threading.Thread(target=self._work, name="edgeemo-swap", daemon=True)
         self._thread.start()
 
     @property
     def description(self) -> str:
-        """What serves now, and what becomes of the other one."""
+        """The engine in use, and the state of the other one."""
         state = self._state
         return f"{self._active.description} ({state})" if state else self._active.description
 
@@ -84,7 +87,7 @@ class SwappingBackend:
 
     def _work(self) -> None:
         try:
-            self._build.run(self._tell)
+            self._build.run(self._report_progress)
             if self._closed:
                 return
             self._state = f"{self._build.name} is being loaded"
@@ -107,15 +110,15 @@ class SwappingBackend:
                 self._state = ""
         unused.close()
         if not self._closed:
-            log.info("switched over to %s", better.description)
+            log.info("switched to %s", better.description)
 
-    def _tell(self, done: float, left: float | None) -> None:
+    def _report_progress(self, done: float, left: float | None) -> None:
         rest = f", about {_duration(left)} left" if left is not None else ""
         self._state = f"{self._build.name} is being built: {done:.0%}{rest}"
 
 
 class PlanBuild:
-    """Builds a plan in a process of its own: a crash of the compiler, or its memory, is not the running program's."""
+    """Builds a plan in a child process, which isolates crashes and memory of the compiler."""
 
     name = "TensorRT"
 
@@ -165,7 +168,7 @@ class PlanBuild:
 
 
 def _progress(line: str) -> tuple[float, float | None] | None:
-    """One line of `edgeemo-export --progress json`; None where it is something else."""
+    """Parse a line of `edgeemo-export --progress json`; None for any other line."""
     if not line.startswith("{"):
         return None
     try:

@@ -1,4 +1,7 @@
-"""ONNX Runtime: the backend that every machine has, on the CPU and, where its build has them, on NVIDIA's GPUs."""
+"""ONNX Runtime: the default backend, on the CPU and, with its GPU build, on NVIDIA GPUs.
+
+Called by `engines.backends` and `engines.saliency`.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ class OrtBackend:
         provider: one of `PROVIDERS`.
 
     Raises:
-        ModelError: the file is missing, damaged, or no ONNX model.
-        SpecError: inputs or outputs of the graph differ from what spec.json says.
-        BackendUnavailable: this build of ONNX Runtime lacks the provider, or it does not start here.
+        ModelError: the file is missing, damaged, or not an ONNX model.
+        SpecError: inputs or outputs of the graph differ from spec.json.
+        BackendUnavailable: this build of ONNX Runtime lacks the provider, or the provider does not start.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int = 1, provider: str = "onnx") -> None:
@@ -67,11 +70,11 @@ class OrtBackend:
 
 
 class OrtMaps:
-    """Runs a bundle's saliency.onnx on the CPU, whatever else runs its model.
+    """Runs a bundle's saliency.onnx on the CPU, whichever backend runs its model.
 
     Raises:
-        ModelError: the file is damaged or no ONNX model.
-        SpecError: its input is not the model's, or it does not give one map a class.
+        ModelError: the file is damaged or not an ONNX model.
+        SpecError: its input differs from the model's, or it does not return one map per class.
     """
 
     def __init__(self, path: Path, spec: ModelSpec, *, threads: int = 1) -> None:
@@ -82,7 +85,7 @@ class OrtMaps:
         expected = ("tensor(float)", [spec.channels, spec.size, spec.size])
         fits = [(kind, shape[1:]) for kind, shape in inputs.values()] == [expected] and list(inputs) == [spec.input]
         if not fits or len(outputs) != 1 or outputs[0].type != "tensor(float)":
-            raise SpecError(f"{path} takes and gives something else than class-activation maps of {spec.name}")
+            raise SpecError(f"inputs or outputs of {path} are not those of class-activation maps for {spec.name}")
         self._output = outputs[0].name
 
     def infer(self, faces: F32) -> F32:
@@ -101,14 +104,14 @@ class OrtMaps:
 
 
 class OrtCudaBackend(OrtBackend):
-    """ONNX Runtime with CUDA; asked for and not there is an error, never the CPU instead."""
+    """ONNX Runtime with CUDA; it is an error if CUDA is missing, without a fallback to the CPU."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         super().__init__(bundle, threads=threads, provider="onnx-cuda")
 
 
 def missing_provider(backend: str, *, jetson: Path = Path("/etc/nv_tegra_release")) -> str:
-    """Why one of `PROVIDERS` cannot be used, in one clause; empty when it can be tried."""
+    """Why one of `PROVIDERS` cannot be used, in one clause; empty if it can be tried."""
     if backend == "onnx-cuda" and platform.machine() == "aarch64" and jetson.exists():
         # onnxruntime-gpu 1.29 to 1.31 installs on a Jetson, but has no kernels for sm_87 and sm_110
         return "onnxruntime-gpu has no kernels for a Jetson's GPU; use tensorrt"
@@ -125,7 +128,7 @@ def check_graph(
     """Compare a graph's (type, shape) by name with a spec.
 
     Raises:
-        SpecError: they differ; the message says in what.
+        SpecError: they differ; the message says how.
     """
     if list(inputs) != [spec.input] or spec.output not in outputs:
         raise SpecError(

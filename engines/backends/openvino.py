@@ -1,4 +1,4 @@
-"""OpenVINO: Intel's runtime, which also runs well on other x86 processors."""
+"""OpenVINO, Intel's runtime, on x86 processors. Called by `engines.backends`."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class OpenVinoBackend:
     """Runs a bundle's ONNX file with OpenVINO on the CPU.
 
     Raises:
-        ModelError: the file is missing, damaged, or no model that OpenVINO can read.
-        SpecError: inputs or outputs of the graph differ from what spec.json says.
+        ModelError: the file is missing, damaged, or not readable by OpenVINO.
+        SpecError: inputs or outputs of the graph differ from spec.json.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
@@ -66,7 +66,7 @@ def _name(port: ov.ConstOutput, wanted: str) -> str:
 
 
 def _described(port: ov.ConstOutput) -> tuple[str, list[int | str]]:
-    """Type and shape in ONNX Runtime's words, for `check_graph`."""
+    """Type and shape in ONNX Runtime's terms, for `check_graph`."""
     kind = "tensor(float)" if port.get_element_type() == ov.Type.f32 else f"tensor({port.get_element_type()})"
     shape = [size.get_length() if size.is_static else "n" for size in port.get_partial_shape()]
     return kind, shape

@@ -1,11 +1,11 @@
-"""Plans: what TensorRT compiled for one GPU and one version of itself, where they lie, and which one fits.
+"""TensorRT plans: models compiled for one GPU and one TensorRT version; where they are stored, and which one fits.
 
 hybrid_lite-153123d6/fp16-orin-sm87x8-trt10.3.0-ec7b6385.plan     and .json beside it
-hybrid_lite-153123d6/sm87x8-trt10.3.0.timing                      how fast each kernel was: the next build is quicker
+hybrid_lite-153123d6/sm87x8-trt10.3.0.timing                      kernel timings, which speed up the next build
 
 A folder is named after the bundle and its FP32 model, a plan after the ONNX file that it was built from. `find_plan`
-looks into the bundle's own `plans` folder, then into the machine's cache, which root fills at installation, then into
-the user's. The bundle itself is never copied. The backend `tensorrt` and `edgeemo-export` use this module.
+searches the bundle's `plans` folder, then the machine's cache, which root fills at installation, then the user's cache.
+The bundle itself is never copied. The backend `tensorrt` and `edgeemo-export` use this module.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ LARGEST_PLAN = 4 << 30
 
 @dataclass(frozen=True)
 class Device:
-    """What a plan is compiled for.
+    """The target that a plan is compiled for.
 
     Attributes:
         capability: for example "8.7".
-        multiprocessors: tells modules of one name apart: every Orin calls itself "Orin".
-        tensorrt: its version; plans of another one, even of another build of it, are not loaded.
+        multiprocessors: distinguishes modules of the same name: every Orin is named "Orin".
+        tensorrt: version; plans of another version, even another build of it, are not loaded.
         system: for example "linux-aarch64".
     """
 
@@ -58,15 +58,15 @@ class Device:
 
 
 class PlanManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What lies beside a plan.
+    """The manifest beside a plan.
 
     Attributes:
-        source_sha256: of the FP32 model, which everything came from.
+        source_sha256: of the FP32 model.
         onnx_sha256: of the typed file that was compiled.
         plan_sha256: of the plan itself.
-        batch: faces per call: least, usual, most.
-        seconds: how long it took to build.
-        half_layers: how many of `layers` compute in half precision.
+        batch: faces per call: minimum, typical, maximum.
+        seconds: duration of the build.
+        half_layers: number of `layers` in half precision.
         report: parity on the device that built it.
     """
 
@@ -103,7 +103,7 @@ class Plan:
 
 
 def system_cache() -> Path:
-    """The machine's plans, written by root at installation; $EDGEEMO_SYSTEM_CACHE puts it elsewhere."""
+    """Folder of the machine's plans, written by root at installation; $EDGEEMO_SYSTEM_CACHE overrides it."""
     return Path(os.environ.get("EDGEEMO_SYSTEM_CACHE") or "/var/cache/edgeemo") / "plans"
 
 
@@ -112,13 +112,13 @@ def user_cache() -> Path:
 
 
 def plan_folders(bundle: Bundle) -> list[Path]:
-    """Where plans of a bundle are looked for, in this order."""
+    """Folders that are searched for a bundle's plans, in order."""
     name = f"{bundle.spec.name}-{bundle.source_sha256[:8]}"
     return [bundle.folder / "plans", system_cache() / name, user_cache() / name]
 
 
 def build_folder(bundle: Bundle) -> Path:
-    """Where a plan that is built now belongs: root's into the machine's cache, anybody else's into his own."""
+    """Folder for a new plan: the machine's cache for root, else the user's cache."""
     _, system, user = plan_folders(bundle)
     return system if sys.platform != "win32" and os.geteuid() == 0 else user
 
@@ -127,7 +127,7 @@ def plan_name(bundle: Bundle, device: Device, precision: str) -> str:
     """The file name of a plan.
 
     Args:
-        bundle: at the precision that shall run: its file is what the plan is made from.
+        bundle: at the wanted precision; the plan is compiled from its file.
     """
     return f"{precision}-{device.slug}-{sha256_of(bundle.model)[:8]}.plan"
 
@@ -137,15 +137,15 @@ def timing_path(bundle: Bundle, device: Device) -> Path:
 
 
 def plan_files(bundle: Bundle) -> list[Path]:
-    """Every plan of a bundle, for whatever device; none is checked."""
+    """Every plan of a bundle, for any device, unchecked."""
     return [path for folder in plan_folders(bundle) for path in sorted(folder.glob("*.plan"))]
 
 
 def find_plan(bundle: Bundle, device: Device, precision: str) -> tuple[Plan | None, str]:
-    """The plan that fits bundle and device, or None and why there is none, in one clause.
+    """The plan that fits bundle and device, or None and the reason, in one clause.
 
     Args:
-        bundle: at the precision that shall run.
+        bundle: at the wanted precision.
     """
     name = plan_name(bundle, device, precision)
     reasons = []
@@ -164,14 +164,14 @@ def _checked(path: Path, bundle: Bundle, device: Device, precision: str) -> tupl
         if reason := mismatch(manifest, bundle, device, precision):
             return None, f"{path} does not fit: {reason}"
         if path.stat().st_size > LARGEST_PLAN or sha256_of_file(path) != manifest.plan_sha256:
-            return None, f"{path} is not the file that its manifest is about"
+            return None, f"{path} is not the file that its manifest describes"
     except (ModelError, OSError) as error:
         return None, str(error)
     return Plan(path, manifest), ""
 
 
 def mismatch(manifest: PlanManifest, bundle: Bundle, device: Device, precision: str) -> str:
-    """Why a plan must not be loaded here, in one clause; empty when it fits."""
+    """Why a plan must not be loaded here, in one clause; empty if it fits."""
     for name in ("gpu", "capability", "multiprocessors", "tensorrt", "system"):
         made, here = getattr(manifest.device, name), getattr(device, name)
         if made != here:

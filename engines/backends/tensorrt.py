@@ -1,6 +1,6 @@
-"""The backend `tensorrt`, owner of TensorRT's module. Runs plans that `edgeemo-export` built; builds none itself.
+"""The backend `tensorrt`, the only importer of the module `tensorrt`. It runs plans that `edgeemo-export` built.
 
-Without a plan ONNX Runtime serves while `edgeemo-export` builds one in a process of its own.
+Without a plan, ONNX Runtime runs while `edgeemo-export` builds one in a child process. Called by `engines.backends`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from engines.errors import BackendUnavailable, ModelError
 
 
 def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
-    """The plan for this GPU; where there is none yet, ONNX Runtime, which hands over when the plan is built.
+    """Open the plan for this GPU; without one, ONNX Runtime, which hands over when the plan is built.
 
     Args:
-        bundle: at the precision that shall run.
+        bundle: at the wanted precision.
 
     Raises:
         BackendUnavailable: no CUDA, no GPU.
@@ -51,14 +51,14 @@ def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
 
 
 def open_plan(bundle: Bundle) -> PlanRunner:
-    """The plan for this GPU, and nothing else.
+    """Open the plan for this GPU; there is no fallback.
 
     Args:
-        bundle: at the precision that shall run.
+        bundle: at the wanted precision.
 
     Raises:
         BackendUnavailable: no CUDA, no GPU.
-        ModelError: there is no plan that fits, in one clause and with the command that builds it; or as `run_plan`.
+        ModelError: no plan fits (the message has the command that builds one), or as `run_plan`.
     """
     expect_usable()
     cuda = CudaRuntime()
@@ -72,10 +72,10 @@ def open_plan(bundle: Bundle) -> PlanRunner:
 
 
 def run_plan(plan: Plan, bundle: Bundle, cuda: CudaRuntime) -> PlanRunner:
-    """Load a plan that `find_plan` let through.
+    """Load a plan that `find_plan` accepted.
 
     Raises:
-        ModelError, SpecError, CudaError: TensorRT refuses it, or it does not fit its spec.
+        ModelError, SpecError, CudaError: TensorRT rejects it, or it does not fit its spec.
     """
     description = f"TensorRT {tensorrt.__version__}, {plan.manifest.device.gpu}, {bundle.precision}"
     return PlanRunner(tensorrt, cuda, plan.path.read_bytes(), bundle.spec, description=description)
@@ -94,5 +94,5 @@ def expect_usable() -> None:
 
 
 def module() -> Any:
-    """TensorRT itself, for the build."""
+    """The module `tensorrt`, for the build."""
     return tensorrt

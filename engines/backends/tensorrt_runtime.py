@@ -1,7 +1,7 @@
-"""Runs a plan. TensorRT's module and the CUDA runtime are handed in, so that this can be tried without a GPU.
+"""Run a plan. The module `tensorrt` and the CUDA runtime are arguments, so that this can be tested without a GPU.
 
-The names of TensorRT's API that are used here exist in 10.3 to 11; tests/test_trt_contract.py holds them against the
-real bindings.
+The names of TensorRT's API that are used here exist in 10.3 to 11; tests/test_trt_contract.py checks them against the
+real bindings. Called by `engines.backends.tensorrt`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _LOGS: list[tuple[Any, Any]] = []  # module -> logger; more than one module only
 
 
 @dataclass
-class _Way:
-    """How one batch size is run; `graph` is 0 where it is not recorded."""
+class _Execution:
+    """Execution state of one batch size; `graph` is 0 if none was recorded."""
 
     context: Any
     graph: int = 0
@@ -42,7 +42,7 @@ class PlanRunner:
     """A deserialised plan with its buffers: pinned on the host, one stream, CUDA graphs for the first batch sizes.
 
     Raises:
-        ModelError: TensorRT refuses the plan.
+        ModelError: TensorRT rejects the plan.
         SpecError: it does not fit its spec.
         CudaError: the GPU has no memory left, or failed.
     """
@@ -55,12 +55,12 @@ class PlanRunner:
         runtime = api.Runtime(self._messages)
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
-            raise ModelError(f"TensorRT refuses the plan ({last_error(self._messages)}); it has to be built again")
+            raise ModelError(f"TensorRT rejects the plan ({last_error(self._messages)}); build it again")
         self._runtime, self._engine = runtime, engine
         _check(api, engine, spec)
         least, _, most = engine.get_tensor_profile_shape(spec.input, 0)
         self._least, self._most = int(least[0]), int(most[0])
-        self._ways: dict[int, _Way] = {}
+        self._ways: dict[int, _Execution] = {}
         self._records = True
         self._lock = threading.Lock()
         self._row_in = spec.channels * spec.size * spec.size
@@ -81,7 +81,7 @@ class PlanRunner:
         self._output = as_array(self._host[1], (self._most, self._row_out))
 
     def infer(self, faces: F32) -> F32:
-        """More faces than the plan was built for go through in several calls."""
+        """Run faces; more than the plan's maximum are split over several calls."""
         with self._lock:
             if self._engine is None:
                 raise ModelError("this engine is closed")
@@ -89,7 +89,7 @@ class PlanRunner:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def close(self) -> None:
-        """Free everything, whatever fails on the way; may be called twice."""
+        """Free everything, even after errors; may be called twice."""
         with self._lock:
             cuda = self._cuda
             steps = [partial(cuda.close_graph, way.graph) for way in self._ways.values() if way.graph]
@@ -124,8 +124,8 @@ class PlanRunner:
         self._cuda.wait(self._stream)
         return self._output[:count].copy()
 
-    def _first(self, size: int) -> _Way:
-        """Run a batch size for the first time; its way is kept where there is room for another graph."""
+    def _first(self, size: int) -> _Execution:
+        """Run a batch size for the first time; its execution state is kept if there is room for another graph."""
         recorded = self._records and len(self._ways) < GRAPHS
         if recorded:
             context = self._context()
@@ -136,7 +136,7 @@ class PlanRunner:
             raise ModelError(f"the plan does not take {size} faces ({last_error(self._messages)})")
         # TensorRT wants one run before it is recorded: that is when it sets itself up for a shape
         self._enqueue(context, size)
-        way = _Way(context)
+        way = _Execution(context)
         if recorded:
             self._cuda.wait(self._stream)
             way.graph = self._record(context, size)
@@ -175,18 +175,18 @@ class PlanRunner:
 
 
 def too_old(api: Any) -> str:
-    """Why this TensorRT cannot be used, in one clause; empty when it can."""
+    """Why this TensorRT cannot be used, in one clause; empty if it can."""
     version = tuple(int(part) for part in str(api.__version__).split(".")[:2])
     if version < OLDEST:
         needed = ".".join(map(str, OLDEST))
-        return f"TensorRT {api.__version__} is too old: {needed} or later is needed (JetPack 6.2 brings it)"
+        return f"TensorRT {api.__version__} is too old: {needed} or later is needed (JetPack 6.2 has it)"
     return ""
 
 
 def message_log(api: Any) -> Any:
-    """The process's one logger for TensorRT, which keeps its last errors instead of printing them.
+    """The process's only logger for TensorRT, which stores the last errors instead of printing them.
 
-    TensorRT keeps the logger that it was given first and warns of every other one.
+    TensorRT keeps the first logger and warns about any other.
     """
     for known, messages in _LOGS:
         if known is api:
@@ -206,7 +206,7 @@ def message_log(api: Any) -> Any:
 
 
 def last_error(messages: Any) -> str:
-    return messages.errors[-1][:200] if messages.errors else "it gives no reason"
+    return messages.errors[-1][:200] if messages.errors else "no reason given"
 
 
 def _check(api: Any, engine: Any, spec: ModelSpec) -> None:

@@ -1,7 +1,7 @@
-"""Opens an unknown ONNX file in a process of its own first: there it may hang, crash or take memory without harm.
+"""Open an unknown ONNX file in a child process first, where it may hang, crash or exhaust memory without harm.
 
-Only files that are not shipped are tried, each once: its hash is kept in the user's cache. As a program, this module is
-that process: it reads the file from standard input.
+Only files that are not shipped are tried, once each: their hashes are kept in the user's cache. Run as a program, this
+module is the child process and reads the file from standard input. Called by `engines.backends.onnxruntime`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def expect_opens(content: bytes, path: Path, *, limit_s: float = TRIAL_S) -> Non
         content: of the file at `path`.
 
     Raises:
-        ModelError: that took longer than `limit_s` or more than 8 GiB, crashed, or ONNX Runtime refuses the file.
+        ModelError: it took longer than `limit_s` or more than 8 GiB, crashed, or ONNX Runtime rejects the file.
     """
     # a frozen program's executable is no Python
     if path.parent.parent == ZOO or getattr(sys, "frozen", False):
@@ -42,7 +42,7 @@ def expect_opens(content: bytes, path: Path, *, limit_s: float = TRIAL_S) -> Non
     except subprocess.TimeoutExpired as error:
         raise ModelError(f"cannot load {path}: opening it takes more than {limit_s:g} s; {again}") from error
     except OSError as error:
-        raise ModelError(f"cannot try {path} in a process of its own: {error.strerror or error}") from error
+        raise ModelError(f"cannot try {path} in a child process: {error.strerror or error}") from error
     if done.returncode:
         lines = done.stdout.decode(errors="replace").split("\n")
         reason = lines[0][:LONGEST_REASON] or f"opening it ends a process with code {done.returncode}"
@@ -53,7 +53,7 @@ def expect_opens(content: bytes, path: Path, *, limit_s: float = TRIAL_S) -> Non
 
 
 def _record(content: bytes) -> Path:
-    """The file that says that a model was opened before by this version of ONNX Runtime."""
+    """The file that marks a model as opened before by this version of ONNX Runtime."""
     from importlib.metadata import version
 
     try:

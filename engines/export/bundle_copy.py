@@ -1,4 +1,7 @@
-"""Copies a bundle into another folder, its accepted exports and their reports with it. Needs no onnx package."""
+"""Copy a bundle with its accepted exports and their reports. Needs no onnx package.
+
+Called by `engines.export.cli` and `engines.export.shipped`.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from engines.parity import ParityRecord
 
 
 def prepare_output(bundle: Bundle, output: Path | None) -> tuple[Bundle, Path]:
-    """The folder that takes the exports, with the bundle's own files in it, and the bundle as it lies there.
+    """Prepare the output folder with the bundle's files; returns the bundle in it and the folder.
 
-    Without `output` that is the bundle's own folder, or where that cannot be written to, one of its name among the
-    user's engines, which is found before it.
+    Without `output` it is the bundle's own folder, or, if that is not writable, a folder of the same name among the
+    user's engines, which takes precedence.
 
     Raises:
         ModelError: the folder cannot be made or written to.

@@ -1,6 +1,6 @@
-"""The command edgeemo-export: from a trained network to engines that passed a parity report.
+"""The command edgeemo-export: convert a trained network to engines that passed a parity report.
 
-Heavy modules are imported by the step that needs them: printing what ships takes neither onnx nor faces.
+Heavy modules are imported by the step that needs them; printing shipped exports needs neither onnx nor faces.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MOST_THREADS = 64
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 2 the user's mistake, 3 an engine is out of budget, 4 not everything could be written on
-    standard output, 130 interrupted, 1 a fault of ours."""
+    """Exit codes: 0 done, 2 the user's mistake, 3 an engine is out of budget, 4 standard output is incomplete,
+    130 interrupted, 1 a bug."""
     return perform("edgeemo-export", lambda: _run(arguments))
 
 
@@ -53,56 +53,58 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"edgeemo-export: {error.name} is not installed: {pip_install('export')}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        print("edgeemo-export: interrupted; what was published is whole", file=sys.stderr)
+        print("edgeemo-export: interrupted; published files are complete", file=sys.stderr)
         return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="edgeemo-export",
-        description="From a trained network to engines that passed a parity report.",
-        epilog="Exit codes: 0 done, 2 your mistake, 3 out of budget (the file is set apart), "
+        description="Convert a trained network to engines that passed a parity report.",
+        epilog="Exit codes: 0 done, 2 user error, 3 out of budget (the file is renamed), "
         "4 standard output did not take everything, 130 interrupted.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--arch", metavar="NAME", help="a bundle by its name: your own first, then the shipped ones")
-    source.add_argument("--bundle", type=Path, metavar="DIR", help="a bundle's folder")
-    source.add_argument("--checkpoint", type=Path, metavar="FILE", help="a run folder or best.pt of edgeemo-train")
-    source.add_argument("--write-manifest", type=Path, metavar="DIR", help="hash a bundle's files again, nothing else")
-    source.add_argument("--drop-fp32", type=Path, metavar="DIR", help="remove model.onnx; FP16 or INT8 is accepted")
+    source.add_argument("--arch", metavar="NAME", help="bundle by name: your own first, then the shipped ones")
+    source.add_argument("--bundle", type=Path, metavar="DIR", help="folder of a bundle")
+    source.add_argument("--checkpoint", type=Path, metavar="FILE", help="run folder or best.pt of edgeemo-train")
+    source.add_argument("--write-manifest", type=Path, metavar="DIR", help="only write a bundle's manifest.json again")
+    source.add_argument(
+        "--drop-fp32", type=Path, metavar="DIR", help="remove model.onnx of a bundle with an accepted FP16 or INT8 file"
+    )
     parser.add_argument(
         "--untrained",
         action="store_true",
-        help="random weights, for timing only: --arch names a network of edgeemo-train; the folder (default: in the "
-        "user's cache) is one that nothing runs",
+        help="bundle with random weights, for timing only: --arch names a network of edgeemo-train; the program "
+        "refuses to run it (default folder: in the user's cache)",
     )
-    parser.add_argument("--fp32", action="store_true", help="compare the model itself on another backend")
-    parser.add_argument("--fp16", action="store_true", help="half precision (default where nothing is chosen)")
+    parser.add_argument("--fp32", action="store_true", help="compare the FP32 model on another backend")
+    parser.add_argument("--fp16", action="store_true", help="half precision (the default)")
     parser.add_argument("--int8", action="store_true", help="8-bit integers; needs --calibration")
     parser.add_argument(
-        "--int8-tensorrt", "--int8s", action="store_true", help="the same, signed and symmetric: the form for TensorRT"
+        "--int8-tensorrt", "--int8s", action="store_true", help="8-bit integers for TensorRT: signed, symmetric"
     )
-    parser.add_argument("--calibration", metavar="DATA", help="faces that set the ranges of INT8")
+    parser.add_argument("--calibration", metavar="DATA", help="faces that calibrate INT8; forms as for --data")
     parser.add_argument(
         "--data",
         metavar="DATA",
         help="faces for the parity report: a folder or zip of pictures, an .npz, or KIND:PATH, for example "
-        "ferplus:ferplus.zip (default: those of --calibration, else a shipped portrait, varied)",
+        "ferplus:ferplus.zip (default: those of --calibration, else variations of a shipped portrait)",
     )
-    parser.add_argument("--limit", type=_count, default=0, metavar="N", help="look at no more pictures of --data")
+    parser.add_argument("--limit", type=_count, default=0, metavar="N", help="use at most N pictures of --data")
     parser.add_argument("--calibration-limit", type=_count, default=512, metavar="N", help="default: 512")
     parser.add_argument(
         "--backend",
         choices=("onnx", "openvino", "tensorrt", "onnx-cuda"),
-        help="what the file is compared on; tensorrt: build a plan (default: onnx, and tensorrt where a GPU is)",
+        help="runtime of the comparison; tensorrt: build a plan (default: onnx, and tensorrt with a GPU)",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: the bundle's own folder")
     parser.add_argument(
-        "--batch", type=_profile, default=(1, 4, 16), metavar="MIN:OPT:MAX", help="faces a call on TensorRT (1:4:16)"
+        "--batch", type=_profile, default=(1, 4, 16), metavar="MIN:OPT:MAX", help="faces per call on TensorRT (1:4:16)"
     )
     parser.add_argument("--workspace", type=_count, default=1024, metavar="MIB", help="TensorRT's scratch memory")
-    parser.add_argument("--force", action="store_true", help="make again what was made and accepted before")
-    parser.add_argument("--check", action="store_true", help="only say whether it is accepted and can be loaded")
+    parser.add_argument("--force", action="store_true", help="repeat exports that are accepted already")
+    parser.add_argument("--check", action="store_true", help="only check that the export is accepted and loads")
     parser.add_argument("--allow-modified", action="store_true", help="use files that differ from the manifest")
     parser.add_argument("--threads", type=_threads, default=1, metavar="N", help="CPU threads of the comparison")
     parser.add_argument("--progress", choices=("bar", "json"), default="bar", help=argparse.SUPPRESS)
@@ -145,7 +147,7 @@ def _export(options: argparse.Namespace) -> int:
 
 
 class _Faces:
-    """Faces for the report and for calibration, loaded when they are first asked for."""
+    """Faces for the report and for calibration, loaded on first use."""
 
     def __init__(self, options: argparse.Namespace, bundle: Bundle, precisions: list[str]) -> None:
         integers = any(name.startswith("int8") for name in precisions)
@@ -168,13 +170,13 @@ class _Faces:
                 self.calibration = load_faces(options.calibration, bundle.spec, split="train", limit=count)
         if integers and not self.data.labelled:
             raise EngineError(
-                f"INT8 is accepted by its accuracy, and no face of {source or 'the portrait'} is labelled: "
+                f"INT8 is accepted by its accuracy, but no face of {source or 'the portrait'} is labelled: "
                 "give --data with labels"
             )
 
 
 def _make(bundle: Bundle, precisions: list[str], options: argparse.Namespace, faces: _Faces) -> tuple[Bundle, int]:
-    """Make ONNX files and compare them; the bundle as it lies in its output folder, and the exit code."""
+    """Make ONNX files and compare them; returns the bundle in its output folder and the exit code."""
     from engines.export.bundle_copy import prepare_output
     from engines.export.exporter import Exporter
 
@@ -187,7 +189,7 @@ def _make(bundle: Bundle, precisions: list[str], options: argparse.Namespace, fa
         outcomes += exporter.run(precision, backend)
     rejected = [outcome for outcome in outcomes if not outcome.report.accepted]
     for outcome in outcomes:
-        state = "published" if outcome.report.accepted else "OUT OF BUDGET, set apart"
+        state = "published" if outcome.report.accepted else "OUT OF BUDGET, renamed"
         print(f"{state}: {outcome.path} ({outcome.report.candidate})")
     shows_use = backend == "onnx" and "fp16" in precisions and options.backend is None
     if shows_use and not rejected and not bundle.untrained:
@@ -200,7 +202,7 @@ def _make(bundle: Bundle, precisions: list[str], options: argparse.Namespace, fa
 
 
 def _plans(bundle: Bundle, precisions: list[str], options: argparse.Namespace, faces: _Faces | None) -> int:
-    """Compile for this device into a plan cache; a plan that fits already is shown."""
+    """Compile plans for this device into a plan cache; an existing plan that fits is shown."""
     passed = True
     for precision in precisions:
         chosen = bundle.at(precision)
@@ -216,7 +218,7 @@ def _plans(bundle: Bundle, precisions: list[str], options: argparse.Namespace, f
 
 
 def _check(bundle: Bundle, precisions: list[str], missing: list[str], options: argparse.Namespace) -> int:
-    """Say whether everything is here that was asked for; make nothing."""
+    """Check that all requested exports exist and load; make nothing."""
     if missing:
         raise EngineError(f"{bundle.spec.name} has no accepted {missing[0].upper()}")
     if options.backend == "tensorrt":
@@ -266,10 +268,10 @@ def _bundle(options: argparse.Namespace) -> Bundle:
 
 
 def _bundle_of_checkpoint(options: argparse.Namespace) -> Bundle:
-    """Torch belongs to the trainer, so it turns the checkpoint into a bundle, as a program of its own."""
+    """Make a bundle of a checkpoint with edgeemo-train in a child process, because only the trainer imports torch."""
     source = options.data or options.calibration
     if not source or ":" not in source:
-        raise EngineError("a checkpoint is calibrated while it is bundled: add --data KIND:PATH, see edgeemo-train")
+        raise EngineError("a checkpoint has to be calibrated: add --data KIND:PATH, see edgeemo-train bundle --help")
     checkpoint: Path = options.checkpoint
     if not checkpoint.exists():
         raise EngineError(f"no checkpoint at {checkpoint}")
@@ -283,9 +285,9 @@ def _bundle_of_checkpoint(options: argparse.Namespace) -> Bundle:
 
 
 def _untrained_bundle(options: argparse.Namespace) -> Bundle:
-    """A network with random weights, made by the trainer as a program of its own; a second call finds the first one's.
+    """A network with random weights, made by edgeemo-train in a child process and reused by later calls.
 
-    Its folder is in the cache, where no name leads to it, and `Engine.open` refuses it.
+    Its folder is in the cache, outside the engine folders, and `Engine.open` refuses it.
     """
     folder: Path = options.output or cache_folder() / "untrained" / options.arch
     options.output = None  # the bundle lies there already

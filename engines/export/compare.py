@@ -1,4 +1,4 @@
-"""Compares an exported engine with the FP32 model that was evaluated: the same faces through both.
+"""Compare an exported engine with the FP32 model on the same faces.
 
 `exporter` and `plan_exporter` call `compare`; its report is what parity.json stores.
 """
@@ -25,8 +25,8 @@ LATENCY_CALLS, FEWEST_CALLS = 150, 10
 LATENCY_S = 20
 
 
-class Runs(Protocol):
-    """What is compared: a backend."""
+class Runnable(Protocol):
+    """Interface of what is compared; every backend has it."""
 
     @property
     def description(self) -> str: ...
@@ -36,13 +36,13 @@ class Runs(Protocol):
 
 @dataclass(frozen=True)
 class Budget:
-    """What a precision may cost; None: not limited.
+    """Limits of a precision; None: no limit.
 
     Attributes:
-        agreement: least share of faces with the same top class.
-        difference: largest difference of any probability, stress inputs included.
+        agreement: lowest share of faces with the same top class.
+        difference: largest difference of a probability, including stress inputs.
         accuracy_drop_pp: accuracy drop, in percentage points.
-        miscalibration: how much the calibration error may grow: INT8 can keep top-1 accuracy and ruin calibration.
+        miscalibration: largest increase of the calibration error: INT8 can keep top-1 accuracy and ruin calibration.
     """
 
     agreement: float | None = None
@@ -61,7 +61,7 @@ BUDGETS = {
 
 @dataclass(frozen=True)
 class Agreement:
-    """How close two engines' probabilities are over `count` inputs."""
+    """Agreement of two engines' probabilities over `count` inputs."""
 
     count: int
     top1: float
@@ -102,10 +102,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Report:
-    """One engine held against the model it was made from.
+    """Comparison of one engine with the model it was made from.
 
     Attributes:
-        violations: what is out of budget, in words; empty when accepted.
+        violations: of the budget, in words; empty if accepted.
     """
 
     precision: str
@@ -126,14 +126,14 @@ class Report:
         return not self.violations
 
     def to_mapping(self) -> dict[str, Any]:
-        """For the manifest; figures rounded to what they can mean."""
+        """The report for parity.json, with figures rounded to their precision."""
         rounded: dict[str, Any] = _rounded(asdict(self))
         return {"accepted": self.accepted, **rounded}
 
 
 def compare(
-    reference: Runs,
-    candidate: Runs,
+    reference: Runnable,
+    candidate: Runnable,
     *,
     spec: ModelSpec,
     precision: str,
@@ -146,16 +146,16 @@ def compare(
 
     Args:
         sizes: bytes of the two files.
-        calls: for the latency, alternating between the two so that both see the same machine; 0: not measured.
+        calls: for the latency, interleaved between the two engines; 0: not measured.
 
     Raises:
-        ExportError: the reference gives no numbers.
+        ExportError: the reference returns NaN or infinity.
     """
     expected = infer(reference, data.faces, spec, "reference")
     answered = infer(candidate, data.faces, spec, precision)
     expected_stress = infer(reference, stress, spec)
     if not (np.isfinite(expected).all() and np.isfinite(expected_stress).all()):
-        raise ExportError(f"{spec.name} itself gives NaN or infinity: there is nothing to compare with")
+        raise ExportError(f"{spec.name} itself returns NaN or infinity, so nothing can be compared with it")
     answered_stress = infer(candidate, stress, spec)
     agreement = compare_probs(expected, answered)
     agreement_stress = compare_probs(expected_stress, answered_stress)
@@ -178,8 +178,8 @@ def compare(
     )
 
 
-def infer(engine: Runs, faces: Sequence[U8] | U8, spec: ModelSpec, name: str = "") -> F32:
-    """(N, K) probabilities, in batches of different sizes: some errors show only in some."""
+def infer(engine: Runnable, faces: Sequence[U8] | U8, spec: ModelSpec, name: str = "") -> F32:
+    """(N, K) probabilities, in batches of different sizes, because some errors only appear at some sizes."""
     parts, start, size = [], 0, 1
     progress = tqdm(total=len(faces), desc=name, unit="face", disable=None if name else True, leave=False)
     while start < len(faces):
@@ -192,7 +192,7 @@ def infer(engine: Runs, faces: Sequence[U8] | U8, spec: ModelSpec, name: str = "
 
 
 def compare_probs(expected: F32, answered: F32) -> Agreement:
-    """Compare (N, K) with (N, K). A row with NaN agrees with nothing."""
+    """Compare (N, K) with (N, K). A row with NaN never agrees."""
     if not len(expected):
         return Agreement(0, 1.0, 0.0, 0.0, 0.0, 0.0)
     good = np.asarray(np.isfinite(answered.sum(axis=1)))
@@ -212,7 +212,7 @@ def compare_probs(expected: F32, answered: F32) -> Agreement:
 
 
 def side_by_side(expected: F32, answered: F32, truth: I64, labels: tuple[str, ...]) -> Accuracy | None:
-    """Accuracy of both on the labelled faces; None where there are none."""
+    """Accuracy of both on the labelled faces; None if there are none."""
     rows = np.flatnonzero(truth >= 0)
     if not len(rows):
         return None
@@ -228,7 +228,7 @@ def side_by_side(expected: F32, answered: F32, truth: I64, labels: tuple[str, ..
 
 
 def paired_drop(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
-    """Accuracy lost in percentage points, with the 95 % interval of a paired difference of shares."""
+    """Accuracy drop in percentage points, with the 95 % interval of a paired difference of shares."""
     count = len(before)
     lost, won = int((before & ~after).sum()), int((~before & after).sum())
     loss = (lost - won) / count
@@ -236,8 +236,8 @@ def paired_drop(before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> 
     return loss * 100, (loss - half) * 100, (loss + half) * 100
 
 
-def latency(engines: Sequence[Runs], face: U8, spec: ModelSpec, calls: int) -> list[Latency]:
-    """For one face, interleaved."""
+def latency(engines: Sequence[Runnable], face: U8, spec: ModelSpec, calls: int) -> list[Latency]:
+    """Latency for one face, with interleaved calls."""
     if not calls:
         return [Latency(0.0, 0.0, 0.0) for _ in engines]
     one = batch([face], spec)
@@ -261,10 +261,10 @@ def latency(engines: Sequence[Runs], face: U8, spec: ModelSpec, calls: int) -> l
 def violations(
     budget: Budget, faces: Agreement, stress: Agreement, accuracy: Accuracy | None, *, finite: bool
 ) -> list[str]:
-    """What is out of budget, in words."""
+    """Violations of the budget, in words."""
     found = []
     if not finite:
-        found.append("it gives NaN or infinity")
+        found.append("it returns NaN or infinity")
     if budget.agreement is not None and faces.top1 < budget.agreement:
         found.append(f"the top class agrees on {faces.top1:.2%} of the faces (at least {budget.agreement:.1%})")
     largest = max(faces.largest, stress.largest)
@@ -272,10 +272,10 @@ def violations(
         found.append(f"a probability differs by {largest:.4f} (at most {budget.difference:g})")
     if budget.accuracy_drop_pp is not None and finite:
         if accuracy is None:
-            found.append("its accuracy is unknown: no face of the data is labelled")
+            found.append("its accuracy is unknown, because no face of the data is labelled")
         elif accuracy.accuracy_drop_pp > budget.accuracy_drop_pp:
             found.append(
-                f"it loses {accuracy.accuracy_drop_pp:.2f} points of accuracy (at most {budget.accuracy_drop_pp:g})"
+                f"its accuracy drops by {accuracy.accuracy_drop_pp:.2f} points (at most {budget.accuracy_drop_pp:g})"
             )
     if budget.miscalibration is not None and accuracy is not None:
         grown = accuracy.candidate.calibration_error - accuracy.reference.calibration_error
@@ -285,7 +285,7 @@ def violations(
 
 
 def as_text(report: Report) -> str:
-    """A table for people."""
+    """The report as text."""
     lines = [
         f"parity of {report.precision.upper()} on {report.data}",
         f"  reference   {report.reference}, {report.bytes_reference / 1e6:.2f} MB",
@@ -305,7 +305,7 @@ def as_text(report: Report) -> str:
                 f"calibration error {side.calibration_error:.4f}"
             )
         lines.append(
-            f"  accuracy lost {scores.accuracy_drop_pp:+.2f} points (paired 95 % interval {scores.drop_low_pp:+.2f} to "
+            f"accuracy drop {scores.accuracy_drop_pp:+.2f} points (paired 95 % interval {scores.drop_low_pp:+.2f} to "
             f"{scores.drop_high_pp:+.2f}) on {scores.count} labelled faces"
         )
     if report.latency_candidate.p99:

@@ -1,10 +1,9 @@
-"""What half precision would compute, on a processor that has none.
+"""Emulate half precision on a CPU. Called by `engines.export.exporter` and `engines.export.half`.
 
-ONNX Runtime's CPU kernels are float32: it casts an FP16 graph's values up and drops the pairs of casts in between, so
-that a sum which loses everything in FP16 still comes out right (measured: 4e-5 where the true error is 0.05). Here a
-float32 copy of the graph rounds the result of every FP16 node to FP16's eleven bits, its subnormals and its infinity,
-with arithmetic that no optimiser removes. Sums inside a node stay float32: GPU kernels that accumulate in FP16 lose
-more, so the parity report of a plan, made on the device, decides.
+ONNX Runtime's CPU kernels compute FP16 graphs in float32 and drop the casts in between, so errors of FP16 do not show:
+with catastrophic cancellation the error was 4e-5 instead of 0.05. Here a float32 copy of the graph rounds the result of
+every FP16 node to FP16's eleven bits, subnormals and infinity, with arithmetic that no optimiser removes. Sums inside a
+node stay float32; GPU kernels that accumulate in FP16 lose more, so the parity report of a plan is made on the device.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _PREFIX = "half_rounding/"
 
 
 def emulate_half(model: ModelProto) -> ModelProto:
-    """A float32 model that answers like `model`, an FP16 one with float32 input and output, on a machine with FP16."""
+    """A float32 model that computes what `model` (FP16, with float32 input and output) computes on FP16 hardware."""
     inferred = shape_inference.infer_shapes(model).graph
     half = {
         item.name

@@ -1,4 +1,4 @@
-"""The export itself: convert in a scratch folder, compare that very file with FP32, publish it or set it apart.
+"""Convert in a scratch folder, compare the file with FP32, then publish or rename it.
 
 `edgeemo-export` and `edgeemo-train bundle` run it.
 """
@@ -42,10 +42,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one precision on one backend.
+    """Result of one precision on one backend.
 
     Attributes:
-        path: the published file, or where the rejected one was set apart.
+        path: of the published file, or of the renamed rejected one.
     """
 
     report: Report
@@ -58,9 +58,9 @@ class Exporter:
 
     Args:
         bundle: the model, at FP32.
-        output: an existing folder, which becomes (or already is) a bundle with the exports.
+        output: an existing folder for the bundle with its exports.
         data: faces for the parity report.
-        calibration: faces for INT8; other ones than `data`.
+        calibration: faces for INT8, disjoint from `data`.
     """
 
     bundle: Bundle
@@ -72,9 +72,9 @@ class Exporter:
     say: Say = print
 
     def run(self, precision: str, backend: str = "onnx") -> list[Outcome]:
-        """Make the file of a precision, unless the same was made before, and compare it on a backend.
+        """Make the file of a precision, unless it exists, and compare it on a backend.
 
-        A file is first judged on ONNX Runtime; on another backend only when it passed there.
+        A file is first compared on ONNX Runtime, and on another backend only if it passed.
 
         Raises:
             EngineError: nothing was written.
@@ -164,7 +164,7 @@ class Exporter:
             )
 
     def _compare_emulated(self, model: ModelProto, path: Path) -> Report:
-        """ONNX Runtime's CPU computes an FP16 graph in float32; this is what a GPU makes of it."""
+        """Compare with emulated FP16 arithmetic, because ONNX Runtime computes FP16 graphs in float32 on a CPU."""
         from engines.export.emulate import emulate_half
         from engines.export.graph import Loaded
 
@@ -199,7 +199,7 @@ class Exporter:
         return target
 
     def _known(self) -> ParityRecord:
-        """What the folder already has, if it is about this very model."""
+        """The folder's parity record, if it is of this model."""
         source = self.bundle.source_sha256
         try:
             return ParityRecord.about(self.output, source)
@@ -214,7 +214,7 @@ class Exporter:
 
 @contextmanager
 def scratch(output: Path) -> Iterator[Path]:
-    """A folder on the output's own disk, so that publishing is a rename; gone afterwards."""
+    """A temporary folder on the output's disk, so that publishing is a rename."""
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(scratch_folder(output, ".export-"))
@@ -224,7 +224,7 @@ def scratch(output: Path) -> Iterator[Path]:
 
 
 def _open(backend: str, candidate: Bundle, threads: int) -> Backend:
-    """A candidate has no report yet, so it is opened as the file it is and not through `Bundle.at`."""
+    """Open a candidate directly: it has no report yet, which `Bundle.at` requires."""
     opened = open_backend(backend, candidate, threads=threads)
     dry = np.zeros((1, candidate.spec.channels, candidate.spec.size, candidate.spec.size), np.float32)
     try:

@@ -1,10 +1,12 @@
-"""Real faces to compare and calibrate with: cut by the runtime's detector and geometry, whatever they come from.
+"""Load real faces for comparison and calibration, cropped with the runtime's detector and geometry.
 
-PATH          a folder or zip of pictures. Labels, where there are some: a labels.csv with the columns `image` and
-              `emotion` (more are ignored), or folders named after the expressions.
-PATH.npz      faces that are cut already: `faces` (N, S, S, C) uint8, and `truth` (N,), see `FaceData`
+PATH          a folder or zip of pictures. Optional labels: a labels.csv with the columns `image` and `emotion` (others
+              are ignored), or folders named after the expressions.
+PATH.npz      cropped faces: `faces` (N, S, S, C) uint8, and `truth` (N,), see `FaceData`
 KIND:PATH     a data set that edgeemo-train reads, for example ferplus:data/ferplus.zip; no torch is needed
-(nothing)     the portrait that ships with this package, varied
+(nothing)     variations of the portrait that ships with this package
+
+Called by `engines.export.cli`.
 """
 
 from __future__ import annotations
@@ -49,10 +51,10 @@ class FaceData:
     """Faces ready for a network.
 
     Attributes:
-        name: what a report calls them; no path.
+        name: for reports; not a path.
         faces: (N, S, S, C) uint8.
-        truth: (N,) rows of `EXPRESSIONS`, or -1 where a face has no label or does not count.
-        pictures: how many pictures were looked at; in those that are missing from `faces` no face was found.
+        truth: (N,) indices into `EXPRESSIONS`, or -1 for a face without a label or that is not scored.
+        pictures: number of pictures searched; those missing from `faces` have no detected face.
     """
 
     name: str
@@ -81,7 +83,7 @@ class FaceData:
         return FaceData(self.name, self.faces[rows], self.truth[rows], self.pictures)
 
     def halves(self, count: int) -> tuple[FaceData, FaceData]:
-        """At most `count` faces, but no more than half, evenly spread; and all others."""
+        """Two disjoint sets: up to `count` faces, at most half of all, evenly spread; and the others."""
         rows = np.linspace(0, len(self) - 1, min(count, len(self) // 2)).round().astype(np.int64)
         chosen = np.zeros(len(self), bool)
         chosen[rows] = True
@@ -92,15 +94,15 @@ class FaceData:
 
 
 def load_faces(source: str | None, spec: ModelSpec, *, split: str = "valid", limit: int = 0) -> FaceData:
-    """Read, detect and cut.
+    """Read pictures, detect faces and crop them.
 
     Args:
         source: see the module; None: the shipped portrait.
-        split: which part of a KIND:PATH data set.
-        limit: look at no more pictures than that, evenly spread; 0: all.
+        split: of a KIND:PATH data set.
+        limit: largest number of pictures, evenly spread; 0: all.
 
     Raises:
-        ExportError: the source is not there, is unreadable, or shows no face.
+        ExportError: the source is missing, is unreadable, or shows no face.
     """
     if not source:
         return portrait(spec)
@@ -115,10 +117,10 @@ def load_faces(source: str | None, spec: ModelSpec, *, split: str = "valid", lim
 
         def read(name: str) -> bytes:
             if files[name].stat().st_size > LARGEST_PICTURE:
-                raise ExportError(f"{files[name]} is no reasonable picture: more than 64 MiB")
+                raise ExportError(f"{files[name]} is too large: a picture has at most 64 MiB")
             return files[name].read_bytes()
 
-        return _cut(path.name, list(files), read, spec, limit)
+        return _crop_pictures(path.name, list(files), read, spec, limit)
     if not path.is_file():
         raise ExportError(f"no faces at {source}: give a folder or zip of pictures, an .npz, or KIND:PATH")
     try:
@@ -127,22 +129,22 @@ def load_faces(source: str | None, spec: ModelSpec, *, split: str = "valid", lim
 
             def read_member(name: str) -> bytes:
                 if sizes[name] > LARGEST_PICTURE:
-                    raise ExportError(f"{name} in {path} is no reasonable picture: more than 64 MiB")
+                    raise ExportError(f"{name} in {path} is too large: a picture has at most 64 MiB")
                 return archive.read(name)
 
-            return _cut(path.name, list(sizes), read_member, spec, limit)
+            return _crop_pictures(path.name, list(sizes), read_member, spec, limit)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise ExportError(f"{path} cannot be read as a zip of pictures ({error})") from error
 
 
 def portrait(spec: ModelSpec, count: int = 256) -> FaceData:
-    """One real face (NASA's portrait of Eileen Collins, in the public domain), cut and lit in many ways.
+    """One real face (NASA's portrait of Eileen Collins, in the public domain) with varied crop and light.
 
-    Says little about people: one person, no labels. Real data says more.
+    It has one person and no labels, so real data is better.
     """
     image = cv2.imread(str(PORTRAIT))
     if image is None:
-        raise ExportError(f"{PORTRAIT} is missing: install edgeemo again")
+        raise ExportError(f"{PORTRAIT} is missing: reinstall edgeemo")
     random = np.random.default_rng(0)
     faces = []
     for _ in range(count):
@@ -164,11 +166,11 @@ def portrait(spec: ModelSpec, count: int = 256) -> FaceData:
         if random.random() < 0.4:
             varied = np.asarray(cv2.GaussianBlur(varied, (0, 0), float(random.uniform(0.5, 4))), np.uint8)
         faces.append(crop(varied, box.astype(np.float32), keypoints, spec))
-    name = f"one portrait, varied {count} times (give --data for real proof)"
+    name = f"{count} variations of one portrait (use --data for a real test)"
     return FaceData(name, np.stack(faces), np.full(count, -1, np.int64), 1)
 
 
-def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelSpec, limit: int) -> FaceData:
+def _crop_pictures(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelSpec, limit: int) -> FaceData:
     pictures = sorted(item for item in names if item.lower().endswith(PICTURES) and "__MACOSX" not in item)
     if not pictures:
         raise ExportError(f"{name} holds no pictures ({', '.join(PICTURES)})")
@@ -185,7 +187,7 @@ def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelS
             encoded = np.frombuffer(read(picture), np.uint8)
             image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
             if image is None:
-                log.warning("%s in %s cannot be decoded; it is left out", picture, name)
+                log.warning("%s in %s cannot be decoded and is skipped", picture, name)
                 continue
             found = _largest_face(np.asarray(image, np.uint8), detector)
             if found is not None:
@@ -198,7 +200,7 @@ def _cut(name: str, names: list[str], read: Callable[[str], bytes], spec: ModelS
 
 @contextmanager
 def _native_noise_muted() -> Iterator[TextIO]:
-    """MediaPipe writes dozens of lines to descriptor 2 and has no switch for them; what is yielded goes there still."""
+    """Silence descriptor 2, where MediaPipe logs dozens of lines; the yielded stream still writes to it."""
     try:
         sys.stderr.flush()
         kept = os.dup(2)
@@ -228,7 +230,7 @@ def _largest_face(image: U8, detector: FaceDetector) -> tuple[F32, F32] | None:
 
 
 def _labels(names: list[str], pictures: list[str], read: Callable[[str], bytes]) -> dict[str, int]:
-    """Picture -> row of `EXPRESSIONS`, for those that have a label."""
+    """Picture -> index into `EXPRESSIONS`, for labelled pictures."""
     found = {}
     for table in (name for name in names if Path(name).name == "labels.csv"):
         by_name = dict(_rows(table, read(table)))
@@ -261,10 +263,10 @@ def _from_npz(path: Path, name: str, spec: ModelSpec, limit: int) -> FaceData:
             pictures = int(arrays["pictures"]) if "pictures" in arrays else len(faces)
         data = FaceData(name, faces, truth, pictures)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ExportError(f"{path} holds no cut faces ({error}); expected `faces` (N, S, S, C) uint8") from error
+        raise ExportError(f"{path} holds no face crops ({error}); expected `faces` (N, S, S, C) uint8") from error
     if not len(faces) or faces.shape[1:] != (spec.size, spec.size, spec.channels):
         raise ExportError(
-            f"{path} holds faces of {faces.shape}, {spec.name} wants (N, {spec.size}, {spec.size}, {spec.channels})"
+            f"{path} holds faces of {faces.shape}, {spec.name} needs (N, {spec.size}, {spec.size}, {spec.channels})"
         )
     if truth.size and (truth.max() >= len(EXPRESSIONS) or truth.min() < -1):
         raise ExportError(f"{path}: truth must be -1 to {len(EXPRESSIONS) - 1}")
@@ -272,7 +274,7 @@ def _from_npz(path: Path, name: str, spec: ModelSpec, limit: int) -> FaceData:
 
 
 def _from_trainer(source: str, spec: ModelSpec, split: str, limit: int) -> FaceData:
-    """Data sets are the trainer's; it runs as a program of its own, because this package must not import it."""
+    """Read a data set with edgeemo-train in a child process, because this package must not import the trainer."""
     kind = source.partition(":")[0]
     with tempfile.TemporaryDirectory(prefix="edgeemo-faces-") as scratch:
         wanted, cut = Path(scratch) / "spec.json", Path(scratch) / "faces.npz"
@@ -288,7 +290,7 @@ def _from_trainer(source: str, spec: ModelSpec, split: str, limit: int) -> FaceD
 
 
 def _watched(command: list[str]) -> tuple[int, str]:
-    """Run a command, let its progress bar through and keep what native libraries chatter; its code and last word."""
+    """Run a command, show its progress bar, hide log lines of native libraries; returns its code and last line."""
     last = ""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
         assert running.stderr is not None

@@ -1,4 +1,4 @@
-"""Reading an ONNX graph and looking into it while it runs."""
+"""Parse an ONNX graph and read its values while it runs. Called by `half`, `quantise`, `emulate` and `exporter`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AnyArray = npt.NDArray[np.generic]
 
 
 def parse(content: bytes) -> ModelProto:
-    """Bytes that `read_model` let through -> a checked model whose nodes all have different names.
+    """Bytes that `read_model` accepted -> a checked model with unique node names.
 
     Raises:
         ExportError: onnx finds it inconsistent.
@@ -54,7 +54,7 @@ def constants(model: ModelProto) -> dict[str, AnyArray]:
 
 
 def watch(model: ModelProto, inputs: F32) -> Iterator[dict[str, AnyArray]]:
-    """Run in float32 without fusions, and give every floating tensor of the graph, a few inputs at a time."""
+    """Run in float32 without fusions, and yield every floating-point tensor of the graph for a few inputs at a time."""
     watched = ModelProto()
     watched.CopyFrom(model)
     kinds = {
@@ -76,7 +76,7 @@ def watch(model: ModelProto, inputs: F32) -> Iterator[dict[str, AnyArray]]:
 
 
 class Loaded:
-    """A model in memory, as something that can be compared."""
+    """A model in memory with the interface of `compare.Runnable`."""
 
     def __init__(self, model: ModelProto, description: str, threads: int = 0) -> None:
         options = ort.SessionOptions()
@@ -90,21 +90,21 @@ class Loaded:
         return np.asarray(self._session.run(None, {self._input: faces})[0], np.float32)
 
 
-def answers(model: ModelProto, inputs: F32, batch: int = 16) -> F32:
-    """(N, K) probabilities of the model that others are compared with.
+def predict(model: ModelProto, inputs: F32, batch: int = 16) -> F32:
+    """(N, K) probabilities of the reference model.
 
     Raises:
-        ExportError: some are no numbers.
+        ExportError: some are NaN or infinite.
     """
     loaded = Loaded(model, "")
     answered = np.concatenate([loaded.infer(inputs[row : row + batch]) for row in range(0, len(inputs), batch)])
     if not np.isfinite(answered).all():
-        raise ExportError("the model itself gives NaN or infinity: there is nothing to compare with")
+        raise ExportError("the model itself returns NaN or infinity, so nothing can be compared with it")
     return answered
 
 
-def trial(model: ModelProto, inputs: F32, batch: int = 16) -> F32 | None:
-    """(N, K) probabilities of an attempt; None where it gives no numbers or cannot be run at all."""
+def try_predict(model: ModelProto, inputs: F32, batch: int = 16) -> F32 | None:
+    """(N, K) probabilities of a converted graph; None if it fails or returns NaN or infinity."""
     try:
         loaded = Loaded(model, "")
         answered = np.concatenate([loaded.infer(inputs[row : row + batch]) for row in range(0, len(inputs), batch)])

@@ -1,9 +1,9 @@
-"""FP16 as a typed ONNX graph with float32 input and output; what would overflow or lose too much stays float32.
+"""Convert a graph to typed FP16 with float32 input and output; critical nodes stay float32.
 
-Two measurements decide. First the float32 graph runs on real faces and stress inputs, and a node stays float32 where
-a value it meets, or the sum inside a reduction, comes near to what FP16 can hold. Then the converted graph is compared
-with the model, with FP16's rounding emulated; until its error is below half the tolerance, the most sensitive node is
-restored to FP32.
+First the float32 graph runs on real faces and stress inputs; a node stays float32 if one of its values, or the sum
+inside a reduction, comes near FP16's range. Then the converted graph is compared with the model, with FP16's rounding
+emulated; until its error is below half the tolerance, the most sensitive node is restored to FP32. Called by
+`engines.export.exporter`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from engines.export.emulate import LARGEST, emulate_half
 from engines.export.errors import ExportError
-from engines.export.graph import answers, constants, producers, trial, watch
+from engines.export.graph import constants, predict, producers, try_predict, watch
 from engines.preprocess import F32
 
 SMALLEST = 5.96e-8  # of FP16, a subnormal
@@ -36,7 +36,7 @@ MADE_BY = "onnxconverter-common"
 
 @dataclass(frozen=True, eq=False)
 class Converted:
-    """Attributes: kept: node -> why it stayed float32. difference: largest of a probability, on the probes."""
+    """Attributes: kept: node -> why it stays float32. difference: largest difference of a probability on the probes."""
 
     model: ModelProto
     kept: dict[str, str]
@@ -45,38 +45,38 @@ class Converted:
 
 
 def to_half(model: ModelProto, probes: F32) -> Converted:
-    """Convert.
+    """Convert a model to FP16.
 
     Args:
         model: from `graph.parse`.
-        probes: (N, C, S, S) float32 in 0..255, faces and stress inputs, that the two measurements use.
+        probes: (N, C, S, S) float32 in 0..255, faces and stress inputs for the two measurements.
 
     Raises:
-        ExportError: the converter gives up.
+        ExportError: the converter fails.
     """
-    expected = answers(model, probes)
+    expected = predict(model, probes)
     kept = overflowing(model, probes)
     half = convert(model, list(kept))
     found = cost(expected, half, probes)
-    if not found.bearable:
+    if not found.acceptable:
         for name, alone in ranked(model, expected, probes, set(kept)):
             kept[name] = f"alone it {alone}"
             half = convert(model, list(kept))
             found = cost(expected, half, probes)
-            if found.bearable:
+            if found.acceptable:
                 break
     return Converted(half, kept, found.difference, f"{MADE_BY} {version(MADE_BY)}")
 
 
 @dataclass(frozen=True, order=True)
 class Cost:
-    """What FP16 costs on the probes. Attributes: flips: share of them with another top class."""
+    """Error of FP16 on the probes. Attributes: flips: share of probes whose top class changes."""
 
     difference: float
     flips: float
 
     @property
-    def bearable(self) -> bool:
+    def acceptable(self) -> bool:
         return self.difference <= TARGET and self.flips <= MOST_FLIPS
 
     @property
@@ -88,8 +88,8 @@ class Cost:
 
 
 def cost(expected: F32, half: ModelProto, probes: F32) -> Cost:
-    """With FP16's rounding emulated; infinite where it gives no numbers."""
-    answered = trial(emulate_half(half), probes)
+    """Error with emulated FP16 rounding; infinite if the model fails or returns NaN or infinity."""
+    answered = try_predict(emulate_half(half), probes)
     if answered is None:
         return Cost(float("inf"), 1.0)
     flips = (answered.argmax(axis=1) != expected.argmax(axis=1)).mean()
@@ -97,7 +97,7 @@ def cost(expected: F32, half: ModelProto, probes: F32) -> Cost:
 
 
 def overflowing(model: ModelProto, probes: F32) -> dict[str, str]:
-    """Node -> why it must stay float32, by what its values measure."""
+    """Node -> why it must stay float32, from the range of its values."""
     largest: dict[str, float] = {}
     sums: dict[str, float] = {}
     values = constants(model)
@@ -126,25 +126,25 @@ def overflowing(model: ModelProto, probes: F32) -> dict[str, str]:
 
 
 def ranked(model: ModelProto, expected: F32, probes: F32, kept: set[str]) -> list[tuple[str, Cost]]:
-    """Each node that is not kept yet, with what it costs when it alone is FP16; the worst first."""
+    """Each node that is not kept yet, with its cost if it alone is FP16; largest first."""
     names = [node.name for node in model.graph.node if node.name not in kept and node.op_type != "Constant"]
     began = perf_counter()
-    trial(emulate_half(convert(model, [])), probes[:4])
+    try_predict(emulate_half(convert(model, [])), probes[:4])
     each = (perf_counter() - began) / 4
     count = int(np.clip(RANKING_S / max(each * len(names), 1e-9), FEWEST, min(PROBES, len(probes))))
     few = np.linspace(0, len(probes) - 1, count).round().astype(int)
     found = []
-    for name in tqdm(names, desc="which node loses most", unit="node", disable=None, leave=False):
+    for name in tqdm(names, desc="ranking nodes", unit="node", disable=None, leave=False):
         alone = convert(model, [node.name for node in model.graph.node if node.name != name])
         found.append((name, cost(expected[few], alone, probes[few])))
     return sorted(found, key=lambda item: -item[1].rank)
 
 
 def convert(model: ModelProto, kept: list[str]) -> ModelProto:
-    """All nodes but `kept` become FP16; inputs and outputs of the graph stay float32.
+    """Convert all nodes but `kept` to FP16; inputs and outputs of the graph stay float32.
 
     Raises:
-        ExportError: the converter gives up.
+        ExportError: the converter fails.
     """
     copy = ModelProto()
     copy.CopyFrom(model)
@@ -160,7 +160,7 @@ def convert(model: ModelProto, kept: list[str]) -> ModelProto:
                 op_block_list=[],
                 node_block_list=list(kept),
             )
-        _mend_outputs(half)
+        _restore_float_outputs(half)
         onnx.checker.check_model(half, full_check=True)
     except Exception as error:  # plain exceptions of all kinds
         raise ExportError(f"the model cannot be converted to FP16: {str(error).splitlines()[0][:200]}") from error
@@ -168,8 +168,8 @@ def convert(model: ModelProto, kept: list[str]) -> ModelProto:
     return half
 
 
-def _mend_outputs(model: ModelProto) -> None:
-    """Where the last node is kept, the converter (1.16) forgets keep_io_types: it ends in a cast to FP16."""
+def _restore_float_outputs(model: ModelProto) -> None:
+    """Undo a cast to FP16 that the converter (1.16) appends despite keep_io_types if the last node is kept."""
     made_by = producers(model)
     for output in model.graph.output:
         node = made_by[output.name]
@@ -179,7 +179,7 @@ def _mend_outputs(model: ModelProto) -> None:
 
 
 def _between(model: ModelProto, kept: dict[str, str]) -> dict[str, str]:
-    """Nodes whose inputs are float32 anyway and whose result a kept node needs: FP16 there would only cast twice."""
+    """Nodes between float32 nodes, where FP16 would only add two casts."""
     made_by = producers(model)
     initial = set(constants(model)) | {item.name for item in model.graph.input}
     needed = {name for node in model.graph.node if node.name in kept for name in node.input}

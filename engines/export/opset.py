@@ -1,6 +1,7 @@
-"""Writes a graph with the operators of ONNX opset 17, which every supported runtime and both converters read.
+"""Rewrite a graph in ONNX opset 17, which every supported runtime and both converters read.
 
-onnx's own converter gives up on the operators that torch's exporter uses most (Split, ReduceMean with axes as input).
+onnx's converter fails for common operators of torch's exporter (Split, ReduceMean with axes as input). Called by
+`engines.export.exporter`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _NEW = {("Cast", "saturate"): 1, ("QuantizeLinear", "saturate"): 1, ("Reshape", 
 
 
 def lowered(model: ModelProto) -> ModelProto:
-    """The same graph in opset 17, or the model itself where it cannot be written so. Whoever calls compares anyway."""
+    """The graph in opset 17, or the unchanged model if that fails; callers compare the result."""
     version = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
     if version <= OPSET:
         return model

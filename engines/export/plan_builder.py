@@ -1,8 +1,8 @@
-"""Compiles a typed ONNX file into a TensorRT plan, strongly typed: the file's own types are the precision.
+"""Compile a typed ONNX file into a strongly typed TensorRT plan: the file's types set the precision.
 
 TensorRT 10.3 or later (https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/advanced.html, section
-"Strongly-Typed Networks"). TensorRT 11 knows nothing else. `plan_exporter` calls this; TensorRT's module is handed in,
-and tests/test_trt_contract.py holds the names that are used against the real bindings.
+"Strongly-Typed Networks"); TensorRT 11 has no other kind. `plan_exporter` calls this with the module `tensorrt`, and
+tests/test_trt_contract.py checks the names used here against the real bindings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Progress = Callable[[float, float | None], bool]
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """Attributes: batch: faces a call, least, usual and most. workspace: bytes. timing: what `Built.timing` was."""
+    """Attributes: batch: least, usual and most faces per call. workspace: bytes. timing: a former `Built.timing`."""
 
     precision: str = "fp16"
     batch: tuple[int, int, int] = (1, 4, 16)
@@ -33,7 +33,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """Attributes: layers: of the plan; half_layers: those that compute in half precision."""
+    """Attributes: layers: number in the plan; half_layers: number in half precision."""
 
     plan: bytes
     timing: bytes
@@ -45,7 +45,7 @@ class Built:
 def build_plan(
     api: Any, model: bytes, spec: ModelSpec, options: PlanOptions, progress: Progress | None = None
 ) -> Built:
-    """Compile for the GPU of this machine. Takes minutes.
+    """Compile for the GPU of this machine, which takes minutes.
 
     Args:
         model: the ONNX file of that precision.
@@ -97,10 +97,10 @@ def build_plan(
 
 
 def count_layers(api: Any, plan: bytes) -> tuple[int, int]:
-    """How many layers a plan has, and how many of them take or give half precision, as TensorRT's inspector tells.
+    """Number of layers, and of those with half-precision inputs or outputs, from TensorRT's inspector.
 
     Raises:
-        ExportError: TensorRT cannot read the plan that it has just made.
+        ExportError: TensorRT cannot read its own plan.
     """
     messages = message_log(api)
     runtime = api.Runtime(messages)
@@ -113,7 +113,7 @@ def count_layers(api: Any, plan: bytes) -> tuple[int, int]:
 
 
 def _is_half(layer: Any) -> bool:
-    """Whether a layer's inputs or outputs say so: "Half" or "... FP16 format ...", in a key that differs by version."""
+    """Whether inputs or outputs are "Half" or "... FP16 format ..."; the key differs by TensorRT version."""
     if not isinstance(layer, dict):
         return False
     tensors = [*layer.get("Inputs", []), *layer.get("Outputs", [])]
@@ -128,7 +128,7 @@ def _parser_error(parser: Any, messages: Any) -> str:
 
 
 def _monitor(api: Any, progress: Progress, began: float) -> Any:
-    """TensorRT reports nested phases of so many steps; they become one fraction and a time left."""
+    """Convert TensorRT's nested phases and steps to one fraction and a remaining time."""
 
     class Monitor(api.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -159,7 +159,7 @@ def _monitor(api: Any, progress: Progress, began: float) -> Any:
 
 
 def fraction(phases: dict[str, tuple[str | None, int, int]]) -> float:
-    """Phase -> (parent, steps, steps done) as one share: a phase's own steps, and in the next one its children."""
+    """Phase -> (parent, steps, steps done) as one share: done steps, plus the share of the running child phases."""
 
     def share(name: str, depth: int) -> float:
         _, steps, done = phases[name]

@@ -1,4 +1,4 @@
-"""The part of edgeemo-export that builds TensorRT plans on this device, or shows those that fit it already."""
+"""Build TensorRT plans on this device, or show those that fit. Called by `engines.export.cli`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
-    """Raises: BackendUnavailable: TensorRT or a GPU is missing; the message says what to run where they are."""
+    """Raises: BackendUnavailable: TensorRT or a GPU is missing; the message says what to run on the device."""
     try:
         from engines.backends import tensorrt
     except ImportError as error:
         flags = " ".join(f"--{name.replace('_', '-')}" for name in precisions)
         raise BackendUnavailable(
             "tensorrt",
-            hint=f"{install_hint('tensorrt')} ({error}). Here, leave --backend out: that makes the ONNX file; "
+            hint=f"{install_hint('tensorrt')} ({error}). Here, omit --backend, which makes the ONNX file; "
             f"then run on the device: edgeemo-export --bundle {bundle.folder.name} {flags} --backend tensorrt",
         ) from error
     tensorrt.expect_usable()
@@ -37,7 +37,7 @@ def tensorrt_usable() -> bool:
 
 
 def show_plan(bundle: Bundle) -> bool:
-    """Print the plan that fits this device, with its stored parity; False where there is none.
+    """Print the plan that fits this device, with its stored parity; False if there is none.
 
     Args:
         bundle: at the plan's precision.
@@ -62,7 +62,7 @@ def show_plan(bundle: Bundle) -> bool:
 def build(
     bundle: Bundle, data: FaceData, options: PlanOptions, *, threads: int, progress: str, say: Callable[[str], None]
 ) -> bool:
-    """Build one plan and print what became of it.
+    """Build one plan and print the result.
 
     Args:
         bundle: at the plan's precision.
@@ -78,13 +78,13 @@ def build(
     job = PlanExporter(tensorrt.module(), CudaRuntime(), bundle, data, options, threads=threads, say=say)
     with _progress_shown(progress) as shown:
         report, path = job.run(shown)
-    print(f"{'published' if report.accepted else 'OUT OF BUDGET, set apart'}: {path}")
+    print(f"{'published' if report.accepted else 'OUT OF BUDGET, renamed'}: {path}")
     return report.accepted
 
 
 @contextmanager
 def _progress_shown(kind: str) -> Iterator[Callable[[float, float | None], bool]]:
-    """A bar for people, or lines of JSON for the running program that waits for the plan."""
+    """A progress bar, or lines of JSON for the program that waits for the plan."""
     if kind == "json":
 
         def tell(done: float, left: float | None) -> bool:

@@ -1,6 +1,6 @@
-"""Plans on the device: build from the bundle's typed ONNX file, compare the plan itself, publish it into a plan cache.
+"""Build a plan on the device from the bundle's typed ONNX file, compare it, and publish it into a plan cache.
 
-Needs no onnx package and writes nothing into the bundle. `edgeemo-export --backend tensorrt` runs it.
+It needs no onnx package and does not change the bundle. `edgeemo-export --backend tensorrt` runs it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class PlanExporter:
-    """Makes the plan of a bundle that already is at the wanted precision.
+    """Makes the plan of a bundle at the wanted precision.
 
     Args:
         api: TensorRT's module.
-        calls: for the latency.
+        calls: number of latency measurements.
     """
 
     api: Any
@@ -53,7 +53,7 @@ class PlanExporter:
         return Device(gpu.name, gpu.capability, gpu.multiprocessors, str(self.api.__version__))
 
     def run(self, progress: Progress | None = None) -> tuple[Report, Path]:
-        """Build and compare; a plan that is out of budget is set apart under another name.
+        """Build and compare; a plan that is out of budget is saved under another name.
 
         Raises:
             EngineError: nothing was published.
@@ -118,7 +118,7 @@ class PlanExporter:
             )
 
     def _sweep(self, kept: Path) -> None:
-        """Remove from this cache what nothing will load any more: plans of this GPU and precision that are older."""
+        """Remove older plans of this GPU and precision from this cache; nothing will load them."""
         for manifest_path in sorted(kept.parent.glob(f"{self.options.precision}-*.json")):
             plan = manifest_path.with_suffix(".plan")
             if plan == kept or ".out-of-budget" in plan.name:

@@ -1,11 +1,12 @@
-"""INT8 as a typed ONNX graph: Q/DQ pairs, weights per channel, ranges measured on real faces, by ONNX Runtime's tool.
+"""Quantise a graph to INT8 with ONNX Runtime's tool: Q/DQ pairs, weights per channel, ranges from real faces.
 
-Two kinds, because processors and GPUs want different numbers:
+There are two kinds, because processors and GPUs need different numbers:
 
-    int8    unsigned activations with a zero point: what x86 processors multiply fastest
-    int8_tensorrt   signed and symmetric, float32 biases: the only form that TensorRT takes
+    int8            unsigned activations with a zero point: fastest on x86 processors
+    int8_tensorrt   signed and symmetric, float32 biases: the only form that TensorRT accepts
 
-How ranges are set, and which layers stay float32, is decided on faces that were kept out of the calibration.
+The method of setting ranges, and the layers that stay float32, are chosen on faces held out from the calibration.
+Called by `engines.export.exporter`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tqdm import tqdm
 from engines.export.compare import compare_probs
 from engines.export.errors import ExportError
 from engines.export.face_data import FaceData
-from engines.export.graph import Loaded, answers, layers, watch
+from engines.export.graph import Loaded, layers, predict, watch
 from engines.preprocess import F32, batch
 from engines.spec import ModelSpec
 
@@ -51,7 +52,7 @@ HISTOGRAM_MEMORY = 1 << 30  # the histograms' tool keeps every activation of eve
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """Attributes: kept: layer -> why it stayed float32. divergence: mean KL on the faces kept out."""
+    """Attributes: kept: layer -> why it stays float32. divergence: mean KL on held-out faces."""
 
     model: ModelProto
     kept: dict[str, str]
@@ -82,7 +83,7 @@ class _Job:
     signed: bool
 
     def make(self, method: str, faces: F32, excluded: list[str]) -> tuple[ModelProto, float]:
-        """Quantise; the model and its mean KL on the faces kept out."""
+        """Quantise; returns the model and its mean KL on held-out faces."""
         path = self.folder / "quantised.onnx"
         options: dict[str, Any] = {"ActivationSymmetric": self.signed, "WeightSymmetric": True}
         if self.signed:
@@ -104,27 +105,25 @@ class _Job:
                     extra_options=options,
                 )
             model = onnx.load(str(path))
-            answered = _answers(Loaded(model, ""), self.judges)
+            answered = _predict(Loaded(model, ""), self.judges)
         except Exception as error:  # the tool raises plain exceptions of all kinds
             raise ExportError(f"the model cannot be quantised: {str(error).splitlines()[0][:200]}") from error
         return model, compare_probs(self.expected, answered).kl_mean
 
 
 def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed: bool = False) -> Quantised:
-    """Quantise.
+    """Quantise a model.
 
     Args:
         model: from `graph.parse`.
-        calibration: real faces, labels are not needed.
+        calibration: real faces; labels are not used.
         signed: the form for TensorRT.
 
     Raises:
-        ExportError: there are too few faces, or the tool gives up.
+        ExportError: there are too few faces, or the tool fails.
     """
     if len(calibration) < 2 * FEWEST:
-        raise ExportError(
-            f"{len(calibration)} faces are too few to calibrate with; give {2 * FEWEST} or more, best 512"
-        )
+        raise ExportError(f"{len(calibration)} faces are too few for calibration; use {2 * FEWEST} or more, best 512")
     held = np.arange(len(calibration)) % HELD_OUT == 0
     faces = batch(list(calibration.faces[~held]), spec)
     judges = batch(list(calibration.faces[held]), spec)
@@ -136,7 +135,7 @@ def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed
             quant_pre_process(
                 str(folder / "float.onnx"), str(prepared), skip_symbolic_shape=True, skip_optimization=True
             )
-        job = _Job(prepared, folder, spec.input, faces, judges, answers(model, judges), signed)
+        job = _Job(prepared, folder, spec.input, faces, judges, predict(model, judges), signed)
         normalising = _before_weights(model)
         method, made, divergence = _best_method(job, model, list(normalising))
         kept = dict(normalising)
@@ -151,7 +150,7 @@ def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed
 
 
 def _best_method(job: _Job, model: ModelProto, excluded: list[str]) -> tuple[str, ModelProto, float]:
-    """The way to set ranges that diverges least: the extremes, or where 99.999 % of the values lie."""
+    """The method of setting ranges with the lowest divergence: extremes, or the range of 99.999 % of the values."""
     bytes_a_face = sum(item.nbytes for item in next(watch(model, job.faces[:1])).values())
     fit = min(len(job.faces), HISTOGRAM_MEMORY // max(bytes_a_face, 1))
     ways = [("MinMax", job.faces)]
@@ -165,11 +164,11 @@ def _best_method(job: _Job, model: ModelProto, excluded: list[str]) -> tuple[str
 
 
 def _ranked(job: _Job, model: ModelProto, method: str, kept: set[str]) -> list[tuple[str, float]]:
-    """Each layer with weights, with the divergence when it alone is quantised; the worst first."""
+    """Each layer with weights, with the divergence if it alone is quantised; largest first."""
     every = [node.name for node in model.graph.node]
     found = []
     names = [name for name in layers(model, WEIGHTED) if name not in kept]
-    for name in tqdm(names, desc="which layer loses most", unit="layer", disable=None, leave=False):
+    for name in tqdm(names, desc="ranking layers", unit="layer", disable=None, leave=False):
         _, divergence = job.make(method, _few(job.faces), [other for other in every if other != name])
         found.append((name, divergence))
     return sorted(found, key=lambda item: -item[1])
@@ -180,7 +179,7 @@ def _few(faces: F32) -> F32:
 
 
 def _before_weights(model: ModelProto) -> dict[str, str]:
-    """What comes before the first layer with weights is the normalisation: 255 grey levels have no room in it."""
+    """Nodes of the normalisation (before the first layer with weights), which needs more than 8 bits."""
     grown = {item.name for item in model.graph.input}
     weighted: set[str] = set()
     found = {}
@@ -194,13 +193,13 @@ def _before_weights(model: ModelProto) -> dict[str, str]:
     return found
 
 
-def _answers(loaded: Loaded, faces: F32) -> F32:
+def _predict(loaded: Loaded, faces: F32) -> F32:
     return np.concatenate([loaded.infer(faces[row : row + BATCH]) for row in range(0, len(faces), BATCH)])
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """The tool prints its progress and advises on standard logging's root."""
+    """Silence the tool, which prints progress and logs to the root logger."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

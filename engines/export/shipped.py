@@ -1,4 +1,7 @@
-"""What is accepted already: shown with its stored parity instead of being made again. Needs neither onnx nor faces."""
+"""Show accepted exports with their stored parity instead of repeating them. Needs neither onnx nor faces.
+
+Called by `engines.export.cli`.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ def is_accepted(bundle: Bundle, precision: str) -> bool:
 
 
 def show_accepted(bundle: Bundle, precisions: list[str], output: Path | None) -> list[str]:
-    """Print the path and stored parity of what is accepted; with `output` the bundle is copied there first.
+    """Print path and stored parity of accepted exports; with `output` the bundle is copied there first.
 
     Returns:
         The precisions that still have to be made.
 
     Raises:
-        EngineError: a file is not the accepted one, or a precision is missing and cannot be made from this bundle.
+        EngineError: a file is not the accepted one, or a missing precision cannot be made from this bundle.
     """
     name = bundle.spec.name
     accepted = [precision for precision in precisions if is_accepted(bundle, precision)]
@@ -38,7 +41,7 @@ def show_accepted(bundle: Bundle, precisions: list[str], output: Path | None) ->
         option = missing[0].replace("_", "-")
         raise EngineError(
             f"{name} has an accepted {accepted[0].upper()}, but no {missing[0].upper()}: to make it, add "
-            f"--calibration PATH with labelled faces; to see the other, leave --{option} out"
+            f"--calibration PATH with labelled faces; to see the other, omit --{option}"
         )
     if accepted and not missing and output is not None:
         bundle = copy_bundle(bundle, output)

@@ -1,4 +1,4 @@
-"""Inputs that no camera should give but one day does: where half precision overflows and integers clip."""
+"""Extreme inputs, where half precision overflows and integers saturate. Called by the export modules."""
 
 from __future__ import annotations
 
