@@ -51,8 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         return config
 
     named = str(arguments.config or "")
+    config = load()  # it also checks the path
     owner = os.path.realpath(named) if named not in ("", "-") else ""
-    return headless.run(load(), load, quiet=arguments.quiet, owner=owner)
+    return headless.run(config, load, quiet=arguments.quiet, owner=owner)
 
 
 def _expect_unread(config: Config, arguments: argparse.Namespace) -> None:

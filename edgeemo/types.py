@@ -228,10 +228,10 @@ class Counters:
     seconds: float = 0.0
     fps: float = 0.0
     latency_ms: float = 0.0
-    latency_p95_ms: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     emotions: dict[str, int] = field(default_factory=dict)
     damaged: int = 0
+    latency_p95_ms: float = 0.0
 
 
 class State(str, Enum):

@@ -64,7 +64,7 @@ def test_standard_input_is_bounded_in_size_and_time():
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as silent:
         assert silent.stderr is not None
-        assert "nothing came for 0.2 s" in silent.stderr.read()
+        assert "nothing arrived for 0.2 s" in silent.stderr.read()
     for content, said in (("x" * 102400, "102400"), ("x" * 102401, "larger than 100 KiB")):
         done = subprocess.run(command, input=content, capture_output=True, text=True, timeout=60, check=False)
         assert said in done.stdout + done.stderr

@@ -117,7 +117,7 @@ def test_every_kind_of_sink_at_once(command: Command, clip: Path) -> None:
     folder = command.folder
     assert (folder / "a.jsonl").read_text() == done.stdout
     assert len(events(done.stdout)) == 40
-    assert (folder / "a.csv").read_text().startswith("origin,frame,time,face_id,x1")
+    assert (folder / "a.csv").read_text().startswith("origin,frame,time,face_id,person,x1")
     database = sqlite3.connect(folder / "a.db")
     assert database.execute("SELECT count(*) FROM frames").fetchone() == (40,)
     database.close()

@@ -170,4 +170,4 @@ def test_two_launchers_as_on_two_machines_train_one_network(place):
 def test_a_batch_that_cannot_be_shared_is_one_clear_line(place):
     done = fit_as_two(f"ferplus:{place / 'set'}", place / "odd", place / "cache", "--batch", "15")
     assert done.returncode != 0
-    assert done.stderr.count("edgeemo-train: --batch 15 cannot be shared by 2 processes") == 1
+    assert done.stderr.count("edgeemo-train: --batch 15 cannot be divided among 2 processes") == 1

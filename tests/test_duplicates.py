@@ -73,7 +73,7 @@ def test_what_is_also_in_the_validation_split_is_not_trained_on(leaky, tmp_path,
     """21 faces are left of 24: a batch of 22 is not filled any more."""
     settings = {"data": f"ferplus:{leaky}", "epochs": 1, "precision": "fp32"}
     fit(FitConfig(**settings, batch=21), tmp_path / "run", cache=tmp_path / "cache")
-    assert "3 training pictures also occur in the validation or test split" in capsys.readouterr().out
+    assert "left out 3 training pictures that are also in the validation or test split" in capsys.readouterr().out
     arguments = ["fit", "--network", "hybrid_lite", "--data", f"ferplus:{leaky}", "--batch", "22", "--epochs", "1"]
     assert main([*arguments, "--run", str(tmp_path / "more"), "--cache", str(tmp_path / "cache")]) == 2
     assert "21 faces do not fill one batch of 22" in capsys.readouterr().err

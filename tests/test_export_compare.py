@@ -121,7 +121,7 @@ def test_int8_is_judged_by_the_accuracy_it_loses():
     reference = rows(*(row % 2 for row in range(256)))
     worse = reference.copy()
     worse[[5, 9]] = rows(4)
-    assert "loses 1.00 points" in report(reference, worse, data(200, truth), "int8").violations[0]
+    assert "drops by 1.00 points" in report(reference, worse, data(200, truth), "int8").violations[0]
     slightly = reference.copy()
     slightly[5] = rows(4)
     made = report(reference, slightly, data(200, truth), "int8")

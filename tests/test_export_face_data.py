@@ -106,7 +106,7 @@ def test_cut_faces_are_read_and_must_fit(tmp_path):
     data = load_faces(str(tmp_path / "cut.npz"), SPEC)
     assert data.labelled == 5
     assert len(load_faces(str(tmp_path / "cut.npz"), SPEC, limit=2)) == 2
-    with pytest.raises(ExportError, match=r"wants \(N, 48, 48, 1\)"):
+    with pytest.raises(ExportError, match=r"needs \(N, 48, 48, 1\)"):
         load_faces(str(tmp_path / "cut.npz"), ModelSpec("other", size=48))
     np.savez(tmp_path / "wrong.npz", faces=faces, truth=np.array([0, 1, 2, -1, 8, 3]))
     with pytest.raises(ExportError, match="truth must be"):

@@ -164,9 +164,9 @@ def test_no_plan_of_another_gpu_version_or_model_is_loaded(bundle):
     ("harm", "said"),
     [
         (lambda path, manifest: path.write_bytes(b"PLAN other"), "not the file that its manifest describes"),
-        (lambda path, manifest: manifest.write_text("{"), "no manifest of a plan"),
+        (lambda path, manifest: manifest.write_text("{"), "not a valid manifest of a plan"),
         (lambda path, manifest: manifest.write_text('{"format": 2, "extra": 2}'), "unknown field `extra`"),
-        (lambda path, manifest: manifest.unlink(), "no manifest of a plan"),
+        (lambda path, manifest: manifest.unlink(), "not a valid manifest of a plan"),
         (lambda path, manifest: path.unlink(), "no plan was built"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_header_that_announces_two_gigabytes_is_refused_before_anything_is_all
         length.append(size & 0x7F | (0x80 if size > 0x7F else 0))
         size >>= 7
     (folder / "model.onnx").write_bytes(b"\x08\x08" + b"\x3a" + bytes(length) + b"abc")
-    refused(folder, "2147483632 bytes announced, 3 there", ModelError)
+    refused(folder, "2147483632 bytes announced, 3 present", ModelError)
 
 
 def test_a_file_of_more_than_a_gigabyte_is_refused_without_being_read(folder):
@@ -188,9 +188,9 @@ def test_a_model_that_opens_for_ever_is_given_up(tmp_path):
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        (np.full((1, 11), -12.8), "reach from -12.8"),
+        (np.full((1, 11), -12.8), "range from -12.8"),
         (np.full((1, 11), 0.5), "sum to 5.5 instead of 1"),
-        (np.full((1, 11), np.nan), "reach from nan"),
+        (np.full((1, 11), np.nan), "range from nan"),
         (np.full((5, 11), 1 / 11), r"the shape \(5, 11\) instead of \(1, 11\)"),
         (np.full((11,), 1 / 11), "the shape"),
     ],
@@ -374,7 +374,7 @@ def test_a_manifest_that_lies_is_not_believed(folder, changes, said):
 )
 def test_a_malformed_manifest_is_one_line_and_the_model_itself_still_runs(folder, content):
     (folder / "parity.json").write_text(content)
-    refused(folder, "no parity record", ModelError, backend="onnx:fp16")
+    refused(folder, "not a valid parity record", ModelError, backend="onnx:fp16")
     with Engine.open(str(folder)) as engine:
         assert engine.infer([np.zeros((16, 16, 1), np.uint8)]).shape == (1, len(LABELS))
 

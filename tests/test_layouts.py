@@ -203,7 +203,7 @@ def test_a_layout_without_a_validation_set_has_no_official_test(tmp_path):
 @pytest.mark.parametrize("kind", ["affectnet", "rafdb", "expw", "folder"])
 def test_another_layout_is_refused_with_what_is_recognised_and_what_was_found(kind, tmp_path):
     put(tmp_path / "stuff" / "1.png", 1, HAPPY)
-    with pytest.raises(DataError, match=r"(recognised (is|are)|expected).*; found: stuff") as error:
+    with pytest.raises(DataError, match=r"(recognised layouts|expected).*; found: stuff") as error:
         open_data(f"{kind}:{tmp_path}", "train")
     assert "\n" not in str(error.value)
 

@@ -121,7 +121,7 @@ def test_a_malformed_manifest_is_one_line(tmp_path, content, said):
 
 
 def test_a_folder_that_is_no_bundle_gets_no_manifest(tmp_path):
-    with pytest.raises(ModelError, match=r"is no bundle: it has no spec\.json"):
+    with pytest.raises(ModelError, match=r"is not a bundle: it has no spec\.json"):
         write_manifest(tmp_path)
     folder = make_bundle(tmp_path / "tiny")
     (folder / "model.onnx").unlink()
@@ -137,7 +137,7 @@ def test_a_users_incomplete_bundle_never_shadows_the_shipped_one(tmp_path, caplo
     (own / "model.fp16.onnx").unlink()
     with caplog.at_level(logging.WARNING):
         assert find_bundle("hybrid_lite").folder == ZOO / "hybrid_lite"
-    assert "passed over" in caplog.text
+    assert "is skipped" in caplog.text
     # as an earlier version left it: the model alone, without its exports
     for name in ("manifest.json", "parity.json", "model.int8.onnx", "saliency.onnx"):
         (own / name).unlink()
@@ -185,7 +185,7 @@ def test_with_int8_alone_that_is_what_runs_and_fp32_is_refused(tmp_path):
     backend = open_backend("onnx", bundle)
     assert backend.description.endswith("INT8")
     backend.close()
-    with pytest.raises(ModelError, match="without an FP16 one to expand; it runs at int8"):
+    with pytest.raises(ModelError, match="without an FP16 file to expand; it runs at int8"):
         open_backend("onnx:fp32", bundle)
     assert best(benchmark(bundle)).choice == "onnx:int8"
 

@@ -137,7 +137,7 @@ def test_maps_that_were_exchanged_are_told_and_the_entry_is_off(qtbot: QtBot, ma
     window = make(Config(source="clip.mp4", engine=str(folder)))
     shows(qtbot, window)
     window.menus.saliency_action.trigger()
-    qtbot.waitUntil(lambda: "is not the file" in window.banner.text)
+    qtbot.waitUntil(lambda: "was changed after the bundle was made" in window.banner.text)
     assert not window.menus.saliency_action.isChecked()
 
 

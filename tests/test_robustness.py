@@ -80,7 +80,7 @@ def test_conditions_are_scored_against_the_unchanged_pictures(tmp_path):
     assert table[0].missed > 0
     assert model.seen == 8 * 7
     assert all(row.loss == 0 for row in table)
-    assert "under 0 of 4 conditions" in as_text(table)
+    assert "under 0 of 4 webcam conditions" in as_text(table)
     write_report(tmp_path / "report", table)
     rows = list(csv.DictReader((tmp_path / "report" / "robustness.csv").open()))
     assert len(rows) == 7

@@ -166,7 +166,7 @@ def test_a_file_that_is_not_the_one_that_was_made_is_refused(pooled, tmp_path):
 def test_maps_of_another_model_are_refused(pooled, tmp_path):
     mine = copied(pooled[0], tmp_path / "mine")
     ParityRecord("0" * 64, saliency=sha256_of(mine / SALIENCY)).save(mine)
-    with pytest.raises(ModelError, match="made with another model"):
+    with pytest.raises(ModelError, match="made for another model"):
         open_maps(find_bundle(str(mine)))
 
 

@@ -129,9 +129,9 @@ def test_a_network_is_trained_validated_and_scored_on_shards(shards, tmp_path, c
     fitted = [*wanted, "--network", "hybrid_lite", "--sizes", "16:3", "--batch", "8", "--precision", "fp32"]
     fitted += ["--augment", "none", "--mixup", "0", "--ema-decay", "0.5", "--run", str(tmp_path / "run")]
     assert main(["fit", *fitted, "--dry-run"]) == 0
-    assert "48 faces train, 24 validate" in capsys.readouterr().out
+    assert "48 faces for training, 24 for validation" in capsys.readouterr().out
     assert main(["fit", *fitted]) == 0, capsys.readouterr().err
-    assert "48 faces, 24 validate, 6 steps of 8" in capsys.readouterr().out
+    assert "48 faces, 24 for validation, 6 steps of 8" in capsys.readouterr().out
     assert main(["evaluate", "--engine", str(tmp_path / "run"), *wanted, "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)
     assert scores["faces"] == 24
@@ -166,7 +166,7 @@ def test_shards_elsewhere_are_streamed_and_trained_on(shards, tmp_path, capsys):
             wanted = ["--network", "hybrid_lite", "--sizes", "16:1", "--batch", "8", "--num-workers", "1"]
             wanted += ["--cache", str(tmp_path / "cache"), "--run", str(tmp_path / "run")]
             assert main(["fit", *wanted, "--data", f"wds:{url}/train-{{000000..000004}}.tar,valid={shards}"]) == 0
-            assert "40 faces, 24 validate" in capsys.readouterr().out
+            assert "40 faces, 24 for validation" in capsys.readouterr().out
         finally:
             server.shutdown()
             thread.join()
@@ -176,7 +176,7 @@ def test_what_are_no_shards_is_one_clear_line(shards, tmp_path, capsys):
     pytest.importorskip("webdataset")
     for place, said in (
         (tmp_path, "no index.json in"),
-        (f"{shards}/train-{{000000..000009}}.tar", "says nothing of train-000006.tar"),
+        (f"{shards}/train-{{000000..000009}}.tar", "does not list train-000006.tar"),
     ):
         with pytest.raises(DataError, match=said):
             shard_index(str(place), "train")
@@ -190,7 +190,7 @@ def test_what_are_no_shards_is_one_clear_line(shards, tmp_path, capsys):
         (tmp_path / "x.jpg").write_bytes(b"no picture")
         archive.add(tmp_path / "x.jpg", "x.jpg")
     for workers in (0, 1):  # a worker process hands its traceback over, too
-        with pytest.raises(DataError, match="x is no face of data shard") as error:
+        with pytest.raises(DataError, match="x was not written by edgeemo-train data shard") as error:
             stream(copy, workers=workers)
         assert "\n" not in str(error.value)
     (copy / "train-000001.tar").unlink()

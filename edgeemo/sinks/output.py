@@ -219,6 +219,8 @@ class TextOutput:
         # closed first: Windows does not rename a file that is open
         os.close(self._descriptor)
         self._descriptor = CLOSED
+        if self._presence is not None:
+            self._presence.close()
         try:
             for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
                 if newer.exists():
@@ -226,8 +228,6 @@ class TextOutput:
         finally:
             self._descriptor = _opened(path)
             self._lock()
-            if self._presence is not None:
-                self._presence.close()
             self._watch()
             self._lines = 0
             self._size = os.fstat(self._descriptor).st_size
