@@ -43,7 +43,7 @@ class Presence:
         self._checked = time.monotonic()
         self._descriptor: int | None = None
         if hasattr(os, "O_PATH"):
-            self._descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            self._descriptor = os.open(path, os.O_PATH)
             self._file = os.fstat(self._descriptor)
         else:
             self._file = os.stat(path)
