@@ -702,25 +702,33 @@ def test_an_engine_of_other_classes_is_refused_while_results_are_written() -> No
 
 
 def test_a_file_s_next_frame_is_searched_while_the_engine_has_the_last_one() -> None:
-    searched = [threading.Event() for _ in range(4)]
+    searched = threading.Event()
+    asked = [threading.Event() for _ in range(4)]
+
+    class Source(FakeSource):
+        def frames(self) -> Iterator[Frame]:
+            for each in super().frames():
+                asked[each.index].set()
+                yield each
 
     class Detector(FakeDetector):
         def detect(self, frame: Frame) -> Faces:
-            searched[frame.index].set()
+            if frame.index == 1:
+                searched.set()
+            # the next frame waits to be taken once the one after it has been asked for
+            assert asked[min(frame.index + 2, 3)].wait(20)
             return super().detect(frame)
 
     class Classifier(FakeClassifier):
         overlapped = False
 
         def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
-            # the first may be looked at before its successor has been read; its wait lets that come
-            index = work[0][0].index
-            if index < 3 and not self.overlapped:
-                self.overlapped = searched[index + 1].wait(20 if index else 1)
+            if work[0][0].index == 0:
+                self.overlapped = searched.wait(20)
             return super().classify(work)
 
     keep, classifier = Keeper(), Classifier()
-    parts = FakeParts({"a": FakeSource(4)}, {"keep": keep}, detector=Detector, classifier=lambda config: classifier)
+    parts = FakeParts({"a": Source(4)}, {"keep": keep}, detector=Detector, classifier=lambda config: classifier)
     with Runner(Config(source="a", sinks=("keep",)), parts) as runner:
         runner.run()
     assert classifier.overlapped

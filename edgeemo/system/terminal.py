@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-# C0 and C1 control characters (terminal escapes begin with one), text direction marks, and bytes that are not UTF-8
-_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0 and C1 control characters (terminal escapes begin with one), line separators, text direction marks, and bytes that
+# are not UTF-8
+_UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
