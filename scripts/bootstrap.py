@@ -116,10 +116,13 @@ def test(arguments: list[str]) -> int:
 
 
 def side_by_side(arguments: Sequence[str]) -> list[str]:
-    """pytest-xdist's options for a run of everything: one process per core, each with whole test files."""
+    """pytest-xdist's options for a run of everything: each process takes whole test files.
+
+    One process more than cores, because many tests wait: for brokers, servers and processes of their own.
+    """
     if any(argument != "--all" for argument in arguments):
         return []
-    return ["-n", str(max(1, min(os.cpu_count() or 1, MOST_TEST_PROCESSES))), "--dist", "loadfile"]
+    return ["-n", str(min((os.cpu_count() or 1) + 1, MOST_TEST_PROCESSES)), "--dist", "loadfile"]
 
 
 def check_types(python: str) -> None:
