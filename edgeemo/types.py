@@ -6,8 +6,9 @@ Arrays are checked once, when a value is made, and never written to afterwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -200,9 +201,19 @@ class Result:
         """Probability of the emotion shown for a face."""
         return float(self.probabilities[row, self.labels.index(self.emotions[row])])
 
+    def without_picture(self) -> Result:
+        """The same with a black picture of its size, so that whoever keeps it keeps no picture."""
+        return replace(self, frame=replace(self.frame, image=_black(self.frame.image.shape)))
+
     def reasons(self, row: int) -> tuple[str, ...]:
         """Why a face's expression is unsure; empty when it is not."""
         return self.doubts[row] if self.doubts else ()
+
+
+@lru_cache(maxsize=16)
+def _black(shape: tuple[int, ...]) -> U8:
+    """Never touched, it takes no memory."""
+    return np.zeros(shape, np.uint8)
 
 
 @dataclass(frozen=True)

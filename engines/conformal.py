@@ -41,12 +41,17 @@ def in_set(probabilities: F32, labels: tuple[str, ...], threshold: float) -> npt
     Raises:
         ValueError: the columns do not match the labels.
     """
-    shares = over_expressions(probabilities, labels)
-    return np.asarray((shares >= threshold) | (shares == shares.max(axis=1, keepdims=True)), np.bool_)
+    return _inside(over_expressions(probabilities, labels), threshold)
 
 
 def plausible(probabilities: F32, labels: tuple[str, ...], threshold: float) -> tuple[str, ...]:
-    """The set of one face, (K,) probabilities, the most probable expression first."""
-    inside = in_set(probabilities[None], labels, threshold)[0]
-    shares = over_expressions(probabilities[None], labels)[0]
-    return tuple(EXPRESSIONS[column] for column in np.argsort(-shares, kind="stable") if inside[column])
+    """The set of one face, (K,) probabilities, the most probable expression first; empty with threshold 0."""
+    if not threshold:
+        return ()
+    shares = over_expressions(probabilities[None], labels)
+    inside = _inside(shares, threshold)[0]
+    return tuple(EXPRESSIONS[column] for column in np.argsort(-shares[0], kind="stable") if inside[column])
+
+
+def _inside(shares: F32, threshold: float) -> npt.NDArray[np.bool_]:
+    return np.asarray((shares >= threshold) | (shares == shares.max(axis=1, keepdims=True)), np.bool_)

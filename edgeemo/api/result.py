@@ -227,15 +227,12 @@ class Result(types.Result):
             emotion=self.emotions[row],
             confidence=self.confidence(row),
             probabilities=probabilities,
-            plausible=self._plausible(row),
+            plausible=plausible(self.probabilities[row], self.labels, self.plausible_from),
             doubts=tuple(each if isinstance(each, Doubt) else Doubt(each) for each in self.reasons(row)),
             quality=self.quality[row] if self.quality else None,
             turned=int(faces.turned[row]),
             frame=self.frame,
         )
-
-    def _plausible(self, row: int) -> tuple[str, ...]:
-        return plausible(self.probabilities[row], self.labels, self.plausible_from) if self.plausible_from else ()
 
 
 def _clipped(low: float, high: float, size: int) -> tuple[int, int]:

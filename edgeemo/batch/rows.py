@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,7 +26,6 @@ from edgeemo.types import F32, KEYPOINTS, Result
 CHUNK = 256  # results that are kept before they become a table; without their pictures
 ROWS_PER_GROUP = 50_000
 POINTS = tuple(f"{name}_{axis}" for name in KEYPOINTS for axis in "xy")
-NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 Column = npt.NDArray[Any]
 
@@ -83,8 +82,7 @@ class RowWriter:
     def add(self, result: Result) -> None:
         if not len(result.faces):
             return
-        # pictures would fill the memory
-        self._results.append(replace(result, frame=replace(result.frame, image=NO_PICTURE)))
+        self._results.append(result.without_picture())  # pictures would fill the memory
         if len(self._results) >= CHUNK:
             self._flush()
 

@@ -105,7 +105,6 @@ class VideoPart(VideoFile):
             raise SourceError(f"{self._path} cannot be read any more; check the file")
         try:
             video.seek(part.key_time)
-            told = 0
             while (index + 1 < part.end or part.last) and video.grab():
                 if video.time < part.key_time - TOLERANCE_S:
                     continue  # the demuxer began earlier
@@ -114,8 +113,7 @@ class VideoPart(VideoFile):
                 index += 1
                 image = video.image()
                 if image is not None:
-                    damage, told = video.damage.count - told, video.damage.count
-                    yield Frame(image, index, video.time, self.name, damage=damage)
+                    yield Frame(image, index, video.time, self.name, damage=video.damage.take())
             self._expect_end(video, index)
         except OSError as error:
             raise SourceError(f"{self._path} cannot be read after frame {index + 1}: {error}") from error

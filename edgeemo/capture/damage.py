@@ -14,7 +14,7 @@ class Damage:
 
     A decoder reports an error, marks a picture as corrupt (errors were concealed: H.264, MPEG-1, -2 and -4, ProRes), or
     leaves a picture out without a word (H.264, HEVC), which shows when a later one comes. Of motion JPEG, VP8,
-    VP9, FFV1 and GIF errors inside a picture are not told.
+    VP9, FFV1 and GIF errors inside a picture are not reported.
 
     Attributes:
         count: so far.
@@ -25,8 +25,14 @@ class Damage:
         self.count = 0
         self.first = 0
         self._given = 0
+        self._taken = 0
         self._began = False
         self._waiting: set[int] | None = set() if codec in PICTURE_PER_PACKET else None  # presentation times
+
+    def take(self) -> int:
+        """How many were added since the last call: for `Frame.damage` of the picture that is handed out."""
+        new, self._taken = self.count - self._taken, self.count
+        return new
 
     def add(self, pictures: int = 1) -> None:
         if pictures and not self.count:
@@ -63,7 +69,7 @@ class Damage:
         return lost
 
     def restart(self) -> None:
-        """Decoding goes on elsewhere in the video."""
+        """Decoding continues at another place of the video."""
         self._began = False
         if self._waiting:
             self._waiting.clear()

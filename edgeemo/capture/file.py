@@ -133,7 +133,7 @@ def play(
     while True:
         video = opener()
         playhead.duration = video.count / video.fps if video.can_seek else 0.0
-        first, last, told = index, 0.0, 0
+        first, last = index, 0.0
         broken = ""
         if not video.rate_is_stated:
             log.warning("%s states no times and no frame rate; %g frames per second assumed", shown, FALLBACK_RATE)
@@ -149,8 +149,7 @@ def play(
                     continue
                 if pace is not None:
                     pace.wait(due)
-                damage, told = video.damage.count - told, video.damage.count
-                yield Frame(image, index - 1, start + last, name, damage=damage)
+                yield Frame(image, index - 1, start + last, name, damage=video.damage.take())
             broken = video.missing()
         except OSError as error:
             broken = str(error) or "it cannot be read further"
@@ -199,7 +198,7 @@ class Pace:
         self._now = now
         self._sleep = sleep
         self._offset: float | None = None  # of the clock from media time
-        self.speed = 1.0  # at which the times that it is told were reckoned
+        self.speed = 1.0  # playback speed that the media times it gets are divided by
 
     def restart(self, speed: float) -> None:
         """The next frame is due at once, and the others from there on, at that speed."""

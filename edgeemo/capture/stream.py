@@ -120,15 +120,14 @@ class Stream:
     def _live_frames(self) -> Iterator[Frame]:
         began = time.monotonic()
         video = self._open()
-        count, told, last, asked, why = 0, 0, 0.0, time.monotonic(), ""
+        count, last, asked, why = 0, 0.0, time.monotonic(), ""
         try:
             while video.grab():
                 image = video.image()
                 if image is None:
                     continue
                 last = since(began, last)
-                damage, told = video.damage.count - told, video.damage.count
-                yield Frame(image, count, last, self.name, damage=damage)
+                yield Frame(image, count, last, self.name, damage=video.damage.take())
                 count, asked = count + 1, time.monotonic()
         except OSError:
             why = "the connection failed"

@@ -99,10 +99,8 @@ def _summary(runner: Runner) -> str:
     if not runner.config.sources:
         return f"{summary(counters)} ({runner.engine_description})"
     status = runner.status()
-    return (
-        f"{_counted(len(status.sources), 'source')}, {_counted(counters.frames, 'frame')}, {counters.dropped} dropped, "
-        f"{_damaged(counters)}{status.uptime_s:.0f} s"
-    )
+    parts = [_counted(len(status.sources), "source"), _counted(counters.frames, "frame"), f"{counters.dropped} dropped"]
+    return ", ".join([*parts, *_damaged(counters), f"{status.uptime_s:.0f} s"])
 
 
 def summary(counters: Counters) -> str:
@@ -112,17 +110,15 @@ def summary(counters: Counters) -> str:
         parts.append(f"{counters.frames / counters.seconds:.1f} frames per second")
     if counters.dropped:
         parts.append(f"{counters.dropped} dropped")
-    line = ", ".join(parts)
-    if counters.damaged:
-        line += f", {_damaged(counters)}".removesuffix(", ")
+    line = ", ".join([*parts, *_damaged(counters)])
     if counters.faces:
         most = sorted(counters.emotions.items(), key=lambda item: -item[1])[:3]
         line += ": " + ", ".join(f"{label} {count / counters.faces:.0%}" for label, count in most)
     return line
 
 
-def _damaged(counters: Counters) -> str:
-    return f"{_counted(counters.damaged, 'picture')} damaged, " if counters.damaged else ""
+def _damaged(counters: Counters) -> list[str]:
+    return [f"{_counted(counters.damaged, 'picture')} damaged"] if counters.damaged else []
 
 
 def _counted(count: int, noun: str) -> str:

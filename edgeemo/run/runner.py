@@ -6,12 +6,9 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from time import monotonic, time
 from types import TracebackType
-
-import numpy as np
 
 from edgeemo.capture.playhead import Playhead
 from edgeemo.config import Config
@@ -35,7 +32,7 @@ from edgeemo.sinks import ReaderGone
 from edgeemo.stages.pipeline import DETECT_TIMEOUT_S, Found, finish_together, step_together
 from edgeemo.system.process import usable_cpus
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.types import U8, Counters, Result, Sink, Status
+from edgeemo.types import Counters, Result, Sink, Status
 
 log = logging.getLogger(__name__)
 
@@ -415,7 +412,7 @@ class Runner:
             if sink.pictures:
                 sink.offer(result, must_arrive=must_arrive)
                 continue
-            bare = bare or _without_picture(result)
+            bare = bare or result.without_picture()
             sink.offer(bare, must_arrive=must_arrive)
         for attached in self._attached:
             attached.write(result)
@@ -473,15 +470,3 @@ class Runner:
             for sink in self._now.sinks.values():
                 sink.reopen_file()
             self._notifier.tell("READY=1")
-
-
-@lru_cache(maxsize=16)
-def _black(shape: tuple[int, ...]) -> U8:
-    """A picture in whose place sinks that only read still know its size; never touched, it takes no memory."""
-    return np.zeros(shape, np.uint8)
-
-
-def _without_picture(result: Result) -> Result:
-    """For sinks that only read: what waits in their queues must not hold pictures."""
-    frame = result.frame
-    return replace(result, frame=replace(frame, image=_black(frame.image.shape)))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from time import monotonic, perf_counter, time
+from typing import Any
 
 from edgeemo.capture.playhead import Playhead, Seekable
 from edgeemo.config import ServiceConfig
@@ -275,12 +276,11 @@ class SourceWorker:
                     self._arrivals.add(self._heard)
                     if self._state is not State.LIVE:
                         self._enter(State.LIVE)
-                if newest_only:
-                    frame = replace(frame, captured=captured_at)
+                changes: dict[str, Any] = {"captured": captured_at} if newest_only else {}
                 if self._reopen:
-                    frame = replace(
-                        frame, index=base + frame.index, time=offset + frame.time, origin=self.name, wall=time()
-                    )
+                    changes |= {"index": base + frame.index, "time": offset + frame.time}
+                    changes |= {"origin": self.name, "wall": time()}
+                frame = replace(frame, **changes) if changes else frame
                 if not self._hand_over(box, Captured(frame, captured_at, not newest_only)):
                     return
                 if source.pause_s and self._stop.wait(source.pause_s):

@@ -159,14 +159,14 @@ def kept_by(config: Config, announcer: Announcer) -> set[str]:
 
 def topics_of(topic: str, source: str, discovery: str) -> tuple[str, ...]:
     """Where a source's availability, its state, and Home Assistant's two entries are retained."""
-    node = f"edgeemo_{identifier(topic)}_{identifier(source)}"
+    node = node_of(topic, source)
     entries = tuple(f"{discovery}/sensor/{node}/{name}/config" for name in ("emotion", "faces")) if discovery else ()
     return f"{topic}/{source}/availability", f"{topic}/{source}/state", *entries
 
 
-def identifier(text: str) -> str:
-    """A text as Home Assistant's identifiers are written."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", text)
+def node_of(topic: str, source: str) -> str:
+    """What Home Assistant knows a source by."""
+    return "_".join(re.sub(r"[^A-Za-z0-9]+", "_", part) for part in ("edgeemo", topic, source))
 
 
 def _parts(sink: str) -> tuple[str, int, str]:
@@ -196,12 +196,11 @@ def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> 
     """
     from paho.mqtt.enums import MQTTErrorCode
 
-    from edgeemo.sinks.mqtt_connection import address, new_client, password_of, tls_of
+    from edgeemo.sinks.mqtt_connection import new_client, password_of, tls_of
 
     if not announcer.spool.is_file():
         return
-    scheme, _, target = announcer.sink.partition(":")
-    host, port, _ = address(scheme, target)
+    host, port, _ = _parts(announcer.sink)
     config = announcer.config
     outbox = Outbox(announcer.spool, int(config.spool_mb * 1e6))
     try:
@@ -209,7 +208,8 @@ def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> 
             outbox.forget(topic)
         if not outbox.retained:
             return
-        client = new_client(config, password_of(config), tls_of(config) if scheme == "mqtts" else None)
+        tls = tls_of(config) if announcer.sink.startswith("mqtts:") else None
+        client = new_client(config, password_of(config), tls)
         waiting: dict[int, str] = {}
         refusals: list[str] = []
 

@@ -9,20 +9,20 @@ from typing import Any
 from edgeemo.columns import BOX, cell, column_names
 from edgeemo.sinks import STANDARD_OUTPUT, SinkContext
 from edgeemo.sinks.event import codes, event
-from edgeemo.sinks.output import TextOutput
-from edgeemo.types import Result, Sink
+from edgeemo.sinks.output import TextOutput, TextSink
+from edgeemo.types import Result
 from engines.files import user_path
 
 BYTE_ORDER_MARK = "\ufeff"
 
 
-class CsvSink(Sink):
+class CsvSink(TextSink):
     """`csv:PATH`: a header, then one row per face, with the columns of `edgeemo.columns`. A frame without faces adds no
     row. A file that is added to keeps the columns that it has.
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:
-        self._output = TextOutput(target, "csv", context)
+        super().__init__(TextOutput(target, "csv", context))
         self._labels = context.labels
         self._mark = BYTE_ORDER_MARK if context.config.csv.bom else ""
         self._columns = _header(target) if context.lasting and target != STANDARD_OUTPUT else ()
@@ -47,19 +47,6 @@ class CsvSink(Sink):
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerow(self._columns)
         return self._mark + text.getvalue()
-
-    def tick(self) -> None:
-        self._output.tick()
-
-    def reopen(self) -> None:
-        self._output.tick(now=True)
-
-    @property
-    def lost(self) -> int:
-        return self._output.lost
-
-    def close(self) -> None:
-        self._output.close()
 
 
 def _values(whole: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from edgeemo.sinks import SinkContext
 from edgeemo.types import Result, Sink
 from engines.bundle import find_bundle
 from engines.errors import EngineError
+from engines.face_detector import largest
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FACE_PRESENT = "face_present"
@@ -43,7 +44,8 @@ class LslSink(Sink):
             raise ConfigError(f"sink lsl:{target} needs a name of 1 to 64 letters, digits, - or _")
         self._lsl = _library()
         self._name = target
-        self._context = context
+        self._labels = context.labels
+        self._engine = context.config.engine, _engine_hash(context.config.engine)
         self._outlets: dict[str, _Outlets] = {}
         for source in context.sources or ("",):
             self._outlets[source] = self._open(source)
@@ -57,7 +59,7 @@ class LslSink(Sink):
 
     def _open(self, source: str) -> _Outlets:
         name = f"{self._name}-{source}" if source else self._name
-        channels = (*self._context.labels, FACE_PRESENT)
+        channels = (*self._labels, FACE_PRESENT)
         signal = self._info(name, "Expression", len(channels), "float32")
         described = signal.desc().append_child("channels")
         for label in channels:
@@ -74,8 +76,8 @@ class LslSink(Sink):
     def _info(self, name: str, kind: str, channels: int, form: str) -> Any:
         info = self._lsl.StreamInfo(name, kind, channels, self._lsl.IRREGULAR_RATE, form, f"edgeemo-{name}")
         engine = info.desc().append_child("engine")
-        engine.append_child_value("name", self._context.config.engine)
-        engine.append_child_value("sha256", _engine_hash(self._context.config.engine))
+        for key, value in zip(("name", "sha256"), self._engine, strict=True):
+            engine.append_child_value(key, value)
         return info
 
 
@@ -95,8 +97,7 @@ class _Outlets:
         sample[-1] = 0
         shown = "no face"
         if len(result.faces):
-            boxes = result.faces.boxes
-            row = int(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).argmax())
+            row = largest(result.faces.boxes)
             sample[:-1], sample[-1] = result.probabilities[row], 1
             shown = "unsure" if result.reasons(row) else result.emotions[row]
         self._signal.push_sample(sample.tolist(), stamp)

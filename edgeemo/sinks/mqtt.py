@@ -19,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edgeemo.config import MqttConfig
 from edgeemo.errors import ConfigError
 from edgeemo.sinks import SinkContext
-from edgeemo.sinks.announcements import Announcer, Ledger, identifier, topics_of
+from edgeemo.sinks.announcements import Announcer, Ledger, node_of, topics_of
 from edgeemo.sinks.event import event
 from edgeemo.sinks.mqtt_connection import address, expect_settings, new_client, password_of, tls_of
 from edgeemo.sinks.outbox import Outbox
@@ -273,7 +273,7 @@ class MqttSink(Sink):
 
     def _discovery(self, source: str) -> list[tuple[str, dict[str, Any]]]:
         """https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery"""
-        node = f"edgeemo_{identifier(self._topic)}_{identifier(source)}"
+        node = node_of(self._topic, source)
         *_, emotion, faces = topics_of(self._topic, source, self._config.discovery)
         shared: dict[str, Any] = {
             "state_topic": f"{self._topic}/{source}/state",

@@ -17,6 +17,7 @@ from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
 from edgeemo.sinks.presence import Presence, begun_again
 from edgeemo.system.lock import try_lock
 from edgeemo.system.outputs import check_output, refusal
+from edgeemo.types import Sink
 from engines.files import replace_file
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class TextOutput:
         if self._open:
             self._open = False
             if self._presence is not None:
-                if self._presence.has_moved() and self._presence.is_deleted():
+                if self._presence.has_moved(now=True) and self._presence.is_deleted():
                     self._lose()
                 self._presence.close()
             if self._descriptor not in (NOT_YET, CLOSED):
@@ -155,7 +156,7 @@ class TextOutput:
             now: also where that was looked at a moment ago.
         """
         presence = self._presence
-        if presence is None or not (now or presence.is_due()) or not presence.has_moved():
+        if presence is None or not presence.has_moved(now=now):
             return
         if presence.is_deleted():
             self._lose()
@@ -231,6 +232,26 @@ class TextOutput:
             self._watch()
             self._lines = 0
             self._size = os.fstat(self._descriptor).st_size
+
+
+class TextSink(Sink):
+    """A sink whose results go to one `TextOutput`."""
+
+    def __init__(self, output: TextOutput) -> None:
+        self._output = output
+
+    def tick(self) -> None:
+        self._output.tick()
+
+    def reopen(self) -> None:
+        self._output.tick(now=True)
+
+    @property
+    def lost(self) -> int:
+        return self._output.lost
+
+    def close(self) -> None:
+        self._output.close()
 
 
 def _opened(path: Path) -> int:

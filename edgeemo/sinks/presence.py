@@ -48,12 +48,14 @@ class Presence:
         else:
             self._file = os.stat(path)
 
-    def is_due(self) -> bool:
-        """Whether the last look was `CHECK_S` ago."""
-        return time.monotonic() - self._checked >= CHECK_S
+    def has_moved(self, *, now: bool = False) -> bool:
+        """Whether the name leads nowhere, or to another file.
 
-    def has_moved(self) -> bool:
-        """Whether the name leads nowhere, or to another file."""
+        Args:
+            now: look in any case; without, False where the last look was less than `CHECK_S` ago.
+        """
+        if not now and time.monotonic() - self._checked < CHECK_S:
+            return False
         self._checked = time.monotonic()
         try:
             return not os.path.samestat(self._file, os.stat(self._path))

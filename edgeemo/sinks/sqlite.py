@@ -125,7 +125,7 @@ class SqliteSink(Sink):
             )
         before = self._lost
         try:
-            self.tick()
+            self._keep_up()
         except SinkError:
             # this frame is counted by whoever wrote it
             self._lost = max(before, self._lost - 1)
@@ -134,6 +134,9 @@ class SqliteSink(Sink):
     def tick(self) -> None:
         """Write what has waited long enough, and delete what is too old."""
         self._expect_there(now=False)
+        self._keep_up()
+
+    def _keep_up(self) -> None:
         now = monotonic()
         if now - self._written >= BATCH_S:
             self._flush()
@@ -180,7 +183,7 @@ class SqliteSink(Sink):
     def _expect_there(self, *, now: bool) -> None:
         """Begin the database again where its name leads somewhere else by now."""
         presence = self._presence
-        if presence is None or not (now or presence.is_due()) or not presence.has_moved():
+        if presence is None or not presence.has_moved(now=now):
             return
         if presence.is_deleted():
             self._lost += self._stored

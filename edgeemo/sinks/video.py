@@ -93,7 +93,7 @@ class VideoSink(Sink):
 
     def tick(self) -> None:
         presence = self._presence
-        if presence is None or not presence.is_due() or not presence.has_moved():
+        if presence is None or not presence.has_moved():
             return
         what = "deleted" if presence.is_deleted() else "renamed"
         raise SinkError(f"cannot go on writing {self._path}: it was {what}")
@@ -124,7 +124,7 @@ class VideoSink(Sink):
         finally:
             presence, self._presence = self._presence, None
             assert presence is not None
-            deleted = presence.has_moved() and presence.is_deleted()
+            deleted = presence.has_moved(now=True) and presence.is_deleted()
             if deleted or (not finished and self._format != "matroska"):
                 self._lost += self._pictures
             presence.close()

@@ -68,7 +68,10 @@ class WebSink(Sink):
     def figures(self) -> dict[str, Any]:
         """What /api/status answers."""
         with self._lock:
-            history = {source: each.to_mapping() for source, each in self._history.items()}
+            history = {
+                source: {"faces": _shown(self._newest[source][1]), "seconds": each.seconds()}
+                for source, each in self._history.items()
+            }
         status = self._context.status
         return {
             "now": time(),
@@ -116,20 +119,16 @@ class WebSink(Sink):
         if monotonic() - at > FACES_S:
             return []
         height, width = result.frame.image.shape[:2]
-        found = []
-        for row, label in enumerate(result.emotions):
+        found = _shown(result)
+        for row, face in enumerate(found):
             x1, y1, x2, y2 = result.faces.boxes[row].tolist()
-            emotion = Emotion.of(label)
-            found.append(
-                {
-                    "id": int(result.faces.ids[row]),
-                    "box": [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height],
-                    "name": emotion.display,
-                    "colour": emotion.colour,
-                    "confidence": round(result.confidence(row), 3),
-                    "unsure": bool(result.reasons(row)),
-                }
-            )
+            emotion = Emotion.of(face.pop("emotion"))
+            face |= {
+                "box": [x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height],
+                "name": emotion.display,
+                "colour": emotion.colour,
+                "unsure": bool(result.reasons(row)),
+            }
         return found
 
     def _add_routes(self, application: FastAPI) -> None:
@@ -162,18 +161,13 @@ class WebSink(Sink):
 
 
 class _History:
-    """The mean of the probabilities over each second of late, and what is shown now."""
+    """The mean of the probabilities over each second of late."""
 
     def __init__(self) -> None:
         self._seconds: deque[tuple[int, Any, int]] = deque(maxlen=HISTORY_S)
-        self._faces: list[dict[str, Any]] = []
 
     def add(self, result: Result) -> None:
         second = int(time())
-        self._faces = [
-            {"id": int(result.faces.ids[row]), "emotion": emotion, "confidence": round(result.confidence(row), 3)}
-            for row, emotion in enumerate(result.emotions)
-        ]
         if not len(result.faces):
             return
         total, count = result.probabilities.sum(axis=0, dtype=np.float64), len(result.faces)
@@ -182,11 +176,15 @@ class _History:
             total, count = total + before, count + so_far
         self._seconds.append((second, total, count))
 
-    def to_mapping(self) -> dict[str, Any]:
-        return {
-            "faces": self._faces,
-            "seconds": [
-                [second, [round(each, 3) for each in (total / count).tolist()]]
-                for second, total, count in self._seconds
-            ],
-        }
+    def seconds(self) -> list[list[Any]]:
+        return [
+            [second, [round(each, 3) for each in (total / count).tolist()]] for second, total, count in self._seconds
+        ]
+
+
+def _shown(result: Result) -> list[dict[str, Any]]:
+    """Who is there, with the expression that is shown."""
+    return [
+        {"id": int(result.faces.ids[row]), "emotion": emotion, "confidence": round(result.confidence(row), 3)}
+        for row, emotion in enumerate(result.emotions)
+    ]

@@ -204,11 +204,10 @@ def _reason_words(result: Result, row: int) -> str:
         return ""
     if between:
         return ", ".join([between[0].capitalize(), *(reason for reason in reasons if reason not in between)])
-    names = [result.labels[int(result.probabilities[row].argmax())]]
-    if result.plausible_from and names[0] in EXPRESSIONS:
-        allowed = plausible(result.probabilities[row], result.labels, result.plausible_from)
-        names = list(allowed) if len(allowed) <= MOST_NAMES else names
-    shown = list(dict.fromkeys(name_of(name).lower() for name in names))
+    leading = result.labels[int(result.probabilities[row].argmax())]
+    allowed = plausible(result.probabilities[row], result.labels, result.plausible_from)
+    names = allowed if leading in EXPRESSIONS and 0 < len(allowed) <= MOST_NAMES else (leading,)
+    shown = [name_of(name).lower() for name in names]
     listed = " or ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
     return f"Perhaps {listed}: {', '.join(reasons)}"
 

@@ -41,7 +41,7 @@ class Showing(QObject):
         self._window.video.show_message(f"Opening {self._window.live.source_name} …", keep_picture=same_source)
 
     def on_switched(self, config: Config) -> None:
-        """What plays goes on with another engine or smoothing."""
+        """The source continues with another engine or smoothing."""
         self._window.toolbar.engine.show_engine(config.engine)
         self._window.marking.mark_change(config)
         if self._window.saliency.active:

@@ -74,7 +74,7 @@ class Transport(QWidget):
         raise NotImplementedError
 
     def set_speed(self, speed: float) -> None:
-        """Play so many times as fast as it was."""
+        """Set the playback speed: 2.0 is twice the original."""
         self._speed = speed
         self.speed.setText(f"{speed:g}x")
         self.speed.setAccessibleName(f"Speed: {speed:g} times")

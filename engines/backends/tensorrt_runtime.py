@@ -60,7 +60,7 @@ class PlanRunner:
         _check(api, engine, spec)
         least, _, most = engine.get_tensor_profile_shape(spec.input, 0)
         self._least, self._most = int(least[0]), int(most[0])
-        self._ways: dict[int, _Execution] = {}
+        self._executions: dict[int, _Execution] = {}
         self._records = True
         self._lock = threading.Lock()
         self._row_in = spec.channels * spec.size * spec.size
@@ -92,8 +92,10 @@ class PlanRunner:
         """Free everything, even after errors; may be called twice."""
         with self._lock:
             cuda = self._cuda
-            steps = [partial(cuda.close_graph, way.graph) for way in self._ways.values() if way.graph]
-            self._ways.clear()
+            steps = [
+                partial(cuda.close_graph, execution.graph) for execution in self._executions.values() if execution.graph
+            ]
+            self._executions.clear()
             self._shared = None
             steps += [partial(cuda.free_pinned, address) for address in self._host]
             steps += [partial(cuda.free, address) for address in self._device]
@@ -114,19 +116,19 @@ class PlanRunner:
         size = max(count, self._least)
         self._input[:count] = faces
         self._input[count:size] = 0
-        way = self._ways.get(size)
-        if way is None:
-            way = self._first(size)
-        elif way.graph:
-            self._cuda.launch(way.graph, self._stream)
+        execution = self._executions.get(size)
+        if execution is None:
+            execution = self._first(size)
+        elif execution.graph:
+            self._cuda.launch(execution.graph, self._stream)
         else:
-            self._enqueue(way.context, size)
+            self._enqueue(execution.context, size)
         self._cuda.wait(self._stream)
         return self._output[:count].copy()
 
     def _first(self, size: int) -> _Execution:
         """Run a batch size for the first time; its execution state is kept if there is room for another graph."""
-        recorded = self._records and len(self._ways) < GRAPHS
+        recorded = self._records and len(self._executions) < GRAPHS
         if recorded:
             context = self._context()
         else:
@@ -136,13 +138,13 @@ class PlanRunner:
             raise ModelError(f"the plan does not take {size} faces ({last_error(self._messages)})")
         # TensorRT wants one run before it is recorded: that is when it sets itself up for a shape
         self._enqueue(context, size)
-        way = _Execution(context)
+        execution = _Execution(context)
         if recorded:
             self._cuda.wait(self._stream)
-            way.graph = self._record(context, size)
-            if way.graph:
-                self._ways[size] = way
-        return way
+            execution.graph = self._record(context, size)
+            if execution.graph:
+                self._executions[size] = execution
+        return execution
 
     def _record(self, context: Any, size: int) -> int:
         try:
