@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from edgeemo.config import Config, SourceConfig
 from edgeemo.run.runner import Runner
-from edgeemo.sinks import SinkContext
+from edgeemo.run.sink_worker import SinkWorker
+from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import F32, U8, Classifier, Detector, Faces, Frame, Judge, Result, Sink, Smoother, Source
 from engines import LABELS, ModelSpec
@@ -264,6 +265,16 @@ class FakeBackend:
 
     def close(self) -> None:
         self.closed = True
+
+
+def sink_worker(text: str, *, size: int) -> SinkWorker:
+    """A worker over a real sink of the source "door", which is opened again after an error."""
+    context = SinkContext(LABELS, draw=lambda each: each.frame.image, sources=("door",), lasting=True)
+
+    def opener() -> Sink:
+        return open_sink(text, context)
+
+    return SinkWorker(text.partition(":")[0], opener, size=size, first=opener())
 
 
 def grey(size: int, value: int = 127) -> U8:

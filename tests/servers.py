@@ -28,6 +28,11 @@ def until(condition: Callable[[], object], what: str = "it", patience: float = P
         time.sleep(0.02)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder in which others make and delete files meanwhile."""
+    until(lambda: (shutil.rmtree(folder, ignore_errors=True), not folder.exists())[1], f"the end of {folder}")
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])

@@ -19,7 +19,7 @@ import pytest
 from fakes import FakeSink
 from PyQt6.QtCore import QEvent, QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent, QImage
-from PyQt6.QtWidgets import QApplication, QFileDialog, QInputDialog, QLabel, QPushButton
+from PyQt6.QtWidgets import QApplication, QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
 from windows import GREY, HEIGHT, WIDTH, Clip, Studio, Windows, shows
 
@@ -28,15 +28,11 @@ from edgeemo.config import Config
 from edgeemo.errors import SinkError, SourceError
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.app import keep_opencvs_qt_out
-from edgeemo.ui.bars import Bars
-from edgeemo.ui.cards import FacePanel
 from edgeemo.ui.live import NO_CAMERA
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.settings import PRESETS
 from edgeemo.ui.snapshot import save_snapshot
-from edgeemo.ui.theme import DARK, LIGHT
-from edgeemo.ui.video import VideoView
 from edgeemo.ui.window import Window
 from engines import LABELS, Emotion
 from engines.bundle import ZOO
@@ -561,130 +557,6 @@ def test_a_source_is_named_as_people_would_and_without_its_password(uri: str, na
     assert shown_name(uri, [CAMERA]) == name
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
-def test_both_themes_colour_the_whole_window(qtbot: QtBot, make: Windows, theme: object) -> None:
-    window = make()
-    assert isinstance(theme, type(LIGHT))
-    window.set_theme(theme)
-    shows(qtbot, window)
-    image = window.grab().toImage()
-    corner = image.pixelColor(3, window.height() // 2)
-    assert corner.name() == theme.window
-    side = image.pixelColor(image.width() - 4, window.height() // 2)
-    assert side.name() == theme.surface
-
-
-def cut_texts(window: Window) -> list[str]:
-    """Words of the window that do not fit where they stand."""
-    found = []
-    for label in window.findChildren(QLabel):
-        if not label.isVisible() or not label.text():
-            continue
-        wide = max(label.fontMetrics().horizontalAdvance(line) for line in label.text().splitlines())
-        wraps = label.wordWrap()
-        tall = label.heightForWidth(label.width()) if wraps else label.sizeHint().height()
-        if label.height() < tall - 1 or (not wraps and label.contentsRect().width() < wide - 1):
-            found.append(label.text())
-    for button in window.findChildren(QPushButton):
-        if button.isVisible() and button.width() < button.sizeHint().width():
-            found.append(button.text())
-    return found
-
-
-SCALED = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from test_ui import Config, Studio, Window, QApplication, cut_texts
-app = QApplication([])
-studio = Studio()
-studio.faces = 2
-window = Window(Config(source="a rather long name of a clip.mp4"), opener=studio.open, cameras=list, engines=list)
-window.resize(640, 430)
-window.show()
-window.begin()
-def look():
-    if window.video.result is None:
-        return
-    window.banner.show_message("notice", "Desk camera was connected.", ("Use it", lambda: None))
-    app.processEvents()
-    print(window.devicePixelRatioF(), window.width(), window.height(), cut_texts(window))
-    app.quit()
-window.player.arrived.connect(look)
-app.exec()
-window.close()
-"""
-
-
-def test_at_twice_the_size_nothing_is_cut_on_a_screen_of_1280_by_860() -> None:
-    environment = {**os.environ, "QT_SCALE_FACTOR": "2", "QT_QPA_PLATFORM": "offscreen"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCALED, str(Path(__file__).parent)],
-        capture_output=True, text=True, timeout=300, check=True, env=environment,
-    )  # fmt: skip
-    assert done.stdout.split("\n")[0] == "2.0 640 430 []", done.stdout
-
-
-@pytest.mark.parametrize("faces", [0, 1, 2])
-@pytest.mark.parametrize("size", [(640, 400), (640, 480), (760, 480), (900, 600), (1280, 800)])
-def test_no_words_are_cut(qtbot: QtBot, make: Windows, studio: Studio, size: tuple[int, int], faces: int) -> None:
-    studio.faces = faces
-    window = make()
-    window.resize(*size)
-    shows(qtbot, window)
-    qtbot.waitUntil(lambda: (window.timeline.person is not None) == bool(faces))
-
-    def nothing_is_cut() -> None:
-        assert cut_texts(window) == []
-
-    # words that have just changed get their room in the layout's next turn; words that do not fit never do
-    qtbot.waitUntil(nothing_is_cut)
-
-
-@pytest.mark.parametrize("size", [(640, 400), (640, 480), (760, 480), (900, 600), (1280, 800)])
-def test_nothing_is_cut_off_at_any_size(qtbot: QtBot, make: Windows, size: tuple[int, int]) -> None:
-    window = make(Config())
-    window.resize(*size)
-    shows(qtbot, window)
-    QApplication.processEvents()
-    assert (window.width(), window.height()) == size
-    for button in (
-        window.toolbar.source,
-        window.toolbar.engine,
-        window.toolbar.start_button,
-        window.toolbar.stop_button,
-        window.toolbar.snapshot_button,
-    ):
-        assert button.width() >= button.sizeHint().width()
-        assert window.rect().contains(button.geometry())
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 500), (4000, 20), (33, 17)])
-def test_pictures_of_odd_shapes_are_shown(qtbot: QtBot, size: tuple[int, int]) -> None:
-    view = VideoView()
-    qtbot.addWidget(view)
-    view.resize(400, 300)
-    values = np.full((1, len(LABELS)), 1 / len(LABELS), np.float32)
-    box = np.array([[0, 0, size[0], size[1]]], np.float32)
-    faces = Faces(box, np.zeros((1, 6, 2), np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
-    frame = Frame(np.full((size[1], size[0], 3), 200, np.uint8), 0, 0.0, "x")
-    view.show_result(Result(frame, faces, values, values, LABELS, ("neutral",)))
-    assert not view.grab().isNull()
-    assert view.rect().toRectF().contains(view.picture_rect())
-
-
-def test_bars_without_classes_are_drawn(qtbot: QtBot) -> None:
-    bars = Bars()
-    qtbot.addWidget(bars)
-    bars.resize(200, 20)
-    assert not bars.grab().isNull()
-
-
-def test_the_words_on_screen_are_about_expressions(qtbot: QtBot, make: Windows) -> None:
-    window = make()
-    shows(qtbot, window)
-    assert window.faces.promise.text().split("\n") == ["Expressions, not feelings.", "Nothing leaves this machine."]
-
-
 def test_only_opencvs_own_qt_is_kept_out() -> None:
     own = str(Path(cv2.__file__).parent / "qt" / "plugins")
     environment = {"QT_QPA_PLATFORM_PLUGIN_PATH": own, "QT_QPA_FONTDIR": "/usr/share/fonts", "HOME": "/root"}
@@ -714,52 +586,3 @@ def test_the_app_runs_on_the_demo_clip_until_it_is_interrupted(qtbot: QtBot, tmp
             assert process.wait(timeout=10) == 130
         finally:
             process.kill()
-
-
-def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> None:
-    panel = FacePanel()
-    qtbot.addWidget(panel)
-    values = np.full((1, len(LABELS)), 0.3, np.float32)
-    values[0, LABELS.index("fear")] = 0.4
-    box = np.array([[10, 10, 41, 41]], np.float32)
-    faces = Faces(box, np.zeros((1, 6, 2), np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
-    shown = Frame(np.full((90, 160, 3), 90, np.uint8), 0, 0.0, "x")
-    panel.show_result(
-        Result(shown, faces, values, values, LABELS, ("fear",), doubts=(("face 31 px", "turned 38 degrees"),))
-    )
-    (card,) = panel.cards
-    assert card.expression.text() == "Unsure"
-    assert card.reason.text() == "Perhaps fear: face 31 px, turned 38 degrees"
-    panel.show_result(Result(shown, faces, values, values, LABELS, ("fear",)))
-    assert card.expression.text() == "Fear"
-    assert card.reason.isHidden()
-
-
-@pytest.mark.parametrize(
-    ("threshold", "words"),
-    [
-        (0.0, "Perhaps fear: 40 % sure"),
-        (0.35, "Perhaps fear: 40 % sure"),
-        (0.25, "Perhaps fear or anger: 40 % sure"),
-        (0.12, "Perhaps fear, anger or neutral: 40 % sure"),
-        (0.01, "Perhaps fear: 40 % sure"),  # more than three say nothing
-    ],
-)
-def test_an_unsure_card_names_the_expressions_that_the_picture_allows(
-    qtbot: QtBot, threshold: float, words: str
-) -> None:
-    panel = FacePanel()
-    qtbot.addWidget(panel)
-    values = np.full((1, len(LABELS)), 0.0125, np.float32)
-    for name, value in (("fear", 0.4), ("anger", 0.3), ("neutral", 0.2)):
-        values[0, LABELS.index(name)] = value
-    faces = Faces(
-        np.array([[10, 10, 41, 41]], np.float32),
-        np.zeros((1, 6, 2), np.float32),
-        np.ones(1, np.float32),
-        np.ones(1, np.int64),
-    )
-    shown = Frame(np.full((90, 160, 3), 90, np.uint8), 0, 0.0, "x")
-    doubts = (("40 % sure",),)
-    panel.show_result(Result(shown, faces, values, values, LABELS, ("fear",), doubts=doubts, plausible_from=threshold))
-    assert panel.cards[0].reason.text() == words

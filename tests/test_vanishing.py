@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from pathlib import Path
 
 import av
 import pytest
-from fakes import make_bundle, result
-from servers import until
+from fakes import make_bundle, result, sink_worker
+from servers import remove, until
 
 from edgeemo.cli import main
 from edgeemo.errors import SinkError
 from edgeemo.run.runner import Runner
-from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.types import Result, Sink
+from edgeemo.types import Result
 from engines import LABELS
 
 SUFFIX = {"jsonl": "out.jsonl", "csv": "out.csv", "sqlite": "out.db", "video": "out.mkv"}
@@ -54,7 +52,7 @@ def rename(path: Path) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    shutil.rmtree(path.parent)
+    remove(path.parent)
 
 
 VANISH = {"renamed": rename, "deleted": Path.unlink, "folder": remove_folder}
@@ -65,12 +63,7 @@ VANISH = {"renamed": rename, "deleted": Path.unlink, "folder": remove_folder}
 def test_what_vanishes_is_begun_again_and_every_result_is_counted_once(tmp_path: Path, kind: str, way: str) -> None:
     path = tmp_path / "folder" / SUFFIX[kind]
     path.parent.mkdir()
-    context = SinkContext(LABELS, draw=lambda each: each.frame.image, sources=("door",), lasting=True)
-
-    def opener() -> Sink:
-        return open_sink(f"{kind}:{path}", context)
-
-    sink = SinkWorker(kind, opener, size=512, first=opener())
+    sink = sink_worker(f"{kind}:{path}", size=512)
     offered = 0
 
     def feed() -> None:

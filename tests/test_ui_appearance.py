@@ -1,0 +1,149 @@
+"""How the window looks: both themes, no words cut at any size, pictures of odd shapes."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PyQt6.QtWidgets import QApplication, QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+from windows import Studio, Windows, shows
+
+from edgeemo.config import Config
+from edgeemo.types import Faces, Frame, Result
+from edgeemo.ui.bars import Bars
+from edgeemo.ui.theme import DARK, LIGHT
+from edgeemo.ui.video import VideoView
+from edgeemo.ui.window import Window
+from engines import LABELS
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_both_themes_colour_the_whole_window(qtbot: QtBot, make: Windows, theme: object) -> None:
+    window = make()
+    assert isinstance(theme, type(LIGHT))
+    window.set_theme(theme)
+    shows(qtbot, window)
+    image = window.grab().toImage()
+    corner = image.pixelColor(3, window.height() // 2)
+    assert corner.name() == theme.window
+    side = image.pixelColor(image.width() - 4, window.height() // 2)
+    assert side.name() == theme.surface
+
+
+def cut_texts(window: Window) -> list[str]:
+    """Words of the window that do not fit where they stand."""
+    found = []
+    for label in window.findChildren(QLabel):
+        if not label.isVisible() or not label.text():
+            continue
+        wide = max(label.fontMetrics().horizontalAdvance(line) for line in label.text().splitlines())
+        wraps = label.wordWrap()
+        tall = label.heightForWidth(label.width()) if wraps else label.sizeHint().height()
+        if label.height() < tall - 1 or (not wraps and label.contentsRect().width() < wide - 1):
+            found.append(label.text())
+    for button in window.findChildren(QPushButton):
+        if button.isVisible() and button.width() < button.sizeHint().width():
+            found.append(button.text())
+    return found
+
+
+SCALED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_ui_appearance import Config, Studio, Window, QApplication, cut_texts
+app = QApplication([])
+studio = Studio()
+studio.faces = 2
+window = Window(Config(source="a rather long name of a clip.mp4"), opener=studio.open, cameras=list, engines=list)
+window.resize(640, 430)
+window.show()
+window.begin()
+def look():
+    if window.video.result is None:
+        return
+    window.banner.show_message("notice", "Desk camera was connected.", ("Use it", lambda: None))
+    app.processEvents()
+    print(window.devicePixelRatioF(), window.width(), window.height(), cut_texts(window))
+    app.quit()
+window.player.arrived.connect(look)
+app.exec()
+window.close()
+"""
+
+
+def test_at_twice_the_size_nothing_is_cut_on_a_screen_of_1280_by_860() -> None:
+    environment = {**os.environ, "QT_SCALE_FACTOR": "2", "QT_QPA_PLATFORM": "offscreen"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCALED, str(Path(__file__).parent)],
+        capture_output=True, text=True, timeout=300, check=True, env=environment,
+    )  # fmt: skip
+    assert done.stdout.split("\n")[0] == "2.0 640 430 []", done.stdout
+
+
+@pytest.mark.parametrize("faces", [0, 1, 2])
+@pytest.mark.parametrize("size", [(640, 400), (640, 480), (760, 480), (900, 600), (1280, 800)])
+def test_no_words_are_cut(qtbot: QtBot, make: Windows, studio: Studio, size: tuple[int, int], faces: int) -> None:
+    studio.faces = faces
+    window = make()
+    window.resize(*size)
+    shows(qtbot, window)
+    qtbot.waitUntil(lambda: (window.timeline.person is not None) == bool(faces))
+
+    def nothing_is_cut() -> None:
+        assert cut_texts(window) == []
+
+    # words that have just changed get their room in the layout's next turn; words that do not fit never do
+    qtbot.waitUntil(nothing_is_cut)
+
+
+@pytest.mark.parametrize("size", [(640, 400), (640, 480), (760, 480), (900, 600), (1280, 800)])
+def test_nothing_is_cut_off_at_any_size(qtbot: QtBot, make: Windows, size: tuple[int, int]) -> None:
+    window = make(Config())
+    window.resize(*size)
+    shows(qtbot, window)
+    QApplication.processEvents()
+    assert (window.width(), window.height()) == size
+    for button in (
+        window.toolbar.source,
+        window.toolbar.engine,
+        window.toolbar.start_button,
+        window.toolbar.stop_button,
+        window.toolbar.snapshot_button,
+    ):
+        assert button.width() >= button.sizeHint().width()
+        assert window.rect().contains(button.geometry())
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (4000, 20), (33, 17)])
+def test_pictures_of_odd_shapes_are_shown(qtbot: QtBot, size: tuple[int, int]) -> None:
+    view = VideoView()
+    qtbot.addWidget(view)
+    view.resize(400, 300)
+    values = np.full((1, len(LABELS)), 1 / len(LABELS), np.float32)
+    box = np.array([[0, 0, size[0], size[1]]], np.float32)
+    faces = Faces(box, np.zeros((1, 6, 2), np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
+    frame = Frame(np.full((size[1], size[0], 3), 200, np.uint8), 0, 0.0, "x")
+    view.show_result(Result(frame, faces, values, values, LABELS, ("neutral",)))
+    assert not view.grab().isNull()
+    assert view.rect().toRectF().contains(view.picture_rect())
+
+
+def test_bars_without_classes_are_drawn(qtbot: QtBot) -> None:
+    bars = Bars()
+    qtbot.addWidget(bars)
+    bars.resize(200, 20)
+    assert not bars.grab().isNull()
+
+
+def test_the_words_on_screen_are_about_expressions(qtbot: QtBot, make: Windows) -> None:
+    window = make()
+    shows(qtbot, window)
+    assert window.faces.promise.text().split("\n") == ["Expressions, not feelings.", "Nothing leaves this machine."]

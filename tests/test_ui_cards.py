@@ -1,0 +1,61 @@
+"""The cards beside the picture: what they say of an unsure face."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from edgeemo.types import F32, Faces, Frame, Result
+from edgeemo.ui.cards import FacePanel
+from engines import LABELS
+
+
+def judged(values: F32, emotion: str, **changes: Any) -> Result:
+    """A result of one face, 31 pixels wide."""
+    box = np.array([[10, 10, 41, 41]], np.float32)
+    faces = Faces(box, np.zeros((1, 6, 2), np.float32), np.ones(1, np.float32), np.ones(1, np.int64))
+    shown = Frame(np.full((90, 160, 3), 90, np.uint8), 0, 0.0, "x")
+    return Result(shown, faces, values, values, LABELS, (emotion,), **changes)
+
+
+def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> None:
+    panel = FacePanel()
+    qtbot.addWidget(panel)
+    values = np.full((1, len(LABELS)), 0.3, np.float32)
+    values[0, LABELS.index("fear")] = 0.4
+    panel.show_result(judged(values, "fear", doubts=(("face 31 px", "turned 38 degrees"),)))
+    (card,) = panel.cards
+    assert card.expression.text() == "Unsure"
+    assert card.reason.text() == "Perhaps fear: face 31 px, turned 38 degrees"
+    panel.show_result(judged(values, "fear"))
+    assert card.expression.text() == "Fear"
+    assert card.reason.isHidden()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        (0.0, "Perhaps fear: 40 % sure"),
+        (0.35, "Perhaps fear: 40 % sure"),
+        (0.25, "Perhaps fear or anger: 40 % sure"),
+        (0.12, "Perhaps fear, anger or neutral: 40 % sure"),
+        (0.01, "Perhaps fear: 40 % sure"),  # more than three say nothing
+    ],
+)
+def test_an_unsure_card_names_the_expressions_that_the_picture_allows(
+    qtbot: QtBot, threshold: float, words: str
+) -> None:
+    panel = FacePanel()
+    qtbot.addWidget(panel)
+    values = np.full((1, len(LABELS)), 0.0125, np.float32)
+    for name, value in (("fear", 0.4), ("anger", 0.3), ("neutral", 0.2)):
+        values[0, LABELS.index(name)] = value
+    panel.show_result(judged(values, "fear", doubts=(("40 % sure",),), plausible_from=threshold))
+    assert panel.cards[0].reason.text() == words
