@@ -1,8 +1,9 @@
-"""The one primitive that crosses threads: a box that holds a single item."""
+"""The one primitive that crosses threads: a box that holds one item, or a few."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -13,17 +14,18 @@ class Closed(Exception):
 
 
 class Mailbox(Generic[T]):
-    """Hands single items from one thread to another.
+    """Hands items from one thread to another, in order.
 
     With `newest_only` an untaken item is replaced and the drop counted (live sources, the window); without, `put`
-    waits until the item before was taken (files: every frame counts). An exception given to `fail` is raised in
-    the reader, after the item that was put before it.
+    waits until fewer than `size` items are left (files: every frame counts). An exception given to `fail` is raised in
+    the reader, after the items that were put before it.
     """
 
-    def __init__(self, *, newest_only: bool) -> None:
+    def __init__(self, *, newest_only: bool, size: int = 1) -> None:
         self._newest_only = newest_only
+        self._size = size
         self._changed = threading.Condition()
-        self._item: list[T] = []
+        self._items: deque[T] = deque()
         self._error: BaseException | None = None
         self._closed = False
         self.dropped = 0
@@ -33,16 +35,17 @@ class Mailbox(Generic[T]):
 
         Raises:
             Closed: the reader has gone.
-            TimeoutError: the item before was not taken within `timeout` seconds (never with `newest_only`).
+            TimeoutError: no earlier item was taken within `timeout` seconds (never with `newest_only`).
         """
         with self._changed:
-            if not self._newest_only and not self._changed.wait_for(lambda: self._closed or not self._item, timeout):
+            if not self._newest_only and not self._changed.wait_for(self._has_room, timeout):
                 raise TimeoutError(f"nobody took the item within {timeout} s")
             if self._closed:
                 raise Closed
-            if self._item:
+            if self._newest_only and self._items:
                 self.dropped += 1
-            self._item = [item]
+                self._items.clear()
+            self._items.append(item)
             self._changed.notify_all()
 
     def take(self, *, timeout: float) -> T:
@@ -54,10 +57,10 @@ class Mailbox(Generic[T]):
             BaseException: whatever the writer gave to `fail`.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: self._item or self._closed, timeout):
+            if not self._changed.wait_for(lambda: self._items or self._closed, timeout):
                 raise TimeoutError(f"nothing came within {timeout} s")
-            if self._item:
-                item = self._item.pop()
+            if self._items:
+                item = self._items.popleft()
                 self._changed.notify_all()
                 return item
             if self._error is not None:
@@ -74,3 +77,6 @@ class Mailbox(Generic[T]):
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._closed or len(self._items) < self._size

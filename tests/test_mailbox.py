@@ -32,6 +32,18 @@ def test_without_newest_only_an_untaken_item_makes_the_writer_wait() -> None:
     assert box.dropped == 0
 
 
+def test_a_larger_box_holds_items_in_order_and_then_makes_the_writer_wait() -> None:
+    box: Mailbox[int] = Mailbox(newest_only=False, size=3)
+    for item in range(3):
+        box.put(item, timeout=0)
+    with pytest.raises(TimeoutError):
+        box.put(3, timeout=0.01)
+    assert box.take(timeout=0) == 0
+    box.put(3, timeout=0)
+    assert [box.take(timeout=0) for _ in range(3)] == [1, 2, 3]
+    assert box.dropped == 0
+
+
 def test_every_item_arrives_in_order_between_two_threads() -> None:
     box: Mailbox[int] = Mailbox(newest_only=False)
 

@@ -320,3 +320,28 @@ def test_an_rtsp_stream_comes_back_after_its_server_was_killed() -> None:
             assert running.worker.status().connects == 2
     finally:
         server.kill()
+
+
+@pytest.mark.parametrize(("size", "ahead"), [(64, 4), (1200, 2), (2200, 1)])
+def test_a_file_is_decoded_a_few_frames_ahead_fewer_where_they_are_large(size: int, ahead: int) -> None:
+    class Large(FakeSource):
+        def frames(self) -> Iterator[Frame]:
+            for index in range(12):
+                yield frame(index, size=size)
+
+    source = Large()
+    worker = SourceWorker("clip", lambda: source, threading.Event(), QUICK, reopen=False)
+    worker.start()
+    try:
+        # one more than fit has left the decoder and waits
+        until(lambda: worker.status().captured == ahead + 1, "reading ahead")
+        indices = []
+        while not worker.ended:
+            taken = worker.take()
+            if taken is not None:
+                assert worker.status().captured <= len(indices) + ahead + 2
+                indices.append(taken.frame.index)
+                worker.done(0)
+        assert indices == list(range(12))
+    finally:
+        assert worker.stop(5)

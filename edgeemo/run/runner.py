@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # how soon the loop notices that it should stop
 DRAIN_S = 0.005  # between two looks at whether the sinks have written everything
+AHEAD = 3  # frames of a file in which faces are searched before the engine has them
 CHECK_S = 0.25  # between two checks of the sources
 IDLE_S = 2.0  # for the loop to end when it is closed from another thread
 
@@ -104,8 +106,9 @@ class Runner:
         self._attached: tuple[Sink, ...] = ()
         self._raised: list[Exception] = []
         self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="edgeemo-detect")
+        self._detecting = ThreadPoolExecutor(1, thread_name_prefix="edgeemo-ahead")  # frame after frame
         self._assembler = Assembler(parts, self._wake, self.status)
-        self._ahead: Ahead | None = None
+        self._ahead: deque[Ahead] = deque()
         self._setup: Setup | None = None  # sinks may ask for the status while it is being opened
         self._setup = self._assembler.open(config)
 
@@ -345,7 +348,7 @@ class Runner:
             return True
         if any(sink.failure is not None for sink in now.sinks.values()):
             return True
-        return self._ahead is None and all(lane.worker.ended for lane in now.lanes.values())
+        return not self._ahead and all(lane.worker.ended for lane in now.lanes.values())
 
     def _round(self) -> None:
         with self._round_lock:
@@ -375,26 +378,24 @@ class Runner:
 
         Results and their order are those of one frame after the other.
         """
-        now, ahead = self._now, self._ahead
-        found = None if ahead is None else ahead.found.result(DETECT_TIMEOUT_S)
-        self._ahead = None
+        now = self._now
         limit = now.config.frames
-        may_take = not limit or self._tally.frames + (ahead is not None) < limit
-        if may_take and all(sink.has_room for sink in now.sinks.values()):
-            captured = lane.worker.take()
-            if captured is not None:
-                self._ahead = Ahead(lane, captured, self._threads.submit(lane.pipeline.find, captured.frame))
-                self._wake.set()  # also where no further frame comes, this one is to be finished
-        if ahead is not None and found is not None:
-            self._finish(ahead, found)
+        while len(self._ahead) < AHEAD and (not limit or self._tally.frames + len(self._ahead) < limit):
+            captured = lane.worker.take() if all(sink.has_room for sink in now.sinks.values()) else None
+            if captured is None:
+                break
+            self._ahead.append(Ahead(lane, captured, self._detecting.submit(lane.pipeline.find, captured.frame)))
+        if self._ahead:
+            self._wake.set()  # also where no further frame comes, the others are to be finished
+            self._finish(self._ahead.popleft())
 
     def _finish_ahead(self) -> None:
-        """Finish the frame in which a thread is detecting, if there is one."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            self._finish(ahead, ahead.found.result(DETECT_TIMEOUT_S))
+        """Finish the frames that were given to the detecting thread."""
+        while self._ahead:
+            self._finish(self._ahead.popleft())
 
-    def _finish(self, ahead: Ahead, found: Found) -> None:
+    def _finish(self, ahead: Ahead) -> None:
+        found = ahead.found.result(DETECT_TIMEOUT_S)
         (result,) = finish_together([(ahead.lane.pipeline, found)], ahead.lane.pipeline.classifier)
         self._deliver(ahead.lane, ahead.captured, result)
 
@@ -453,6 +454,7 @@ class Runner:
         self._left_behind |= not stop_sources(now.lanes.values(), min(timeout, STOP_S))
         self._left_behind |= not close_sinks(now.sinks.values(), timeout)
         self._threads.shutdown()
+        self._detecting.shutdown(cancel_futures=True)
         for lane in now.lanes.values():
             lane.pipeline.close()
         now.classifier.close()

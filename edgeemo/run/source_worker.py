@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 POLL_S = 0.1
 STOP_S = 1.0  # for a source that is read alone to let go
 HISTORY = 64
+READ_AHEAD = 4  # frames of a file that are decoded while the ones before are recognised
+READ_AHEAD_BYTES = 16 << 20  # of their pictures, beyond the first one
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +265,8 @@ class SourceWorker:
                 if not self._current():
                     return
                 if box is None:
-                    box = self._connected(newest_only, source.decoder)
+                    ahead = 1 if newest_only else min(READ_AHEAD, 1 + READ_AHEAD_BYTES // frame.image.nbytes)
+                    box = self._connected(Mailbox(newest_only=newest_only, size=ahead), source.decoder)
                 with self._lock:
                     # a player that is late leaves frames out
                     left_out = max(0, frame.index - expected)
@@ -290,8 +293,7 @@ class SourceWorker:
             if isinstance(frames, Generator):
                 frames.close()
 
-    def _connected(self, newest_only: bool, decoder: str) -> Mailbox[Captured]:
-        box: Mailbox[Captured] = Mailbox(newest_only=newest_only)
+    def _connected(self, box: Mailbox[Captured], decoder: str) -> Mailbox[Captured]:
         with self._lock:
             left = self.take()
             self._dropped += self._box.dropped + (left is not None)
