@@ -427,6 +427,10 @@ class Sink(Protocol):
         """Files may have been renamed (logrotate): open what stands under their names now."""
         return
 
+    def stop_waiting(self) -> None:
+        """The run ends: `write` gives up soon what nobody takes. Called by another thread, also during a `write`."""
+        return
+
     @property
     def fault(self) -> str:
         """What keeps its results from arriving at present, although `write` takes them; empty: nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -206,8 +207,11 @@ def test_a_pipe_that_nobody_reads_can_be_ended(tmp_path: Path) -> None:
         while "waits for its reader" not in (line := running.stderr.readline()):
             assert line, "it ended before it waited"
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=60)
+        said = running.communicate(timeout=60)[1]
     assert running.returncode == 130
+    assert said.startswith(f"edgeemo: nobody reads {tmp_path}/pipe\n")
+    assert "did not arrive" in said
+    assert "left behind" not in said
 
 
 def test_a_pipe_gives_its_reader_everything(tmp_path: Path) -> None:
@@ -227,8 +231,25 @@ def test_a_pipe_whose_reader_stands_still_can_be_ended(tmp_path: Path) -> None:
         pipe.readline()
         time.sleep(1.5)
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=60)
+        said = running.communicate(timeout=60)[1]
     assert running.returncode == 130
+    assert "left behind" not in said
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_pipe_whose_reader_stands_still_is_given_up_when_the_run_ends(tmp_path: Path, kind: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sink = open_sink(f"{kind}:{tmp_path}/pipe", CONTEXT)
+    sink.stop_waiting()
+    fill = [result(8, index=index) for index in range(100)]
+    with pytest.raises(SinkError, match=re.escape(f"the reader of {tmp_path}/pipe stands still")):
+        _ = [sink.write(each) for each in fill]  # type: ignore[func-returns-value]
+    os.set_blocking(reader, True)
+    taken = os.read(reader, 1 << 20).splitlines()
+    assert len(taken) > 5  # what fitted into the pipe is there
+    sink.close()
+    os.close(reader)
 
 
 # what is shown

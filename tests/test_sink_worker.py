@@ -167,3 +167,30 @@ def test_a_file_s_sink_gets_the_time_it_needs_as_long_as_it_writes() -> None:
         worker.offer(result(0, index=index), must_arrive=True)
     assert worker.close(0.8)  # all of it takes a second
     assert sink.frames == list(range(20))
+
+
+class Deaf(Held):
+    """Nobody takes what it writes: it waits until it is told that the run ends, and fails then."""
+
+    def write(self, result: Result) -> None:
+        super().write(result)
+        raise SinkError("nobody reads it")
+
+    def stop_waiting(self) -> None:
+        self.release.set()
+
+
+def test_a_sink_that_nobody_reads_is_told_of_the_end_and_not_opened_again() -> None:
+    again: list[Deaf] = []
+
+    def opener() -> Deaf:
+        again.append(Deaf())
+        return again[-1]
+
+    worker = SinkWorker("deaf", opener, size=8, first=Deaf())
+    for index in range(5):
+        worker.offer(result(0, index=index), must_arrive=True)
+    assert worker.close(10)
+    assert not again
+    assert worker.status().dropped == 5
+    assert worker.status().error == "nobody reads it"

@@ -148,7 +148,11 @@ class SinkWorker:
         """Let it write what waits, and close; several sinks do so side by side."""
         with self._changed:
             self._closing = True
+            self._retry_at = 0.0  # one that failed gets a last chance
             self._changed.notify()
+            sink = self._sink
+        if sink is not None:
+            sink.stop_waiting()
 
     def close(self, timeout: float = 2.0) -> bool:
         """Wait for that, as long as results leave the queue and at most `timeout` seconds beyond.
@@ -190,7 +194,7 @@ class SinkWorker:
                 closing = self._closing
             if was_full:
                 self._wake()
-            if self._sink is None and self.reopen and (closing or monotonic() >= self._retry_at):
+            if self._sink is None and self.reopen and monotonic() >= self._retry_at:
                 self._guarded(self._open)
             if self._reopens and self._sink is not None:
                 self._reopens = False
@@ -217,6 +221,8 @@ class SinkWorker:
 
     def _open(self) -> None:
         self._sink = self._opener()
+        if self._closing:
+            self._sink.stop_waiting()
         if self._error:
             log.warning("sink %s works again", self.name)
             self._error = ""

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import select
 import stat
 import sys
 import time
@@ -23,6 +24,8 @@ from engines.files import replace_file
 log = logging.getLogger(__name__)
 
 PIPE_POLL_S = 0.1
+READER_S = 0.5  # for a pipe's reader to take something once the run ends
+PIPE_BYTES = 4096  # PIPE_BUF of Linux: a pipe that `poll` calls writable takes so many without waiting
 NOT_YET = -1  # a named pipe that nobody reads so far
 CLOSED = -2  # could not be opened again after a rotation
 
@@ -55,7 +58,8 @@ def _is_pipe(path: Path) -> bool:
 class TextOutput:
     """Whole lines, each handed to the operating system at once: a pipe's reader sees it, a crash loses none.
 
-    A named pipe is opened with the first line, when somebody reads it: until then `write` waits.
+    A named pipe is opened with the first line, when somebody reads it: until then `write` waits, and it waits for a
+    reader that stands still, until `stop_waiting`.
 
     Args:
         kind: as `edgeemo.system.outputs` calls it.
@@ -72,8 +76,8 @@ class TextOutput:
         lost: lines that a deleted file took with it.
 
     Raises:
-        SinkError: the target cannot be opened or written to, or another run writes to it. No half of a line stays in a
-            file.
+        SinkError: the target cannot be opened or written to, another run writes to it, or nobody reads a pipe when the
+            run ends. No half of a line stays in a file.
         ReaderGone: the other end of the pipe was closed.
     """
 
@@ -96,6 +100,7 @@ class TextOutput:
         except OSError as error:
             raise SinkError(f"cannot write to {self._name}: {error.strerror or error}") from error
         self._open = True
+        self._ending = False
         self.header = ""
         self.lost = self._lines = 0
         self._presence: Presence | None = None
@@ -125,7 +130,7 @@ class TextOutput:
             if self._regular and self._rotate_bytes and self._size and self._size + len(content) > self._rotate_bytes:
                 self._rotate()
             while data:
-                data = data[os.write(self._descriptor, data) :]
+                data = data[self._write_some(data) :]
             self._size += len(content)
             self._lines += 1
         except BrokenPipeError as error:
@@ -138,6 +143,10 @@ class TextOutput:
             raise SinkError(
                 f"cannot go on writing {self._name}: {error.strerror or error}; what came before is kept"
             ) from error
+
+    def stop_waiting(self) -> None:
+        """The run ends: a pipe's reader gets `READER_S` for each `PIPE_BYTES`, one that is not there yet nothing."""
+        self._ending = True
 
     def close(self) -> None:
         if self._open:
@@ -201,17 +210,32 @@ class TextOutput:
         if sys.platform == "win32":
             raise SinkError("Windows has no named pipes in folders")
         log.info("%s waits for its reader", self._name)
-        while self._open:
+        while True:
             try:
                 descriptor = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
+                if self._ending:
+                    raise SinkError(f"nobody reads {self._name}") from error
                 time.sleep(PIPE_POLL_S)
                 continue
             os.set_blocking(descriptor, True)
             return descriptor
-        raise ReaderGone(f"nobody read {self._name}")
+
+    def _write_some(self, data: memoryview) -> int:
+        """Write the beginning of some bytes; how many. Waits for a pipe's reader, but not for ever."""
+        if self._regular or sys.platform == "win32":
+            return os.write(self._descriptor, data)
+        # standard output is shared with other processes, so it must stay in blocking mode
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        waited = 0.0
+        while not poll.poll(PIPE_POLL_S * 1e3):
+            waited += PIPE_POLL_S if self._ending else 0.0
+            if waited >= READER_S:
+                raise SinkError(f"the reader of {self._name} stands still")
+        return os.write(self._descriptor, data[:PIPE_BYTES])
 
     def _rotate(self) -> None:
         path = self._path
@@ -245,6 +269,9 @@ class TextSink(Sink):
 
     def reopen(self) -> None:
         self._output.tick(now=True)
+
+    def stop_waiting(self) -> None:
+        self._output.stop_waiting()
 
     @property
     def lost(self) -> int:
