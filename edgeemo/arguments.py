@@ -102,9 +102,23 @@ def _add_bench(added: Any) -> None:
 def _add_report(added: Any) -> None:
     report = added.add_parser("report", help="a recorded session as a page with plots that works offline")
     report.add_argument(
-        "sessions", nargs="+", metavar="SESSION", help="a session's folder or name, or what sqlite: or jsonl: wrote"
+        "sessions", nargs="*", metavar="SESSION", help="a session's folder or name, or what sqlite: or jsonl: wrote"
     )
     report.add_argument("--against", nargs="+", metavar="SESSION", help="others, to stand beside the first ones")
+    report.add_argument(
+        "--group",
+        action="append",
+        metavar="NAME=MEMBER,MEMBER",
+        help="compare groups of sessions, or of named persons in them; may be given several times",
+    )
+    report.add_argument(
+        "--condition",
+        action="append",
+        metavar="LABEL",
+        help="compare what happens in intervals of this label, or in the 2 s after markers of it (default: all "
+        "intervals of several sessions)",
+    )
+    report.add_argument("--statistics", metavar="PATH.csv", help="also write the numbers of the comparison as a table")
     report.add_argument(
         "--output",
         metavar="PATH",

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from edgeemo.config import Config, load_config
-from edgeemo.errors import ConfigError, EdgeemoError
+from edgeemo.errors import ConfigError
 from edgeemo.system.terminal import printable
 from engines.files import user_path
 from engines.standard import tell
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-PAGES = (".html", ".htm", "")  # endings of a report
 LONGEST_LINE = 1000  # of an error: a path of 4,000 characters would fill the screen
 
 
@@ -149,34 +148,9 @@ def batch(arguments: argparse.Namespace) -> int:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    from edgeemo.recording import load
-    from edgeemo.recording.export import ENDINGS, export
-    from edgeemo.report import write_report
-    from edgeemo.system.outputs import check_output
+    from edgeemo.report.command import Options, run
 
-    first = [load(target) for target in arguments.sessions]
-    second = [load(target) for target in arguments.against or ()]
-    chosen = user_path(arguments.output) if arguments.output else _report_path(first[0].path)
-    kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
-    if kind == "report" and chosen.suffix.lower() not in PAGES:
-        raise EdgeemoError(f"{chosen}: give a report a name that ends in .html, or rows one in .csv or .parquet")
-    inputs = [each.path for each in (*first, *second)]
-    output = check_output(chosen, kind, inputs=inputs, overwrite=arguments.overwrite)
-    if output.suffix.lower() in ENDINGS:
-        if arguments.against:
-            raise EdgeemoError(f"{output}: rows have no groups; leave out --against, or name a page that ends in .html")
-        what = "annotations" if kind == "elan" else "rows"
-        print(f"{export(first, output, bom=arguments.bom)} {what} written to {printable(str(output))}")
-        return DONE
-    groups = [(" + ".join(each.name for each in first), first)]
-    if second:
-        groups.append((" + ".join(each.name for each in second), second))
-    print(printable(str(write_report(groups, output))))
-    return DONE
-
-
-def _report_path(session: Path) -> Path:
-    return session / "report.html" if session.is_dir() else session.with_suffix(".html")
+    return run(Options(**{name: vars(arguments)[name] for name in Options.__dataclass_fields__}))
 
 
 def engines(arguments: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from edgeemo.recording.rows import LONGEST_LINE
 from edgeemo.report import page, write_report
 from edgeemo.report.classes import UNSURE
 from edgeemo.report.markdown import to_html
-from edgeemo.report.numbers import around_markers, course, group_shares, shares, transitions
+from edgeemo.report.numbers import around_markers, course, shares, transitions
 from edgeemo.report.plots import clock
 from edgeemo.sinks.sqlite import SCHEMA
 from engines import LABELS
@@ -111,14 +111,6 @@ def test_a_course_has_gaps_where_the_face_was_away() -> None:
     assert not seen[:19].any()
     assert seen[21:29].all()
     assert not seen[36:].any()
-
-
-def test_groups_are_weighted_by_time() -> None:
-    long, short = recording(track([HAPPY] * 90)), recording(track([SAD] * 10))
-    parts, _, people = group_shares([long, short])
-    assert people == 2
-    assert parts["happiness"] == pytest.approx(0.9, abs=0.02)
-    assert group_shares([]) == ({}, 0.0, 0)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,17 +28,21 @@ class Shares:
     parts: dict[str, float]
 
 
-def shares(track: Track, labels: tuple[str, ...]) -> Shares:
-    """Time an expression of one person."""
-    held = track.seconds_of(AWAY_S)
-    total = float(held.sum())
+def shares(track: Track, labels: tuple[str, ...], rows: npt.NDArray[np.bool_] | None = None) -> Shares:
+    """Time an expression of one person.
+
+    Args:
+        rows: (n,) which ones count; None: all.
+    """
+    chosen = np.ones(len(track), np.bool_) if rows is None else rows
+    if not chosen.any():
+        return Shares(0.0, {})
+    held = np.where(chosen, track.seconds_of(AWAY_S), 0.0)
+    seconds = total = float(held.sum())
     if total <= 0:
         # a single frame, or still pictures: every row counts the same
-        held = np.ones(len(track))
-        total = float(len(track))
-    seconds = float(track.seconds_of(AWAY_S).sum())
-    if not len(track):
-        return Shares(0.0, {})
+        held = chosen.astype(np.float64)
+        total = float(held.sum())
     parts = dict.fromkeys(shown_classes(labels), 0.0)
     for column, label in enumerate(labels):
         parts[shown_class(label)] += float(held[(track.emotions == column) & ~track.unsure].sum()) / total
@@ -119,28 +122,9 @@ def in_intervals(recording: Recording) -> list[Inside]:
         for track in recording.tracks if marker.duration > 0 else ():
             inside = (track.times >= marker.time) & (track.times < marker.time + marker.duration)
             if inside.any():
-                spent = shares(track.part(inside), recording.labels)
+                spent = shares(track, recording.labels, inside)
                 found.append(Inside(marker, track.person, spent.seconds, spent.parts))
     return found
-
-
-def group_shares(recordings: Sequence[Recording]) -> tuple[dict[str, float], float, int]:
-    """Mean share of time an expression over all persons of several sessions, each person weighted by the time seen.
-
-    Returns:
-        label -> share, seconds in all, persons.
-    """
-    total: dict[str, float] = {}
-    seconds, people = 0.0, 0
-    for recording in recordings:
-        for track in recording.tracks:
-            each = shares(track, recording.labels)
-            weight = each.seconds or float(len(track)) * 1e-6
-            seconds += weight
-            people += 1
-            for label, part in each.parts.items():
-                total[label] = total.get(label, 0.0) + part * weight
-    return {label: value / seconds for label, value in total.items()} if seconds else {}, seconds, people
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,10 @@ from edgeemo.recording.people import described
 from edgeemo.recording.whole import appearing_whole
 from edgeemo.report.classes import folded, name_of, shown_classes
 from edgeemo.report.colours import DARK_CLASSES, LIGHT_CLASSES
+from edgeemo.report.compared import compared
+from edgeemo.report.inference import Analysis, Groups, analyse
 from edgeemo.report.markdown import to_html
-from edgeemo.report.numbers import around_markers, course, group_shares, in_intervals, shares, transitions
+from edgeemo.report.numbers import around_markers, course, in_intervals, shares, transitions
 from edgeemo.report.plots import BINS, clock, share_bar, timeline
 from edgeemo.types import F32
 
@@ -82,50 +84,34 @@ class _Group:
     sessions: Sequence[_Session]
 
 
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    people: int
-    seconds: float
-    bar: Markup
-    parts: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    columns: Sequence[_Column]
-    rows: Sequence[tuple[str, Sequence[float]]]
-
-
-def write_report(groups: Sequence[tuple[str, Sequence[Recording]]], path: Path) -> Path:
+def write_report(groups: Groups, path: Path, analysis: Analysis | None = None) -> Path:
     """Write the page; it appears when it is whole.
 
     Raises:
         RecordingError: it cannot be written.
     """
-    text = page(groups)
+    text = page(groups, analysis)
     with appearing_whole(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return path
 
 
-def page(groups: Sequence[tuple[str, Sequence[Recording]]]) -> str:
+def page(groups: Groups, analysis: Analysis | None = None) -> str:
     """The report of one group of sessions, or of several side by side.
 
     Args:
         groups: a name and its sessions each; with a single group of one session the name is not shown.
+        analysis: what is compared; None: whatever the groups give.
     """
     sessions = [recording for _, members in groups for recording in members]
-    if len(groups) > 1:
-        compared = [groups]
-    else:
-        compared = [[(each.name, [each]) for each in members] for _, members in groups if len(members) > 1]
+    if analysis is None and len(sessions) > 1:
+        analysis = analyse(side_by_side(groups))
     cards = dict.fromkeys(recording.card for recording in sessions if recording.card.strip())
     return _template().render(
-        title=" and ".join(dict.fromkeys(recording.name for recording in sessions[:3])) or "no session",
+        title=_title(groups),
         style=Markup(_style()),
         legend=_legend(sessions),
-        comparisons=[_comparison(each) for each in compared],
+        compared=compared(analysis, sessions) if analysis is not None and analysis.observations else None,
         # a group of one session has its name already
         groups=[
             _Group("" if [each.name for each in members] == [name] else name, [_session(each) for each in members])
@@ -133,6 +119,21 @@ def page(groups: Sequence[tuple[str, Sequence[Recording]]]) -> str:
         ],
         cards=[Markup(to_html(card)) for card in cards],  # which escapes what the card says
     )
+
+
+def side_by_side(groups: Groups) -> Groups:
+    """Two sessions of one group as groups of their own; any others as they are."""
+    if len(groups) == 1 and len(groups[0][1]) == 2:
+        return [(each.name, [each]) for each in groups[0][1]]
+    return groups
+
+
+def _title(groups: Groups) -> str:
+    names = dict.fromkeys(recording.name for _, members in groups for recording in members)
+    if len(names) > 3 and len(groups) > 1:
+        names = dict.fromkeys(name for name, _ in groups)
+    shown = list(names)[:3]
+    return " and ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "no session"
 
 
 @cache
@@ -163,16 +164,6 @@ def _legend(sessions: Sequence[Recording]) -> list[str]:
         for track in recording.tracks:
             seen.update(dict.fromkeys(shares(track, recording.labels).parts))
     return list(seen)
-
-
-def _comparison(groups: Sequence[tuple[str, Sequence[Recording]]]) -> _Comparison:
-    columns = []
-    for name, members in groups:
-        parts, seconds, people = group_shares(members)
-        columns.append(_Column(name, people, seconds, Markup(share_bar(parts, f"Share of time, {name}")), parts))
-    labels = list(dict.fromkeys(label for column in columns for label in column.parts))
-    labels.sort(key=lambda label: -max(column.parts.get(label, 0.0) for column in columns))
-    return _Comparison(columns, [(label, [column.parts.get(label, 0.0) for column in columns]) for label in labels])
 
 
 def _session(recording: Recording) -> _Session:

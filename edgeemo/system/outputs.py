@@ -50,7 +50,7 @@ def _is_jsonl(head: bytes, tail: bytes) -> bool:
 
 def _is_csv(head: bytes, tail: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").startswith(
-        (b"frame,", b"origin,frame,", b"session,origin,frame,", b"file,frame,", b"file,")
+        (b"frame,", b"origin,frame,", b"session,origin,frame,", b"file,frame,", b"file,", b"row,title,group,")
     )
 
 

@@ -1,0 +1,115 @@
+"""The command `edgeemo report`: a page, its numbers as a table, or the rows of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeemo.errors import EdgeemoError
+from edgeemo.recording import load
+from edgeemo.recording.export import ENDINGS, export
+from edgeemo.report.figures import write_figures
+from edgeemo.report.groups import grouped
+from edgeemo.report.inference import Analysis, Groups, analyse
+from edgeemo.report.page import side_by_side, write_report
+from edgeemo.system.outputs import check_output
+from edgeemo.system.terminal import printable
+from engines.files import user_path
+
+DONE = 0
+PAGES = (".html", ".htm", "")  # endings of a report
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        sessions: those of the first group; against: those of the second one.
+        group: NAME=MEMBER[,MEMBER...] each. condition: labels of intervals and markers.
+        output: a page, rows or annotations; statistics: a table of the numbers.
+        overwrite: replace files of others. bom: of rows as CSV.
+    """
+
+    sessions: Sequence[str]
+    against: Sequence[str] | None
+    group: Sequence[str] | None
+    condition: Sequence[str] | None
+    output: str | None
+    statistics: str | None
+    overwrite: bool
+    bom: bool
+
+
+def run(options: Options) -> int:
+    """Write what is asked for, and print where it is.
+
+    Raises:
+        EdgeemoError: a mistake of the user.
+    """
+    groups = _groups(options)
+    sessions = [recording for _, members in groups for recording in members]
+    analysis = _analysis(options, groups)
+    chosen = user_path(options.output) if options.output else _page_of(sessions[0].path)
+    kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
+    if kind == "report" and chosen.suffix.lower() not in PAGES:
+        raise EdgeemoError(f"{chosen}: give a report a name that ends in .html, or rows one in .csv or .parquet")
+    inputs = [each.path for each in sessions]
+    output = check_output(chosen, kind, inputs=inputs, overwrite=options.overwrite)
+    table = _table(options, inputs)
+    if output.suffix.lower() in ENDINGS:
+        if len(groups) > 1 or options.group or options.condition or table is not None:
+            raise EdgeemoError(
+                f"{output}: rows have no groups and conditions; name a page that ends in .html, or with --statistics "
+                "PATH.csv a table of its numbers"
+            )
+        what = "annotations" if kind == "elan" else "rows"
+        print(f"{export(sessions, output, bom=options.bom)} {what} written to {printable(str(output))}")
+        return DONE
+    print(printable(str(write_report(groups, output, analysis))))
+    if table is not None and analysis is not None:
+        print(f"{write_figures(analysis, table)} rows written to {printable(str(table))}")
+    return DONE
+
+
+def _groups(options: Options) -> Groups:
+    if options.group and options.against:
+        raise EdgeemoError("give either --against or --group")
+    if not options.group and not options.sessions:
+        raise EdgeemoError("name a session: its folder, its name, or what sqlite: or jsonl: wrote")
+    first = [(target, load(target)) for target in options.sessions]
+    if options.group:
+        return grouped(options.group, first, load)
+    groups = [[each for _, each in first], [load(target) for target in options.against or ()]]
+    return [(" + ".join(each.name for each in members), members) for members in groups if members]
+
+
+def _analysis(options: Options, groups: Groups) -> Analysis | None:
+    """What is compared; None where there is one session only and nothing is asked about it."""
+    sessions = [recording for _, members in groups for recording in members]
+    labels = list(dict.fromkeys(marker.label for recording in sessions for marker in recording.markers))
+    for label in options.condition or ():
+        if label not in labels:
+            raise EdgeemoError(_unknown(label, labels))
+    if len(sessions) == 1 and not (options.group or options.condition or options.statistics):
+        return None
+    return analyse(groups if options.group else side_by_side(groups), options.condition or ())
+
+
+def _unknown(label: str, labels: Sequence[str]) -> str:
+    known = f"its markers are {', '.join(labels[:12])}" if labels else "no session has markers"
+    return f"condition {label!r} is in no session; {known}"
+
+
+def _table(options: Options, inputs: Sequence[Path]) -> Path | None:
+    if options.statistics is None:
+        return None
+    path = user_path(options.statistics)
+    if path.suffix.lower() != ".csv":
+        raise EdgeemoError(f"{path}: give the table of numbers a name that ends in .csv")
+    return check_output(path, "csv", inputs=inputs, overwrite=options.overwrite)
+
+
+def _page_of(session: Path) -> Path:
+    return session / "report.html" if session.is_dir() else session.with_suffix(".html")

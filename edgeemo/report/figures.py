@@ -1,0 +1,84 @@
+"""The numbers of an analysis as a table, one number a row, for R, spreadsheets and the like.
+
+row         person (one in one session), mean (of a group in a condition), difference (of two such)
+title       of the table of the page that it is in; empty of persons and whole sessions
+group       its name; against: of the sample that is subtracted; likewise condition and against_condition
+session     and person, of rows of persons, with the unit they belong to
+units       that a mean or a difference is of; paired: 1 where the same units are in both
+seconds     of faces
+expression  a class, or other, or unsure
+value       share of time, 0..1, or a difference of two
+low, high   95 % interval; deviation: standard deviation between units; effect: Hedges' g; empty: not known
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgeemo.columns import cell
+from edgeemo.recording.whole import appearing_whole
+from edgeemo.report.inference import Analysis, Comparison
+
+COLUMNS = (
+    *("row", "title", "group", "condition", "against", "against_condition", "session", "person", "unit", "units"),
+    *("paired", "seconds", "expression", "value", "low", "high", "deviation", "effect"),
+)
+Cells = dict[str, str | float]
+
+
+def write_figures(analysis: Analysis, path: Path) -> int:
+    """Write the numbers as CSV; the file appears when it is whole.
+
+    Returns:
+        How many rows.
+
+    Raises:
+        RecordingError: it cannot be written.
+    """
+    rows = [*_people(analysis), *(row for each in analysis.comparisons for row in _compared(each, analysis.keys))]
+    with appearing_whole(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
+    return len(rows)
+
+
+def _people(analysis: Analysis) -> Iterator[Cells]:
+    for each in analysis.observations:
+        for key in analysis.keys:
+            yield {
+                "row": "person",
+                "group": each.group,
+                "condition": each.condition,
+                "session": each.session,
+                "person": each.person,
+                "unit": each.unit,
+                "seconds": each.spent.seconds,
+                "expression": key,
+                "value": each.spent.parts.get(key, 0.0),
+            }
+
+
+def _compared(comparison: Comparison, keys: tuple[str, ...]) -> Iterator[Cells]:
+    for sample in comparison.samples:
+        about: Cells = {"row": "mean", "title": comparison.title, "group": sample.group, "condition": sample.condition}
+        about |= {"units": len(sample.units), "seconds": sample.seconds}
+        numbers = zip(keys, sample.mean, sample.low, sample.high, sample.deviation, strict=True)
+        for key, value, low, high, deviation in numbers:
+            yield about | {"expression": key, "value": value, "low": low, "high": high, "deviation": deviation}
+    for each in comparison.differences:
+        about = {"row": "difference", "title": comparison.title, "units": each.units, "paired": int(each.paired)}
+        about |= {"group": each.sample.group, "condition": each.sample.condition}
+        about |= {"against": each.base.group, "against_condition": each.base.condition}
+        for key, value, low, high, effect in zip(keys, each.value, each.low, each.high, each.effect, strict=True):
+            yield about | {"expression": key, "value": value, "low": low, "high": high, "effect": effect}
+
+
+def _text(value: str | float) -> str:
+    if isinstance(value, str):
+        return cell(value)
+    if isinstance(value, int):
+        return str(value)
+    return "" if value != value else f"{value:.6f}"
