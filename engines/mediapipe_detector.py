@@ -21,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from engines.deferred_import import deferred
 from engines.errors import BackendUnavailable
 from engines.installation import pip_install
 from engines.native_noise import native_noise_dropped
@@ -28,6 +29,8 @@ from engines.preprocess import F32, U8
 
 # (version, system, machine) that tests/test_silence.py has seen make no look-up and no connection
 SILENT = {("1.2.2", "Linux", "x86_64")}
+# what MediaPipe imports to draw and to record sound: half of its start-up time and 40 MB of memory
+UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
 LOOK_UPS = (b"getaddrinfo", b"gethostbyname", b"gethostbyname2", b"gethostbyname_r", b"gethostbyname2_r", b"res_query")
 
 
@@ -43,9 +46,10 @@ class MediaPipeModel:
             raise BackendUnavailable("mediapipe", hint=reason)
         block_look_ups()
         try:
-            import mediapipe as mp
-            from mediapipe.tasks.python import vision
-            from mediapipe.tasks.python.core.base_options import BaseOptions
+            with deferred(*UNUSED):
+                import mediapipe as mp
+                from mediapipe.tasks.python import vision
+                from mediapipe.tasks.python.core.base_options import BaseOptions
         except (ImportError, OSError) as error:
             raise BackendUnavailable("mediapipe", hint=f"{error}; use the runtime onnx") from error
 
@@ -114,7 +118,8 @@ def _fault() -> str:
     if not block_look_ups():
         return "MediaPipe's look-ups of host names cannot be blocked"
     try:
-        importlib.import_module("mediapipe.tasks.python.vision")
+        with deferred(*UNUSED):
+            importlib.import_module("mediapipe.tasks.python.vision")
     except Exception as error:  # whatever a broken installation raises
         return f"MediaPipe cannot be imported ({' '.join(str(error).split())})"
     return ""
