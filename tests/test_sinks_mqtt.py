@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import operator
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +278,7 @@ def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path, opened: Call
 
 
 def test_the_outbox_keeps_the_order_whatever_happens(tmp_path: Path) -> None:
-    box = Outbox(tmp_path / "box.db", 10**6)
+    box = Outbox(tmp_path / "box.db", 10**6, "s")
 
     def put(*numbers: int) -> None:
         for number in numbers:
@@ -304,14 +306,14 @@ def test_the_outbox_keeps_the_order_whatever_happens(tmp_path: Path) -> None:
     keys, numbers = taken(1)
     assert numbers == [6]
     box.close()
-    again = Outbox(tmp_path / "box.db", 10**6)
+    again = Outbox(tmp_path / "box.db", 10**6, "s")
     again.rewind()
     assert [int(message.payload) for message in again.take(9)] == [6, 7]
     again.close()
 
 
 def test_a_message_that_arrives_before_an_older_one_hides_no_later_one(tmp_path: Path) -> None:
-    box = Outbox(tmp_path / "box.db", 10**6)
+    box = Outbox(tmp_path / "box.db", 10**6, "s")
     box.append("t", b"1")
     box.append("t", b"2")
     first, second = box.take(2)
@@ -326,7 +328,7 @@ def test_a_message_that_arrives_before_an_older_one_hides_no_later_one(tmp_path:
 
 
 def test_the_outbox_is_bounded_and_drops_the_oldest(tmp_path: Path) -> None:
-    box = Outbox(tmp_path / "box.db", 1000)
+    box = Outbox(tmp_path / "box.db", 1000, "s")
     for number in range(300):
         box.append("t", b"%03d" % number + bytes(7))
     assert box.dropped == 200
@@ -357,18 +359,29 @@ def test_results_count_as_kept_until_the_broker_has_confirmed_them(
     assert sum("takes results again" in line for line in said) == 1
 
 
-def test_a_run_without_a_broker_ends_with_code_4_and_the_count_on_disk(
-    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+def test_a_run_without_a_broker_ends_with_code_4_and_the_next_one_delivers_to_the_broker_that_it_names(
+    broker: Broker,
+    tmp_path: Path,
+    clip: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     config = tmp_path / "edge.toml"
-    port = Broker(tmp_path / "never").port
-    config.write_text(
-        f'source = "{clip}"\nsinks = ["mqtt://127.0.0.1:{port}/edge"]\nframes = 5\n'
-        f'[mqtt]\nspool = "{tmp_path / "s.db"}"\n'
-    )
-    assert main(["run", "--config", str(config)]) == 4
+    text = f'source = "{clip}"\nsinks = ["mqtt://127.0.0.1:%d/edge"]\nframes = %d\n'
+    config.write_text(text % (Broker(tmp_path / "never").port, 5))
+    with monkeypatch.context() as hurried:
+        hurried.setattr("edgeemo.sinks.mqtt.ACKNOWLEDGE_S", 0.2)
+        assert main(["run", "--config", str(config)]) == 4
     assert "5 results kept on disk" in capsys.readouterr().err
     assert "cannot be reached" in caplog.text
+    listener = Listener(broker.port)
+    config.write_text(text % (broker.port, 3))
+    assert main(["run", "--config", str(config)]) == 0
+    events = listener.of(f"edge/{clip.name}/results")
+    assert [event["frame"] for event in events] == [0, 1, 2, 3, 4, 0, 1, 2]
+    listener.close()
 
 
 def test_refused_credentials_end_a_single_run_with_code_2(
@@ -515,3 +528,116 @@ def test_a_ledger_that_cannot_be_written_is_a_warning(
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
     Ledger("a.toml").add(Announcer("mqtt://localhost:1/a", tmp_path / "spool.db", MqttConfig()))
     assert "cannot be used" in caplog.text
+
+
+AWAY = "mqtt://localhost:1/"
+
+
+class Moves:
+    """Sinks of one configuration whose addresses change from start to start; nothing runs but the sinks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._owner = str(folder / "edge.toml")
+
+    def start(self, *sinks: str, owner: str | None = None, frames: tuple[int, ...] = (), spool: str = "") -> None:
+        """Open these sinks, write results to each, wait until all that can arrive has, and close them."""
+        config = Config(sinks=sinks, mqtt=MqttConfig(spool=spool))
+        owner = self._owner if owner is None else owner
+        context = SinkContext(LABELS, draw=lambda each: each.frame.image, config=config, lasting=True, owner=owner)
+        opened = [open_sink(text, context) for text in sinks]
+        for sink in opened:
+            for index in frames:
+                sink.write(result(1, index=index, origin="door"))
+        for text, sink in zip(sinks, opened, strict=True):
+            assert isinstance(sink, MqttSink)
+            if not text.startswith(AWAY):
+                until(partial(operator.not_, sink._outbox), f"the end of {text}")
+            sink.close()
+
+
+@pytest.fixture
+def moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Moves:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    return Moves(tmp_path)
+
+
+@pytest.mark.parametrize("spool", ["", "named.db"])
+def test_what_waits_goes_once_to_the_broker_that_is_configured_now(
+    broker: Broker, moves: Moves, tmp_path: Path, spool: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = spool and str(tmp_path / spool)
+    listener = Listener(broker.port)
+    away, here = f"{AWAY}home/edge", f"mqtt://localhost:{broker.port}/new/place"
+    moves.start(away, frames=(0, 1, 2), spool=spool)
+    moves.start(away, frames=(3,), spool=spool)
+    moves.start(here, frames=(4, 5), spool=spool)
+    got = [event["frame"] for event in listener.of("new/place/door/results")]
+    assert got == list(range(6))
+    # nothing comes twice, whichever of them is configured again
+    moves.start(here, spool=spool)
+    moves.start(away, frames=(6,), spool=spool)
+    moves.start(here, spool=spool)
+    assert [event["frame"] for event in listener.of("new/place/door/results")] == list(range(7))
+    assert not any("home/edge/door/results" in topic for topic, _ in listener.heard)
+    assert (f"4 results that waited for {away} go to {here} now" in caplog.text) == (not spool)
+    listener.close()
+
+
+def test_what_waits_for_a_sink_beside_others_goes_to_the_one_that_replaces_it(broker: Broker, moves: Moves) -> None:
+    listener = Listener(broker.port)
+    away = f"{AWAY}home/edge"
+    beside, fresh = (f"mqtt://localhost:{broker.port}/{name}" for name in ("beside", "fresh"))
+    moves.start(away, beside, frames=(0, 1))
+    moves.start(beside, frames=(2,))
+    moves.start(beside, fresh, frames=(3,))
+    assert [event["frame"] for event in listener.of("beside/door/results")] == [0, 1, 2, 3]
+    assert [event["frame"] for event in listener.of("fresh/door/results")] == [0, 1, 3]
+    listener.close()
+
+
+def test_without_a_configuration_what_waits_is_kept_for_its_broker(tmp_path: Path, moves: Moves) -> None:
+    first, second = Broker(tmp_path / "first"), Broker(tmp_path / "second")
+    to_first, to_second = (f"mqtt://localhost:{each.port}/edge" for each in (first, second))
+    opened = Moves(tmp_path)
+    second.start()
+    listener = Listener(second.port)
+    try:
+        config = Config(sinks=(to_first,))
+        sink = open_sink(to_first, SinkContext(LABELS, draw=lambda each: each.frame.image, config=config, lasting=True))
+        sink.write(result(1, index=0, origin="door"))
+        sink.close()
+        opened.start(to_second, owner="", frames=(1,))
+        assert [event["frame"] for event in listener.of("edge/door/results")] == [1]
+        first.start()
+        other = Listener(first.port)
+        opened.start(to_first, owner="", frames=(2,))
+        assert [event["frame"] for event in other.of("edge/door/results")] == [0, 2]
+        other.close()
+    finally:
+        listener.close()
+        first.kill()
+        second.kill()
+
+
+def test_a_spool_is_used_by_one_run_at_a_time(tmp_path: Path, opened: Callable[..., MqttSink]) -> None:
+    first = opened(1)
+    first.write(result(0, index=0))
+    with pytest.raises(SinkError, match="is used by another run or sink; choose another"):
+        opened(2)
+    first.close()
+    opened(2)
+
+
+def test_a_damaged_spool_of_an_earlier_broker_keeps_nobody_from_starting(
+    broker: Broker, moves: Moves, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    moves.start(f"{AWAY}edge", frames=(0,))
+    (spool,) = (tmp_path / "state").glob("mqtt-*[0-9a-f].db")
+    for file in spool.parent.glob(f"{spool.name}*"):
+        file.unlink()
+    spool.write_bytes(b"no database" * 400)
+    listener = Listener(broker.port)
+    moves.start(f"mqtt://localhost:{broker.port}/edge", frames=(1,))
+    assert [event["frame"] for event in listener.of("edge/door/results")] == [1]
+    assert f"cannot use {spool}" in caplog.text
+    listener.close()

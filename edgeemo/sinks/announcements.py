@@ -1,7 +1,8 @@
-"""What MQTT sinks of a service have left with their brokers, and who takes it back when one is no longer configured.
+"""What MQTT sinks have left with their brokers and on the disk, and who cares for it when one is no longer configured.
 
 A sink clears what it announced of sources that are gone. Nobody would clear what a whole sink announced that is gone or
 has another topic or broker now, so each is noted in a ledger on the disk, under the configuration that it stands in.
+By the ledger a new sink also finds the results that wait for the one that it replaces.
 """
 
 from __future__ import annotations
@@ -61,16 +62,20 @@ class Ledger:
 
     def add(self, announcer: Announcer) -> None:
         values = (self._owner, announcer.sink, str(announcer.spool), json.dumps(asdict(announcer.config)))
-        self._execute("INSERT OR REPLACE INTO sinks VALUES (?, ?, ?, ?)", values)
+        self._execute("INSERT OR REPLACE INTO announcers VALUES (?, ?, ?, ?, 0)", values)
+
+    def replaced(self, sink: str) -> None:
+        """Another sink has taken its place, and the results that waited for it."""
+        self._execute("UPDATE announcers SET replaced = 1 WHERE owner = ? AND sink = ?", (self._owner, sink))
 
     def remove(self, sink: str) -> None:
-        self._execute("DELETE FROM sinks WHERE owner = ? AND sink = ?", (self._owner, sink))
+        self._execute("DELETE FROM announcers WHERE owner = ? AND sink = ?", (self._owner, sink))
 
     def others(self, configured: Collection[str]) -> list[Announcer]:
         """Those that are not configured."""
         if not self._path.is_file():
             return []
-        rows = self._execute("SELECT sink, spool, settings FROM sinks WHERE owner = ?", (self._owner,))
+        rows = self._execute("SELECT sink, spool, settings FROM announcers WHERE owner = ?", (self._owner,))
         found = []
         for sink, spool, settings in rows:
             if sink not in configured:
@@ -78,13 +83,20 @@ class Ledger:
                     found.append(Announcer(sink, Path(spool), MqttConfig(**json.loads(settings))))
         return found
 
-    def _execute(self, statement: str, values: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    def knows(self, sink: str) -> bool:
+        """Whether it was configured before, and no other has replaced it since."""
+        if not self._path.is_file():
+            return False
+        query = "SELECT sink FROM announcers WHERE owner = ? AND sink = ? AND NOT replaced"
+        return bool(self._execute(query, (self._owner, sink)))
+
+    def _execute(self, statement: str, values: tuple[str, ...]) -> list[tuple[str, ...]]:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(self._path, timeout=2, isolation_level=None)) as database:
                 database.execute(
-                    "CREATE TABLE IF NOT EXISTS sinks "
-                    "(owner TEXT, sink TEXT, spool TEXT, settings TEXT, PRIMARY KEY (owner, sink))"
+                    "CREATE TABLE IF NOT EXISTS announcers (owner TEXT, sink TEXT, spool TEXT, settings TEXT, "
+                    "replaced INTEGER, PRIMARY KEY (owner, sink))"
                 )
                 return database.execute(statement, values).fetchall()
         except (OSError, sqlite3.Error) as error:
@@ -131,9 +143,12 @@ class Withdrawal:
                 return
             for announcer in pending:
                 try:
-                    withdraw(announcer, keep=kept_by(config, announcer), stop=stop)
+                    left = withdraw(announcer, keep=kept_by(config, announcer), stop=stop)
                     self._ledger.remove(announcer.sink)
-                    log.warning("sink %s is no longer configured; what it announced was removed", announcer.sink)
+                    rest = f"; {left} results that it did not deliver stay in {announcer.spool}" if left else ""
+                    log.warning(
+                        "sink %s is no longer configured; what it announced was removed%s", announcer.sink, rest
+                    )
                 except (EdgeemoError, OSError) as error:
                     if announcer.sink not in told:
                         told.add(announcer.sink)
@@ -143,6 +158,9 @@ class Withdrawal:
                             " ".join(str(error).split()),
                         )
             stop.wait(RETRY_S)
+
+    def _spools(self, config: Config) -> set[Path]:
+        return {each.spool for each in self._ledger.others(()) if each.sink in config.sinks}
 
 
 def kept_by(config: Config, announcer: Announcer) -> set[str]:
@@ -185,11 +203,14 @@ def _brokers(sink: str) -> set[tuple[str, int]]:
         return {(host, port)}
 
 
-def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> None:
+def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> int:
     """Empty the retained topics of a sink that is no longer configured.
 
     Args:
         keep: topics that others announce; they are only forgotten.
+
+    Returns:
+        How many results wait for it.
 
     Raises:
         EdgeemoError, OSError: the broker is away or refuses; what was confirmed is done.
@@ -199,15 +220,15 @@ def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> 
     from edgeemo.sinks.mqtt_connection import new_client, password_of, tls_of
 
     if not announcer.spool.is_file():
-        return
+        return 0
     host, port, _ = _parts(announcer.sink)
     config = announcer.config
-    outbox = Outbox(announcer.spool, int(config.spool_mb * 1e6))
+    outbox = Outbox(announcer.spool, int(config.spool_mb * 1e6), announcer.sink)
     try:
         for topic in outbox.retained & keep:
             outbox.forget(topic)
         if not outbox.retained:
-            return
+            return len(outbox)
         tls = tls_of(config) if announcer.sink.startswith("mqtts:") else None
         client = new_client(config, password_of(config), tls)
         waiting: dict[int, str] = {}
@@ -237,5 +258,6 @@ def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> 
         client.loop(timeout=TALK_S)
         if outbox.retained:
             raise SinkError(f"the broker {host}:{port} {f'refuses: {refusals[0]}' if refusals else 'does not answer'}")
+        return len(outbox)
     finally:
         outbox.close()

@@ -6,6 +6,8 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
@@ -17,12 +19,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgeemo.config import MqttConfig
-from edgeemo.errors import ConfigError
+from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.announcements import Announcer, Ledger, node_of, topics_of
 from edgeemo.sinks.event import event
 from edgeemo.sinks.mqtt_connection import address, expect_settings, new_client, password_of, tls_of
 from edgeemo.sinks.outbox import Outbox
+from edgeemo.system.lock import hold_lock
 from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
 from engines.files import user_path
@@ -51,10 +54,14 @@ class MqttSink(Sink):
     A broker that is away is no error: results wait in a file, bounded, and are sent in order when it is back. A single
     run waits for the last confirmations for `ACKNOWLEDGE_S` when it ends; `kept` counts what remains in the file.
 
+    What waits for a sink that this one replaces in the same configuration (another broker or topic) is taken over, and
+    so is what waits in a file that `[mqtt] spool` names: each goes to the broker and topic that are configured now.
+
     Retained topics are remembered in the same file. Those of a source that is no longer configured are cleared; those
     of a whole sink by `edgeemo.sinks.announcements`.
 
     Raises:
+        SinkError: the file cannot be used, or another run uses it.
         ConfigError: a setting breaks MQTT's rules; from `tick` and `close` of a single run: the broker refuses the
             user or password.
     """
@@ -71,9 +78,8 @@ class MqttSink(Sink):
         self._tls = tls_of(config) if self.tls else None
         self._context = context
         spool = _spool(config, f"{scheme}:{target}")
-        self._outbox = Outbox(spool, int(config.spool_mb * 1e6))
-        if context.owner and context.lasting:
-            Ledger(context.owner).add(Announcer(f"{scheme}:{target}", spool.absolute(), config))
+        self._resources = ExitStack()
+        self._outbox = self._opened(Announcer(f"{scheme}:{target}", spool.absolute(), config))
         self._sent: dict[str, float] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._announced: set[str] = set()
@@ -91,6 +97,38 @@ class MqttSink(Sink):
         self._accepted = False
         self._thread = threading.Thread(target=self._run, name="edgeemo-mqtt", daemon=True)
         self._thread.start()
+
+    def _opened(self, ours: Announcer) -> Outbox:
+        """The outbox, with what waits for sinks that this one takes the place of in the same configuration."""
+        with ExitStack() as undo:
+            if not undo.enter_context(_locked(ours.spool)):
+                raise SinkError(f"{ours.spool} is used by another run or sink; choose another [mqtt] spool or topic")
+            outbox = Outbox(ours.spool, int(self._config.spool_mb * 1e6), ours.sink)
+            undo.callback(outbox.close)
+            if self._context.owner:
+                ledger = Ledger(self._context.owner)
+                self._take_over(outbox, ours, ledger)
+                ledger.add(ours)
+            self._resources = undo.pop_all()
+        return outbox
+
+    def _take_over(self, outbox: Outbox, ours: Announcer, ledger: Ledger) -> None:
+        """Move in what waits for sinks that this one replaces, or for this one in the file that it had before."""
+        known = ledger.knows(ours.sink)
+        for other in ledger.others(set(self._context.config.sinks) - {ours.sink}):
+            if other.sink != ours.sink and known:
+                continue  # it was there beside the other, and has delivered the same results
+            try:
+                if other.spool != ours.spool and other.spool.is_file():
+                    with _locked(other.spool) as free:
+                        if not free:
+                            continue
+                        if moved := outbox.adopt(other.spool):
+                            log.warning("%d results that waited for %s go to %s now", moved, other.sink, ours.sink)
+            except SinkError as error:
+                log.warning("%s", error)
+                continue
+            ledger.replaced(other.sink)
 
     @property
     def lost(self) -> int:
@@ -125,7 +163,7 @@ class MqttSink(Sink):
         self._sent[source] = now
         payload = json.dumps(event(result), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         self._taken += 1
-        self._outbox.append(f"{self._topic}/{source}/results", payload.encode())
+        self._outbox.append(f"{source}/results", payload.encode())
 
     def close(self) -> None:
         deadline = monotonic() + (0.0 if self._context.lasting else ACKNOWLEDGE_S)
@@ -133,7 +171,7 @@ class MqttSink(Sink):
             self._stop.wait(TALK_S)
         self._stop.set()
         self._thread.join(FLUSH_S + 0.4)
-        self._outbox.close()
+        self._resources.close()
         self.tick()
 
     def _note(self, fault: str) -> None:
@@ -191,7 +229,9 @@ class MqttSink(Sink):
                 told = now
                 self._publish_state(client)
             for message in self._outbox.take(MAX_INFLIGHT - self._outbox.out):
-                self._inflight[client.publish(message.topic, message.payload, qos=1).mid] = message.key
+                # earlier versions kept whole topics
+                topic = "/".join((self._topic, *message.topic.split("/")[-2:]))
+                self._inflight[client.publish(topic, message.payload, qos=1).mid] = message.key
             if self._stop.is_set():
                 ending = ending or now + FLUSH_S
                 if now >= ending or not len(self._outbox):
@@ -328,6 +368,17 @@ def _spool(config: MqttConfig, sink: str) -> Path:
     if config.spool:
         return user_path(config.spool)
     return state_folder() / f"mqtt-{sha256(sink.encode()).hexdigest()[:12]}.db"
+
+
+@contextmanager
+def _locked(spool: Path) -> Iterator[bool]:
+    with ExitStack() as stack:
+        try:
+            spool.parent.mkdir(parents=True, exist_ok=True)
+            free = stack.enter_context(hold_lock(spool.with_name(f"{spool.name}.lock")))
+        except OSError as error:
+            raise SinkError(f"cannot use {spool}: {error.strerror or error}; choose another [mqtt] spool") from error
+        yield free
 
 
 def _topic_segment(text: str) -> str:

@@ -18,7 +18,7 @@ BEFORE_FIRST = -(1 << 62)
 
 @dataclass(frozen=True)
 class Message:
-    """One message; `key` is for `done`."""
+    """One message; `key` is for `done`, `topic` without that of the sink."""
 
     key: int
     topic: str
@@ -34,17 +34,19 @@ class Outbox:
     Args:
         path: the file; made if it isn't there.
         limit_bytes: of payload; beyond it the oldest messages are dropped and counted.
+        sink: whose retained topics are asked for; one after the other, several sinks may use a file.
 
     Raises:
         SinkError: the file cannot be used.
 
     Attributes:
         last_key: of the newest message.
-        retained: the topics under which the broker keeps a message of ours.
+        retained: the topics under which the sink's broker keeps a message of ours.
     """
 
-    def __init__(self, path: Path, limit_bytes: int) -> None:
+    def __init__(self, path: Path, limit_bytes: int, sink: str) -> None:
         self.dropped = 0
+        self._sink = sink
         self._limit = limit_bytes
         self._lock = threading.Lock()
         self._out: dict[int, int] = {}  # key -> bytes of what was handed out and has not arrived
@@ -59,18 +61,51 @@ class Outbox:
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, payload BLOB NOT NULL)"
             )
-            self._database.execute("CREATE TABLE IF NOT EXISTS retained (topic TEXT PRIMARY KEY)")
-            self.retained = {topic for (topic,) in self._database.execute("SELECT topic FROM retained")}
-            (count, size, last) = self._database.execute(
-                "SELECT count(*), total(length(payload)), max(id) FROM outbox"
-            ).fetchone()
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS announced (sink TEXT, topic TEXT, PRIMARY KEY (sink, topic))"
+            )
+            self.retained: set[str] = set()
+            self._rows = self._bytes = self.last_key = 0
+            self._count()
         except (OSError, sqlite3.Error) as error:
             raise SinkError(
                 f"cannot use {path} for messages that wait: {error}; choose another [mqtt] spool"
             ) from error
-        self._rows, self._bytes = int(count), int(size)
-        # never used twice: SQLite would, where the newest message arrives before an older one
-        self.last_key = int(last or 0)
+
+    def adopt(self, path: Path) -> int:
+        """Move what waits in another outbox, which nobody else uses, behind what waits here; also the sink's topics.
+
+        A crash in the middle has messages in both: each arrives at least once.
+
+        Returns:
+            How many messages that were.
+
+        Raises:
+            SinkError: one of the files cannot be used.
+        """
+        Outbox(path, self._limit, self._sink).close()  # it has every table, and is whole
+        with self._lock:
+            try:
+                self._database.execute("ATTACH ? AS other", (str(path),))
+                try:
+                    moved = self._database.execute(
+                        "INSERT INTO main.outbox SELECT row_number() OVER (ORDER BY id) + ?, topic, payload "
+                        "FROM other.outbox",
+                        (self.last_key,),
+                    ).rowcount
+                    self._database.execute("DELETE FROM other.outbox")
+                    for statement in (
+                        "INSERT OR IGNORE INTO main.announced SELECT * FROM other.announced WHERE sink = ?",
+                        "DELETE FROM other.announced WHERE sink = ?",
+                    ):
+                        self._database.execute(statement, (self._sink,))
+                finally:
+                    self._database.execute("DETACH other")
+                self._count()
+                self._drop_oldest()
+            except sqlite3.Error as error:
+                raise SinkError(f"cannot take over the messages that wait in {path}: {error}") from error
+            return moved
 
     def __len__(self) -> int:
         return self._rows
@@ -86,10 +121,7 @@ class Outbox:
                 self.last_key += 1
                 self._database.execute("INSERT INTO outbox VALUES (?, ?, ?)", (self.last_key, topic, payload))
                 self._rows, self._bytes = self._rows + 1, self._bytes + len(payload)
-                while self._bytes > self._limit and self._rows > 1:
-                    oldest = self._database.execute("SELECT id, length(payload) FROM outbox ORDER BY id LIMIT 1")
-                    self._delete([oldest.fetchone()])
-                    self.dropped += 1
+                self._drop_oldest()
             except sqlite3.Error as error:
                 self.dropped += 1
                 log.debug("the outbox takes nothing: %s", error)
@@ -124,16 +156,16 @@ class Outbox:
 
     def remember(self, topic: str) -> None:
         """The broker keeps a message under this topic."""
-        self._change_retained(topic, "INSERT OR IGNORE INTO retained VALUES (?)", self.retained.add)
+        self._change_retained(topic, "INSERT OR IGNORE INTO announced VALUES (?, ?)", self.retained.add)
 
     def forget(self, topic: str) -> None:
         """It no longer does."""
-        self._change_retained(topic, "DELETE FROM retained WHERE topic = ?", self.retained.discard)
+        self._change_retained(topic, "DELETE FROM announced WHERE sink = ? AND topic = ?", self.retained.discard)
 
     def _change_retained(self, topic: str, statement: str, change: Callable[[str], None]) -> None:
         with self._lock:
             try:
-                self._database.execute(statement, (topic,))
+                self._database.execute(statement, (self._sink, topic))
                 change(topic)
             except sqlite3.Error as error:
                 log.debug("the outbox does not note %s: %s", topic, error)
@@ -141,6 +173,22 @@ class Outbox:
     def close(self) -> None:
         with self._lock:
             self._database.close()
+
+    def _count(self) -> None:
+        (count, size, last) = self._database.execute(
+            "SELECT count(*), total(length(payload)), max(id) FROM outbox"
+        ).fetchone()
+        self._rows, self._bytes = int(count), int(size)
+        # never used twice: SQLite would, where the newest message arrives before an older one
+        self.last_key = int(last or 0)
+        announced = self._database.execute("SELECT topic FROM announced WHERE sink = ?", (self._sink,))
+        self.retained = {topic for (topic,) in announced}
+
+    def _drop_oldest(self) -> None:
+        while self._bytes > self._limit and self._rows > 1:
+            oldest = self._database.execute("SELECT id, length(payload) FROM outbox ORDER BY id LIMIT 1")
+            self._delete([oldest.fetchone()])
+            self.dropped += 1
 
     def _delete(self, rows: list[tuple[int, int]]) -> None:
         """Delete (key, bytes) rows, in one transaction."""
