@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -116,6 +118,21 @@ def test_the_crops_of_both_runtimes_hardly_differ(pair: tuple[FaceDetector, Face
     assert len(differences) >= 8
     assert max(differences) < 10  # of 255 grey levels
     assert min(likeness) > 0.98
+
+
+def test_mediapipe_starts_no_thread_of_python_and_may_be_called_from_several(media: Path) -> None:
+    pytest.importorskip("mediapipe")
+    pictures = list(islice(read(media / "three_faces.mp4", 5), 6))
+    before = set(threading.enumerate())
+    detector = FaceDetector(runtime="mediapipe")
+    expected = [detector.detect(picture)[0] for picture in pictures]
+    assert set(threading.enumerate()) == before  # MediaPipe's own package would call its library in another one
+    assert any(len(boxes) for boxes in expected)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda picture: detector.detect(picture)[0], pictures * 5))
+    detector.close()
+    for row, boxes in enumerate(found):
+        np.testing.assert_array_equal(boxes, expected[row % len(pictures)])
 
 
 @pytest.mark.parametrize("runtime", ["mediapipe", "onnx"])
