@@ -105,7 +105,7 @@ def _call_in_own_thread(detector: Any) -> None:
     MediaPipe's Python package has a thread for each task that makes these calls one by one. Changing threads twice per
     picture costs up to a third of the time of a frame; a lock does the same.
     """
-    executor = getattr(getattr(detector, "_lib", None), "_executor", None)
+    executor: Any = getattr(getattr(detector, "_lib", None), "_executor", None)
     if hasattr(executor, "submit"):
         executor.shutdown()
         executor.submit = lambda call, *values, **named: _Finished(call(*values, **named))

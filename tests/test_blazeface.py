@@ -124,7 +124,7 @@ def test_mediapipe_starts_no_thread_of_python_and_may_be_called_from_several(med
     pytest.importorskip("mediapipe")
     pictures = list(islice(read(media / "three_faces.mp4", 5), 6))
     before = set(threading.enumerate())
-    detector = FaceDetector(runtime="mediapipe")
+    detector = FaceDetector("full_range", runtime="mediapipe")
     expected = [detector.detect(picture)[0] for picture in pictures]
     assert set(threading.enumerate()) == before  # MediaPipe's own package would call its library in another one
     assert any(len(boxes) for boxes in expected)
