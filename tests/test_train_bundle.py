@@ -12,6 +12,8 @@ from datasets import make_ferplus
 
 from engines.bundle import load_bundle
 from engines.engine import Engine
+from engines.errors import EngineError
+from engines.export import cli as export_cli
 from engines.layout import FILES
 from engines.manifest import Manifest
 from trainer import export
@@ -98,6 +100,27 @@ def test_bundling_again_with_the_fp32_model_replaces_the_form(small, run, place,
     make_bundle(run / "best.pt", data, mine, cache=place / "cache", without_fp32=True)
     assert not (mine / FILES["fp32"]).exists()
     load_bundle(mine).read()
+
+
+def test_a_bundle_of_int8_alone_runs_and_says_what_it_lacks(small, run, place, data, capsys):
+    folder = place / "integers"
+    arguments = ["bundle", str(run), "--data", data, "--cache", str(place / "cache"), "--output", str(folder)]
+    assert main([*arguments, "--int8-only"]) == 0
+    assert sorted(path.name for path in folder.glob("*.onnx")) == [FILES["int8"]]
+    bundle = load_bundle(folder)
+    assert bundle.precisions() == ("int8",)
+    card = (folder / "CARD.md").read_text()
+    assert f"- `{FILES['int8']}`, " in card
+    assert FILES["fp16"] not in card
+    faces = list(load_faces(open_data(data, "valid"), bundle.spec, place / "cache").faces)
+    with Engine.open(str(folder)) as engine, Engine.open(str(small)) as exact:
+        assert "INT8" in engine.description
+        assert np.abs(engine.infer(faces) - exact.infer(faces)).mean() < 0.02
+    with pytest.raises(EngineError, match="ships without its FP32 model"):
+        Engine.open(str(folder), backend="onnx:fp32")
+    capsys.readouterr()
+    assert export_cli.main(["--bundle", str(folder), "--fp16"]) == 2
+    assert "has INT8, no FP16" in capsys.readouterr().err
 
 
 def test_a_model_that_differs_from_torch_stays_nowhere(run, place, data, monkeypatch):

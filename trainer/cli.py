@@ -178,6 +178,7 @@ def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ship the FP16 and INT8 files that passed parity instead of the FP32 model, for large networks",
     )
+    pack.add_argument("--int8-only", action="store_true", help="as --without-fp32, and without the FP16 file")
     pack.add_argument(
         "--out-of-fold",
         type=Path,
@@ -350,6 +351,7 @@ def _bundle(options: argparse.Namespace) -> int:
         mirror=options.mirror,
         no_face_margin=options.no_face_margin,
         without_fp32=options.without_fp32,
+        int8_only=options.int8_only,
         out_of_fold=options.out_of_fold,
     ).scores
     split = "out-of-fold faces" if options.out_of_fold else "valid"

@@ -62,6 +62,7 @@ def make_bundle(
     mirror: bool = False,
     no_face_margin: float = 0.0,
     without_fp32: bool = False,
+    int8_only: bool = False,
     out_of_fold: Sequence[Path] = (),
 ) -> Evaluation:
     """Write spec.json, model.onnx, scores.json and CARD.md into a folder, and saliency.onnx where the network has a
@@ -78,6 +79,7 @@ def make_bundle(
         no_face_margin: see `subtract_no_face_margin`.
         without_fp32: export FP16 and INT8, compare both with the FP32 model on the validation split, and omit the FP32
             model from the bundle; its hash stays in the manifest.
+        int8_only: as `without_fp32`, and without the FP16 file.
         out_of_fold: the runs of `fit --folds`, for a network that was trained on all faces (`fit --all`).
 
     Returns:
@@ -101,11 +103,12 @@ def make_bundle(
     threshold = set_threshold(logits, judged, fitted)
     spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=fitted, plausible_from=threshold)
     model.temperature = spec.temperature
+    precisions = ("int8",) if int8_only else ("fp16", "int8") if without_fp32 else ()
     try:
-        with _draft(output, keep_record=not without_fp32) as draft:
+        with _draft(output, keep_record=not precisions) as draft:
             difference = write_model(model, spec, draft, faces)
             evaluation = _evaluated(draft, data, cache) if folds is None else folds.evaluation(fitted)
-            record = replace_fp32(draft, valid, faces, data, cache) if without_fp32 else None
+            record = replace_fp32(draft, valid, faces, data, cache, precisions) if precisions else None
             adjustments = logit_adjustment, no_face_margin
             kind, training = data.partition(":")[0], _training(checkpoints)
             facts = CardFacts(
@@ -206,19 +209,21 @@ def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet
     return difference
 
 
-def replace_fp32(folder: Path, valid: Dataset, faces: FaceSet, data: str, cache: Path) -> ParityRecord:
-    """Replace model.onnx by FP16 and INT8 files; a file that fails the comparison with it is left out.
+def replace_fp32(
+    folder: Path, valid: Dataset, faces: FaceSet, data: str, cache: Path, precisions: Sequence[str]
+) -> ParityRecord:
+    """Replace model.onnx by files of other precisions; a file that fails the comparison with it is left out.
 
     INT8 is calibrated on training faces. A rejected file is reported on standard output and not kept.
 
     Raises:
-        EngineError: neither passed.
+        EngineError: none passed.
     """
     bundle = load_bundle(folder)
     train = open_data(data, "train")
     calibration = _face_data(train, load_faces(train, bundle.spec, cache)).spread(CALIBRATION_FACES)
     exporter = Exporter(bundle, folder, _face_data(valid, faces), calibration, threads=os.cpu_count() or 1)
-    for precision in ("fp16", "int8"):
+    for precision in precisions:
         exporter.run(precision)
     drop_fp32(folder)
     record = ParityRecord.load(folder)
