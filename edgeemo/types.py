@@ -42,7 +42,7 @@ class Frame:
         origin: what the user would call the source: a file name, "camera 0", a URL without its password.
         still: the picture has no predecessor in time (a folder of pictures): nothing is tracked or smoothed across it.
         wall: when it was captured, in seconds since the epoch; None where nobody asked (only a service does).
-        captured: when it came from a live source, by `time.perf_counter`; None of a file.
+        captured: when it came, by `time.perf_counter`; of a file only in results for a window, else None.
         damage: decoding errors since the frame before: pictures that were lost, and 1 for this one if it has errors.
     """
 

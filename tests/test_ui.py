@@ -65,7 +65,7 @@ def test_starting_brings_picture_cards_figures_and_the_engine(qtbot: QtBot, make
     assert card.confidence.text() == "90 %"
     assert card.person.text() == "Person 1"
     qtbot.waitUntil(lambda: "frames per second" in window.status_bar.figures.text())
-    assert "latency" in window.status_bar.figures.text()
+    qtbot.waitUntil(lambda: "latency" in window.status_bar.figures.text())
     assert "dropped" in window.status_bar.figures.text()
     assert window.status_bar.description.toolTip() == "hybrid_lite, fake runtime"
     assert window.windowTitle().startswith("clip.mp4")

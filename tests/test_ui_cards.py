@@ -6,6 +6,8 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from edgeemo.types import F32, Faces, Frame, Result
 from edgeemo.ui.cards import FacePanel
+from edgeemo.ui.video import VideoView
 from engines import LABELS
 
 
@@ -59,3 +62,23 @@ def test_an_unsure_card_names_the_expressions_that_the_picture_allows(
         values[0, LABELS.index(name)] = value
     panel.show_result(judged(values, "fear", doubts=(("40 % sure",),), plausible_from=threshold))
     assert panel.cards[0].reason.text() == words
+
+
+def test_latency_is_from_the_capture_of_a_frame_until_it_is_painted(qtbot: QtBot) -> None:
+    view = VideoView()
+    qtbot.addWidget(view)
+    result = judged(np.full((1, len(LABELS)), 1 / len(LABELS), np.float32), "neutral")
+    assert view.paints.delay() is None
+    view.show_result(replace(result, frame=replace(result.frame, captured=perf_counter() - 3.0)))
+    assert view.paints.delay() is None, "it is not on the screen yet"
+    view.grab()
+    first = view.paints.delay()
+    assert first is not None
+    assert first >= 3000
+    view.grab()
+    assert view.paints.delay() == first, "painting the same frame again is no delay"
+    view.show_result(result)  # of a replay: no capture
+    view.grab()
+    assert view.paints.delay() == first
+    view.show_message("Opening …")
+    assert view.paints.delay() is None

@@ -54,6 +54,7 @@ def test_a_paused_file_goes_to_places_and_frames_by_slider_and_keys(qtbot: QtBot
     bar = window.file_bar
     bar.slider.setValue(1200)
     waits_for(qtbot, window, 30)
+    assert window.video.paints.delay() is not None, "the latency of a file is not known"
     for key, modifier, frame in (
         (Qt.Key.Key_Right, Qt.KeyboardModifier.NoModifier, 31),
         (Qt.Key.Key_Right, Qt.KeyboardModifier.NoModifier, 32),

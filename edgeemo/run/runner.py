@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, time
 from types import TracebackType
 
@@ -403,23 +403,23 @@ class Runner:
         playhead = lane.worker.playhead
         if playhead is None or not playhead.is_stale(result.frame.index):
             self._steps = 0
-            self._hand_out(result, captured.must_arrive)
+            self._hand_out(result, captured)
         lane.worker.done(len(result.faces))
         self._tally.add(result, captured.at)
 
-    def _hand_out(self, result: Result, must_arrive: bool) -> None:
+    def _hand_out(self, result: Result, captured: Captured) -> None:
         bare: Result | None = None
         for sink in self._now.sinks.values():
             if sink.pictures:
-                sink.offer(result, must_arrive=must_arrive)
+                sink.offer(result, must_arrive=captured.must_arrive)
                 continue
             bare = bare or result.without_picture()
-            sink.offer(bare, must_arrive=must_arrive)
+            sink.offer(bare, must_arrive=captured.must_arrive)
         for attached in self._attached:
             attached.write(result)
         if self._shows:
             try:
-                self.screen.put(result, timeout=0)
+                self.screen.put(replace(result, frame=replace(result.frame, captured=captured.at)), timeout=0)
             except Closed:
                 self._stop.set()
 

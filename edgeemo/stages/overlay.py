@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -98,6 +99,12 @@ Names = Mapping[int, str]
 NO_NAMES: Names = {}
 
 
+class Title(Protocol):
+    """What stands over a face; without its confidence where the room for any of them is measured."""
+
+    def __call__(self, result: Result, row: int, *, confidence: bool, names: Names) -> str: ...
+
+
 def text_size(height: float) -> float:
     """Text size in pixels for a picture of that height."""
     return min(max(height / 34, SMALLEST_TEXT), LARGEST_TEXT)
@@ -137,7 +144,14 @@ def shown_classes(result: Result, row: int) -> list[tuple[Emotion, float]]:
 
 
 def arrange(
-    result: Result, scale: float, size: float, measure: Measure, *, bars: bool = True, names: Names = NO_NAMES
+    result: Result,
+    scale: float,
+    size: float,
+    measure: Measure,
+    *,
+    bars: bool = True,
+    names: Names = NO_NAMES,
+    title: Title | None = None,
 ) -> list[Tag]:
     """Find a place for every face's label: inside the picture, and off other faces where that can be had.
 
@@ -149,10 +163,12 @@ def arrange(
         measure: width in drawn pixels of a text of that size.
         bars: whether to show bars at all.
         names: of persons, by their number.
+        title: what stands over a face; None: `title_of`.
 
     Returns:
         The faces that lie at least partly inside the picture, smallest first: later ones are drawn on top.
     """
+    title = title or title_of
     height, width = (side * scale for side in result.frame.image.shape[:2])
     boxes: dict[int, Rect] = {}
     for row, box in enumerate(result.faces.boxes):
@@ -168,8 +184,8 @@ def arrange(
         avoid = [other for key, other in boxes.items() if key != row] + [tag.panel for tag in tags if tag.title]
         classes = shown_classes(result, row) if bars else []
         titles = (
-            title_of(result, row, names=names),
-            title_of(result, row, confidence=False, names=names) + " 100 %",
+            title(result, row, confidence=True, names=names),
+            title(result, row, confidence=False, names=names) + " 100 %",
         )
         tags.append(_tag(result, row, box, avoid, classes, (width, height), size, measure, titles))
     return tags[::-1]

@@ -9,12 +9,20 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 import edgeemo
+from edgeemo.ui.language import tr, translatable
 
 PARTS = (
     "PyQt6", "pyqtgraph", "numpy", "opencv-contrib-python", "av", "onnxruntime", "mediapipe", "msgspec", "platformdirs",
 )  # fmt: skip
 LONGEST = 60
-UNSTATED = "see its own files"
+UNSTATED = translatable("see its own files")
+
+ABOUT = translatable(
+    "<h3>edgeemo {version}</h3><p>Facial expressions in video, in real time, on this machine alone.</p>"
+    "<p>Engine: {engine}</p><h4>Parts and their licences</h4><table>{rows}</table>"
+    "<p>Each engine's card names its training data and its licence. The texts of all licences: "
+    "<code>scripts/make-notices</code>, or THIRD-PARTY-NOTICES.txt in an installed bundle.</p>"
+)
 
 
 class AboutDialog(QDialog):
@@ -25,18 +33,14 @@ class AboutDialog(QDialog):
 
     def __init__(self, engine: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("About edgeemo")
+        self.setWindowTitle(tr("About edgeemo"))
         self.resize(520, 420)
         rows = "".join(
             "<tr>" + "".join(f"<td style='padding-right: 18px'>{escape(text)}</td>" for text in part) + "</tr>"
             for part in parts()
         )
         self.text = QLabel(
-            f"<h3>edgeemo {escape(edgeemo.__version__)}</h3>"
-            "<p>Facial expressions in video, in real time, on this machine alone.</p>"
-            f"<p>Engine: {escape(engine) or 'none runs'}</p><h4>Parts and their licences</h4><table>{rows}</table>"
-            "<p>Each engine's card names its training data and its licence. The texts of all licences: "
-            "<code>scripts/make-notices</code>, or THIRD-PARTY-NOTICES.txt in an installed bundle.</p>"
+            tr(ABOUT, version=escape(edgeemo.__version__), engine=escape(engine) or tr("none runs"), rows=rows)
         )
         self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.RichText)
@@ -71,4 +75,4 @@ def licence_of(package: str) -> str:
     kinds = [each.rpartition(" :: ")[2] for each in fields["Classifier"] if each.startswith("License ::")]
     stated = [*fields["License-Expression"], *(text.strip() for text in fields["License"]), *kinds]
     short = (text for text in stated if text and len(text) <= LONGEST and "\n" not in text)
-    return next(short, UNSTATED)
+    return next(short, tr(UNSTATED))

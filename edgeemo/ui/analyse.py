@@ -16,10 +16,11 @@ from edgeemo.capture.ffmpeg import open_video
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
 from edgeemo.recording.source_file import SourceFile
-from edgeemo.report.plots import clock
+from edgeemo.ui.language import tr
 from edgeemo.ui.player import Opener, analyse
 from edgeemo.ui.record import engine_card
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import clock, number
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class AnalyseDialog(QDialog):
         self, path: Path, config: Config, opener: Opener, sessions: Callable[[], Path], parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Analyse a file")
+        self.setWindowTitle(tr("Analyse a file"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(460)
         self._path = path
@@ -58,9 +59,9 @@ class AnalyseDialog(QDialog):
         self._error: Exception | None = None
         self.progress = QProgressBar()
         self.progress.setRange(0, 0)
-        self.progress.setAccessibleName("Progress")
-        self.figures = named(QLabel("Opening …"), "muted")
-        self.cancel = QPushButton("Cancel")
+        self.progress.setAccessibleName(tr("Progress"))
+        self.figures = named(QLabel(tr("Opening …")), "muted")
+        self.cancel = QPushButton(tr("Cancel"))
         self.cancel.clicked.connect(self.reject)
         row = QHBoxLayout()
         row.addWidget(self.figures, 1)
@@ -128,8 +129,12 @@ class AnalyseDialog(QDialog):
                 self.progress.setRange(0, self._total)
                 self.progress.setValue(min(frames, self._total))
             self.figures.setText(
-                f"{clock(recorder.seconds)} of video, {frames / seconds:.0f} frames per second, "
-                f"{recorder.seconds / seconds:.1f} times real time"
+                tr(
+                    "{length} of video, {rate} frames per second, {times} times real time",
+                    length=clock(recorder.seconds),
+                    rate=number(frames / seconds),
+                    times=number(recorder.seconds / seconds, 1),
+                )
             )
         if self._thread.is_alive():
             return

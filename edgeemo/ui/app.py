@@ -17,6 +17,7 @@ from edgeemo.capture import list_cameras
 from edgeemo.config import Config
 from edgeemo.system.signals import ending_on_signals
 from edgeemo.ui.icons import app_icon
+from edgeemo.ui.language import use_language
 from edgeemo.ui.player import open_for_screen
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.window import Window
@@ -41,13 +42,15 @@ def run(config: Config, *, engine_given: bool = False) -> int:
     app.setDesktopFileName("edgeemo")
     app.setWindowIcon(app_icon())
     app.setOrganizationName("edgeemo")
+    settings = Settings(QSettings("edgeemo", "edgeemo"))
+    use_language(app, settings.language)
     window = Window(
         config,
         opener=open_for_screen,
         cameras=list_cameras,
         engines=bundle_names,
         engine_given=engine_given,
-        settings=Settings(QSettings("edgeemo", "edgeemo")),
+        settings=settings,
     )
     stop = threading.Event()
     told: set[str] = set()

@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolic
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.ui.icons import icon, pixmap
+from edgeemo.ui.language import tr
 from edgeemo.ui.theme import LIGHT, Theme, named
 from engines.errors import EngineError
 
@@ -34,8 +35,8 @@ class Banner(QFrame):
         self._actions = QHBoxLayout()
         self._actions.setSpacing(8)
         self.dismiss_button = named(QToolButton(), "dismiss")
-        self.dismiss_button.setToolTip("Dismiss (Esc)")
-        self.dismiss_button.setAccessibleName("Dismiss the message")
+        self.dismiss_button.setToolTip(tr("Dismiss (Esc)"))
+        self.dismiss_button.setAccessibleName(tr("Dismiss the message"))
         self.dismiss_button.clicked.connect(self.dismiss)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(16, 6, 12, 6)
@@ -98,7 +99,9 @@ class Banner(QFrame):
         """Say what happened; an error that is not one of ours is called a fault."""
         text = " ".join(str(error).split())
         if not isinstance(error, EdgeemoError | EngineError):
-            text = f"This is a fault of edgeemo's, please report it: {type(error).__name__}: {text}"
+            text = tr(
+                "This is a fault of edgeemo's, please report it: {error}", error=f"{type(error).__name__}: {text}"
+            )
         self.show_message("error", text[:1].upper() + text[1:], *actions)
 
     def dismiss(self) -> None:

@@ -6,9 +6,8 @@ from PyQt6.QtCore import QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
-from edgeemo.report.classes import name_of
-from edgeemo.stages.overlay import percent
 from edgeemo.ui.theme import LIGHT, Theme
+from edgeemo.ui.words import name_of, percent
 
 
 class Bars(QWidget):

@@ -12,6 +12,7 @@ from edgeemo.recording.recorder import baseline_of
 from edgeemo.types import F32, Result
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.history import Series
+from edgeemo.ui.language import tr
 from edgeemo.ui.player import Player, PlayerState
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.timeline import Timeline
@@ -46,9 +47,9 @@ class Baselines:
         change = result.probabilities[row] - baseline
         columns = [column for column in np.argsort(-np.abs(change)).tolist()[:3] if abs(change[column]) >= 0.02]
         told = ", ".join(
-            f"{Emotion.of(result.labels[column]).display.lower()} {change[column] * 100:+.0f}" for column in columns
+            f"{tr(Emotion.of(result.labels[column]).display.lower())} {change[column] * 100:+.0f}" for column in columns
         )
-        return f"Against the neutral baseline: {told or 'no difference'}"
+        return tr("Against the neutral baseline: {changes}", changes=told or tr("no difference"))
 
 
 class Taking:
@@ -107,12 +108,14 @@ class BaselineControl(QObject):
         person = self._timeline.person
         if person is None or person < 0 or self._player.state is not PlayerState.PLAYING:
             self._banner.show_message(
-                "notice", "A neutral baseline is taken while the picture plays and a face is tracked."
+                "notice", tr("A neutral baseline is taken while the picture plays and a face is tracked.")
             )
             return
         self._taking = Taking(person, self._timeline.history.end)
         self._banner.show_message(
-            "notice", f"Person {person}: look neutral for {TAKE_S:.0f} seconds.", ("Cancel", self._cancel)
+            "notice",
+            tr("Person {number}: look neutral for %n seconds.", round(TAKE_S), number=person),
+            (tr("Cancel"), self._cancel),
         )
 
     def forget(self) -> None:
@@ -133,7 +136,9 @@ class BaselineControl(QObject):
         baseline = taking.finish(history.series(taking.person), history.labels)
         if baseline is None:
             self._banner.show_message(
-                "notice", f"Person {taking.person} was seen too rarely in these seconds.", ("Again", self.take)
+                "notice",
+                tr("Person {number} was seen too rarely in these seconds.", number=taking.person),
+                (tr("Again"), self.take),
             )
             return
         self.baselines.labels = history.labels
@@ -142,7 +147,10 @@ class BaselineControl(QObject):
             self._recording.recorder.keep_baseline(taking.person, baseline)
         self._timeline.show_person(taking.person)
         self._banner.show_message(
-            "notice", f"Person {taking.person}: the neutral baseline is taken.", ("Undo", self.forget), seconds=10
+            "notice",
+            tr("Person {number}: the neutral baseline is taken.", number=taking.person),
+            (tr("Undo"), self.forget),
+            seconds=10,
         )
 
     def _cancel(self) -> None:

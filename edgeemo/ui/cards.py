@@ -27,19 +27,21 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from edgeemo.report.classes import UNSURE, folded, name_of, shown_class, shown_classes
-from edgeemo.stages.overlay import coloured_as, fitted, percent
+from edgeemo.report.classes import UNSURE, folded, shown_class, shown_classes
+from edgeemo.stages.overlay import coloured_as, fitted
 from edgeemo.types import U8, UNTRACKED, Frame, Result
 from edgeemo.ui.bars import Bars
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named, person_colour
+from edgeemo.ui.words import doubt_words, name_of, percent, person_name, word_of
 from engines.conformal import plausible
 from engines.spec import EXPRESSIONS, Emotion
 
 WIDTH = 312
 THUMB = 46
 MOST_NAMES = 3  # of expressions that a face may show: more of them say nothing
-PROMISE = "Expressions, not feelings.\nNothing leaves this machine."
+PROMISE = translatable("Expressions, not feelings.\nNothing leaves this machine.")
 
 
 class Thumb(QWidget):
@@ -102,7 +104,7 @@ class FaceCard(QFrame):
         self.confidence = named(QLabel(), "expression")
         self.person = named(QLabel(), "muted")
         self.extent = named(QLabel(), "muted")
-        self.extent.setToolTip("Width of the face in the picture")
+        self.extent.setToolTip(tr("Width of the face in the picture"))
         self.bars = Bars()
         self.others = named(QLabel(), "muted")
         self.others.hide()
@@ -150,7 +152,7 @@ class FaceCard(QFrame):
         self.reason.setVisible(bool(reasons))
         _set(self.relative, relative)
         self.relative.setVisible(bool(relative))
-        _set(self.person, name or ("Face" if number == UNTRACKED else f"Person {number}"))
+        _set(self.person, name or (tr("Face") if number == UNTRACKED else person_name(number)))
         _set(self.extent, f"{float(box[2] - box[0]):.0f} px")
         keys = shown_classes(result.labels)
         classes = list(zip(keys, folded(result.probabilities[row], result.labels).tolist(), strict=True))
@@ -203,13 +205,14 @@ def _reason_words(result: Result, row: int) -> str:
     if not reasons:
         return ""
     if between:
-        return ", ".join([between[0].capitalize(), *(reason for reason in reasons if reason not in between)])
+        words = [doubt_words(reason) for reason in (*between[:1], *(each for each in reasons if each not in between))]
+        return ", ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
     leading = result.labels[int(result.probabilities[row].argmax())]
     allowed = plausible(result.probabilities[row], result.labels, result.plausible_from)
     names = allowed if leading in EXPRESSIONS and 0 < len(allowed) <= MOST_NAMES else (leading,)
-    shown = [name_of(name).lower() for name in names]
-    listed = " or ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
-    return f"Perhaps {listed}: {', '.join(reasons)}"
+    shown = [word_of(name) for name in names]
+    listed = tr(" or ").join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    return tr("Perhaps {names}: {reasons}", names=listed, reasons=", ".join(map(doubt_words, reasons)))
 
 
 class FacePanel(QWidget):
@@ -234,7 +237,7 @@ class FacePanel(QWidget):
         self._names: Mapping[int, str] = {}
         self._chosen = UNTRACKED
 
-        self.heading = named(QLabel("Faces"), "heading")
+        self.heading = named(QLabel(tr("Faces")), "heading")
         self.count = named(QLabel(""), "muted")
         top = QHBoxLayout()
         top.setContentsMargins(16, 12, 16, 2)
@@ -245,11 +248,13 @@ class FacePanel(QWidget):
         self._pages = QStackedLayout()
         self._pages.addWidget(self._empty_page())
         self._pages.addWidget(self._cards_page())
-        self.promise = named(QLabel(PROMISE), "muted")
+        self.promise = named(QLabel(tr(PROMISE)), "muted")
         self.promise.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.promise.setToolTip(
-            "edgeemo says which expression a face shows; what somebody feels cannot be seen.\n"
-            "All pictures are analysed here; none is sent anywhere."
+            tr(
+                "edgeemo says which expression a face shows; what somebody feels cannot be seen.\n"
+                "All pictures are analysed here; none is sent anywhere."
+            )
         )
         font = self.promise.font()
         font.setPointSizeF(font.pointSizeF() * 0.88)
@@ -264,7 +269,7 @@ class FacePanel(QWidget):
         self.clear("")
 
     def _empty_page(self) -> QWidget:
-        self.nobody = named(QLabel("No face"), "nobody")
+        self.nobody = named(QLabel(tr("No face")), "nobody")
         self.hint = named(QLabel(""), "nobody_hint")
         self.hint.setWordWrap(True)
         for label in (self.nobody, self.hint):
@@ -290,7 +295,7 @@ class FacePanel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.viewport().setAutoFillBackground(False)  # type: ignore[union-attr]
         scroll.setWidget(cards)
-        scroll.setAccessibleName("Faces")
+        scroll.setAccessibleName(tr("Faces"))
         return scroll
 
     @property
@@ -314,7 +319,7 @@ class FacePanel(QWidget):
     def clear(self, hint: str) -> None:
         """Show no cards; the hint says what would bring some."""
         self._show({}, None)
-        self.nobody.setText("" if hint else "No face")
+        self.nobody.setText("" if hint else tr("No face"))
         self.hint.setText(hint)
         self.count.setText("")
 
@@ -331,8 +336,8 @@ class FacePanel(QWidget):
         }
         self._show(dict(sorted(rows.items())), result)
         if not rows:
-            _set(self.nobody, "No face")
-            _set(self.hint, "Nobody is in the picture, or the face is too small or turned away.")
+            _set(self.nobody, tr("No face"))
+            _set(self.hint, tr("Nobody is in the picture, or the face is too small or turned away."))
         _set(self.count, str(len(rows)) if rows else "")
 
     def _show(self, rows: dict[tuple[str, int], int], result: Result | None) -> None:

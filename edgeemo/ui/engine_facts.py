@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeemo.ui.language import tr
+from edgeemo.ui.words import number
 from engines import EngineError, find_bundle
 from engines.backends.autoselect import benchmark, best, remembered
 
@@ -31,23 +33,22 @@ class EngineFacts:
     def words(self) -> str:
         """For example "89.0 % right, 1.3 ms, 3 MB"."""
         if self.fault:
-            return "cannot be used"
-        parts = [] if self.accuracy is None else [f"{self.accuracy * 100:.1f} % right"]
-        parts += [] if self.ms is None else [f"{self.ms:.1f} ms"]
-        return ", ".join([*parts, f"{self.mb:.{0 if self.mb >= 10 else 1}f} MB"])
+            return tr("cannot be used")
+        parts = [] if self.accuracy is None else [tr("{percent} % right", percent=number(self.accuracy * 100, 1))]
+        parts += [] if self.ms is None else [f"{number(self.ms, 1)} ms"]
+        return ", ".join([*parts, f"{number(self.mb, 0 if self.mb >= 10 else 1)} MB"])
 
     @property
     def tip(self) -> str:
         """The same in full sentences."""
         if self.fault:
             return self.fault
-        told = (
-            "No accuracy is stated for it." if self.accuracy is None else f"Names {self.accuracy * 100:.1f} % of the "
-        )
-        told += "" if self.accuracy is None else f"faces of {self.data} as people did."
-        speed = (
-            "Not measured on this machine yet." if self.ms is None else f"{self.ms:.1f} ms per face on this machine."
-        )
+        told, speed = tr("No accuracy is stated for it."), tr("Not measured on this machine yet.")
+        if self.accuracy is not None:
+            percent = number(self.accuracy * 100, 1)
+            told = tr("Names {percent} % of the faces of {data} as people did.", percent=percent, data=self.data)
+        if self.ms is not None:
+            speed = tr("{ms} ms per face on this machine.", ms=number(self.ms, 1))
         return f"{told}\n{speed}"
 
 

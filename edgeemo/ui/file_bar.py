@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 from PyQt6.QtWidgets import QWidget
 
-from edgeemo.report.plots import clock
 from edgeemo.types import Result
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.live import LiveControl
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.transport import Transport
+from edgeemo.ui.words import clock
 
 MS = 1000  # steps of the slider in a second
 ANYWHERE = (PlayerState.PLAYING, PlayerState.PAUSED, PlayerState.ENDED)
-WRITES = "A recording and outputs take the file from beginning to end: wind it when they have ended."
+WRITES = translatable("A recording and outputs take the file from beginning to end: wind it when they have ended.")
 
 
 class FileBar(Transport):
@@ -25,14 +26,14 @@ class FileBar(Transport):
     """
 
     def __init__(self, live: LiveControl, writes: Callable[[], bool], parent: QWidget | None = None) -> None:
-        super().__init__("the file", parent)
+        super().__init__(tr("the file"), parent)
         self._live, self._player, self._writes = live, live.player, writes
         self._source = ""
         self._shown = 0.0  # media time of the frame that is shown
         self._asked = False  # a place was asked for, and its frame has not come yet
         self._next: float | None = None  # where to go after that: a slider gives more places than can be decoded
         self._after_opening: tuple[float, bool] | None = None  # where to go, and whether to hold the picture there
-        self.slider.setToolTip("Arrow keys: a tenth of a second; Page keys: five seconds")
+        self.slider.setToolTip(tr("Arrow keys: a tenth of a second; Page keys: five seconds"))
         self.slider.setSingleStep(MS // 10)
         self.slider.setPageStep(5 * MS)
         self.slider.valueChanged.connect(lambda value: self.seek(value / MS))
@@ -107,7 +108,7 @@ class FileBar(Transport):
         elif self.isVisible() and not self._stays():
             self.hide()
         self.setEnabled(not self._writes())
-        self.setToolTip("" if self.isEnabled() else WRITES)
+        self.setToolTip("" if self.isEnabled() else tr(WRITES))
 
     def _stays(self) -> bool:
         if self._live.config.source != self._source:
@@ -118,7 +119,7 @@ class FileBar(Transport):
         self.slider.blockSignals(True)
         self.slider.setValue(round(self._shown * MS))
         self.slider.blockSignals(False)
-        self.place.setText(f"{clock(self._shown)} of {clock(self.slider.maximum() / MS)}")
+        self.place.setText(tr("{time} of {length}", time=clock(self._shown), length=clock(self.slider.maximum() / MS)))
 
     def _on_state(self, state: PlayerState) -> None:
         self._asked, self._next = False, None

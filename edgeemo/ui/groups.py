@@ -18,8 +18,10 @@ from PyQt6.QtWidgets import (
 )
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
+from edgeemo.ui.language import tr
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import date
 
 GROUPS = ("A", "B")
 NAME_COLUMN = len(GROUPS)
@@ -45,41 +47,41 @@ class GroupsDialog(QDialog):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Compare groups")
+        self.setWindowTitle(tr("Compare groups"))
         self._folders = [folder for folder, _ in listed]
         self.names: list[QLineEdit] = []
         fields = QGridLayout()
         for column, group in enumerate(GROUPS):
-            name = QLineEdit(f"Group {group}")
-            name.setAccessibleName(f"Name of group {group}")
+            name = QLineEdit(tr("Group {letter}", letter=group))
+            name.setAccessibleName(tr("Name of group {letter}", letter=group))
             name.setMaxLength(60)
-            label = QLabel(f"Name of &{group}:")
+            label = QLabel(tr("Name of &{letter}:", letter=group))
             label.setBuddy(name)
             fields.addWidget(label, 0, 2 * column)
             fields.addWidget(name, 0, 2 * column + 1)
             name.textChanged.connect(self._enable)
             self.names.append(name)
-        headings = [*GROUPS, "Session", "Recorded"]
-        self.table = table_of_rows("Sessions and their groups", headings, wide=NAME_COLUMN, rows=len(listed))
+        headings = [*GROUPS, tr("Session"), tr("Recorded")]
+        self.table = table_of_rows(tr("Sessions and their groups"), headings, wide=NAME_COLUMN, rows=len(listed))
         paths = [folder.path for folder in chosen]
         for row, (folder, info) in enumerate(listed):
             place = paths.index(folder.path) if folder.path in paths else -1
             for column in range(NAME_COLUMN):
                 box = QTableWidgetItem()
                 box.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
-                box.setToolTip(f"In group {GROUPS[column]}")
+                box.setToolTip(tr("In group {letter}", letter=GROUPS[column]))
                 inside = place >= 0 and min(place, NAME_COLUMN - 1) == column
                 box.setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
                 self.table.setItem(row, column, box)
             self.table.setItem(row, NAME_COLUMN, QTableWidgetItem(info.name))
-            self.table.setItem(row, NAME_COLUMN + 1, QTableWidgetItem(info.started.replace("T", " ")[:16]))
+            self.table.setItem(row, NAME_COLUMN + 1, QTableWidgetItem(date(info.started)))
         self.table.itemChanged.connect(self._on_changed)
         self.hint = named(QLabel(), "muted")
         self.hint.setWordWrap(True)
-        self.compare = QPushButton("Make the page")
+        self.compare = QPushButton(tr("Make the page"))
         self.compare.setDefault(True)
         self.compare.clicked.connect(self._compare)
-        cancel = QPushButton("Cancel")
+        cancel = QPushButton(tr("Cancel"))
         cancel.clicked.connect(self.reject)
         row_of_buttons = QHBoxLayout()
         row_of_buttons.addWidget(self.hint, 1)
@@ -118,9 +120,9 @@ class GroupsDialog(QDialog):
     def _enable(self) -> None:
         names = [name.text().strip() for name in self.names]
         if not all(names) or len(set(names)) < len(names):
-            hint = "Give each group a name of its own."
+            hint = tr("Give each group a name of its own.")
         elif not all(self.members(group) for group in range(NAME_COLUMN)):
-            hint = "Tick at least one session for each group."
+            hint = tr("Tick at least one session for each group.")
         else:
             hint = ", ".join(f"{name}: {len(self.members(group))}" for group, name in enumerate(names))
         self.hint.setText(hint)

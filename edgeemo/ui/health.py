@@ -9,32 +9,62 @@ import numpy as np
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
 
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.player import Counters
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import number, percent
 
 STAGES = {
-    "detect": "Find faces",
-    "track": "Follow them",
-    "classify": "Engine",
-    "smooth": "Smooth",
-    "sink": "Record and sinks",
+    "detect": translatable("Find faces"),
+    "track": translatable("Follow them"),
+    "classify": translatable("Engine, all faces"),
+    "smooth": translatable("Smooth"),
+    "sink": translatable("Record and sinks"),
 }
 THERMAL = Path("/sys/class/thermal")
 HWMON = Path("/sys/class/hwmon")
-UNKNOWN = "not known on this machine"
+ROWS = (
+    translatable("Engine"),
+    translatable("Frames per second"),
+    translatable("Latency"),
+    translatable("Frames"),
+    translatable("Dropped"),
+    translatable("Faces"),
+    *STAGES.values(),
+    translatable("Window"),
+    translatable("Temperature"),
+    translatable("Power"),
+    translatable("Load"),
+)
 
 
 class Paints:
-    """Milliseconds that the window needed to show each of its last pictures."""
+    """What showing the latest pictures took, in milliseconds."""
 
     def __init__(self) -> None:
         self._taken: deque[float] = deque(maxlen=300)
+        self._delays: deque[float] = deque(maxlen=120)
 
-    def add(self, milliseconds: float) -> None:
+    def add(self, milliseconds: float, delay_ms: float | None = None) -> None:
+        """
+        Args:
+            milliseconds: that the window needed to paint a picture.
+            delay_ms: from the capture of a frame that is painted for the first time until it was painted.
+        """
         self._taken.append(milliseconds)
+        if delay_ms is not None:
+            self._delays.append(delay_ms)
+
+    def forget_delays(self) -> None:
+        """Another source."""
+        self._delays.clear()
 
     def p95(self) -> float:
         return float(np.percentile(self._taken, 95)) if self._taken else 0.0
+
+    def delay(self, percentile: float = 50) -> float | None:
+        """From the capture of a frame until it was on the screen; None before the first one."""
+        return float(np.percentile(self._delays, percentile)) if self._delays else None
 
 
 class HealthDialog(QDialog):
@@ -42,18 +72,14 @@ class HealthDialog(QDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Health")
+        self.setWindowTitle(tr("Health"))
         self.setMinimumWidth(560)
         self.values: dict[str, QLabel] = {}
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(24)
         self._grid.setColumnStretch(1, 1)
-        for name in ("Engine", "Frames per second", "Latency", "Frames", "Dropped", "Faces"):
-            self._row(name)
-        for name in STAGES.values():
-            self._row(f"  {name}" if name != "Engine" else "  Engine, all faces")
-        for name in ("Window", "Temperature", "Power", "Load"):
-            self._row(name)
+        for name in ROWS:
+            self._row(name, f"  {tr(name)}" if name in STAGES.values() else tr(name))
         layout = QVBoxLayout(self)
         layout.addLayout(self._grid)
         layout.addStretch()
@@ -67,35 +93,43 @@ class HealthDialog(QDialog):
             where: root of the file system that temperature and power are read from.
         """
         stats = stats or Counters()
-        self._set("Engine", engine or "none runs")
-        self._set("Frames per second", f"{stats.fps:.1f}")
-        self._set("Latency", f"{stats.latency_ms:.1f} ms from a frame's arrival to its result")
+        self._set("Engine", engine or tr("none runs"))
+        self._set("Frames per second", number(stats.fps, 1))
+        self._set("Latency", _latency(stats, paints))
         self._set("Frames", str(stats.frames))
         share = stats.dropped / max(stats.frames + stats.dropped, 1)
-        self._set("Dropped", f"{stats.dropped} ({share * 100:.0f} %)" if stats.dropped else "0")
+        self._set("Dropped", f"{stats.dropped} ({percent(share)})" if stats.dropped else "0")
         self._set("Faces", str(stats.faces))
         for stage, name in STAGES.items():
-            key = f"  {name}" if name != "Engine" else "  Engine, all faces"
-            self._set(key, f"{stats.timings.get(stage, 0.0):.2f} ms per frame")
-        self._set("Window", f"{paints.p95():.1f} ms per picture (95 %)")
-        degrees = temperatures(where)
-        self._set("Temperature", ", ".join(f"{name} {value:.0f} °C" for name, value in degrees[:3]) or UNKNOWN)
-        watts = power(where)
-        self._set("Power", f"{watts:.1f} W" if watts is not None else UNKNOWN)
-        self._set("Load", load(where) or UNKNOWN)
+            self._set(name, tr("{ms} ms per frame", ms=number(stats.timings.get(stage, 0.0), 2)))
+        self._set("Window", tr("{ms} ms per picture (95 %)", ms=number(paints.p95(), 1)))
+        unknown, degrees = tr("not known on this machine"), temperatures(where)
+        self._set("Temperature", ", ".join(f"{name} {value:.0f} °C" for name, value in degrees[:3]) or unknown)
+        watts, processes = power(where), load(where)
+        self._set("Power", f"{number(watts, 1)} W" if watts is not None else unknown)
+        self._set("Load", tr("{processes} (one minute)", processes=processes) if processes else unknown)
 
-    def _row(self, name: str) -> None:
+    def _row(self, name: str, words: str) -> None:
         row = self._grid.rowCount()
         value = QLabel()
         value.setWordWrap(True)
         value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._grid.addWidget(named(QLabel(name), "muted"), row, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addWidget(named(QLabel(words), "muted"), row, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.addWidget(value, row, 1)
         self.values[name] = value
 
     def _set(self, name: str, text: str) -> None:
         if self.values[name].text() != text:
             self.values[name].setText(text)
+
+
+def _latency(stats: Counters, paints: Paints) -> str:
+    to_result = tr("{ms} ms from a frame's capture to its result", ms=number(stats.latency_ms, 1))
+    median, late = paints.delay(), paints.delay(95)
+    if median is None or late is None:
+        return to_result
+    to_screen = tr("{ms} ms to the screen (95 %: {late} ms)", ms=number(median, 1), late=number(late, 1))
+    return f"{to_result}, {to_screen}"
 
 
 def temperatures(root: Path = Path("/")) -> list[tuple[str, float]]:
@@ -130,7 +164,7 @@ def power(root: Path = Path("/")) -> float | None:
 def load(root: Path = Path("/")) -> str:
     """How many processes wanted a core on average over the last minute."""
     words = _text(root / "proc/loadavg").split()
-    return f"{words[0]} (one minute)" if words else ""
+    return words[0] if words else ""
 
 
 def _text(path: Path) -> str:

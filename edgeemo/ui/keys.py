@@ -9,23 +9,25 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PyQt6.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
 
+from edgeemo.ui.language import tr, translatable
+
 if TYPE_CHECKING:
     from edgeemo.ui.window import Window
 
 # of keys that no menu entry shows
 KEYS = (
-    ("Space", "Pause, resume, start"),
-    ("Esc", "Dismiss the message"),
-    ("M, 1 to 9", "Set a marker"),
-    ("Ctrl+S", "Save a snapshot"),
-    ("Ctrl+.", "Stop"),
-    ("Ctrl+O, Ctrl+Shift+O, Ctrl+U", "Open a file, a folder, a stream"),
-    ("Left, Right", "In a replay or a file one frame back or on; in a folder one picture"),
-    ("Shift+Left, Shift+Right", "In a replay or a file five seconds back or on"),
-    ("Home, End", "Begin and end of a replay or file"),
-    ("- and +", "Speed of a replay or file"),
-    ("F2, Delete, Ctrl+Z", "In a list: rename, delete, undo"),
-    ("Ctrl+Q", "Close the window"),
+    (translatable("Space"), translatable("Pause, resume, start")),
+    (translatable("Esc"), translatable("Dismiss the message")),
+    (translatable("M, 1 to 9"), translatable("Set a marker")),
+    (translatable("Ctrl+S"), translatable("Save a snapshot")),
+    (translatable("Ctrl+."), translatable("Stop")),
+    (translatable("Ctrl+O, Ctrl+Shift+O, Ctrl+U"), translatable("Open a file, a folder, a stream")),
+    (translatable("Left, Right"), translatable("In a replay or a file one frame back or on; in a folder one picture")),
+    (translatable("Shift+Left, Shift+Right"), translatable("In a replay or a file five seconds back or on")),
+    (translatable("Home, End"), translatable("Begin and end of a replay or file")),
+    (translatable("- and +"), translatable("Speed of a replay or file")),
+    (translatable("F2, Delete, Ctrl+Z"), translatable("In a list: rename, delete, undo")),
+    (translatable("Ctrl+Q"), translatable("Close the window")),
 )
 
 
@@ -70,10 +72,10 @@ class KeysDialog(QDialog):
 
     def __init__(self, menu: list[tuple[str, str]], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Keyboard shortcuts")
+        self.setWindowTitle(tr("Keyboard shortcuts"))
         rows = "".join(
             f"<tr><td style='padding: 2px 24px 2px 0'><b>{escape(key)}</b></td><td>{escape(words)}</td></tr>"
-            for key, words in (*KEYS, *menu)
+            for key, words in (*((tr(key), tr(words)) for key, words in KEYS), *menu)
         )
         self.text = QLabel(f"<table>{rows}</table>")
         self.text.setTextFormat(Qt.TextFormat.RichText)

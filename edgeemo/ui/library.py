@@ -15,11 +15,16 @@ from edgeemo.recording import Recording, SessionFolder, load
 from edgeemo.recording.export import ELAN, export
 from edgeemo.report import write_report
 from edgeemo.ui.banner import Banner
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.overlay_video import ENDING as OVERLAY
 from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.player import Player
 from edgeemo.ui.sessions import SessionsDialog
+
+ROWS_WRITTEN = translatable("%n rows written to {path}")
+FRAMES_WRITTEN = translatable("%n frames written to {path}")
+ANNOTATIONS_WRITTEN = translatable("%n annotations written to {path}")
 
 
 class Library(QObject):
@@ -72,17 +77,21 @@ class Library(QObject):
             if moved:
                 self._banner.show_message(
                     "notice",
-                    f"The video {moved[0].name} is not at {moved[0].parent} any more, so no picture is shown.",
-                    ("Find it…", lambda: self._ask_for_video(folder, moved[0])),
+                    tr(
+                        "The video {name} is not at {folder} any more, so no picture is shown.",
+                        name=moved[0].name,
+                        folder=moved[0].parent,
+                    ),
+                    (tr("Find it…"), lambda: self._ask_for_video(folder, moved[0])),
                 )
 
         self._player.in_background(read, show, self.failed.emit)
 
     def _ask_for_video(self, folder: SessionFolder, was: Path) -> None:
-        dialog = QFileDialog(self._window, f"Where is {was.name}?")
+        dialog = QFileDialog(self._window, tr("Where is {name}?", name=was.name))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([VIDEOS, "All files (*)"])
+        dialog.setNameFilters([tr(VIDEOS), tr("All files (*)")])
 
         def found(path: str) -> None:
             self._player.in_background(
@@ -115,18 +124,18 @@ class Library(QObject):
     def export(self, folders: Sequence[SessionFolder], path: Path) -> None:
         """Write sessions for other programs, or one as a video with its overlay."""
         ending = path.suffix.lower()
-        what = {ELAN: "annotations", OVERLAY: "frames"}.get(ending, "rows")
+        what = {ELAN: ANNOTATIONS_WRITTEN, OVERLAY: FRAMES_WRITTEN}.get(ending, ROWS_WRITTEN)
         rows: list[int] = []
 
         def told() -> None:
-            self._banner.show_message("notice", f"{rows[0]} {what} written to {path}", seconds=8)
+            self._banner.show_message("notice", tr(what, rows[0], path=path), seconds=8)
 
         def write() -> None:
             read = [load(folder.path) for folder in folders]
             rows.append(write_overlay(read[0], path) if ending == OVERLAY else export(read, path))
 
         if ending == OVERLAY:
-            self._banner.show_message("notice", f"Writing {path.name} …", seconds=8)
+            self._banner.show_message("notice", tr("Writing {name} …", name=path.name), seconds=8)
             self._player.beside(write, told, self.failed.emit)
         else:
             self._player.in_background(write, told, self.failed.emit)
@@ -142,14 +151,16 @@ class Library(QObject):
             return
         self._banner.show_message(
             "error" if missing else "notice",
-            f"Recorded with losses: {name}. {'; '.join(missing)}" if missing else f"Recorded: {name}",
-            ("Replay", lambda: self.replay(folder)),
-            ("Report", lambda: self.report([folder])),
-            ("Sessions…", self.show),
+            tr("Recorded with losses: {name}. {losses}", name=name, losses="; ".join(missing))
+            if missing
+            else tr("Recorded: {name}", name=name),
+            (tr("Replay"), lambda: self.replay(folder)),
+            (tr("Report"), lambda: self.report([folder])),
+            (tr("Sessions…"), self.show),
         )
 
     def _on_report(self, page: Path) -> None:
         def show() -> None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(page)))
 
-        self._banner.show_message("notice", f"Report written to {page}", ("Open", show))
+        self._banner.show_message("notice", tr("Report written to {path}", path=page), (tr("Open"), show))

@@ -19,6 +19,7 @@ from edgeemo.types import Result
 from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.camera_watch import CameraWatch
 from edgeemo.ui.engine_facts import EngineFacts, facts_of
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.settings import PRESETS, USUAL, Settings
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 DEMO = "demo"
 RETRY_MS = 2000  # between two attempts to open a camera or stream that was lost
-NO_CAMERA = (
+NO_CAMERA = translatable(
     "No camera found, so this is the demo clip. Connect a camera and choose it under Source, or open a video file."
 )
 
@@ -102,6 +103,11 @@ class LiveControl(QObject):
         return shown_name(self._config.source, self._cameras())
 
     @property
+    def recorded_name(self) -> str:
+        """The same in English: recordings and what is made of them are so."""
+        return shown_name(self._config.source, self._cameras(), str.format)
+
+    @property
     def retrying(self) -> bool:
         """Whether a lost source will be opened again without anybody asking."""
         return self._retry.isActive()
@@ -121,7 +127,7 @@ class LiveControl(QObject):
         cameras = list(self._cameras())
         self.play(replace(self._config, source=cameras[0].uri if cameras else DEMO))
         if not cameras:
-            self._banner.show_message("notice", NO_CAMERA)
+            self._banner.show_message("notice", tr(NO_CAMERA))
 
     def choose_source(self, uri: str) -> None:
         self.play(replace(self._config, source=uri))
@@ -227,20 +233,22 @@ class LiveControl(QObject):
             text = " ".join(str(error).split())
             self._banner.show_message(
                 "error",
-                f"{text[:1].upper()}{text[1:]}. Trying again by itself.",
-                ("Stop trying", self._give_up),
+                tr("{error}. Trying again by itself.", error=text[:1].upper() + text[1:]),
+                (tr("Stop trying"), self._give_up),
             )
             return
         self._give_up()
-        actions: list[Action] = [("Try again", self.start_or_pause)]
+        actions: list[Action] = [(tr("Try again"), self.start_or_pause)]
         works = self._works
         if isinstance(error, EngineError):
             if works is not None and works.engine != self._config.engine:
-                actions.append((f"Use {Path(works.engine).name}", lambda: self.choose_engine(works.engine)))
+                actions.append(
+                    (tr("Use {engine}", engine=Path(works.engine).name), lambda: self.choose_engine(works.engine))
+                )
             elif self._config.engine != Config.engine:
-                actions.append((f"Use {Config.engine}", lambda: self.choose_engine(Config.engine)))
+                actions.append((tr("Use {engine}", engine=Config.engine), lambda: self.choose_engine(Config.engine)))
         elif self._config.source != DEMO:
-            actions.append(("Play the demo clip", lambda: self.choose_source(DEMO)))
+            actions.append((tr("Play the demo clip"), lambda: self.choose_source(DEMO)))
         self._banner.show_error(error, *actions)
 
     def _on_plugged(self, camera: CameraInfo) -> None:
@@ -251,8 +259,8 @@ class LiveControl(QObject):
             return
         self._banner.show_message(
             "notice",
-            f"{camera.name} was connected.",
-            ("Use it", lambda: self.choose_source(camera.uri)),
+            tr("{camera} was connected.", camera=camera.name),
+            (tr("Use it"), lambda: self.choose_source(camera.uri)),
             seconds=0 if self.player.state is not PlayerState.PLAYING else 12,
         )
 

@@ -19,13 +19,14 @@ from PyQt6.QtWidgets import (
 )
 
 from edgeemo.recording import Marker
-from edgeemo.report.plots import clock
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import clock
 
-TABLES = "Events (*.tsv *.csv *.txt)"
+TABLES = translatable("Events (*.tsv *.csv *.txt)")
 
 
 class MarkersDialog(QDialog):
@@ -39,21 +40,23 @@ class MarkersDialog(QDialog):
 
     def __init__(self, review: Review, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Markers")
+        self.setWindowTitle(tr("Markers"))
         self._review = review
         self._listed: tuple[Marker, ...] = ()
-        self.table = table_of_rows("Markers", ["Label", "At", "Lasts"], wide=0)
+        self.table = table_of_rows(tr("Markers"), [tr("Label"), tr("At"), tr("Lasts")], wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.go_to_chosen())
-        self.nothing = named(QLabel("No markers yet. Press M, or 1 to 9, at the frame that is shown."), "muted")
-        self.add = action_button("Add here", review.mark)
-        self.go = action_button("Go to", self.go_to_chosen)
-        self.rename = action_button("Rename…", self.rename_chosen)
-        self.end = action_button("Ends here", lambda: review.end_marker(self.chosen[0]))
-        self.delete = action_button("Delete", lambda: review.delete_markers(self.chosen))
-        self.undo = action_button("Undo", review.undo)
-        self.read = action_button("Import…", lambda: self._ask("Import events", review.import_markers))
-        self.write = action_button("Export…", lambda: self._ask("Export events", review.export_markers, save=True))
+        self.nothing = named(QLabel(tr("No markers yet. Press M, or 1 to 9, at the frame that is shown.")), "muted")
+        self.add = action_button(tr("Add here"), review.mark)
+        self.go = action_button(tr("Go to"), self.go_to_chosen)
+        self.rename = action_button(tr("Rename…"), self.rename_chosen)
+        self.end = action_button(tr("Ends here"), lambda: review.end_marker(self.chosen[0]))
+        self.delete = action_button(tr("Delete"), lambda: review.delete_markers(self.chosen))
+        self.undo = action_button(tr("Undo"), review.undo)
+        self.read = action_button(tr("Import…"), lambda: self._ask(tr("Import events"), review.import_markers))
+        self.write = action_button(
+            tr("Export…"), lambda: self._ask(tr("Export events"), review.export_markers, save=True)
+        )
         rows = (self.add, self.go, self.rename, self.end, self.delete, self.undo), (self.read, self.write)
         layout = QVBoxLayout(self)
         layout.addWidget(self.nothing)
@@ -105,8 +108,8 @@ class MarkersDialog(QDialog):
         marker = self.chosen[0]
         dialog = QInputDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle("Rename")
-        dialog.setLabelText("Label of the marker:")
+        dialog.setWindowTitle(tr("Rename"))
+        dialog.setLabelText(tr("Label of the marker:"))
         dialog.setTextValue(marker.label)
         dialog.textValueSelected.connect(lambda label: self._review.rename_marker(marker, label))
         dialog.open()
@@ -114,7 +117,7 @@ class MarkersDialog(QDialog):
     def _ask(self, title: str, then: Callable[[Path], None], *, save: bool = False) -> None:
         dialog = QFileDialog(self, title)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setNameFilters([TABLES, "All files (*)"])
+        dialog.setNameFilters([tr(TABLES), tr("All files (*)")])
         if save:
             dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
             dialog.setDefaultSuffix("tsv")

@@ -11,6 +11,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
 from PyQt6.QtWidgets import QFileDialog, QMenu, QMenuBar
 
+from edgeemo.ui.language import tr
 from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.settings import PRESETS, VIDEO_CHOICES, Settings
 
@@ -56,13 +57,13 @@ class Menus(QObject):
         super().__init__(bar)
         self._bar = bar
         self._settings = settings
-        self._fill_session(_menu(bar.addMenu("&Session")))
-        self._fill_view(_menu(bar.addMenu("&View")))
-        help_menu = _menu(bar.addMenu("&Help"))
-        self._action(help_menu, "Check this machine", self.doctor.emit)
-        self._action(help_menu, "Before you begin", self.welcome.emit)
-        self._action(help_menu, "Keyboard shortcuts", self.keys.emit, "F1")
-        self._action(help_menu, "About edgeemo", self.about.emit)
+        self._fill_session(_menu(bar.addMenu(tr("&Session"))))
+        self._fill_view(_menu(bar.addMenu(tr("&View"))))
+        help_menu = _menu(bar.addMenu(tr("&Help")))
+        self._action(help_menu, tr("Check this machine"), self.doctor.emit)
+        self._action(help_menu, tr("Before you begin"), self.welcome.emit)
+        self._action(help_menu, tr("Keyboard shortcuts"), self.keys.emit, "F1")
+        self._action(help_menu, tr("About edgeemo"), self.about.emit)
 
     @property
     def shortcuts(self) -> list[tuple[str, str]]:
@@ -72,55 +73,60 @@ class Menus(QObject):
             menu = top.menu()
             for action in menu.actions() if menu is not None else ():
                 if not action.shortcut().isEmpty():
-                    found.append((action.shortcut().toString(), action.text().replace("&", "").rstrip("…")))
+                    found.append(
+                        (
+                            action.shortcut().toString(QKeySequence.SequenceFormat.NativeText),
+                            action.text().replace("&", "").rstrip("…"),
+                        )
+                    )
         return found
 
     def _fill_session(self, menu: QMenu) -> None:
         menu.setToolTipsVisible(True)
-        self._action(menu, "Record or end the recording", self.record.emit, "Ctrl+R")
-        self._action(menu, "Set a marker  (M, or 1 to 9)", self.mark.emit)
+        self._action(menu, tr("Record or end the recording"), self.record.emit, "Ctrl+R")
+        self._action(menu, tr("Set a marker  (M, or 1 to 9)"), self.mark.emit)
         menu.addSeparator()
         choices = QActionGroup(self)
         self.video_actions: dict[str, QAction] = {}
-        heading = menu.addAction("What a recording keeps")
+        heading = menu.addAction(tr("What a recording keeps"))
         if heading is not None:
             heading.setEnabled(False)
         for name, (words, tip) in VIDEO_CHOICES.items():
             chosen = self._settings.video == name
-            action = self._choice(menu, choices, words, partial(self._choose_video, name), chosen)
-            action.setToolTip(tip)
+            action = self._choice(menu, choices, tr(words), partial(self._choose_video, name), chosen)
+            action.setToolTip(tr(tip))
             self.video_actions[name] = action
         menu.addSeparator()
-        self._action(menu, "Recorded sessions…", self.sessions.emit, "Ctrl+L")
-        self._action(menu, "Persons of the replay…", self.people.emit, "Ctrl+P")
-        self._action(menu, "Markers of the replay…", self.markers.emit, "Ctrl+M")
-        self._action(menu, "Analyse a video file…", self._ask_for_file, "Ctrl+Shift+A")
-        self._action(menu, "Queue of videos…", self.queue.emit, "Ctrl+Shift+Q")
+        self._action(menu, tr("Recorded sessions…"), self.sessions.emit, "Ctrl+L")
+        self._action(menu, tr("Persons of the replay…"), self.people.emit, "Ctrl+P")
+        self._action(menu, tr("Markers of the replay…"), self.markers.emit, "Ctrl+M")
+        self._action(menu, tr("Analyse a video file…"), self._ask_for_file, "Ctrl+Shift+A")
+        self._action(menu, tr("Queue of videos…"), self.queue.emit, "Ctrl+Shift+Q")
 
     def _fill_view(self, menu: QMenu) -> None:
-        self.timeline_action = self._tick(menu, "Timeline", self.timeline.emit, "Ctrl+T")
+        self.timeline_action = self._tick(menu, tr("Timeline"), self.timeline.emit, "Ctrl+T")
         self.timeline_action.setChecked(self._settings.timeline)
-        presets = _menu(menu.addMenu("Smoothing"))
+        presets = _menu(menu.addMenu(tr("Smoothing")))
         group = QActionGroup(self)
         self.preset_actions = {
-            name: self._choice(presets, group, name, partial(self.preset.emit, name), self._settings.preset == name)
+            name: self._choice(presets, group, tr(name), partial(self.preset.emit, name), self._settings.preset == name)
             for name in PRESETS
         }
-        self._action(menu, "Take a neutral baseline (10 seconds)", self.take_baseline.emit, "Ctrl+B")
-        self._action(menu, "Forget the neutral baseline", self.forget_baseline.emit, "Ctrl+Shift+B")
-        self.saliency_action = self._tick(menu, "What the engine looks at", self.saliency.emit, "Ctrl+E")
+        self._action(menu, tr("Take a neutral baseline (10 seconds)"), self.take_baseline.emit, "Ctrl+B")
+        self._action(menu, tr("Forget the neutral baseline"), self.forget_baseline.emit, "Ctrl+Shift+B")
+        self.saliency_action = self._tick(menu, tr("What the engine looks at"), self.saliency.emit, "Ctrl+E")
         menu.addSeparator()
-        self._action(menu, "Health and latency", self.health.emit, "Ctrl+H")
-        self._action(menu, "Settings…", self.preferences.emit, "Ctrl+,")
+        self._action(menu, tr("Health and latency"), self.health.emit, "Ctrl+H")
+        self._action(menu, tr("Settings…"), self.preferences.emit, "Ctrl+,")
 
     def _choose_video(self, name: str) -> None:
         self._settings.video = name
         self.video.emit(name)
 
     def _ask_for_file(self) -> None:
-        dialog = QFileDialog(self._bar.window(), "Analyse a video file")
+        dialog = QFileDialog(self._bar.window(), tr("Analyse a video file"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([VIDEOS, "All files (*)"])
+        dialog.setNameFilters([tr(VIDEOS), tr("All files (*)")])
         dialog.fileSelected.connect(lambda path: self.analyse.emit(Path(path)))
         dialog.open()
 

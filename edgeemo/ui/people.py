@@ -19,16 +19,22 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.recording import Recording, Track
 from edgeemo.recording.people import excluded_people
-from edgeemo.report.plots import clock
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import clock, person_name
 
-HINT = (
+HINT = translatable(
     "Choose two or more to say that they are one person. A split begins at the frame that is shown. "
     "The recording itself stays as it is."
 )
+
+
+def called(track: Track) -> str:
+    """A person's name, else number."""
+    return track.name or person_name(track.id)
 
 
 def ask_for_name(review: Review, person: int, parent: QWidget) -> None:
@@ -38,8 +44,8 @@ def ask_for_name(review: Review, person: int, parent: QWidget) -> None:
         return
     dialog = QInputDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.setWindowTitle("Name")
-    dialog.setLabelText(f"Name of {track.person}:")
+    dialog.setWindowTitle(tr("Name"))
+    dialog.setLabelText(tr("Name of {person}:", person=called(track)))
     dialog.setTextValue(track.name)
     dialog.textValueSelected.connect(partial(review.name, person))
     dialog.open()
@@ -52,18 +58,18 @@ def person_menu(review: Review, person: int, parent: QWidget) -> QMenu | None:
         return None
     menu = QMenu(parent)
     menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    menu.addAction("Name…", lambda: ask_for_name(review, person, parent))
+    menu.addAction(tr("Name…"), lambda: ask_for_name(review, person, parent))
     others = [track for track in recording.tracks if track.id != person]
-    same = menu.addMenu("Same person as")
+    same = menu.addMenu(tr("Same person as"))
     assert same is not None
     same.setEnabled(bool(others))
     for other in others:
-        same.addAction(other.person.replace("&", "&&"), partial(review.merge, [person, other.id]))
-    menu.addAction("Somebody else from here on", partial(review.split, person))
-    menu.addAction("Leave out", partial(review.exclude, person))
+        same.addAction(called(other).replace("&", "&&"), partial(review.merge, [person, other.id]))
+    menu.addAction(tr("Somebody else from here on"), partial(review.split, person))
+    menu.addAction(tr("Leave out"), partial(review.exclude, person))
     if review.can_undo:
         menu.addSeparator()
-        menu.addAction("Undo", review.undo)
+        menu.addAction(tr("Undo"), review.undo)
     return menu
 
 
@@ -78,19 +84,21 @@ class PeopleDialog(QDialog):
 
     def __init__(self, review: Review, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Persons")
+        self.setWindowTitle(tr("Persons"))
         self._review = review
         self._listed: list[tuple[Track, bool]] = []
-        self.table = table_of_rows("Persons", ["Name", "Number", "First seen", "Seen for", ""], wide=0)
+        self.table = table_of_rows(
+            tr("Persons"), [tr("Name"), tr("Number"), tr("First seen"), tr("Seen for"), ""], wide=0
+        )
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.name_chosen())
-        self.hint = named(QLabel(HINT), "muted")
+        self.hint = named(QLabel(tr(HINT)), "muted")
         self.hint.setWordWrap(True)
-        self.name = action_button("Name…", self.name_chosen)
-        self.merge = action_button("One person", lambda: review.merge(self.chosen))
-        self.split = action_button("Split here", lambda: review.split(self.chosen[0]))
-        self.exclude = action_button("Leave out", self.exclude_chosen)
-        self.undo = action_button("Undo", review.undo)
+        self.name = action_button(tr("Name…"), self.name_chosen)
+        self.merge = action_button(tr("One person"), lambda: review.merge(self.chosen))
+        self.split = action_button(tr("Split here"), lambda: review.split(self.chosen[0]))
+        self.exclude = action_button(tr("Leave out"), self.exclude_chosen)
+        self.undo = action_button(tr("Undo"), review.undo)
         row = QHBoxLayout()
         for button in (self.name, self.merge, self.split, self.exclude, self.undo):
             row.addWidget(button)
@@ -119,11 +127,11 @@ class PeopleDialog(QDialog):
         for row, (track, excluded) in enumerate(self._listed):
             begin = recording.begin if recording is not None else 0.0
             cells = (
-                track.person,
+                called(track),
                 str(track.id),
                 clock(float(track.times[0]) - begin) if len(track) else "",
                 clock(float(track.seconds_of().sum())),
-                "left out" if excluded else "",
+                tr("left out") if excluded else "",
             )
             for column, text in enumerate(cells):
                 self.table.setItem(row, column, QTableWidgetItem(text))
@@ -148,7 +156,7 @@ class PeopleDialog(QDialog):
         self.split.setEnabled(count == 1)
         self.merge.setEnabled(count > 1)
         self.exclude.setEnabled(bool(selected))
-        self.exclude.setText("Take in" if selected and not count else "Leave out")
+        self.exclude.setText(tr("Take in") if selected and not count else tr("Leave out"))
         self.undo.setEnabled(self._review.can_undo)
 
 

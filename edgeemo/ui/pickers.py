@@ -12,30 +12,35 @@ from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMenu, QPushButton, QWidg
 
 from edgeemo.capture import CameraInfo
 from edgeemo.ui.engine_facts import EngineFacts
+from edgeemo.ui.language import tr, translatable
 
-VIDEOS = "Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)"
-PICTURES = "Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)"
+VIDEOS = translatable("Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)")
+DEMO_CLIP = translatable("Demo clip")
+CAMERA = translatable("Camera {number}")
+STREAM = translatable("stream")
+PICTURES = translatable("Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)")
 
 
-def shown_name(uri: str, cameras: Sequence[CameraInfo] = ()) -> str:
+def shown_name(uri: str, cameras: Sequence[CameraInfo] = (), words: Callable[..., str] = tr) -> str:
     """What a person would call a source; never with the password of a URL.
 
     Args:
         uri: as `edgeemo.capture.open_source` takes it.
+        words: `tr`, or `str.format`: the name that is recorded is English.
     """
     for camera in cameras:
         if uri in (camera.uri, camera.device):
             return camera.name
     if uri.split("?")[0] == "demo":
-        return "Demo clip"
+        return words(DEMO_CLIP)
     if uri.isdigit():
-        return f"Camera {uri}"
+        return words(CAMERA, number=uri)
     if "://" in uri:
         try:
             parts = urlsplit(uri)
             return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
         except ValueError:
-            return "stream"
+            return words(STREAM)
     return Path(uri).name or uri
 
 
@@ -83,13 +88,13 @@ class SourcePicker(Picker):
     """Cameras, the demo clip, and dialogs for a file, a folder and an address."""
 
     def __init__(self, cameras: Callable[[], Sequence[CameraInfo]], parent: QWidget | None = None) -> None:
-        super().__init__("Source", parent)
+        super().__init__(tr("Source"), parent)
         self.setMaximumWidth(240)
         self._cameras = cameras
         self._uri = ""
-        self.open_file = self._dialog("Open file…", QKeySequence.StandardKey.Open, self._ask_for_file)
-        self.open_folder = self._dialog("Open folder…", QKeySequence("Ctrl+Shift+O"), self._ask_for_folder)
-        self.open_stream = self._dialog("Open stream URL…", QKeySequence("Ctrl+U"), self._ask_for_address)
+        self.open_file = self._dialog(tr("Open file…"), QKeySequence.StandardKey.Open, self._ask_for_file)
+        self.open_folder = self._dialog(tr("Open folder…"), QKeySequence("Ctrl+Shift+O"), self._ask_for_folder)
+        self.open_stream = self._dialog(tr("Open stream URL…"), QKeySequence("Ctrl+U"), self._ask_for_address)
         self.fill()
 
     def show_source(self, uri: str) -> None:
@@ -108,11 +113,11 @@ class SourcePicker(Picker):
         for camera in cameras:
             self._choice(camera.name, camera.uri, self._uri in (camera.uri, camera.device)).setToolTip(camera.device)
         if not cameras:
-            nothing = self.choices.addAction("No camera found")
+            nothing = self.choices.addAction(tr("No camera found"))
             if nothing is not None:
                 nothing.setEnabled(False)
         self.choices.addSeparator()
-        self._choice("Demo clip", "demo", self._uri == "demo")
+        self._choice(tr(DEMO_CLIP), "demo", self._uri == "demo")
         self.choices.addSeparator()
         self.choices.addActions([self.open_file, self.open_folder, self.open_stream])
 
@@ -131,13 +136,13 @@ class SourcePicker(Picker):
         return action
 
     def _ask_for_file(self) -> None:
-        dialog = QFileDialog(self.window(), "Open a video or picture")
+        dialog = QFileDialog(self.window(), tr("Open a video or picture"))
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([VIDEOS, PICTURES, "All files (*)"])
+        dialog.setNameFilters([tr(VIDEOS), tr(PICTURES), tr("All files (*)")])
         self._ask(dialog)
 
     def _ask_for_folder(self) -> None:
-        dialog = QFileDialog(self.window(), "Open a folder of pictures")
+        dialog = QFileDialog(self.window(), tr("Open a folder of pictures"))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         self._ask(dialog)
@@ -150,9 +155,9 @@ class SourcePicker(Picker):
     def _ask_for_address(self) -> None:
         dialog = QInputDialog(self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle("Open a stream")
-        dialog.setLabelText("Address of the stream (rtsp://… or http://…):")
-        dialog.setOkButtonText("Open")
+        dialog.setWindowTitle(tr("Open a stream"))
+        dialog.setLabelText(tr("Address of the stream (rtsp://… or http://…):"))
+        dialog.setOkButtonText(tr("Open"))
         dialog.setMinimumWidth(460)
         dialog.textValueSelected.connect(lambda text: self.chosen.emit(text.strip()) if text.strip() else None)
         dialog.open()
@@ -168,16 +173,16 @@ class EnginePicker(Picker):
     asked = pyqtSignal(object, bool)
 
     def __init__(self, engines: Callable[[], Sequence[str]], parent: QWidget | None = None) -> None:
-        super().__init__("Engine", parent)
+        super().__init__(tr("Engine"), parent)
         self.setMaximumWidth(200)
         self._engines = engines
         self._engine = ""
         self._facts: dict[str, EngineFacts] = {}
-        self.measure = QAction("Measure their speed here", self)
-        self.measure.setToolTip("Takes some seconds per engine; what plays is slower meanwhile")
+        self.measure = QAction(tr("Measure their speed here"), self)
+        self.measure.setToolTip(tr("Takes some seconds per engine; what plays is slower meanwhile"))
         self.measure.triggered.connect(lambda: self._ask_for_facts(measure=True))
         self.choices.aboutToShow.connect(self._ask_for_facts)
-        self.open_bundle = QAction("Open engine folder…", self)
+        self.open_bundle = QAction(tr("Open engine folder…"), self)
         self.open_bundle.triggered.connect(self._ask_for_bundle)
         self.fill()
 
@@ -200,7 +205,7 @@ class EnginePicker(Picker):
             action.triggered.connect(lambda _=False, engine=engine: self.chosen.emit(engine))
             self.choices.addAction(action)
         if not names:
-            nothing = self.choices.addAction("No engine found")
+            nothing = self.choices.addAction(tr("No engine found"))
             if nothing is not None:
                 nothing.setEnabled(False)
         self.choices.addSeparator()
@@ -220,7 +225,7 @@ class EnginePicker(Picker):
             self.asked.emit(names, measure)
 
     def _ask_for_bundle(self) -> None:
-        dialog = QFileDialog(self.window(), "Open an engine folder (spec.json, model.onnx)")
+        dialog = QFileDialog(self.window(), tr("Open an engine folder (spec.json, model.onnx)"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)

@@ -12,9 +12,10 @@ from PyQt6.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from edgeemo.errors import RecordingError
 from edgeemo.recording.whole import appearing_whole
+from edgeemo.ui.language import tr, translatable
 
 SCALE = 2.0
-KINDS = ("PNG (*.png)", "SVG (*.svg)")
+KINDS = (translatable("PNG (*.png)"), translatable("SVG (*.svg)"))
 
 
 def save_plot(widget: QWidget, path: Path) -> None:
@@ -48,10 +49,10 @@ def ask_and_save(widget: QWidget, failed: Callable[[Exception], None]) -> None:
     Args:
         failed: is told what went wrong.
     """
-    dialog = QFileDialog(widget.window(), "Save the plot")
+    dialog = QFileDialog(widget.window(), tr("Save the plot"))
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-    dialog.setNameFilters(list(KINDS))
+    dialog.setNameFilters([tr(kind) for kind in KINDS])
     dialog.setDefaultSuffix("png")
     dialog.selectFile("timeline.png")
 

@@ -1,4 +1,4 @@
-"""The settings: theme, folder of sessions, what a recording keeps, smoothing, and when a face is called unsure."""
+"""The settings: theme, language, folder of sessions, what a recording keeps, smoothing, the limit of doubt."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.config import QualityConfig
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.language import SYSTEM, languages, tr, translatable
 from edgeemo.ui.settings import PRESETS, THEMES, VIDEO_CHOICES, Settings
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import percent
 
-THEME_WORDS = {"system": "As the desktop", "light": "Light", "dark": "Dark"}
+THEME_WORDS = {"system": translatable("As the desktop"), "light": translatable("Light"), "dark": translatable("Dark")}
 
 
 class SettingsDialog(QDialog):
-    """Every change is kept, and holds, at once.
+    """Every change is kept, and holds, at once; another language holds from the next start on.
 
     Args:
         sessions: where sessions are kept now.
@@ -45,40 +47,47 @@ class SettingsDialog(QDialog):
 
     def __init__(self, settings: Settings, sessions: Callable[[], Path], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Settings")
+        self.setWindowTitle(tr("Settings"))
         self.setMinimumWidth(480)
         self._settings = settings
         self._sessions = sessions
-        self.themes = _choices({name: THEME_WORDS[name] for name in THEMES}, settings.theme)
-        self.videos = _choices({name: words for name, (words, _) in VIDEO_CHOICES.items()}, settings.video)
-        self.presets = _choices({name: name for name in PRESETS}, settings.preset)
+        self.themes = _choices({name: tr(THEME_WORDS[name]) for name in THEMES}, settings.theme)
+        self.videos = _choices({name: tr(words) for name, (words, _) in VIDEO_CHOICES.items()}, settings.video)
+        self.presets = _choices({name: tr(name) for name in PRESETS}, settings.preset)
+        self.languages = _choices({SYSTEM: tr("As the desktop"), **languages()}, settings.language)
         self.limit = QSpinBox()
         self.limit.setRange(0, 95)
         self.limit.setSuffix(" %")
         self.limit.setValue(round(settings.min_confidence * 100))
-        self.limit.setToolTip(f"{QualityConfig().min_confidence * 100:.0f} % unless you choose otherwise")
+        self.limit.setToolTip(
+            tr("{percent} unless you choose otherwise", percent=percent(QualityConfig().min_confidence))
+        )
         self.place = QLabel(str(sessions()))
         self.place.setWordWrap(True)
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.choose = action_button("Choose…", self._ask_for_folder)
+        self.choose = action_button(tr("Choose…"), self._ask_for_folder)
         row = QHBoxLayout()
         row.addWidget(self.place, 1)
         row.addWidget(self.choose)
         form = QFormLayout()
-        form.addRow("&Theme", self.themes)
-        form.addRow("&Recording", self.videos)
-        form.addRow("&Smoothing", self.presets)
-        form.addRow("&Unsure below", self.limit)
-        form.addRow("Sessions in", row)
-        hint = named(QLabel("What plays goes on; a change of smoothing or limit is marked in the recording."), "muted")
-        hint.setWordWrap(True)
+        form.addRow(tr("&Theme"), self.themes)
+        form.addRow(tr("&Language"), self.languages)
+        form.addRow(tr("&Recording"), self.videos)
+        form.addRow(tr("&Smoothing"), self.presets)
+        form.addRow(tr("&Unsure below"), self.limit)
+        form.addRow(tr("Sessions in"), row)
+        self.hint = named(
+            QLabel(tr("What plays goes on; a change of smoothing or limit is marked in the recording.")), "muted"
+        )
+        self.hint.setWordWrap(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(hint)
+        layout.addWidget(self.hint)
         layout.addWidget(buttons)
         self.themes.activated.connect(lambda _: self._set_theme())
+        self.languages.activated.connect(lambda _: self._set_language())
         self.videos.activated.connect(lambda _: self._set_video())
         self.presets.activated.connect(lambda _: self.preset.emit(self.presets.currentData()))
         self.limit.editingFinished.connect(self._set_limit)
@@ -86,6 +95,10 @@ class SettingsDialog(QDialog):
     def _set_theme(self) -> None:
         self._settings.theme = self.themes.currentData()
         self.theme.emit()
+
+    def _set_language(self) -> None:
+        self._settings.language = self.languages.currentData()
+        self.hint.setText(tr("The language changes when edgeemo is started again."))
 
     def _set_video(self) -> None:
         self._settings.video = self.videos.currentData()
@@ -98,7 +111,7 @@ class SettingsDialog(QDialog):
             self.confidence.emit(value)
 
     def _ask_for_folder(self) -> None:
-        dialog = QFileDialog(self, "Where sessions are kept", str(self._sessions()))
+        dialog = QFileDialog(self, tr("Where sessions are kept"), str(self._sessions()))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)

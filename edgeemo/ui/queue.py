@@ -29,12 +29,13 @@ from edgeemo.batch.inputs import find_inputs
 from edgeemo.capture.pictures import is_picture
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError
-from edgeemo.report.plots import clock
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import clock, number
 
 if TYPE_CHECKING:  # they import pyarrow, which need not be installed
     from edgeemo.batch.command import Ending
@@ -45,8 +46,8 @@ log = logging.getLogger(__name__)
 
 TICK_MS = 200
 END_S = 8.0  # what closing waits for the workers
-WAITS, DONE = "waits", "done"
-EMPTY = "Drop videos or folders here, or add some."
+WAITS, DONE = translatable("waits"), translatable("done")
+EMPTY = translatable("Drop videos or folders here, or add some.")
 
 
 class QueueWatcher:
@@ -70,7 +71,7 @@ class QueueWatcher:
             self.ended_files.add(task.file.file)
 
     def summary(self) -> str:
-        return f"{len(self.ended_files)} of {len(self.todo)} files"
+        return tr("{done} of %n files", len(self.todo), done=len(self.ended_files))
 
     @property
     def frames_so_far(self) -> int:
@@ -97,7 +98,7 @@ class QueueDialog(QDialog):
 
     def __init__(self, config: Config, output: Path, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Queue of videos")
+        self.setWindowTitle(tr("Queue of videos"))
         self.setAcceptDrops(True)
         self._config = replace(config, source="", sinks=(), frames=0, capture=CaptureConfig())
         self._settings = settings
@@ -140,7 +141,7 @@ class QueueDialog(QDialog):
         if self.running:
             self._stop.set()
             self.start.setEnabled(False)
-            self.figures.setText("Pausing …")
+            self.figures.setText(tr("Pausing …"))
             return
         if not self._inputs:
             return
@@ -158,15 +159,15 @@ class QueueDialog(QDialog):
         self.table.setRowCount(len(self._inputs))
         for row, each in enumerate(self._inputs):
             for column, text in enumerate(
-                (Path(each.file).name, f"{each.size / 1e6:.1f} MB", self._state_of(each.file))
+                (Path(each.file).name, f"{number(each.size / 1e6, 1)} MB", self._state_of(each.file))
             ):
                 item = QTableWidgetItem(text)
                 item.setToolTip(each.file if column == 0 else text)
                 self.table.setItem(row, column, item)
         self.nothing.setVisible(not self._inputs)
-        self.place.setText(f"Dataset: {self._output}")
+        self.place.setText(tr("Dataset: {folder}", folder=self._output))
         self.start.setEnabled(bool(self._inputs) and not self._finished and not self._stop.is_set())
-        self.start.setText("Pause" if self.running else "Resume" if self._began else "Start")
+        self.start.setText(tr("Pause") if self.running else tr("Resume") if self._began else tr("Start"))
         for button in (self.files, self.folder, self.choose):
             button.setEnabled(not self.running)
         self.show_folder.setEnabled(self._finished)
@@ -176,11 +177,11 @@ class QueueDialog(QDialog):
         if not self.running:
             super().reject()
             return
-        words = "Stop the queue? What is done is kept, and it can be resumed."
-        box = QMessageBox(QMessageBox.Icon.NoIcon, "Stop", words, parent=self)
+        words = tr("Stop the queue? What is done is kept, and it can be resumed.")
+        box = QMessageBox(QMessageBox.Icon.NoIcon, tr("Stop"), words, parent=self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        go_on = box.addButton("Go on", QMessageBox.ButtonRole.RejectRole)
-        stop = box.addButton("Stop", QMessageBox.ButtonRole.DestructiveRole)
+        go_on = box.addButton(tr("Go on"), QMessageBox.ButtonRole.RejectRole)
+        stop = box.addButton(tr("Stop"), QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(go_on)
         box.setEscapeButton(go_on)
         box.buttonClicked.connect(lambda button: self.end() if button is stop else None)
@@ -237,9 +238,9 @@ class QueueDialog(QDialog):
         passed = max(monotonic() - self._began, 1e-3)
         share = watcher.share
         self.progress.setValue(round(share * 1000))
-        words = [watcher.summary(), f"{watcher.frames_so_far / passed:.0f} frames per second"]
+        words = [watcher.summary(), tr("{rate} frames per second", rate=number(watcher.frames_so_far / passed))]
         if share > 0:
-            words.append(f"about {clock(max(passed / share - passed, 10.0))} left")
+            words.append(tr("about {time} left", time=clock(max(passed / share - passed, 10.0))))
         self.figures.setText(", ".join(words))
 
     def _on_end(self) -> None:
@@ -248,33 +249,36 @@ class QueueDialog(QDialog):
             self.figures.setText(" ".join(str(self._error).split()))
             self.failed.emit(self._error)
         elif ending is not None and ending.full:
-            self.figures.setText(f"The disk is full ({ending.full}); make room, then resume.")
+            self.figures.setText(tr("The disk is full ({path}); make room, then resume.", path=ending.full))
         elif ending is not None and not self._stop.is_set():
             self._finished = True
             self._faults = {failure.file: failure.reason for failure in ending.failures}
             self.progress.setValue(1000)
-            failed = f", {len(self._faults)} failed" if self._faults else ""
-            self.figures.setText(f"{len(self._inputs)} files{failed}, {ending.people} persons")
+            words = [tr("%n files", len(self._inputs)), tr("%n persons", ending.people)]
+            words[1:1] = [tr("%n failed", len(self._faults))] if self._faults else []
+            self.figures.setText(", ".join(words))
             self._settings.queue = ()
         else:
-            self.figures.setText("Paused. What is done is kept.")
+            self.figures.setText(tr("Paused. What is done is kept."))
         self._stop.clear()
 
     def _state_of(self, file: str) -> str:
         watcher = self._watcher
         if file in self._faults:
-            return f"failed: {self._faults[file]}"
+            return tr("failed: {reason}", reason=self._faults[file])
         if watcher is None:
-            return WAITS
+            return tr(WAITS)
         if file in watcher.ended_files or file not in watcher.todo or self._finished:
-            return DONE
-        return f"at {clock(watcher.places[file])}" if self.running and file in watcher.places else WAITS
+            return tr(DONE)
+        if self.running and file in watcher.places:
+            return tr("at {time}", time=clock(watcher.places[file]))
+        return tr(WAITS)
 
     def _ask_for_files(self) -> None:
-        dialog = QFileDialog(self, "Add videos")
+        dialog = QFileDialog(self, tr("Add videos"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setNameFilters([VIDEOS, "All files (*)"])
+        dialog.setNameFilters([tr(VIDEOS), tr("All files (*)")])
         dialog.filesSelected.connect(self.add)
         dialog.open()
 
@@ -297,23 +301,25 @@ class QueueDialog(QDialog):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._output)))
 
     def _make_parts(self) -> None:
-        self.table = table_of_rows("Videos", ["File", "Size", "State"], wide=0)
-        self.nothing = named(QLabel(EMPTY), "muted")
+        self.table = table_of_rows(tr("Videos"), [tr("File"), tr("Size"), tr("State")], wide=0)
+        self.nothing = named(QLabel(tr(EMPTY)), "muted")
         self.place = named(QLabel(), "muted")
         self.place.setWordWrap(True)
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
-        self.progress.setAccessibleName("Progress")
+        self.progress.setAccessibleName(tr("Progress"))
         self.figures = named(QLabel(), "muted")
         self.figures.setWordWrap(True)
-        self.files = action_button("Add files…", self._ask_for_files)
+        self.files = action_button(tr("Add files…"), self._ask_for_files)
         self.folder = action_button(
-            "Add folder…", lambda: self._ask_for_folder("Add a folder", lambda p: self.add([p]))
+            tr("Add folder…"), lambda: self._ask_for_folder(tr("Add a folder"), lambda p: self.add([p]))
         )
-        self.choose = action_button("Dataset…", lambda: self._ask_for_folder("Where results go", self._set_output))
-        self.show_folder = action_button("Open dataset", self._open_output)
-        self.start = action_button("Start", self.start_or_pause)
-        self.leave = action_button("Close", self.reject)
+        self.choose = action_button(
+            tr("Dataset…"), lambda: self._ask_for_folder(tr("Where results go"), self._set_output)
+        )
+        self.show_folder = action_button(tr("Open dataset"), self._open_output)
+        self.start = action_button(tr("Start"), self.start_or_pause)
+        self.leave = action_button(tr("Close"), self.reject)
         row = QHBoxLayout()
         for button in (self.files, self.folder, self.choose, self.show_folder):
             row.addWidget(button)

@@ -10,14 +10,15 @@ from time import time
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
-from edgeemo.report.plots import clock
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.player import Player, PlayerState
+from edgeemo.ui.words import clock
 from engines import EngineError, find_bundle
 
 log = logging.getLogger(__name__)
 
 END_NOW_S = 3.0  # what closing the window waits for the end of a video; without its end it can be read all the same
-MODES = {"none": "data only", "blurred": "faces covered", "whole": "video"}
+MODES = {"none": translatable("data only"), "blurred": translatable("faces covered"), "whole": translatable("video")}
 
 
 class RecordControl(QObject):
@@ -75,9 +76,13 @@ class RecordControl(QObject):
         if recorder is None:
             return ""
         if self._waiting and recorder.writing:
-            return f"REC {clock(recorder.seconds)}  waiting for the source"
+            return tr("REC {time}  waiting for the source", time=clock(recorder.seconds))
         mode = MODES[self._mode] if "video" in recorder.writing else MODES["none"]
-        return f"REC {clock(recorder.seconds)}  {mode}" if recorder.writing else "RECORDING STOPPED"
+        return (
+            tr("REC {time}  {mode}", time=clock(recorder.seconds), mode=tr(mode))
+            if recorder.writing
+            else tr("RECORDING STOPPED")
+        )
 
     def begin(self, name: str, source: str, engine: str, video: str) -> None:
         """Record from now on.
@@ -142,7 +147,9 @@ class RecordControl(QObject):
             self.changed.emit()
         elif recorder.warning and not self._warned:
             self._warned = True
-            self.warned.emit(f"The disk is nearly full: {recorder.warning}. Free some space or end the recording.")
+            self.warned.emit(
+                tr("The disk is nearly full: {space}. Free some space or end the recording.", space=recorder.warning)
+            )
         if not recorder.writing:
             self.end()
 

@@ -8,9 +8,10 @@ from PyQt6.QtCore import QTimer, pyqtSignal
 from PyQt6.QtWidgets import QPushButton, QWidget
 
 from edgeemo.recording import Recording
-from edgeemo.report.plots import clock
+from edgeemo.ui.language import tr
 from edgeemo.ui.scenes import Scenes
 from edgeemo.ui.transport import Transport
+from edgeemo.ui.words import clock
 
 TICK_MS = 33
 
@@ -27,17 +28,17 @@ class ReplayBar(Transport):
     left = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("the recording", parent)
+        super().__init__(tr("the recording"), parent)
         self._scenes: Scenes | None = None
         self._began = (0.0, 0.0)
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
-        self.slider.setToolTip("Arrow keys: one frame; Page keys: a second")
+        self.slider.setToolTip(tr("Arrow keys: one frame; Page keys: a second"))
         self.slider.valueChanged.connect(self._show)
         self.slider.actionTriggered.connect(lambda _: self.pause())
-        self.leave = QPushButton("Back to live")
-        self.leave.setToolTip("End the replay")
+        self.leave = QPushButton(tr("Back to live"))
+        self.leave.setToolTip(tr("End the replay"))
         self.leave.clicked.connect(self.end)
         self._row.addWidget(self.leave)
 
@@ -56,7 +57,7 @@ class ReplayBar(Transport):
 
     def fit(self, *, narrow: bool) -> None:
         super().fit(narrow=narrow)
-        self.leave.setText("Live" if narrow else "Back to live")
+        self.leave.setText(tr("Live") if narrow else tr("Back to live"))
 
     def begin(self, recording: Recording) -> None:
         """Show the first frame of a recording, and play."""
@@ -156,5 +157,7 @@ class ReplayBar(Transport):
             return
         result = self._scenes.result(index)
         recording = self._scenes.recording
-        self.place.setText(f"{clock(result.frame.time - recording.begin)} of {clock(recording.seconds)}")
+        self.place.setText(
+            tr("{time} of {length}", time=clock(result.frame.time - recording.begin), length=clock(recording.seconds))
+        )
         self.arrived.emit(result)

@@ -12,6 +12,7 @@ from edgeemo.recording import Recording
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.cards import FacePanel
 from edgeemo.ui.history import History
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.markers import MarkersDialog
 from edgeemo.ui.people import PeopleDialog, show_person_menu
 from edgeemo.ui.player import Player
@@ -20,7 +21,9 @@ from edgeemo.ui.review import Review
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.video import VideoView
 
-NO_REPLAY = "Persons and markers of a session are edited while it is replayed: choose one under Recorded sessions."
+NO_REPLAY = translatable(
+    "Persons and markers of a session are edited while it is replayed: choose one under Recorded sessions."
+)
 
 
 class Replaying(QObject):
@@ -89,7 +92,7 @@ class Replaying(QObject):
 
     def _can_edit(self) -> bool:
         if self.review.recording is None:
-            self._banner.show_message("notice", NO_REPLAY, seconds=10)
+            self._banner.show_message("notice", tr(NO_REPLAY), seconds=10)
         return self.review.recording is not None
 
     def _on_changed(self, recording: Recording) -> None:
@@ -98,7 +101,7 @@ class Replaying(QObject):
         self._bar.change(recording)
 
     def _on_exported(self, count: int, path: Path) -> None:
-        self._banner.show_message("notice", f"{count} markers written to {path}", seconds=8)
+        self._banner.show_message("notice", tr("%n markers written to {path}", count, path=path), seconds=8)
 
     def _on_asked(self, person: int, where: QPoint) -> None:
         show_person_menu(self.review, person, where, self._window)

@@ -23,14 +23,19 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording.folder import TRASH, SessionFolder, SessionInfo, list_sessions
-from edgeemo.report.plots import clock
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.groups import GroupsDialog
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.tables import table_of_rows
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import clock, date
 
-EXPORTS = (("CSV", ".csv"), ("Parquet", ".parquet"), ("ELAN", ".eaf"), ("Video with overlay", ".mp4"))
-VIDEO_WORDS = {"none": "no video", "blurred": "faces covered", "whole": "whole"}
+EXPORTS = (("CSV", ".csv"), ("Parquet", ".parquet"), ("ELAN", ".eaf"), (translatable("Video with overlay"), ".mp4"))
+VIDEO_WORDS = {
+    "none": translatable("no video"),
+    "blurred": translatable("faces covered"),
+    "whole": translatable("whole"),
+}
 
 
 class SessionsDialog(QDialog):
@@ -50,23 +55,31 @@ class SessionsDialog(QDialog):
 
     def __init__(self, folder: Callable[[], Path], parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Sessions")
+        self.setWindowTitle(tr("Sessions"))
         self.resize(860, 420)
         self._folder = folder
         self._listed: list[tuple[SessionFolder, SessionInfo]] = []
-        headings = ["Name", "Recorded", "Length", "Source", "Video"]
-        self.table = table_of_rows("Recorded sessions", headings, wide=0)
+        headings = [tr("Name"), tr("Recorded"), tr("Length"), tr("Source"), tr("Video")]
+        self.table = table_of_rows(tr("Recorded sessions"), headings, wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.replay_chosen())
-        self.nothing = named(QLabel("Nothing is recorded yet. Press the red button while the picture plays."), "muted")
-        self.replay = action_button("Replay", self.replay_chosen, "Play it again (Enter)")
-        self.report = action_button("Report", self.report_chosen, "A page with plots; choose two for side by side")
-        self.compare = action_button("Compare…", self.compare_chosen, "Two groups of sessions side by side, with names")
-        self.export = action_button("Export…", self.export_chosen, "As CSV, Parquet, annotations for ELAN, or video")
-        self.rename = action_button("Rename…", self.rename_chosen, "Give it another name (F2)")
-        self.delete = action_button("Delete…", self.delete_chosen, "Move it to the trash (Delete)")
+        self.nothing = named(
+            QLabel(tr("Nothing is recorded yet. Press the red button while the picture plays.")), "muted"
+        )
+        self.replay = action_button(tr("Replay"), self.replay_chosen, tr("Play it again (Enter)"))
+        self.report = action_button(
+            tr("Report"), self.report_chosen, tr("A page with plots; choose two for side by side")
+        )
+        self.compare = action_button(
+            tr("Compare…"), self.compare_chosen, tr("Two groups of sessions side by side, with names")
+        )
+        self.export = action_button(
+            tr("Export…"), self.export_chosen, tr("As CSV, Parquet, annotations for ELAN, or video")
+        )
+        self.rename = action_button(tr("Rename…"), self.rename_chosen, tr("Give it another name (F2)"))
+        self.delete = action_button(tr("Delete…"), self.delete_chosen, tr("Move it to the trash (Delete)"))
         self.undo = action_button(
-            "Undo delete", self.restore_deleted, "Bring back what was moved to the trash (Ctrl+Z)"
+            tr("Undo delete"), self.restore_deleted, tr("Bring back what was moved to the trash (Ctrl+Z)")
         )
         self._deleted: list[SessionFolder] = []
         row = QHBoxLayout()
@@ -105,20 +118,20 @@ class SessionsDialog(QDialog):
         self._listed = list(list_sessions(folder))
         self.table.setRowCount(len(self._listed))
         for row, (_, info) in enumerate(self._listed):
-            length = clock(info.seconds) + ("" if info.ended and not info.missing else " (incomplete)")
+            length = clock(info.seconds) + ("" if info.ended and not info.missing else tr(" (incomplete)"))
             cells = (
                 info.name,
-                info.started.replace("T", " ")[:16],
+                date(info.started),
                 length,
                 info.source,
-                VIDEO_WORDS.get(info.video, info.video),
+                tr(VIDEO_WORDS.get(info.video, info.video)),
             )
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 item.setToolTip("\n".join(info.missing))
                 self.table.setItem(row, column, item)
         self.nothing.setVisible(not self._listed)
-        self.place.setText(f"Kept in {folder}")
+        self.place.setText(tr("Kept in {folder}", folder=folder))
         self._select(selected)
         self._enable()
 
@@ -145,7 +158,7 @@ class SessionsDialog(QDialog):
         if not folders:
             return
         kinds = EXPORTS if len(folders) == 1 else EXPORTS[:2]
-        dialog = QFileDialog(self, "Export", "", ";;".join(f"{name} (*{end})" for name, end in kinds))
+        dialog = QFileDialog(self, tr("Export"), "", ";;".join(f"{tr(name)} (*{end})" for name, end in kinds))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         stem = folders[0].path.name if len(folders) == 1 else f"{len(folders)} sessions"
@@ -170,8 +183,8 @@ class SessionsDialog(QDialog):
         folder = self.chosen[0]
         dialog = QInputDialog(self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setWindowTitle("Rename")
-        dialog.setLabelText("Name of the session:")
+        dialog.setWindowTitle(tr("Rename"))
+        dialog.setLabelText(tr("Name of the session:"))
         dialog.setTextValue(self._listed[self.table.currentRow()][1].name)
         dialog.textValueSelected.connect(lambda name: self._try(lambda: folder.rename(name)))
         dialog.open()
@@ -180,13 +193,17 @@ class SessionsDialog(QDialog):
         chosen = self.chosen
         if not chosen:
             return
-        names = ", ".join(folder.read().name for folder in chosen[:3]) + (" and others" if len(chosen) > 3 else "")
-        words = f"Move {names} to the trash? Undo brings it back; the trash is the folder {TRASH} of the sessions."
-        box = QMessageBox(QMessageBox.Icon.NoIcon, "Delete", words, parent=self)
+        names = ", ".join(folder.read().name for folder in chosen[:3]) + (tr(" and others") if len(chosen) > 3 else "")
+        words = tr(
+            "Move {names} to the trash? Undo brings it back; the trash is the folder {trash} of the sessions.",
+            names=names,
+            trash=TRASH,
+        )
+        box = QMessageBox(QMessageBox.Icon.NoIcon, tr("Delete"), words, parent=self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        cancel = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
-        move = box.addButton("Move to trash", QMessageBox.ButtonRole.DestructiveRole)
-        gone = box.addButton("Delete for good", QMessageBox.ButtonRole.DestructiveRole)
+        cancel = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
+        move = box.addButton(tr("Move to trash"), QMessageBox.ButtonRole.DestructiveRole)
+        gone = box.addButton(tr("Delete for good"), QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(cancel)
         box.setEscapeButton(cancel)
 

@@ -8,20 +8,21 @@ import msgspec
 from PyQt6.QtCore import QByteArray, QSettings
 
 from edgeemo.config import QualityConfig, SmoothConfig
+from edgeemo.ui.language import SYSTEM, languages, translatable
 
 # name -> how calm what is shown is
 PRESETS = {
-    "Quick": SmoothConfig(time_constant_s=0.04, margin=0.08),
-    "Balanced": SmoothConfig(),
-    "Calm": SmoothConfig(time_constant_s=0.4, margin=0.15),
+    translatable("Quick"): SmoothConfig(time_constant_s=0.04, margin=0.08),
+    translatable("Balanced"): SmoothConfig(),
+    translatable("Calm"): SmoothConfig(time_constant_s=0.4, margin=0.15),
 }
 USUAL = "Balanced"
 THEMES = ("system", "light", "dark")
 # what a recording keeps of the pictures -> words, and what to mind
 VIDEO_CHOICES = {
-    "none": ("Data only, no pictures", "Nobody can be recognised from it"),
-    "blurred": ("Video with faces covered", "A face that is not found is not covered"),
-    "whole": ("Video as it is", "Those filmed must have agreed"),
+    "none": (translatable("Data only, no pictures"), translatable("Nobody can be recognised from it")),
+    "blurred": (translatable("Video with faces covered"), translatable("A face that is not found is not covered")),
+    "whole": (translatable("Video as it is"), translatable("Those filmed must have agreed")),
 }
 
 
@@ -88,6 +89,16 @@ class Settings:
     @theme.setter
     def theme(self, value: str) -> None:
         self._put("theme", value)
+
+    @property
+    def language(self) -> str:
+        """A code, or "system": the desktop's."""
+        value = self._text("language", SYSTEM)
+        return value if value in languages() else SYSTEM
+
+    @language.setter
+    def language(self, value: str) -> None:
+        self._put("language", value)
 
     @property
     def sessions(self) -> str:

@@ -11,12 +11,13 @@ from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Recording
 from edgeemo.types import UNTRACKED, Result
 from edgeemo.ui.history import History
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.player import PlayerState
 
 if TYPE_CHECKING:
     from edgeemo.ui.window import Window
 
-NO_FACES = "Faces appear here while the picture plays."
+NO_FACES = translatable("Faces appear here while the picture plays.")
 
 
 class Showing(QObject):
@@ -38,7 +39,9 @@ class Showing(QObject):
         self._window.toolbar.source.show_source(config.source)
         self._window.toolbar.engine.show_engine(config.engine)
         self._window.setWindowTitle(f"{self._window.live.source_name} - edgeemo")
-        self._window.video.show_message(f"Opening {self._window.live.source_name} …", keep_picture=same_source)
+        self._window.video.show_message(
+            tr("Opening {source} …", source=self._window.live.source_name), keep_picture=same_source
+        )
 
     def on_switched(self, config: Config) -> None:
         """The source continues with another engine or smoothing."""
@@ -57,15 +60,16 @@ class Showing(QObject):
         if state in (PlayerState.PLAYING, PlayerState.FAILED, PlayerState.STOPPED):
             self._window.status_bar.describe(self._window.player.engine_description)
         if state is PlayerState.STOPPED:
-            self._window.video.show_message("Stopped. Press Start to go on." if self._window.config.source else "")
-            self._window.faces.clear(NO_FACES)
+            self._window.video.show_message(tr("Stopped. Press Start to go on.") if self._window.config.source else "")
+            self._window.faces.clear(tr(NO_FACES))
         elif state is PlayerState.ENDED:
             self._say_ended()
         elif state is PlayerState.FAILED:
             self._window.video.show_message(
-                "" if self._window.video.result else "No picture", keep_picture=self._window.video.result is not None
+                "" if self._window.video.result else tr("No picture"),
+                keep_picture=self._window.video.result is not None,
             )
-            self._window.faces.clear(NO_FACES)
+            self._window.faces.clear(tr(NO_FACES))
         self._window.toolbar.snapshot_button.setEnabled(self._window.video.result is not None)
         self.show_figures()
 
@@ -86,12 +90,14 @@ class Showing(QObject):
     def _say_ended(self) -> None:
         last = self._window.video.result
         if last is None:
-            self._window.video.show_message("Nothing to show")
+            self._window.video.show_message(tr("Nothing to show"))
         elif last.frame.still and last.frame.index == 0:
             # a single picture stays, that is all that was wanted
             return
         self._window.banner.show_message(
-            "notice", f"{self._window.live.source_name} has ended.", ("Play again", self._window.start_or_pause)
+            "notice",
+            tr("{source} has ended.", source=self._window.live.source_name),
+            (tr("Play again"), self._window.start_or_pause),
         )
 
     def show_buttons(self) -> None:
@@ -112,13 +118,14 @@ class Showing(QObject):
         stats = self._window.player.stats()
         self._window.dialogs.refresh()
         if (replayed := self._window.replay.recording) is not None:
-            self._window.status_bar.say(f"Replay of {replayed.name}")
+            self._window.status_bar.say(tr("Replay of {session}", session=replayed.name))
             return
         result = self._window.video.result
         self._window.status_bar.show_figures(
             stats,
             paused=self._window.player.state is PlayerState.PAUSED,
             still=result.frame.origin if result is not None and result.frame.still else "",
+            delay_ms=self._window.video.paints.delay(),
         )
         if self._window.player.engine_description:
             self._window.status_bar.describe(self._window.player.engine_description)
@@ -139,8 +146,8 @@ class Showing(QObject):
 
     def after_replay(self) -> None:
         self.forget_people()
-        self._window.video.show_message("Press Start to go on." if self._window.config.source else "")
-        self._window.faces.clear(NO_FACES)
+        self._window.video.show_message(tr("Press Start to go on.") if self._window.config.source else "")
+        self._window.faces.clear(tr(NO_FACES))
         self.show_buttons()
         self.show_figures()
 

@@ -12,6 +12,7 @@ from edgeemo.errors import SinkError
 from edgeemo.stages import overlay
 from edgeemo.types import Result
 from edgeemo.ui.banner import Banner
+from edgeemo.ui.language import tr
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.player import Player
 
@@ -69,7 +70,9 @@ class Snapshots(QObject):
         def open_folder() -> None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
 
-        self._banner.show_message("notice", f"Snapshot saved to {path}", ("Open folder", open_folder), seconds=8)
+        self._banner.show_message(
+            "notice", tr("Snapshot saved to {path}", path=path), (tr("Open folder"), open_folder), seconds=8
+        )
 
 
 def _reserved(folder: Path, stem: str) -> Path:

@@ -6,8 +6,10 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 
+from edgeemo.ui.language import tr
 from edgeemo.ui.player import Counters
 from edgeemo.ui.theme import named
+from edgeemo.ui.words import number
 
 
 class ElidedLabel(QLabel):
@@ -34,8 +36,10 @@ class StatusBar(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.figures = named(QLabel(), "muted")
         self.figures.setToolTip(
-            "Frames recognised a second; time from a frame's arrival to its result (median); frames of a live source "
-            "that were skipped to keep up"
+            tr(
+                "Frames recognised a second; time from a frame's capture until it is on the screen (median); "
+                "frames of a live source that were skipped to keep up"
+            )
         )
         self.description = named(ElidedLabel(), "muted")
         layout = QHBoxLayout(self)
@@ -48,18 +52,22 @@ class StatusBar(QWidget):
         """Words in the place of the figures."""
         self.figures.setText(words)
 
-    def show_figures(self, stats: Counters | None, *, paused: bool = False, still: str = "") -> None:
+    def show_figures(
+        self, stats: Counters | None, *, paused: bool = False, still: str = "", delay_ms: float | None = None
+    ) -> None:
         """
         Args:
             still: the name of the still picture that is shown, or "".
+            delay_ms: from the capture of a frame until it is on the screen; None: not known.
         """
-        parts = ["Paused"] if paused else []
+        parts = [tr("Paused")] if paused else []
         if still:
             parts.append(still)
         if stats is not None and stats.frames:
-            parts.append(f"{stats.fps:.0f} frames per second")
-            parts.append(f"{stats.latency_ms:.0f} ms latency")
-            parts.append(f"{stats.dropped} dropped")
+            parts.append(tr("{rate} frames per second", rate=number(stats.fps)))
+            if delay_ms is not None:
+                parts.append(tr("{latency} ms latency", latency=number(delay_ms)))
+            parts.append(tr("%n dropped", stats.dropped))
         self.say("   ·   ".join(parts))
 
     def describe(self, engine: str) -> None:

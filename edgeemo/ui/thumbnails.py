@@ -12,8 +12,9 @@ from PyQt6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 
 from edgeemo.stages.overlay import fitted
 from edgeemo.types import U8, Result
+from edgeemo.ui.language import tr
 from edgeemo.ui.pixels import as_pixmap
-from engines.spec import Emotion
+from edgeemo.ui.words import display_of
 
 MOST = 500
 LONGEST = 1280  # pixels: older pictures are kept no larger than this
@@ -32,7 +33,7 @@ class Thumbnails(QListWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("thumbnails")
-        self.setAccessibleName("Pictures looked at so far")
+        self.setAccessibleName(tr("Pictures looked at so far"))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setFlow(QListView.Flow.LeftToRight)
         self.setWrapping(False)
@@ -62,8 +63,7 @@ class Thumbnails(QListWidget):
         thumb = _thumb(kept.frame.image)
         item = QListWidgetItem(QIcon(as_pixmap(thumb)), _shortened(result.frame.origin))
         names = ", ".join(
-            "unsure" if result.reasons(row) else Emotion.of(emotion).display
-            for row, emotion in enumerate(result.emotions)
+            tr("unsure") if result.reasons(row) else display_of(emotion) for row, emotion in enumerate(result.emotions)
         )
         item.setToolTip(f"{result.frame.origin}: {names or 'no face'}")
         self._results.append(kept)

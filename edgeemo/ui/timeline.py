@@ -11,14 +11,15 @@ import numpy as np
 from PyQt6.QtCore import QPoint, Qt, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from edgeemo.report.classes import DASHED, folded, name_of, shown_classes
-from edgeemo.stages.overlay import percent
+from edgeemo.report.classes import DASHED, folded, shown_classes
 from edgeemo.types import F32
 from edgeemo.ui.bars import Bars
 from edgeemo.ui.history import History, thinned
+from edgeemo.ui.language import tr
 from edgeemo.ui.plot_file import ask_and_save
 from edgeemo.ui.theme import LIGHT, Theme, named, person_colour, readable
 from edgeemo.ui.timeline_plot import Line, ProbabilityPlot
+from edgeemo.ui.words import name_of, percent, person_name
 
 REFRESH_MS = 100  # the plot need not be as quick as the picture
 WORDS_S = 0.5  # nor the words above it as the plot
@@ -220,19 +221,19 @@ class Timeline(QWidget):
         return lines
 
     def _called(self, person: int) -> str:
-        return self._names.get(person) or ("Faces" if person < 0 else f"Person {person}")
+        return self._names.get(person) or (tr("Faces") if person < 0 else person_name(person))
 
     def _show_nobody(self) -> None:
         self._told = -math.inf
-        self.title.setText("Timeline")
+        self.title.setText(tr("Timeline"))
         self.dot.hide()
-        self.legend.setText("Expressions over time appear here.")
+        self.legend.setText(tr("Expressions over time appear here."))
         self.plot.show_lines([])
 
     def _tell(self, person: int) -> None:
         """Who it is, and that person's shares of the time; or the values under the pointer."""
         if self._everyone:
-            self.title.setText(f"{name_of(self._everyone)} of everyone")
+            self.title.setText(tr("{expression} of everyone", expression=name_of(self._everyone)))
             self.dot.hide()
             self.legend.setText("")
             return
@@ -243,7 +244,7 @@ class Timeline(QWidget):
         parts = np.array([part for _, part in self._history.shares(person)], np.float32)
         shares = list(zip(keys, folded(parts, self._history.labels).tolist(), strict=True)) if len(parts) else []
         self.legend.setText(self._fitting(self._under_pointer(person) or _ranked(shares)))
-        self.legend.setToolTip("Share of this person's time so far")
+        self.legend.setToolTip(tr("Share of this person's time so far"))
         self.distribution.show_classes(shares, "", short=True)
 
     def _fitting(self, words: list[str]) -> str:
@@ -282,15 +283,15 @@ class Timeline(QWidget):
     def _on_asked(self, where: QPoint) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction("Save as PNG or SVG…", lambda: ask_and_save(self, self.failed.emit))
+        menu.addAction(tr("Save as PNG or SVG…"), lambda: ask_and_save(self, self.failed.emit))
         menu.popup(where)
 
     def _fill_people(self) -> None:
         self.people_menu.clear()
-        self.people_menu.addAction("Whoever is there", partial(self.show_person, None))
+        self.people_menu.addAction(tr("Whoever is there"), partial(self.show_person, None))
         for person in self._history.people[-MOST_LINES:]:
             self.people_menu.addAction(self._called(person).replace("&", "&&"), partial(self.show_person, person))
-        everyone = self.people_menu.addMenu("Everyone")
+        everyone = self.people_menu.addMenu(tr("Everyone"))
         for key in shown_classes(self._history.labels):
             if everyone is not None:
                 everyone.addAction(name_of(key), partial(self.show_everyone, key))
@@ -308,30 +309,33 @@ class Timeline(QWidget):
         self.dot = QLabel()
         self.dot.setFixedSize(10, 10)
         self.dot.hide()
-        self.title = named(QLabel("Timeline"), "heading")
+        self.title = named(QLabel(tr("Timeline")), "heading")
         self.legend = named(QLabel(), "muted")
         self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.relative = named(QPushButton("Relative"), "small")
+        self.relative = named(QPushButton(tr("Relative")), "small")
         self.relative.setCheckable(True)
-        self.relative.setToolTip("Show differences from the neutral baseline instead of probabilities")
+        self.relative.setToolTip(tr("Show differences from the neutral baseline instead of probabilities"))
         self.relative.toggled.connect(self._on_relative)
         self.relative.hide()
-        self.follow = named(QPushButton("Follow"), "small")
-        self.follow.setToolTip("Show the newest seconds again")
-        self.follow.setAccessibleName("Follow the newest frame")
+        self.follow = named(QPushButton(tr("Follow")), "small")
+        self.follow.setToolTip(tr("Show the newest seconds again"))
+        self.follow.setAccessibleName(tr("Follow the newest frame"))
         self.follow.clicked.connect(self.go_on_following)
         self.follow.hide()
         self.people_menu, self.classes_menu = QMenu(self), QMenu(self)
         self.people_menu.aboutToShow.connect(self._fill_people)
         self.classes_menu.aboutToShow.connect(self._fill_classes)
-        self.people, self.classes = named(QPushButton("Persons"), "small"), named(QPushButton("Classes"), "small")
+        self.people, self.classes = (
+            named(QPushButton(tr("Persons")), "small"),
+            named(QPushButton(tr("Classes")), "small"),
+        )
         self.people.setMenu(self.people_menu)
-        self.people.setToolTip("Whose curves are shown")
+        self.people.setToolTip(tr("Whose curves are shown"))
         self.classes.setMenu(self.classes_menu)
-        self.classes.setToolTip("Which curves are shown")
+        self.classes.setToolTip(tr("Which curves are shown"))
         self.distribution = Bars()
         self.distribution.setFixedWidth(140)
-        self.distribution.setAccessibleName("Share of time per expression so far")
+        self.distribution.setAccessibleName(tr("Share of time per expression so far"))
         self.distribution.hide()
 
     def _lay_out(self) -> None:

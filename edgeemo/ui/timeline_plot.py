@@ -14,9 +14,10 @@ from PyQt6.QtGui import QColor, QContextMenuEvent, QPainter, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
 from edgeemo.recording import Marker
-from edgeemo.report.plots import clock
 from edgeemo.types import F32
+from edgeemo.ui.language import tr
 from edgeemo.ui.theme import LIGHT, Theme
+from edgeemo.ui.words import clock, number
 
 WIDTH = 2  # of a curve, in logical pixels
 NAMES_WIDTH = 92
@@ -93,8 +94,10 @@ def moment(seconds: float, spacing: float) -> str:
     digits = next((digits for digits in (0, 1, 2) if spacing * 10**digits >= 0.999), 3)
     if not digits or (digits == 1 and seconds < 10):
         return clock(seconds)
+    if seconds < 10:
+        return f"{number(seconds, digits)} s"
     minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:0{digits + 3}.{digits}f}" if seconds >= 10 else f"{seconds:.{digits}f} s"
+    return f"{int(minutes)}:{number(rest, digits):0>{digits + 3}}"
 
 
 class EndNames(QWidget):
@@ -149,8 +152,8 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         self._markers: tuple[Marker, ...] = ()
         self._marked_scale = 0.0  # pixels per second at which the markers' labels were placed
         self.names = EndNames(self._y_of)
-        self.setAccessibleName("Probabilities over time")
-        self.setToolTip("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker.")
+        self.setAccessibleName(tr("Probabilities over time"))
+        self.setToolTip(tr("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker."))
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         item = self.getPlotItem()
         item.hideButtons()

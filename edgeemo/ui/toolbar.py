@@ -9,6 +9,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from edgeemo.capture import CameraInfo
 from edgeemo.ui.icons import icon
+from edgeemo.ui.language import tr
 from edgeemo.ui.pickers import EnginePicker, SourcePicker
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.theme import LIGHT, Theme, named
@@ -52,9 +53,11 @@ class Toolbar(QWidget):
         self.record_button = self._button("record", self.recorded.emit)
         self.start_button = self._button("start", self.started.emit)
         self.start_button.setMinimumWidth(116)
-        self.stop_button = self._button("stop", self.stopped.emit, "Stop", "Stop and release the camera (Ctrl+.)")
+        self.stop_button = self._button(
+            "stop", self.stopped.emit, tr("Stop"), tr("Stop and release the camera (Ctrl+.)")
+        )
         self.snapshot_button = self._button(
-            "snapshot", self.snapped.emit, "Snapshot", "Save the picture with its overlay (Ctrl+S)"
+            "snapshot", self.snapped.emit, tr("Snapshot"), tr("Save the picture with its overlay (Ctrl+S)")
         )
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 9, 14, 9)
@@ -82,8 +85,8 @@ class Toolbar(QWidget):
         """In a narrow window: buttons without words and short names in the pickers; only a wide one has all words."""
         self._wide = wide
         self._show_buttons()
-        self.stop_button.setText("" if narrow else "Stop")
-        self.snapshot_button.setText("" if narrow else "Snapshot")
+        self.stop_button.setText("" if narrow else tr("Stop"))
+        self.snapshot_button.setText("" if narrow else tr("Snapshot"))
         self.source.give_room(150 if narrow else 240)
         self.engine.give_room(140 if narrow else 200)
 
@@ -101,22 +104,22 @@ class Toolbar(QWidget):
         self.stop_button.setEnabled(self._state in (PlayerState.OPENING, PlayerState.PLAYING, PlayerState.PAUSED))
         self._show_start()
         self.record_button.setIcon(icon("stop" if self._recording else "record", LAMP, disabled=self._theme.muted))
-        words = "End the recording" if self._recording else f"Record ({self._mode})"
-        self.record_button.setText("" if not self._wide else "End" if self._recording else words)
-        self.record_button.setToolTip(f"{words} (Ctrl+R); what is kept is chosen under Session")
+        words = tr("End the recording") if self._recording else tr("Record ({mode})", mode=self._mode)
+        self.record_button.setText("" if not self._wide else tr("End") if self._recording else words)
+        self.record_button.setToolTip(tr("{what} (Ctrl+R); what is kept is chosen under Session", what=words))
         self.record_button.setAccessibleName(words)
         self.record_button.setEnabled(self._state in (PlayerState.PLAYING, PlayerState.PAUSED))
 
     def _show_start(self) -> None:
         if self._replaying:
-            self.start_button.setText("Start")
+            self.start_button.setText(tr("Start"))
             self.start_button.setEnabled(True)
             return
         name, words, tip = {
-            PlayerState.PLAYING: ("pause", "Pause", "Hold the picture (Space)"),
-            PlayerState.PAUSED: ("play", "Resume", "Resume (Space)"),
-            PlayerState.OPENING: ("play", "Opening …", "The source is being opened"),
-        }.get(self._state, ("play", "Start", "Start (Space)"))
+            PlayerState.PLAYING: ("pause", tr("Pause"), tr("Hold the picture (Space)")),
+            PlayerState.PAUSED: ("play", tr("Resume"), tr("Resume (Space)")),
+            PlayerState.OPENING: ("play", tr("Opening …"), tr("The source is being opened")),
+        }.get(self._state, ("play", tr("Start"), tr("Start (Space)")))
         self.start_button.setText(words)
         self.start_button.setToolTip(tip)
         self.start_button.setIcon(icon(name, self._theme.on_accent, disabled=self._theme.muted))

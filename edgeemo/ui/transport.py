@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QLocale, Qt
 from PyQt6.QtGui import QActionGroup, QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QWidget
 
 from edgeemo.ui.icons import icon
+from edgeemo.ui.language import tr
 from edgeemo.ui.theme import LIGHT, Theme, named
 
 SPEEDS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
@@ -31,12 +32,12 @@ class Transport(QWidget):
         self._speed = 1.0
         self.play = QPushButton()
         self.play.clicked.connect(self.play_or_pause)
-        self.back = self._step_button("One frame back", "Left", -1)
-        self.forward = self._step_button("One frame on", "Right", 1)
+        self.back = self._step_button(tr("One frame back"), tr("Left"), -1)
+        self.forward = self._step_button(tr("One frame on"), tr("Right"), 1)
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName(f"Place in {what}")
+        self.slider.setAccessibleName(tr("Place in {what}", what=what))
         self.speed = QPushButton()
-        self.speed.setToolTip("Speed (- and +)")
+        self.speed.setToolTip(tr("Speed (- and +)"))
         self._choose_speed_from_menu()
         self.place = named(QLabel(), "muted")
         self._row = QHBoxLayout(self)
@@ -76,8 +77,8 @@ class Transport(QWidget):
     def set_speed(self, speed: float) -> None:
         """Set the playback speed: 2.0 is twice the original."""
         self._speed = speed
-        self.speed.setText(f"{speed:g}x")
-        self.speed.setAccessibleName(f"Speed: {speed:g} times")
+        self.speed.setText(f"{QLocale().toString(speed)}x")
+        self.speed.setAccessibleName(tr("Speed: {speed} times", speed=QLocale().toString(speed)))
         self._speeds[speed].setChecked(True)
 
     def set_theme(self, theme: Theme) -> None:
@@ -113,7 +114,7 @@ class Transport(QWidget):
 
     def _step_button(self, words: str, key: str, frames: int) -> QPushButton:
         button = QPushButton()
-        button.setToolTip(f"{words} ({key}; with Shift five seconds)")
+        button.setToolTip(tr("{what} ({key}; with Shift five seconds)", what=words, key=key))
         button.setAccessibleName(words)
         button.clicked.connect(lambda: self.step(frames))
         return button
@@ -122,7 +123,7 @@ class Transport(QWidget):
         menu, group = QMenu(self.speed), QActionGroup(self)
         self._speeds = {}
         for speed in SPEEDS:
-            action = group.addAction(f"{speed:g}x")
+            action = group.addAction(f"{QLocale().toString(speed)}x")
             assert action is not None
             action.setCheckable(True)
             action.triggered.connect(partial(self.set_speed, speed))
@@ -132,7 +133,7 @@ class Transport(QWidget):
         Transport.set_speed(self, 1.0)
 
     def _show_button(self) -> None:
-        name, words = ("pause", "Pause") if self.playing else ("play", "Play")
+        name, words = ("pause", tr("Pause")) if self.playing else ("play", tr("Play"))
         self.play.setIcon(icon(name, self._theme.text))
-        self.play.setToolTip(f"{words} (Space)")
-        self.play.setAccessibleName(f"{words} {self._what}")
+        self.play.setToolTip(tr("{what} (Space)", what=words))
+        self.play.setAccessibleName(tr("{what} ({of})", what=words, of=self._what))

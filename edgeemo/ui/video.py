@@ -18,9 +18,11 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 from edgeemo.stages.overlay import Rect, Tag, arrange, fitted, ink_on
 from edgeemo.types import U8, UNTRACKED, Result
 from edgeemo.ui.health import Paints
+from edgeemo.ui.language import tr
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.saliency import Heat
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, person_colour
+from edgeemo.ui.words import display_of, title_of
 from engines.preprocess import square
 
 SMALLEST_TEXT, LARGEST_TEXT = 11.0, 19.0  # logical pixels
@@ -35,13 +37,14 @@ class VideoView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("video")
-        self.setAccessibleName("Picture")
+        self.setAccessibleName(tr("Picture"))
         self.setMinimumSize(320, 200)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.paints = Paints()
         self._theme = LIGHT
         self._result: Result | None = None
+        self._painted: Result | None = None
         self._message = ""
         self._dimmed = False
         self._recording = ""
@@ -79,6 +82,7 @@ class VideoView(QWidget):
         self._dimmed = keep_picture
         if not keep_picture:
             self._result = self._scaled = None
+            self.paints.forget_delays()
         self.update()
 
     def show_recording(self, words: str) -> None:
@@ -143,7 +147,14 @@ class VideoView(QWidget):
             self._paint_lamp(painter)
         painter.end()
         if self._result is not None:
-            self.paints.add((perf_counter() - began) * 1e3)
+            self._note_paint(self._result, began)
+
+    def _note_paint(self, result: Result, began: float) -> None:
+        now, delay_ms = perf_counter(), None
+        if result is not self._painted:
+            self._painted = result
+            delay_ms = None if result.frame.captured is None else (now - result.frame.captured) * 1e3
+        self.paints.add((now - began) * 1e3, delay_ms)
 
     def _paint_result(self, painter: QPainter, result: Result) -> None:
         where = self.picture_rect()
@@ -168,7 +179,9 @@ class VideoView(QWidget):
             font.setWeight(QFont.Weight.DemiBold)
             metrics = QFontMetricsF(font)
             painter.setFont(font)
-            tags = arrange(result, scale, text, metrics.horizontalAdvance, bars=False, names=self._names)
+            tags = arrange(
+                result, scale, text, metrics.horizontalAdvance, bars=False, names=self._names, title=title_of
+            )
             for tag in tags:
                 _paint_box(painter, tag, thick=int(result.faces.ids[tag.row]) == self._chosen != UNTRACKED)
             for tag in tags:
@@ -213,8 +226,8 @@ class VideoView(QWidget):
 def described(result: Result) -> str:
     """What a screen reader says about a picture."""
     if not result.emotions:
-        return "No face"
-    return ", ".join(emotion.replace("_", " ") for emotion in result.emotions)
+        return tr("No face")
+    return ", ".join(display_of(emotion) for emotion in result.emotions)
 
 
 def _paint_heat(painter: QPainter, heat: Heat, result: Result, scale: float) -> None:

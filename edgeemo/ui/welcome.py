@@ -10,11 +10,12 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, Q
 
 from edgeemo.config import Config
 from edgeemo.doctor import Check, examine
+from edgeemo.ui.language import tr, translatable
 
 log = logging.getLogger(__name__)
 
 MARKS = {"ok": "✓", "warning": "!", "fault": "✗"}
-NOTE = """
+NOTE = translatable("""
 <h3>Before you begin</h3>
 <p>edgeemo shows which <b>expression</b> a face in a picture resembles. It cannot see what somebody feels, and it is
 often wrong: the engine's card, in every report, says how often.</p>
@@ -25,7 +26,7 @@ personal data.</p>
 <p><b>Not at work, not in education.</b> In the European Union inferring the emotions of people there is forbidden since
 2 February 2025, medical and safety reasons apart (AI Act, Regulation (EU) 2024/1689, article 5(1)(f)). Elsewhere other
 rules may apply.</p>
-"""
+""")
 
 
 class WelcomeDialog(QDialog):
@@ -33,15 +34,15 @@ class WelcomeDialog(QDialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Welcome to edgeemo")
+        self.setWindowTitle(tr("Welcome to edgeemo"))
         self.setMinimumWidth(520)
-        self.note = QLabel(NOTE)
+        self.note = QLabel(tr(NOTE))
         self.note.setWordWrap(True)
         self.note.setTextFormat(Qt.TextFormat.RichText)
         self.note.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.buttons = QDialogButtonBox()
-        self.understood = self.buttons.addButton("I understand", QDialogButtonBox.ButtonRole.AcceptRole)
-        self.test = QPushButton("Check this machine")
+        self.understood = self.buttons.addButton(tr("I understand"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.test = QPushButton(tr("Check this machine"))
         self.buttons.addButton(self.test, QDialogButtonBox.ButtonRole.ActionRole)
         self.buttons.accepted.connect(self.accept)
         layout = QVBoxLayout(self)
@@ -54,12 +55,12 @@ class DoctorDialog(QDialog):
 
     def __init__(self, config: Config, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setWindowTitle("Check this machine")
+        self.setWindowTitle(tr("Check this machine"))
         self.resize(760, 460)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
-        self.text.setAccessibleName("Findings")
-        self.verdict = QLabel("Looking …")
+        self.text.setAccessibleName(tr("Findings"))
+        self.verdict = QLabel(tr("Looking …"))
         layout = QVBoxLayout(self)
         layout.addWidget(self.verdict)
         layout.addWidget(self.text, 1)
@@ -80,7 +81,10 @@ class DoctorDialog(QDialog):
             log.exception("the self-test broke")
             self._found.append(
                 Check(
-                    "self-test", "fault", f"{type(error).__name__}: {error}", "This is a fault of edgeemo's; report it."
+                    tr("self-test"),
+                    "fault",
+                    f"{type(error).__name__}: {error}",
+                    tr("This is a fault of edgeemo's; report it."),
                 )
             )
 
@@ -96,4 +100,4 @@ class DoctorDialog(QDialog):
             return
         self._timer.stop()
         faults = sum(check.status == "fault" for check in self._found)
-        self.verdict.setText("edgeemo can run here." if not faults else f"{faults} to fix: see → below.")
+        self.verdict.setText(tr("edgeemo can run here.") if not faults else tr("%n to fix: see → below.", faults))

@@ -33,6 +33,7 @@ from edgeemo.ui.dialogs import Dialogs
 from edgeemo.ui.file_bar import FileBar
 from edgeemo.ui.history import History
 from edgeemo.ui.keys import add_shortcuts, press
+from edgeemo.ui.language import tr
 from edgeemo.ui.layout import laid_out
 from edgeemo.ui.library import Library
 from edgeemo.ui.live import LiveControl
@@ -155,7 +156,9 @@ class Window(QMainWindow):
         self.live.begin()
         if self.settings.queue:
             self.banner.show_message(
-                "notice", "A queue of videos was not finished.", ("Resume", lambda: self.show_queue().start_or_pause())
+                "notice",
+                tr("A queue of videos was not finished."),
+                (tr("Resume"), lambda: self.show_queue().start_or_pause()),
             )
 
     def start_or_pause(self) -> None:
@@ -174,7 +177,7 @@ class Window(QMainWindow):
         if self.recording.active:
             self.recording.end()
             return
-        source = self.live.source_name
+        source = self.live.recorded_name
         name = f"{source}, {datetime.now():%d %B %H:%M}"
         self.recording.begin(name, source, self.config.engine, self.settings.video)
 
@@ -218,7 +221,7 @@ class Window(QMainWindow):
     def show_mode(self) -> None:
         """Show what a recording keeps from now on."""
         self.menus.video_actions[self.settings.video].setChecked(True)
-        self.toolbar.show_mode(MODES[self.settings.video])
+        self.toolbar.show_mode(tr(MODES[self.settings.video]))
 
     def leave(self) -> None:
         """Close the window."""

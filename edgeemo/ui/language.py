@@ -1,0 +1,113 @@
+"""The window's language. Its texts are in Qt translation files, `languages/edgeemo_<code>.ts`, and read from them.
+
+`scripts/update-translations` collects the texts that `tr` and `translatable` mark. Only the window is translated: what
+is written to files and standard output is English in every language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+from PyQt6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QTranslator
+
+CONTEXT = "edgeemo"
+FOLDER = Path(__file__).parent / "languages"
+SYSTEM, ENGLISH = "system", "en"
+Forms = tuple[str, ...]
+
+
+def tr(text: str, count: int | None = None, /, **values: object) -> str:
+    """A text in the window's language.
+
+    Args:
+        text: in English; a literal, or one that is marked by `translatable`.
+        count: chooses the plural form and replaces `%n`.
+        values: replace `{name}`.
+    """
+    found = QCoreApplication.translate(CONTEXT, text, "", -1 if count is None else count)
+    return found.format(**values) if values else found
+
+
+def translatable(text: str) -> str:
+    """Mark a text that is kept in English and given to `tr` when it is shown."""
+    return text
+
+
+def languages() -> dict[str, str]:
+    """Code and name, in the language itself, of every language that the window has."""
+    codes = sorted(path.stem.removeprefix("edgeemo_") for path in FOLDER.glob("edgeemo_*.ts"))
+    return {code: "English" if code == ENGLISH else QLocale(code).nativeLanguageName() for code in codes}
+
+
+def use_language(app: QCoreApplication, choice: str, system: QLocale | None = None) -> str:
+    """Show texts, numbers and dates from now on in a language. What is on screen already stays as it is.
+
+    Args:
+        choice: a code out of `languages`, or "system": the desktop's, where the window has it, else English.
+        system: the desktop's language; None: as it is set.
+
+    Returns:
+        The code.
+    """
+    desktop = system or QLocale.system()
+    own = QLocale.languageToCode(desktop.language())
+    wanted = own if choice == SYSTEM else choice
+    code = wanted if wanted in languages() else ENGLISH
+    locale = desktop if code == own else QLocale(code)
+    locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
+    QLocale.setDefault(locale)
+    for old in app.findChildren(QTranslator):
+        app.removeTranslator(old)
+        old.deleteLater()
+    of_qt = QTranslator(app)  # the texts of Qt's own dialogs
+    if code != ENGLISH and of_qt.load(f"qtbase_{code}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
+        app.installTranslator(of_qt)
+    app.installTranslator(Texts(code, app))
+    return code
+
+
+class Texts(QTranslator):
+    """The texts of one language.
+
+    Args:
+        code: for example "de".
+    """
+
+    def __init__(self, code: str, parent: QCoreApplication | None = None) -> None:
+        super().__init__(parent)
+        self._code = code
+        self._forms = read_texts(FOLDER / f"edgeemo_{code}.ts")
+
+    def isEmpty(self) -> bool:  # noqa: N802
+        return not self._forms
+
+    def translate(  # type: ignore[override]
+        self, context: str | None, source: str | None, disambiguation: str | None = None, n: int = -1
+    ) -> str | None:
+        """None: Qt asks its next translator, and shows the source at last."""
+        forms = self._forms.get(source or "") if context == CONTEXT else None
+        return None if forms is None else forms[min(plural_form(self._code, n), len(forms) - 1)]
+
+
+def plural_form(code: str, n: int) -> int:
+    """Which of a language's forms goes with a number, as Qt numbers them. Languages with other rules get a row here."""
+    if code in ("fr", "pt"):
+        return int(n > 1)
+    return int(n != 1) if n >= 0 else 0
+
+
+def read_texts(path: Path) -> Mapping[str, Forms]:
+    """English text -> its forms in the language of a .ts file: one, or one for each plural. Unfinished ones are left
+    out.
+    """
+    texts: dict[str, Forms] = {}
+    for message in ElementTree.parse(path).iter("message"):
+        translation = message.find("translation")
+        if translation is None or translation.get("type"):
+            continue
+        forms = [form.text or "" for form in translation.findall("numerusform")] or [translation.text or ""]
+        if all(forms):
+            texts[message.findtext("source", "")] = tuple(forms)
+    return texts

@@ -1,0 +1,2036 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="de" sourcelanguage="en">
+<context>
+    <name>edgeemo</name>
+    <message>
+        <location filename="../about.py"/>
+        <source>see its own files</source>
+        <translation>siehe die eigenen Dateien</translation>
+    </message>
+    <message>
+        <location filename="../about.py"/>
+        <source>&lt;h3&gt;edgeemo {version}&lt;/h3&gt;&lt;p&gt;Facial expressions in video, in real time, on this machine alone.&lt;/p&gt;&lt;p&gt;Engine: {engine}&lt;/p&gt;&lt;h4&gt;Parts and their licences&lt;/h4&gt;&lt;table&gt;{rows}&lt;/table&gt;&lt;p&gt;Each engine's card names its training data and its licence. The texts of all licences: &lt;code&gt;scripts/make-notices&lt;/code&gt;, or THIRD-PARTY-NOTICES.txt in an installed bundle.&lt;/p&gt;</source>
+        <translation>&lt;h3&gt;edgeemo {version}&lt;/h3&gt;&lt;p&gt;Gesichtsausdrücke in Videos, in Echtzeit, nur auf diesem Rechner.&lt;/p&gt;&lt;p&gt;Engine: {engine}&lt;/p&gt;&lt;h4&gt;Bestandteile und ihre Lizenzen&lt;/h4&gt;&lt;table&gt;{rows}&lt;/table&gt;&lt;p&gt;Die Karte jeder Engine nennt ihre Trainingsdaten und ihre Lizenz. Die Texte aller Lizenzen: &lt;code&gt;scripts/make-notices&lt;/code&gt;, oder THIRD-PARTY-NOTICES.txt in einem installierten Paket.&lt;/p&gt;</translation>
+    </message>
+    <message>
+        <location filename="../about.py"/>
+        <source>About edgeemo</source>
+        <translation>Über edgeemo</translation>
+    </message>
+    <message>
+        <location filename="../about.py"/>
+        <source>none runs</source>
+        <translation>keine läuft</translation>
+    </message>
+    <message>
+        <location filename="../analyse.py"/>
+        <source>Analyse a file</source>
+        <translation>Datei auswerten</translation>
+    </message>
+    <message>
+        <location filename="../analyse.py"/>
+        <source>Progress</source>
+        <translation>Fortschritt</translation>
+    </message>
+    <message>
+        <location filename="../analyse.py"/>
+        <source>Opening …</source>
+        <translation>Öffnet …</translation>
+    </message>
+    <message>
+        <location filename="../analyse.py"/>
+        <source>Cancel</source>
+        <translation>Abbrechen</translation>
+    </message>
+    <message>
+        <location filename="../analyse.py"/>
+        <source>{length} of video, {rate} frames per second, {times} times real time</source>
+        <translation>{length} Video, {rate} Bilder pro Sekunde, {times}-fache Echtzeit</translation>
+    </message>
+    <message>
+        <location filename="../banner.py"/>
+        <source>Dismiss (Esc)</source>
+        <translation>Ausblenden (Esc)</translation>
+    </message>
+    <message>
+        <location filename="../banner.py"/>
+        <source>Dismiss the message</source>
+        <translation>Meldung ausblenden</translation>
+    </message>
+    <message>
+        <location filename="../banner.py"/>
+        <source>This is a fault of edgeemo's, please report it: {error}</source>
+        <translation>Das ist ein Fehler von edgeemo, bitte melden Sie ihn: {error}</translation>
+    </message>
+    <message>
+        <location filename="../baseline.py"/>
+        <source>Against the neutral baseline: {changes}</source>
+        <translation>Gegenüber der neutralen Baseline: {changes}</translation>
+    </message>
+    <message>
+        <location filename="../baseline.py"/>
+        <source>no difference</source>
+        <translation>kein Unterschied</translation>
+    </message>
+    <message>
+        <location filename="../baseline.py"/>
+        <source>A neutral baseline is taken while the picture plays and a face is tracked.</source>
+        <translation>Eine neutrale Baseline wird aufgenommen, während das Bild läuft und ein Gesicht verfolgt wird.</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../baseline.py"/>
+        <source>Person {number}: look neutral for %n seconds.</source>
+        <translation>
+            <numerusform>Person {number}: bitte %n Sekunde lang neutral schauen.</numerusform>
+            <numerusform>Person {number}: bitte %n Sekunden lang neutral schauen.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../baseline.py"/>
+        <source>Person {number} was seen too rarely in these seconds.</source>
+        <translation>Person {number} war in diesen Sekunden zu selten zu sehen.</translation>
+    </message>
+    <message>
+        <location filename="../baseline.py"/>
+        <source>Again</source>
+        <translation>Noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../baseline.py"/>
+        <source>Person {number}: the neutral baseline is taken.</source>
+        <translation>Person {number}: Die neutrale Baseline ist aufgenommen.</translation>
+    </message>
+    <message>
+        <location filename="../baseline.py"/>
+        <source>Undo</source>
+        <translation>Rückgängig</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>Expressions, not feelings.
+Nothing leaves this machine.</source>
+        <translation>Ausdrücke, nicht Gefühle.
+Nichts verlässt diesen Rechner.</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>Width of the face in the picture</source>
+        <translation>Breite des Gesichts im Bild</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>Face</source>
+        <translation>Gesicht</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source> or </source>
+        <translation> oder </translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>Perhaps {names}: {reasons}</source>
+        <translation>Vielleicht {names}: {reasons}</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>edgeemo says which expression a face shows; what somebody feels cannot be seen.
+All pictures are analysed here; none is sent anywhere.</source>
+        <translation>edgeemo sagt, welchen Ausdruck ein Gesicht zeigt; was jemand fühlt, kann man nicht sehen.
+Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>No face</source>
+        <translation>Kein Gesicht</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>Faces</source>
+        <translation>Gesichter</translation>
+    </message>
+    <message>
+        <location filename="../cards.py"/>
+        <source>Nobody is in the picture, or the face is too small or turned away.</source>
+        <translation>Niemand ist im Bild, oder das Gesicht ist zu klein oder abgewandt.</translation>
+    </message>
+    <message>
+        <location filename="../engine_facts.py"/>
+        <source>cannot be used</source>
+        <translation>nicht verwendbar</translation>
+    </message>
+    <message>
+        <location filename="../engine_facts.py"/>
+        <source>{percent} % right</source>
+        <translation>{percent} % richtig</translation>
+    </message>
+    <message>
+        <location filename="../engine_facts.py"/>
+        <source>No accuracy is stated for it.</source>
+        <translation>Eine Genauigkeit ist nicht angegeben.</translation>
+    </message>
+    <message>
+        <location filename="../engine_facts.py"/>
+        <source>Not measured on this machine yet.</source>
+        <translation>Auf diesem Rechner noch nicht gemessen.</translation>
+    </message>
+    <message>
+        <location filename="../engine_facts.py"/>
+        <source>Names {percent} % of the faces of {data} as people did.</source>
+        <translation>Benennt {percent} % der Gesichter von {data} so, wie Menschen es taten.</translation>
+    </message>
+    <message>
+        <location filename="../engine_facts.py"/>
+        <source>{ms} ms per face on this machine.</source>
+        <translation>{ms} ms pro Gesicht auf diesem Rechner.</translation>
+    </message>
+    <message>
+        <location filename="../file_bar.py"/>
+        <source>A recording and outputs take the file from beginning to end: wind it when they have ended.</source>
+        <translation>Eine Aufnahme und Ausgaben nehmen die Datei von Anfang bis Ende: Spulen geht, wenn sie beendet sind.</translation>
+    </message>
+    <message>
+        <location filename="../file_bar.py"/>
+        <source>the file</source>
+        <translation>die Datei</translation>
+    </message>
+    <message>
+        <location filename="../file_bar.py"/>
+        <source>Arrow keys: a tenth of a second; Page keys: five seconds</source>
+        <translation>Pfeiltasten: eine Zehntelsekunde; Bild auf und ab: fünf Sekunden</translation>
+    </message>
+    <message>
+        <location filename="../file_bar.py"/>
+        <source>{time} of {length}</source>
+        <translation>{time} von {length}</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Compare groups</source>
+        <translation>Gruppen vergleichen</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Group {letter}</source>
+        <translation>Gruppe {letter}</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Name of group {letter}</source>
+        <translation>Name der Gruppe {letter}</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Name of &amp;{letter}:</source>
+        <translation>Name von &amp;{letter}:</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Session</source>
+        <translation>Sitzung</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Recorded</source>
+        <translation>Aufgenommen</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Sessions and their groups</source>
+        <translation>Sitzungen und ihre Gruppen</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>In group {letter}</source>
+        <translation>In Gruppe {letter}</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Make the page</source>
+        <translation>Seite erstellen</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Give each group a name of its own.</source>
+        <translation>Geben Sie jeder Gruppe einen eigenen Namen.</translation>
+    </message>
+    <message>
+        <location filename="../groups.py"/>
+        <source>Tick at least one session for each group.</source>
+        <translation>Kreuzen Sie für jede Gruppe mindestens eine Sitzung an.</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Find faces</source>
+        <translation>Gesichter finden</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Follow them</source>
+        <translation>Gesichter verfolgen</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Engine, all faces</source>
+        <translation>Engine, alle Gesichter</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Smooth</source>
+        <translation>Glätten</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Record and sinks</source>
+        <translation>Aufnahme und Ausgaben</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Engine</source>
+        <translation>Engine</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Frames per second</source>
+        <translation>Bilder pro Sekunde</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Latency</source>
+        <translation>Verzögerung</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Frames</source>
+        <translation>Bilder</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Dropped</source>
+        <translation>Ausgelassen</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Window</source>
+        <translation>Fenster</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Temperature</source>
+        <translation>Temperatur</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Power</source>
+        <translation>Leistung</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Load</source>
+        <translation>Auslastung</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>Health</source>
+        <translation>Zustand</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>{ms} ms per frame</source>
+        <translation>{ms} ms pro Bild</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>{ms} ms per picture (95 %)</source>
+        <translation>{ms} ms pro Bild (95 %)</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>not known on this machine</source>
+        <translation>auf diesem Rechner nicht bekannt</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>{processes} (one minute)</source>
+        <translation>{processes} (eine Minute)</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>{ms} ms from a frame's capture to its result</source>
+        <translation>{ms} ms von der Aufnahme eines Bildes bis zum Ergebnis</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
+        <source>{ms} ms to the screen (95 %: {late} ms)</source>
+        <translation>{ms} ms bis zum Bildschirm (95 %: {late} ms)</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Space</source>
+        <translation>Leertaste</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Pause, resume, start</source>
+        <translation>Anhalten, fortsetzen, starten</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Esc</source>
+        <translation>Esc</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>M, 1 to 9</source>
+        <translation>M, 1 bis 9</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Set a marker</source>
+        <translation>Marke setzen</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Ctrl+S</source>
+        <translation>Strg+S</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Save a snapshot</source>
+        <translation>Standbild speichern</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Ctrl+.</source>
+        <translation>Strg+.</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Stop</source>
+        <translation>Stopp</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Ctrl+O, Ctrl+Shift+O, Ctrl+U</source>
+        <translation>Strg+O, Strg+Umschalt+O, Strg+U</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Open a file, a folder, a stream</source>
+        <translation>Datei, Ordner oder Stream öffnen</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Left, Right</source>
+        <translation>Links, Rechts</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>In a replay or a file one frame back or on; in a folder one picture</source>
+        <translation>In Wiedergabe oder Datei ein Bild zurück oder vor; im Ordner ein Foto</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Shift+Left, Shift+Right</source>
+        <translation>Umschalt+Links, Umschalt+Rechts</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>In a replay or a file five seconds back or on</source>
+        <translation>In Wiedergabe oder Datei fünf Sekunden zurück oder vor</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Home, End</source>
+        <translation>Pos1, Ende</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Begin and end of a replay or file</source>
+        <translation>Anfang und Ende von Wiedergabe oder Datei</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>- and +</source>
+        <translation>- und +</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Speed of a replay or file</source>
+        <translation>Tempo von Wiedergabe oder Datei</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>F2, Delete, Ctrl+Z</source>
+        <translation>F2, Entf, Strg+Z</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>In a list: rename, delete, undo</source>
+        <translation>In einer Liste: umbenennen, löschen, rückgängig</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Ctrl+Q</source>
+        <translation>Strg+Q</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Close the window</source>
+        <translation>Fenster schließen</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Keyboard shortcuts</source>
+        <translation>Tastenkürzel</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../library.py"/>
+        <source>%n rows written to {path}</source>
+        <translation>
+            <numerusform>%n Zeile nach {path} geschrieben</numerusform>
+            <numerusform>%n Zeilen nach {path} geschrieben</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../library.py"/>
+        <source>%n frames written to {path}</source>
+        <translation>
+            <numerusform>%n Bild nach {path} geschrieben</numerusform>
+            <numerusform>%n Bilder nach {path} geschrieben</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../library.py"/>
+        <source>%n annotations written to {path}</source>
+        <translation>
+            <numerusform>%n Annotation nach {path} geschrieben</numerusform>
+            <numerusform>%n Annotationen nach {path} geschrieben</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>The video {name} is not at {folder} any more, so no picture is shown.</source>
+        <translation>Das Video {name} liegt nicht mehr in {folder}, deshalb wird kein Bild gezeigt.</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Find it…</source>
+        <translation>Suchen…</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Where is {name}?</source>
+        <translation>Wo ist {name}?</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>All files (*)</source>
+        <translation>Alle Dateien (*)</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Writing {name} …</source>
+        <translation>Schreibt {name} …</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Recorded with losses: {name}. {losses}</source>
+        <translation>Mit Verlusten aufgenommen: {name}. {losses}</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Recorded: {name}</source>
+        <translation>Aufgenommen: {name}</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Replay</source>
+        <translation>Wiedergeben</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Report</source>
+        <translation>Bericht</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Sessions…</source>
+        <translation>Sitzungen…</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Report written to {path}</source>
+        <translation>Bericht geschrieben: {path}</translation>
+    </message>
+    <message>
+        <location filename="../library.py"/>
+        <source>Open</source>
+        <translation>Öffnen</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>No camera found, so this is the demo clip. Connect a camera and choose it under Source, or open a video file.</source>
+        <translation>Keine Kamera gefunden, deshalb läuft der Demo-Film. Schließen Sie eine Kamera an und wählen Sie sie unter Quelle, oder öffnen Sie ein Video.</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>{error}. Trying again by itself.</source>
+        <translation>{error}. Es wird von selbst erneut versucht.</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>Stop trying</source>
+        <translation>Nicht mehr versuchen</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>Try again</source>
+        <translation>Erneut versuchen</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>Use {engine}</source>
+        <translation>{engine} verwenden</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>Play the demo clip</source>
+        <translation>Demo-Film abspielen</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>{camera} was connected.</source>
+        <translation>{camera} wurde angeschlossen.</translation>
+    </message>
+    <message>
+        <location filename="../live.py"/>
+        <source>Use it</source>
+        <translation>Verwenden</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Events (*.tsv *.csv *.txt)</source>
+        <translation>Ereignisse (*.tsv *.csv *.txt)</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Markers</source>
+        <translation>Marken</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Label</source>
+        <translation>Bezeichnung</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>At</source>
+        <translation>Bei</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Lasts</source>
+        <translation>Dauer</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>No markers yet. Press M, or 1 to 9, at the frame that is shown.</source>
+        <translation>Noch keine Marken. Drücken Sie M oder 1 bis 9 beim gezeigten Bild.</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Add here</source>
+        <translation>Hier setzen</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Go to</source>
+        <translation>Hingehen</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Rename…</source>
+        <translation>Umbenennen…</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Ends here</source>
+        <translation>Endet hier</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Delete</source>
+        <translation>Löschen</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Import…</source>
+        <translation>Einlesen…</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Import events</source>
+        <translation>Ereignisse einlesen</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Export…</source>
+        <translation>Exportieren…</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Export events</source>
+        <translation>Ereignisse exportieren</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Rename</source>
+        <translation>Umbenennen</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Label of the marker:</source>
+        <translation>Bezeichnung der Marke:</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>&amp;Session</source>
+        <translation>&amp;Sitzung</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>&amp;View</source>
+        <translation>&amp;Ansicht</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>&amp;Help</source>
+        <translation>&amp;Hilfe</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Check this machine</source>
+        <translation>Diesen Rechner prüfen</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Before you begin</source>
+        <translation>Bevor Sie beginnen</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Record or end the recording</source>
+        <translation>Aufnehmen oder Aufnahme beenden</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Set a marker  (M, or 1 to 9)</source>
+        <translation>Marke setzen  (M oder 1 bis 9)</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>What a recording keeps</source>
+        <translation>Was eine Aufnahme behält</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Recorded sessions…</source>
+        <translation>Aufgenommene Sitzungen…</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Persons of the replay…</source>
+        <translation>Personen der Wiedergabe…</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Markers of the replay…</source>
+        <translation>Marken der Wiedergabe…</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Analyse a video file…</source>
+        <translation>Videodatei auswerten…</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Queue of videos…</source>
+        <translation>Warteschlange von Videos…</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Timeline</source>
+        <translation>Zeitverlauf</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Smoothing</source>
+        <translation>Glättung</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Take a neutral baseline (10 seconds)</source>
+        <translation>Neutrale Baseline aufnehmen (10 Sekunden)</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Forget the neutral baseline</source>
+        <translation>Neutrale Baseline vergessen</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>What the engine looks at</source>
+        <translation>Worauf die Engine schaut</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Health and latency</source>
+        <translation>Zustand und Verzögerung</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Settings…</source>
+        <translation>Einstellungen…</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
+        <source>Analyse a video file</source>
+        <translation>Videodatei auswerten</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Choose two or more to say that they are one person. A split begins at the frame that is shown. The recording itself stays as it is.</source>
+        <translation>Wählen Sie zwei oder mehr, um zu sagen, dass sie eine Person sind. Eine Teilung beginnt beim gezeigten Bild. Die Aufnahme selbst bleibt, wie sie ist.</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Name</source>
+        <translation>Name</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Name of {person}:</source>
+        <translation>Name von {person}:</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Name…</source>
+        <translation>Name…</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Same person as</source>
+        <translation>Dieselbe Person wie</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Somebody else from here on</source>
+        <translation>Ab hier jemand anderes</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Leave out</source>
+        <translation>Auslassen</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Persons</source>
+        <translation>Personen</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Number</source>
+        <translation>Nummer</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>First seen</source>
+        <translation>Zuerst gesehen</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Seen for</source>
+        <translation>Gesehen</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>One person</source>
+        <translation>Eine Person</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Split here</source>
+        <translation>Hier teilen</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>left out</source>
+        <translation>ausgelassen</translation>
+    </message>
+    <message>
+        <location filename="../people.py"/>
+        <source>Take in</source>
+        <translation>Aufnehmen</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)</source>
+        <translation>Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Demo clip</source>
+        <translation>Demo-Film</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Camera {number}</source>
+        <translation>Kamera {number}</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>stream</source>
+        <translation>Stream</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)</source>
+        <translation>Bilder (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Source</source>
+        <translation>Quelle</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open file…</source>
+        <translation>Datei öffnen…</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open folder…</source>
+        <translation>Ordner öffnen…</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open stream URL…</source>
+        <translation>Stream-Adresse öffnen…</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>No camera found</source>
+        <translation>Keine Kamera gefunden</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open a video or picture</source>
+        <translation>Video oder Bild öffnen</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open a folder of pictures</source>
+        <translation>Ordner mit Bildern öffnen</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open a stream</source>
+        <translation>Stream öffnen</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Address of the stream (rtsp://… or http://…):</source>
+        <translation>Adresse des Streams (rtsp://… oder http://…):</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Measure their speed here</source>
+        <translation>Ihr Tempo hier messen</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Takes some seconds per engine; what plays is slower meanwhile</source>
+        <translation>Dauert einige Sekunden pro Engine; was läuft, ist währenddessen langsamer</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open engine folder…</source>
+        <translation>Engine-Ordner öffnen…</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>No engine found</source>
+        <translation>Keine Engine gefunden</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
+        <source>Open an engine folder (spec.json, model.onnx)</source>
+        <translation>Engine-Ordner öffnen (spec.json, model.onnx)</translation>
+    </message>
+    <message>
+        <location filename="../plot_file.py"/>
+        <source>PNG (*.png)</source>
+        <translation>PNG (*.png)</translation>
+    </message>
+    <message>
+        <location filename="../plot_file.py"/>
+        <source>SVG (*.svg)</source>
+        <translation>SVG (*.svg)</translation>
+    </message>
+    <message>
+        <location filename="../plot_file.py"/>
+        <source>Save the plot</source>
+        <translation>Diagramm speichern</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>As the desktop</source>
+        <translation>Wie der Desktop</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>Light</source>
+        <translation>Hell</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>Dark</source>
+        <translation>Dunkel</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>Settings</source>
+        <translation>Einstellungen</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>{percent} unless you choose otherwise</source>
+        <translation>{percent}, wenn Sie nichts anderes wählen</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>Choose…</source>
+        <translation>Wählen…</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>&amp;Theme</source>
+        <translation>&amp;Farben</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>&amp;Language</source>
+        <translation>&amp;Sprache</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>&amp;Recording</source>
+        <translation>&amp;Aufnahme</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>&amp;Smoothing</source>
+        <translation>&amp;Glättung</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>&amp;Unsure below</source>
+        <translation>&amp;Unsicher unter</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>Sessions in</source>
+        <translation>Sitzungen in</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>What plays goes on; a change of smoothing or limit is marked in the recording.</source>
+        <translation>Was läuft, läuft weiter; eine andere Glättung oder Grenze wird in der Aufnahme markiert.</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>The language changes when edgeemo is started again.</source>
+        <translation>Die Sprache wechselt, wenn edgeemo neu gestartet wird.</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
+        <source>Where sessions are kept</source>
+        <translation>Wo Sitzungen liegen</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>waits</source>
+        <translation>wartet</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>done</source>
+        <translation>fertig</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Drop videos or folders here, or add some.</source>
+        <translation>Ziehen Sie Videos oder Ordner hierher oder fügen Sie welche hinzu.</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../queue.py"/>
+        <source>{done} of %n files</source>
+        <translation>
+            <numerusform>{done} von %n Datei</numerusform>
+            <numerusform>{done} von %n Dateien</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Queue of videos</source>
+        <translation>Warteschlange von Videos</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Pausing …</source>
+        <translation>Hält an …</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Dataset: {folder}</source>
+        <translation>Datensatz: {folder}</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Pause</source>
+        <translation>Anhalten</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Resume</source>
+        <translation>Fortsetzen</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Stop the queue? What is done is kept, and it can be resumed.</source>
+        <translation>Warteschlange beenden? Was fertig ist, bleibt, und sie kann fortgesetzt werden.</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Go on</source>
+        <translation>Weiter</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>{rate} frames per second</source>
+        <translation>{rate} Bilder pro Sekunde</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>about {time} left</source>
+        <translation>noch etwa {time}</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>The disk is full ({path}); make room, then resume.</source>
+        <translation>Die Festplatte ist voll ({path}); schaffen Sie Platz und setzen Sie dann fort.</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../queue.py"/>
+        <source>%n files</source>
+        <translation>
+            <numerusform>%n Datei</numerusform>
+            <numerusform>%n Dateien</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../queue.py"/>
+        <source>%n persons</source>
+        <translation>
+            <numerusform>%n Person</numerusform>
+            <numerusform>%n Personen</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../queue.py"/>
+        <source>%n failed</source>
+        <translation>
+            <numerusform>%n fehlgeschlagen</numerusform>
+            <numerusform>%n fehlgeschlagen</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Paused. What is done is kept.</source>
+        <translation>Angehalten. Was fertig ist, bleibt.</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>failed: {reason}</source>
+        <translation>fehlgeschlagen: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>at {time}</source>
+        <translation>bei {time}</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Add videos</source>
+        <translation>Videos hinzufügen</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Videos</source>
+        <translation>Videos</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>File</source>
+        <translation>Datei</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Size</source>
+        <translation>Größe</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>State</source>
+        <translation>Stand</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Add files…</source>
+        <translation>Dateien hinzufügen…</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Add folder…</source>
+        <translation>Ordner hinzufügen…</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Add a folder</source>
+        <translation>Ordner hinzufügen</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Dataset…</source>
+        <translation>Datensatz…</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Where results go</source>
+        <translation>Wohin die Ergebnisse kommen</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Open dataset</source>
+        <translation>Datensatz öffnen</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Start</source>
+        <translation>Starten</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Close</source>
+        <translation>Schließen</translation>
+    </message>
+    <message>
+        <location filename="../record.py"/>
+        <source>data only</source>
+        <translation>nur Daten</translation>
+    </message>
+    <message>
+        <location filename="../record.py"/>
+        <source>faces covered</source>
+        <translation>Gesichter verdeckt</translation>
+    </message>
+    <message>
+        <location filename="../record.py"/>
+        <source>video</source>
+        <translation>Video</translation>
+    </message>
+    <message>
+        <location filename="../record.py"/>
+        <source>REC {time}  waiting for the source</source>
+        <translation>REC {time}  wartet auf die Quelle</translation>
+    </message>
+    <message>
+        <location filename="../record.py"/>
+        <source>REC {time}  {mode}</source>
+        <translation>REC {time}  {mode}</translation>
+    </message>
+    <message>
+        <location filename="../record.py"/>
+        <source>RECORDING STOPPED</source>
+        <translation>AUFNAHME ABGEBROCHEN</translation>
+    </message>
+    <message>
+        <location filename="../record.py"/>
+        <source>The disk is nearly full: {space}. Free some space or end the recording.</source>
+        <translation>Die Festplatte ist fast voll: {space}. Schaffen Sie Platz oder beenden Sie die Aufnahme.</translation>
+    </message>
+    <message>
+        <location filename="../replay.py"/>
+        <source>the recording</source>
+        <translation>die Aufnahme</translation>
+    </message>
+    <message>
+        <location filename="../replay.py"/>
+        <source>Arrow keys: one frame; Page keys: a second</source>
+        <translation>Pfeiltasten: ein Bild; Bild auf und ab: eine Sekunde</translation>
+    </message>
+    <message>
+        <location filename="../replay.py"/>
+        <source>Back to live</source>
+        <translation>Zurück zu Live</translation>
+    </message>
+    <message>
+        <location filename="../replay.py"/>
+        <source>End the replay</source>
+        <translation>Wiedergabe beenden</translation>
+    </message>
+    <message>
+        <location filename="../replay.py"/>
+        <source>Live</source>
+        <translation>Live</translation>
+    </message>
+    <message>
+        <location filename="../replaying.py"/>
+        <source>Persons and markers of a session are edited while it is replayed: choose one under Recorded sessions.</source>
+        <translation>Personen und Marken einer Sitzung werden während ihrer Wiedergabe bearbeitet: Wählen Sie eine unter Aufgenommene Sitzungen.</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../replaying.py"/>
+        <source>%n markers written to {path}</source>
+        <translation>
+            <numerusform>%n Marke nach {path} geschrieben</numerusform>
+            <numerusform>%n Marken nach {path} geschrieben</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Video with overlay</source>
+        <translation>Video mit Einblendung</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>no video</source>
+        <translation>kein Video</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>whole</source>
+        <translation>ganz</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Sessions</source>
+        <translation>Sitzungen</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Length</source>
+        <translation>Länge</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Video</source>
+        <translation>Video</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Recorded sessions</source>
+        <translation>Aufgenommene Sitzungen</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Nothing is recorded yet. Press the red button while the picture plays.</source>
+        <translation>Noch ist nichts aufgenommen. Drücken Sie den roten Knopf, während das Bild läuft.</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Play it again (Enter)</source>
+        <translation>Noch einmal abspielen (Eingabe)</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>A page with plots; choose two for side by side</source>
+        <translation>Eine Seite mit Diagrammen; wählen Sie zwei für nebeneinander</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Compare…</source>
+        <translation>Vergleichen…</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Two groups of sessions side by side, with names</source>
+        <translation>Zwei Gruppen von Sitzungen nebeneinander, mit Namen</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>As CSV, Parquet, annotations for ELAN, or video</source>
+        <translation>Als CSV, Parquet, Annotationen für ELAN oder Video</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Give it another name (F2)</source>
+        <translation>Einen anderen Namen geben (F2)</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Delete…</source>
+        <translation>Löschen…</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Move it to the trash (Delete)</source>
+        <translation>In den Papierkorb verschieben (Entf)</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Undo delete</source>
+        <translation>Löschen rückgängig</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Bring back what was moved to the trash (Ctrl+Z)</source>
+        <translation>Zurückholen, was in den Papierkorb verschoben wurde (Strg+Z)</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source> (incomplete)</source>
+        <translation> (unvollständig)</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Kept in {folder}</source>
+        <translation>Liegt in {folder}</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Export</source>
+        <translation>Exportieren</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Name of the session:</source>
+        <translation>Name der Sitzung:</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source> and others</source>
+        <translation> und andere</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Move {names} to the trash? Undo brings it back; the trash is the folder {trash} of the sessions.</source>
+        <translation>{names} in den Papierkorb verschieben? Rückgängig holt es zurück; der Papierkorb ist der Ordner {trash} bei den Sitzungen.</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Move to trash</source>
+        <translation>In den Papierkorb</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Delete for good</source>
+        <translation>Endgültig löschen</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Quick</source>
+        <translation>Schnell</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Balanced</source>
+        <translation>Ausgewogen</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Calm</source>
+        <translation>Ruhig</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Data only, no pictures</source>
+        <translation>Nur Daten, keine Bilder</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Nobody can be recognised from it</source>
+        <translation>Niemand kann daran erkannt werden</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Video with faces covered</source>
+        <translation>Video mit verdeckten Gesichtern</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>A face that is not found is not covered</source>
+        <translation>Ein Gesicht, das nicht gefunden wird, wird nicht verdeckt</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Video as it is</source>
+        <translation>Video, wie es ist</translation>
+    </message>
+    <message>
+        <location filename="../settings.py"/>
+        <source>Those filmed must have agreed</source>
+        <translation>Die Gefilmten müssen zugestimmt haben</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>Faces appear here while the picture plays.</source>
+        <translation>Gesichter erscheinen hier, während das Bild läuft.</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>Opening {source} …</source>
+        <translation>Öffnet {source} …</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>Stopped. Press Start to go on.</source>
+        <translation>Gestoppt. Weiter mit Starten.</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>No picture</source>
+        <translation>Kein Bild</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>Nothing to show</source>
+        <translation>Nichts zu zeigen</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>{source} has ended.</source>
+        <translation>{source} ist zu Ende.</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>Play again</source>
+        <translation>Noch einmal abspielen</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>Replay of {session}</source>
+        <translation>Wiedergabe von {session}</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>Press Start to go on.</source>
+        <translation>Weiter mit Starten.</translation>
+    </message>
+    <message>
+        <location filename="../snapshot.py"/>
+        <source>Snapshot saved to {path}</source>
+        <translation>Standbild gespeichert: {path}</translation>
+    </message>
+    <message>
+        <location filename="../snapshot.py"/>
+        <source>Open folder</source>
+        <translation>Ordner öffnen</translation>
+    </message>
+    <message>
+        <location filename="../status_bar.py"/>
+        <source>Frames recognised a second; time from a frame's capture until it is on the screen (median); frames of a live source that were skipped to keep up</source>
+        <translation>Erkannte Bilder pro Sekunde; Zeit von der Aufnahme eines Bildes, bis es auf dem Bildschirm ist (Median); Bilder einer Live-Quelle, die ausgelassen wurden, um Schritt zu halten</translation>
+    </message>
+    <message>
+        <location filename="../status_bar.py"/>
+        <source>Paused</source>
+        <translation>Angehalten</translation>
+    </message>
+    <message>
+        <location filename="../status_bar.py"/>
+        <source>{latency} ms latency</source>
+        <translation>{latency} ms Verzögerung</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../status_bar.py"/>
+        <source>%n dropped</source>
+        <translation>
+            <numerusform>%n ausgelassen</numerusform>
+            <numerusform>%n ausgelassen</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../thumbnails.py"/>
+        <source>Pictures looked at so far</source>
+        <translation>Bisher betrachtete Bilder</translation>
+    </message>
+    <message>
+        <location filename="../thumbnails.py"/>
+        <source>unsure</source>
+        <translation>unsicher</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Expressions over time appear here.</source>
+        <translation>Ausdrücke im Zeitverlauf erscheinen hier.</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>{expression} of everyone</source>
+        <translation>{expression} von allen</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Share of this person's time so far</source>
+        <translation>Anteil an der bisherigen Zeit dieser Person</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Save as PNG or SVG…</source>
+        <translation>Als PNG oder SVG speichern…</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Whoever is there</source>
+        <translation>Wer gerade da ist</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Everyone</source>
+        <translation>Alle</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Relative</source>
+        <translation>Relativ</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Show differences from the neutral baseline instead of probabilities</source>
+        <translation>Unterschiede zur neutralen Baseline statt Wahrscheinlichkeiten zeigen</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Follow</source>
+        <translation>Folgen</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Show the newest seconds again</source>
+        <translation>Wieder die neuesten Sekunden zeigen</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Follow the newest frame</source>
+        <translation>Dem neuesten Bild folgen</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Classes</source>
+        <translation>Klassen</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Whose curves are shown</source>
+        <translation>Wessen Kurven gezeigt werden</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Which curves are shown</source>
+        <translation>Welche Kurven gezeigt werden</translation>
+    </message>
+    <message>
+        <location filename="../timeline.py"/>
+        <source>Share of time per expression so far</source>
+        <translation>Bisheriger Zeitanteil pro Ausdruck</translation>
+    </message>
+    <message>
+        <location filename="../timeline_plot.py"/>
+        <source>Probabilities over time</source>
+        <translation>Wahrscheinlichkeiten im Zeitverlauf</translation>
+    </message>
+    <message>
+        <location filename="../timeline_plot.py"/>
+        <source>Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker.</source>
+        <translation>Mausrad: vergrößern. Ziehen: verschieben. Klick: dorthin gehen. M oder 1 bis 9: Marke setzen.</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>Stop and release the camera (Ctrl+.)</source>
+        <translation>Stoppen und die Kamera freigeben (Strg+.)</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>Snapshot</source>
+        <translation>Standbild</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>Save the picture with its overlay (Ctrl+S)</source>
+        <translation>Das Bild mit seiner Einblendung speichern (Strg+S)</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>End the recording</source>
+        <translation>Aufnahme beenden</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>Record ({mode})</source>
+        <translation>Aufnehmen ({mode})</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>End</source>
+        <translation>Beenden</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>{what} (Ctrl+R); what is kept is chosen under Session</source>
+        <translation>{what} (Strg+R); was behalten wird, wählen Sie unter Sitzung</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>Hold the picture (Space)</source>
+        <translation>Das Bild anhalten (Leertaste)</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>Resume (Space)</source>
+        <translation>Fortsetzen (Leertaste)</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>The source is being opened</source>
+        <translation>Die Quelle wird geöffnet</translation>
+    </message>
+    <message>
+        <location filename="../toolbar.py"/>
+        <source>Start (Space)</source>
+        <translation>Starten (Leertaste)</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>One frame back</source>
+        <translation>Ein Bild zurück</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>Left</source>
+        <translation>Links</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>One frame on</source>
+        <translation>Ein Bild vor</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>Right</source>
+        <translation>Rechts</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>Place in {what}</source>
+        <translation>Stelle: {what}</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>Speed (- and +)</source>
+        <translation>Tempo (- und +)</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>Speed: {speed} times</source>
+        <translation>Tempo: {speed}-fach</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>{what} ({key}; with Shift five seconds)</source>
+        <translation>{what} ({key}; mit Umschalt fünf Sekunden)</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>Play</source>
+        <translation>Abspielen</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>{what} (Space)</source>
+        <translation>{what} (Leertaste)</translation>
+    </message>
+    <message>
+        <location filename="../transport.py"/>
+        <source>{what} ({of})</source>
+        <translation>{what} ({of})</translation>
+    </message>
+    <message>
+        <location filename="../video.py"/>
+        <source>Picture</source>
+        <translation>Bild</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>
+&lt;h3&gt;Before you begin&lt;/h3&gt;
+&lt;p&gt;edgeemo shows which &lt;b&gt;expression&lt;/b&gt; a face in a picture resembles. It cannot see what somebody feels, and it is
+often wrong: the engine's card, in every report, says how often.&lt;/p&gt;
+&lt;p&gt;&lt;b&gt;Nothing leaves this machine.&lt;/b&gt; Pictures are analysed here and forgotten; something is kept only while the red
+light says that it is recorded, and without pictures unless you choose otherwise under Session.&lt;/p&gt;
+&lt;p&gt;&lt;b&gt;Ask those who are filmed&lt;/b&gt;, and let them see what is recorded. Expressions of a person who can be recognised are
+personal data.&lt;/p&gt;
+&lt;p&gt;&lt;b&gt;Not at work, not in education.&lt;/b&gt; In the European Union inferring the emotions of people there is forbidden since
+2 February 2025, medical and safety reasons apart (AI Act, Regulation (EU) 2024/1689, article 5(1)(f)). Elsewhere other
+rules may apply.&lt;/p&gt;
+</source>
+        <translation>
+&lt;h3&gt;Bevor Sie beginnen&lt;/h3&gt;
+&lt;p&gt;edgeemo zeigt, welchem &lt;b&gt;Ausdruck&lt;/b&gt; ein Gesicht in einem Bild ähnelt. Es kann nicht sehen, was jemand fühlt, und es
+irrt sich oft: Wie oft, sagt die Karte der Engine, in jedem Bericht.&lt;/p&gt;
+&lt;p&gt;&lt;b&gt;Nichts verlässt diesen Rechner.&lt;/b&gt; Bilder werden hier ausgewertet und vergessen; behalten wird nur etwas, solange
+das rote Licht sagt, dass aufgenommen wird, und ohne Bilder, wenn Sie unter Sitzung nichts anderes wählen.&lt;/p&gt;
+&lt;p&gt;&lt;b&gt;Fragen Sie die Gefilmten&lt;/b&gt;, und zeigen Sie ihnen, was aufgenommen wird. Ausdrücke einer Person, die erkannt werden
+kann, sind personenbezogene Daten.&lt;/p&gt;
+&lt;p&gt;&lt;b&gt;Nicht bei der Arbeit, nicht in der Bildung.&lt;/b&gt; In der Europäischen Union ist es seit dem 2. Februar 2025 verboten,
+dort auf die Emotionen von Personen zu schließen, außer aus medizinischen Gründen und Sicherheitsgründen (KI-Verordnung (EU)
+2024/1689, Artikel 5 Absatz 1 Buchstabe f). Anderswo können andere Regeln gelten.&lt;/p&gt;
+</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>Welcome to edgeemo</source>
+        <translation>Willkommen bei edgeemo</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>I understand</source>
+        <translation>Ich habe verstanden</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>Findings</source>
+        <translation>Befunde</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>Looking …</source>
+        <translation>Sieht nach …</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>self-test</source>
+        <translation>Selbsttest</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>This is a fault of edgeemo's; report it.</source>
+        <translation>Das ist ein Fehler von edgeemo; melden Sie ihn.</translation>
+    </message>
+    <message>
+        <location filename="../welcome.py"/>
+        <source>edgeemo can run here.</source>
+        <translation>edgeemo kann hier laufen.</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../welcome.py"/>
+        <source>%n to fix: see → below.</source>
+        <translation>
+            <numerusform>%n zu beheben: siehe → unten.</numerusform>
+            <numerusform>%n zu beheben: siehe → unten.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../window.py"/>
+        <source>A queue of videos was not finished.</source>
+        <translation>Eine Warteschlange von Videos wurde nicht fertig.</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Neutral</source>
+        <translation>Neutral</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Happiness</source>
+        <translation>Freude</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Sadness</source>
+        <translation>Trauer</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Surprise</source>
+        <translation>Überraschung</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Fear</source>
+        <translation>Angst</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Disgust</source>
+        <translation>Ekel</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Anger</source>
+        <translation>Ärger</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Contempt</source>
+        <translation>Verachtung</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>None of these</source>
+        <translation>Keiner davon</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Uncertain</source>
+        <translation>Ungewiss</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Other</source>
+        <translation>Anderes</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Unsure</source>
+        <translation>Unsicher</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>neutral</source>
+        <translation>neutral</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>happiness</source>
+        <translation>Freude</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>sadness</source>
+        <translation>Trauer</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>surprise</source>
+        <translation>Überraschung</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>fear</source>
+        <translation>Angst</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>disgust</source>
+        <translation>Ekel</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>anger</source>
+        <translation>Ärger</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>contempt</source>
+        <translation>Verachtung</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>none of these</source>
+        <translation>keiner davon</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>uncertain</source>
+        <translation>ungewiss</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>no face</source>
+        <translation>kein Gesicht</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>other</source>
+        <translation>anderes</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>face {value} px</source>
+        <translation>Gesicht {value} px</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>turned {value} degrees</source>
+        <translation>{value} Grad gedreht</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>leaning {value} degrees</source>
+        <translation>{value} Grad geneigt</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>{value} % sure</source>
+        <translation>{value} % sicher</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>too dark</source>
+        <translation>zu dunkel</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>too bright</source>
+        <translation>zu hell</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>hardly any contrast</source>
+        <translation>kaum Kontrast</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>blurred</source>
+        <translation>unscharf</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>damaged picture</source>
+        <translation>beschädigtes Bild</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>between {first} and {second}</source>
+        <translation>zwischen {first} und {second}</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Unsure: {reason}</source>
+        <translation>Unsicher: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>Person {number}</source>
+        <translation>Person {number}</translation>
+    </message>
+    <message>
+        <location filename="../words.py"/>
+        <source>d MMM yyyy HH:mm</source>
+        <translation>d. MMM yyyy HH:mm</translation>
+    </message>
+</context>
+</TS>

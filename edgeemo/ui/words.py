@@ -1,0 +1,127 @@
+"""Expressions, doubts, times and numbers as the window writes them in its language."""
+
+from __future__ import annotations
+
+import re
+
+from PyQt6.QtCore import QDateTime, QLocale
+
+from edgeemo.report import classes, plots
+from edgeemo.stages.overlay import NO_NAMES, Names, percent
+from edgeemo.types import UNTRACKED, Result
+from edgeemo.ui.language import tr, translatable
+from engines.spec import Emotion
+
+__all__ = [
+    "clock",
+    "date",
+    "display_of",
+    "doubt_words",
+    "name_of",
+    "number",
+    "percent",
+    "person_name",
+    "title_of",
+    "word_of",
+]
+
+NAMES = (
+    translatable("Neutral"),
+    translatable("Happiness"),
+    translatable("Sadness"),
+    translatable("Surprise"),
+    translatable("Fear"),
+    translatable("Disgust"),
+    translatable("Anger"),
+    translatable("Contempt"),
+    translatable("None of these"),
+    translatable("Uncertain"),
+    translatable("No face"),
+    translatable("Other"),
+    translatable("Unsure"),
+)
+IN_SENTENCES = (
+    translatable("neutral"),
+    translatable("happiness"),
+    translatable("sadness"),
+    translatable("surprise"),
+    translatable("fear"),
+    translatable("disgust"),
+    translatable("anger"),
+    translatable("contempt"),
+    translatable("none of these"),
+    translatable("uncertain"),
+    translatable("no face"),
+    translatable("other"),
+    translatable("unsure"),
+)
+# a recording keeps the words of a doubt, so they are recognised by them (`stages.quality`, `stages.pipeline`)
+DOUBTS = (
+    (re.compile(r"face (\S+) px"), translatable("face {value} px")),
+    (re.compile(r"turned (\S+) degrees"), translatable("turned {value} degrees")),
+    (re.compile(r"leaning (\S+) degrees"), translatable("leaning {value} degrees")),
+    (re.compile(r"(\S+) % sure"), translatable("{value} % sure")),
+    (re.compile("too dark"), translatable("too dark")),
+    (re.compile("too bright"), translatable("too bright")),
+    (re.compile("hardly any contrast"), translatable("hardly any contrast")),
+    (re.compile("blurred"), translatable("blurred")),
+    (re.compile("damaged picture"), translatable("damaged picture")),
+)
+BETWEEN = re.compile(r"between (.+) and (.+)")
+
+
+def name_of(shown: str) -> str:
+    """For example "Happiness", "Other", "Unsure"; of a label too."""
+    return tr(classes.name_of(shown))
+
+
+def word_of(label: str) -> str:
+    """The same within a sentence: "happiness", "other"."""
+    return tr(classes.name_of(label).lower())
+
+
+def display_of(label: str) -> str:
+    """A label by its own name, also where cards fold it into "other"."""
+    return tr(Emotion.of(label).display)
+
+
+def doubt_words(doubt: str) -> str:
+    """A reason of `Result.reasons`; one that is not known stays as it is."""
+    if (between := BETWEEN.fullmatch(doubt)) is not None:
+        first, second = (tr(name) for name in between.groups())
+        return tr("between {first} and {second}", first=first, second=second)
+    for pattern, words in DOUBTS:
+        if (found := pattern.fullmatch(doubt)) is not None:
+            return tr(words, value=found.group(1)) if found.groups() else tr(words)
+    return doubt
+
+
+def title_of(result: Result, row: int, *, confidence: bool = True, names: Names = NO_NAMES) -> str:
+    """What stands over a face: `stages.overlay.title_of` in the window's language."""
+    number = int(result.faces.ids[row])
+    parts = [] if number == UNTRACKED else [names.get(number) or f"#{number}"]
+    if reasons := result.reasons(row):
+        return " ".join([*parts, tr("Unsure: {reason}", reason=doubt_words(reasons[0]))])
+    parts.append(display_of(result.emotions[row]))
+    return " ".join([*parts, percent(result.confidence(row))] if confidence else parts)
+
+
+def person_name(number: int) -> str:
+    """A person without a name."""
+    return tr("Person {number}", number=number)
+
+
+def number(value: float, digits: int = 0) -> str:
+    """With the decimal point or comma of the language."""
+    return QLocale().toString(float(value), "f", digits)
+
+
+def clock(seconds: float) -> str:
+    """`report.plots.clock` with the decimal point or comma of the language."""
+    return plots.clock(seconds).replace(".", QLocale().decimalPoint())
+
+
+def date(started: str) -> str:
+    """A date and time of day (ISO 8601, local) as the language writes it; what is none stays as it is."""
+    moment = QDateTime.fromString(started[:19], "yyyy-MM-ddTHH:mm:ss")
+    return QLocale().toString(moment, tr("d MMM yyyy HH:mm")) if moment.isValid() else started
