@@ -27,6 +27,7 @@ ROWS = (
     translatable("Engine"),
     translatable("Frames per second"),
     translatable("Latency"),
+    translatable("To the result"),
     translatable("Frames"),
     translatable("Dropped"),
     translatable("Faces"),
@@ -36,6 +37,7 @@ ROWS = (
     translatable("Power"),
     translatable("Load"),
 )
+INDENTED = ("To the result", *STAGES.values())
 
 
 class Paints:
@@ -79,7 +81,7 @@ class HealthDialog(QDialog):
         self._grid.setHorizontalSpacing(24)
         self._grid.setColumnStretch(1, 1)
         for name in ROWS:
-            self._row(name, f"  {tr(name)}" if name in STAGES.values() else tr(name))
+            self._row(name, f"  {tr(name)}" if name in INDENTED else tr(name))
         layout = QVBoxLayout(self)
         layout.addLayout(self._grid)
         layout.addStretch()
@@ -95,7 +97,8 @@ class HealthDialog(QDialog):
         stats = stats or Counters()
         self._set("Engine", engine or tr("none runs"))
         self._set("Frames per second", number(stats.fps, 1))
-        self._set("Latency", _latency(stats, paints))
+        self._set("Latency", _to_screen(paints))
+        self._set("To the result", tr("{ms} ms of it", ms=number(stats.latency_ms, 1)))
         self._set("Frames", str(stats.frames))
         share = stats.dropped / max(stats.frames + stats.dropped, 1)
         self._set("Dropped", f"{stats.dropped} ({percent(share)})" if stats.dropped else "0")
@@ -107,7 +110,9 @@ class HealthDialog(QDialog):
         self._set("Temperature", ", ".join(f"{name} {value:.0f} °C" for name, value in degrees[:3]) or unknown)
         watts, processes = power(where), load(where)
         self._set("Power", f"{number(watts, 1)} W" if watts is not None else unknown)
-        self._set("Load", tr("{processes} (one minute)", processes=processes) if processes else unknown)
+        self._set(
+            "Load", tr("{processes} (one minute)", processes=number(float(processes), 1)) if processes else unknown
+        )
 
     def _row(self, name: str, words: str) -> None:
         row = self._grid.rowCount()
@@ -123,13 +128,13 @@ class HealthDialog(QDialog):
             self.values[name].setText(text)
 
 
-def _latency(stats: Counters, paints: Paints) -> str:
-    to_result = tr("{ms} ms from a frame's capture to its result", ms=number(stats.latency_ms, 1))
+def _to_screen(paints: Paints) -> str:
     median, late = paints.delay(), paints.delay(95)
     if median is None or late is None:
-        return to_result
-    to_screen = tr("{ms} ms to the screen (95 %: {late} ms)", ms=number(median, 1), late=number(late, 1))
-    return f"{to_result}, {to_screen}"
+        return "-"
+    return tr(
+        "{ms} ms from a frame's capture to the screen (95 %: {late} ms)", ms=number(median, 1), late=number(late, 1)
+    )
 
 
 def temperatures(root: Path = Path("/")) -> list[tuple[str, float]]:

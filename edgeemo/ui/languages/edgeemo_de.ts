@@ -302,6 +302,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../health.py"/>
+        <source>To the result</source>
+        <translation>Bis zum Ergebnis</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
         <source>Frames</source>
         <translation>Bilder</translation>
     </message>
@@ -337,6 +342,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../health.py"/>
+        <source>{ms} ms of it</source>
+        <translation>{ms} ms davon</translation>
+    </message>
+    <message>
+        <location filename="../health.py"/>
         <source>{ms} ms per frame</source>
         <translation>{ms} ms pro Bild</translation>
     </message>
@@ -357,13 +367,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../health.py"/>
-        <source>{ms} ms from a frame's capture to its result</source>
-        <translation>{ms} ms von der Aufnahme eines Bildes bis zum Ergebnis</translation>
-    </message>
-    <message>
-        <location filename="../health.py"/>
-        <source>{ms} ms to the screen (95 %: {late} ms)</source>
-        <translation>{ms} ms bis zum Bildschirm (95 %: {late} ms)</translation>
+        <source>{ms} ms from a frame's capture to the screen (95 %: {late} ms)</source>
+        <translation>{ms} ms vom Bildeingang bis zum Bildschirm (95 %: {late} ms)</translation>
     </message>
     <message>
         <location filename="../keys.py"/>
