@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action=_Version)
     _common(made, default=None)
+    _add_markers(made, default=None)
     made.set_defaults(command=commands.app, verbose=0)
     added = made.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _add_run(added)
@@ -48,6 +49,7 @@ def _add_run(added: Any) -> None:
         help="where results go: jsonl:PATH (jsonl:- is standard output, the default), csv:PATH, sqlite:PATH, "
         "video:PATH, mqtt://HOST:PORT/TOPIC, metrics:HOST:PORT, web:HOST:PORT; may be given several times",
     )
+    _add_markers(run, default=argparse.SUPPRESS)
     run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")
     run.add_argument(
         "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
@@ -193,6 +195,15 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None, source: boo
     parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
     parser.add_argument(
         "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say more; twice: everything"
+    )
+
+
+def _add_markers(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+    parser.add_argument(
+        "--markers",
+        metavar="lsl:NAME",
+        default=default,
+        help="markers of another program, from the Lab Streaming Layer's stream of that name and the type Markers",
     )
 
 

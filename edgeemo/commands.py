@@ -227,7 +227,7 @@ def config_of(arguments: argparse.Namespace) -> Config:
         config = replace(config, sources=())
     changes: dict[str, Any] = {
         name: given[name]
-        for name in ("source", "engine", "backend", "threads", "frames")
+        for name in ("source", "engine", "backend", "threads", "frames", "markers")
         if given.get(name) is not None
     }
     for name in ("overwrite", "allow_modified"):

@@ -41,6 +41,7 @@ DetectRuntime = Literal["auto", "mediapipe", "onnx"]
 DetectBackend = Literal["onnx", "onnx-cuda", "openvino"]
 
 MAX_SOURCES = 64
+MARKERS = re.compile(r"lsl:([^'\"\x00-\x1f]{1,128})")
 # Constants since version 0.1, accepted and ignored for one version; a new name: the value is taken under that name.
 REMOVED: dict[str, dict[str, str]] = {
     "detect": dict.fromkeys(("min_score", "keep_score", "search_s", "patience_s"), ""),
@@ -333,6 +334,7 @@ class Config:
         threads: threads the engine may use.
         allow_modified: use an engine whose files differ from its manifest.
         sinks: where results go, each KIND:TARGET.
+        markers: another program's markers, lsl:NAME; they are put among the results. Empty: none.
         frames: stop after that many; 0: at the end of the source.
         overwrite: outputs may replace files that edgeemo has not written; never an input.
         capture, detect, track, smooth, quality: the configuration of a stage.
@@ -347,6 +349,7 @@ class Config:
     threads: int = 1
     allow_modified: bool = False
     sinks: tuple[str, ...] = ()
+    markers: str = ""
     frames: int = 0
     overwrite: bool = False
     capture: CaptureConfig = field(default_factory=CaptureConfig)
@@ -364,10 +367,14 @@ class Config:
     web: WebConfig = field(default_factory=WebConfig)
 
     def __post_init__(self) -> None:
-        for name, text in (("source", self.source), ("engine", self.engine), ("backend", self.backend)):
-            expect_text(name, text)
+        for name in ("source", "engine", "backend", "markers"):
+            expect_text(name, getattr(self, name))
         for text in self.sinks:
             expect_text("a sink", text)
+        if self.markers and not MARKERS.fullmatch(self.markers):
+            raise ConfigError(
+                f"markers {shortened(self.markers)} must be lsl:NAME, the name of a stream of type Markers"
+            )
         expect_range("threads", self.threads, 1, 64)
         expect_range("frames", self.frames, 0, 2**53)
         names = [each.name for each in self.sources]

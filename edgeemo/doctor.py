@@ -224,8 +224,8 @@ def _decoders(config: Config) -> Check:
 
 def _lab_streaming(config: Config) -> Check:
     if importlib.util.find_spec("pylsl") is None:
-        return Check("lab streaming", "ok", f"not installed; only the sink lsl: needs it ({pip_install('lsl')})")
-    from edgeemo.sinks.lsl import library_fault
+        return Check("lab streaming", "ok", f"not installed; only lsl: needs it ({pip_install('lsl')})")
+    from edgeemo.system.lsl import library_fault
 
     if fault := library_fault():
         return Check("lab streaming", "warning", fault, "install it, and name its file in PYLSL_LIB if it is not found")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,13 +17,15 @@ class Closed(Exception):
 class Mailbox(Generic[T]):
     """Hands items from one thread to another, in order.
 
-    With `newest_only` an untaken item is replaced and the drop counted (live sources, the window); without, `put`
+    With `newest_only` an untaken item is replaced and the drop counted (live sources, the window); what of it must not
+    be lost `merge` (old, new) puts into the new one. Without, `put`
     waits until fewer than `size` items are left (files: every frame counts). An exception given to `fail` is raised in
     the reader, after the items that were put before it.
     """
 
-    def __init__(self, *, newest_only: bool, size: int = 1) -> None:
+    def __init__(self, *, newest_only: bool, size: int = 1, merge: Callable[[T, T], T] = lambda old, new: new) -> None:
         self._newest_only = newest_only
+        self._merge = merge
         self._size = size
         self._changed = threading.Condition()
         self._items: deque[T] = deque()
@@ -44,7 +47,7 @@ class Mailbox(Generic[T]):
                 raise Closed
             if self._newest_only and self._items:
                 self.dropped += 1
-                self._items.clear()
+                item = self._merge(self._items.pop(), item)
             self._items.append(item)
             self._changed.notify_all()
 

@@ -112,6 +112,20 @@ class Faces:
         return Faces(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
 
+@dataclass(frozen=True)
+class Marker:
+    """Something that happened, at a media time in seconds; for `duration` seconds, 0 for a moment.
+
+    Attributes:
+        wall: when it was set, in seconds since the epoch; None: not while recording.
+    """
+
+    time: float
+    label: str
+    duration: float = 0.0
+    wall: float | None = field(default=None, compare=False)
+
+
 class Doubt(str):
     """A reason why a face's expression is unsure: the words that are shown, and what programs group and compare by.
 
@@ -173,6 +187,7 @@ class Result:
             for faces that are read well; () where nobody judged.
         quality: N measurements; () where nobody judged.
         plausible_from: threshold of the engine's 95 % sets (`engines.conformal`); 0: it has none.
+        markers: those that another program has sent since the result before; they may be of shortly before this frame.
     """
 
     frame: Frame
@@ -185,6 +200,7 @@ class Result:
     doubts: tuple[tuple[str, ...], ...] = ()
     quality: tuple[Quality, ...] = ()
     plausible_from: float = 0.0
+    markers: tuple[Marker, ...] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.faces), len(self.labels))
@@ -402,6 +418,16 @@ class Judge(Protocol):
     def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> Judged:
         """Measure N faces, and say why their expressions are unsure, given each leading class's probability."""
         ...
+
+
+class MarkerSource(Protocol):
+    """Markers of another program."""
+
+    def take(self) -> list[tuple[float, str]]:
+        """Those that have come since: when, by `time.perf_counter`, and a label in one line."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Sink(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 from edgeemo.errors import ConfigError
 
 LONGEST_TEXT = 8192  # characters; paths and addresses have at most half of that
+LONGEST_LABEL = 120  # of a marker
 LARGEST_NUMBER = 2**53  # the largest whole number that a double holds exactly
 
 
@@ -30,6 +31,11 @@ def whole_number(text: str, *, high: int = LARGEST_NUMBER) -> int | None:
         return None
     number = int(text)
     return number if number <= high else None
+
+
+def marker_label(text: str) -> str:
+    """A marker's label in one line, of bounded length."""
+    return " ".join(text.split())[:LONGEST_LABEL] or "mark"
 
 
 def expect_text(name: str, text: str) -> None:

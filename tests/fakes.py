@@ -15,7 +15,20 @@ from edgeemo.run.runner import Runner
 from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages.pipeline import Pipeline
-from edgeemo.types import F32, U8, Classifier, Detector, Faces, Frame, Judge, Result, Sink, Smoother, Source
+from edgeemo.types import (
+    F32,
+    U8,
+    Classifier,
+    Detector,
+    Faces,
+    Frame,
+    Judge,
+    MarkerSource,
+    Result,
+    Sink,
+    Smoother,
+    Source,
+)
 from engines import LABELS, ModelSpec
 
 
@@ -185,6 +198,7 @@ class FakeParts:
         self.detectors: list[Any] = []
         self.contexts: list[SinkContext] = []
         self.engine_fault: Exception | None = None
+        self.marker_source: MarkerSource | None = None
         self._detector = detector or (lambda: FakeDetector(faces))
         self._classifier = classifier or (lambda config: FakeClassifier(description=f"{config.engine}, fake"))
 
@@ -215,6 +229,9 @@ class FakeParts:
         self.contexts.append(context)
         sink: Sink = _made(self.sinks[text])
         return sink
+
+    def markers(self, config: Config) -> MarkerSource | None:
+        return self.marker_source
 
     def draw(self, result: Result) -> U8:
         return result.frame.image

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -110,3 +114,67 @@ def test_each_source_of_a_service_has_streams_of_its_own():
 def test_a_name_with_other_characters_is_one_clear_line(name):
     with pytest.raises(ConfigError, match=r"says not where to|letters, digits"):
         opened(name)
+
+
+# in a process of its own: its liblsl and that of pylsl do not get on in one
+RECORD = """
+import sys, labrecorder, pylsl
+names = sys.argv[2:]
+streams = [pylsl.resolve_byprop("name", name, 1, 30)[0] for name in names]
+with labrecorder.Recording(sys.argv[1], streams):
+    input()
+"""
+
+
+@contextlib.contextmanager
+def recorded(path, *names):
+    """LabRecorder, from the moment it receives all of these streams."""
+    recorder = subprocess.Popen(
+        [sys.executable, "-c", RECORD, str(path), *names],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        said = []
+        while sum(line.startswith("Started data collection") for line in said) < len(names):
+            said.append(recorder.stdout.readline())
+            assert said[-1], said
+        yield
+        recorder.communicate("\n", timeout=60)
+    finally:
+        recorder.kill()
+        recorder.communicate()
+
+
+def test_labrecorder_aligns_expressions_with_the_markers_of_others(tmp_path):
+    """Recorded to XDF by LabRecorder itself, read by pyxdf: a frame is where the marker of its moment is."""
+    for library in ("labrecorder", "pyxdf"):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
+    import pyxdf
+
+    name, frames = f"{NAME}-xdf", 25
+    sink = opened(name)
+    sender = pylsl.StreamOutlet(pylsl.StreamInfo(f"{name}-task", "Markers", 1, 0, "string", f"task-{name}"))
+    names = [name, f"{name}-changes", f"{name}-task"]
+    with recorded(tmp_path / "run.xdf", *names):
+        for index in range(frames):
+            captured = time.perf_counter()
+            sender.push_sample([f"frame {index}"])
+            time.sleep(0.02)  # as long as a result takes
+            shown = at(index * 0.04, faces=index % 2)
+            sink.write(replace(shown, frame=replace(shown.frame, captured=captured)))
+        # nothing tells what the recorder has received; the last ones may be missing on a busy machine
+        time.sleep(1)
+    read, _ = pyxdf.load_xdf(tmp_path / "run.xdf")
+    by_name = {stream["info"]["name"][0]: stream for stream in read}
+    signal, changes, task = (by_name[each] for each in names)
+    count = min(len(signal["time_stamps"]), len(task["time_stamps"]))
+    assert frames // 2 < count <= frames
+    assert [words for (words,) in task["time_series"]][:count] == [f"frame {index}" for index in range(count)]
+    assert signal["time_series"][:count, -1].tolist() == [index % 2 for index in range(count)]
+    assert [words for (words,) in changes["time_series"][:3]] == ["no face", "happiness", "no face"]
+    behind = signal["time_stamps"][:count] - task["time_stamps"][:count]
+    assert np.abs(behind).max() < 0.05
+    assert abs(np.median(behind)) < 0.005
+    assert np.allclose(changes["time_stamps"][:10], signal["time_stamps"][:10])
+    sink.close()

@@ -13,7 +13,8 @@ The overlay is data, not pixels: a replay draws it again.
 from edgeemo.recording.folder import VIDEO_CHOICES, SessionFolder, SessionInfo, sessions_folder
 from edgeemo.recording.read import load
 from edgeemo.recording.recorder import Loss, Recorder
-from edgeemo.recording.recording import Marker, Recording, Track
+from edgeemo.recording.recording import Recording, Track
+from edgeemo.types import Marker
 
 __all__ = [
     "VIDEO_CHOICES",

@@ -16,12 +16,13 @@ from pathlib import Path
 from edgeemo.columns import cell
 from edgeemo.errors import RecordingError
 from edgeemo.recording.folder import EVENTS
-from edgeemo.recording.recording import Marker, Recording
+from edgeemo.recording.recording import Recording
 from edgeemo.recording.whole import appearing_whole
+from edgeemo.types import Marker
+from edgeemo.values import marker_label
 
 LABELS = ("trial_type", "label")
 NOT_AVAILABLE = "n/a"
-LONGEST_LABEL = 120
 
 
 def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
@@ -80,7 +81,7 @@ def read_events(path: Path, begin: float) -> tuple[Marker, ...]:
         duration = _seconds(row[lasting], path, number, "duration") if lasting is not None else 0.0
         if duration < 0:
             raise RecordingError(f"{path.name} line {number}: a duration is 0 or more seconds")
-        markers.append(Marker(begin + onset, named(row[label]), duration))
+        markers.append(Marker(begin + onset, marker_label(row[label]), duration))
     return tuple(markers)
 
 
@@ -104,11 +105,6 @@ def write_events(recording: Recording, path: Path) -> int:
 def sorted_markers(markers: Sequence[Marker]) -> tuple[Marker, ...]:
     """In the order of their time."""
     return tuple(sorted(markers, key=lambda marker: (marker.time, marker.label)))
-
-
-def named(label: str) -> str:
-    """A label in one line, of bounded length."""
-    return " ".join(label.split())[:LONGEST_LABEL] or "mark"
 
 
 def _seconds(text: str, path: Path, number: int, name: str) -> float:

@@ -18,7 +18,7 @@ from edgeemo.columns import QUALITY
 from edgeemo.errors import RecordingError
 from edgeemo.recording.folder import SessionFolder, sessions_folder
 from edgeemo.recording.people import edited, read_edits
-from edgeemo.recording.recording import Marker, Recording, Track
+from edgeemo.recording.recording import Recording, Track
 from edgeemo.recording.rows import (
     BaselineRow,
     CutRow,
@@ -31,6 +31,7 @@ from edgeemo.recording.rows import (
     checked,
     lines,
 )
+from edgeemo.types import Marker
 from engines.files import user_path
 from engines.spec import LABELS
 
@@ -194,25 +195,27 @@ class _Notes:
             told = database.execute("SELECT frame, id, reasons FROM doubts")
         for doubt in checked(told, DoubtRow, "doubts", damaged):
             doubts[doubt.id][doubt.frame] = doubt.reasons
-        if not {"markers", "baselines", "cuts"} <= tables:
-            return cls(doubts=doubts)
         baselines: dict[int, dict[str, float]] = defaultdict(dict)
-        rows = database.execute("SELECT id, label, value FROM baselines")
+        rows = database.execute("SELECT id, label, value FROM baselines") if "baselines" in tables else ()
         for rest in checked(rows, BaselineRow, "baselines", damaged):
             baselines[rest.id][rest.label] = rest.value or 0.0
-        lasting = _has(database, "markers", "duration")
-        duration = "duration" if lasting else "0.0"
-        markers = database.execute(f"SELECT time, label, {duration}, wall FROM markers ORDER BY time")
-        cuts = database.execute("SELECT time, skipped FROM cuts ORDER BY time")
+        cuts = database.execute("SELECT time, skipped FROM cuts ORDER BY time") if "cuts" in tables else ()
         return cls(
-            tuple(
-                Marker(row.time, row.label, row.duration, row.wall)
-                for row in checked(markers, MarkerRow, "markers", damaged)
-            ),
+            _markers(database, run, damaged) if "markers" in tables else (),
             doubts,
             baselines,
             tuple((row.time, row.skipped) for row in checked(cuts, CutRow, "cuts", damaged)),
         )
+
+
+def _markers(database: sqlite3.Connection, run: int, damaged: Damaged) -> tuple[Marker, ...]:
+    """Those of a run, and those of a session, which have no run."""
+    duration = "duration" if _has(database, "markers", "duration") else "0.0"
+    mine = f"WHERE run IS NULL OR run = {run}" if _has(database, "markers", "run") else ""
+    rows = database.execute(f"SELECT time, label, {duration}, wall FROM markers {mine} ORDER BY time")
+    return tuple(
+        Marker(row.time, row.label, row.duration, row.wall) for row in checked(rows, MarkerRow, "markers", damaged)
+    )
 
 
 def _from_lines(path: Path) -> Recording:
@@ -220,12 +223,14 @@ def _from_lines(path: Path) -> Recording:
     rows: list[FaceRow] = []
     doubts: dict[int, dict[int, str]] = defaultdict(dict)
     labels: tuple[str, ...] = ()
+    markers: list[Marker] = []
     damaged, spoiled = Damaged(), Spoiled()
     try:
         with path.open("rb") as file:
             for event in lines(file, damaged):
                 frames.append((event.frame, event.time or 0.0, event.origin))
                 spoiled.add(event.time or 0.0, event.damage)
+                markers += [Marker(each.time, each.label, 0.0, each.wall) for each in event.markers]
                 for face in event.faces:
                     labels = labels or tuple(label for label in face.probabilities if label in LABELS)
                     if face.unsure:
@@ -246,7 +251,9 @@ def _from_lines(path: Path) -> Recording:
                     )
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror or error}") from error
-    read = _assemble(path, "", labels or LABELS, frames, rows, _Notes(doubts=doubts), damaged=damaged)
+    markers.sort(key=lambda marker: marker.time)
+    notes = _Notes(tuple(markers), doubts)
+    read = _assemble(path, "", labels or LABELS, frames, rows, notes, damaged=damaged)
     return replace(read, missing=(*read.missing, *spoiled.note()))
 
 

@@ -20,6 +20,7 @@ from edgeemo.recording.encoder import CLOSE_S, VideoEncoder
 from edgeemo.recording.folder import SessionFolder
 from edgeemo.recording.rows import Spoiled
 from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.sinks.sqlite import MARKERS
 from edgeemo.types import F32, Result, Sink
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,8 @@ KEPT_S = 0.04  # of a pause that was removed
 WATCH_S = 1.0  # between two looks at the disk
 WARN_BYTES, WARN_S = 1 << 30, 300.0  # less free space, or less time until the disk is full, gives a warning
 RESERVE_BYTES = 64 << 20  # kept for the data: with less free space the video ends
-NOTES = """
-CREATE TABLE IF NOT EXISTS markers (
-    time REAL NOT NULL, label TEXT NOT NULL, wall REAL, duration REAL NOT NULL DEFAULT 0
-);
+NOTES = f"""
+{MARKERS};
 CREATE TABLE IF NOT EXISTS baselines (id INTEGER NOT NULL, label TEXT NOT NULL, value REAL, PRIMARY KEY (id, label));
 CREATE TABLE IF NOT EXISTS cuts (time REAL NOT NULL, skipped REAL NOT NULL);
 """

@@ -12,26 +12,12 @@ import numpy.typing as npt
 
 from edgeemo.columns import person_name
 from edgeemo.recording.source_file import SourceFile
-from edgeemo.types import F32, I64
+from edgeemo.types import F32, I64, Marker
 
 if TYPE_CHECKING:
     from edgeemo.recording.people import Edit
 
 F64 = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Marker:
-    """Something that happened, at a media time in seconds; for `duration` seconds, 0 for a moment.
-
-    Attributes:
-        wall: when it was set, in seconds since the epoch; None: not while recording.
-    """
-
-    time: float
-    label: str
-    duration: float = 0.0
-    wall: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,6 +85,12 @@ class FaceEvent(msgspec.Struct):
     quality: dict[str, Figure] = {}
 
 
+class MarkerEvent(msgspec.Struct):
+    time: Seconds
+    label: str
+    wall: Wall = None
+
+
 class Event(msgspec.Struct):
     """A line of `jsonl:`."""
 
@@ -93,6 +99,7 @@ class Event(msgspec.Struct):
     origin: str
     faces: list[FaceEvent]
     damage: Number = 0
+    markers: list[MarkerEvent] = []
 
 
 class Spoiled:

@@ -13,7 +13,7 @@ from edgeemo.run.runner import Runner
 from edgeemo.sinks import SinkContext, file_of, open_sink
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.types import U8, Classifier, Judge, Result, Sink, Smoother, Source
+from edgeemo.types import U8, Classifier, Judge, MarkerSource, Result, Sink, Smoother, Source
 from engines.files import user_path
 
 
@@ -115,6 +115,11 @@ class Stages:
 
     def sink(self, text: str, context: SinkContext) -> Sink:
         return open_sink(text, replace(context, owner=self._owner))
+
+    def markers(self, config: Config) -> MarkerSource | None:
+        from edgeemo.capture.lsl_markers import open_markers
+
+        return open_markers(config.markers)
 
     def draw(self, result: Result) -> U8:
         from edgeemo.stages import overlay

@@ -82,7 +82,7 @@ class Runner:
         taken: Callable[[Config], object] = lambda config: None,
     ) -> None:
         self._taken = taken
-        self.screen: Mailbox[Result] = Mailbox(newest_only=True)
+        self.screen: Mailbox[Result] = Mailbox(newest_only=True, merge=_with_markers)
         self._shows = screen
         self._several = bool(config.sources)
         self._notifier = notifier or Notifier({})
@@ -403,6 +403,8 @@ class Runner:
         playhead = lane.worker.playhead
         if playhead is None or not playhead.is_stale(result.frame.index):
             self._steps = 0
+            now = self._now
+            result = now.markers.add_to(result, lane.config.name, now.lanes)
             self._hand_out(result, captured)
         lane.worker.done(len(result.faces))
         self._tally.add(result, captured.at)
@@ -458,6 +460,7 @@ class Runner:
         for lane in now.lanes.values():
             lane.pipeline.close()
         now.classifier.close()
+        now.markers.close()
 
     def _reload(self, load: Callable[[], Config]) -> None:
         self._notifier.tell(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1e6)}")
@@ -472,3 +475,8 @@ class Runner:
             for sink in self._now.sinks.values():
                 sink.reopen_file()
             self._notifier.tell("READY=1")
+
+
+def _with_markers(old: Result, new: Result) -> Result:
+    """The newer of two results, with the markers of the one that the window did not take."""
+    return replace(new, markers=old.markers + new.markers) if old.markers else new

@@ -15,11 +15,12 @@ from typing import Protocol
 
 from edgeemo.config import Config, SourceConfig
 from edgeemo.errors import ConfigError, EdgeemoError
+from edgeemo.run.markers import MarkerFeed
 from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.run.source_worker import SourceWorker
 from edgeemo.sinks import SinkContext, options_of
 from edgeemo.stages.pipeline import Pipeline
-from edgeemo.types import U8, Classifier, Judge, Result, Sink, Smoother, Source, Status
+from edgeemo.types import U8, Classifier, Judge, MarkerSource, Result, Sink, Smoother, Source, Status
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ class Parts(Protocol):
 
     def sink(self, text: str, context: SinkContext) -> Sink: ...
 
+    def markers(self, config: Config) -> MarkerSource | None: ...
+
     def draw(self, result: Result) -> U8:
         """A new picture (H, W, 3) of a result's frame with the overlay."""
         ...
@@ -71,6 +74,7 @@ class Setup:
     classifier: Classifier
     lanes: dict[str, Lane]
     sinks: dict[str, SinkWorker]
+    markers: MarkerFeed
 
     def failures(self) -> list[Exception]:
         """What ended the only source and its sinks, if anything did."""
@@ -110,8 +114,9 @@ class Assembler:
             for text in config.sinks:
                 sinks[text] = self._open_sink(config, text, classifier.labels)
                 undo.callback(sinks[text].close, FLUSH_S)
+            markers = MarkerFeed(self._parts.markers(config))
             undo.pop_all()
-        return Setup(config, classifier, lanes, sinks)
+        return Setup(config, classifier, lanes, sinks, markers)
 
     def change(self, old: Setup, config: Config, *, reopen_engine: bool, may_change_labels: bool) -> Setup:
         """A setup for another configuration, with whatever of the old one serves it too. `retire` closes the rest.
@@ -135,9 +140,13 @@ class Assembler:
             lanes = {
                 source.name: self._next_lane(old, config, source, classifier, undo) for source in sources_of(config)
             }
+            markers = old.markers
+            if config.markers != old.config.markers:
+                markers = MarkerFeed(self._parts.markers(config))
+                undo.callback(markers.close)
             sinks = self._next_sinks(old, config, classifier.labels)
             undo.pop_all()
-        return Setup(config, classifier, lanes, sinks)
+        return Setup(config, classifier, lanes, sinks, markers)
 
     def _first(self, config: Config, source: SourceConfig) -> Source | None:
         """The source where a mistake has to come out at once; one of several cameras or files may still appear."""
@@ -254,6 +263,8 @@ def retire(old: Setup, new: Setup) -> bool:
             lane.pipeline.close()
     if old.classifier is not new.classifier:
         old.classifier.close()
+    if old.markers is not new.markers:
+        old.markers.close()
     return clean
 
 

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from edgeemo.columns import QUALITY, decimals, person_name
-from edgeemo.types import Doubt, Quality, Result
+from edgeemo.types import Doubt, Marker, Quality, Result
 
 
 def event(result: Result) -> dict[str, Any]:
@@ -17,7 +17,8 @@ def event(result: Result) -> dict[str, Any]:
     JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
     expression is unsure has `doubts`, a code and a value for each reason, a lying or upside-down one of a still picture
     `turned`: 90, 180 or 270 degrees clockwise, one that was judged `quality`, whose figures have the names of
-    `edgeemo.columns`. `damage` counts decoding errors since the event before, where there were any. `id` (now
+    `edgeemo.columns`. `damage` counts decoding errors since the event before, where there were any;
+    `markers`, those of another program, have media times too. `id` (now
     `face_id`) and `unsure` (the reasons in words) stay for one version.
     """
     faces = result.faces
@@ -28,6 +29,7 @@ def event(result: Result) -> dict[str, Any]:
         **({} if wall is None else {"wall": _rounded(wall, 3)}),
         "origin": result.frame.origin,
         **({"damage": result.frame.damage} if result.frame.damage else {}),
+        **({"markers": [_marker(each) for each in result.markers]} if result.markers else {}),
         "faces": [
             {
                 "id": int(faces.ids[row]),
@@ -48,6 +50,11 @@ def event(result: Result) -> dict[str, Any]:
             for row in range(len(faces))
         ],
     }
+
+
+def _marker(marker: Marker) -> dict[str, Any]:
+    wall = {} if marker.wall is None else {"wall": _rounded(marker.wall, 4)}
+    return {"time": _rounded(marker.time, 4), "label": marker.label, **wall}
 
 
 def _figures(quality: Quality) -> dict[str, float | None]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
+from edgeemo.system.lsl import library
 from edgeemo.types import Result, Sink
 from engines.bundle import find_bundle
 from engines.errors import EngineError
@@ -21,7 +22,6 @@ from engines.face_detector import largest
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FACE_PRESENT = "face_present"
-NO_LIBRARY = "liblsl, which pylsl brings for x86-64 only, is not installed; its project has packages (sccn/liblsl)"
 
 
 class LslSink(Sink):
@@ -42,7 +42,7 @@ class LslSink(Sink):
     def __init__(self, target: str, context: SinkContext) -> None:
         if not NAME.fullmatch(target):
             raise ConfigError(f"sink lsl:{target} needs a name of 1 to 64 letters, digits, - or _")
-        self._lsl = _library()
+        self._lsl = library("sink lsl")
         self._name = target
         self._labels = context.labels
         self._engine = context.config.engine, _engine_hash(context.config.engine)
@@ -112,23 +112,6 @@ class _Outlets:
         if self._began is None:
             self._began = now - frame.time
         return self._began + frame.time
-
-
-def library_fault() -> str:
-    """Why streams cannot be opened although pylsl is installed, in one clause; empty when they can."""
-    try:
-        import pylsl  # noqa: F401
-    except RuntimeError:
-        return NO_LIBRARY
-    return ""
-
-
-def _library() -> Any:
-    if fault := library_fault():
-        raise ConfigError(f"sink lsl: {fault}")
-    import pylsl
-
-    return pylsl
 
 
 def _engine_hash(name: str) -> str:

@@ -45,6 +45,12 @@ UPGRADES = {
     + "".join(f"ALTER TABLE faces ADD COLUMN {name} REAL;" for name in QUALITY)
     + VIEW,
 }
+# made when the first marker comes; a session's own ones have no run
+MARKERS = """
+CREATE TABLE IF NOT EXISTS markers (
+    time REAL NOT NULL, label TEXT NOT NULL, wall REAL, duration REAL NOT NULL DEFAULT 0, run INTEGER
+)
+"""
 SCHEMA = f"""
 CREATE TABLE runs (run INTEGER PRIMARY KEY, started TEXT NOT NULL, labels TEXT NOT NULL, engine TEXT);
 CREATE TABLE frames (
@@ -69,8 +75,8 @@ class SqliteSink(Sink):
     """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
     engine doesn't know stays NULL; `unsure` holds the reasons in words). A frame's `damage` counts decoding errors.
     Both are NULL where there are none. `doubts`, quality figures and `turned`: see `edgeemo.columns`; NULL in older
-    rows. The view `results` has a row per face and frame under the names of `edgeemo.columns`. Write-ahead log: others
-    may read while it grows.
+    rows. The view `results` has a row per face and frame under the names of `edgeemo.columns`. The table `markers` is
+    there once another program has sent one. Write-ahead log: others may read while it grows.
 
     Each source of a service is a run of its own. A database that is renamed or deleted meanwhile is begun again
     within a second.
@@ -86,6 +92,7 @@ class SqliteSink(Sink):
         self._labels = context.labels
         self._frames: list[tuple[Any, ...]] = []
         self._faces: list[tuple[Any, ...]] = []
+        self._markers: list[tuple[Any, ...]] = []
         self._written = monotonic()
         self._runs: dict[str, int] = {}
         self._sources = context.sources
@@ -106,6 +113,7 @@ class SqliteSink(Sink):
         self._frames.append(
             (run, whole["frame"], whole["time"], whole["origin"], whole.get("wall"), whole.get("damage"))
         )
+        self._markers += [(run, each["time"], each["label"], each.get("wall")) for each in whole.get("markers", ())]
         for face in whole["faces"]:
             self._faces.append(
                 (
@@ -157,7 +165,7 @@ class SqliteSink(Sink):
             self._flush()
         finally:
             self._lost += len(self._frames)
-            self._frames, self._faces = [], []
+            self._frames, self._faces, self._markers = [], [], []
             self._release()
 
     def _open(self) -> None:
@@ -218,16 +226,28 @@ class SqliteSink(Sink):
                 f"INSERT INTO faces VALUES ({', '.join('?' * (13 + len(LABELS) + len(QUALITY)))})",
                 [(runs[run], *row) for run, *row in self._faces],
             )
+            self._write_markers(runs)
             self._database.execute("COMMIT")
             self._runs = runs
             self._stored += len(self._frames)
         except sqlite3.Error as error:
             self._lost += len(self._frames)
-            self._frames, self._faces = [], []
+            self._frames, self._faces, self._markers = [], [], []
             raise SinkError(
                 f"cannot go on writing {self._path}: {error}; what came before the last second is kept"
             ) from error
-        self._frames, self._faces = [], []
+        self._frames, self._faces, self._markers = [], [], []
+
+    def _write_markers(self, runs: dict[str, int]) -> None:
+        if not self._markers:
+            return
+        self._database.execute(MARKERS)
+        if all(name != "run" for _, name, *_ in self._database.execute("PRAGMA table_info(markers)")):
+            self._database.execute("ALTER TABLE markers ADD COLUMN run INTEGER")  # of a session of before
+        self._database.executemany(
+            "INSERT INTO markers (run, time, label, wall) VALUES (?, ?, ?, ?)",
+            [(runs[run], *row) for run, *row in self._markers],
+        )
 
     def forget(self) -> None:
         """Delete what is too old, a bounded number of frames at a time.

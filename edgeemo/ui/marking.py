@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QObject
@@ -43,6 +44,11 @@ class Marking(QObject):
         words = f"{Path(config.engine).name}, {preset_of(config.smooth)}"
         limit = config.quality.min_confidence
         self.mark(words if limit == QualityConfig().min_confidence else f"{words}, unsure below {limit * 100:.0f} %")
+
+    def show(self, markers: Sequence[Marker]) -> None:
+        """Put markers of another program into the timeline; a recording has them with its results."""
+        self._timeline.history.markers += markers
+        self._timeline.show_markers()
 
     def _keep(self, marker: Marker) -> None:
         self._timeline.history.markers.append(marker)

@@ -65,7 +65,8 @@ class Numbering(Sink):
             return result
         frame = replace(result.frame, index=result.frame.index + self._frames, time=result.frame.time + self._seconds)
         ids = np.where(result.faces.ids == UNTRACKED, UNTRACKED, result.faces.ids + self._persons)
-        return replace(result, frame=frame, faces=replace(result.faces, ids=ids))
+        markers = tuple(replace(marker, time=marker.time + self._seconds) for marker in result.markers)
+        return replace(result, frame=frame, faces=replace(result.faces, ids=ids), markers=markers)
 
 
 class NumberedSink(Sink):

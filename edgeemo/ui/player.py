@@ -51,7 +51,8 @@ def analyse(
     Raises:
         EdgeemoError, EngineError: the source, the engine or the sink failed.
     """
-    with opener(config) as runner:
+    # markers of another program are of now, not of the file
+    with opener(replace(config, markers="")) as runner:
         sink = sink_of(runner.labels, runner.engine_description)
         try:
             runner.attach(sink)

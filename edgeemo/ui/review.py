@@ -13,9 +13,10 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Marker, Recording
-from edgeemo.recording.markers import named, read_events, sorted_markers, write_events, write_markers
+from edgeemo.recording.markers import read_events, sorted_markers, write_events, write_markers
 from edgeemo.recording.people import Edit, Exclude, Merge, Name, Split, edited, next_number, write_edits
 from edgeemo.ui.player import Player
+from edgeemo.values import marker_label
 
 
 class Review(QObject):
@@ -77,11 +78,11 @@ class Review(QObject):
     def mark(self, label: str = "") -> None:
         """Set a marker at the frame that is shown."""
         if self.recording is not None:
-            words = named(label or f"mark {len(self.recording.markers) + 1}")
+            words = marker_label(label or f"mark {len(self.recording.markers) + 1}")
             self._set_markers([*self.recording.markers, Marker(self.time(), words)])
 
     def rename_marker(self, marker: Marker, label: str) -> None:
-        self._replace_marker(marker, replace(marker, label=named(label)))
+        self._replace_marker(marker, replace(marker, label=marker_label(label)))
 
     def end_marker(self, marker: Marker) -> None:
         """Make it an interval that ends at the frame that is shown."""

@@ -78,6 +78,8 @@ class Showing(QObject):
         self._window.live.on_result(result)
         self.show(result)
         self._window.history.add(result)
+        if result.markers:
+            self._window.marking.show(result.markers)
         self._window.saliency.offer(result, self._window.timeline.person)
         self._window.file_bar.on_result(result)
         self._window.neutral_baseline.look()
