@@ -80,6 +80,9 @@ class DetectConfig:
             mean with the full-frame score reaches the threshold. In a still picture several looks at the region
             decide (`edgeemo.stages.still`). Higher: fewer false faces; lower: fewer missed ones.
         scan_s: seconds between two detections on the whole frame; 0: every frame, which costs more.
+        skip_still: leave a detection out while nothing moves around the known faces, or anywhere if there is none, at
+            most until the next detection on the whole frame. Boxes then stay where they are; expressions are still
+            read from every frame. Without effect under the policy small.
         max_faces: at most so many in video, the largest first; still pictures keep all.
         runtime: what runs the detection models: `mediapipe`, `onnx`, or `auto`: MediaPipe where it is installed in a
             version that was tested to send nothing, else onnx. Tiles are always searched by ONNX files.
@@ -89,6 +92,7 @@ class DetectConfig:
     policy: Policy = "auto"
     confirm_score: float = 0.7
     scan_s: float = 0.25
+    skip_still: bool = False
     max_faces: int = 16
     runtime: DetectRuntime = "auto"
     backend: DetectBackend = "onnx"

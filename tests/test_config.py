@@ -160,5 +160,6 @@ def test_every_public_key_of_the_stages_is_documented() -> None:
         assert f"`[{section}]`" in manual
         assert f"[{section}]" in example
         for item in fields(kind):
-            assert f"| `{item.name}` | {item.default} |" in manual
+            default = str(item.default).lower() if isinstance(item.default, bool) else item.default
+            assert f"| `{item.name}` | {default} |" in manual
             assert item.name in example

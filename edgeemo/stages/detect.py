@@ -21,6 +21,7 @@ from edgeemo.config import DetectConfig, Policy
 from edgeemo.stages.face_window import SeenFace
 from edgeemo.stages.looks import TOGETHER, Looks
 from edgeemo.stages.still import find_in_still
+from edgeemo.stages.stillness import Stillness
 from edgeemo.stages.tiles import VIDEO_SCALE, Tile, tiles_of
 from edgeemo.types import UNTRACKED, Faces, Frame
 from engines.face_detector import Range
@@ -63,6 +64,7 @@ class BlazeFaceDetector:
         self._time = 0.0
         self._scanned: dict[Range, float] = {}
         self._tiles: list[Tile] = []  # those still to be searched, in the policy "small"
+        self._stillness = Stillness()
         self._owed = 0.0  # tiles, of which a part is due with each frame
 
     def detect(self, frame: Frame) -> Faces:
@@ -78,6 +80,9 @@ class BlazeFaceDetector:
             return as_faces(find_in_still(self._looks, frame, self._scanners, self._config.confirm_score))
         if frame.image.shape != self._shape or frame.time < self._time:
             self._forget()
+        if self._may_skip(frame):
+            self._time = frame.time
+            return as_faces(self._known)
         found, just_lost = self._follow(frame)
         passed = max(frame.time - self._time, 0.0)
         candidates = self._scan(frame, self._due(frame.time, just_lost))
@@ -91,6 +96,8 @@ class BlazeFaceDetector:
             smallest_kept = sorted((face.side for face in found), reverse=True)[self._config.max_faces - 1]
             found = [face for face in found if face.side >= smallest_kept][: self._config.max_faces]
         self._known, self._shape, self._time = found, frame.image.shape, frame.time
+        if self._config.skip_still:
+            self._stillness.remember(frame, found)
         return as_faces(found)
 
     def close(self) -> None:
@@ -98,6 +105,14 @@ class BlazeFaceDetector:
         if not self._closed:
             self._closed = True
             self._looks.close()
+
+    def _may_skip(self, frame: Frame) -> bool:
+        """Whether the faces are where they were: nothing moved around them, none is missing, no search is due."""
+        tiles_are_due = self._config.policy == "small"
+        if not self._config.skip_still or tiles_are_due or self._missing or not self._scanned:
+            return False
+        searched = max(self._scanned.values())
+        return frame.time - searched + TICK_S < self._config.scan_s and self._stillness.holds(frame, self._known)
 
     def _forget(self) -> None:
         self._known, self._missing, self._scanned, self._tiles, self._owed = [], [], {}, [], 0.0

@@ -1,0 +1,54 @@
+"""Whether anything has moved where faces are looked for, so that a detection may be left out.
+
+Called by `edgeemo.stages.detect` where `[detect] skip_still` is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgeemo.stages.face_window import SeenFace, Window
+from edgeemo.types import U8, Frame
+
+SAMPLED_PX = 32  # a window is sampled at so many pixels a side ...
+BLOCKS = 8  # ... and averaged in so many blocks, so that a camera's noise does not count as movement
+MAX_CHANGE = 4  # grey levels of one block; a mouth that opens changes some by 10 and more
+I16 = npt.NDArray[np.int16]
+
+
+class Stillness:
+    """Remembers the windows around the faces of the last detection; the whole picture where there were none."""
+
+    def __init__(self) -> None:
+        self._seen: list[I16] = []
+
+    def remember(self, frame: Frame, faces: Sequence[SeenFace]) -> None:
+        self._seen = _summaries(frame.image, faces)
+
+    def holds(self, frame: Frame, faces: Sequence[SeenFace]) -> bool:
+        """Whether the frame looks as the remembered one did. Slow drifts count as soon as they add up.
+
+        Args:
+            faces: those that were remembered.
+        """
+        now = _summaries(frame.image, faces)
+        return len(now) == len(self._seen) and all(
+            int(np.abs(one - other).max()) <= MAX_CHANGE for one, other in zip(now, self._seen, strict=True)
+        )
+
+
+def _summaries(image: U8, faces: Sequence[SeenFace]) -> list[I16]:
+    if not faces:
+        height, width = image.shape[:2]
+        step_y, step_x = max(1, height // (2 * SAMPLED_PX)), max(1, width // (2 * SAMPLED_PX))
+        return [_blocks(np.ascontiguousarray(image[step_y // 2 :: step_y, step_x // 2 :: step_x]), 2 * BLOCKS)]
+    return [_blocks(Window.at(face.search_roi, SAMPLED_PX, on_grid=True).cut(image), BLOCKS) for face in faces]
+
+
+def _blocks(picture: U8, count: int) -> I16:
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, (count, count), interpolation=cv2.INTER_AREA), np.int16)
