@@ -6,14 +6,18 @@ import contextlib
 import io
 import json
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fakes import make_bundle, result
 
+from edgeemo.batch.split import VideoPart, split
 from edgeemo.capture import open_source
+from edgeemo.capture.damage import Damage, nal_types
 from edgeemo.cli import main
 from edgeemo.errors import SourceError
 from edgeemo.recording import load
@@ -82,6 +86,80 @@ def test_pictures_that_were_lost_or_have_errors_are_counted(
         broken = str(error)
     assert damage or broken
     assert damage >= FRAMES - given or broken
+
+
+def spoil_end(clip: Path, packets: int) -> Path:
+    """A copy with noise in the last packets, behind their first 12 bytes."""
+    with av.open(str(clip)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(clip.read_bytes())
+    for place, size in places[-packets:]:
+        data[place + 12 : place + size] = np.random.default_rng(packets).bytes(size - 12)
+    copy = clip.with_name(f"spoilt{clip.suffix}")
+    copy.write_bytes(data)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def hevc(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Clips of HEVC with three key frames."""
+    if "libx265" not in av.codecs_available:
+        pytest.skip("PyAV has no libx265")
+    folder = tmp_path_factory.mktemp("hevc")
+    options = {"x265-params": "log-level=none:keyint=15:min-keyint=15:scenecut=0"}
+    clips: dict[str, Path] = {}
+
+    def clip(suffix: str) -> Path:
+        if suffix not in clips:
+            clips[suffix] = encoded(folder / f"clip{suffix}", "libx265", **options)
+        return clips[suffix]
+
+    return clip
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".hevc"])
+@pytest.mark.parametrize("packets", [2, 5])
+def test_pictures_lost_at_the_end_are_counted_with_the_last_frame(
+    suffix: str, packets: int, hevc: Callable[[str], Path]
+) -> None:
+    frames = []
+    with contextlib.suppress(SourceError):  # many lost pictures are a file that breaks off
+        for frame in open_source(str(spoil_end(hevc(suffix), packets))).frames():
+            frames.append(frame)
+    lost = FRAMES - len(frames)
+    assert lost
+    assert [frame.damage for frame in frames] == [0] * (len(frames) - 1) + [lost]
+
+
+def test_a_part_of_a_long_file_tells_of_pictures_lost_at_its_end(hevc: Callable[[str], Path]) -> None:
+    clip = hevc(".mkv")
+    (*_, last) = split(clip, 0.7)
+    assert last.number
+    frames = list(VideoPart(spoil_end(clip, 2), last).frames())
+    assert frames[-1].damage == last.end - 1 - frames[-1].index == 2
+
+
+@pytest.mark.parametrize(("first", "lost"), [(b"\x26\1", 2), (b"\x2a\1", 0)])  # IDR, CRA
+def test_only_a_stream_with_a_fresh_start_is_said_to_lack_pictures_at_its_end(first: bytes, lost: int) -> None:
+    damage = Damage("hevc")
+    for unit in (first, b"\2\1", b"\2\1"):  # a CRA picture may be followed by some that need what came before it
+        damage.sent(av.Packet(b"\0\0\0\1" + unit + b"data"))
+    damage.given(SimpleNamespace(pts=None, is_corrupt=False, interlaced_frame=False))
+    assert damage.end() == lost
+
+
+def test_packets_that_hold_no_picture_are_not_damage() -> None:
+    assert nal_types(b"\0\0\0\1\x67ab\0\0\1\x65abc", "h264") == [7, 5]
+    assert nal_types(b"\0\0\0\2\x40\1\0\0\0\3\x26\1a", "hevc") == [32, 19]
+    assert nal_types(b"\0\0\0\7\x40\1", "hevc") == []
+    damage = Damage("h264")
+    picture = SimpleNamespace(pts=0, is_corrupt=False, interlaced_frame=False)
+    for pts, data in enumerate((b"\x65a", b"\x0a", b"\x06abc", b"\x41a")):  # IDR, end of sequence, SEI, slice
+        packet = av.Packet(len(data).to_bytes(4, "big") + data)
+        packet.pts = pts
+        damage.sent(packet)
+    damage.given(picture)
+    assert damage.end() == 1
 
 
 def test_the_clips_of_the_project_have_no_damage(demo_clip: Path, cases: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,7 @@ class VideoPart(VideoFile):
         video = open_video(os.path.abspath(self._path))  # not a board's decoder, which cannot seek
         if video is None:
             raise SourceError(f"{self._path} cannot be read any more; check the file")
+        held: Frame | None = None  # until it is known whether pictures behind it are lost
         try:
             video.seek(part.key_time)
             while (index + 1 < part.end or part.last) and video.grab():
@@ -112,10 +113,17 @@ class VideoPart(VideoFile):
                     raise SourceError(f"{self._path} cannot be entered at {part.key_time:.2f} s; use --split-minutes 0")
                 index += 1
                 image = video.image()
-                if image is not None:
-                    yield Frame(image, index, video.time, self.name, damage=video.damage.take())
+                if image is None:
+                    continue
+                if held is not None:
+                    yield held
+                held = Frame(image, index, video.time, self.name, damage=video.damage.take())
+            if held is not None:
+                yield replace(held, damage=held.damage + video.damage.take())
             self._expect_end(video, index)
         except OSError as error:
+            if held is not None:
+                yield held
             raise SourceError(f"{self._path} cannot be read after frame {index + 1}: {error}") from error
         finally:
             video.close()

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-# their decoders pass over what they cannot parse and report no error; each packet has one picture, except of fields
-PICTURE_PER_PACKET = ("h264", "hevc")
 MOST_REORDERED = 64  # packets without a picture of their own; decoders reorder 16
+# Of codecs whose decoders pass over what they cannot parse and report no error; each packet has one picture, except of
+# fields: the types of NAL units that carry a picture, and those that make a decoder forget all pictures before
+# (ITU-T H.264 table 7-1, H.265 table 7-1)
+PICTURES = {"h264": range(1, 6), "hevc": range(32)}
+FRESH_STARTS = {"h264": (5,), "hevc": (19, 20)}
 
 
 class Damage:
     """Pictures that were lost or decoded with errors.
 
     A decoder reports an error, marks a picture as corrupt (errors were concealed: H.264, MPEG-1, -2 and -4, ProRes), or
-    leaves a picture out without a word (H.264, HEVC), which shows when a later one comes. Of motion JPEG, VP8,
-    VP9, FFV1 and GIF errors inside a picture are not reported.
+    leaves a picture out without a word (H.264, HEVC). That shows when a later one comes, or at the end; in an
+    elementary stream, whose packets have no times, at the end only, and only if it begins with a picture that needs no
+    earlier one. Of HEVC, motion JPEG, VP8, VP9, FFV1 and GIF errors inside a picture are not reported. What is missing
+    from a transport or elementary stream that was cut off is not known.
+
+    Args:
+        codec: FFmpeg's name.
 
     Attributes:
         count: so far.
@@ -24,10 +32,13 @@ class Damage:
     def __init__(self, codec: str) -> None:
         self.count = 0
         self.first = 0
+        self._codec = codec
         self._given = 0
         self._taken = 0
         self._began = False
-        self._waiting: set[int] | None = set() if codec in PICTURE_PER_PACKET else None  # presentation times
+        self._follows = codec in PICTURES
+        self._waiting: dict[int, Any] = {}  # presentation time -> packet whose picture has not come
+        self._untimed: int | None = None  # packets without a time whose pictures have not come
 
     def take(self) -> int:
         """How many were added since the last call: for `Frame.damage` of the picture that is handed out."""
@@ -41,9 +52,12 @@ class Damage:
 
     def sent(self, packet: Any) -> None:
         """A packet was taken by the decoder."""
-        if self._waiting is None or packet.pts is None or packet.is_discard:
+        if not self._follows or packet.is_discard:
             return
-        self._waiting.add(packet.pts)
+        if packet.pts is None:
+            self._sent_untimed(packet)
+            return
+        self._waiting[packet.pts] = packet
         if len(self._waiting) > MOST_REORDERED:
             self.end()
 
@@ -51,25 +65,57 @@ class Damage:
         """The decoder gave a picture; those due before it will not come."""
         if frame.is_corrupt:
             self.add()
-        if self._waiting is not None and frame.interlaced_frame:
-            self._waiting = None  # a packet may hold one of two fields
-        if self._waiting is not None and frame.pts is not None:
-            due = {pts for pts in self._waiting if pts <= frame.pts}
-            self._waiting -= due
+        if frame.interlaced_frame:  # a packet may hold one of two fields
+            self._follows, self._untimed = False, None
+            self._waiting.clear()
+        if frame.pts is not None:
+            due = [self._waiting.pop(pts) for pts in [pts for pts in self._waiting if pts < frame.pts]]
+            self._waiting.pop(frame.pts, None)
             # those due before the first picture need pictures from before the beginning
-            self.add(len(due - {frame.pts}) if self._began else 0)
+            self.add(self._pictures(due) if self._began else 0)
+        elif self._untimed is not None:
+            self._untimed -= 1
         self._given, self._began = self._given + 1, True
 
     def end(self) -> int:
         """No picture comes for what waits; returns how many are lost by that."""
-        lost = len(self._waiting or ()) if self._began else 0
+        lost = self._pictures(list(self._waiting.values())) + max(0, self._untimed or 0) if self._began else 0
         self.add(lost)
-        if self._waiting:
-            self._waiting.clear()
+        self.restart()
         return lost
 
     def restart(self) -> None:
-        """Decoding continues at another place of the video."""
+        """What waits is forgotten: decoding continues at another place of the video, or is over."""
         self._began = False
-        if self._waiting:
-            self._waiting.clear()
+        self._waiting.clear()
+        self._untimed = None
+
+    def _sent_untimed(self, packet: Any) -> None:
+        kinds = nal_types(bytes(packet), self._codec)
+        if self._untimed is None and not self._began and any(kind in FRESH_STARTS[self._codec] for kind in kinds):
+            self._untimed = 0
+        if self._untimed is not None:
+            self._untimed += self._pictures([packet])
+
+    def _pictures(self, packets: list[Any]) -> int:
+        """How many of them hold a picture; what cannot be parsed did, before it was damaged."""
+        found = [nal_types(bytes(packet), self._codec) for packet in packets]
+        return sum(not kinds or any(kind in PICTURES[self._codec] for kind in kinds) for kinds in found)
+
+
+def nal_types(data: bytes, codec: str) -> list[int]:
+    """The types of the NAL units in a packet of H.264 or HEVC; [] unless start codes or 4-byte lengths part them."""
+    starts = []
+    at = data.find(b"\0\0\1")
+    if 0 <= at <= 1:
+        while at >= 0 and at + 3 < len(data):
+            starts.append(at + 3)
+            at = data.find(b"\0\0\1", at + 3)
+    else:
+        at = 0
+        while at + 4 < len(data):
+            starts.append(at + 4)
+            at += 4 + int.from_bytes(data[at : at + 4], "big")
+        if at != len(data):
+            return []
+    return [data[start] & 0x1F if codec == "h264" else data[start] >> 1 & 0x3F for start in starts]

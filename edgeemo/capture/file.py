@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edgeemo.capture.ffmpeg import FALLBACK_RATE, Video, open_video
@@ -135,6 +136,7 @@ def play(
         playhead.duration = video.count / video.fps if video.can_seek else 0.0
         first, last = index, 0.0
         broken = ""
+        held: Frame | None = None  # until it is known whether pictures behind it are lost
         if not video.rate_is_stated:
             log.warning("%s states no times and no frame rate; %g frames per second assumed", shown, FALLBACK_RATE)
         try:
@@ -149,12 +151,20 @@ def play(
                     continue
                 if pace is not None:
                     pace.wait(due)
-                yield Frame(image, index - 1, start + last, name, damage=video.damage.take())
+                frame = Frame(image, index - 1, start + last, name, damage=video.damage.take())
+                if pace is not None:
+                    yield frame
+                    continue
+                if held is not None:
+                    yield held
+                held = frame
             broken = video.missing()
         except OSError as error:
             broken = str(error) or "it cannot be read further"
         finally:
             video.close()
+        if held is not None:
+            yield replace(held, damage=held.damage + video.damage.take())
         decoded = round(last * video.fps) + 1 if playhead.wound else index - first
         _expect_all(video, shown, decoded, broken)
         if not loop:
