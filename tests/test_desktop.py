@@ -461,7 +461,7 @@ def test_an_empty_list_says_how_to_fill_it(qtbot: QtBot, tmp_path: Path) -> None
     listed = SessionsDialog(lambda: tmp_path / "none")
     qtbot.addWidget(listed)
     listed.show()
-    assert listed.nothing.isVisible()
+    assert all(part.isVisible() for part in listed.nothing)
     assert not listed.replay.isEnabled()
     assert not listed.delete.isEnabled()
 

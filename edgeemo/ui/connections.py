@@ -32,6 +32,7 @@ def connect_live(window: Window) -> None:
     window.timeline.failed.connect(window.banner.show_error)
     window.timeline.chosen.connect(lambda _: showing.show_again())
     window.thumbnails.chosen.connect(showing.on_picture)
+    window.video.offer.clicked.connect(lambda: window.ask_for_video("video"))
     window.saliency.arrived.connect(window.video.show_heat)
     window.saliency.failed.connect(window.stop_saliency)
 
@@ -44,6 +45,8 @@ def connect_recorded(window: Window) -> None:
     window.recording.warned.connect(lambda text: window.banner.show_message("error", text))
     window.recording.saved.connect(window.library.tell_recorded)
     window.library.read.connect(window.replaying.begin)
+    window.library.wanted.connect(window.ask_for_video)
+    window.replaying.asked_for_sessions.connect(window.library.show)
     window.replaying.begins.connect(showing.on_replay)
     window.replaying.began.connect(showing.show_buttons)
     window.replaying.began.connect(showing.show_figures)

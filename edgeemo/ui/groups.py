@@ -19,7 +19,7 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
 from edgeemo.ui.language import tr
-from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import date
 
@@ -62,19 +62,23 @@ class GroupsDialog(QDialog):
             name.textChanged.connect(self._enable)
             self.names.append(name)
         headings = [*GROUPS, tr("Session"), tr("Recorded")]
-        self.table = table_of_rows(tr("Sessions and their groups"), headings, wide=NAME_COLUMN, rows=len(listed))
+        self.table = RowTable(tr("Sessions and their groups"), headings, wide=NAME_COLUMN)
+        unticked: list[Cell] = [("", row) for row in range(len(listed))]
+        self.table.fill(
+            [
+                (*[unticked[row]] * NAME_COLUMN, info.name, (date(info.started), info.started))
+                for row, (_, info) in enumerate(listed)
+            ]
+        )
         paths = [folder.path for folder in chosen]
-        for row, (folder, info) in enumerate(listed):
+        for row, (folder, _) in enumerate(listed):
             place = paths.index(folder.path) if folder.path in paths else -1
             for column in range(NAME_COLUMN):
-                box = QTableWidgetItem()
+                box = self._box(row, column)
                 box.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
                 box.setToolTip(tr("In group {letter}", letter=GROUPS[column]))
                 inside = place >= 0 and min(place, NAME_COLUMN - 1) == column
                 box.setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
-                self.table.setItem(row, column, box)
-            self.table.setItem(row, NAME_COLUMN, QTableWidgetItem(info.name))
-            self.table.setItem(row, NAME_COLUMN + 1, QTableWidgetItem(date(info.started)))
         self.table.itemChanged.connect(self._on_changed)
         self.hint = named(QLabel(), "muted")
         self.hint.setWordWrap(True)
@@ -102,19 +106,23 @@ class GroupsDialog(QDialog):
 
     def choose(self, row: int, group: int, inside: bool = True) -> None:
         """Put a session into a group, or take it out."""
-        item = self.table.item(row, group)
-        assert item is not None
-        item.setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
+        self._box(row, group).setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
 
     def _checked(self, row: int, group: int) -> bool:
-        item = self.table.item(row, group)
-        return item is not None and item.checkState() == Qt.CheckState.Checked
+        return self._box(row, group).checkState() == Qt.CheckState.Checked
+
+    def _box(self, row: int, group: int) -> QTableWidgetItem:
+        """The box of a session, wherever the table is sorted to."""
+        item = self.table.item(self.table.row_of(row), group)
+        assert item is not None
+        return item
 
     def _on_changed(self, item: QTableWidgetItem) -> None:
         if item.column() < NAME_COLUMN and item.checkState() == Qt.CheckState.Checked:
             for other in range(NAME_COLUMN):
-                if other != item.column() and self._checked(item.row(), other):
-                    self.choose(item.row(), other, inside=False)
+                row = self.table.record_at(item.row())
+                if other != item.column() and self._checked(row, other):
+                    self.choose(row, other, inside=False)
         self._enable()
 
     def _enable(self) -> None:

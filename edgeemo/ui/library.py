@@ -6,21 +6,22 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from PyQt6.QtCore import QObject, Qt, QUrl, pyqtSignal
+from PyQt6.QtCore import QObject, QUrl, pyqtSignal
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtWidgets import QFileDialog, QWidget
+from PyQt6.QtWidgets import QWidget
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Recording, SessionFolder, load
 from edgeemo.recording.export import ELAN, export
 from edgeemo.report import write_report
 from edgeemo.ui.banner import Banner
+from edgeemo.ui.file_dialogs import VIDEOS, open_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.overlay_video import ENDING as OVERLAY
 from edgeemo.ui.overlay_video import write_overlay
-from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.player import Player
 from edgeemo.ui.sessions import SessionsDialog
+from edgeemo.ui.settings import Settings
 
 ROWS_WRITTEN = translatable("%n rows written to {path}")
 FRAMES_WRITTEN = translatable("%n frames written to {path}")
@@ -33,24 +34,30 @@ class Library(QObject):
 
     Signals:
         read: a Recording to replay.
+        wanted: "video" or "analysis": what the empty list offers.
         failed: an exception.
     """
 
     read = pyqtSignal(object)
+    wanted = pyqtSignal(str)
     failed = pyqtSignal(object)
 
-    def __init__(self, player: Player, banner: Banner, folder: Callable[[], Path], parent: QWidget) -> None:
+    def __init__(
+        self, player: Player, banner: Banner, folder: Callable[[], Path], settings: Settings, parent: QWidget
+    ) -> None:
         super().__init__(parent)
         self._player = player
         self._banner = banner
         self._folder = folder
+        self._settings = settings
         self._window = parent
         self.dialog: SessionsDialog | None = None
 
     def show(self) -> None:
         """Open the list, or bring it to the front."""
         if self.dialog is None:
-            self.dialog = SessionsDialog(self._folder, self._window)
+            self.dialog = SessionsDialog(self._folder, self._settings, self._window)
+            self.dialog.wanted.connect(self.wanted)
             self.dialog.replayed.connect(self.replay)
             self.dialog.reported.connect(self.report)
             self.dialog.compared.connect(self.compare)
@@ -88,10 +95,8 @@ class Library(QObject):
         self._player.in_background(read, show, self.failed.emit)
 
     def _ask_for_video(self, folder: SessionFolder, was: Path) -> None:
-        dialog = QFileDialog(self._window, tr("Where is {name}?", name=was.name))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([tr(VIDEOS), tr("All files (*)")])
+        title = tr("Where is {name}?", name=was.name)
+        dialog = open_dialog(self._settings, "video", title, self._window, [VIDEOS])
 
         def found(path: str) -> None:
             self._player.in_background(

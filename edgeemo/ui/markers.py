@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QDialog,
-    QFileDialog,
     QHBoxLayout,
     QInputDialog,
     QLabel,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from edgeemo.recording import Marker
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.file_dialogs import open_dialog, save_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
-from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.settings import Settings
+from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import clock
+from edgeemo.ui.words import table_time
 
 TABLES = translatable("Events (*.tsv *.csv *.txt)")
 
@@ -38,12 +38,12 @@ class MarkersDialog(QDialog):
 
     sought = pyqtSignal(float)
 
-    def __init__(self, review: Review, parent: QWidget | None = None) -> None:
+    def __init__(self, review: Review, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Markers"))
-        self._review = review
+        self._review, self._settings = review, settings
         self._listed: tuple[Marker, ...] = ()
-        self.table = table_of_rows(tr("Markers"), [tr("Label"), tr("At"), tr("Lasts")], wide=0)
+        self.table = RowTable(tr("Markers"), [tr("Label"), tr("At"), tr("Lasts")], wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.go_to_chosen())
         self.nothing = named(QLabel(tr("No markers yet. Press M, or 1 to 9, at the frame that is shown.")), "muted")
@@ -83,18 +83,18 @@ class MarkersDialog(QDialog):
     @property
     def chosen(self) -> list[Marker]:
         """The selected markers, in the order of their time."""
-        rows = sorted({index.row() for index in self.table.selectedIndexes()})
-        return [self._listed[row] for row in rows if row < len(self._listed)]
+        return [self._listed[record] for record in sorted(self.table.chosen)]
 
     def fill(self) -> None:
         recording = self._review.recording
         self._listed = recording.markers if recording is not None else ()
         begin = recording.begin if recording is not None else 0.0
-        self.table.setRowCount(len(self._listed))
-        for row, marker in enumerate(self._listed):
-            lasts = clock(marker.duration) if marker.duration else ""
-            for column, text in enumerate((marker.label, clock(marker.time - begin), lasts)):
-                self.table.setItem(row, column, QTableWidgetItem(text))
+        cells: list[Sequence[Cell]] = []
+        for marker in self._listed:
+            lasts = table_time(marker.duration) if marker.duration else ""
+            at = marker.time - begin
+            cells.append((marker.label, (table_time(at), at), (lasts, marker.duration)))
+        self.table.fill(cells)
         self.nothing.setVisible(not self._listed)
         self._enable()
 
@@ -115,15 +115,10 @@ class MarkersDialog(QDialog):
         dialog.open()
 
     def _ask(self, title: str, then: Callable[[Path], None], *, save: bool = False) -> None:
-        dialog = QFileDialog(self, title)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setNameFilters([tr(TABLES), tr("All files (*)")])
         if save:
-            dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-            dialog.setDefaultSuffix("tsv")
-            dialog.selectFile("events.tsv")
+            dialog = save_dialog(self._settings, "events", title, self, [TABLES], "events.tsv")
         else:
-            dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+            dialog = open_dialog(self._settings, "events", title, self, [TABLES])
         dialog.fileSelected.connect(lambda path: then(Path(path)))
         dialog.open()
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, pyqtSignal
 from PyQt6.QtGui import QAction, QActionGroup, QKeySequence
-from PyQt6.QtWidgets import QFileDialog, QMenu, QMenuBar
+from PyQt6.QtWidgets import QMenu, QMenuBar
 
+from edgeemo.ui.file_dialogs import VIDEOS, open_dialog
 from edgeemo.ui.language import tr
-from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.settings import PRESETS, VIDEO_CHOICES, Settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Menus(QObject):
         self._action(menu, tr("Recorded sessions…"), self.sessions.emit, "Ctrl+L")
         self._action(menu, tr("Persons of the replay…"), self.people.emit, "Ctrl+P")
         self._action(menu, tr("Markers of the replay…"), self.markers.emit, "Ctrl+M")
-        self._action(menu, tr("Analyse a video file…"), self._ask_for_file, "Ctrl+Shift+A")
+        self._action(menu, tr("Analyse a video file…"), self.ask_for_file, "Ctrl+Shift+A")
         self._action(menu, tr("Queue of videos…"), self.queue.emit, "Ctrl+Shift+Q")
 
     def _fill_view(self, menu: QMenu) -> None:
@@ -123,10 +123,11 @@ class Menus(QObject):
         self._settings.video = name
         self.video.emit(name)
 
-    def _ask_for_file(self) -> None:
-        dialog = QFileDialog(self._bar.window(), tr("Analyse a video file"))
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([tr(VIDEOS), tr("All files (*)")])
+    def ask_for_file(self) -> None:
+        """Ask which video is to be analysed."""
+        window = self._bar.window()
+        assert window is not None
+        dialog = open_dialog(self._settings, "video", tr("Analyse a video file"), window, [VIDEOS])
         dialog.fileSelected.connect(lambda path: self.analyse.emit(Path(path)))
         dialog.open()
 

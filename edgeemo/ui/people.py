@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from PyQt6.QtCore import QPoint, QSize, Qt
@@ -12,7 +13,6 @@ from PyQt6.QtWidgets import (
     QInputDialog,
     QLabel,
     QMenu,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -22,9 +22,9 @@ from edgeemo.recording.people import excluded_people
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
-from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import clock, person_name
+from edgeemo.ui.words import person_name, table_time
 
 HINT = translatable(
     "Choose two or more to say that they are one person. A split begins at the frame that is shown. "
@@ -87,9 +87,7 @@ class PeopleDialog(QDialog):
         self.setWindowTitle(tr("Persons"))
         self._review = review
         self._listed: list[tuple[Track, bool]] = []
-        self.table = table_of_rows(
-            tr("Persons"), [tr("Name"), tr("Number"), tr("First seen"), tr("Seen for"), ""], wide=0
-        )
+        self.table = RowTable(tr("Persons"), [tr("Name"), tr("Number"), tr("First seen"), tr("Seen for"), ""], wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.name_chosen())
         self.hint = named(QLabel(tr(HINT)), "muted")
@@ -123,18 +121,8 @@ class PeopleDialog(QDialog):
     def fill(self) -> None:
         recording = self._review.recording
         self._listed = listed_people(recording) if recording is not None else []
-        self.table.setRowCount(len(self._listed))
-        for row, (track, excluded) in enumerate(self._listed):
-            begin = recording.begin if recording is not None else 0.0
-            cells = (
-                called(track),
-                str(track.id),
-                clock(float(track.times[0]) - begin) if len(track) else "",
-                clock(float(track.seconds_of().sum())),
-                tr("left out") if excluded else "",
-            )
-            for column, text in enumerate(cells):
-                self.table.setItem(row, column, QTableWidgetItem(text))
+        begin = recording.begin if recording is not None else 0.0
+        self.table.fill([_cells(track, excluded, begin) for track, excluded in self._listed])
         self._enable()
 
     def name_chosen(self) -> None:
@@ -147,8 +135,7 @@ class PeopleDialog(QDialog):
             self._review.exclude(track.id, not excluded)
 
     def _selected(self) -> list[tuple[Track, bool]]:
-        rows = sorted({index.row() for index in self.table.selectedIndexes()})
-        return [self._listed[row] for row in rows if row < len(self._listed)]
+        return [self._listed[record] for record in sorted(self.table.chosen)]
 
     def _enable(self) -> None:
         selected, count = self._selected(), len(self.chosen)
@@ -158,6 +145,17 @@ class PeopleDialog(QDialog):
         self.exclude.setEnabled(bool(selected))
         self.exclude.setText(tr("Take in") if selected and not count else tr("Leave out"))
         self.undo.setEnabled(self._review.can_undo)
+
+
+def _cells(track: Track, excluded: bool, begin: float) -> Sequence[Cell]:
+    first, seconds = float(track.times[0]) - begin if len(track) else 0.0, float(track.seconds_of().sum())
+    return (
+        called(track),
+        (str(track.id), track.id),
+        (table_time(first) if len(track) else "", first),
+        (table_time(seconds), seconds),
+        tr("left out") if excluded else "",
+    )
 
 
 def listed_people(recording: Recording) -> list[tuple[Track, bool]]:

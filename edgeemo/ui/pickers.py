@@ -12,13 +12,13 @@ from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMenu, QPushButton, QWidg
 
 from edgeemo.capture import CameraInfo
 from edgeemo.ui.engine_facts import EngineFacts
+from edgeemo.ui.file_dialogs import PICTURES, VIDEOS, folder_dialog, open_dialog
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.settings import Settings
 
-VIDEOS = translatable("Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)")
 DEMO_CLIP = translatable("Demo clip")
 CAMERA = translatable("Camera {number}")
 STREAM = translatable("stream")
-PICTURES = translatable("Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)")
 
 
 def shown_name(uri: str, cameras: Sequence[CameraInfo] = (), words: Callable[..., str] = tr) -> str:
@@ -49,9 +49,9 @@ class Picker(QPushButton):
 
     chosen = pyqtSignal(str)
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._title = title
+        self._title, self._settings = title, settings
         self._name = ""
         self.choices = QMenu(self)
         self.choices.setToolTipsVisible(True)
@@ -77,6 +77,15 @@ class Picker(QPushButton):
             self.setMaximumWidth(width)
             self._cut()
 
+    @property
+    def _over(self) -> QWidget:
+        """The window over which dialogs open."""
+        return self.window() or self
+
+    def _ask(self, dialog: QFileDialog) -> None:
+        dialog.fileSelected.connect(self.chosen.emit)
+        dialog.open()
+
     def _cut(self) -> None:
         room = self.maximumWidth() - 70  # what icon, arrow and padding leave
         text = self.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideMiddle, room)
@@ -87,8 +96,10 @@ class Picker(QPushButton):
 class SourcePicker(Picker):
     """Cameras, the demo clip, and dialogs for a file, a folder and an address."""
 
-    def __init__(self, cameras: Callable[[], Sequence[CameraInfo]], parent: QWidget | None = None) -> None:
-        super().__init__(tr("Source"), parent)
+    def __init__(
+        self, cameras: Callable[[], Sequence[CameraInfo]], settings: Settings, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(tr("Source"), settings, parent)
         self.setMaximumWidth(240)
         self._cameras = cameras
         self._uri = ""
@@ -136,21 +147,10 @@ class SourcePicker(Picker):
         return action
 
     def _ask_for_file(self) -> None:
-        dialog = QFileDialog(self.window(), tr("Open a video or picture"))
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.setNameFilters([tr(VIDEOS), tr(PICTURES), tr("All files (*)")])
-        self._ask(dialog)
+        self._ask(open_dialog(self._settings, "video", tr("Open a video or picture"), self._over, [VIDEOS, PICTURES]))
 
     def _ask_for_folder(self) -> None:
-        dialog = QFileDialog(self.window(), tr("Open a folder of pictures"))
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        self._ask(dialog)
-
-    def _ask(self, dialog: QFileDialog) -> None:
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.chosen.emit)
-        dialog.open()
+        self._ask(folder_dialog(self._settings, "pictures", tr("Open a folder of pictures"), self._over))
 
     def _ask_for_address(self) -> None:
         dialog = QInputDialog(self.window())
@@ -172,8 +172,8 @@ class EnginePicker(Picker):
 
     asked = pyqtSignal(object, bool)
 
-    def __init__(self, engines: Callable[[], Sequence[str]], parent: QWidget | None = None) -> None:
-        super().__init__(tr("Engine"), parent)
+    def __init__(self, engines: Callable[[], Sequence[str]], settings: Settings, parent: QWidget | None = None) -> None:
+        super().__init__(tr("Engine"), settings, parent)
         self.setMaximumWidth(200)
         self._engines = engines
         self._engine = ""
@@ -225,9 +225,5 @@ class EnginePicker(Picker):
             self.asked.emit(names, measure)
 
     def _ask_for_bundle(self) -> None:
-        dialog = QFileDialog(self.window(), tr("Open an engine folder (spec.json, model.onnx)"))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.fileSelected.connect(self.chosen.emit)
-        dialog.open()
+        title = tr("Open an engine folder (spec.json, model.onnx)")
+        self._ask(folder_dialog(self._settings, "engine", title, self._over))

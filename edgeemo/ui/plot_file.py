@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from PyQt6.QtCore import QRect, QSize, Qt
+from PyQt6.QtCore import QRect, QSize
 from PyQt6.QtGui import QImage, QPainter
 from PyQt6.QtSvg import QSvgGenerator
-from PyQt6.QtWidgets import QFileDialog, QPushButton, QWidget
+from PyQt6.QtWidgets import QPushButton, QWidget
 
 from edgeemo.errors import RecordingError
 from edgeemo.recording.whole import appearing_whole
+from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.settings import Settings
 
 SCALE = 2.0
 KINDS = (translatable("PNG (*.png)"), translatable("SVG (*.svg)"))
@@ -43,18 +45,13 @@ def save_plot(widget: QWidget, path: Path) -> None:
                 raise RecordingError(f"cannot write {path}; choose another place")
 
 
-def ask_and_save(widget: QWidget, failed: Callable[[Exception], None]) -> None:
+def ask_and_save(widget: QWidget, settings: Settings, failed: Callable[[Exception], None]) -> None:
     """Ask for a file and write what the widget shows.
 
     Args:
         failed: is told what went wrong.
     """
-    dialog = QFileDialog(widget.window(), tr("Save the plot"))
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-    dialog.setNameFilters([tr(kind) for kind in KINDS])
-    dialog.setDefaultSuffix("png")
-    dialog.selectFile("timeline.png")
+    dialog = save_dialog(settings, "plot", tr("Save the plot"), widget.window() or widget, KINDS, "timeline.png")
 
     def save(path: str) -> None:
         try:

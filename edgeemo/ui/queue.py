@@ -14,12 +14,10 @@ from PyQt6.QtCore import QSize, Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import (
     QDialog,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMessageBox,
     QProgressBar,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -30,10 +28,10 @@ from edgeemo.capture.pictures import is_picture
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog
 from edgeemo.ui.language import tr, translatable
-from edgeemo.ui.pickers import VIDEOS
 from edgeemo.ui.settings import Settings
-from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.tables import RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import clock, number
 
@@ -156,14 +154,14 @@ class QueueDialog(QDialog):
 
     def fill(self) -> None:
         """Show every file with what became of it."""
-        self.table.setRowCount(len(self._inputs))
-        for row, each in enumerate(self._inputs):
-            for column, text in enumerate(
-                (Path(each.file).name, f"{number(each.size / 1e6, 1)} MB", self._state_of(each.file))
-            ):
-                item = QTableWidgetItem(text)
-                item.setToolTip(each.file if column == 0 else text)
-                self.table.setItem(row, column, item)
+        states = [self._state_of(each.file) for each in self._inputs]
+        self.table.fill(
+            [
+                (Path(each.file).name, (f"{number(each.size / 1e6, 1)} MB", each.size), state)
+                for each, state in zip(self._inputs, states, strict=True)
+            ],
+            [f"{each.file}\n{state}" for each, state in zip(self._inputs, states, strict=True)],
+        )
         self.nothing.setVisible(not self._inputs)
         self.place.setText(tr("Dataset: {folder}", folder=self._output))
         self.start.setEnabled(bool(self._inputs) and not self._finished and not self._stop.is_set())
@@ -275,18 +273,12 @@ class QueueDialog(QDialog):
         return tr(WAITS)
 
     def _ask_for_files(self) -> None:
-        dialog = QFileDialog(self, tr("Add videos"))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setNameFilters([tr(VIDEOS), tr("All files (*)")])
+        dialog = open_dialog(self._settings, "video", tr("Add videos"), self, [VIDEOS], several=True)
         dialog.filesSelected.connect(self.add)
         dialog.open()
 
-    def _ask_for_folder(self, title: str, then: Callable[[str], None]) -> None:
-        dialog = QFileDialog(self, title)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    def _ask_for_folder(self, purpose: str, title: str, then: Callable[[str], None]) -> None:
+        dialog = folder_dialog(self._settings, purpose, title, self)
         dialog.fileSelected.connect(then)
         dialog.open()
 
@@ -301,7 +293,7 @@ class QueueDialog(QDialog):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._output)))
 
     def _make_parts(self) -> None:
-        self.table = table_of_rows(tr("Videos"), [tr("File"), tr("Size"), tr("State")], wide=0)
+        self.table = RowTable(tr("Videos"), [tr("File"), tr("Size"), tr("State")], wide=0)
         self.nothing = named(QLabel(tr(EMPTY)), "muted")
         self.place = named(QLabel(), "muted")
         self.place.setWordWrap(True)
@@ -312,10 +304,10 @@ class QueueDialog(QDialog):
         self.figures.setWordWrap(True)
         self.files = action_button(tr("Add files…"), self._ask_for_files)
         self.folder = action_button(
-            tr("Add folder…"), lambda: self._ask_for_folder(tr("Add a folder"), lambda p: self.add([p]))
+            tr("Add folder…"), lambda: self._ask_for_folder("video", tr("Add a folder"), self._add_one)
         )
         self.choose = action_button(
-            tr("Dataset…"), lambda: self._ask_for_folder(tr("Where results go"), self._set_output)
+            tr("Dataset…"), lambda: self._ask_for_folder("dataset", tr("Where results go"), self._set_output)
         )
         self.show_folder = action_button(tr("Open dataset"), self._open_output)
         self.start = action_button(tr("Start"), self.start_or_pause)

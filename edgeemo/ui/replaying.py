@@ -18,6 +18,7 @@ from edgeemo.ui.people import PeopleDialog, show_person_menu
 from edgeemo.ui.player import Player
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.review import Review
+from edgeemo.ui.settings import Settings
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.video import VideoView
 
@@ -34,10 +35,12 @@ class Replaying(QObject):
 
     Signals:
         begins: the Recording that is about to be shown. began: it is shown.
+        asked_for_sessions: nothing is replayed, and one is to be chosen.
     """
 
     begins = pyqtSignal(object)
     began = pyqtSignal()
+    asked_for_sessions = pyqtSignal()
 
     def __init__(
         self,
@@ -46,10 +49,12 @@ class Replaying(QObject):
         banner: Banner,
         views: tuple[VideoView, FacePanel, Timeline],
         forget: Callable[[], None],
+        settings: Settings,
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self._bar, self._player, self._banner, self._forget, self._window = bar, player, banner, forget, parent
+        self._settings = settings
         self._video, self._faces, self._timeline = views
         self.review = Review(player, lambda: bar.time, self)
         self.review.changed.connect(self._on_changed)
@@ -85,14 +90,15 @@ class Replaying(QObject):
         """Open the list of markers."""
         if self._can_edit():
             if self.markers is None:
-                self.markers = MarkersDialog(self.review, self._window)
+                self.markers = MarkersDialog(self.review, self._settings, self._window)
                 self.markers.sought.connect(self._bar.seek)
             self.markers.fill()
             self.markers.show()
 
     def _can_edit(self) -> bool:
         if self.review.recording is None:
-            self._banner.show_message("notice", tr(NO_REPLAY), seconds=10)
+            offer = (tr("Recorded sessions…"), self.asked_for_sessions.emit)
+            self._banner.show_message("notice", tr(NO_REPLAY), offer, seconds=10)
         return self.review.recording is not None
 
     def _on_changed(self, recording: Recording) -> None:

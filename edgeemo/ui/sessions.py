@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from PyQt6.QtCore import QSize, Qt, pyqtSignal
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
-    QAbstractItemView,
     QDialog,
-    QFileDialog,
     QHBoxLayout,
     QInputDialog,
     QLabel,
     QMessageBox,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
@@ -24,11 +21,13 @@ from PyQt6.QtWidgets import (
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording.folder import TRASH, SessionFolder, SessionInfo, list_sessions
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.language import tr, translatable
-from edgeemo.ui.tables import table_of_rows
+from edgeemo.ui.settings import Settings
+from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import clock, date
+from edgeemo.ui.words import date, table_time
 
 EXPORTS = (("CSV", ".csv"), ("Parquet", ".parquet"), ("ELAN", ".eaf"), (translatable("Video with overlay"), ".mp4"))
 VIDEO_WORDS = {
@@ -44,28 +43,34 @@ class SessionsDialog(QDialog):
     Signals:
         replayed, reported, exported: what was chosen: a SessionFolder; a list of them; a list of them and a Path.
         compared: [(name of a group, its SessionFolders), ...].
+        wanted: "video" to open one, "analysis" to analyse one: what the empty list offers.
         failed: an exception.
     """
 
+    wanted = pyqtSignal(str)
     replayed = pyqtSignal(object)
     reported = pyqtSignal(object)
     compared = pyqtSignal(object)
     exported = pyqtSignal(object, object)
     failed = pyqtSignal(object)
 
-    def __init__(self, folder: Callable[[], Path], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, folder: Callable[[], Path], settings: Settings | None = None, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Sessions"))
         self.resize(860, 420)
         self._folder = folder
+        self._settings = settings or Settings()
         self._listed: list[tuple[SessionFolder, SessionInfo]] = []
         headings = [tr("Name"), tr("Recorded"), tr("Length"), tr("Source"), tr("Video")]
-        self.table = table_of_rows(tr("Recorded sessions"), headings, wide=0)
+        self.table = RowTable(tr("Recorded sessions"), headings, wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.replay_chosen())
-        self.nothing = named(
-            QLabel(tr("Nothing is recorded yet. Press the red button while the picture plays.")), "muted"
-        )
+        words = tr("Nothing is recorded yet. Press the red button while the picture plays, or analyse a video.")
+        self.open_video = action_button(tr("Open a video…"), partial(self.wanted.emit, "video"))
+        self.analyse = action_button(tr("Analyse a video…"), partial(self.wanted.emit, "analysis"))
+        self.nothing = (named(QLabel(words), "muted"), self.open_video, self.analyse)
         self.replay = action_button(tr("Replay"), self.replay_chosen, tr("Play it again (Enter)"))
         self.report = action_button(
             tr("Report"), self.report_chosen, tr("A page with plots; choose two for side by side")
@@ -89,7 +94,11 @@ class SessionsDialog(QDialog):
         self.place = named(QLabel(), "muted")
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.nothing)
+        offers = QHBoxLayout()
+        for part in self.nothing:
+            offers.addWidget(part)
+        offers.addStretch()
+        layout.addLayout(offers)
         layout.addWidget(self.table, 1)
         layout.addLayout(row)
         layout.addWidget(self.place)
@@ -105,8 +114,7 @@ class SessionsDialog(QDialog):
     @property
     def chosen(self) -> list[SessionFolder]:
         """The selected sessions, from top to bottom."""
-        rows = sorted({index.row() for index in self.table.selectedIndexes()})
-        return [self._listed[row][0] for row in rows if row < len(self._listed)]
+        return [self._listed[record][0] for record in self.table.chosen]
 
     def sizeHint(self) -> QSize:  # noqa: N802
         return QSize(860, 420)
@@ -116,21 +124,11 @@ class SessionsDialog(QDialog):
         folder = self._folder()
         selected = {each.path for each in self.chosen}
         self._listed = list(list_sessions(folder))
-        self.table.setRowCount(len(self._listed))
-        for row, (_, info) in enumerate(self._listed):
-            length = clock(info.seconds) + ("" if info.ended and not info.missing else tr(" (incomplete)"))
-            cells = (
-                info.name,
-                date(info.started),
-                length,
-                info.source,
-                tr(VIDEO_WORDS.get(info.video, info.video)),
-            )
-            for column, text in enumerate(cells):
-                item = QTableWidgetItem(text)
-                item.setToolTip("\n".join(info.missing))
-                self.table.setItem(row, column, item)
-        self.nothing.setVisible(not self._listed)
+        self.table.fill(
+            [_cells(info) for _, info in self._listed], ["\n".join(info.missing) for _, info in self._listed]
+        )
+        for part in self.nothing:
+            part.setVisible(not self._listed)
         self.place.setText(tr("Kept in {folder}", folder=folder))
         self._select(selected)
         self._enable()
@@ -158,10 +156,10 @@ class SessionsDialog(QDialog):
         if not folders:
             return
         kinds = EXPORTS if len(folders) == 1 else EXPORTS[:2]
-        dialog = QFileDialog(self, tr("Export"), "", ";;".join(f"{tr(name)} (*{end})" for name, end in kinds))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         stem = folders[0].path.name if len(folders) == 1 else f"{len(folders)} sessions"
+
+        filters = [f"{tr(name)} (*{end})" for name, end in kinds]
+        dialog = save_dialog(self._settings, "export", tr("Export"), self, filters, f"{stem}.csv")
 
         def change_ending(kind: str) -> None:
             ending = next(end for _, end in kinds if end in kind)
@@ -171,8 +169,6 @@ class SessionsDialog(QDialog):
             dialog.setDefaultSuffix(ending[1:])
             dialog.selectFile(name + ending)
 
-        dialog.setDefaultSuffix("csv")
-        dialog.selectFile(f"{stem}.csv")
         dialog.filterSelected.connect(change_ending)
         dialog.fileSelected.connect(lambda path: self.exported.emit(folders, Path(path)))
         dialog.open()
@@ -185,7 +181,7 @@ class SessionsDialog(QDialog):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(tr("Rename"))
         dialog.setLabelText(tr("Name of the session:"))
-        dialog.setTextValue(self._listed[self.table.currentRow()][1].name)
+        dialog.setTextValue(self._listed[self.table.chosen[0]][1].name)
         dialog.textValueSelected.connect(lambda name: self._try(lambda: folder.rename(name)))
         dialog.open()
 
@@ -231,15 +227,9 @@ class SessionsDialog(QDialog):
         """Select these sessions, else the row where the selection was, else the first."""
         if not self._listed:
             return
-        rows = [row for row, (folder, _) in enumerate(self._listed) if folder.path in paths]
-        if not rows:
-            rows = [min(max(self.table.currentRow(), 0), len(self._listed) - 1)]
-        self.table.clearSelection()
-        mode = self.table.selectionMode()
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
-        for row in rows:
-            self.table.selectRow(row)
-        self.table.setSelectionMode(mode)
+        records = [record for record, (folder, _) in enumerate(self._listed) if folder.path in paths]
+        nearest = min(max(self.table.currentRow(), 0), len(self._listed) - 1)
+        self.table.choose(records or [self.table.record_at(nearest)])
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
@@ -256,6 +246,12 @@ class SessionsDialog(QDialog):
             button.setEnabled(count > 0)
         self.undo.setVisible(bool(self._deleted))
         self.compare.setEnabled(len(self._listed) > 1)
+
+
+def _cells(info: SessionInfo) -> Sequence[Cell]:
+    length = table_time(info.seconds) + ("" if info.ended and not info.missing else tr(" (incomplete)"))
+    video = tr(VIDEO_WORDS.get(info.video, info.video))
+    return info.name, (date(info.started), info.started), (length, info.seconds), info.source, video
 
 
 def _restore(folder: SessionFolder) -> None:

@@ -109,6 +109,19 @@ class Settings:
     def sessions(self, value: str) -> None:
         self._put("sessions", value)
 
+    def folder(self, purpose: str) -> str:
+        """Where the last file dialog of a purpose ended; empty: there was none."""
+        return self._folders().get(purpose, "")
+
+    def keep_folder(self, purpose: str, path: str) -> None:
+        self._put("folders", msgspec.json.encode(self._folders() | {purpose: path}).decode())
+
+    def _folders(self) -> dict[str, str]:
+        try:
+            return msgspec.json.decode(self._text("folders", "{}"), type=dict[str, str])
+        except msgspec.DecodeError:
+            return {}
+
     @property
     def queue(self) -> tuple[str, ...]:
         """A queue of videos that was not finished: its dataset, then its files; empty: there is none."""

@@ -60,7 +60,8 @@ class Showing(QObject):
         if state in (PlayerState.PLAYING, PlayerState.FAILED, PlayerState.STOPPED):
             self._window.status_bar.describe(self._window.player.engine_description)
         if state is PlayerState.STOPPED:
-            self._window.video.show_message(tr("Stopped. Press Start to go on.") if self._window.config.source else "")
+            words = tr("Stopped. Press Start to go on.") if self._window.config.source else ""
+            self._window.video.show_message(words, offer=True)
             self._window.faces.clear(tr(NO_FACES))
         elif state is PlayerState.ENDED:
             self._say_ended()
@@ -68,6 +69,7 @@ class Showing(QObject):
             self._window.video.show_message(
                 "" if self._window.video.result else tr("No picture"),
                 keep_picture=self._window.video.result is not None,
+                offer=self._window.video.result is None,
             )
             self._window.faces.clear(tr(NO_FACES))
         self._window.toolbar.snapshot_button.setEnabled(self._window.video.result is not None)
@@ -92,7 +94,7 @@ class Showing(QObject):
     def _say_ended(self) -> None:
         last = self._window.video.result
         if last is None:
-            self._window.video.show_message(tr("Nothing to show"))
+            self._window.video.show_message(tr("Nothing to show"), offer=True)
         elif last.frame.still and last.frame.index == 0:
             # a single picture stays, that is all that was wanted
             return
@@ -148,7 +150,8 @@ class Showing(QObject):
 
     def after_replay(self) -> None:
         self.forget_people()
-        self._window.video.show_message(tr("Press Start to go on.") if self._window.config.source else "")
+        words = tr("Press Start to go on.") if self._window.config.source else ""
+        self._window.video.show_message(words, offer=True)
         self._window.faces.clear(tr(NO_FACES))
         self.show_buttons()
         self.show_figures()

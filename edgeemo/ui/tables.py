@@ -1,32 +1,110 @@
-"""Tables of rows that are chosen, not edited."""
+"""Tables of rows that are chosen, not edited, and sorted by a click on a heading."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget
+from PyQt6.QtCore import QItemSelectionModel, Qt
+from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
+
+Cell = str | tuple[str, float | str]  # what is shown, and what it is sorted by where that is something else
 
 
-def table_of_rows(name: str, headings: Sequence[str], *, wide: int, rows: int = 0) -> QTableWidget:
-    """A table whose rows are chosen whole.
+class _Item(QTableWidgetItem):
+    def __init__(self, cell: Cell, record: int) -> None:
+        text, key = cell if isinstance(cell, tuple) else (cell, cell.casefold())
+        super().__init__(text)
+        self.key: Any = key
+        self.record = record
+
+    def __lt__(self, other: QTableWidgetItem) -> bool:
+        if not isinstance(other, _Item):
+            return False
+        table = self.tableWidget()
+        if isinstance(table, RowTable) and table.in_own_order:
+            return self.record < other.record
+        return bool(self.key < other.key)
+
+
+class RowTable(QTableWidget):
+    """Rows are chosen whole. They stand for records, which keep their numbers however the rows are sorted.
 
     Args:
         name: for those who cannot see it.
         wide: the column that takes the room that is left.
     """
-    table = QTableWidget(rows, len(headings))
-    table.setAccessibleName(name)
-    table.setHorizontalHeaderLabels(list(headings))
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setTabKeyNavigation(False)
-    table.setShowGrid(False)
-    numbers, columns = table.verticalHeader(), table.horizontalHeader()
-    assert numbers is not None
-    assert columns is not None
-    numbers.hide()
-    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    columns.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
-    return table
+
+    def __init__(self, name: str, headings: Sequence[str], *, wide: int) -> None:
+        super().__init__(0, len(headings))
+        self.setAccessibleName(name)
+        self.setHorizontalHeaderLabels(list(headings))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setTabKeyNavigation(False)
+        self.setShowGrid(False)
+        numbers, columns = self.verticalHeader(), self.horizontalHeader()
+        assert numbers is not None
+        assert columns is not None
+        numbers.hide()
+        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        columns.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
+        # until a heading is clicked the records' own order; a third click brings it back
+        columns.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        columns.setSortIndicatorClearable(True)
+        columns.sortIndicatorChanged.connect(self._on_sorting)
+        self.in_own_order = False
+
+    def fill(self, records: Sequence[Sequence[Cell]], tips: Sequence[str] = ()) -> None:
+        """Show these records, sorted as those before; who was chosen by number still is.
+
+        Args:
+            records: a cell for each column. tips: a tool tip for each record; (): none.
+        """
+        chosen = [record for record in self.chosen if record < len(records)]
+        self.setSortingEnabled(False)
+        self.setRowCount(len(records))
+        for row, cells in enumerate(records):
+            for column, cell in enumerate(cells):
+                item = _Item(cell, row)
+                item.setToolTip(tips[row] if tips else "")
+                self.setItem(row, column, item)
+        self.setSortingEnabled(True)
+        selection, model = self.selectionModel(), self.model()
+        if selection is not None and model is not None and self.chosen != chosen:
+            # not `choose`: that would scroll
+            self.clearSelection()
+            how = QItemSelectionModel.SelectionFlag
+            for record in chosen:
+                selection.select(model.index(self.row_of(record), 0), how.Select | how.Rows)
+
+    @property
+    def chosen(self) -> list[int]:
+        """Numbers of the chosen records, from top to bottom."""
+        return [self.record_at(row) for row in sorted({index.row() for index in self.selectedIndexes()})]
+
+    def record_at(self, row: int) -> int:
+        item = self.item(row, 0)
+        assert isinstance(item, _Item)
+        return item.record
+
+    def row_of(self, record: int) -> int:
+        """The row in which a record is now."""
+        return next(row for row in range(self.rowCount()) if self.record_at(row) == record)
+
+    def choose(self, records: Sequence[int]) -> None:
+        """Choose these and no others."""
+        self.clearSelection()
+        mode = self.selectionMode()
+        self.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
+        for record in records:
+            self.selectRow(self.row_of(record))
+        self.setSelectionMode(mode)
+
+    def _on_sorting(self, column: int) -> None:
+        model = self.model()
+        if column < 0 and model is not None:
+            self.in_own_order = True
+            model.sort(0)
+            self.in_own_order = False

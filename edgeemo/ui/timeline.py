@@ -17,6 +17,7 @@ from edgeemo.ui.bars import Bars
 from edgeemo.ui.history import History, thinned
 from edgeemo.ui.language import tr
 from edgeemo.ui.plot_file import ask_and_save
+from edgeemo.ui.settings import Settings
 from edgeemo.ui.theme import LIGHT, Theme, named, person_colour, readable
 from edgeemo.ui.timeline_plot import Line, ProbabilityPlot
 from edgeemo.ui.words import name_of, percent, person_name
@@ -46,8 +47,9 @@ class Timeline(QWidget):
     chosen = pyqtSignal(int)
     failed = pyqtSignal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._settings = settings or Settings()
         self.setObjectName("timeline")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setMinimumHeight(118)
@@ -283,7 +285,7 @@ class Timeline(QWidget):
     def _on_asked(self, where: QPoint) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(tr("Save as PNG or SVG…"), lambda: ask_and_save(self, self.failed.emit))
+        menu.addAction(tr("Save as PNG or SVG…"), lambda: ask_and_save(self, self._settings, self.failed.emit))
         menu.popup(where)
 
     def _fill_people(self) -> None:

@@ -12,6 +12,7 @@ from edgeemo.ui.icons import icon
 from edgeemo.ui.language import tr
 from edgeemo.ui.pickers import EnginePicker, SourcePicker
 from edgeemo.ui.player import PlayerState
+from edgeemo.ui.settings import Settings
 from edgeemo.ui.theme import LIGHT, Theme, named
 from edgeemo.ui.video import LAMP
 
@@ -20,7 +21,7 @@ class Toolbar(QWidget):
     """Pickers and buttons, without any knowledge of what they set off.
 
     Args:
-        cameras, engines: what can be picked at the moment.
+        cameras, engines: what can be picked at the moment. settings: keep the folders of file dialogs.
 
     Signals:
         source_chosen, engine_chosen: the text that was picked.
@@ -38,6 +39,7 @@ class Toolbar(QWidget):
         self,
         cameras: Callable[[], Sequence[CameraInfo]],
         engines: Callable[[], Sequence[str]],
+        settings: Settings,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -46,9 +48,9 @@ class Toolbar(QWidget):
         self._state = PlayerState.STOPPED
         self._replaying = self._recording = self._wide = False
         self._mode = ""
-        self.source = SourcePicker(cameras)
+        self.source = SourcePicker(cameras, settings)
         self.source.chosen.connect(self.source_chosen)
-        self.engine = EnginePicker(engines)
+        self.engine = EnginePicker(engines, settings)
         self.engine.chosen.connect(self.engine_chosen)
         self.record_button = self._button("record", self.recorded.emit)
         self.start_button = self._button("start", self.started.emit)

@@ -12,8 +12,8 @@ from time import perf_counter
 from typing import cast
 
 from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
-from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent, QPen
-from PyQt6.QtWidgets import QSizePolicy, QWidget
+from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
+from PyQt6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
 from edgeemo.stages.overlay import Rect, Tag, arrange, fitted, ink_on
 from edgeemo.types import U8, UNTRACKED, Result
@@ -42,6 +42,8 @@ class VideoView(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.paints = Paints()
+        self.offer = QPushButton(tr("Open a video…"), self)
+        self.offer.hide()
         self._theme = LIGHT
         self._result: Result | None = None
         self._painted: Result | None = None
@@ -74,10 +76,17 @@ class VideoView(QWidget):
         self._result = result
         self._message = ""
         self._dimmed = False
+        self.offer.hide()
         self.update()
 
-    def show_message(self, message: str, *, keep_picture: bool = False) -> None:
-        """Say something where the picture is, over the dimmed picture or instead of it."""
+    def show_message(self, message: str, *, keep_picture: bool = False, offer: bool = False) -> None:
+        """Say something where the picture is, over the dimmed picture or instead of it.
+
+        Args:
+            offer: show the button that opens a video below it.
+        """
+        self.offer.setVisible(offer)
+        self._place_offer()
         self._message = message
         self._dimmed = keep_picture
         if not keep_picture:
@@ -128,6 +137,14 @@ class VideoView(QWidget):
             for start, space, side in ((room.x(), room.width(), across), (room.y(), room.height(), down))
         )
         return QRectF(left, top, across, down)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._place_offer()
+
+    def _place_offer(self) -> None:
+        self.offer.adjustSize()
+        self.offer.move((self.width() - self.offer.width()) // 2, self.height() // 2 + 2 * self.fontMetrics().height())
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802
         began = perf_counter()

@@ -115,7 +115,7 @@ class Window(QMainWindow):
             devices=devices,
             parent=self,
         )
-        self.toolbar = Toolbar(cameras, engines)
+        self.toolbar = Toolbar(cameras, engines, self.settings)
         self.showing = Showing(self)
         self._make_views()
         self._make_controls(pictures)
@@ -211,6 +211,13 @@ class Window(QMainWindow):
         dialog.open()
         return dialog
 
+    def ask_for_video(self, purpose: str) -> None:
+        """What an empty state offers: "video" to watch one, "analysis" to analyse one."""
+        if purpose == "analysis":
+            self.menus.ask_for_file()
+        else:
+            self.toolbar.source.open_file.trigger()
+
     def show_settings(self) -> None:
         """Open the settings."""
         dialog = self.dialogs.show_settings(self._sessions_folder)
@@ -291,7 +298,7 @@ class Window(QMainWindow):
         self.video = VideoView()
         self.faces = FacePanel()
         self.history = History()
-        self.timeline = Timeline()
+        self.timeline = Timeline(self.settings)
         self.timeline.show_history(self.history)
         self.timeline.setVisible(self.settings.timeline)
         self.thumbnails = Thumbnails()
@@ -305,13 +312,14 @@ class Window(QMainWindow):
 
     def _make_controls(self, pictures: Path | None) -> None:
         self.recording = RecordControl(self.player, self._sessions_folder, lambda: self.live.comes_back, self)
-        self.library = Library(self.player, self.banner, self._sessions_folder, self)
+        self.library = Library(self.player, self.banner, self._sessions_folder, self.settings, self)
         self.replaying = Replaying(
             self.replay,
             self.player,
             self.banner,
             (self.video, self.faces, self.timeline),
             self.showing.forget_people,
+            self.settings,
             self,
         )
         self.marking = Marking(self.timeline, self.video, self.recording, self.replaying.review, self)

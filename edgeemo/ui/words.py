@@ -121,6 +121,15 @@ def clock(seconds: float) -> str:
     return plots.clock(seconds).replace(".", QLocale().decimalPoint())
 
 
+def table_time(seconds: float) -> str:
+    """The same for every time of a table, long or short: "0:04.6", "1:02:05.0"."""
+    tenths = round(seconds * 10)
+    hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600
+    point = QLocale().decimalPoint()
+    ending = f"{rest // 10:02}{point}{rest % 10}"
+    return f"{hours}:{minutes:02}:{ending}" if hours else f"{minutes}:{ending}"
+
+
 def date(started: str) -> str:
     """A date and time of day (ISO 8601, local) as the language writes it; what is none stays as it is."""
     moment = QDateTime.fromString(started[:19], "yyyy-MM-ddTHH:mm:ss")

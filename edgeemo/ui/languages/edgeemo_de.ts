@@ -206,6 +206,21 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <translation>{time} von {length}</translation>
     </message>
     <message>
+        <location filename="../file_dialogs.py"/>
+        <source>Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)</source>
+        <translation>Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)</translation>
+    </message>
+    <message>
+        <location filename="../file_dialogs.py"/>
+        <source>Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)</source>
+        <translation>Bilder (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)</translation>
+    </message>
+    <message>
+        <location filename="../file_dialogs.py"/>
+        <source>All files (*)</source>
+        <translation>Alle Dateien (*)</translation>
+    </message>
+    <message>
         <location filename="../groups.py"/>
         <source>Compare groups</source>
         <translation>Gruppen vergleichen</translation>
@@ -528,11 +543,6 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../library.py"/>
         <source>Where is {name}?</source>
         <translation>Wo ist {name}?</translation>
-    </message>
-    <message>
-        <location filename="../library.py"/>
-        <source>All files (*)</source>
-        <translation>Alle Dateien (*)</translation>
     </message>
     <message>
         <location filename="../library.py"/>
@@ -871,18 +881,13 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../people.py"/>
-        <source>left out</source>
-        <translation>ausgelassen</translation>
-    </message>
-    <message>
-        <location filename="../people.py"/>
         <source>Take in</source>
         <translation>Aufnehmen</translation>
     </message>
     <message>
-        <location filename="../pickers.py"/>
-        <source>Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)</source>
-        <translation>Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)</translation>
+        <location filename="../people.py"/>
+        <source>left out</source>
+        <translation>ausgelassen</translation>
     </message>
     <message>
         <location filename="../pickers.py"/>
@@ -898,11 +903,6 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../pickers.py"/>
         <source>stream</source>
         <translation>Stream</translation>
-    </message>
-    <message>
-        <location filename="../pickers.py"/>
-        <source>Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)</source>
-        <translation>Bilder (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)</translation>
     </message>
     <message>
         <location filename="../pickers.py"/>
@@ -1351,8 +1351,18 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
-        <source>Nothing is recorded yet. Press the red button while the picture plays.</source>
-        <translation>Noch ist nichts aufgenommen. Drücken Sie den roten Knopf, während das Bild läuft.</translation>
+        <source>Nothing is recorded yet. Press the red button while the picture plays, or analyse a video.</source>
+        <translation>Noch ist nichts aufgenommen. Drücken Sie den roten Knopf, während das Bild läuft, oder werten Sie ein Video aus.</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Open a video…</source>
+        <translation>Video öffnen…</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source>Analyse a video…</source>
+        <translation>Video auswerten…</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
@@ -1406,11 +1416,6 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
-        <source> (incomplete)</source>
-        <translation> (unvollständig)</translation>
-    </message>
-    <message>
-        <location filename="../sessions.py"/>
         <source>Kept in {folder}</source>
         <translation>Liegt in {folder}</translation>
     </message>
@@ -1443,6 +1448,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../sessions.py"/>
         <source>Delete for good</source>
         <translation>Endgültig löschen</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
+        <source> (incomplete)</source>
+        <translation> (unvollständig)</translation>
     </message>
     <message>
         <location filename="../settings.py"/>
@@ -1502,7 +1512,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     <message>
         <location filename="../showing.py"/>
         <source>Stopped. Press Start to go on.</source>
-        <translation>Gestoppt. Weiter mit Starten.</translation>
+        <translation>Gestoppt. Mit „Starten“ geht es weiter.</translation>
     </message>
     <message>
         <location filename="../showing.py"/>
@@ -1532,7 +1542,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     <message>
         <location filename="../showing.py"/>
         <source>Press Start to go on.</source>
-        <translation>Weiter mit Starten.</translation>
+        <translation>Mit „Starten“ geht es weiter.</translation>
     </message>
     <message>
         <location filename="../snapshot.py"/>

@@ -1,0 +1,70 @@
+"""The window's file dialogs. Each begins in the folder where the last one of its purpose ended, also the next time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QFileDialog, QWidget
+
+from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.settings import Settings
+
+VIDEOS = translatable("Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)")
+PICTURES = translatable("Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)")
+ALL = translatable("All files (*)")
+
+
+def open_dialog(
+    settings: Settings, purpose: str, title: str, parent: QWidget, filters: Sequence[str], *, several: bool = False
+) -> QFileDialog:
+    """Asks for a file that is there; the caller connects and opens it.
+
+    Args:
+        purpose: dialogs of one purpose share a folder: "video", "engine", "events", "export", "plot", "dataset".
+        filters: marked by `translatable`.
+    """
+    modes = QFileDialog.FileMode
+    dialog = _dialog(settings, purpose, title, parent)
+    dialog.setFileMode(modes.ExistingFiles if several else modes.ExistingFile)
+    dialog.setNameFilters([tr(each) for each in (*filters, ALL)])
+    return dialog
+
+
+def folder_dialog(settings: Settings, purpose: str, title: str, parent: QWidget) -> QFileDialog:
+    """Asks for a folder."""
+    dialog = _dialog(settings, purpose, title, parent)
+    dialog.setFileMode(QFileDialog.FileMode.Directory)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+    return dialog
+
+
+def save_dialog(
+    settings: Settings, purpose: str, title: str, parent: QWidget, filters: Sequence[str], name: str
+) -> QFileDialog:
+    """Asks where to write a file.
+
+    Args:
+        name: of the file that is proposed; its ending is added where none is typed.
+    """
+    dialog = _dialog(settings, purpose, title, parent)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters([tr(each) for each in filters])
+    dialog.setDefaultSuffix(Path(name).suffix[1:])
+    dialog.selectFile(name)
+    return dialog
+
+
+def _dialog(settings: Settings, purpose: str, title: str, parent: QWidget) -> QFileDialog:
+    dialog = QFileDialog(parent, title)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    if Path(folder := settings.folder(purpose)).is_dir() and folder:
+        dialog.setDirectory(folder)
+
+    def remember(paths: list[str]) -> None:
+        if paths:
+            settings.keep_folder(purpose, str(Path(paths[0]).parent))
+
+    dialog.filesSelected.connect(remember)
+    return dialog
