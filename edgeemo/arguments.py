@@ -47,7 +47,8 @@ def _add_run(added: Any) -> None:
         action="append",
         metavar="KIND:TARGET",
         help="where results go: jsonl:PATH (jsonl:- is standard output, the default), csv:PATH, sqlite:PATH, "
-        "video:PATH, mqtt://HOST:PORT/TOPIC, metrics:HOST:PORT, web:HOST:PORT; may be given several times",
+        "video:PATH, mqtt://HOST:PORT/TOPIC, metrics:HOST:PORT, web:HOST:PORT, lsl:NAME, camera:/dev/videoN; may be "
+        "given several times",
     )
     _add_markers(run, default=argparse.SUPPRESS)
     run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")

@@ -51,6 +51,7 @@ SINKS = {
     "metrics": SinkKind("edgeemo.sinks.metrics", "MetricsSink", "HOST:PORT", "metrics", extra="edge"),
     "web": SinkKind("edgeemo.sinks.web", "WebSink", "HOST:PORT", "web", extra="edge"),
     "lsl": SinkKind("edgeemo.sinks.lsl", "LslSink", "NAME", extra="lsl"),
+    "camera": SinkKind("edgeemo.sinks.camera", "CameraSink", "/dev/videoN", extra="camera"),
 }
 STANDARD_OUTPUT = "-"
 

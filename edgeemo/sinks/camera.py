@@ -1,0 +1,88 @@
+"""A virtual camera for OBS and video calls: the picture with its overlay, through pyvirtualcam.
+
+On Linux the driver is v4l2loopback; on Windows and macOS OBS brings a camera of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pyvirtualcam
+
+from edgeemo.errors import ConfigError, SinkError
+from edgeemo.sinks import SinkContext
+from edgeemo.sinks.video import fitted
+from edgeemo.types import Result, Sink
+
+DEVICE = re.compile(r"/dev/video(\d{1,3})")
+FPS = 30.0  # a hint for the driver; frames are sent when they come
+DRIVER = (
+    "install the driver (Debian, Ubuntu: sudo apt install v4l2loopback-dkms) and load it: "
+    "sudo modprobe v4l2loopback video_nr={number} card_label=edgeemo exclusive_caps=1"
+)
+
+
+class CameraSink(Sink):
+    """`camera:/dev/videoN`: other programs see what edgeemo sees, with boxes and names, as a camera.
+
+    The camera has the size of the first picture (even sides); later ones of another size are fitted into it. Of
+    several sources the first one is shown.
+
+    Args:
+        root: of the file system with `dev` and `sys`.
+
+    Raises:
+        ConfigError: the target is no virtual camera; the line says what to install.
+    """
+
+    pictures = True
+
+    def __init__(self, target: str, context: SinkContext, *, root: Path = Path("/")) -> None:
+        if sys.platform == "linux":
+            _expect_virtual(target, root)
+        self._target = target
+        self._draw = context.draw
+        self._source = context.sources[0] if context.sources else ""
+        self._camera: pyvirtualcam.Camera | None = None
+
+    def write(self, result: Result) -> None:
+        if self._source and result.frame.origin != self._source:
+            return
+        picture = self._draw(result)
+        camera = self._camera
+        try:
+            if camera is None:
+                height, width = picture.shape[:2]
+                # drivers keep one colour sample for each 2x2 pixels
+                size = max(2, width // 2 * 2), max(2, height // 2 * 2)
+                camera = self._camera = pyvirtualcam.Camera(
+                    *size, FPS, fmt=pyvirtualcam.PixelFormat.BGR, device=self._target
+                )
+            camera.send(fitted(picture, (camera.width, camera.height)))
+        except (RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise SinkError(f"cannot show pictures on the virtual camera {self._target}: {reason}") from error
+
+    def close(self) -> None:
+        camera, self._camera = self._camera, None
+        if camera is not None:
+            camera.close()
+
+
+def _expect_virtual(target: str, root: Path) -> None:
+    """
+    Raises:
+        ConfigError: there is no such virtual camera.
+    """
+    match = DEVICE.fullmatch(target)
+    if match is None:
+        raise ConfigError(f"sink camera:{target} needs the device of a virtual camera: write camera:/dev/video9")
+    advice = DRIVER.format(number=match[1])
+    if not (root / target.lstrip("/")).exists():
+        raise ConfigError(f"sink camera:{target}: there is no such device; {advice}")
+    known = root / "sys/class/video4linux" / f"video{match[1]}"
+    # a link to where the device hangs: .../devices/virtual/... or .../devices/pci...
+    if known.exists() and "virtual" not in known.resolve().parts:
+        raise ConfigError(f"sink camera:{target} is a real camera, which takes no pictures; {advice}")
