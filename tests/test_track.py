@@ -216,6 +216,28 @@ def test_every_still_has_its_own_ids_and_nothing_is_steadied() -> None:
         np.testing.assert_array_equal(tracked.boxes, seen.boxes)
 
 
+def test_a_file_that_is_wound_back_shows_the_same_persons_again() -> None:
+    tracker = FaceTracker()
+
+    def see(index: int, number: int) -> list[int]:
+        """The ids in the frame of that place, which is the source's next one by its number; the third face is late."""
+        centres = [(150.0 + 2 * index, 200.0), (450.0, 240.0 - index), *([(300.0, 100.0)] if index >= 20 else [])]
+        return tracker.update(faces(*centres), Frame(IMAGE, number, index / 25, "clip")).ids.tolist()
+
+    for index in range(30):
+        see(index, index)
+    assert see(28, 30) == [1, 2, 3]
+    assert see(27, 31) == [1, 2, 3]
+    assert see(28, 32) == [1, 2, 3], "stepping on after stepping back"
+    assert see(5, 33) == [1, 2], "a jump back to a place that was seen"
+    assert see(4, 34) == [1, 2]
+    assert see(0, 35) == [1, 2]
+    live = FaceTracker()
+    for index, time in enumerate((1.0, 1.1, 1.0)):
+        last = live.update(faces((150, 200)), Frame(IMAGE, index, time, "camera", captured=time))
+    assert last.ids.tolist() == [2], "a live source has no past"
+
+
 def test_a_reset_starts_at_one_again() -> None:
     tracker = FaceTracker()
     tracker.update(faces((100, 100), (300, 100)), frame(0))

@@ -9,6 +9,7 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import MakeClip
 from PyQt6.QtCore import Qt
@@ -17,7 +18,8 @@ from windows import Studio, Windows, shows
 
 from edgeemo.capture import open_source
 from edgeemo.capture.ffmpeg import open_video
-from edgeemo.capture.playhead import Place, go_to
+from edgeemo.capture.file import play
+from edgeemo.capture.playhead import Place, Playhead, go_to
 from edgeemo.config import Config
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.window import Window
@@ -116,6 +118,39 @@ def test_a_recording_and_a_replay_keep_the_file_from_being_wound(qtbot: QtBot, w
     qtbot.waitUntil(lambda: not window.recording.active)
     window.showing.show_figures()
     assert window.file_bar.isEnabled()
+
+
+class ClockedPlayhead(Playhead):
+    """Its clock goes on only by what is slept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = 100.0
+
+    def now(self) -> float:
+        return self.clock
+
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
+
+def test_the_speed_is_that_of_the_clock_and_no_frame_is_left_out(make_clip: MakeClip) -> None:
+    clip = str(make_clip("talk.mp4", frames=FRAMES))
+    video = open_video(clip)
+    assert video is not None
+    playhead = ClockedPlayhead()
+    playhead.speed = 4.0
+    passed: list[tuple[float, float]] = []  # media time, clock
+    for frame in play(lambda: video, clip, "talk.mp4", paced=True, playhead=playhead):
+        passed.append((frame.time, playhead.clock))
+        if len(passed) == 20:
+            playhead.speed = 0.25
+    assert len(passed) == FRAMES
+    media, clock = np.diff(np.array(passed), axis=0).T
+    np.testing.assert_allclose(media, 1 / FPS, atol=2e-3)
+    np.testing.assert_allclose(clock[:19], 1 / FPS / 4, atol=2e-3)
+    # the frame after the change is due at once: the pace begins there
+    np.testing.assert_allclose(clock[20:], 4 / FPS, atol=8e-3)
 
 
 @pytest.mark.parametrize("name", ["clip.avi", "clip.mkv", "clip.mp4"])

@@ -67,17 +67,20 @@ def test_dropped_videos_become_one_dataset_and_a_damaged_one_is_told(
 def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     qtbot: QtBot, window: Window, make: Windows, tmp_path: Path, make_clip: MakeClip
 ) -> None:
-    for number in range(3):
-        make_clip(f"{number}.mp4", frames=100, width=320, height=240)
+    for number, frames in enumerate((30, 400, 400)):
+        make_clip(f"{number}.mp4", frames=frames, width=320, height=240)
     dialog = window.show_queue([str(tmp_path)])
     output = tmp_path / "dataset"
     dialog._set_output(str(output))
     dialog.start_or_pause()
-    qtbot.waitUntil(lambda: bool(dialog._watcher and dialog._watcher.places), timeout=LONG_MS)
+    qtbot.waitUntil(lambda: bool(dialog._watcher and dialog._watcher.ended_files), timeout=LONG_MS)
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
     assert dialog.start.text() == "Resume"
     assert "Paused" in dialog.figures.text()
+    done = {path: path.stat().st_mtime_ns for path in (output / "rows").glob("*.parquet")}
+    assert 0 < len(done) < 3
+    assert states(dialog).count("done") == len(done)
     window.close()
 
     again = make(settings=Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)))
@@ -87,6 +90,9 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     assert again.queue is not None
     qtbot.waitUntil(lambda: again.queue is not None and not again.queue.running, timeout=LONG_MS)
     assert states(again.queue) == ["done"] * 3
+    assert again.queue._watcher is not None
+    assert len(again.queue._watcher.todo) == 3 - len(done), "a file that was done is read again"
+    assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len(list((output / "rows").glob("*.parquet"))) == 3
 
 

@@ -129,7 +129,7 @@ def play(
         SourceError: it ends before it should, or holds no frame.
     """
     playhead = playhead or Playhead()
-    pace = Pace(sleep=playhead.sleep) if paced else None
+    pace = Pace(playhead.now, playhead.sleep) if paced else None
     index, start = 0, 0.0
     while True:
         video = opener()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time as clock
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -64,6 +65,10 @@ class Playhead:
         while self.held and not self._moved.wait(POLL_S):
             pass
         return self.held and self._moved.is_set()
+
+    def now(self) -> float:
+        """Seconds of the clock that the file is held back to."""
+        return clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Wait for a frame to be due, or for the next `seek`."""

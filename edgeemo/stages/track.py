@@ -8,6 +8,7 @@ for a handful of faces that the detector already follows is a page of NumPy.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -26,13 +27,15 @@ MAX_COAST_S = 0.15  # how long a face that was not detected is still reported, w
 COAST_DECAY_S = 0.3  # a face that is not seen goes on at its speed, which falls to 0 with this time constant
 MIN_CUTOFF_HZ = 1.5  # of the low-pass filter over boxes and keypoints of a face at rest; lower is steadier
 BETA = 8.0  # by how many Hz the cut-off rises when the face moves by its own size a second; higher is less lag
+PAST_FRAMES = 3000  # of a file that are remembered, for somebody who winds it back
 MIN_STEP_S = 1e-3  # two frames of the same time are treated as this far apart
 
 
 class FaceTracker:
     """The track stage: matches faces to tracks by place and size, with the least total cost.
 
-    Ids count up from 1 and are not used again until `reset()`.
+    Ids count up from 1 and are not used again until `reset()`. Where a file is wound back to a frame that was seen
+    (its time is earlier, its number is not) the faces get the ids that they had there.
     """
 
     def __init__(self, config: TrackConfig | None = None) -> None:
@@ -42,6 +45,8 @@ class FaceTracker:
         self._shape: tuple[int, ...] = ()
         self._cut = CutDetector()
         self._time = 0.0
+        self._index = 0
+        self._past = _Past()
 
     def update(self, faces: Faces, frame: Frame) -> Faces:
         """Give each face its id and steady its box and keypoints.
@@ -53,10 +58,13 @@ class FaceTracker:
         if frame.still:
             self.reset()
             return replace(faces, ids=np.arange(1, len(faces) + 1, dtype=np.int64))
-        if frame.image.shape != self._shape or frame.time < self._time or self._cut.seen(frame.image):
+        cut = self._cut.seen(frame.image)
+        if frame.time < self._time and frame.index > self._index:
+            self._tracks = self._past.back_to(frame.time, self._config.max_age_s)
+        elif frame.image.shape != self._shape or frame.time < self._time or cut:
             # another picture size, a clip that begins again, or a film cut: places mean nothing any more
             self._tracks = []
-        self._shape, self._time = frame.image.shape, frame.time
+        self._shape, self._time, self._index = frame.image.shape, frame.time, frame.index
 
         self._tracks = [track for track in self._tracks if frame.time - track.seen <= self._config.max_age_s]
         points = _points(faces)
@@ -72,6 +80,8 @@ class FaceTracker:
             else:
                 track.update(points[row], float(faces.scores[row]), frame.time)
             rows.append(track)
+        if frame.captured is None:  # nobody winds a live source
+            self._past.note(frame.time, rows)
         carried = [track for track in self._tracks if self._carries(track, rows, frame)]
         return _faces(
             [(track.id, track.points, track.score) for track in rows]
@@ -85,6 +95,7 @@ class FaceTracker:
         """Forget every face; ids begin at 1 again."""
         self._tracks = []
         self._next_id = 1
+        self._past = _Past()
 
     def _costs(self, points: NDF, now: float) -> NDF:
         """(faces, tracks): distance from the expected place in box sides plus change of size; infinite if too far."""
@@ -108,6 +119,28 @@ class FaceTracker:
         if not (0 <= centre[0] < width and 0 <= centre[1] < height):
             return False
         return all(np.hypot(*(other.points[0] - centre)) > size.max() / 2 for other in present)
+
+
+class _Past:
+    """Who was where in the latest frames of a file."""
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[float, list[tuple[int, NDF, float]]]] = deque(maxlen=PAST_FRAMES)
+
+    def note(self, time: float, present: list[_Track]) -> None:
+        # no copies: a track never writes into its arrays
+        self._frames.append((time, [(track.id, track.points, track.score) for track in present]))
+
+    def back_to(self, time: float, max_age_s: float) -> list[_Track]:
+        """The tracks as of a media time, whose frame is about to be seen again; what came later is forgotten."""
+        while self._frames and self._frames[-1][0] > time + MIN_STEP_S / 2:
+            self._frames.pop()
+        if not self._frames or time - self._frames[-1][0] > max_age_s:
+            return []
+        seen, present = self._frames[-1]
+        if seen > time - MIN_STEP_S / 2:
+            self._frames.pop()
+        return [_Track(number, points, score, seen) for number, points, score in present]
 
 
 class CutDetector:

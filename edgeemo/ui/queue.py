@@ -105,6 +105,7 @@ class QueueDialog(QDialog):
         self._inputs: tuple[Input, ...] = ()
         self._faults: dict[str, str] = {}
         self._watcher: QueueWatcher | None = None
+        self._ended: set[str] = set()  # files that earlier runs of this queue have read
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._ending: Ending | None = None
@@ -145,6 +146,8 @@ class QueueDialog(QDialog):
             return
         self._settings.queue = [str(self._output), *self._paths]
         self._stop = threading.Event()
+        if self._watcher is not None:
+            self._ended |= self._watcher.ended_files
         self._watcher, self._ending, self._error = None, None, None
         self._began = monotonic()
         self._thread = threading.Thread(target=self._work, args=(self._stop,), name="edgeemo-queue", daemon=True)
@@ -265,7 +268,7 @@ class QueueDialog(QDialog):
         if file in self._faults:
             return tr("failed: {reason}", reason=self._faults[file])
         if watcher is None:
-            return tr(WAITS)
+            return tr(DONE) if file in self._ended else tr(WAITS)
         if file in watcher.ended_files or file not in watcher.todo or self._finished:
             return tr(DONE)
         if self.running and file in watcher.places:
@@ -286,7 +289,8 @@ class QueueDialog(QDialog):
         self.add([path])
 
     def _set_output(self, path: str) -> None:
-        self._output, self._finished = Path(path), False
+        self._output, self._finished, self._watcher = Path(path), False, None
+        self._ended = set()
         self.fill()
 
     def _open_output(self) -> None:
