@@ -161,6 +161,37 @@ def test_the_panel_keeps_its_width_while_the_confidence_moves() -> None:
     assert len(widths) == 1
 
 
+@pytest.mark.parametrize("bars", [False, True])
+def test_text_and_tracks_keep_a_margin_inside_the_panel(bars: bool) -> None:
+    size, names = 12.0, {1: "Anna-Katharina of the second floor"}
+    pad = overlay.PAD * size
+    found = result(picture(1280, 720), [(500, 300, 620, 430)])
+    (tag,) = arrange(found, 1.0, size, ten_pixels_a_letter, bars=bars, names=names)
+    widest = ten_pixels_a_letter(tag.title.replace("90 %", "100 %"))
+    assert tag.panel.width == tag.label.width == pytest.approx(widest + 2 * pad)
+    above = tag.label.bottom
+    assert bool(tag.bars) is bars
+    for bar in tag.bars:
+        assert bar.name.x == pytest.approx(tag.panel.x + pad)
+        assert bar.track.x == pytest.approx(bar.name.right + pad)
+        assert bar.track.right == pytest.approx(tag.panel.right - pad)
+        assert bar.name.y <= bar.track.y < bar.track.bottom <= bar.name.bottom
+        assert bar.name.y >= above - 1e-9
+        above = bar.name.bottom
+    assert above < tag.panel.bottom or not bars
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "title"),
+    [(300, 300, "#1 Happiness 90 %"), (150, 300, "Happiness"), (80, 300, ""), (300, 15, "")],
+)
+def test_a_title_that_does_not_fit_is_shortened_or_left_out(width: int, height: int, title: str) -> None:
+    found = result(picture(width, height), [(0, 0, width, height)])
+    (tag,) = arrange(found, 1.0, 12, ten_pixels_a_letter)
+    assert tag.title == title
+    assert tag.panel.area == 0 or title
+
+
 def test_places_scale_with_the_picture_they_are_drawn_to() -> None:
     image = picture(640, 360)
     (tag,) = arrange(result(image, [(200, 100, 320, 230)]), 2.5, 12, ten_pixels_a_letter)

@@ -14,7 +14,7 @@ from fakes import result
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Marker, Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.recording.export import export
-from edgeemo.recording.markers import read_events, write_events, write_markers
+from edgeemo.recording.markers import read_events, sorted_markers, write_events, write_markers
 from edgeemo.recording.people import (
     Exclude,
     Merge,
@@ -140,6 +140,11 @@ def test_events_of_other_programs_are_read(tmp_path: Path) -> None:
     assert read_events(path, 10.0) == (Marker(11.5, "fixation"), Marker(12.0, "film", 4.0))
     path.write_text("Label;Onset\nstart;0\n")
     assert read_events(path, 0.0) == (Marker(0.0, "start"),)
+
+
+def test_markers_are_sorted_by_time_and_then_by_label() -> None:
+    markers = [Marker(2.0, "b"), Marker(2.0, "a", 1.0), Marker(0.5, "z")]
+    assert sorted_markers(markers) == (Marker(0.5, "z"), Marker(2.0, "a", 1.0), Marker(2.0, "b"))
 
 
 @pytest.mark.parametrize(

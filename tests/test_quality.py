@@ -13,6 +13,7 @@ from fakes import FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, frame
 from edgeemo.columns import QUALITY
 from edgeemo.config import QualityConfig
 from edgeemo.errors import ConfigError
+from edgeemo.stages import quality
 from edgeemo.stages.overlay import coloured_as, title_of
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.stages.quality import QualityJudge, assess, doubts, roll_deg, yaw_deg
@@ -58,6 +59,24 @@ def test_each_fault_of_a_face_is_a_reason_in_words_with_a_code(change: dict[str,
     assert (doubt.code, doubt.value) == (code, *change.values())
 
 
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"face_px": float(QualityConfig().min_face_px)},
+        {"yaw_deg": quality.MAX_YAW_DEG},
+        {"yaw_deg": -quality.MAX_YAW_DEG},
+        {"roll_deg": -quality.MAX_ROLL_DEG},
+        {"light": quality.MIN_LIGHT},
+        {"light": quality.MAX_LIGHT},
+        {"contrast": quality.MIN_CONTRAST},
+        {"sharpness": quality.MIN_SHARPNESS},
+    ],
+)
+def test_a_face_at_a_limit_raises_no_doubt(limit: dict[str, float]) -> None:
+    config = QualityConfig()
+    assert doubts(replace(GOOD, **limit), config.min_confidence, config) == ()
+
+
 def test_a_doubt_survives_copying_and_pickling() -> None:
     doubt = Doubt("31 % sure", "low_confidence", 0.31)
     for same in (copy.deepcopy(doubt), pickle.loads(pickle.dumps(doubt))):
@@ -94,6 +113,26 @@ def test_a_blurred_copy_is_less_sharp_and_a_dark_one_darker() -> None:
     assert blurred.sharpness < sharp.sharpness / 2
     assert dark.light < sharp.light / 4
     assert sharp.face_px == 100
+
+
+@pytest.mark.parametrize("left", [0, 60])
+def test_only_the_middle_of_a_face_is_measured(left: int) -> None:
+    """Hair and background take up an eighth of the box on each side."""
+    image = np.full((240, 240, 3), 255, np.uint8)
+    image[30:106, left + 12 : left + 88] = 100
+    measured = assess(image, np.array([left, 18, left + 100, 118], np.float32), head())
+    assert (measured.face_px, measured.light, measured.contrast) == (100, 100, 0)
+    for box in ([left - 10, 18, left + 110, 118], [left, 8, left + 100, 128]):
+        assert assess(image, np.array(box, np.float32), head()).light > 101
+
+
+def test_a_large_face_is_measured_like_a_small_one() -> None:
+    image = np.asarray(cv2.GaussianBlur(texture(), (0, 0), 2), np.uint8)
+    large = np.asarray(cv2.resize(image, (1600, 1600), interpolation=cv2.INTER_LINEAR), np.uint8)
+    near, far = assess(large, BOX * 10, head()), assess(image, BOX, head())
+    assert near.light == pytest.approx(far.light, abs=1)
+    assert near.contrast == pytest.approx(far.contrast, rel=0.1)
+    assert near.sharpness == pytest.approx(far.sharpness, rel=0.2)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from fakes import (
 from runs import QUICK, Endless, Keeper, configuration, running
 from servers import until
 
+from edgeemo.capture.playhead import Playhead
 from edgeemo.config import Config, SmoothConfig
 from edgeemo.errors import ConfigError, SinkError, SourceError
 from edgeemo.mailbox import Closed
@@ -185,6 +186,23 @@ def test_pause_holds_a_file_and_resume_goes_on_without_losing_a_frame() -> None:
         runner.resume()
         until(lambda: "edgeemo-runner" not in threads())
     assert sink.frames == list(range(40))
+
+
+def test_frames_that_were_read_before_a_leap_are_counted_but_not_handed_out() -> None:
+    class Wound(FakeSource):
+        playhead = Playhead()
+
+        def frames(self) -> Iterator[Frame]:
+            self.playhead.seek(9.0)
+            for index, each in enumerate(super().frames()):
+                if index == 4:
+                    self.playhead.take(index)
+                yield each
+
+    sink = FakeSink()
+    with fake_runner(Wound(7), [sink]) as runner:
+        assert runner.run().frames == 7
+    assert sink.frames == [4, 5, 6]
 
 
 @pytest.mark.parametrize("paused", [False, True])

@@ -146,6 +146,46 @@ except SinkError as error:
     assert os.path.exists(path)
 
 
+@pytest.mark.parametrize("each_second", [False, True])
+def test_frames_that_cannot_be_written_are_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each_second: bool
+) -> None:
+    """The frame of a `write` that raises is counted by its caller."""
+    path = tmp_path / "out.db"
+    sink = open_sink(f"sqlite:{path}", CONTEXT)
+    assert sink.lost == 0
+    for index in range(3):
+        sink.write(result(1, index=index))
+    rows(path, "DROP TABLE faces")
+    if each_second:
+        monkeypatch.setattr("edgeemo.sinks.sqlite.BATCH_S", 0.0)
+        with pytest.raises(SinkError, match="cannot go on writing"):
+            sink.write(result(1, index=3))
+        sink.close()
+    else:
+        with pytest.raises(SinkError, match="cannot go on writing"):
+            sink.close()
+    assert sink.lost == 3
+    assert rows(path, "SELECT count(*) FROM frames") == [(0,)]
+
+
+def test_a_database_that_is_deleted_is_begun_again_and_what_it_held_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.sinks.presence.CHECK_S", 0.0)
+    path = tmp_path / "out.db"
+    sink = open_sink(f"sqlite:{path}", CONTEXT)
+    sink.write(result(1, index=0))
+    with monkeypatch.context() as at_once:
+        at_once.setattr("edgeemo.sinks.sqlite.BATCH_S", 0.0)
+        sink.write(result(1, index=1))
+    path.unlink()
+    sink.write(result(1, index=2))
+    sink.close()
+    assert sink.lost == 2
+    assert rows(path, "SELECT run, frame FROM frames") == [(1, 2)]
+
+
 def test_each_source_of_a_service_is_a_run_of_its_own_with_wall_times(tmp_path: Path) -> None:
     path = tmp_path / "out.db"
     sink = open_sink(f"sqlite:{path}", replace(CONTEXT, sources=("door", "yard"), lasting=True))

@@ -283,6 +283,19 @@ def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:
     assert all((tmp_path / name).stat().st_size <= 1000 for name in names)
 
 
+def test_a_file_that_is_replaced_is_rotated_by_what_the_new_run_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    text = line(result(1)) + "\n"
+    path.write_text(text * 5)
+    config = Config(jsonl=JsonlConfig(rotate_mb=3 * len(text.encode()) / 1e6, keep=2))
+    sink = open_sink(f"jsonl:{path}", replace(CONTEXT, config=config))
+    for _ in range(4):
+        sink.write(result(1))
+    sink.close()
+    assert (path.read_text(), path.with_name("out.jsonl.1").read_text()) == (text, 3 * text)
+    assert not path.with_name("out.jsonl.2").exists()
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_file_that_is_renamed_or_deleted_is_begun_again_and_what_is_lost_is_counted(

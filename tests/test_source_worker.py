@@ -249,6 +249,15 @@ def test_an_exception_that_nobody_expected_is_lost_and_tried_again() -> None:
         camera.ends.set()
 
 
+def test_only_an_exception_that_nobody_expected_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    camera = Camera()
+    camera.ends.set()
+    expected = SourceError("not yet")
+    with Running(Openings(RuntimeError("a driver's fault"), expected, FakeSource(1, live=True))) as running:
+        until(lambda: running.worker.status().connects == 1 and running.worker.status().state is not State.LIVE)
+    assert [str(each.exc_info[1]) for each in caplog.records if each.exc_info] == ["a driver's fault"]
+
+
 def test_the_pause_before_a_source_is_opened_again_doubles_up_to_a_limit() -> None:
     config = replace(QUICK, backoff_s=0.04, backoff_max_s=0.2)
     with Running(Openings(), config) as running:

@@ -10,7 +10,7 @@ import pytest
 from edgeemo.config import TrackConfig
 from edgeemo.errors import ConfigError
 from edgeemo.stages.detect import BlazeFaceDetector
-from edgeemo.stages.track import FaceTracker, assign
+from edgeemo.stages.track import CutDetector, FaceTracker, assign
 from edgeemo.types import UNTRACKED, Faces, Frame
 
 IMAGE = np.zeros((480, 640, 3), np.uint8)
@@ -308,3 +308,9 @@ def test_a_film_cut_ends_every_track_and_movement_does_not(after: tuple[int, int
     behind = tracker.update(face, shot(after, 2)).ids.tolist()
     assert (behind != first) is ends
     assert len(behind) == 1
+
+
+def test_a_cut_is_seen_in_the_smallest_picture() -> None:
+    cut = CutDetector()
+    black, white = np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)
+    assert [cut.seen(image) for image in (black, black, white, white)] == [False, False, True, False]

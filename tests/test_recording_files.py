@@ -1,0 +1,92 @@
+"""What session folders and files of results tell besides the faces: extent, origin, damage, the video's fingerprint."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from fakes import result
+
+from edgeemo.errors import RecordingError
+from edgeemo.recording import SessionFolder, SessionInfo, load
+from edgeemo.recording.source_file import SourceFile
+from edgeemo.sinks import SinkContext, open_sink
+from engines import LABELS
+
+MEBIBYTE = 1 << 20
+
+
+def write(sink: str, path: Path, *frames: tuple[float, str, int]) -> Path:
+    """Results without faces at these times, of these origins, with so many decoding errors."""
+    opened = open_sink(f"{sink}:{path}", SinkContext(LABELS, draw=lambda each: each.frame.image))
+    for index, (time, origin, damage) in enumerate(frames):
+        shown = result(0, index=index, time=time, origin=origin)
+        opened.write(replace(shown, frame=replace(shown.frame, damage=damage)))
+    opened.close()
+    return path
+
+
+def test_a_session_without_an_end_is_as_long_as_its_events(tmp_path: Path) -> None:
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit"))
+    write("sqlite", folder.events, *((time, "clip.mp4", 0) for time in (100.0, 100.5, 102.0)))
+    assert (folder.read().frames, folder.read().seconds) == (3, 2.0)
+    folder.write(replace(folder.read(), ended="now", frames=7, seconds=9.0))
+    assert (folder.read().frames, folder.read().seconds) == (7, 9.0)
+
+
+def test_a_session_without_events_is_empty(tmp_path: Path) -> None:
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit"))
+    assert (folder.read().frames, folder.read().seconds) == (0, 0.0)
+    write("sqlite", folder.events)
+    assert (folder.read().frames, folder.read().seconds) == (0, 0.0)
+    assert load(folder.path).seconds == 0.0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "jsonl"])
+def test_damaged_pictures_are_counted_and_the_first_one_is_named(tmp_path: Path, kind: str) -> None:
+    frames = ((0.0, "a", 0), (61.5, "a", 1), (70.0, "a", 2), (71.0, "a", 0))
+    read = load(write(kind, tmp_path / f"out.{kind}", *frames))
+    assert read.missing == ("3 pictures of the source, lost or decoded with errors (the first at 1:01)",)
+    read = load(write(kind, tmp_path / f"one.{kind}", *frames[:2]))
+    assert read.missing == ("1 picture of the source, lost or decoded with errors (the first at 1:01)",)
+    assert load(write(kind, tmp_path / f"none.{kind}", *frames[:1])).missing == ()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "jsonl"])
+def test_the_origin_of_each_frame_is_kept_where_there_are_several(tmp_path: Path, kind: str) -> None:
+    one = load(write(kind, tmp_path / f"one.{kind}", (0.0, "clip.mp4", 0), (0.5, "clip.mp4", 0)))
+    assert (one.source, one.origins) == ("clip.mp4", {})
+    two = load(write(kind, tmp_path / f"two.{kind}", (0.0, "a.jpg", 0), (0.5, "b.jpg", 0)))
+    assert (two.source, two.origins) == ("two", {0: "a.jpg", 1: "b.jpg"})
+
+
+def test_a_line_without_a_time_is_at_the_beginning(tmp_path: Path) -> None:
+    path = write("jsonl", tmp_path / "out.jsonl", (5.0, "a", 1))
+    event = json.loads(path.read_text()) | {"time": None}
+    path.write_text(json.dumps(event))
+    read = load(path)
+    assert read.times.tolist() == [0.0]
+    assert "the first at 0:00" in read.missing[0]
+
+
+@pytest.mark.parametrize("size", [0, 10, MEBIBYTE, 2 * MEBIBYTE + 7, 5 * MEBIBYTE])
+def test_a_video_is_known_by_its_size_and_its_first_middle_and_last_mebibyte(tmp_path: Path, size: int) -> None:
+    content = bytes(range(251)) * (size // 251 + 1)
+    content = content[:size]
+    video = tmp_path / "video.mp4"
+    video.write_bytes(content)
+    parts = [content[start:][:MEBIBYTE] for start in sorted({0, max(0, size - MEBIBYTE) // 2, max(0, size - MEBIBYTE)})]
+    about = SourceFile.of(video)
+    assert about == SourceFile(str(video), size, sha256(b"".join(parts)).hexdigest())
+    assert about.is_there
+    moved = video.rename(tmp_path / "moved.mp4")
+    assert not about.is_there
+    assert about.moved_to(moved).path == str(moved)
+    for other in (content + b"x", b"x" + content[1:], content[:-1] + b"x"):
+        moved.write_bytes(other)
+        if other != content:
+            with pytest.raises(RecordingError, match="is not the video that was analysed"):
+                about.moved_to(moved)
