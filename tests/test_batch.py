@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow")
+import av
 import pandas as pd
 
 import edgeemo
@@ -22,6 +24,7 @@ from edgeemo.batch.dataset import Dataset
 from edgeemo.batch.inputs import Input, Shard, find_inputs
 from edgeemo.batch.seams import same_faces
 from edgeemo.batch.split import WARM_UP_S, VideoPart, split
+from edgeemo.capture import open_source
 from edgeemo.capture.file import VideoFile
 from edgeemo.cli import main
 from edgeemo.errors import ConfigError, SourceError
@@ -158,6 +161,10 @@ def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive
     assert set(failures.index) == {str(archive / "cut.mp4"), str(archive / "text.mp4")}
     assert "no video" in failures.reason[str(archive / "text.mp4")]
     assert "not complete" in failures.reason[str(archive / "cut.mp4")]
+    files = pd.read_parquet(dataset / "files.parquet").set_index("file")
+    assert len(files) == 4
+    assert "not complete" in files.broken[str(archive / "cut.mp4")]
+    assert files.frames[str(archive / "text.mp4")] == 0
     read = failures.frames[str(archive / "cut.mp4")]
     assert rows(dataset).query("file == @file", local_dict={"file": str(archive / "cut.mp4")}).frame.nunique() <= read
     assert (dataset / "rows").exists()
@@ -165,6 +172,32 @@ def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive
     capsys.readouterr()
     assert batch(archive, "--output", dataset, *QUICK) == 3  # still so, and not read again
     assert "4 of 4 files are done already" in capsys.readouterr().err
+
+
+def test_damaged_pictures_are_counted_per_file_and_in_total(demo_clip, cases, tmp_path, capsys):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    expected = {}
+    # the first is long enough to be split
+    for clip, spoilt in ((demo_clip, (20, -2, -1)), (cases / "upright.mp4", (-1,)), (cases / "mirror_matrix.mp4", ())):
+        data = bytearray(clip.read_bytes())
+        with av.open(str(clip)) as container:
+            packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        for place, size in (packets[number] for number in spoilt):
+            data[place + 12 : place + size] = bytes(size - 12)
+        (folder / clip.name).write_bytes(data)
+        counted = 0
+        with contextlib.suppress(SourceError):  # it breaks off
+            for frame in open_source(str(folder / clip.name)).frames():
+                counted += frame.damage
+        expected[str(folder / clip.name)] = counted
+    options = ("--every", 0.5, "--workers", 1, "--split-minutes", 0.15)
+    batch(folder, "--output", tmp_path / "d", *options)
+    files = pd.read_parquet(tmp_path / "d/files.parquet").set_index("file")
+    assert dict(files.damaged) == expected
+    assert sorted(count > 0 for count in expected.values()) == [False, True, True]
+    assert (files.people > 0).all()
+    assert f", {sum(expected.values())} pictures damaged in 2 of 3 files" in capsys.readouterr().err
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_file_done(undisturbed, tmp_path):

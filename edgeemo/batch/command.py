@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeemo.api.watching import Sampling
-from edgeemo.batch.dataset import Dataset, Failure
+from edgeemo.batch.dataset import Dataset, Failure, Totals
 from edgeemo.batch.inputs import Input, Inputs, Shard, find_inputs
 from edgeemo.batch.pool import Pool
 from edgeemo.batch.progress import Progress, Watcher, counted, duration
@@ -92,15 +92,22 @@ class Ending:
     """How a batch has ended.
 
     Attributes:
-        people: in all files of the dataset. failures: of the files of this run.
+        totals: of the dataset; its failures are those of the files of this run.
         full: what the disk said when it was full; empty: it was not.
         said: the watcher's summary.
     """
 
-    people: int
-    failures: list[Failure]
+    totals: Totals
     full: str
     said: str
+
+    @property
+    def people(self) -> int:
+        return self.totals.people
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return self.totals.failures
 
 
 def perform(
@@ -127,10 +134,10 @@ def perform(
         watcher = watch(todo)
         work.do(todo, watcher, stop, _runner(options, work.job))
         said = watcher.summary()
-        people, failures = work.finish(inputs)
+        totals = work.finish(inputs)
     finally:
         dataset.close()
-    return Ending(people, failures, work.full, said)
+    return Ending(totals, work.full, said)
 
 
 class _Work:
@@ -159,7 +166,7 @@ class _Work:
 
         runner(tasks, progress.running, on_outcome, stop)
 
-    def finish(self, inputs: tuple[Input, ...]) -> tuple[int, list[Failure]]:
+    def finish(self, inputs: tuple[Input, ...]) -> Totals:
         """As `Dataset.finish`; a disk that is full by then only lacks the summary."""
         try:
             return self._dataset.finish(inputs)
@@ -167,7 +174,7 @@ class _Work:
             if not is_full(error):
                 raise
             self.full = self.full or str(error)
-            return 0, []
+            return Totals()
 
     def _next(self, task: Task, outcome: Outcome) -> list[Task]:
         """Keep what came of a task; what is to be done because of it."""
@@ -274,7 +281,10 @@ def _told(options: Options, ending: Ending, interrupted: bool) -> int:
     if len(failures) > SHOWN_FAILURES:
         _say(f"... and {len(failures) - SHOWN_FAILURES} more in failures.parquet")
     if not options.quiet:
-        _say(f"{ending.said}; {ending.people} people in {options.output}{again if interrupted else ''}")
+        found = ending.totals
+        damaged = f", {found.damaged} pictures damaged in {found.damaged_files} of {found.files} files"
+        where = f"{options.output}{damaged if found.damaged else ''}"
+        _say(f"{ending.said}; {found.people} people in {where}{again if interrupted else ''}")
     if ending.full:
         _say(f"the disk is full ({ending.full}); make room{again}")
         return INCOMPLETE

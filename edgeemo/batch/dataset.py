@@ -2,6 +2,7 @@
 
 manifest.json       engine, configuration, versions: what all rows have in common
 rows/KEY.parquet    a row per face and frame of one file, see `edgeemo.batch.rows`
+files.parquet       a row per file: frames, damaged pictures, people
 summary.parquet     a row per person and file
 failures.parquet    a row per file that could not be read to its end, with the reason
 .work/              parts of long files, failures, drafts; nothing that readers need
@@ -36,6 +37,13 @@ FORMAT = 1
 # of the manifest: may differ when a dataset is continued
 FREE = ("edgeemo", "description")
 COMPRESSION = "zstd"
+FILE_SCHEMA = pyarrow.schema(
+    [
+        ("file", pyarrow.string()), ("sha256", pyarrow.string()), ("frames", pyarrow.int64()),
+        ("seconds", pyarrow.float64()), ("rows", pyarrow.int64()), ("people", pyarrow.int64()),
+        ("damaged", pyarrow.int64()), ("broken", pyarrow.string()),
+    ]
+)  # fmt: skip
 FAILURE_FIELDS = ("file", "reason", "frames", "size", "modified_ns")
 
 
@@ -54,6 +62,25 @@ class Failure:
     size: int
     modified_ns: int
     final: bool = True
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a dataset holds.
+
+    Attributes:
+        files: with rows, also those without a face.
+        people: in all of them.
+        damaged: pictures that were lost or decoded with errors, in all of them.
+        damaged_files: files that have such pictures.
+        failures: of the files that were asked for.
+    """
+
+    files: int = 0
+    people: int = 0
+    damaged: int = 0
+    damaged_files: int = 0
+    failures: tuple[Failure, ...] = ()
 
 
 class Dataset:
@@ -136,25 +163,31 @@ class Dataset:
     def forget_parts(self, each: Input) -> None:
         shutil.rmtree(self.parts / each.key, ignore_errors=True)
 
-    def finish(self, inputs: Iterable[Input]) -> tuple[int, list[Failure]]:
-        """Write summary.parquet and failures.parquet from all that is done, also by other shards.
+    def finish(self, inputs: Iterable[Input]) -> Totals:
+        """Write files.parquet, summary.parquet and failures.parquet from all that is done, also by other shards.
 
         Returns:
-            How many people there are in all files, and the failures of `inputs`.
+            What the dataset holds, with the failures of `inputs`.
         """
-        wanted = {each.key for each in inputs}
-        people: list[dict[str, Any]] = []
-        for path in sorted(self.rows.glob("*.parquet")):
-            if (about := about_rows(path)) is not None:
-                people += about["people"]
+        abouts = {path.stem: about for path in sorted(self.rows.glob("*.parquet")) if (about := about_rows(path))}
         failures = {
             path.stem: Failure(**json.loads(path.read_bytes())) for path in sorted(self._failures.glob("*.json"))
         }
+        people = [person for about in abouts.values() for person in about["people"]]
         labels = json.loads(read_file(self.path / MANIFEST))["labels"]
+        self._write("files.parquet", pyarrow.Table.from_pylist(_files(abouts, failures), FILE_SCHEMA))
         self._write("summary.parquet", pyarrow.Table.from_pylist(people, summary_schema(labels)))
         listed = [{name: getattr(each, name) for name in FAILURE_FIELDS} for each in failures.values()]
         self._write("failures.parquet", pyarrow.Table.from_pylist(listed, _failure_schema()))
-        return len(people), [failure for key, failure in failures.items() if key in wanted]
+        wanted = {each.key for each in inputs}
+        damaged = [about.get("damaged", 0) for about in abouts.values()]
+        return Totals(
+            len(abouts),
+            len(people),
+            sum(damaged),
+            sum(count > 0 for count in damaged),
+            tuple(failure for key, failure in failures.items() if key in wanted),
+        )
 
     def _write(self, name: str, table: Any) -> None:
         draft = self.drafts / name
@@ -162,7 +195,7 @@ class Dataset:
         os.replace(draft, self.path / name)
 
     def _clear(self) -> None:
-        for name in (MANIFEST, "summary.parquet", "failures.parquet"):
+        for name in (MANIFEST, "files.parquet", "summary.parquet", "failures.parquet"):
             (self.path / name).unlink(missing_ok=True)
         for folder in (self.rows, self.parts, self._failures):
             shutil.rmtree(folder, ignore_errors=True)
@@ -213,6 +246,17 @@ def summary_schema(labels: Iterable[str]) -> Any:
 def _failure_schema() -> Any:
     kinds = {"file": pyarrow.string(), "reason": pyarrow.string()}
     return pyarrow.schema([(name, kinds.get(name, pyarrow.int64())) for name in FAILURE_FIELDS])
+
+
+def _files(abouts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
+    """The rows of files.parquet; `damaged` is empty where an earlier version did not count."""
+    found = [
+        {name: about.get(name) for name in ("file", "sha256", "frames", "seconds", "rows", "damaged", "broken")}
+        | {"people": len(about["people"])}
+        for about in abouts.values()
+    ]
+    unread = [failure for key, failure in failures.items() if key not in abouts]
+    return found + [{"file": each.file, "frames": 0, "rows": 0, "people": 0, "broken": each.reason} for each in unread]
 
 
 def _expect_ours(path: Path) -> None:

@@ -25,12 +25,12 @@ Boxes = dict[int, dict[int, F32]]  # frame -> face id -> x1 y1 x2 y2
 
 
 def join_parts(
-    parts: Sequence[Path], target: Path, file: str, sha256: str, about: Callable[[int, float, str], dict[str, Any]]
+    parts: Sequence[Path], target: Path, file: str, sha256: str, about: Callable[[int, float, str, int], dict[str, Any]]
 ) -> tuple[int, str]:
     """Write the rows of all parts, without those of warm-ups, with one id per face from part to part.
 
     Args:
-        about: (frames, seconds, where it breaks off) -> what the file of rows says about itself.
+        about: (frames, seconds, where it breaks off, damaged pictures) -> what the file of rows says about itself.
 
     Returns:
         Frames, and where parts break off.
@@ -60,7 +60,7 @@ def join_parts(
             writer.add_table(table.filter(pyarrow.array((number >= start) & (number < end))))
             frames += each["frames"]
             seconds = max(seconds, each["seconds"])
-        writer.finish(about(frames, seconds, broken))
+        writer.finish(about(frames, seconds, broken, sum(each.get("damaged", 0) for each in abouts)))
     return frames, broken
 
 

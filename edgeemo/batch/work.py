@@ -124,7 +124,7 @@ class Worker:
                 return Outcome("split", parts=parts, sha256=sha256)
         source = VideoFile(path) if task.part is None else VideoPart(path, task.part)
         picks = job.sampling.picker()
-        count, inside, last, broken = 0, 0, 0.0, ""
+        count, inside, damaged, last, broken = 0, 0, 0, 0.0, ""
         with ExitStack() as stack:
             if self._classifier is None:
                 self._classifier = SharedClassifier(Stages().classifier(job.config))
@@ -135,17 +135,19 @@ class Worker:
             stack.callback(frames.close)  # type: ignore[attr-defined]
             try:
                 for frame in frames:
+                    ours = task.part is None or task.part.start <= frame.index
+                    damaged += frame.damage if ours else 0  # also of frames that are not looked at
                     if not picks(frame.time):
                         continue
                     writer.add(pipeline.step(frame))
                     count, last = count + 1, frame.time
-                    inside += task.part is None or task.part.start <= frame.index
+                    inside += ours
                     progress(count, last)
             except SourceError as error:
                 broken = _line(error)
             if not count:
                 raise SourceError(broken or f"{path} has no frame to look at")
-            about = _about(task.file, inside, last, broken)
+            about = _about(task.file, inside, last, broken, damaged)
             if task.part is not None:
                 about |= {"start": task.part.start, "end": task.part.end}
             writer.finish(about)
@@ -165,13 +167,14 @@ def is_full(error: OSError) -> bool:
     return error.errno in FULL or "No space left" in str(error)
 
 
-def _about(file: Input, frames: int, seconds: float, broken: str) -> dict[str, Any]:
+def _about(file: Input, frames: int, seconds: float, broken: str, damaged: int) -> dict[str, Any]:
     return {
         "size": file.size,
         "modified_ns": file.modified_ns,
         "frames": frames,
         "seconds": seconds,
         "broken": broken,
+        "damaged": damaged,
     }
 
 
