@@ -349,7 +349,7 @@ def test_a_folder_of_pictures(recogniser: edgeemo.Recogniser, pictures_of_clip: 
         ("none.mp4", "there is no file"),
         (Path("none.mp4"), "there is no file"),
         ("", "empty"),
-        ("ftp://host/clip.mp4", "no kind of source"),
+        ("ftp://host/clip.mp4", "not a kind of source"),
         (np.zeros((4, 5, 3), np.uint8), "edgeemo.recognise"),
         (cv2.VideoCapture(), "VideoCapture"),
         (io.StringIO("text"), "rb"),

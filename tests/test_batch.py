@@ -159,7 +159,7 @@ def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive
     assert batch(archive, "--output", dataset, *QUICK) == 3
     failures = pd.read_parquet(dataset / "failures.parquet").set_index("file")
     assert set(failures.index) == {str(archive / "cut.mp4"), str(archive / "text.mp4")}
-    assert "no video" in failures.reason[str(archive / "text.mp4")]
+    assert "is not a video" in failures.reason[str(archive / "text.mp4")]
     assert "not complete" in failures.reason[str(archive / "cut.mp4")]
     files = pd.read_parquet(dataset / "files.parquet").set_index("file")
     assert len(files) == 4

@@ -143,11 +143,11 @@ def test_a_folder_with_a_broken_picture_ends_with_3(
     assert main(["run", "--source", str(pictures), "--sink", f"jsonl:{output}", "--quiet"]) == 3
     said = capsys.readouterr().err
     assert "1 of 4 pictures could not be read: broken.jpg" in said
-    assert "1 file not read, no picture: notes.txt" in caplog.text
+    assert "1 file skipped: not a picture: notes.txt" in caplog.text
     assert len(output.read_text().splitlines()) == 3
 
 
 def test_a_single_broken_picture_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(SourceError, match="no picture that can be read"):
+    with pytest.raises(SourceError, match="not a readable picture"):
         list(open_source(str(tmp_path / "broken.jpg")).frames())

@@ -76,7 +76,7 @@ def test_the_classifier_says_what_really_runs_and_closes_its_engine() -> None:
 def test_an_engine_that_answers_with_no_numbers_is_an_error_in_one_line() -> None:
     backend = FakeBackend(np.full(len(LABELS), np.nan, np.float32))
     classifier = EngineClassifier(Engine(ModelSpec(name="tiny", size=16), backend))
-    with pytest.raises(ModelError, match="tiny gave values that are no numbers"):
+    with pytest.raises(ModelError, match="tiny returned values that are not finite numbers"):
         classifier.classify([(frame(), faces(1))])
 
 

@@ -86,8 +86,8 @@ def test_a_source_that_is_not_there_yet_is_no_error() -> None:
 
 
 def test_an_address_that_is_malformed_is_a_mistake_at_once() -> None:
-    parts = FakeParts({"ftp://x": lambda: SourceError("ftp:// is no kind of source")}, {"keep": Keeper()})
-    with pytest.raises(SourceError, match="no kind of source"):
+    parts = FakeParts({"ftp://x": lambda: SourceError("ftp:// is not a kind of source")}, {"keep": Keeper()})
+    with pytest.raises(SourceError, match="not a kind of source"):
         Runner(Config(sources=(SourceConfig("a", "ftp://x"),), sinks=("keep",)), parts)
     assert all(classifier.closed for classifier in parts.classifiers)
     assert all(detector.closed for detector in parts.detectors)

@@ -132,7 +132,7 @@ def test_without_systemd_it_says_what_to_do_instead(tmp_path: Path) -> None:
     if Path("/run/systemd/system").is_dir():
         pytest.skip("systemd runs here")
     for action in (lambda: state("edgeemo"), lambda: uninstall("edgeemo", folder=tmp_path)):
-        with pytest.raises(ServiceError, match="systemd does not run here"):
+        with pytest.raises(ServiceError, match="systemd is not running"):
             action()
 
 

@@ -94,7 +94,7 @@ def test_only_the_first_colon_divides_kind_and_target() -> None:
 
 @pytest.mark.parametrize("kind", [name for name, row in SINKS.items() if row.is_file])
 def test_a_path_that_cannot_be_written_is_a_mistake_at_once(tmp_path: Path, kind: str) -> None:
-    with pytest.raises(SinkError, match="does not exist; make it first"):
+    with pytest.raises(SinkError, match="does not exist; create it first"):
         open_sink(f"{kind}:{tmp_path}/no/such/out.mp4", CONTEXT)
     folder = tmp_path / "folder.mp4"
     folder.mkdir()

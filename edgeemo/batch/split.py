@@ -132,6 +132,6 @@ class VideoPart(VideoFile):
         broken = video.missing() if self._part.last else ""
         if broken or (not self._part.last and index + 1 < self._part.end):
             raise SourceError(
-                f"{self._path} breaks off after frame {index + 1}: the file is not complete"
+                f"{self._path} is cut off after frame {index + 1}: the file is not complete"
                 f"{f' ({broken})' if broken else ''}; copy or record it again"
             )

@@ -1,12 +1,9 @@
-"""Sources of frames, and the grammar that names them.
+"""Sources of frames, and how a text names one. Called by `edgeemo.run`, `edgeemo.api` and `edgeemo.ui`.
 
-0, 1, /dev/video2, /dev/v4l/by-id/…   a camera
-clip.mp4                              a video file, every frame of it
-clip.mkv#stream=1                     another of its video streams than the default one, counted from 0
-pictures/, face.jpg                   a folder of pictures, or a single one
-rtsp://…, http://…, https://…         a stream, or a video file that lies there
-csi://0                               a camera on a Jetson's CSI connector
-demo                                  the clip that ships with edgeemo
+0, 1, /dev/video2, /dev/v4l/by-id/…   a camera clip.mp4                              a video file, every frame
+clip.mkv#stream=1                     a video stream other than the default one, counted from 0 pictures/, face.jpg a
+folder of pictures, or a single picture rtsp://…, http://…, https://…         a stream, or a video file at that address
+csi://0                               a camera on a Jetson's CSI connector demo the clip that ships with edgeemo
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from engines.files import user_path
 
 __all__ = ["DEMO_CLIP", "CameraInfo", "list_cameras", "open_source"]
 
-PICTURE_S = 1.5  # how long a paced picture of a folder stays
+PICTURE_S = 1.5  # how long a paced source shows each picture of a folder
 DEMO_CLIP = Path(__file__).parents[1] / "demo" / "demo.mp4"
 
 _GRAMMAR = "a camera number, a video file, a folder of pictures, an rtsp:// or http:// address, or demo"
@@ -46,23 +43,23 @@ def open_source(
     open_timeout: float = OPEN_TIMEOUT_S,
     read_timeout: float = READ_TIMEOUT_S,
 ) -> Source:
-    """The source that a text names. What can be checked at once is; a device or stream is opened by `frames()`.
+    """Make the source that a text names. Syntax and paths are checked now; `frames()` opens the device or stream.
 
     Args:
-        uri: see above; `demo?loop` is the demo clip over and over.
-        loop: a video file begins again when it ends, time and index going on. Other sources ignore it.
-        paced: a video file plays at its own speed instead of as fast as it is read, and of a folder each picture stays
-            for a moment. Other sources ignore it.
-        camera: what is asked of a camera. Other sources ignore it.
+        uri: see above; `demo?loop` repeats the demo clip for ever.
+        loop: a video file restarts when it ends; time and index continue. Other sources ignore it.
+        paced: a video file plays at its own speed instead of as fast as possible, and each picture of a folder is shown
+            for `PICTURE_S`. Other sources ignore it.
+        camera: the requested format of a camera. Other sources ignore it.
         open_timeout, read_timeout: seconds, for streams.
 
     Raises:
-        SourceError: the text names nothing that exists, or a kind of source that is not supported.
+        SourceError: what the text names does not exist, or this kind of source is not supported.
     """
     if not uri:
         raise SourceError(f"the source is empty; give {_GRAMMAR}")
     if "\0" in uri:
-        raise SourceError(f"the source {uri!r} holds a zero byte; give {_GRAMMAR}")
+        raise SourceError(f"the source {uri!r} contains a zero byte; give {_GRAMMAR}")
     if uri in ("demo", "demo?loop"):
         return VideoFile(DEMO_CLIP, name="demo", loop=loop or uri.endswith("?loop"), paced=paced)
     number = whole_number(uri, high=9999)
@@ -79,7 +76,7 @@ def open_source(
         chosen = f"#{parts.fragment}" if parts.fragment else ""
         return open_source(path_of_url(uri) + chosen, loop=loop, paced=paced)
     if scheme and scheme[1].lower() not in SCHEMES:
-        raise SourceError(f"{scheme[1].lower()}:// is no kind of source; give {_GRAMMAR}")
+        raise SourceError(f"{scheme[1].lower()}:// is not a kind of source; give {_GRAMMAR}")
     if scheme:
         address, stream = _stream_of(uri)
         return Stream(
@@ -89,7 +86,7 @@ def open_source(
 
 
 def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None) -> Source:
-    """A source of the file system."""
+    """The source at a path."""
     stream = None
     try:
         path = user_path(uri)

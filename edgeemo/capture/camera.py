@@ -1,4 +1,4 @@
-"""Cameras of the machine: by V4L2 on Linux; desktop_cameras.py knows the other systems."""
+"""Cameras of this machine: V4L2 on Linux, `desktop_cameras` elsewhere. Called by `open_source` and the app."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ from edgeemo.types import Frame
 _QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP, linux/videodev2.h
 _CAPTURE = 0x1 | 0x1000  # V4L2_CAP_VIDEO_CAPTURE, _MPLANE
 _HAS_DEVICE_CAPS = 0x80000000
-_NAMES = ((0, 16), (48, 80))  # where driver and bus stand in the answer
-# drivers of a Raspberry Pi whose nodes are no cameras: what a CSI sensor sends before the image signal processor, that
-# processor's own inputs and outputs, and codecs
+_NAMES = ((0, 16), (48, 80))  # byte ranges of driver and bus_info in the reply
+# Raspberry Pi drivers whose nodes are not cameras: raw data of a CSI sensor, the image signal processor's inputs and
+# outputs, and codecs
 _CSI_RECEIVERS = ("unicam", "rp1-cfe")
 _PROCESSORS = ("bcm2835-isp", "pispbe", "bcm2835-codec", "rpivid", "rpi-hevc-dec")
 
 
 @dataclass(frozen=True)
 class CameraInfo:
-    """A camera that is connected.
+    """A connected camera.
 
     Attributes:
-        uri: what `open_source` takes: the path that stays the same when cameras are plugged in another order, where
-            there is one.
-        name: what the camera calls itself.
+        uri: for `open_source`: the stable path, which does not depend on the order of plugging in, if there is one.
+        name: the name that the camera reports.
         device: its device file.
     """
 
@@ -45,7 +44,7 @@ class CameraInfo:
 
 @dataclass(frozen=True)
 class CameraFormat:
-    """What is asked of a camera; 0 or empty leaves its own choice.
+    """The requested format of a camera; 0 or empty leaves the choice to the camera.
 
     Attributes:
         format: a V4L2 code such as MJPG or YUYV.
@@ -58,10 +57,10 @@ class CameraFormat:
 
 
 class CameraSource:
-    """Frames of a camera as they come, stamped with the seconds since it was opened.
+    """Frames of a camera as they arrive, stamped with the seconds since it was opened.
 
     Raises:
-        SourceError: there is no such camera, it may not be used, or it was unplugged.
+        SourceError: there is no such camera, permission was denied, or it was unplugged.
     """
 
     live = True
@@ -96,7 +95,7 @@ class CameraSource:
         raise SourceError(
             f"{self.name} stopped after {count} frames; check its cable, then start again"
             if count
-            else f"{self.name} gives no picture; close other programs that use it, or connect it again"
+            else f"{self.name} delivers no picture; close other programs that use it, or reconnect it"
         )
 
 
@@ -118,13 +117,14 @@ def list_cameras(
     descriptions: Path = Path("/sys/class/video4linux"),
     query: Callable[[Path], bytes] = _query,
 ) -> list[CameraInfo]:
-    """The cameras that are connected, without opening a stream; empty where there are none.
+    """The connected cameras, found without opening a stream; empty if there are none.
 
-    A camera on a Raspberry Pi's CSI connector is listed once, as csi://0: its own nodes give raw sensor data.
+    A camera on a Raspberry Pi's CSI connector is listed once, as csi://0, because its device nodes deliver raw sensor
+    data.
 
     Args:
-        dev, descriptions: where Linux has the device files and what they are.
-        query: what a device answers to VIDIOC_QUERYCAP.
+        dev, descriptions: Linux's folders of device files and of their descriptions.
+        query: returns a device's reply to VIDIOC_QUERYCAP.
     """
     if sys.platform in desktop_cameras.APIS:
         return [CameraInfo(str(index), name, str(index)) for index, name in desktop_cameras.found()]
@@ -132,7 +132,7 @@ def list_cameras(
     for link in sorted((dev / "v4l" / "by-id").glob("*")):
         stable.setdefault(os.path.realpath(link), str(link))
     cameras: list[CameraInfo] = []
-    receivers: dict[str, str] = {}  # the bus of a CSI connector -> its first node
+    receivers: dict[str, str] = {}  # bus of a CSI connector -> its first node
     for device in sorted(dev.glob("video*"), key=lambda path: (len(path.name), path.name)):
         node = _ask(device, query)
         if not re.fullmatch(r"video\d+", device.name) or not node.captures:
@@ -155,7 +155,7 @@ def list_cameras(
 
 @dataclass(frozen=True)
 class _Node:
-    """What a video device says of itself; encoders, outputs and metadata nodes are video devices, too."""
+    """What a video device reports; encoders, outputs and metadata nodes are video devices, too."""
 
     driver: str
     bus: str
@@ -166,7 +166,7 @@ def _ask(device: Path, query: Callable[[Path], bytes]) -> _Node:
     try:
         answer = query(device)
     except OSError as error:
-        # listed, so that opening it can say what is wrong
+        # listed all the same: opening it gives the reason
         return _Node("", "", error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY))
     driver, bus = (answer[start:end].partition(b"\0")[0].decode("ascii", "replace") for start, end in _NAMES)
     capabilities, device_caps = struct.unpack_from("=II", answer, 84)
@@ -193,5 +193,5 @@ def _why_not(device: str) -> str:
             return "another program uses it; close that first"
         return f"{error.strerror}; {_others()}"
     if not _ask(Path(device), _query).captures:
-        return f"{device} is no camera; {_others()}"
+        return f"{device} is not a camera; {_others()}"
     return "another program may be using it; close that first"

@@ -1,4 +1,4 @@
-"""Cameras on the CSI connector of a Jetson or a Raspberry Pi, through GStreamer."""
+"""Cameras on the CSI connector of a Jetson or a Raspberry Pi, through GStreamer. Called by `open_source`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ WIDTH, HEIGHT, FPS = 1280, 720, 30.0
 FIRST_S = 10.0  # the camera daemon takes seconds to start a sensor
 SILENCE_S = 3.0
 POLL_S = 0.25
-# the element that reads a CSI camera -> what to try when it gives no picture
+# the element that reads a CSI camera -> advice if it delivers no picture
 ADVICE = {
     "nvarguscamerasrc": "try: sudo systemctl restart nvargus-daemon",
-    "libcamerasrc": "check the cable, and whether this shows a picture: rpicam-hello",
-    "videotestsrc": "install GStreamer again",
+    "libcamerasrc": "check the cable, and check that rpicam-hello shows a picture",
+    "videotestsrc": "reinstall GStreamer",
 }
 MISSING = (
     "GStreamer has neither nvarguscamerasrc, which comes with JetPack, nor libcamerasrc (Raspberry Pi OS: "
@@ -33,7 +33,7 @@ MISSING = (
 class CsiCamera:
     """`csi://0`: frames of a CSI camera, scaled by the board's own hardware, stamped with the seconds since it opened.
 
-    `csi://0?width=1280&height=720&fps=30` chooses a size where the configuration does not; `csi://test` is GStreamer's
+    `csi://0?width=1280&height=720&fps=30` chooses a size if the configuration does not; `csi://test` is GStreamer's
     test picture and needs no camera.
 
     Raises:
@@ -52,7 +52,7 @@ class CsiCamera:
         self.name = uri.partition("?")[0]
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         if not all(key in ("width", "height", "fps") and re.fullmatch(r"\d{1,5}", query[key]) for key in query):
-            raise SourceError(f"{uri}: after the question mark only width=, height= and fps= may stand, whole numbers")
+            raise SourceError(f"{uri}: only width=, height= and fps= with integers are allowed after the question mark")
         self._width = wanted.width or int(query.get("width", WIDTH))
         self._height = wanted.height or int(query.get("height", HEIGHT))
         self._fps = wanted.fps or float(query.get("fps", FPS))
@@ -89,7 +89,7 @@ class CsiCamera:
         if ended:
             raise SourceError(f"{self.name} ended after {index} frames; check its cable")
         if silent > (SILENCE_S if index else FIRST_S):
-            raise SourceError(f"{self.name} gives no picture for {silent:.0f} s; {advice}")
+            raise SourceError(f"{self.name} has delivered no picture for {silent:.0f} s; {advice}")
 
 
 def _element() -> str:
@@ -101,22 +101,22 @@ def _element() -> str:
 
 
 def source(element: str, sensor: str, width: int, height: int, fps: float) -> str:
-    """GStreamer's description of a sensor's pictures in main memory, at the size that was asked for.
+    """The start of a GStreamer pipeline: a sensor's pictures in main memory at the requested size.
 
     Raises:
-        GStreamerError: there are fewer cameras.
+        GStreamerError: the camera's number is too high.
     """
     rate = f"{round(fps * 1000)}/1000"
     size = f"width={width},height={height}"
     if element == "videotestsrc":
         return f"videotestsrc is-live=true ! video/x-raw,format=BGRx,{size},framerate={rate}"
     if element == "nvarguscamerasrc":
-        # the sensor's own mode is left to the driver; NV12 in NVMM is what it gives, nvvidconv scales and converts it
+        # the driver chooses the sensor's mode and delivers NV12 in NVMM; nvvidconv scales and converts it
         return (
             f"nvarguscamerasrc sensor-id={int(sensor)} ! video/x-raw(memory:NVMM),format=NV12,framerate={rate} "
             f"! nvvidconv ! video/x-raw,format=BGRx,{size}"
         )
-    # it takes the first camera unless told a name; the image signal processor scales
+    # libcamerasrc uses the first camera unless it gets a name; the image signal processor scales
     # (raspberrypi.com/documentation/computers/camera_software.html, "Using GStreamer")
     element = "libcamerasrc"
     if int(sensor):

@@ -1,13 +1,12 @@
-"""Counts the pictures of a video that decoding errors spoiled; `ffmpeg` asks it about every packet and picture."""
+"""Count the pictures of a video that decoding errors spoiled. Called by `ffmpeg` for every packet and picture."""
 
 from __future__ import annotations
 
 from typing import Any
 
-MOST_REORDERED = 64  # packets without a picture of their own; decoders reorder 16
-# Of codecs whose decoders pass over what they cannot parse and report no error; each packet has one picture, except of
-# fields: the types of NAL units that carry a picture, and those that make a decoder forget all pictures before
-# (ITU-T H.264 table 7-1, H.265 table 7-1)
+MOST_REORDERED = 64  # packets whose picture has not come yet; decoders reorder up to 16
+# The decoders of these codecs skip what they cannot parse without an error; each packet has one picture, except for
+# fields. Types of NAL units with a picture, and types that reset the decoder (ITU-T H.264 table 7-1, H.265 table 7-1)
 PICTURES = {"h264": range(1, 6), "hevc": range(32)}
 FRESH_STARTS = {"h264": (5,), "hevc": (19, 20)}
 
@@ -16,17 +15,17 @@ class Damage:
     """Pictures that were lost or decoded with errors.
 
     A decoder reports an error, marks a picture as corrupt (errors were concealed: H.264, MPEG-1, -2 and -4, ProRes), or
-    leaves a picture out without a word (H.264, HEVC). That shows when a later one comes, or at the end; in an
-    elementary stream, whose packets have no times, at the end only, and only if it begins with a picture that needs no
-    earlier one. Of HEVC, motion JPEG, VP8, VP9, FFV1 and GIF errors inside a picture are not reported. What is missing
-    from a transport or elementary stream that was cut off is not known.
+    silently omits a picture (H.264, HEVC). An omission is noticed when a later picture comes, or at the end. In an
+    elementary stream, whose packets have no times, it is noticed only at the end, and only if the stream starts with a
+    picture that depends on no earlier one. Errors inside a picture of HEVC, motion JPEG, VP8, VP9, FFV1 and GIF are not
+    reported. Data missing at the end of a transport or elementary stream cannot be detected.
 
     Args:
         codec: FFmpeg's name.
 
     Attributes:
-        count: so far.
-        first: pictures that had been decoded before the first of them.
+        count: damaged pictures so far.
+        first: number of pictures decoded before the first damage.
     """
 
     def __init__(self, codec: str) -> None:
@@ -41,7 +40,7 @@ class Damage:
         self._untimed: int | None = None  # packets without a time whose pictures have not come
 
     def take(self) -> int:
-        """How many were added since the last call: for `Frame.damage` of the picture that is handed out."""
+        """Damaged pictures since the last call, for `Frame.damage` of the next picture."""
         new, self._taken = self.count - self._taken, self.count
         return new
 
@@ -51,7 +50,7 @@ class Damage:
         self.count += pictures
 
     def sent(self, packet: Any) -> None:
-        """A packet was taken by the decoder."""
+        """The decoder accepted a packet."""
         if not self._follows or packet.is_discard:
             return
         if packet.pts is None:
@@ -62,23 +61,23 @@ class Damage:
             self.end()
 
     def given(self, frame: Any) -> None:
-        """The decoder gave a picture; those due before it will not come."""
+        """The decoder returned a picture; pictures due before it are lost."""
         if frame.is_corrupt:
             self.add()
-        if frame.interlaced_frame:  # a packet may hold one of two fields
+        if frame.interlaced_frame:  # a packet may contain only one of two fields
             self._follows, self._untimed = False, None
             self._waiting.clear()
         if frame.pts is not None:
             due = [self._waiting.pop(pts) for pts in [pts for pts in self._waiting if pts < frame.pts]]
             self._waiting.pop(frame.pts, None)
-            # those due before the first picture need pictures from before the beginning
+            # pictures due before the first one depend on pictures before the start
             self.add(self._pictures(due) if self._began else 0)
         elif self._untimed is not None:
             self._untimed -= 1
         self._given, self._began = self._given + 1, True
 
     def end(self) -> int:
-        """No picture comes for what waits; returns how many are lost by that."""
+        """The end: count the packets whose picture has not come as lost; returns how many."""
         lost = self._pictures(list(self._waiting.values())) + max(0, self._untimed or 0) if self._began else 0
         self.add(lost)
         self.restart()

@@ -1,4 +1,4 @@
-"""V4L2 cameras through OpenCV, quietly; `camera` calls it."""
+"""Open cameras with OpenCV, without its warnings. Called by `camera`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from edgeemo.capture import desktop_cameras
 from edgeemo.types import U8, Frame
 
-# a camera that was unplugged while it is waited for
+# the camera was unplugged during the wait
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -24,7 +24,7 @@ class Decoder:
         self._capture = capture
 
     def grab(self) -> bool:
-        """Take the next frame; False where there is none."""
+        """Take the next frame; False if there is none."""
         try:
             return bool(self._capture.grab())
         except cv2.error:
@@ -42,10 +42,10 @@ class Decoder:
         return self.image() if self.grab() else None
 
     def live(self, name: str, began: float) -> Iterator[Frame]:
-        """Frames as they come, until there is none; each is stamped later than the one before.
+        """Frames as they arrive, until there are no more; times strictly increase.
 
         Args:
-            name: of the camera.
+            name: name of the camera.
             began: when it was opened, by `time.monotonic`.
         """
         index, last = 0, 0.0
@@ -59,10 +59,11 @@ class Decoder:
 
 
 def open_camera(device: str, *, width: int = 0, height: int = 0, fps: float = 0.0, fourcc: str = "") -> Decoder | None:
-    """Open a camera by its device file; None where that fails.
+    """Open a camera by its device file; None if that fails.
 
     Args:
-        width, height, fps, fourcc: what is asked of it; 0 or empty leaves its own. A camera may choose otherwise.
+        width, height, fps, fourcc: requested format; 0 or empty: the camera's default. The camera may choose another
+            one.
     """
     options: list[int] = []
     if fourcc:
@@ -73,10 +74,10 @@ def open_camera(device: str, *, width: int = 0, height: int = 0, fps: float = 0.
         options += [cv2.CAP_PROP_FPS, round(fps)]
     decoder = _open(device, options)
     if decoder is None and options:
-        # a camera that lacks what is asked for is better than none
+        # if the requested format is missing, use the default
         decoder = _open(device, [])
     if decoder is not None:
-        # the newest frame counts: what queues up in the driver is late
+        # only the newest frame matters: frames queued in the driver are late
         decoder._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return decoder
 
@@ -96,7 +97,7 @@ def _open(device: str, options: Sequence[int]) -> Decoder | None:
 
 
 def bgr(image: np.ndarray) -> U8:
-    """Any picture that OpenCV gives -> (H, W, 3) uint8 BGR, C-contiguous."""
+    """Any picture from OpenCV -> (H, W, 3) uint8 BGR, C-contiguous."""
     if image.dtype == np.uint16:
         image = image >> 8
     if image.ndim == 2 or image.shape[2] == 1:

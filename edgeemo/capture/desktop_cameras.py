@@ -1,6 +1,6 @@
-"""Cameras on Windows and macOS: which there are, and how OpenCV opens one. Called by camera.py and decoder.py.
+"""List and open cameras on Windows and macOS. Called by camera.py and decoder.py.
 
-Written for these systems, not yet tried on them: the tests run against fakes of their rules.
+Not yet tried on these systems: the tests run against fakes of them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import cv2
 
 from edgeemo.errors import SourceError
 
-# OpenCV's interfaces to the cameras of a system, in the order in which they are tried. MSMF is Windows' present
-# interface; some older cameras and virtual ones have DirectShow only.
+# OpenCV's capture interfaces of a system, in the order in which they are tried. MSMF is the current one of Windows;
+# some older and virtual cameras support only DirectShow.
 APIS: dict[str, tuple[int, ...]] = {
     "win32": (cv2.CAP_MSMF, cv2.CAP_DSHOW),
     "darwin": (cv2.CAP_AVFOUNDATION,),
@@ -34,7 +34,7 @@ _asked = False
 def found(
     platform: str = sys.platform, enumerate_cameras: Callable[[int], Sequence[Any]] | None = None
 ) -> list[tuple[int, str]]:
-    """Index and name of each camera; empty where the system or cv2-enumerate-cameras cannot tell.
+    """Index and name of each camera; empty on other systems and without cv2-enumerate-cameras.
 
     Args:
         enumerate_cameras: cv2_enumerate_cameras.enumerate_cameras, which numbers them as OpenCV's interface does.
@@ -48,7 +48,7 @@ def found(
     for api in APIS.get(platform, ()):
         for camera in enumerate_cameras(api):
             cameras.setdefault(int(camera.index), str(camera.name).strip() or f"camera {camera.index}")
-        if cameras:  # the other interface numbers the same cameras in its own order
+        if cameras:  # the other interface may number the same cameras differently
             break
     return sorted(cameras.items())
 
@@ -60,10 +60,10 @@ def open_capture(
     platform: str = sys.platform,
     capture: Callable[[int, int, Sequence[int]], cv2.VideoCapture] = cv2.VideoCapture,
 ) -> cv2.VideoCapture | None:
-    """A camera by its number through the first interface that opens it; None where none does.
+    """Open a camera by its number with the first interface that succeeds; None if none does.
 
     Args:
-        options: pairs of an OpenCV property and its value.
+        options: OpenCV properties and values, alternating.
     """
     for api in APIS.get(platform, ()):
         try:
@@ -89,8 +89,8 @@ def ask_permission(
 ) -> None:
     """Let macOS ask the user for the camera, once per process.
 
-    OpenCV can show that question from the main thread only; frames are read in another thread. So the first camera is
-    opened and closed here, before that thread starts.
+    OpenCV can show this question only from the main thread, but another thread reads the frames. Therefore the first
+    camera is opened and closed here, before that thread starts.
 
     Raises:
         SourceError: the user refused, or no camera can be opened.

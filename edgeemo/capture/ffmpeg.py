@@ -1,4 +1,4 @@
-"""Video files and network streams, decoded by FFmpeg through PyAV; `file`, `stream` and the window's replay call it."""
+"""Decode video files and network streams with FFmpeg through PyAV. Called by `file`, `stream` and the app's replay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ try:
     from av.video.reformatter import Interpolation, VideoReformatter
 
     MISSING = ""
-except ImportError as error:  # no wheel fits this machine; cameras and pictures do without
+except ImportError as error:  # no wheel for this machine; cameras and pictures do not need it
     MISSING = f"videos need the package av (PyAV), which cannot be loaded ({error}): pip install av"
 
 if TYPE_CHECKING:
@@ -38,27 +38,27 @@ log = logging.getLogger(__name__)
 
 FALLBACK_RATE = 25.0  # frames per second of a stream that states none
 RAW = ("h264", "hevc", "vvc", "m4v", "mjpeg", "mpegvideo", "cavsvideo", "vc1", "obu")  # elementary streams: no times
-UNSTATED = Fraction(25001, 1000)  # asked of a raw demuxer: what comes back unchanged was not stated by the stream
-JOINT_S = 10.0  # a longer jump in a transport stream is a joint between two recordings, not a pause
-MAX_ASPECT = 10  # a sample aspect ratio beyond this is damage
+UNSTATED = Fraction(25001, 1000)  # requested from a raw demuxer; if it comes back unchanged, the stream states no rate
+JOINT_S = 10.0  # a longer jump in a transport stream is a boundary of two recordings, not a pause
+MAX_ASPECT = 10  # a larger sample aspect ratio is taken for damage
 MAX_SIDE = 16384
-LARGE_PX = 1920 * 1088  # pixels; decoding a file with larger pictures takes longer than all that is done with them
-MAX_PIXELS = 100_000_000  # of a frame: 300 MB as BGR, and several are on their way
-MOST_ODD = 2  # packets at the end that hold no picture although nothing is wrong
-BACKGROUND = 255  # what is seen through transparent pixels, as on a white page
+LARGE_PX = 1920 * 1088  # pixels; decoding larger pictures takes longer than all of their processing
+MAX_PIXELS = 100_000_000  # per frame: 300 MB as BGR, and several are in flight
+MOST_ODD = 2  # packets at the end of an intact file that may contain no picture
+BACKGROUND = 255  # grey level behind transparent pixels: white
 
 
 class Video:
     """One opened video.
 
     Attributes:
-        fps: mean frames per second as the container says, or 25.
-        count: frames as the container says, 0 where it does not.
+        fps: mean frames per second from the container, or 25.
+        count: number of frames from the container; 0 if it states none.
         damage: pictures that were lost or decoded with errors so far.
         format: FFmpeg's name of the container, for example "matroska,webm".
-        finite: the container states how long it is.
-        streams: how many video streams it has.
-        decoder: what makes pictures of its packets.
+        finite: the container states its duration.
+        streams: number of video streams.
+        decoder: name of the decoder.
     """
 
     decoder = "FFmpeg"
@@ -81,20 +81,20 @@ class Video:
             self.rate_is_stated = True
         self.fps = float(rate) if rate and 1e-3 <= rate <= 1000 else FALLBACK_RATE
         self.finite = bool(container.duration and container.duration > 0)
-        # two frames at a time delay a live picture, and cost small ones a third more CPU time; at 4K nothing
+        # decoding two frames at a time delays live pictures; CPU time rises by a third for small pictures, not at 4K
         large = self.finite and self.codec_context.width * self.codec_context.height > LARGE_PX
         self._stream.thread_type = "FRAME" if large else "NONE"
         self.codec_context.thread_count = 2 if large else 1
         length = self._stated_length() or (container.duration or 0) / 1e6
         self.count = self._stream.frames or (round(length * self.fps) if 0 < length < 1e7 else 0)
-        # packets of AVI have no presentation times that pictures could be missed by
+        # AVI packets have no presentation times, so omitted pictures cannot be noticed
         self.damage = Damage("" if self.format == "avi" else self._stream.codec_context.name)
         self._failed_tail = False  # nothing was decoded after the last damaged packet
-        self._cut_packet = False  # the last packet is shorter than the container says
-        self._end = 0.0  # where the last packet ends, in the stream's own time
+        self._cut_packet = False  # the last packet is shorter than the container states
+        self._end = 0.0  # end of the last packet in the stream's time
         self._longest_step = 1 / self.fps
         self._timeline = Timeline(joins=any(name in self.format for name in ("mpegts", "mpeg", "hls")))
-        # AVI has decoding times only: the n-th frame that is shown has the n-th of them
+        # AVI has only decoding times: the n-th frame shown has the n-th decoding time
         self._slots: deque[float] | None = deque() if self.format == "avi" else None
         self._broken: OSError | None = None
         self._frames = self._decode(self._demux())
@@ -110,7 +110,7 @@ class Video:
         """Decode the next frame; False at the end.
 
         Raises:
-            OSError: the file or the network failed; what was decoded before is whole.
+            OSError: the file or the network failed; earlier frames are intact.
         """
         frame = next(self._frames, None)
         self._frame = frame
@@ -120,7 +120,7 @@ class Video:
         return True
 
     def image(self) -> U8 | None:
-        """The frame that was grabbed as it is to be shown: upright, in square pixels, (H, W, 3) BGR."""
+        """The grabbed frame as a player shows it: upright, square pixels, (H, W, 3) BGR."""
         return None if self._frame is None else self._display.image(self._frame)
 
     def read(self) -> U8 | None:
@@ -128,11 +128,11 @@ class Video:
 
     @property
     def can_seek(self) -> bool:
-        """Whether its frames have times of their own and the container an end."""
+        """Whether the frames have timestamps and the container a duration."""
         return self.finite and not self._raw
 
     def seek(self, at: float) -> None:
-        """Continue from the last key frame before a time in seconds since the first frame."""
+        """Continue at the last key frame before `at`, in seconds since the first frame."""
         start = self._stream.start_time or 0
         base = self._stream.time_base or Fraction(1, 1_000_000)
         self._container.seek(start + max(0, round(at / base)), stream=self._stream)
@@ -143,9 +143,11 @@ class Video:
         self._frames = self._decode(self._demux())
 
     def index(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Media time of every frame and the numbers of the key frames, from packets alone; then only `close` it.
+        """Media time of every frame and the numbers of the key frames, read from packets alone. Afterwards only `close`
+        may be called.
 
-        Both are empty where packets do not tell: no presentation time, one twice, frames that a player skips, an error.
+        Both are empty if packets are not enough: missing or repeated presentation times, frames that a player skips, an
+        error.
         """
         stamps: list[int] = []
         keys: list[bool] = []
@@ -165,7 +167,7 @@ class Video:
         return times - times[0], np.flatnonzero(np.array(keys)[order])
 
     def missing(self) -> str:
-        """What tells that the file ends before its video does; "" where nothing does. Ask at the end."""
+        """Why the file seems cut off; "" if it is complete. Valid at the end of decoding."""
         if self._failed_tail:
             return "the rest cannot be decoded"
         if self._cut_packet:
@@ -176,7 +178,7 @@ class Video:
             and self.format.startswith("mov")
             and any(entry.pos + entry.size > size for entry in reversed(self._stream.index_entries[-64:]))
         ):
-            return "its index names frames beyond the file's end"
+            return "its index lists frames beyond the file's end"
         length = self._stated_length()
         if length and self._end < length - 1.5 * self._longest_step:
             return f"it should last {length:.1f} s"
@@ -187,7 +189,7 @@ class Video:
         self._container.close()
 
     def _demux(self) -> Iterator[Any]:
-        """The stream's packets; an error of file or network ends them and is kept for `_raise_broken`."""
+        """The stream's packets; an error of the file or network ends them and is stored for `_raise_broken`."""
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -201,7 +203,7 @@ class Video:
             yield packet
 
     def _decode(self, packets: Iterator[Any]) -> Generator[Any, None, None]:
-        for packet in chain(packets, (None,)):  # at the end the decoder gives what it holds back
+        for packet in chain(packets, (None,)):  # None flushes the decoder
             try:
                 frames = self.codec_context.decode(None) if packet is None else packet.decode()
             except av.error.EOFError:
@@ -237,7 +239,7 @@ class Video:
         self._failed_tail = True
 
     def _stamp(self, frame: VideoFrame) -> tuple[float | None, float]:
-        """The frame's presentation time, None where the stream has none, and how long it is shown, in seconds."""
+        """The frame's presentation time (None if the stream has none) and its duration, in seconds."""
         period = frame.duration * self._ticks[0] / self._ticks[1] if frame.duration else 0.0
         if not 0 < period <= 60:
             period = 1 / self.fps
@@ -246,12 +248,12 @@ class Video:
             return (self._slots.popleft() if self._slots else None), period
         if self._raw:
             return None, period if self.rate_is_stated else 1 / FALLBACK_RATE
-        if frame.pts is None:  # its duration is rounded to the container's clock, and the errors would add up
+        if frame.pts is None:  # the duration is rounded to the container's clock; errors would accumulate
             return None, 1 / self.fps
         return frame.pts * self._ticks[0] / self._ticks[1], period
 
     def _stated_length(self) -> float:
-        """Where the video track ends as the header says, in its own time; 0 where that is not known."""
+        """End of the video track from the header, in the track's time; 0 if unknown."""
         stream = self._stream
         if self.format == "avi":
             return stream.frames / self.fps if stream.frames else 0.0
@@ -268,12 +270,12 @@ class Video:
 class Timeline:
     """Media time from presentation times: 0 at the first frame, strictly increasing.
 
-    A frame without a presentation time comes one period after the one before. Where times start again, as in joined
-    transport streams, media time goes on.
+    A frame without a presentation time gets the previous time plus one period. If presentation times restart, as in
+    joined transport streams, media time continues.
 
     Args:
-        joins: the container may hold several recordings, so a jump of more than `JOINT_S` forward is a joint as well.
-        zero: the presentation time of media time 0, where the first frame does not tell (after seeking).
+        joins: the container may contain several recordings, so a forward jump of more than `JOINT_S` also restarts.
+        zero: the presentation time of media time 0, needed after seeking; None: that of the first frame.
     """
 
     def __init__(self, *, joins: bool = False, zero: float | None = None) -> None:
@@ -301,7 +303,7 @@ class Timeline:
 
 
 class Display:
-    """From decoded frames to pictures as a player shows them: display matrix, square pixels, no transparency."""
+    """Convert decoded frames to pictures as a player shows them: display matrix, square pixels, no transparency."""
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream = stream
@@ -317,7 +319,7 @@ class Display:
         if kind not in self._alpha:
             self._alpha[kind] = kind == "pal8" or any(part.is_alpha for part in frame.format.components)
         has_alpha = self._alpha[kind]
-        # one thread: what swscale saves in time it takes twofold from the other stages
+        # one thread: more threads in swscale cost the other stages twice what they save
         picture: Any = self._converter.reformat(
             frame,
             width=width,
@@ -333,7 +335,7 @@ class Display:
         return np.ascontiguousarray(turned(picture, self._matrix), np.uint8)
 
     def size(self, frame: Any) -> tuple[int, int]:
-        """Width and height in square pixels; the shorter direction is enlarged, so that nothing is lost."""
+        """Width and height in square pixels; the shorter direction is enlarged, so no detail is lost."""
         stored = (frame.width, frame.height)
         if stored != self._stored or frame.key_frame:
             self._stored, self._shown = stored, self._in_square_pixels(*stored)
@@ -384,17 +386,17 @@ def open_video(
     options: Mapping[str, str] | None = None,
     make: Callable[[InputContainer, int | None], Video] = Video,
 ) -> Video | None:
-    """Open what FFmpeg can read; None where it cannot.
+    """Open a video with FFmpeg; None if FFmpeg cannot read it.
 
     Args:
         address: a path or URL.
-        stream: which of its video streams, from 0 on; None: the default one.
-        open_timeout, read_timeout: seconds, for streams; 0 waits for ever.
-        options: FFmpeg's own.
-        make: chooses the decoder of an opened container; `hardware_video` has another one.
+        stream: number of the video stream, from 0; None: the default one.
+        open_timeout, read_timeout: seconds, for network streams; 0: no limit.
+        options: passed to FFmpeg.
+        make: makes the `Video` of an opened container; `hardware_video` has an alternative.
 
     Raises:
-        SourceError: it holds no video, or no such stream; or PyAV is missing.
+        SourceError: it contains no video or no such stream, or PyAV is missing.
     """
     if MISSING:
         raise SourceError(MISSING)
@@ -415,10 +417,10 @@ def open_video(
 
 
 def _chosen(container: InputContainer, number: int | None) -> VideoStream:
-    """The stream that is played: the default one, or the one that was asked for. A cover picture is none."""
+    """The stream to play: the default one or the requested one. A cover picture is not a video stream."""
     streams = [each for each in container.streams.video if not _is_cover(each) and each.codec_context is not None]
     if not streams or (container.format.name == "tty"):
-        raise SourceError("is no video")
+        raise SourceError("is not a video")
     if number is not None:
         if number >= len(streams):
             known = ", ".join(f"#stream={each}" for each in range(len(streams)))
@@ -431,10 +433,8 @@ def _chosen(container: InputContainer, number: int | None) -> VideoStream:
 def _expect_size(context: VideoCodecContext) -> None:
     if context.width * context.height > MAX_PIXELS:
         most = f"{MAX_PIXELS // 1_000_000} million"
-        raise SourceError(
-            f"has frames of {context.width} x {context.height} pixels, more than the {most} that are read"
-        )
-    # frames that become larger in the middle are errors of the decoder
+        raise SourceError(f"has frames of {context.width} x {context.height} pixels; the limit is {most}")
+    # a frame that becomes larger later is an error of the decoder
     context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
 
 
@@ -446,7 +446,7 @@ def _is_cover(stream: VideoStream) -> bool:
 
 def display_matrix(frame: VideoFrame) -> tuple[int, ...]:
     """The four numbers that `turned` takes."""
-    side_data: Any = frame.side_data  # iterates over values, whatever its stub says
+    side_data: Any = frame.side_data  # iterates over values, unlike its type stub
     for data in side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
@@ -464,5 +464,5 @@ def _seconds(text: str) -> float:
 
 
 def since(began: float, last: float) -> float:
-    """Seconds since `began` by the monotonic clock, always later than `last`: how live frames are stamped."""
+    """The time stamp of a live frame: seconds since `began` by the monotonic clock, always above `last`."""
     return max(time.monotonic() - began, last + 1e-6)

@@ -1,4 +1,4 @@
-"""A video file: every frame, in media time."""
+"""Read every frame of a video file, in media time. Called by `open_source`, `stream` and `edgeemo.batch`."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from edgeemo.types import Frame
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT_S = 0.5  # whoever stops the source waits for this at most
-LATE_S = 0.1  # a paced source that is later leaves frames out, because the machine is too slow
-PAUSE_S = 1.0  # one that is even this late was paused
-# how containers begin that need what stands further behind: a file that stops before that was cut off
+LONGEST_WAIT_S = 0.5  # upper limit for the wait of a caller who stops the source
+LATE_S = 0.1  # a paced source that is later than this skips frames: the machine is too slow
+PAUSE_S = 1.0  # a source that is later than this was paused
+# first bytes of containers that need data further behind: a file that ends before it was cut off
 BEGINNINGS = ((4, b"ftyp"), (0, b"RIFF"), (0, b"\x1aE\xdf\xa3"))
-SHORTEST = 64  # bytes; less than that is no container at all
+SHORTEST = 64  # bytes; no container is shorter
 
 
 class VideoFile:
-    """A file that FFmpeg reads.
+    """A video file, read by FFmpeg.
 
-    With `paced` it plays at its own speed: a frame comes when it is due; if whoever reads is too slow, frames are left
-    out (the index shows the gap), and after a pause it goes on where it was. `live` is False all the same, for a
-    pause must not run past the end of the clip. Unless it loops, such a file can be wound by its `playhead`; frames
-    are counted on, and their times are those of the file.
+    With `paced` it plays at its own speed: each frame is delivered when it is due. If the reader is too slow, frames
+    are skipped (the index shows the gap); after a pause, playback continues where it was. `live` is still False: during
+    a pause the clip must not run on. Unless it loops, a paced file can be moved by its `playhead`: the index continues
+    to count, times are those of the file.
 
     Args:
         stream: which of its video streams, from 0 on; None: the default one.
 
     Raises:
-        SourceError: the file is missing, no video, or ends before it should; then its frames came first.
+        SourceError: the file is missing, is not a video, or ends too early (then after its last frame).
     """
 
     live = False
@@ -54,7 +54,7 @@ class VideoFile:
         self._video: Video | None = None
         self.playhead = Playhead() if paced and not loop else None
         if not os.path.isfile(path):
-            raise SourceError(f"{path} is no file; check the path")
+            raise SourceError(f"{path} is not a file; check the path")
 
     @property
     def decoder(self) -> str:
@@ -64,7 +64,7 @@ class VideoFile:
         return play(self._open, str(self._path), self.name, loop=self._loop, paced=self._paced, playhead=self.playhead)
 
     def duration(self) -> float:
-        """Seconds as the container says, 0 where it does not; opens the file.
+        """Duration in seconds from the container; 0 if it states none. Opens the file.
 
         Raises:
             SourceError: no frame of it can be read.
@@ -76,7 +76,7 @@ class VideoFile:
             video.close()
 
     def count(self) -> int:
-        """Frames as the container says, 0 where it does not; opens the file.
+        """Number of frames from the container; 0 if it states none. Opens the file.
 
         Raises:
             SourceError: no frame of it can be read.
@@ -97,7 +97,7 @@ class VideoFile:
         if not head:
             raise SourceError(f"{path} is empty; copy or record it again")
         try:
-            # FFmpeg would take what stands before a colon for a protocol
+            # FFmpeg would take the text before a colon for a protocol
             self._video = video = open_video(os.path.abspath(path), stream=self._stream, make=open_decoder)
         except SourceError as error:
             raise SourceError(f"{path} {error}; give a video file such as .mp4, .mkv or .avi") from error
@@ -105,7 +105,7 @@ class VideoFile:
             return video
         if len(head) == SHORTEST and any(head[at:].startswith(mark) for at, mark in BEGINNINGS):
             raise SourceError(_nothing_left(str(path)))
-        raise SourceError(f"{path} is no video that FFmpeg can read; give a video file such as .mp4, .mkv or .avi")
+        raise SourceError(f"{path} is not a video that FFmpeg can read; give a video file such as .mp4, .mkv or .avi")
 
 
 def play(
@@ -117,16 +117,16 @@ def play(
     paced: bool = False,
     playhead: Playhead | None = None,
 ) -> Iterator[Frame]:
-    """Every frame of a video that has an end.
+    """Every frame of a video that has an end, in media time.
 
     Args:
-        opener: opens it; called again for each round of a loop.
-        shown: what messages call it.
-        name: of the source.
-        playhead: winds it and sets its speed.
+        opener: opens the video; called again for each round of a loop.
+        shown: its name in messages.
+        name: name of the source.
+        playhead: seeks and sets the speed.
 
     Raises:
-        SourceError: it ends before it should, or holds no frame.
+        SourceError: it ends too early, or contains no frame.
     """
     playhead = playhead or Playhead()
     pace = Pace(playhead.now, playhead.sleep) if paced else None
@@ -138,7 +138,7 @@ def play(
         broken = ""
         held: Frame | None = None  # until it is known whether pictures behind it are lost
         if not video.rate_is_stated:
-            log.warning("%s states no times and no frame rate; %g frames per second assumed", shown, FALLBACK_RATE)
+            log.warning("%s has no timestamps and no frame rate; assuming %g frames per second", shown, FALLBACK_RATE)
         try:
             while _grab(video, playhead, pace, index):
                 last = video.time
@@ -160,7 +160,7 @@ def play(
                 held = frame
             broken = video.missing()
         except OSError as error:
-            broken = str(error) or "it cannot be read further"
+            broken = str(error) or "reading failed"
         finally:
             video.close()
         if held is not None:
@@ -173,7 +173,7 @@ def play(
 
 
 def _grab(video: Video, playhead: Playhead, pace: Pace | None, index: int) -> bool:
-    """Grab the frame that the playhead asks for, else the next one; False at the end."""
+    """Grab the frame at the playhead's target, or the next one without a target; False at the end."""
     place = playhead.take(index)
     if pace is not None and (place is not None or playhead.held or pace.speed != playhead.speed):
         pace.restart(playhead.speed)
@@ -189,7 +189,7 @@ def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:
     if broken:
         of_all = f" of {video.count}" if video.count >= decoded else ""
         raise SourceError(
-            f"{shown} breaks off after frame {decoded}{of_all}: the file is not complete ({broken}); "
+            f"{shown} is cut off after frame {decoded}{of_all}: the file is not complete ({broken}); "
             "copy or record it again"
         )
     if video.damage.count:
@@ -198,7 +198,7 @@ def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:
 
 
 class Pace:
-    """Holds media time back to the pace of a clock.
+    """Delays frames so that media time follows a clock.
 
     Args:
         now, sleep: the clock, in seconds.
@@ -207,22 +207,22 @@ class Pace:
     def __init__(self, now: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
         self._now = now
         self._sleep = sleep
-        self._offset: float | None = None  # of the clock from media time
-        self.speed = 1.0  # playback speed that the media times it gets are divided by
+        self._offset: float | None = None  # clock minus media time
+        self.speed = 1.0  # playback speed; media times are divided by it
 
     def restart(self, speed: float) -> None:
-        """The next frame is due at once, and the others from there on, at that speed."""
+        """Make the next frame due now, and the following ones relative to it at that speed."""
         self._offset, self.speed = None, speed
 
     def is_late(self, at: float) -> bool:
-        """Whether the frame of media time `at` was due too long ago to be shown; a pause restarts the pace."""
+        """Whether the frame of media time `at` is too late to be shown. After a pause, the pace restarts."""
         now = self._now()
         if self._offset is None or now - self._offset - at > PAUSE_S:
             self._offset = now - at
         return now - self._offset - at > LATE_S
 
     def wait(self, at: float) -> None:
-        """Sleep until media time `at` is due; of a gap in the video not longer than `LONGEST_WAIT_S`."""
+        """Sleep until media time `at` is due, but at most `LONGEST_WAIT_S` (gaps in the video)."""
         if self._offset is None:
             self._offset = self._now() - at
         left = self._offset + at - self._now()
@@ -234,4 +234,4 @@ class Pace:
 
 
 def _nothing_left(shown: str) -> str:
-    return f"{shown} is not complete: it breaks off before any frame can be read from it; copy or record it again"
+    return f"{shown} is not complete: it ends before its first frame can be read; copy or record it again"

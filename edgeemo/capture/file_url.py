@@ -1,4 +1,4 @@
-"""The path that a file:// URL means, on each system. Called by open_source."""
+"""Convert a file:// URL to a path of this system. Called by open_source."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 def path_of_url(url: str, *, windows: bool = sys.platform == "win32") -> str:
     """file:///clips/a%20b.mp4 -> /clips/a b.mp4; on Windows file:///C:/clips/a.mp4 -> C:\\clips\\a.mp4.
 
-    A host other than localhost is a Windows share: file://server/share/a.mp4 -> \\\\server\\share\\a.mp4.
-    The fragment is left out.
+    A host other than localhost is a Windows share: file://server/share/a.mp4 -> \\\\server\\share\\a.mp4. The fragment
+    is dropped.
     """
     parts = urlsplit(url)
     path = os.fsdecode(unquote_to_bytes(parts.path))

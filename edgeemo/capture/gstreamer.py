@@ -1,4 +1,4 @@
-"""GStreamer through PyGObject; their only owner. CSI cameras and hardware decoders need it: pip's OpenCV has none."""
+"""GStreamer through PyGObject, because pip's OpenCV is built without it. Called by `csi` and `hardware_video`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeemo.types import U8
 
-SYSTEM = Path("/usr/lib/python3/dist-packages")  # where Debian and JetPack put PyGObject, out of a venv's sight
+SYSTEM = Path("/usr/lib/python3/dist-packages")  # PyGObject of Debian and JetPack, which a venv does not see
 PACKAGES = "sudo apt install python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base"
 APPSINK = "appsink name=frames sync=false emit-signals=false"
 NS = 1_000_000_000
@@ -31,7 +31,7 @@ class Sample:
 
     Attributes:
         image: (H, W, 3) BGR.
-        time_us: the presentation time of its buffer in microseconds, None where it has none.
+        time_us: presentation time of its buffer in microseconds; None if it has none.
     """
 
     image: U8
@@ -49,7 +49,7 @@ class Pipeline:
         self._gst = module()
         try:
             self._pipeline = self._gst.parse_launch(description)
-        except Exception as error:  # GLib.Error: an element is missing, or elements do not fit
+        except Exception as error:  # GLib.Error: an element is missing, or elements are incompatible
             raise GStreamerError(_reason(error)) from error
         self._sink = self._pipeline.get_by_name("frames")
         self._packets = self._pipeline.get_by_name("packets")
@@ -60,7 +60,7 @@ class Pipeline:
         self._pipeline.set_state(self._gst.State.PLAYING)
 
     def pull(self, wait_s: float) -> Sample | None:
-        """The next picture; None where none came in that time, or no more will come."""
+        """The next picture; None after the time-out or the end of the stream."""
         sample = self._sink.try_pull_sample(int(wait_s * NS))
         return None if sample is None else self._convert(sample)
 
@@ -71,11 +71,11 @@ class Pipeline:
         self._packets.push_buffer(buffer)
 
     def end(self) -> None:
-        """Nothing more will be pushed: the decoder gives what it holds back."""
+        """End the input, which flushes the decoder."""
         self._packets.end_of_stream()
 
     def has_ended(self) -> bool:
-        """Whether the end of the stream has passed every element.
+        """Whether the end of the stream has reached the last element.
 
         Raises:
             GStreamerError: an element has failed.
@@ -96,9 +96,9 @@ class Pipeline:
         buffer = sample.get_buffer()
         found, mapped = buffer.map(self._gst.MapFlags.READ)
         if not found:
-            raise GStreamerError("a picture cannot be read from its memory")
+            raise GStreamerError("cannot map the memory of a picture")
         try:
-            # rows are padded to multiples of 4 bytes; copied, because the memory is GStreamer's
+            # rows are padded to multiples of 4 bytes; copied, because GStreamer owns the memory
             rows = np.frombuffer(mapped.data, np.uint8).reshape(height, -1)
             image = np.array(rows[:, : width * 3]).reshape(height, width, 3)
         finally:
@@ -128,10 +128,10 @@ def module() -> Any:
 
 
 def has_element(name: str, takes: str = "") -> bool:
-    """Whether an element is installed; False where GStreamer itself is not.
+    """Whether an element is installed; False if GStreamer is not.
 
     Args:
-        takes: a media type that it has to accept, for example "video/x-h264".
+        takes: a media type that it must accept, for example "video/x-h264".
     """
     try:
         gst = module()
@@ -142,7 +142,7 @@ def has_element(name: str, takes: str = "") -> bool:
 
 
 def devices(provider: str) -> list[str]:
-    """The names of what a device provider finds, in its order; empty where there is no such provider."""
+    """Names of the devices that a device provider finds, in its order; empty if there is no such provider."""
     gst = module()
     found = gst.DeviceProviderFactory.get_by_name(provider)
     return [device.get_display_name() for device in found.get_devices()] if found is not None else []
@@ -151,11 +151,11 @@ def devices(provider: str) -> list[str]:
 def _keep_unwinder() -> None:
     """Let C++ exceptions work after GStreamer is loaded.
 
-    libgstreamer needs libunwind, and GObject introspection loads both for the whole process, where libunwind's
-    _Unwind_Resume hides libgcc's: the next exception in OpenCV, ONNX Runtime or matplotlib would end the process. Of
-    libraries that are loaded for all, the first one wins.
+    libgstreamer needs libunwind, and GObject introspection loads both with global symbols. There libunwind's
+    _Unwind_Resume hides libgcc's, and the next exception in OpenCV, ONNX Runtime or matplotlib would end the process.
+    The first library loaded globally wins, so libgcc is loaded before.
     """
-    with contextlib.suppress(OSError):  # a system without it has no such clash
+    with contextlib.suppress(OSError):  # a system without libgcc_s has no such conflict
         ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
@@ -163,7 +163,7 @@ def _gi() -> Any:
     try:
         import gi
     except ImportError:
-        # a virtual environment does not see the system's packages; this one alone is taken from there
+        # import only this package from the system's packages, which a virtual environment does not see
         spec = importlib.util.spec_from_file_location(
             "gi", SYSTEM / "gi" / "__init__.py", submodule_search_locations=[str(SYSTEM / "gi")]
         )

@@ -1,6 +1,6 @@
-"""H.264 and H.265 through a decoder in hardware: FFmpeg reads file or stream, an element of GStreamer decodes.
+"""Decode H.264 and H.265 in hardware: FFmpeg reads the file or stream, a GStreamer element decodes.
 
-On a Jetson the element is nvv4l2decoder. Reading stays FFmpeg's, so that addresses, passwords, time-outs, containers
+On a Jetson the element is nvv4l2decoder. FFmpeg always does the reading, so addresses, passwords, time-outs, containers
 and presentation times are the same with either decoder. Called by `file` and `stream`.
 """
 
@@ -29,25 +29,25 @@ log = logging.getLogger(__name__)
 
 CHOICE = "EDGEEMO_DECODER"  # the name of a GStreamer element, or "ffmpeg"
 AUTOMATIC = "nvv4l2decoder"
-# its plugin; where that is missing GStreamer is not loaded to ask for the element: 8 MB and 30 ms
+# the element's plugin; if the file is missing, GStreamer (8 MB, 30 ms) is not loaded to ask for the element
 PLUGINS = (Path("/usr/lib"), "*/gstreamer-1.0/**/libgstnvvideo4linux2.so")
-# FFmpeg's name of a codec -> media type, parser, bitstream filter that makes packets stand on their own
+# FFmpeg's codec name -> media type, parser, bitstream filter that makes packets self-contained
 CODECS = {
     "h264": ("video/x-h264", "h264parse", "h264_mp4toannexb"),
     "hevc": ("video/x-h265", "h265parse", "hevc_mp4toannexb"),
 }
-PIXELS = ("yuv420p", "yuvj420p", "yuv420p10le")  # what hardware decodes; the last one in H.265 only
-IN_FLIGHT = 24  # packets that a decoder may hold: 16 for reordering and a few being decoded
-LINGER_S = 0.02  # how long a live packet's own picture is waited for
+PIXELS = ("yuv420p", "yuvj420p", "yuv420p10le")  # pixel formats that hardware decodes; the last one only in H.265
+IN_FLIGHT = 24  # packets inside a decoder: up to 16 for reordering and a few being decoded
+LINGER_S = 0.02  # how long to wait for a live packet's own picture
 STUCK_S = 5.0
 DRAIN_S = 0.25
-PICTURES = 4  # decoded ones that wait to be taken
-START_US = 3_600_000_000  # times before the first frame's must not become negative
+PICTURES = 4  # decoded pictures in the queue
+START_US = 3_600_000_000  # offset, so that times before the first frame's stay positive
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A picture with what `Video` asks of a frame."""
+    """A decoded picture with the attributes that `Video` reads from a frame."""
 
     picture: U8
     pts: int | None
@@ -64,10 +64,10 @@ class Decoded:
 
 
 def element_for(codec: str) -> str:
-    """The element that decodes a codec here; empty: FFmpeg does.
+    """The element that decodes a codec on this machine; empty: FFmpeg decodes it.
 
     Args:
-        codec: "h264" or "hevc"; any other is FFmpeg's.
+        codec: FFmpeg's name; only "h264" and "hevc" have elements.
     """
     chosen = os.environ.get(CHOICE, AUTOMATIC)
     if chosen == "ffmpeg" or codec not in CODECS:
@@ -79,7 +79,7 @@ def element_for(codec: str) -> str:
 
 
 def open_decoder(container: InputContainer, number: int | None = None) -> Video:
-    """A `Video` that decodes in hardware where that can be, else on the CPU; for `open_video`."""
+    """A `Video` that decodes in hardware if possible, else on the CPU; for `open_video`."""
     video = Video(container, number)
     context = video.codec_context
     fits = context.pix_fmt in PIXELS[: 3 if context.name == "hevc" else 2] and video.format != "avi"
@@ -88,7 +88,7 @@ def open_decoder(container: InputContainer, number: int | None = None) -> Video:
 
 
 class HardwareVideo(Video):
-    """Where the element fails before its first picture, FFmpeg decodes instead, with a warning."""
+    """A video decoded by an element. If it fails before its first picture, FFmpeg decodes, with a warning."""
 
     def __init__(self, container: InputContainer, number: int | None, element: str) -> None:
         super().__init__(container, number)
@@ -129,7 +129,7 @@ class HardwareVideo(Video):
         """Pictures in the order of presentation.
 
         Args:
-            unanswered: gets the packets that were read before the first picture came.
+            unanswered: receives the packets read before the first picture came.
 
         Raises:
             GStreamerError: an element is missing or has failed.
@@ -187,7 +187,7 @@ class HardwareVideo(Video):
         """None for a picture that an edit list hides."""
         at = sample.time_us
         packet = waiting.get(at) if at is not None else None
-        # what should have been presented before will not come any more
+        # earlier pictures will not come any more
         answered = [time for time in waiting if time <= at] if at is not None else list(waiting)[:1]
         for time in answered:
             del waiting[time]
@@ -212,7 +212,7 @@ class HardwareVideo(Video):
         return self._stream.start_time or 0
 
     def _units(self, packets: Iterator[Any]) -> Iterator[tuple[Any, list[Any]]]:
-        """Each packet, and what the decoder gets of it: with start codes, the parameter sets before each key frame."""
+        """Each packet, and its data for the decoder: with start codes, and parameter sets before each key frame."""
         import av
 
         names = f"{CODECS[self.codec_context.name][2]},dump_extra=freq=keyframe"
@@ -221,7 +221,7 @@ class HardwareVideo(Video):
             self._follow(packet)
             if not number:
                 self._read_matrix(packet)
-            copy = av.Packet(bytes(packet))  # the filter empties what it is given
+            copy = av.Packet(bytes(packet))  # the filter empties its input
             copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
             try:
                 yield packet, complete.filter(copy)
@@ -230,7 +230,7 @@ class HardwareVideo(Video):
                 yield packet, []
 
     def _read_matrix(self, packet: Any) -> None:
-        """How a player turns the pictures: FFmpeg tells it with the first one, which it decodes for that."""
+        """Read the display matrix: FFmpeg reports it with the first picture, so FFmpeg decodes that one."""
         import av
 
         context = self.codec_context

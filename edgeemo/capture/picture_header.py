@@ -1,15 +1,15 @@
-"""What the beginning of a picture file says, before anything is decoded; `pictures` asks it."""
+"""Read size, transparency and animation from the header of a picture file, without decoding. Called by `pictures`."""
 
 from __future__ import annotations
 
 import struct
 
 PNG = b"\x89PNG\r\n\x1a\n"
-JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start of frame, not Huffman tables and the like
+JPEG_SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # start-of-frame markers, without Huffman tables and the like
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG, JPEG, WebP, GIF, BMP or TIFF; None for others and where they are not told."""
+    """Width and height of a PNG, JPEG, WebP, GIF, BMP or TIFF; None for other formats and if the size is not found."""
     try:
         if data.startswith(PNG):
             return struct.unpack_from(">II", data, 16)
@@ -37,7 +37,7 @@ def has_alpha(data: bytes) -> bool:
 
 
 def animation_of(head: bytes) -> str:
-    """ "gif", "apng" or "webp" for a file of several frames, by its first megabyte; "" for any other."""
+    """ "gif", "apng" or "webp" if the first megabyte shows a file of several frames; "" otherwise."""
     if head.startswith(b"GIF8"):
         return "gif" if head.count(b"\x21\xf9\x04") > 1 else ""
     if head.startswith(PNG):

@@ -1,4 +1,4 @@
-"""Pictures of a folder, one after the other; animations among them give every frame."""
+"""Read the pictures of a folder; of an animation every frame. Called by `open_source` and the library's `recognise`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SUFFIXES = (
     *(".apng", ".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"),
     *(".tif", ".tiff", ".webp", *HEIF),
 )
-MAX_PIXELS = 100_000_000  # more are decoded at reduced size (JPEG) or refused
+MAX_PIXELS = 100_000_000  # larger pictures are decoded at reduced size (JPEG) or refused
 REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
-MAX_ANIMATION_BYTES = 400_000_000  # of an animated WebP, whose frames are all decoded at once
-NAMED = 5  # so many files that were left out are named; the others are counted
+MAX_ANIMATION_BYTES = 400_000_000  # limit for an animated WebP, all frames of which are decoded at once
+NAMED = 5  # this many of the skipped files are named, the others counted
 
 
 def is_picture(path: Path) -> bool:
@@ -36,18 +36,18 @@ def is_picture(path: Path) -> bool:
 
 
 class Pictures:
-    """The pictures of a folder in natural order (face2 before face10), or a single one.
+    """The pictures of a folder in natural order (face2 before face10), or a single picture.
 
-    Each comes upright (EXIF), as 8-bit BGR, transparent pixels as white; its file name is the frame's `origin`. Of an
-    animation every frame comes.
+    Pictures are upright (EXIF), 8-bit BGR, transparent pixels white; the file name is the frame's `origin`. Every frame
+    of an animation is read.
 
     Attributes:
-        pause_s: seconds that whoever shows the pictures leaves between two of them; the reader keeps to it, for its
-            wait can be ended at any time.
+        pause_s: seconds between two pictures when they are shown. The reader's thread waits, because its wait can be
+            interrupted at any time.
 
     Raises:
-        SourceError: there is no picture, or none that can be read.
-        PartlyReadError: some could not be read; the others came before.
+        SourceError: there is no readable picture.
+        PartlyReadError: some could not be read; raised after the others.
     """
 
     live = False
@@ -60,7 +60,7 @@ class Pictures:
         self._files, self._others = ([path], []) if path.is_file() else _files_of(path)
 
     def count(self) -> int:
-        """Pictures by their names; some may turn out to be unreadable."""
+        """Number of files with a picture's suffix; some may be unreadable."""
         return len(self._files)
 
     def frames(self) -> Iterator[Frame]:
@@ -76,9 +76,9 @@ class Pictures:
                 failed.append(file.name)
                 why = why or str(error)
                 if len(self._files) > 1:
-                    log.warning("%s; left out", error)
+                    log.warning("%s; skipped", error)
         if self._others:
-            log.warning("%s", _listed(len(self._others), "file", "not read, no picture", self._others))
+            log.warning("%s", _listed(len(self._others), "file", "skipped: not a picture", self._others))
         if not index:
             if len(self._files) > 1:
                 raise SourceError(
@@ -113,10 +113,10 @@ class AnimatedWebp:
 
 
 def read_picture(path: Path) -> U8 | None:
-    """(H, W, 3) BGR, of an animation the first frame; None where the file is no complete picture.
+    """(H, W, 3) BGR, of an animation the first frame; None if the file is not a complete picture.
 
     Raises:
-        SourceError: it has more pixels than are read, or needs a package that is missing.
+        SourceError: it has too many pixels, or needs a package that is not installed.
     """
     try:
         data = path.read_bytes()
@@ -129,8 +129,8 @@ def read_picture(path: Path) -> U8 | None:
         return _read_heif(path)
     if size is not None and too_large and not data.startswith(b"\xff\xd8"):
         raise SourceError(
-            f"{path} has {size[0]} x {size[1]} pixels; pictures of up to {MAX_PIXELS // 1_000_000} million are read, "
-            "make it smaller"
+            f"{path} has {size[0]} x {size[1]} pixels; the limit is {MAX_PIXELS // 1_000_000} million, "
+            "so make it smaller"
         )
     if not _looks_complete(data):
         return None
@@ -167,7 +167,7 @@ def _pictures_in(path: Path) -> Iterator[U8]:
     """The picture of a file, or every frame of an animation.
 
     Raises:
-        SourceError: it cannot be read; frames of a damaged animation come before.
+        SourceError: it cannot be read; of a damaged animation, raised after the readable frames.
     """
     try:
         with path.open("rb") as file:
@@ -181,7 +181,7 @@ def _pictures_in(path: Path) -> Iterator[U8]:
     if video is None:
         image = read_picture(path)
         if image is None:
-            raise SourceError(f"{path} is no picture that can be read")
+            raise SourceError(f"{path} is not a readable picture")
         yield image
         return
     try:
@@ -190,13 +190,13 @@ def _pictures_in(path: Path) -> Iterator[U8]:
             if image is not None:
                 yield image
     except OSError as error:
-        raise SourceError(f"{path} cannot be read further: {error}") from error
+        raise SourceError(f"{path} cannot be read to its end: {error}") from error
     finally:
         video.close()
 
 
 def _webp_frames(path: Path) -> Iterator[tuple[U8, float]]:
-    """The frames of an animated WebP, which FFmpeg does not decode, and how many seconds each is shown."""
+    """The frames of an animated WebP, which FFmpeg does not decode, and their durations in seconds."""
     data = path.read_bytes()
     width, height = picture_size(data) or (1, 1)
     most = max(1, MAX_ANIMATION_BYTES // (width * height * 4))
@@ -205,16 +205,16 @@ def _webp_frames(path: Path) -> Iterator[tuple[U8, float]]:
     except cv2.error:
         done = False
     if not done:
-        raise SourceError(f"{path} is no picture that can be read")
+        raise SourceError(f"{path} is not a readable picture")
     if len(animation.frames) == most:
-        log.warning("%s: only its first %d frames are read", path, most)
+        log.warning("%s: reading only the first %d frames", path, most)
     for frame, shown_ms in zip(animation.frames, animation.durations, strict=True):
         whole = np.asarray(frame, np.uint8)
         yield opaque(whole) if whole.shape[2] == 4 else np.ascontiguousarray(whole), max(shown_ms, 1) / 1e3
 
 
 def _read_heif(path: Path) -> U8 | None:
-    """HEIC: by pillow-heif, or by FFmpeg where the picture is a single tile (a phone's has many)."""
+    """Read HEIC with pillow-heif, or with FFmpeg if the picture is a single tile (phones write many)."""
     try:
         from pillow_heif import read_heif
     except ImportError:
@@ -243,7 +243,7 @@ def _heif_tile(path: Path) -> U8 | None:
 
 
 def _files_of(folder: Path) -> tuple[list[Path], list[str]]:
-    """The pictures of a folder, and the names of its other files; hidden ones and folders count as neither."""
+    """The pictures of a folder, and the names of its other files; without hidden files and folders."""
     try:
         files = [file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file()]
     except OSError as error:
@@ -266,13 +266,13 @@ def _listed(count: int, what: str, why: str, names: list[str]) -> str:
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Numbers in a name sort by value."""
+    """Sort key: numbers in a name are compared by value."""
     parts = re.split(r"(\d+)", path.name.casefold())
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts], path.name
 
 
 def _looks_complete(data: bytes) -> bool:
-    """Refuses what libpng and libjpeg would complain about on standard error, past Python, before they fail."""
+    """Whether a PNG or JPEG has its end; libpng and libjpeg would print about a cut file on standard error."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         at = 8
         while at + 12 <= len(data):

@@ -1,4 +1,4 @@
-"""Where a file that plays at its own speed goes next, and how fast; set by whoever watches, asked by its source."""
+"""Seek and speed control of a file that plays at its own speed. Set by the app's player, read by `file`."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Protocol, runtime_checkable
 
 from edgeemo.capture.ffmpeg import Video
 
-STEPS_BACK_S = (0.0, 2.0, 10.0)  # where an index is coarse the demuxer may land behind the place that was asked for
-POLL_S = 0.1  # how soon it is noticed that nobody holds it any more
+STEPS_BACK_S = (0.0, 2.0, 10.0)  # with a coarse index the demuxer may land after the target; then seek further back
+POLL_S = 0.1  # interval for checking whether `held` was cleared
 
 
 @dataclass(frozen=True)
 class Place:
-    """A media time in seconds; with `before` the frame before the one of that time."""
+    """A seek target: the frame at a media time in seconds, or with `before` the frame preceding it."""
 
     time: float
     before: bool = False
 
 
 class Playhead:
-    """Controls one source. All methods may be called from any thread.
+    """Seek and speed control of one source. All methods may be called from any thread.
 
     Attributes:
-        duration: seconds as the container says; 0 where it does not or where the file cannot be wound.
-        speed: how many times as fast as the file says.
-        held: frames come when they are taken, none is left out (somebody looks at them one by one).
-        wound: it was sent to another place at least once.
+        duration: seconds from the container; 0 if it states none or if the file cannot seek.
+        speed: playback speed; 1 is that of the file.
+        held: frame-by-frame mode: a frame is read when the previous one is taken, and none is skipped.
+        wound: `seek` was applied at least once.
     """
 
     def __init__(self) -> None:
@@ -41,13 +41,13 @@ class Playhead:
         self._first = 0
 
     def seek(self, time: float, *, before: bool = False) -> None:
-        """Go on at a media time; frames from elsewhere that are still on their way are stale from now on."""
+        """Continue at a media time. Frames already read but not yet shown become stale."""
         with self._lock:
             self._place = Place(max(0.0, time), before)
             self._moved.set()
 
     def take(self, index: int) -> Place | None:
-        """Where to go on, once, with a frame of this number; None: with the next frame."""
+        """Take the pending seek target, whose frame will get the number `index`; None if there is none."""
         with self._lock:
             place, self._place = self._place, None
             self._moved.clear()
@@ -61,7 +61,7 @@ class Playhead:
             return self._place is not None or index < self._first
 
     def rest(self) -> bool:
-        """At the end: wait while it is held; whether it was sent to another place meanwhile."""
+        """At the end of the file: wait while `held`. Returns whether a seek came meanwhile."""
         while self.held and not self._moved.wait(POLL_S):
             pass
         return self.held and self._moved.is_set()
@@ -71,20 +71,20 @@ class Playhead:
         return clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait for a frame to be due, or for the next `seek`."""
+        """Wait until a frame is due or the next `seek`."""
         self._moved.wait(seconds)
 
 
 @runtime_checkable
 class Seekable(Protocol):
-    """A source that may be wound; `playhead` is None where it was opened to be read from beginning to end."""
+    """A source that can seek; `playhead` is None if it was opened for reading from beginning to end."""
 
     @property
     def playhead(self) -> Playhead | None: ...
 
 
 def go_to(video: Video, place: Place) -> bool:
-    """Grab the frame of a place, of one behind the end the last frame.
+    """Grab the frame at a seek target, or the last frame if the target is beyond the end.
 
     Returns:
         False: the video has no frame.
@@ -100,7 +100,7 @@ def go_to(video: Video, place: Place) -> bool:
 
 
 def _time_before(video: Video, at: float) -> float:
-    """Time of the frame before the one of a time; of the first one that itself."""
+    """Time of the frame before the one at `at`; the first frame's own time for the first frame."""
     found = 0.0
     if _land(video, at - 0.5 / video.fps):
         while video.time < at - 1e-6:
@@ -111,7 +111,7 @@ def _time_before(video: Video, at: float) -> float:
 
 
 def _grab_at(video: Video, at: float) -> bool:
-    """Grab the first frame from half a frame before a time on; False where there is none."""
+    """Grab the first frame not earlier than `at` minus half a frame; False if there is none."""
     here = _land(video, at)
     while here and video.time < at - 0.5 / video.fps:
         here = video.grab()
@@ -119,7 +119,7 @@ def _grab_at(video: Video, at: float) -> bool:
 
 
 def _land(video: Video, at: float) -> bool:
-    """Grab a frame not behind a time, near it if the container allows that."""
+    """Grab a frame not after `at`, and near it if the container's index allows."""
     for back in (*STEPS_BACK_S, at):
         video.seek(at - back)
         if video.grab() and video.time <= at + 0.5 / video.fps:

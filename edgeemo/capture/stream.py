@@ -1,4 +1,4 @@
-"""Network streams: RTSP, MJPEG and whatever else FFmpeg plays from an address; a video file there is read as a file."""
+"""Network streams (RTSP, MJPEG and whatever FFmpeg plays), and video files at an address. Called by `open_source`."""
 
 from __future__ import annotations
 
@@ -27,24 +27,25 @@ FILES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv", ".flv", ".ogv"),
     *(".3gp", ".gif"),
 )
-# UDP, FFmpeg's default, loses packets of key frames; and it would watch a stream for 20 frames to tell its rate, which
-# nobody asks, and hand them over late: an RTSP camera of 15 frames per second opens in 0.7 s instead of 2.0
+# TCP, because UDP (FFmpeg's default) loses packets of key frames. FFmpeg would also read 20 frames to measure the frame
+# rate, which is not needed: without it, an RTSP camera with 15 frames per second opens in 0.7 s instead of 2.0
 LIVE = {"rtsp_transport": "tcp", "fpsprobesize": "1"}
 
 
 class Stream:
-    """Frames of a stream as they come, stamped with the seconds since it was opened.
+    """Frames of a stream as they arrive, stamped with the seconds since it was opened.
 
-    A video file at an http or https address is read like a file: every frame, in media time. A snapshot is a stream of
-    one picture.
+    A video file at an http or https address is read like a local file: every frame, in media time. A snapshot is a
+    stream of one picture.
 
-    `name` and all messages are free of the address's user, password and query, which may hold a token.
+    `name` and all messages omit the address's user, password and query (it may contain a token).
 
     Args:
-        stream: which of its video streams, from 0 on; None: the default one.
+        stream: number of the video stream, from 0; None: the default one.
 
     Raises:
-        SourceError: the address is malformed, nobody answers, what answers is no video, or the stream breaks off.
+        SourceError: the address is malformed, the host does not answer, the answer is not a video, or the stream ends
+            unexpectedly.
     """
 
     pause_s = 0.0
@@ -69,22 +70,22 @@ class Stream:
         self._video: Video | None = None
         if _is_ambiguous(url):
             raise SourceError(
-                f"{self.name}: user, password or path hold a character that ends them; "
+                f"{self.name}: user, password or path contain a reserved character; "
                 "write @ as %40, / as %2F, ? as %3F and # as %23 there"
             )
         try:
             parts = urlsplit(url)
             self._scheme, self._suffix = parts.scheme.lower(), PurePosixPath(unquote(parts.path)).suffix.lower()
             self._host, self._port = parts.hostname or "", parts.port or SCHEMES[self._scheme]
-            expect_host("the address", self._host or "localhost")  # an empty one is told below
+            expect_host("the address", self._host or "localhost")  # an empty host is reported below
         except (ValueError, KeyError) as error:
-            raise SourceError(f"{self.name} is no valid address; write it as rtsp://host:port/path") from error
+            raise SourceError(f"{self.name} is not a valid address; write it as rtsp://host:port/path") from error
         if not self._host:
             raise SourceError(f"{self.name} names no host; write it as rtsp://host:port/path")
 
     @cached_property
     def live(self) -> bool:
-        """Whether its frames come at the world's pace; an http address is asked once, a file states its length."""
+        """Whether frames arrive in real time; an http address is requested once for that (a file states its length)."""
         if not self._scheme.startswith("http"):
             return True
         headers = self._ask("HEAD")
@@ -112,8 +113,8 @@ class Stream:
             if count or self._can_seek():
                 raise
             raise SourceError(
-                f"{self.name} cannot be read: {self._host}:{self._port} sends files from their beginning only (no byte "
-                "ranges), and this one has its index at its end; copy it to this machine, or write it with its index "
+                f"{self.name} cannot be read: {self._host}:{self._port} does not support byte ranges, "
+                "and this file has its index at its end; copy it to this machine, or write it with its index "
                 "first (ffmpeg -movflags faststart)"
             ) from error
 
@@ -134,11 +135,11 @@ class Stream:
         finally:
             silent = time.monotonic() - asked
             video.close()
-        # a finished recording or a snapshot behind an address
+        # a finished recording or a snapshot at an address
         if count and not why and (count == video.count or video.format == "image2" or video.format.endswith("_pipe")):
             return
-        why = f"nothing came for {silent:.0f} s" if silent > 0.9 * self._read_timeout else "the other side ended it"
-        raise SourceError(f"{self.name} broke off after {count} frames: {why}; check the camera, then start again")
+        why = f"no data for {silent:.0f} s" if silent > 0.9 * self._read_timeout else "the server closed the connection"
+        raise SourceError(f"{self.name} ended after {count} frames: {why}; check the camera, then start again")
 
     def _open(self) -> Video:
         try:
@@ -158,7 +159,7 @@ class Stream:
         return video
 
     def _why_not(self) -> str:
-        """Asked only after a failure: some cameras serve a single connection."""
+        """The reason; connects again, so only after a failure (some cameras serve a single connection)."""
         where = f"{self._host}:{self._port}"
         try:
             socket.create_connection((self._host, self._port), PROBE_TIMEOUT_S).close()
@@ -173,13 +174,13 @@ class Stream:
         return f"{where} answers, but not with a video; check path, user name and password"
 
     def _can_seek(self) -> bool:
-        """Whether the server knows byte ranges; True where it does not answer."""
+        """Whether the server supports byte ranges; True if it does not answer."""
         headers = self._ask("GET", {"Range": "bytes=0-0"})
         return headers is None or "content-range" in headers
 
     def _ask(self, method: str, more: Mapping[str, str] | None = None) -> dict[str, str] | None:
-        """The headers of an http answer, names in lower case; None where there is none."""
-        # with ssl and email 5 MB, which only addresses of the web need
+        """The headers of an http response, names in lower case; None if there is none."""
+        # imported here: 5 MB with ssl and email, needed only for http addresses
         import urllib.error
         import urllib.request
 
@@ -194,21 +195,21 @@ class Stream:
             with urllib.request.urlopen(request, timeout=min(PROBE_TIMEOUT_S, self._open_timeout)) as answer:
                 return {name.lower(): value for name, value in answer.headers.items()}
         except urllib.error.HTTPError:
-            # addresses that are signed for reading, and small servers, refuse HEAD
+            # addresses signed for GET, and small servers, refuse HEAD
             return self._ask("GET", {"Range": "bytes=0-0"}) if method == "HEAD" else None
         except (urllib.error.URLError, OSError, ValueError, UnicodeError):
             return None
 
 
 def without_secrets(url: str) -> str:
-    """The address without user, password, query and fragment; only its scheme where it cannot be told what is which."""
+    """The address without user, password, query and fragment; only its scheme if the parts are ambiguous."""
     scheme, _, rest = url.partition("://")
     if _is_ambiguous(url):
         return f"{scheme}://***"
     shown = re.split(r"[?#]", rest, maxsplit=1)[0]
     host, slash, path = shown.partition("/")
     if "@" not in host and "@" in rest and not _is_host(host):
-        # what looks like a port is a password that holds an unescaped slash, question mark or hash
+        # what looks like a port is a password with an unescaped slash, question mark or hash
         host, slash, path = re.split(r"[?#]", rest.rpartition("@")[2], maxsplit=1)[0].partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
@@ -218,7 +219,7 @@ def _is_host(text: str) -> bool:
 
 
 def _is_ambiguous(url: str) -> bool:
-    """Whether an @ behind the host may show that "the host" is a piece of a password: FFmpeg takes the first one."""
+    """Whether an @ after the host suggests that "the host" is part of a password: FFmpeg splits at the first @."""
     rest = url.partition("://")[2]
     authority, end, behind = re.match(r"([^/?#]*)([/?#]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
     if "@" not in behind:

@@ -1,1 +1,1 @@
-"""What happens to a frame, one file per stage; `pipeline` joins them."""
+"""The processing stages of a frame, one file per stage; `pipeline` runs them in order."""

@@ -1,4 +1,4 @@
-"""Faces -> probabilities, by an engine of the ground floor."""
+"""Faces -> probabilities, by an `engines.Engine`. Called by `edgeemo.stages.pipeline`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from engines.preprocess import crop
 
 
 class EngineClassifier:
-    """The classify stage over an `engines.Engine`; owns it."""
+    """The classify stage; owns its `engines.Engine` and closes it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -22,14 +22,14 @@ class EngineClassifier:
 
     @property
     def description(self) -> str:
-        """What really runs, for example "hybrid_lite, ONNX Runtime 1.32.0, CPU, FP32"."""
+        """The engine, runtime and precision in use, for example "hybrid_lite, ONNX Runtime 1.32.0, CPU, FP32"."""
         return f"{self._engine.spec.name}, {self._engine.description}"
 
     def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
-        """(N, K) probabilities for each of several frames; one call of the engine for all their faces.
+        """(N, K) probabilities for each of several frames; all their faces go through the engine in one call.
 
         Raises:
-            ModelError: the engine gave a value that is not a number.
+            ModelError: the engine returned NaN or infinity.
         """
         spec = self._engine.spec
         crops = [
@@ -40,7 +40,7 @@ class EngineClassifier:
         raw = self._engine.infer(crops)
         if not np.isfinite(raw).all():
             raise ModelError(
-                f"engine {spec.name} gave values that are no numbers ({self._engine.description}); "
+                f"engine {spec.name} returned values that are not finite numbers ({self._engine.description}); "
                 "export it again in a higher precision"
             )
         return np.split(raw, np.cumsum([len(faces) for _, faces in work])[:-1])

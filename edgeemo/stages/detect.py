@@ -1,14 +1,14 @@
-"""Frame -> faces, with MediaPipe's two BlazeFace models.
+"""Frame -> faces, with MediaPipe's two BlazeFace models. Called by `edgeemo.stages.pipeline`.
 
-Looking at a whole frame with the full-range model each time finds nearly every face and costs three times the
-short-range model, which in turn misses faces under a fifth of the frame's height. So the whole frame is looked at a few
-times a second only, and in between every known face is followed: its surroundings, turned upright and enlarged, are
-given to the short-range model, up to four faces side by side in one picture. That costs one short-range call a frame
-whatever the faces' distance, and gives boxes of one geometry (upright, the face filling two fifths of the window),
-where the two models on a whole frame differ by up to 20 % in size and shrink boxes of tilted heads.
+The full-range model finds nearly every face of a whole frame, but costs three times as much as the short-range model,
+which misses faces below a fifth of the frame's height. Therefore the whole frame is searched only a few times per
+second. In between, every known face is followed: a window around it, turned upright and enlarged, goes to the
+short-range model, up to four faces side by side in one picture. This costs one short-range call per frame at any
+distance of the faces. All boxes get the same geometry (upright, the face fills two fifths of the window); on a whole
+frame, the box sizes of the two models differ by up to 20 % and boxes of tilted heads are too small.
 
-With the policy "small" a video is also searched in overlapping tiles, a few per frame. Still pictures have neither past
-nor next frame: `edgeemo.stages.still` searches them.
+With the policy "small" a video is also searched in overlapping tiles, a few per frame. `edgeemo.stages.still` searches
+still pictures, which have no previous or next frame.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from edgeemo.stages.tiles import VIDEO_SCALE, Tile, tiles_of
 from edgeemo.types import UNTRACKED, Faces, Frame
 from engines.face_detector import Range
 
-KEEP_SCORE = 0.4  # of a face that was there before, to stay
-SEARCH_S = 0.1  # between two full-range detections while a face is missing
-MAX_SEARCH_S = 0.5  # how long a missing face is searched for in that way, and where it was last seen
-TILES_S = 0.4  # time in which the policy "small" goes through all tiles of a video's frame
-MAX_REAPPEAR = 3.0  # distance, in face sides, up to which a new face is taken for one that went missing
+KEEP_SCORE = 0.4  # minimum score to keep a known face
+SEARCH_S = 0.1  # interval of full-range detections while a face is missing
+MAX_SEARCH_S = 0.5  # how long a missing face is searched for at that interval, and where it was last seen
+TILES_S = 0.4  # time in which the policy "small" searches all tiles of a video's frame once
+MAX_REAPPEAR = 3.0  # distance in face sides up to which a new face is taken to be the missing one
 TICK_S = 1e-3  # frame times are rounded
 SCANNERS: dict[Policy, tuple[Range, ...]] = {
     "auto": ("full_range", "short_range"),
@@ -38,14 +38,14 @@ SCANNERS: dict[Policy, tuple[Range, ...]] = {
     "full_range": ("full_range",),
     "small": ("full_range", "short_range"),
 }
-NEARLY = 0.1  # what a closer look may lack, and the first look make up for
+NEARLY = 0.1  # a closer look's score may be this much too low if its mean with the first look's score is high enough
 
 
 class BlazeFaceDetector:
-    """The detect stage: remembers the faces of the frame before, forgets them for a still or a frame of another size.
+    """The detect stage. It keeps the faces of the previous frame until a still or a frame of another size comes.
 
     Attributes:
-        description: what runs the models, for example "MediaPipe 1.2.2".
+        description: the runtime of the models, for example "MediaPipe 1.2.2".
 
     Raises:
         EngineError: the runtime is not installed, or a model file is missing or damaged.
@@ -63,12 +63,12 @@ class BlazeFaceDetector:
         self._shape: tuple[int, ...] = ()
         self._time = 0.0
         self._scanned: dict[Range, float] = {}
-        self._tiles: list[Tile] = []  # those still to be searched, in the policy "small"
+        self._tiles: list[Tile] = []  # not yet searched, in the policy "small"
         self._stillness = Stillness()
-        self._owed = 0.0  # tiles, of which a part is due with each frame
+        self._owed = 0.0  # tiles due; grows by a fraction of a tile with each frame
 
     def detect(self, frame: Frame) -> Faces:
-        """Find the faces of a frame; those that were in the frame before come first, in the same order.
+        """Find the faces of a frame; faces of the previous frame come first, in the same order.
 
         Raises:
             RuntimeError: the detector was closed.
@@ -118,7 +118,7 @@ class BlazeFaceDetector:
         self._known, self._missing, self._scanned, self._tiles, self._owed = [], [], {}, [], 0.0
 
     def _follow(self, frame: Frame) -> tuple[list[SeenFace], bool]:
-        """Look where faces were in the frame before, or before they went missing; True: one has just gone missing."""
+        """Look where faces were last seen. Returns the faces found, and whether one has just gone missing."""
         expected = self._known + self._missing
         enough = [KEEP_SCORE] * len(self._known) + [self._config.confirm_score] * len(self._missing)
         looks: list[SeenFace | None] = []
@@ -126,7 +126,7 @@ class BlazeFaceDetector:
             looks += self._looks.closer(frame, expected[start : start + TOGETHER], on_grid=True)
         seen = {row: look for row, look in enumerate(looks) if look is not None and look.score >= enough[row]}
         kept: dict[int, SeenFace] = {}
-        # where two windows show one face, it belongs to the one in whose middle it is
+        # if two windows show the same face, it belongs to the window whose centre is nearer
         for row in sorted(seen, key=lambda row: seen[row].distance(expected[row])):
             if not seen[row].is_one_of(kept.values()):
                 kept[row] = seen[row]
@@ -152,7 +152,7 @@ class BlazeFaceDetector:
         return self._looks.whole(frame, models)
 
     def _due_tiles(self, frame: Frame, passed: float) -> list[Tile]:
-        """With the policy "small" the next few tiles."""
+        """The tiles to search in this frame; none unless the policy is "small"."""
         if self._config.policy != "small":
             return []
         height, width = frame.image.shape[:2]
@@ -166,7 +166,7 @@ class BlazeFaceDetector:
         return due
 
     def _confirm(self, frame: Frame, candidates: Sequence[SeenFace], found: Sequence[SeenFace]) -> list[SeenFace]:
-        """The candidates that are faces on a closer look and not among those found already."""
+        """The candidates that a closer look confirms and that are not among `found`."""
         new: list[SeenFace] = []
         for candidate in candidates:
             if candidate.is_one_of((*found, *new)):
@@ -179,16 +179,16 @@ class BlazeFaceDetector:
         return new
 
     def _convinces(self, first: float, closer: float) -> bool:
-        """Whether two looks' scores make a new face.
+        """Whether the scores of two looks are enough for a new face.
 
-        Of 72 faces of FER+ and facial_expressions that the closer look alone misses in 2,029 pictures the average finds
-        15, and 3 more of the 880 shapes of scripts/bench-nonfaces.
+        In 2,029 pictures of FER+ and facial_expressions the closer look alone misses 72 faces. The mean of both looks
+        finds 15 of these, and accepts 3 more of the 880 shapes of scripts/bench-nonfaces.
         """
         enough = self._config.confirm_score
         return closer >= enough or (closer >= enough - NEARLY and (first + closer) / 2 >= enough)
 
     def _no_longer_missing(self, face: SeenFace) -> None:
-        """A face that appears near a missing one is, in all likelihood, that one."""
+        """Stop searching for a missing face if a new one appears near it: it is most likely the same face."""
         distances = [missing.distance(face) for missing in self._missing]
         if distances and min(distances) <= MAX_REAPPEAR:
             del self._missing[int(np.argmin(distances))]

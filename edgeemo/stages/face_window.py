@@ -1,4 +1,4 @@
-"""A face as one look saw it, and the upright window of the picture in which the next look expects it.
+"""A face as one detection found it, and the upright window in which the next detection looks for it.
 
 Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
 """
@@ -14,11 +14,12 @@ import numpy as np
 from edgeemo.types import F32, U8
 from engines.preprocess import roll
 
-WINDOW_SCALE = 2.5  # side of the window around a face, in sides of its box
-SAME_OVERLAP = 0.4  # intersection over union from which two boxes are one face
-SAME_CENTRE = 0.35  # distance of centres, in sides of the smaller box, up to which they are one face
-SIDES_PER_OCTAVE, CENTRES_PER_SIDE, ROLL_STEP = 32, 64, np.radians(1.5)  # a followed face's search regions are rounded
-AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # of the way from the last window to the face found in it
+WINDOW_SCALE = 2.5  # side of the window, in sides of the face's box
+SAME_OVERLAP = 0.4  # minimum intersection over union of two boxes of the same face
+SAME_CENTRE = 0.35  # maximum distance of their centres, in sides of the smaller box
+# grid to which the search regions of followed faces are rounded
+SIDES_PER_OCTAVE, CENTRES_PER_SIDE, ROLL_STEP = 32, 64, np.radians(1.5)
+AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # step towards the face just found: x, y, side, roll
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,10 @@ class SeenFace:
     """One face: box (4,) and keypoints (6, 2) in pixels of the frame.
 
     Attributes:
-        seen: media time of the frame it was in.
-        search_roi: (4,) where to look for it next: centre, side of the box, roll. Not simply the box just found: what
-            is found depends a little on where one looks, and a window that jumps after each box makes the next box
-            jump back.
+        seen: media time of its frame in seconds.
+        search_roi: (4,) where to look for it next: centre x and y, side of the box, roll in radians. It moves only part
+            of the way to the box just found: the detected box depends slightly on the window, so a window that follows
+            each box exactly makes the boxes oscillate.
         turned: as in `edgeemo.types.Faces`.
     """
 
@@ -58,7 +59,7 @@ class SeenFace:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1.0))
 
     def distance(self, other: SeenFace) -> float:
-        """Between the centres of two boxes, in sides of the smaller one."""
+        """Distance of the centres of two boxes, in sides of the smaller one."""
         return float(np.hypot(*(self.centre - other.centre))) / min(self.side, other.side)
 
     def is_one_of(self, others: Iterable[SeenFace]) -> bool:
@@ -75,10 +76,10 @@ class SeenFace:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """A square of the frame, turned with the head, and its picture of `size` pixels a side.
+    """A square region of the frame, rotated with the head, which is resampled to a picture of `size` x `size` pixels.
 
-    `turn` (2, 2) and `centre` (2,) lead from a point of the picture to the frame: centre + turn @ (point - size / 2),
-    with pixel i covering i to i + 1.
+    `turn` (2, 2) and `centre` (2,) map a point of the picture to the frame: centre + turn @ (point - size / 2). Pixel i
+    covers i to i + 1.
     """
 
     size: int
@@ -91,8 +92,8 @@ class Window:
         """The window around a search region (centre, side, roll), `scale` of its sides wide.
 
         Args:
-            on_grid: round the region. A followed face then looks the same from there whatever its past was: after some
-                frames the boxes of a video no longer depend on where it was entered, not by a bit.
+            on_grid: round the region. The window then does not depend on the track's history: some frames after the
+                start, the boxes of a video are bit-identical wherever playback began.
         """
         x, y, side, angle = (float(value) for value in search_roi)
         if on_grid:
@@ -112,7 +113,7 @@ class Window:
         return np.asarray(picture, np.uint8)
 
     def face(self, box: F32, keypoints: F32, score: float, corner: F32, time: float) -> SeenFace:
-        """What was found in the picture, which lies at `corner` of the canvas, as an upright box in the frame."""
+        """A detection in this window's picture, which is at `corner` of the canvas, as an upright box in the frame."""
         middle = corner + np.float32(self.size / 2)
         centre = self.centre + self.turn @ ((box[:2] + box[2:]) / 2 - middle)
         half = (box[2:] - box[:2]) / 2 * np.hypot(self.turn[0, 0], self.turn[1, 0])

@@ -1,6 +1,6 @@
-"""The ways to look for faces with MediaPipe's two models: at a whole picture, at tiles, and closer at single faces.
+"""Three ways to run MediaPipe's two face models: on a whole picture, on tiles, and on windows around single faces.
 
-Called by `edgeemo.stages.detect` and `edgeemo.stages.still`, which decide who looks when, and what convinces.
+Called by `edgeemo.stages.detect` and `edgeemo.stages.still`, which decide when each is used and which scores suffice.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from edgeemo.stages.tiles import Tile
 from edgeemo.types import F32, U8, Frame
 from engines.face_detector import FaceDetector, Found, Range
 
-SCAN_PX = 512  # longer side of a whole frame as the models get it; their inputs are 128 and 192
+SCAN_PX = 512  # longer side to which a whole frame is reduced first; the models' inputs are 128 and 192
 CANVAS_PX = 128  # the short-range model's input
-MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # left and right change places
-UPSCALE = 2  # for MediaPipe pixels of the canvas are doubled: its boxes are whole pixels
-GREATEST_CHANGE = 2.0  # a face does not grow or shrink more than this between two looks
-TOGETHER = 4  # faces that one short-range call can follow: with nine in a picture they are too small to be found
-MIN_SCORE = 0.4  # of a detection in a whole frame or a closer look; what convinces is decided by the callers
-SEARCH_SCORE = 0.4  # of a face in a tile, which 99 of 100 photographs have from 40 of its pixels on ...
-SMALL_SEARCH_SCORE, SMALL_PX = 0.2, 40  # ... and of smaller ones, which 99 of 100 have from 32 on
+MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # order of keypoints after exchanging left and right
+UPSCALE = 2  # MediaPipe gets the canvas at twice its size, because its boxes are integers
+GREATEST_CHANGE = 2.0  # maximum ratio of a face's sizes in two consecutive looks
+TOGETHER = 4  # faces per short-range call; nine in one picture are too small to be found
+MIN_SCORE = 0.4  # of a detection in a whole frame or a closer look; callers apply higher thresholds
+SEARCH_SCORE = 0.4  # minimum score in a tile, which 99 of 100 photographs reach from 40 px on ...
+SMALL_SEARCH_SCORE, SMALL_PX = 0.2, 40  # ... and for smaller faces, which 99 of 100 reach from 32 px on
 
 
 class Looks:
     """The open models.
 
     Args:
-        models: those that are needed; the short-range model is opened in any case.
+        models: models to open; the short-range model is always opened.
 
     Attributes:
-        description: what runs the models, for example "MediaPipe 1.2.2".
+        description: the runtime of the models, for example "MediaPipe 1.2.2".
 
     Raises:
         EngineError: the runtime is not installed, or a model file is missing or damaged.
@@ -52,7 +52,7 @@ class Looks:
         self._canvas: U8 = np.zeros((CANVAS_PX, CANVAS_PX, 3), np.uint8)
 
     def whole(self, frame: Frame, models: Sequence[Range]) -> list[SeenFace]:
-        """What these models find in the whole frame, best first, one model after the other."""
+        """Faces that these models find in the whole frame: model by model, each by falling score."""
         if not models:
             return []
         image, scale = shrunk(frame.image)
@@ -69,7 +69,7 @@ class Looks:
         return found
 
     def tiles(self, frame: Frame, tiles: Sequence[Tile]) -> list[SeenFace]:
-        """What the short-range model finds in these tiles, best first."""
+        """Faces that the short-range model finds in these tiles, by falling score."""
         found: list[SeenFace] = []
         for tile in tiles:
             part = tile.textured(frame.image)
@@ -96,7 +96,7 @@ class Looks:
 
         Args:
             scale, on_grid: see `Window.at`.
-            mirrored: the model sees left and right exchanged; for one face only.
+            mirrored: exchange left and right for the model; for one face only.
         """
         across = 1 if len(faces) == 1 else 2
         size = CANVAS_PX // across
@@ -140,9 +140,9 @@ class Looks:
 
 
 def shrunk(image: U8) -> tuple[U8, F32]:
-    """A picture of at most SCAN_PX a side, and by what (x, y) its coordinates are multiplied to be the frame's.
+    """The picture reduced to at most SCAN_PX per side, and the factors (x, y) from its coordinates to the frame's.
 
-    Both models take far less, and their own reduction of a large picture is costly and skips pixels.
+    The models' inputs are far smaller; their own reduction of a large picture is slow and skips pixels.
     """
     height, width = image.shape[:2]
     longer = max(height, width)
@@ -151,7 +151,7 @@ def shrunk(image: U8) -> tuple[U8, F32]:
     size = max(1, round(width * SCAN_PX / longer)), max(1, round(height * SCAN_PX / longer))
     small = image
     if longer > 2 * SCAN_PX:
-        # averaging is dear unless it is over whole pixels: sample to twice the size, then average two by two
+        # area averaging is slow unless the ratio is an integer: sample to twice the size, then average 2 x 2
         small = np.asarray(cv2.resize(small, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR), np.uint8)
         small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.uint8)
     else:

@@ -1,6 +1,7 @@
-"""What was recognised, drawn onto the picture: a box a face, its name and confidence, bars of its classes.
+"""Draw results onto the picture: per face a box, its name and confidence, and one bar per class.
 
-`arrange` decides where everything goes and knows no drawing library: the window draws the same tags with its own pen.
+`arrange` computes the layout without a drawing library, so the window draws the same tags with Qt. Called by the window
+and by the sinks that write or serve pictures.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ PANEL, TRACK = (30, 26, 22), (104, 94, 86)
 PANEL_OPACITY = 0.82
 SMALLEST_TEXT, LARGEST_TEXT = 9.0, 48.0
 
-# sizes in units of the text size
+# in units of the text size
 PAD, GAP, ROW, TITLE, BAR, CAPITAL = 0.5, 0.45, 1.35, 1.8, 5.0, 0.72
-# the bars are left out when more than that part of the panel lies over other faces or labels, or of the face is hidden
+# the bars are omitted if a larger share of the panel would cover other faces or labels, or of the face be hidden
 OTHERS_COVERED, FACE_HIDDEN = 0.02, 0.05
 
 
 @dataclass(frozen=True)
 class Rect:
-    """Left, top, width and height in pixels of the picture that is drawn to."""
+    """Left, top, width and height in pixels of the target picture."""
 
     x: float
     y: float
@@ -50,7 +51,7 @@ class Rect:
         return self.width * self.height
 
     def overlap(self, other: Rect) -> float:
-        """Area that both cover, in square pixels."""
+        """Area of the intersection in square pixels."""
         across = min(self.right, other.right) - max(self.x, other.x)
         down = min(self.bottom, other.bottom) - max(self.y, other.y)
         return across * down if across > 0 and down > 0 else 0.0
@@ -63,7 +64,7 @@ class Rect:
 
 @dataclass(frozen=True)
 class Bar:
-    """One class of a face: where its name begins, and the track that its probability fills from the left."""
+    """The bar of one class: where its name begins, and the track that its probability fills from the left."""
 
     emotion: Emotion
     probability: float
@@ -76,13 +77,13 @@ class Tag:
     """How one face is shown.
 
     Attributes:
-        row: of the result.
-        emotion: what is shown for the face; uncertain where that is unsure.
-        box: the face, cut off at the picture's border.
-        title: identity, name and confidence; empty where the picture has no room for it.
-        label: the title's strip.
+        row: row of the face in the result.
+        emotion: the emotion shown, or uncertain.
+        box: the face, clipped to the picture.
+        title: identity, name and confidence; empty if the picture has no room for it.
+        label: background of the title.
         panel: label and bars together; equal to `label` without bars.
-        bars: one a class, or none.
+        bars: one per class, or empty.
     """
 
     row: int
@@ -106,12 +107,12 @@ class Title(Protocol):
 
 
 def text_size(height: float) -> float:
-    """Text size in pixels for a picture of that height."""
+    """Text size in pixels for a picture `height` pixels high."""
     return min(max(height / 34, SMALLEST_TEXT), LARGEST_TEXT)
 
 
 def title_of(result: Result, row: int, *, confidence: bool = True, names: Names = NO_NAMES) -> str:
-    """For example "#1 Happiness 91 %" or "Anna Unsure: face 31 px"; no number where faces are not tracked."""
+    """For example "#1 Happiness 91 %" or "Anna Unsure: face 31 px"; without a number if faces are not tracked."""
     number = int(result.faces.ids[row])
     parts = [] if number == UNTRACKED else [names.get(number) or f"#{number}"]
     if reasons := result.reasons(row):
@@ -123,7 +124,7 @@ def title_of(result: Result, row: int, *, confidence: bool = True, names: Names 
 
 
 def coloured_as(result: Result, row: int) -> Emotion:
-    """The emotion whose colour a face gets: what is shown, or the grey of "uncertain" where that is unsure."""
+    """The emotion whose colour a face gets: the one shown, or "uncertain" (grey) if that is unsure."""
     return Emotion.UNCERTAIN if result.reasons(row) else Emotion.of(result.emotions[row])
 
 
@@ -134,7 +135,8 @@ def percent(probability: float) -> str:
 def shown_classes(result: Result, row: int) -> list[tuple[Emotion, float]]:
     """The expressions with their probabilities, in the engine's order.
 
-    The classes that name no expression (none, uncertain, no face) are left out unless they are what is shown.
+    The classes that name no expression (none, uncertain, no face) are omitted unless they are shown as the face's
+    emotion.
     """
     return [
         (emotion, float(result.probabilities[row, column]))
@@ -153,20 +155,20 @@ def arrange(
     names: Names = NO_NAMES,
     title: Title | None = None,
 ) -> list[Tag]:
-    """Find a place for every face's label: inside the picture, and off other faces where that can be had.
+    """Place every face's label inside the picture and, if possible, off other faces.
 
-    Larger faces choose first. Where bars would cover another face or label only the title is shown.
+    Larger faces are placed first. If bars would cover another face or label, only the title is shown.
 
     Args:
-        scale: pixels drawn for one pixel of the frame.
-        size: of the text, in drawn pixels.
-        measure: width in drawn pixels of a text of that size.
-        bars: whether to show bars at all.
-        names: of persons, by their number.
-        title: what stands over a face; None: `title_of`.
+        scale: drawn pixels per pixel of the frame.
+        size: text size in drawn pixels.
+        measure: returns a text's width in drawn pixels at that size.
+        bars: show bars where there is room.
+        names: names of persons by their number.
+        title: returns the text over a face; None: `title_of`.
 
     Returns:
-        The faces that lie at least partly inside the picture, smallest first: later ones are drawn on top.
+        Tags of the faces that are at least partly inside the picture, smallest first: later tags are drawn on top.
     """
     title = title or title_of
     height, width = (side * scale for side in result.frame.image.shape[:2])
@@ -196,8 +198,8 @@ def draw(image: U8, result: Result, *, bars: bool = True, names: Names = NO_NAME
 
     Args:
         image: (H, W, 3) BGR of the size of the result's frame; it is not changed.
-        bars: show a bar for each class beside the face, where there is room.
-        names: of persons, by their number.
+        bars: show one bar per class beside the face, if there is room.
+        names: names of persons by their number.
     """
     canvas = image.copy()
     if not len(result.faces):
@@ -213,8 +215,9 @@ def draw(image: U8, result: Result, *, bars: bool = True, names: Names = NO_NAME
 
 
 def fitted(image: U8, width: int, height: int) -> U8:
-    """A frame for the screen: (H, W, 3) BGR -> (height, width, 4) BGRx."""
-    # averaging over areas costs six times as much as bilinear, except by exactly two; below that bilinear is as good
+    """Resize a frame for the screen: (H, W, 3) BGR -> (height, width, 4) BGRx."""
+    # area averaging takes six times as long as bilinear, except for a factor of exactly two; below two, bilinear is as
+    # good
     while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
         half = image.shape[1] // 2, image.shape[0] // 2
         image = np.asarray(cv2.resize(image, half, interpolation=cv2.INTER_AREA), np.uint8)
@@ -224,7 +227,7 @@ def fitted(image: U8, width: int, height: int) -> U8:
 
 
 def ink_on(emotion: Emotion) -> tuple[int, int, int]:
-    """Black or white, BGR, whichever is read more easily on the emotion's colour."""
+    """Black or white (BGR), whichever has more contrast with the emotion's colour."""
     blue, green, red = emotion.bgr
     return INK if 0.114 * blue + 0.587 * green + 0.299 * red > 110 else PAPER
 
@@ -243,7 +246,7 @@ def _tag(
     emotion = coloured_as(result, row)
     title, widest = titles
     pad, strip = PAD * size, TITLE * size
-    # room for the widest number, so that the panel keeps its width while the confidence moves
+    # room for the widest number, so that the panel's width does not change with the confidence
     title_width = measure(widest) + 2 * pad
     if classes:
         names = max(measure(emotion.display) for emotion, _ in classes)
@@ -278,7 +281,7 @@ def _tag(
 def _place(
     box: Rect, width: float, height: float, avoid: list[Rect], picture: tuple[float, float], gap: float, *, beside: bool
 ) -> Rect:
-    """The best place around a face: off the others, then off the face itself, then the most usual one."""
+    """The best place around a face: first off the others, then off the face itself, then by preference."""
     right, left = box.right + gap, box.x - gap - width
     above, below = box.y - gap - height, box.bottom + gap
     sides = [(right, box.y), (left, box.y), (right, box.bottom - height), (left, box.bottom - height)]
@@ -296,13 +299,13 @@ def _place(
 
 
 def _covered(place: Rect, others: list[Rect]) -> float:
-    """Which part of a place lies over something else."""
+    """The share of a place that covers other rectangles."""
     return sum(place.overlap(other) for other in others) / place.area
 
 
 @dataclass(frozen=True)
 class _Font:
-    """OpenCV's figures for a text size; `capital` is the height of a capital letter in pixels."""
+    """OpenCV's font parameters for a text size; `capital` is the height of a capital letter in pixels."""
 
     scale: float
     thickness: int
@@ -316,7 +319,7 @@ class _Font:
 
 @lru_cache(maxsize=16)
 def _font(size: float) -> _Font:
-    # measured by drawing: what getTextSize calls height differs between OpenCV 4 and 5
+    # measured by drawing, because the height from getTextSize differs between OpenCV 4 and 5
     sample = np.zeros((64, 64), np.uint8)
     cv2.putText(sample, "H", (8, 56), FONT, 1.0, 255, 1, cv2.LINE_AA)
     rows = np.flatnonzero((sample > 127).any(axis=1))
@@ -332,7 +335,7 @@ def _draw_box(canvas: U8, tag: Tag, size: float) -> None:
         (round(tag.box.right - inset - 1), round(tag.box.bottom - inset - 1)),
     )
     if thickness > 1:
-        # a dark rim keeps the line visible on a picture of the same colour
+        # a dark outline keeps the line visible on a background of the same colour
         cv2.rectangle(canvas, *corners, INK, thickness + 2)
     cv2.rectangle(canvas, *corners, tag.emotion.bgr, thickness)
 

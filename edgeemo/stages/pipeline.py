@@ -1,4 +1,4 @@
-"""The stages of one frame, in order: detect, track, classify, smooth. A runner has one pipeline per source."""
+"""Run the stages of one frame in order: detect, track, classify, smooth. A runner has one pipeline per source."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edgeemo.types import F32, Classifier, Detector, Doubt, Faces, Frame, Judge,
 from engines.spec import Emotion
 
 STAGES = ("detect", "track", "classify", "smooth")
-DETECT_TIMEOUT_S = 60.0  # whatever else the machine does, a detector has finished by then
+DETECT_TIMEOUT_S = 60.0  # far longer than a detector needs on a busy machine
 
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """Frame -> Result. The detector, tracker and smoother remember one source; several pipelines share a classifier."""
+    """Frame -> Result. Detector, tracker and smoother belong to one source; several pipelines share a classifier."""
 
     detector: Detector
     tracker: Tracker
@@ -32,16 +32,16 @@ class Pipeline:
 
     @property
     def description(self) -> str:
-        """What really runs now; it changes when an engine hands over to a faster one."""
+        """The engine in use; it changes when a faster engine takes over."""
         parts = (self.classifier.description, self.detector.description)
         return "; faces: ".join(part for part in parts if part)
 
     def step(self, frame: Frame) -> Result:
-        """Recognise one frame, as `step_together`."""
+        """Recognise one frame; see `step_together`."""
         return step_together([(self, frame)], self.classifier)[0]
 
     def find(self, frame: Frame) -> Found:
-        """The stages before the engine. A still picture has no past: tracker and smoother forget theirs."""
+        """Run the stages before the engine. A still picture resets tracker and smoother."""
         if frame.still:
             self.tracker.reset()
             self.smoother.reset()
@@ -52,17 +52,17 @@ class Pipeline:
         return Found(frame, faces, (detected_at - began) * 1e3, (perf_counter() - detected_at) * 1e3)
 
     def show(self, found: Found, raw: F32, classify_ms: float) -> Result:
-        """The stages behind the engine.
+        """Run the stages after the engine.
 
         Args:
-            raw: (N, K) probabilities of the engine.
+            raw: (N, K) probabilities from the engine.
         """
         began = perf_counter()
         probabilities, emotions = self.smoother.smooth(found.frame, found.faces, raw)
         doubts: tuple[tuple[Doubt, ...], ...] = ()
         quality: tuple[Quality, ...] = ()
         if self.judge is not None:
-            # doubt is about the leading class: the label may still be the one before
+            # doubts concern the leading class: the label shown may still be the previous one
             confidences = [float(row.max()) for row in probabilities]
             judged, quality = self.judge.judge(found.frame, found.faces, confidences)
             doubts = tuple(
@@ -88,15 +88,16 @@ class Pipeline:
         )
 
     def close(self) -> None:
-        """Close its own stages; the classifier belongs to whoever opened it."""
+        """Close the detector and the other stages; whoever opened the classifier closes it."""
         self.detector.close()
 
 
 def undecided(probabilities: F32, labels: tuple[str, ...], emotion: str) -> tuple[Doubt, ...]:
-    """A doubt where the label that is held is no longer the leading class, so that its probability is not shown.
+    """A doubt if the label shown is no longer the leading class; its probability is then not shown.
 
     Args:
-        probabilities: (K,) of one face. emotion: its label.
+        probabilities: (K,) of one face.
+        emotion: the label shown for it.
     """
     leading, held = int(probabilities.argmax()), labels.index(emotion)
     lead = float(probabilities[leading] - probabilities[held])
@@ -109,7 +110,7 @@ def undecided(probabilities: F32, labels: tuple[str, ...], emotion: str) -> tupl
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What was found in a frame before the engine saw it."""
+    """The faces of a frame before classification."""
 
     frame: Frame
     faces: Faces
@@ -120,17 +121,17 @@ class Found:
 def step_together(
     work: Sequence[tuple[Pipeline, Frame]], classifier: Classifier, threads: Executor | None = None
 ) -> list[Result]:
-    """Recognise one frame of each of several sources, all their faces in one call of the engine they share.
+    """Recognise one frame from each of several sources; all their faces go through the shared engine in one call.
 
-    Without faces the engine is not called.
+    The engine is not called if there are no faces.
 
     Args:
-        work: a pipeline of its own for each source, and its frame.
-        classifier: the one that all pipelines were made with.
-        threads: detect in the frames of several sources at once; detectors work outside Python's lock.
+        work: per source, its pipeline and its frame.
+        classifier: shared by all these pipelines.
+        threads: runs the detectors of several sources in parallel; they release the GIL.
 
     Raises:
-        TimeoutError: a detector hangs.
+        TimeoutError: a detector did not finish within `DETECT_TIMEOUT_S`.
     """
     if threads is None or len(work) < 2:
         found = [pipeline.find(frame) for pipeline, frame in work]
@@ -140,7 +141,7 @@ def step_together(
 
 
 def finish_together(work: Sequence[tuple[Pipeline, Found]], classifier: Classifier) -> list[Result]:
-    """The engine, for the faces of several sources in one call, and the stages behind it; see `step_together`."""
+    """Run the engine once for the faces of several sources, then the stages after it; see `step_together`."""
     found = [each for _, each in work]
     began = perf_counter()
     if any(len(each.faces) for each in found):

@@ -1,4 +1,7 @@
-"""Whether a face can be read at all: its size, sharpness, turn and light; and when to say "unsure", with the reason."""
+"""Measure a face's quality (size, sharpness, head pose, light) and decide when its expression is "unsure", and why.
+
+Called by `edgeemo.stages.pipeline`.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ import numpy as np
 from edgeemo.config import QualityConfig
 from edgeemo.types import F32, U8, Doubt, Faces, Frame, Judged, Quality
 
-PATCH = 48  # pixels: faces are compared at one size, so that sharpness means the same near and far
-EAR_LINE_END = 0.75  # where the profile of an ear-to-ear line ends: beyond this the far ear is a guess
-MAX_YAW_DEG = 45.0  # turned left or right; estimated from six keypoints, good to about ten degrees
-MAX_ROLL_DEG = 60.0  # leaning; crops are turned upright, so only a face on its side is a problem
+PATCH = 48  # pixels; faces are resampled to this size, so that sharpness does not depend on distance
+EAR_LINE_END = 0.75  # end of the profile between the ears; the hidden ear's position beyond it is unreliable
+MAX_YAW_DEG = 45.0  # estimated from six keypoints, accurate to about ten degrees
+MAX_ROLL_DEG = 60.0  # crops are rotated upright, so only a face on its side is a problem
 MIN_SHARPNESS = 0.12  # standard deviation of the Laplacian of the face at `PATCH` pixels, over its contrast
 MIN_LIGHT, MAX_LIGHT = 35.0, 235.0  # mean grey level of the face, 0 to 255
-MIN_CONTRAST = 5.0  # standard deviation of its grey levels
+MIN_CONTRAST = 5.0  # standard deviation of the grey levels
 
 
 def assess(image: U8, box: F32, keypoints: F32) -> Quality:
@@ -40,25 +43,25 @@ def assess(image: U8, box: F32, keypoints: F32) -> Quality:
 
 
 def yaw_deg(keypoints: F32) -> float:
-    """How far the head is turned, from where the nose lies between the ears; 0 where the points say nothing."""
+    """Yaw of the head from the position of the nose between the ears; 0 if it cannot be computed."""
     right_ear, left_ear = keypoints[4].astype(np.float64), keypoints[5].astype(np.float64)
     across = left_ear - right_ear
     length = float(across @ across)
     if not np.isfinite(keypoints).all() or length < 1e-6:
         return 0.0
     place = float((keypoints[2].astype(np.float64) - right_ear) @ across) / length
-    # on a circle seen from above the nose moves by the sine of the angle, between ears at its sides
+    # seen from above, the nose moves on a circle: its offset between the ears is the sine of the angle
     return math.degrees(math.asin(min(max((place - 0.5) / EAR_LINE_END, -1.0), 1.0)))
 
 
 def roll_deg(keypoints: F32) -> float:
-    """How far the line between the eyes leans, 0 where they lie in one place."""
+    """Angle of the line between the eyes; 0 if both have the same position."""
     across, down = (float(value) for value in keypoints[1] - keypoints[0])
     return math.degrees(math.atan2(down, across)) if (across, down) != (0.0, 0.0) else 0.0
 
 
 def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[Doubt, ...]:
-    """Why a face is called unsure, the picture's faults first; empty when it is not."""
+    """Why a face is unsure, problems of the picture first; empty if it is not unsure."""
     found: list[Doubt] = []
     if quality.face_px < config.min_face_px:
         found.append(Doubt(f"face {quality.face_px:.0f} px", "small_face", quality.face_px))
@@ -80,13 +83,13 @@ def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[
 
 
 class QualityJudge:
-    """The judge of a pipeline: measures each face, and says why its expression is unsure."""
+    """The quality stage of a pipeline: measures each face and lists why its expression is unsure."""
 
     def __init__(self, config: QualityConfig | None = None) -> None:
         self.config = config or QualityConfig()
 
     def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> Judged:
-        """N tuples of reasons, empty ones for faces that can be read, and N measurements.
+        """N tuples of doubts, empty for faces without doubts, and N measurements.
 
         Args:
             confidences: N probabilities of the leading class.
@@ -103,12 +106,12 @@ class QualityJudge:
 
 
 def _upright(quality: Quality, turned: int) -> Quality:
-    """A head that lies or is upside down in a still picture is no fault: its crop is turned. What is left may be."""
+    """Subtract the quarter turn that a still picture's crop is rotated by; only the remaining roll counts."""
     return replace(quality, roll_deg=(quality.roll_deg - turned + 180) % 360 - 180) if turned else quality
 
 
 def _patch(image: U8, box: F32) -> U8 | None:
-    """The middle of the face at one size, without hair and background; None where it lies outside the picture."""
+    """The middle of the face at `PATCH` pixels, without hair and background; None if it is outside the picture."""
     if not np.isfinite(box).all():
         return None
     x1, y1, x2, y2 = (float(edge) for edge in box)
@@ -118,7 +121,7 @@ def _patch(image: U8, box: F32) -> U8 | None:
     top, bottom = max(int(y1 + inset_y), 0), min(math.ceil(y2 - inset_y), height)
     if right - left < 1 or bottom - top < 1:
         return None
-    # a large face is thinned out first: averaging all of its pixels would cost more than the engine
+    # subsample a large face first: averaging all of its pixels would cost more than the engine
     step = max(1, (right - left) // (4 * PATCH))
     window = np.ascontiguousarray(image[top:bottom:step, left:right:step])
     return np.asarray(cv2.resize(window, (PATCH, PATCH), interpolation=cv2.INTER_AREA), np.uint8)

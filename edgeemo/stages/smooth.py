@@ -1,6 +1,7 @@
-"""What is shown of a face: its probabilities without the flicker of single frames, and one emotion that holds.
+"""Temporal smoothing: an exponential average of each face's probabilities, and hysteresis for the emotion shown.
 
-Everything is measured in seconds of media time, so dropped frames and other frame rates change nothing.
+All time constants are seconds of media time, independent of the frame rate and of dropped frames. Called by
+`edgeemo.stages.pipeline`.
 """
 
 from __future__ import annotations
@@ -12,25 +13,25 @@ import numpy as np
 from edgeemo.config import SmoothConfig
 from edgeemo.types import F32, UNTRACKED, Faces, Frame
 
-SETTLE_S = 0.25  # a face just met is shown by its average alone: its first frame may be an odd one
-FORGET_S = 1.0  # after so long without a face its average starts again
-# two emotions whose long averages lie closer than this are a face between the two: noise alone moves it across, so the
-# margin is larger there; a clear change is shown as soon as ever
+SETTLE_S = 0.25  # a new face has no hysteresis yet, because its first frame may be an outlier
+FORGET_S = 1.0  # an average restarts after this long without the face
+# if the long averages of two emotions are closer than this, the face lies between them and noise alone changes the
+# leading one, so the margin is larger there; a clear change is shown without extra delay
 LONG_S = 3.0
-MAX_SHARE = 0.5  # of one frame in the average
+MAX_SHARE = 0.5  # largest weight of one frame in the average
 UNDECIDED = 0.25
 UNDECIDED_MARGIN = 0.35
 
 
 @dataclass
 class _Shown:
-    """What is shown of one face.
+    """The smoothing state of one face.
 
     Attributes:
-        average, long: over `time_constant_s`, and over up to `LONG_S`.
-        met: when it was first seen.
-        time: when it was last seen.
-        behind_since: when the shown emotion fell behind by the margin, if it has.
+        average, long: averages over `time_constant_s` and over up to `LONG_S`.
+        met: when the face was first seen.
+        time: when the face was last seen.
+        behind_since: since when the shown emotion has been behind the leading one by the margin; None if it is not.
     """
 
     average: F32
@@ -42,11 +43,11 @@ class _Shown:
 
 
 class Smoother:
-    """The smooth stage: one average and one shown emotion for each track id.
+    """The smooth stage: one average and one shown emotion per track id.
 
     Args:
         labels: the K class names, in the engine's order.
-        config: see there.
+        config: see `SmoothConfig`.
     """
 
     def __init__(self, labels: tuple[str, ...], config: SmoothConfig | None = None) -> None:
@@ -58,10 +59,10 @@ class Smoother:
         """Average each face's probabilities in time.
 
         Args:
-            raw: (N, K) as the engine gave them, N >= 0. Faces without an id are passed through, and so is a still.
+            raw: (N, K) probabilities from the engine, N >= 0. Stills and faces without an id are passed through.
 
         Returns:
-            (N, K) averaged probabilities, which sum to 1 where the raw ones do, and N emotions to show.
+            (N, K) averaged probabilities, which sum to 1 if the raw ones do, and N emotions to show.
 
         Raises:
             ValueError: raw has another shape.
@@ -95,10 +96,10 @@ class Smoother:
             return _Shown(probabilities, probabilities, int(probabilities.argmax()), met=now, time=now)
         passed = now - before.time
         share = np.float32(-np.expm1(-passed / config.time_constant_s) if config.time_constant_s else 1.0)
-        # one frame outweighs all before it (a slow source): a single odd one must not change the label
+        # in a slow source one frame would outweigh all earlier ones: a single outlier must not change the label
         confirm = config.time_constant_s > 0 and share > MAX_SHARE
         average = before.average + share * (probabilities - before.average)
-        # the plain mean while the face is new, so that its first frame weighs no more than the others
+        # the plain mean while the face is new, so that all of its frames have the same weight
         share = np.float32(max(-np.expm1(-passed / LONG_S), passed / max(now - before.met, 1e-6)))
         long = before.long + share * (probabilities - before.long)
         ahead, emotion, since = int(average.argmax()), before.emotion, None

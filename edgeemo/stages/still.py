@@ -1,7 +1,7 @@
-"""Every face of a still picture: the whole, overlapping tiles, and where there is no face the picture turned.
+"""Find faces in a still picture: in the whole picture, in overlapping tiles, and if there is no face, in turned copies.
 
-A still picture has neither a past nor a next frame in which a missed face would be found, so every candidate is looked
-at three or five times where one look does not settle it. Called by `edgeemo.stages.detect`.
+In a still picture no later frame can find a missed face, so a candidate is searched in three or five windows ("looks")
+if the first is not decisive. Called by `edgeemo.stages.detect`.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from edgeemo.types import F32, Frame
 from engines.face_detector import Range
 from engines.preprocess import roll
 
-SURE_SCORE = 0.84  # of one closer look, from which it settles the matter
-PROMISING_SCORE = 0.5  # of a candidate, from which another look follows one that sees nothing
-BEST_SCORE = 0.8  # that looks at a doubtful face give at most
-MEAN_BELOW = 0.02  # how far the mean of several looks may lie below the score that one look needs in video
-SMALL_PX = 48.0  # faces below look less like faces, so the mean may lie lower by SMALL_BELOW ...
+SURE_SCORE = 0.84  # a single look with this score is decisive
+PROMISING_SCORE = 0.5  # a candidate with this score gets another look if the first finds nothing
+BEST_SCORE = 0.8  # highest score that looks at a doubtful face reach
+MEAN_BELOW = 0.02  # how much lower the mean of several looks may be than the score that one look needs in video
+SMALL_PX = 48.0  # smaller faces score lower, so their mean may be lower by SMALL_BELOW ...
 SMALL_BELOW = 0.02
-TINY_PX = 20.0  # ... unless they are too small to be read
-CROWD, CROWD_SIZE = 3, 1.5  # three small faces whose sizes differ by this factor at most make another one likely ...
+TINY_PX = 20.0  # ... unless they are too small for an expression
+CROWD, CROWD_SIZE = 3, 1.5  # three small faces with sizes within this factor make another one likely ...
 CROWD_BELOW = 0.13  # ... so its mean score may be lower by this
-LOOKS, COUNTED = 5, 4  # the worst look does not count: a border or a hand spoils some windows
-SMALL_LOOKS = 3  # small faces come in crowds, and wide windows show too few pixels of them
+LOOKS, COUNTED = 5, 4  # the worst look is discarded: a border or a hand spoils some windows
+SMALL_LOOKS = 3  # small faces come in crowds, and in wide windows they have too few pixels
 MIDDLE_SCALE = 1.9
-# scale of the window, whether left and right are exchanged in it
+# scale of the window; whether left and right are exchanged
 FURTHER_LOOKS = ((WINDOW_SCALE, True), (MIDDLE_SCALE, False), (MIDDLE_SCALE, True), (3.2, False))
-TURNED_ABOVE = 0.08  # what turned faces need more: three more tries are three more chances for shapes
-MISAIMED_ROLL = np.radians(20)  # between the first and the closer look, from which the box is off by a fifth
+TURNED_ABOVE = 0.08  # added to the score that turned faces need: three more searches raise the risk of false detections
+MISAIMED_ROLL = np.radians(20)  # difference of roll between two looks from which the box is off by a fifth
 MISAIMED_SIZE = 1.3
-OTHER_WAY_UP_ABOVE = 0.1  # by how much the look at a face in another way up must be better
-TURNED_PX = 512  # the longer side of turned pictures, in which faces from 24 px are found
+OTHER_WAY_UP_ABOVE = 0.1  # by how much the score of the inverted orientation must be higher
+TURNED_PX = 512  # longer side of turned pictures; finds faces from 24 px in them
 LEANING_DEG = 60.0  # roll up to which a head counts as upright
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
 def find_in_still(looks: Looks, frame: Frame, models: Sequence[Range], confirm_score: float) -> list[SeenFace]:
-    """The faces of a still picture; those whose heads are turned by a quarter or more say so.
+    """The faces of a still picture; `turned` is set for heads turned by 90 degrees or more.
 
-    Lying faces are mostly found like upright ones, upside-down ones are not: both are looked for in turned pictures
-    where nothing was found, from about 4 % of the longer side on.
+    The upright search finds most lying faces but no upside-down ones. If it finds no face, both are searched in turned
+    pictures; this finds faces from about 4 % of the longer side on.
 
     Args:
-        models: those that look at the whole picture.
-        confirm_score: as `DetectConfig` has it.
+        models: the models that search the whole picture.
+        confirm_score: see `DetectConfig`.
     """
     enough = confirm_score - MEAN_BELOW
     found = _find(looks, frame, models, enough, STILL_SCALE)
@@ -104,17 +104,17 @@ def _first_look(looks: Looks, frame: Frame, candidate: SeenFace) -> SeenFace | N
 
 
 def _add(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace, found: list[SeenFace]) -> None:
-    """Add a face to those found, as the best look at it has it."""
+    """Add a face to `found`, with the box of its best look."""
     if look.score < SURE_SCORE:
         look = _right_way_up(looks, frame, look)
     face = _aimed_again(looks, frame, candidate, look)
-    # what looked like another face may be one that is there, seen from a window that was off
+    # this may be a face that was already found, seen from a misplaced window
     if not face.is_one_of(found):
         found.append(face)
 
 
 def _aimed_again(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace) -> SeenFace:
-    """The face in a window of its own roll and size, where those of the first look were far off."""
+    """Look again with the face's own roll and size if those of the first look were far off."""
     before, now = candidate.search_roi, _aimed(look)
     lean = abs((now.search_roi[3] - before[3] + np.pi) % (2 * np.pi) - np.pi)
     if lean < MISAIMED_ROLL and 1 / MISAIMED_SIZE < now.side / before[2] < MISAIMED_SIZE:
@@ -124,23 +124,23 @@ def _aimed_again(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace
 
 
 def _right_way_up(looks: Looks, frame: Frame, look: SeenFace) -> SeenFace:
-    """The look, or a better one from upside down: a tenth of such faces convinces as upright ones."""
+    """The look, or a better one with the picture inverted: a tenth of upside-down faces also passes as upright."""
     half_turn = np.array([0, 0, 0, np.pi], np.float32)
     (other,) = looks.closer(frame, [replace(look, search_roi=_aimed(look).search_roi + half_turn)])
     return other if other is not None and other.score >= look.score + OTHER_WAY_UP_ABOVE else look
 
 
 def _quarter(face: SeenFace) -> int:
-    """The head's roll in quarter turns clockwise, 0 where it only leans."""
+    """The head's roll in quarter turns clockwise; 0 up to `LEANING_DEG`."""
     degrees = float(np.degrees(roll(face.keypoints)))
     return round(degrees / 90) * 90 % 360 if abs(degrees) > LEANING_DEG else 0
 
 
 def _mean_score(looks: Looks, frame: Frame, look: SeenFace, count: int, counted: int, least: float) -> float:
-    """Of the best `counted` of `count` looks: windows of three sizes, mirrored ones among them.
+    """Mean score of the best `counted` of `count` looks: windows of three sizes, some mirrored.
 
-    0 where it would be below `least`. One look (score 0.7) misses 34 of 720 faces of facial_expressions and FER+ and
-    takes 26 of 734 pictures of shapes for faces; the mean misses 14 and takes 24.
+    Returns 0 if the mean would be below `least`. One look (score 0.7) misses 34 of 720 faces of facial_expressions and
+    FER+ and accepts 26 of 734 pictures of shapes as faces; the mean misses 14 and accepts 24.
     """
     aimed = _aimed(look)
     scores = [look.score]
@@ -157,12 +157,12 @@ def _mean_of_best(scores: list[float], counted: int) -> float:
 
 
 def _aimed(face: SeenFace) -> SeenFace:
-    """The same face, to be looked for where it was found, without the calm that video needs."""
+    """The same face with its search region centred on its box, without the damping that video needs."""
     return SeenFace.found(face.box, face.keypoints, face.score, face.seen)
 
 
 def _turned(face: SeenFace, turned: int, shape: tuple[int, ...]) -> SeenFace:
-    """A face of the picture that was turned back by `turned` degrees, in pixels of the picture as it is."""
+    """A face found in the picture turned back by `turned` degrees, in pixels of the original picture."""
     corners = _turned_points(face.box.reshape(2, 2), turned, shape)
     box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
     points = _turned_points(face.keypoints, turned, shape)
@@ -170,7 +170,7 @@ def _turned(face: SeenFace, turned: int, shape: tuple[int, ...]) -> SeenFace:
 
 
 def _turned_points(points: F32, turned: int, shape: tuple[int, ...]) -> F32:
-    """(N, 2) points of the upright picture -> of the picture of `shape`, which is turned clockwise against it."""
+    """(N, 2) points of the upright picture -> of the picture of `shape`, which is turned clockwise by `turned`."""
     height, width = shape[:2]
     x, y = points.T
     places = {90: (width - y, x), 180: (width - x, height - y), 270: (y, height - x)}

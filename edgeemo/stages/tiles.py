@@ -1,8 +1,8 @@
-"""Large overlapping tiles of a picture at several scales, in which the short-range network searches small faces.
+"""Large overlapping tiles of a picture at several scales, in which the short-range network searches for small faces.
 
-On a whole picture, reduced to its input, a network misses faces narrower than about 5 % of it, whatever their size in
-pixels. Its convolutions take a tile of any size, though, and then find faces of 28 to 128 pixels wherever they are. So
-each scale is a quarter of the one before. Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
+When a whole picture is reduced to the network's input, faces narrower than about 5 % of the picture are missed,
+whatever their size in pixels. The convolutions accept a tile of any size and find faces of 28 to 128 pixels anywhere in
+it; therefore each scale is a quarter of the previous one. Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 
 from edgeemo.types import F32, U8
 
-STILL_SCALE = 7 / 6  # of the finest tiles of a still picture: a face of 24 px then has 28
-VIDEO_SCALE = 1.0  # of a video, where a face that one look misses has others
+STILL_SCALE = 7 / 6  # scale of the finest tiles of a still picture: enlarges a face of 24 px to 28
+VIDEO_SCALE = 1.0  # in video, a later frame finds what one frame misses
 SCALE_STEP = 4
-TILE_PX = 512  # the longest side of a tile; larger ones cost more per pixel, smaller ones overlap more
-OVERLAP_PX = 96  # of tiles side by side, so that each face lies whole in one
-SMALLEST_PX = 128  # the longer side of a scaled picture, from which the search of the whole one does as well
-CELL_PX = 8  # the means of such cells tell where a picture is flat
-FLAT = 3.0  # grey levels between neighbouring cells, below which there is no face that could be read
-MARGIN_PX = 48  # around what is not flat
+TILE_PX = 512  # longest side of a tile; larger tiles cost more per pixel, smaller ones overlap more
+OVERLAP_PX = 96  # of adjacent tiles, so that each face is complete in one of them
+SMALLEST_PX = 128  # longer side of a scaled picture below which searching the whole picture does as well
+CELL_PX = 8  # the picture is averaged in cells of this size to find flat regions
+FLAT = 3.0  # grey levels between neighbouring cells; below this there is no recognisable face
+MARGIN_PX = 48  # kept around textured regions
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a picture in its pixels, and the scale at which it is searched."""
+    """A rectangle in pixels of the picture, and the scale at which it is searched."""
 
     left: int
     top: int
@@ -36,7 +36,7 @@ class Tile:
     scale: float
 
     def textured(self, image: U8) -> Tile | None:
-        """The tile without flat borders; None: all of it is flat."""
+        """The tile without flat borders; None if all of it is flat."""
         grey = cv2.cvtColor(self._part(image), cv2.COLOR_BGR2GRAY)
         cells = (max(self.width // CELL_PX, 1), max(self.height // CELL_PX, 1))
         means = cv2.resize(grey, cells, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -55,7 +55,7 @@ class Tile:
     def cut(self, image: U8) -> U8:
         """(h, w, 3) at the tile's scale."""
         part = self._part(image)
-        # averaging, or small faces drown in aliasing
+        # area averaging, because aliasing hides small faces
         how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
         return part if self.scale == 1 else np.asarray(cv2.resize(part, self._size, interpolation=how), np.uint8)
 
@@ -74,7 +74,7 @@ class Tile:
 
 
 def tiles_of(height: int, width: int, finest: float) -> list[Tile]:
-    """Tiles of the scale `finest` and of each quarter of it, the finest last."""
+    """Tiles of the scale `finest`, a quarter of it, a sixteenth and so on; the finest last."""
     found: list[Tile] = []
     scale = finest
     while max(height, width) * scale > SMALLEST_PX:
@@ -85,7 +85,7 @@ def tiles_of(height: int, width: int, finest: float) -> list[Tile]:
 
 
 def _spans(length: int, scale: float) -> list[tuple[int, int]]:
-    """Starts and lengths of equal overlapping parts."""
+    """Starts and lengths of equal, overlapping spans."""
     longest, overlap = TILE_PX / scale, OVERLAP_PX / scale
     if length <= longest:
         return [(0, length)]

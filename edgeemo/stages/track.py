@@ -1,8 +1,8 @@
-"""Who is who from frame to frame, and boxes that hold still when the face does.
+"""Match faces from frame to frame and low-pass filter their boxes. Called by `edgeemo.stages.pipeline`.
 
-Written here because no library fits: `trackers` brings SciPy, matplotlib, PyAV and a second OpenCV wheel that
-overwrites MediaPipe's, `norfair` and `motpy` rest on filterpy (last released in 2018) and SciPy. What is left to do
-for a handful of faces that the detector already follows is a page of NumPy.
+No library fits: `trackers` depends on SciPy, matplotlib, PyAV and a second OpenCV wheel that overwrites MediaPipe's;
+`norfair` and `motpy` depend on SciPy and on filterpy (last released in 2018). The detector already follows the few
+faces, so a page of NumPy is enough.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from edgeemo.types import U8, Faces, Frame
 
 NDF = npt.NDArray[np.float64]
 
-GATE_DISTANCE = 0.6  # how far from where it should be a face may turn up, in sides of its box ...
-GATE_GROWTH_PER_S = 4.0  # ... how much farther for each second since it was seen ...
-MAX_GATE_DISTANCE = 1.5  # ... and at most: beyond this it may well be someone else
+GATE_DISTANCE = 0.6  # largest distance of a face from its predicted position, in sides of its box ...
+GATE_GROWTH_PER_S = 4.0  # ... plus this for each second since it was seen ...
+MAX_GATE_DISTANCE = 1.5  # ... up to this: farther away it may be another person
 MAX_LOG_SCALE = math.log(2.0)
 MAX_COAST_S = 0.15  # how long a face that was not detected is still reported, where it should be by now
 COAST_DECAY_S = 0.3  # a face that is not seen goes on at its speed, which falls to 0 with this time constant
@@ -32,7 +32,7 @@ MIN_STEP_S = 1e-3  # two frames of the same time are treated as this far apart
 
 
 class FaceTracker:
-    """The track stage: matches faces to tracks by place and size, with the least total cost.
+    """The track stage: matches faces to tracks by position and size, with the least total cost.
 
     Ids count up from 1 and are not used again until `reset()`. Where a file is wound back to a frame that was seen
     (its time is earlier, its number is not) the faces get the ids that they had there.
@@ -49,11 +49,11 @@ class FaceTracker:
         self._past = _Past()
 
     def update(self, faces: Faces, frame: Frame) -> Faces:
-        """Give each face its id and steady its box and keypoints.
+        """Give each face its id; filter its box and keypoints.
 
         Returns:
-            The faces in their order, then those carried over from the frames before; their scores fall to 0 over
-            `MAX_COAST_S`.
+            The faces in their order, then the undetected faces that are still reported; the scores of the latter fall
+            to 0 over `MAX_COAST_S`.
         """
         if frame.still:
             self.reset()
@@ -98,7 +98,9 @@ class FaceTracker:
         self._past = _Past()
 
     def _costs(self, points: NDF, now: float) -> NDF:
-        """(faces, tracks): distance from the expected place in box sides plus change of size; infinite if too far."""
+        """(faces, tracks): distance from the predicted position in box sides, plus change of size; infinite beyond the
+        gate.
+        """
         costs = np.full((len(points), len(self._tracks)), np.inf)
         for column, track in enumerate(self._tracks):
             expected = track.expected(now)
@@ -110,7 +112,7 @@ class FaceTracker:
         return costs
 
     def _carries(self, track: _Track, present: list[_Track], frame: Frame) -> bool:
-        """A face just missed is still reported, unless it has left the picture or another one is in front of it."""
+        """Whether an undetected face is still reported: not if it left the picture or another face covers it."""
         missed = frame.time - track.seen
         if not 0 < missed < MAX_COAST_S:
             return False
@@ -144,11 +146,12 @@ class _Past:
 
 
 class CutDetector:
-    """Tells a film cut from movement: the colours of the whole picture and its pixels both change from one frame to
-    the next. Switching the light on or off looks the same, a cut between two similar pictures is not seen.
+    """Detects film cuts: between two frames both the colour histogram and the pixels change.
+
+    Switching the light on or off counts as a cut; a cut between two similar pictures is missed.
     """
 
-    SAMPLES = 32  # pixels across and down that are looked at
+    SAMPLES = 32  # sampled pixels per row and column
     MIN_HISTOGRAM = 0.5  # total variation distance of the colour histograms, 0..1
     MIN_PIXELS = 30.0  # mean absolute difference of grey levels
 
@@ -178,7 +181,7 @@ class _Track:
     Roussel and Vogel, 2012): the faster a point moves, the higher the cut-off.
     """
 
-    SPEED_HZ = 2.0  # cut-off for the speeds themselves
+    SPEED_HZ = 2.0  # cut-off for the speed estimates
 
     def __init__(self, number: int, points: NDF, score: float, time: float) -> None:
         self.id = number
@@ -189,7 +192,7 @@ class _Track:
         self._speeds: NDF = np.zeros_like(points)
 
     def update(self, points: NDF, score: float, time: float) -> None:
-        """Go on with what was detected at `time`."""
+        """Add the points detected at `time`."""
         passed = max(time - self.seen, MIN_STEP_S)
         self._speeds = self._speeds + _share(self.SPEED_HZ, passed) * ((points - self._raw) / passed - self._speeds)
         pace = np.linalg.norm(self._speeds, axis=1, keepdims=True) / points[1].max()
@@ -198,7 +201,7 @@ class _Track:
         self._raw, self.score, self.seen = points, score, time
 
     def expected(self, time: float) -> NDF:
-        """Where the points should be by now; the box keeps its size."""
+        """Predicted points at `time`; the box keeps its size."""
         coast = COAST_DECAY_S * (1 - math.exp(-max(time - self.seen, 0.0) / COAST_DECAY_S))
         moved: NDF = self.points.copy()
         moved[[0, 2, 3, 4, 5, 6, 7]] += self._speeds[0] * coast
@@ -206,7 +209,7 @@ class _Track:
 
 
 def assign(costs: NDF) -> list[tuple[int, int]]:
-    """Pairs (row, column) so that as many as possible are paired, at the least total cost; infinite: never paired.
+    """As many pairs (row, column) as possible at the least total cost; infinite costs are never paired.
 
     Args:
         costs: (R, C), not negative.
@@ -216,7 +219,7 @@ def assign(costs: NDF) -> list[tuple[int, int]]:
         return []
     best = costs.argmin(axis=1)
     if np.isfinite(costs.min(axis=1)).all() and len(set(best.tolist())) == rows:
-        # every row gets its cheapest column: nothing can be better
+        # every row gets its cheapest column: this is optimal
         return list(enumerate(best.tolist()))
     never = 2 * float(costs[np.isfinite(costs)].max(initial=0.0)) * min(rows, columns) + 1
     size = max(rows, columns)
@@ -230,7 +233,7 @@ def assign(costs: NDF) -> list[tuple[int, int]]:
 
 
 def _least_cost(square: NDF) -> list[int]:
-    """The row of each column in the cheapest perfect matching: shortest augmenting paths (Kuhn, Munkres)."""
+    """The row of each column in the perfect matching of least cost: shortest augmenting paths (Kuhn, Munkres)."""
     size = len(square)
     row_price, column_price = np.zeros(size), np.zeros(size)
     row_of = np.full(size, -1)
@@ -262,7 +265,7 @@ def _least_cost(square: NDF) -> list[int]:
 
 
 def _share(cutoff: NDF | float, passed: float) -> NDF | float:
-    """Of the way to a new value that a low-pass filter goes in `passed` seconds."""
+    """The weight of a new value in a low-pass filter after `passed` seconds."""
     return 1 - np.exp(-2 * np.pi * cutoff * passed)
 
 

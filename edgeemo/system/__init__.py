@@ -1,1 +1,1 @@
-"""What the operating system is asked for: the service unit and its notifications."""
+"""What depends on the operating system: service unit, signals, locks, paths and the rules for output files."""

@@ -1,4 +1,7 @@
-"""One process at a time: a lock that the operating system releases when its holder dies."""
+"""File locks between processes; the operating system releases the lock of a process that dies.
+
+Called by `edgeemo.sinks.output` and `edgeemo.batch.dataset`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from pathlib import Path
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[bool]:
-    """Lock a file, which is made if it is missing and stays; False where another process holds it.
+    """Lock a file for the duration of the block; yields False if another process holds the lock.
+
+    A missing file is created; the file is not removed afterwards.
 
     Raises:
         OSError: the file cannot be opened.
@@ -24,10 +29,10 @@ def hold_lock(path: Path) -> Iterator[bool]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed; False where another process holds it.
+    """Lock an open file until it is closed; False if another process holds the lock.
 
     Raises:
-        OSError: its file system has no locks (not on Windows).
+        OSError: the file system does not support locks (never on Windows).
     """
     if sys.platform == "win32":
         import msvcrt

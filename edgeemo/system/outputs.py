@@ -1,9 +1,10 @@
-"""The one rule for every file that edgeemo writes; sinks, reports and exports ask it before they open anything.
+"""The rules for every file that edgeemo writes; sinks, reports and exports check them before they open a file.
 
-- Never over an input of the same command.
-- A file that is there is replaced or added to only if it is empty or what this kind of output writes, or where the user
-  says --overwrite.
-- Symbolic links are followed. Only regular files are replaced by renaming; pipes and devices are for streams of text.
+- An input of the same command is never overwritten.
+- An existing file is replaced or appended to only if it is empty, was written by this kind of output, or if the user
+  gives --overwrite.
+- Symbolic links are followed. Only regular files are replaced by renaming; only text streams may go to pipes and
+  devices.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 from edgeemo.errors import PathError, SinkError
 from engines.files import user_path
 
-HEAD = TAIL = 1 << 18  # bytes of a file that tell what it is
-VIDEO_MARK = b"made by edgeemo"  # the comment in every video that is written
+HEAD = TAIL = 1 << 18  # bytes that are read to find out what a file is
+VIDEO_MARK = b"made by edgeemo"  # the comment in every video that edgeemo writes
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class OutputKind:
 
     Attributes:
         name: for messages.
-        is_ours: (first bytes, last bytes) of a file that is there -> whether this kind has written it.
-        streams: it may go into a pipe or a device.
+        is_ours: (first bytes, last bytes) of an existing file -> whether this kind of output wrote it.
+        streams: may be written to a pipe or a device.
     """
 
     name: str
@@ -39,7 +40,7 @@ class OutputKind:
 
 def _is_jsonl(head: bytes, tail: bytes) -> bool:
     line = head.split(b"\n", 1)[0]
-    if line.startswith(b'{"frame": '):  # also half a line after a crash, and one that is longer than what was read
+    if line.startswith(b'{"frame": '):  # also a line cut by a crash, or longer than the bytes read
         return True
     try:
         event = json.loads(line)
@@ -58,7 +59,7 @@ OUTPUTS = {
     "jsonl": OutputKind("JSON lines of edgeemo", _is_jsonl, streams=True),
     "elan": OutputKind("annotations for ELAN", lambda head, tail: b"<ANNOTATION_DOCUMENT" in head),
     "csv": OutputKind("a table of edgeemo", _is_csv, streams=True),
-    # the sink itself refuses a database of something else
+    # the sink itself refuses databases of other programs
     "sqlite": OutputKind("a database of edgeemo", lambda head, tail: head.startswith(b"SQLite format 3\0")),
     "video": OutputKind(
         "a video that edgeemo has written", lambda head, tail: VIDEO_MARK in head or VIDEO_MARK in tail
@@ -71,16 +72,16 @@ OUTPUTS = {
 def check_output(
     target: str | os.PathLike[str], kind: str, *, inputs: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False
 ) -> Path:
-    """The path that may be written, with symbolic links resolved; what it holds is left alone.
+    """The path to write, with symbolic links resolved. The file itself is not changed.
 
     Args:
         target: as the user named it; ~ is expanded.
-        kind: of `OUTPUTS`.
+        kind: a key of `OUTPUTS`.
         inputs: files, and folders with files, that the same command reads; other names are ignored.
-        overwrite: the user wants what is there to be replaced, unless it is an input.
+        overwrite: replace an existing file, unless it is an input.
 
     Raises:
-        SinkError: it may not be written, in one line.
+        SinkError: the path may not be written; the message is one line.
     """
     row = OUTPUTS[kind]
     shown = os.fspath(target)
@@ -102,32 +103,32 @@ def check_output(
     if not stat.S_ISREG(found.st_mode):
         if row.streams and not stat.S_ISBLK(found.st_mode):
             return path
-        raise SinkError(f"cannot write {shown}: it is no regular file; choose another path")
+        raise SinkError(f"cannot write {shown}: it is not a regular file; choose another path")
     if found.st_size and not overwrite and not _is_ours(path, row):
-        raise SinkError(f"{shown} is there and is not {row.name}; choose another path, or say --overwrite")
+        raise SinkError(f"{shown} exists and is not {row.name}; choose another path, or give --overwrite")
     return path
 
 
 def refusal(path: Path, error: OSError) -> SinkError:
-    """The one line about a target that cannot be opened."""
+    """The error for a target that cannot be opened, in one line."""
     if isinstance(error, FileNotFoundError) and not os.path.isdir(path.parent):
-        return SinkError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+        return SinkError(f"cannot write {path}: the folder {path.parent} does not exist; create it first")
     return SinkError(f"cannot write {path}: {error.strerror or error}; choose another path")
 
 
 def _expect_folder(path: Path, shown: str) -> None:
     try:
         if not stat.S_ISDIR(path.parent.stat().st_mode):
-            raise SinkError(f"cannot write {shown}: {path.parent} is no folder; choose another path")
+            raise SinkError(f"cannot write {shown}: {path.parent} is not a folder; choose another path")
     except OSError as error:
         raise refusal(path, error) from error
 
 
 def _is_part_of(path: Path, found: os.stat_result, source: str | os.PathLike[str]) -> bool:
-    """Whether a file is an input, or a file of a folder that is one and does not look like an output."""
+    """Whether a file is an input, or lies in an input folder and does not look like an output."""
     try:
         other = os.stat(user_path(source))
-    except (OSError, PathError):  # a camera's number, an address
+    except (OSError, PathError):  # a camera number or an address
         return False
     if os.path.samestat(found, other):
         return True

@@ -1,4 +1,4 @@
-"""What this process uses of the machine, on each system. Called by bench.py and device_report.py."""
+"""CPUs and memory of the machine and of this process, on each system. Called by bench.py and device_report.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may use; all of them where the system has no affinity (macOS, Windows)."""
+    """CPUs that this process may use; all CPUs on systems without affinity (macOS, Windows)."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -21,7 +21,7 @@ def machine_memory_mb() -> int:
 
 
 def peak_memory_mb() -> float:
-    """The most resident memory this process has had, in MiB.
+    """Peak resident memory of this process in MiB.
 
     Linux counts `ru_maxrss` in KiB, macOS in bytes (getrusage(2) of each). Windows calls it the peak working set
     (GetProcessMemoryInfo).

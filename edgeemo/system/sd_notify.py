@@ -1,4 +1,4 @@
-"""What a service tells systemd: the datagrams of sd_notify(3)."""
+"""Notifications of a service to systemd: the datagrams of sd_notify(3). Called by `edgeemo.run.headless`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Readiness, status and watchdog; silent where systemd did not start this process.
+    """Readiness, status and watchdog; does nothing if systemd did not start this process.
 
     Args:
         environment: NOTIFY_SOCKET, and WATCHDOG_USEC with WATCHDOG_PID, as systemd sets them.
@@ -23,7 +23,7 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
-        # a name that begins with @ lies in the abstract name space
+        # a leading @ means the abstract namespace
         self._address = "\0" + address[1:] if address.startswith("@") else address
         mine = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         usec = environment.get("WATCHDOG_USEC", "")
@@ -39,10 +39,10 @@ class Notifier:
                 outlet.settimeout(0.5)
                 outlet.sendto(message.encode(), self._address)
         except OSError as error:
-            log.debug("systemd was not told %s: %s", message, error)
+            log.debug("cannot notify systemd of %s: %s", message, error)
 
     def feed(self) -> None:
-        """Say that the loop still turns; at half the watchdog's interval."""
+        """Reset the watchdog; sends at most once per half of its interval."""
         if self._pause and monotonic() - self._fed >= self._pause / 2:
             self._fed = monotonic()
             self.tell("WATCHDOG=1")

@@ -1,4 +1,4 @@
-"""Signals that end a process in order. Used by the headless run and by the window."""
+"""Signals that end a process cleanly. Used by the headless run and by the window."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from types import FrameType
 
 @contextmanager
 def ending_on_signals(stop: threading.Event, *, reload: threading.Event | None = None) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP set `stop`; a second one raises KeyboardInterrupt. Only in the main thread.
+    """Let SIGINT, SIGTERM and SIGHUP set `stop`; a second signal raises KeyboardInterrupt. Call it in the main thread
+    only.
 
     Args:
-        reload: what SIGHUP sets instead, as often as it comes.
+        reload: SIGHUP sets this instead of `stop`, each time.
 
-    A signal that whoever started this process had ignored (nohup) stays ignored.
+    A signal that the parent process set to ignored (nohup) stays ignored.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Text that may hold anything, made safe to be shown; the commands and the log call it."""
+"""Make any text safe to print on a terminal. Called by the commands and the log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u206
 
 
 def printable(text: str) -> str:
-    r"""The text with what a terminal would obey or could not show written out, for example \x1b."""
+    r"""The text with control and undecodable characters written as escapes, for example \x1b."""
     return _UNSAFE.sub(lambda found: _written_out(ord(found[0])), text)
 
 
 def _written_out(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte of a file name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # surrogate escape: a byte of a file name that is not UTF-8
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,4 +1,4 @@
-"""The service as systemd knows it: a hardened unit, installed and removed by one command."""
+"""The systemd unit of the service, hardened. Called by `edgeemo service`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgeemo.errors import ServiceError
 UNITS = Path("/etc/systemd/system")
 NVARGUS = "nvargus-daemon.service"
 LIMIT_S = 60
-# what keeps a program running on the other systems, by sys.platform
+# how to keep a program running on the other systems, by sys.platform
 INSTEAD = {
-    "win32": 'here make a task in the Task Scheduler, trigger "At startup", that runs: edgeemo run --config FILE',
-    "darwin": "here write a LaunchAgent (man launchd.plist) with KeepAlive that runs: edgeemo run --config FILE",
+    "win32": 'on Windows, make a task in Task Scheduler, trigger "At startup", that runs: edgeemo run --config FILE',
+    "darwin": "on macOS, write a LaunchAgent (man launchd.plist) with KeepAlive that runs: edgeemo run --config FILE",
 }
-# a desktop's driver; a Jetson's memory, engines and GPU; its decoder, encoder and camera memory; what libcamera opens
+# a desktop's GPU driver; a Jetson's memory, engines and GPU, decoder, encoder and camera memory; libcamera's devices
 DEVICE_NODES = (
     *("nvidia*", "nvidia-caps/*", "nvmap", "nvhost*", "nvgpu*", "nvgpu/*", "nvgpu/*/*"),
     *("host1x-fence", "v4l2-nv*", "nvsciipc"),
@@ -30,15 +30,15 @@ DEVICE_NODES = (
 
 @dataclass(frozen=True)
 class Unit:
-    """What `edgeemo service install` was asked for.
+    """The options of `edgeemo service install`.
 
     Attributes:
         config_file: the configuration, with `[[sources]]`.
-        name: of the unit, without ".service".
-        user: who it runs as; made if there is no such user.
-        memory: the most it may use, as systemd writes it.
-        csi: the machine has a daemon for CSI cameras.
-        outputs: the files that its sinks write.
+        name: unit name without ".service".
+        user: runs the service; created if it does not exist.
+        memory: memory limit in systemd's notation.
+        csi: the machine has the daemon for CSI cameras.
+        outputs: files that the sinks write.
     """
 
     config_file: Path
@@ -51,7 +51,7 @@ class Unit:
     def __post_init__(self) -> None:
         for what, value in (("name", self.name), ("user", self.user)):
             if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,30}", value):
-                raise ServiceError(f"--{what} {value!r}: small letters, digits, - and _ only, 31 at most")
+                raise ServiceError(f"--{what} {value!r}: use at most 31 lower-case letters, digits, - and _")
         if not re.fullmatch(r"[1-9]\d{0,6}[MG]", self.memory):
             raise ServiceError(f"--memory {self.memory!r}: write a number and M or G, for example 2G")
 
@@ -64,7 +64,7 @@ class Unit:
             "Description=edgeemo: facial expressions in video",
             "Wants=" + " ".join(after),
             "After=" + " ".join(after),
-            "# a camera or broker that is away for long is no reason to give up",
+            "# retry for ever: a camera or broker may be unreachable for a long time",
             "StartLimitIntervalSec=0",
             "",
             "[Service]",
@@ -81,17 +81,17 @@ class Unit:
     def _command(self) -> list[str]:
         python = Path(sys.executable)
         script = python.with_name("edgeemo")
-        # -I: a folder in the working directory must not be taken for a package
+        # -I: do not import packages from the working directory
         program = [str(script)] if script.is_file() else [str(python), "-I", "-m", "edgeemo"]
         return [*program, "run", "--quiet", "--config", str(self.config_file)]
 
     def _process(self) -> list[str]:
-        """What runs as whom, when it is started again, and what it may use."""
+        """User, command, restart policy and resource limits."""
         return [
             "Type=notify",
             "NotifyAccess=main",
             "ExecStart=" + " ".join(_quoted(word) for word in self._command()),
-            "# the shell has a kill of its own; small images lack /bin/kill",
+            "# kill is built into the shell; small images lack /bin/kill",
             "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'",
             "Restart=on-failure",
             "RestartSec=2",
@@ -107,7 +107,7 @@ class Unit:
             f"WorkingDirectory=%S/{self.name}",
             f"Environment=HOME=%S/{self.name}",
             "UMask=0027",
-            "# it covers a TensorRT plan that is built in a process of its own: if that runs out, the service goes on",
+            "# includes the process that builds a TensorRT plan: if only that one is killed, the service goes on",
             f"MemoryMax={self.memory}",
             "OOMPolicy=continue",
             "TasksMax=256",
@@ -125,7 +125,7 @@ class Unit:
             "ProtectSystem=strict",
             f"ProtectHome={'read-only' if in_home else 'yes'}",
             *(f"ReadWritePaths={_quoted(folder)}" for folder in folders),
-            # the camera daemon's socket lies in /tmp
+            # the socket of the camera daemon is in /tmp
             f"PrivateTmp={'no' if self.csi else 'yes'}",
             "ProtectProc=invisible",
             "ProtectHostname=yes",
@@ -149,10 +149,10 @@ class Unit:
 
 
 def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
-    """Write the unit, make its user, start it now and at every boot.
+    """Write the unit, create its user, start it now and at every boot.
 
     Returns:
-        What was done, a line each.
+        What was done, one line per step.
 
     Raises:
         ServiceError: not root, no systemd, or one of its commands failed.
@@ -163,7 +163,7 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
     done = []
     if not _user_exists(unit.user):
         _run("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", unit.user)
-        done.append(f"made the user {unit.user}")
+        done.append(f"created the user {unit.user}")
     if let_read(unit.config_file, unit.user):
         done.append(f"let {unit.user} read {unit.config_file}")
     path = folder / f"{unit.name}.service"
@@ -179,7 +179,7 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
 
 
 def uninstall(name: str, *, folder: Path = UNITS) -> list[str]:
-    """Stop the service and remove its unit; its results and its user stay.
+    """Stop the service and remove its unit; keep its results and its user.
 
     Raises:
         ServiceError: as `install`, or there is no such unit.
@@ -193,14 +193,14 @@ def uninstall(name: str, *, folder: Path = UNITS) -> list[str]:
     _run("systemctl", "disable", "--now", f"{name}.service")
     path.unlink()
     _run("systemctl", "daemon-reload")
-    return [f"removed {path}", f"its results in /var/lib/{name} and its user are still there"]
+    return [f"removed {path}", f"kept its results in /var/lib/{name} and its user"]
 
 
 def state(name: str) -> dict[str, str]:
-    """What systemd says about the service.
+    """The service's state as systemd reports it.
 
     Raises:
-        ServiceError: there is no systemd, or it doesn't answer.
+        ServiceError: there is no systemd, or it does not respond.
     """
     _expect_systemd()
     wanted = ("LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID", "NRestarts", "MemoryCurrent",
@@ -210,7 +210,7 @@ def state(name: str) -> dict[str, str]:
 
 
 def has_csi() -> bool:
-    """Whether this machine has the daemon that CSI cameras are read through."""
+    """Whether this machine has the daemon that CSI cameras need."""
     folders = (UNITS, Path("/lib/systemd/system"), Path("/usr/lib/systemd/system"))
     return any((folder / NVARGUS).exists() for folder in folders)
 
@@ -222,9 +222,9 @@ def _is_root() -> bool:
 def _expect_systemd() -> None:
     instead = INSTEAD.get(sys.platform)
     if instead:
-        raise ServiceError(f"`edgeemo service` is for systemd on Linux; {instead}")
+        raise ServiceError(f"`edgeemo service` needs systemd on Linux; {instead}")
     if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
-        raise ServiceError("systemd does not run here; --print shows the unit, edgeemo run --config starts it by hand")
+        raise ServiceError("systemd is not running; --print shows the unit, edgeemo run --config FILE runs without it")
 
 
 def _run(*command: str) -> str:
@@ -239,7 +239,7 @@ def _run(*command: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """A word of a command in a unit: systemd expands % and $ in it."""
+    """A word of a command, quoted for a unit, where systemd expands % and $."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return escaped if re.fullmatch(r"[^\s\"'\\;]+", escaped) else f'"{escaped}"'
 
@@ -257,10 +257,10 @@ def _user_exists(name: str) -> bool:
 
 
 def let_read(file: Path, user: str) -> bool:
-    """Let a user read a configuration, which may hold passwords of cameras, without letting everybody.
+    """Let one user, but nobody else, read a configuration (it may contain passwords of cameras).
 
     Returns:
-        Whether anything had to be changed.
+        Whether permissions had to be changed.
     """
     if sys.platform == "win32":
         return False
@@ -277,7 +277,7 @@ def let_read(file: Path, user: str) -> bool:
 
 
 def _groups(names: tuple[str, ...]) -> list[str]:
-    """Those of them that this machine has; systemd refuses a unit with an unknown one."""
+    """The groups that exist on this machine; systemd refuses a unit with an unknown group."""
     there: list[str] = []
     if sys.platform == "win32":
         return there
@@ -297,11 +297,11 @@ def _is_device(file: Path) -> bool:
 
 
 def devices(root: Path = Path("/")) -> list[str]:
-    """What the service may open: cameras and displays by class, the nodes of other drivers by path.
+    """The devices that the service may open: cameras and displays by class, nodes of other drivers by path.
 
-    By path, because every driver names its classes differently: `nvidia-frontend` became `nvidia` with 550, and a
-    Jetson's nvmap, nvhost and nvgpu have classes of their own. Read when the unit is written: install it again after
-    a new JetPack.
+    By path, because drivers name their classes differently: `nvidia-frontend` became `nvidia` with driver 550, and a
+    Jetson's nvmap, nvhost and nvgpu have separate classes. The nodes are listed when the unit is written, so install
+    the service again after a new JetPack.
     """
     nodes = {path for pattern in DEVICE_NODES for path in (root / "dev").glob(pattern) if not path.is_dir()}
     return ["char-video4linux", "char-drm", *sorted(f"/{path.relative_to(root)}" for path in nodes)]
