@@ -128,7 +128,7 @@ def test_a_damaged_engine_is_refused_while_the_old_one_goes_on(
     model.write_bytes(os.urandom(5000))
     process.send_signal(signal.SIGHUP)
     assert process.stderr is not None
-    assert "the old one goes on" in process.stderr.readline()
+    assert "the old one stays in use" in process.stderr.readline()
     before = len(lines(tmp_path / "a.jsonl"))
     until(lambda: len(lines(tmp_path / "a.jsonl")) > before + 10, "results")
     model.write_bytes(good)

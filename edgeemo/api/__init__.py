@@ -1,20 +1,18 @@
 """The public Python interface; every name is also an attribute of `edgeemo`.
 
-recognise      faces and expressions of a picture, or of several
-watch          of a video, a camera or a stream, frame by frame
-table          of a video or of several as one table
-Recogniser     the same three with their models kept open, and its options
-Result, Face   what they give
+recognise      faces and expressions in one or several pictures
+watch          faces and expressions in a video, camera or stream, frame by frame
+table          faces and expressions in one or several videos, as a table
+Recogniser     the same three functions with options; keeps its models open
+Result, Face   the results
 
-Errors that a user can fix have one line as their message:
+Errors that the user can correct have a message of one line:
 
-EdgeemoError
-├── EngineError       an engine or backend that is missing or does not fit
-├── ConfigError       an option or a configuration that is wrong; also a ValueError
-├── SourceError       a picture or video that cannot be read
-└── SinkError         an output that cannot be written
+EdgeemoError ├── EngineError       an engine or backend is missing or incompatible ├── ConfigError       an option or a
+configuration is wrong; also a ValueError ├── SourceError       a picture or video cannot be read └── SinkError an
+output cannot be written
 
-Anything else that is raised is a fault of edgeemo's, or of the call (TypeError, RuntimeError after `close`).
+Any other exception is a bug in edgeemo or a wrong call (TypeError, RuntimeError after `close`).
 """
 
 from __future__ import annotations
@@ -63,7 +61,7 @@ def recognise(
     engine: Engine = None,
     backend: str | None = None,
 ) -> Result | Iterator[Result]:
-    """Recognise the faces of one picture, or of several: `Recogniser.recognise` with a Recogniser that is kept open.
+    """Recognise the faces in one or several pictures: `Recogniser.recognise` of a Recogniser that stays open.
 
         faces = edgeemo.recognise("photo.jpg")
         for face in faces:
@@ -71,13 +69,13 @@ def recognise(
 
     Args:
         picture, color: as in `Recogniser.recognise`.
-        engine, backend: as in `Recogniser`. The models stay loaded until another call names other ones.
+        engine, backend: as in `Recogniser`. The models stay loaded until a call names others.
 
     Returns:
-        A Result for one picture; for several a generator of Results.
+        A Result for one picture, a generator of Results for several.
 
     Raises:
-        SourceError: a picture cannot be read, or can be read in two ways.
+        SourceError: a picture cannot be read or is ambiguous.
         EngineError: there is no such engine or backend.
     """
     return _kept(engine, backend).recognise(picture, color=color)
@@ -97,7 +95,7 @@ def watch(
     engine: Engine = None,
     backend: str | None = None,
 ) -> Generator[Result, None, None]:
-    """Recognise a video, a folder of pictures, a camera or a stream, frame by frame: `Recogniser.watch`.
+    """Recognise faces in a video, a folder of pictures, a camera or a stream, frame by frame: `Recogniser.watch`.
 
         for result in edgeemo.watch("clip.mp4"):
             for face in result:
@@ -111,7 +109,7 @@ def watch(
         A generator of Results; leaving the loop releases the source.
 
     Raises:
-        SourceError: there is no such source; or, from the generator, it broke off.
+        SourceError: there is no such source; from the generator: the source failed.
         ConfigError, SinkError, EngineError: an option, a sink or the engine is wrong.
     """
     return _kept(engine, backend).watch(
@@ -136,7 +134,7 @@ def table(
     engine: Engine = None,
     backend: str | None = None,
 ) -> Any:
-    """Recognise a whole source: one row per face and frame: `Recogniser.table`.
+    """Recognise a whole source; the table has one row per face and frame: `Recogniser.table`.
 
         table = edgeemo.table("clip.mp4")
         table.groupby("face_id").happiness.mean()
@@ -149,7 +147,7 @@ def table(
         A pandas.DataFrame, polars.DataFrame or pyarrow.Table.
 
     Raises:
-        SourceError: there is no such source, or it broke off.
+        SourceError: there is no such source, or it failed.
         ConfigError, SinkError, EngineError: an option, a sink or the engine is wrong, or no such library is installed.
     """
     return _kept(engine, backend).table(
@@ -159,12 +157,12 @@ def table(
 
 
 def _kept(engine: Engine, backend: str | None) -> Recogniser:
-    """The process's own Recogniser; one at a time, because models are large."""
+    """The Recogniser of this process; only one is kept, because models are large."""
     global _recogniser, _recogniser_of
     wanted = (None if engine is None else os.fspath(engine), backend)
     with _lock:
         if _recogniser is None or _recogniser_of != wanted:
-            # not closed: a generator that was given out may still use it
+            # not closed: a generator returned earlier may still use it
             _recogniser = Recogniser(engine, backend=backend)
             _recogniser_of = wanted
         return _recogniser

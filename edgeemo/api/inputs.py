@@ -1,6 +1,6 @@
-"""Whatever holds one picture -> (H, W, 3) uint8 BGR. Called by `Recogniser`.
+"""Convert any object that contains one picture to (H, W, 3) uint8 BGR. Called by `Recogniser`.
 
-Nothing is guessed: what could be read in two ways is refused in one line that says how to state it.
+Ambiguous input is refused with one line that says how to make it unambiguous.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Array = npt.NDArray[Any]
 
 ACCEPTED = "give a path, an (H, W, 3) array, a PIL image, a tensor or a decoded frame"
 CHANNELS = (1, 3, 4)
-FLOAT_TOLERANCE = 1e-3  # what rounding may add to 0..1
-MIN_UINT16_MAX = 4096  # a smaller maximum is more likely 8, 10 or 12 bits in a uint16 array than a dark picture
+FLOAT_TOLERANCE = 1e-3  # tolerance for rounding errors outside 0..1
+MIN_UINT16_MAX = 4096  # a smaller maximum more likely means 8, 10 or 12 bits in uint16 than a dark picture
 
 
 class HasArray(Protocol):
@@ -40,7 +40,7 @@ class HasArray(Protocol):
 
 
 class HasArrayInterface(Protocol):
-    """The older array protocol: PIL."""
+    """NumPy's older array protocol: PIL."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
@@ -72,13 +72,13 @@ Picture: TypeAlias = (
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A picture that was read.
+    """A converted picture.
 
     Attributes:
-        pixels: (H, W, 3) uint8 BGR, C-contiguous, nobody else's.
-        origin: what to call it.
-        path: the file it was read from, if it is one.
-        time: media time in seconds, where the frame knows it.
+        pixels: (H, W, 3) uint8 BGR, C-contiguous, a copy.
+        origin: its name in results and messages.
+        path: its file; None if it does not come from a file.
+        time: media time in seconds; None if the frame has none.
     """
 
     pixels: U8
@@ -97,7 +97,7 @@ def check_colour(colour: str | None) -> Colour | None:
 
 
 def is_picture(value: object) -> TypeGuard[Picture]:
-    """Whether a value is one picture, and not several."""
+    """Whether a value is one picture (not several)."""
     if isinstance(value, str | os.PathLike | bytes | bytearray | np.ndarray | DecordFrame | PyAVFrame):
         return True
     if _is_from(value, "pandas") or _is_from(value, "polars"):
@@ -113,11 +113,11 @@ def read_image(value: Picture, colour: Colour | None = None) -> Image:
         value: a path; a file object or bytes of an encoded picture; an array, (H, W), (H, W, 1), (H, W, 3) or
             (H, W, 4), uint8, uint16 (0..65535) or floating point (0..1); a torch tensor of such a shape or with
             channels first; a PIL image; a frame of PyAV or decord.
-        colour: channel order of arrays, BGR where it is not said. Tensors with three or four channels need it; files,
-            PIL images and decoded frames know their own.
+        colour: channel order of arrays; None means BGR. Tensors with three or four channels need it; it is ignored for
+            files, PIL images and decoded frames.
 
     Raises:
-        SourceError: it cannot be read, or can be read in two ways.
+        SourceError: it cannot be read or is ambiguous.
     """
     if isinstance(value, str | os.PathLike):
         return _from_path(value)
@@ -156,7 +156,7 @@ def _from_path(value: str | os.PathLike[str]) -> Image:
         raise SourceError(str(error)) from error
     try:
         if path.is_dir():
-            raise SourceError(f"{path} is a folder; edgeemo.watch goes through its pictures")
+            raise SourceError(f"{path} is a folder; use edgeemo.watch for its pictures")
         exists = path.exists()
     except (OSError, ValueError) as error:
         raise SourceError(f"cannot read {str(path)!r}: {error}; check the path") from error
@@ -165,7 +165,7 @@ def _from_path(value: str | os.PathLike[str]) -> Image:
         raise SourceError(f"there is no file {str(path)!r}{hint}")
     pixels = read_picture(path)
     if pixels is None:
-        raise SourceError(f"{path} is not a picture that can be read; for a video use edgeemo.watch")
+        raise SourceError(f"{path} is not a readable picture; for a video use edgeemo.watch")
     return Image(pixels, path.name, path.absolute())
 
 
@@ -182,13 +182,13 @@ def _from_file(file: BinaryFile) -> Image:
 
 
 def _decode(data: bytes) -> U8:
-    """An encoded picture, by the same reader as a file of it."""
+    """Decode a picture exactly as if it were a file."""
     with tempfile.TemporaryDirectory(prefix="edgeemo-") as folder:
         path = Path(folder) / "picture"
         path.write_bytes(data)
         pixels = read_picture(path)
     if pixels is None:
-        raise SourceError(f"these {len(data)} bytes are not a picture that can be read; was the file read before?")
+        raise SourceError(f"these {len(data)} bytes are not a readable picture; was the file read before?")
     return pixels
 
 
@@ -224,16 +224,16 @@ def _from_tensor(tensor: Any, colour: Colour | None) -> U8:
     if array.ndim == 3:
         first, last = shape[0] in CHANNELS, shape[2] in CHANNELS
         if first and last:
-            raise SourceError(f"a tensor of shape {shape} can have its channels first or last; give a NumPy array")
+            raise SourceError(f"a tensor of shape {shape} may have its channels first or last; give a NumPy array")
         array = array.transpose(1, 2, 0) if first else array
         if array.shape[2] in (3, 4) and colour is None:
-            raise SourceError('the channel order of a tensor is not known: say color="rgb" or color="bgr"')
+            raise SourceError('the channel order of a tensor is unknown; give color="rgb" or color="bgr"')
     return _from_array(array, colour or "bgr")
 
 
 def _from_array(array: Array, colour: Colour) -> U8:
     """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of any accepted type -> (H, W, 3) uint8 BGR, a new array."""
-    array = np.asarray(array)  # without a subclass's own behaviour (masks, matrices)
+    array = np.asarray(array)  # drop the behaviour of subclasses (masks, matrices)
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim == 4:
@@ -242,7 +242,7 @@ def _from_array(array: Array, colour: Colour) -> U8:
         )
     if array.ndim != 3 or array.shape[2] not in CHANNELS:
         channels_first = array.ndim == 3 and array.shape[0] in CHANNELS
-        hint = "; channels come last: array.transpose(1, 2, 0)" if channels_first else ""
+        hint = "; move the channels last: array.transpose(1, 2, 0)" if channels_first else ""
         raise SourceError(f"an array of shape {array.shape} is not a picture; it must be (H, W), or (H, W, 3){hint}")
     if array.size == 0:
         raise SourceError(f"the picture is empty: shape {array.shape}")
@@ -264,7 +264,7 @@ def _as_uint8(array: Array) -> U8:
         highest = int(array.max())
         if 0 < highest < MIN_UINT16_MAX:
             raise SourceError(
-                f"a uint16 picture uses 0..65535, and the largest value of this one is {highest}; convert it to uint8, "
+                f"a uint16 picture must use 0..65535, but the largest value is {highest}; convert it to uint8, "
                 "for 12 bits: (array >> 4).astype(numpy.uint8)"
             )
         return np.asarray((array.astype(np.uint32) + 128) // 257, np.uint8)
@@ -274,15 +274,15 @@ def _as_uint8(array: Array) -> U8:
             raise SourceError("the picture has values that are NaN or infinite")
         if lowest < -FLOAT_TOLERANCE or highest_value > 1 + FLOAT_TOLERANCE:
             raise SourceError(
-                f"a floating-point picture uses 0..1, and this one has values from {lowest:g} to {highest_value:g}; "
+                f"a floating-point picture must use 0..1, but the values are {lowest:g} to {highest_value:g}; "
                 "scale it, or for 0..255: array.astype(numpy.uint8)"
             )
         return np.asarray(np.rint(np.clip(array, 0, 1).astype(np.float32) * 255), np.uint8)
-    raise SourceError(f"a picture is uint8, uint16 or floating point in 0..1, not {array.dtype}; convert it first")
+    raise SourceError(f"a picture must be uint8, uint16 or floating point in 0..1, not {array.dtype}; convert it first")
 
 
 def _flatten(pixels: U8) -> U8:
-    """(H, W, 4) with alpha last -> (H, W, 3): transparent pixels show the background."""
+    """(H, W, 4) with alpha last -> (H, W, 3): transparent pixels get the background colour."""
     if pixels[:, :, 3].min() == 255:
         return np.ascontiguousarray(pixels[:, :, :3])
     alpha = pixels[:, :, 3:].astype(np.uint16)
@@ -291,5 +291,5 @@ def _flatten(pixels: U8) -> U8:
 
 
 def is_binary_file(value: object) -> TypeGuard[io.BufferedIOBase]:
-    """Whether a value is a file object that can be read."""
+    """Whether a value is a file object with `read`."""
     return hasattr(value, "read") and not hasattr(value, "__array__") and not isinstance(value, cv2.VideoCapture)

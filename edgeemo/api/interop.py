@@ -1,4 +1,4 @@
-"""Results in the form of other packages: py-feat, OpenFace, supervision. None of them is needed to import this."""
+"""Convert results for py-feat, OpenFace and supervision (all optional). Called by `tables` and `Result`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FEX_EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", 
 
 
 def as_fex(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str, Column]:
-    """The columns under the names of py-feat's Fex (py-feat 2.1, `feat.utils`), for `feat.data.Fex(table, ...)`.
+    """Rename the columns to py-feat's Fex (py-feat 2.1, `feat.utils`), for `feat.data.Fex(table, ...)`.
 
-    input, frame, time (seconds), FaceRectX, FaceRectY, FaceRectWidth, FaceRectHeight (pixels), FaceScore, the seven
-    emotions in py-feat's order, further classes of ours, Identity ("Person_1"). Probabilities are not scaled to the
-    seven. Action units, landmarks, pose and gaze do not exist here.
+    Columns: input, frame, time (seconds), FaceRectX, FaceRectY, FaceRectWidth, FaceRectHeight (pixels), FaceScore, the
+    seven emotions in py-feat's order, the engine's other classes, Identity ("Person_1"). Probabilities are not
+    renormalised to the seven emotions. Action units, landmarks, pose and gaze are missing.
     """
     x1, y1, x2, y2 = (columns[name] for name in BOX)
     first = [label for label in FEX_EMOTIONS if label in labels]
@@ -42,11 +42,11 @@ def as_fex(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str, Col
 
 
 def as_openface(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str, Column]:
-    """The first five columns of OpenFace 2's CSV, then what only we have.
+    """Rename the columns to the first five of OpenFace 2's CSV, followed by edgeemo's own.
 
-    frame (from 1), face_id (from 0), timestamp (seconds), confidence (of the detection), success (1: a face that was
-    not found has no row). Then x1, y1, x2, y2, emotion, one column per expression, doubts, the quality figures, turned,
-    input.
+    Columns: frame (from 1), face_id (from 0), timestamp (seconds), confidence (of the detection), success (always 1,
+    because undetected faces have no row). Then x1, y1, x2, y2, emotion, one column per expression, doubts, the quality
+    figures, turned, input.
     """
     return {
         "frame": columns["frame"] + 1,
@@ -62,9 +62,8 @@ def as_openface(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str
 def to_supervision(result: Result) -> Any:
     """A `supervision.Detections` of N faces.
 
-    xyxy (N, 4); class_id: place of the shown emotion in `labels`; confidence: its probability; tracker_id: the face's
-    number, None where faces are not tracked; data: "emotion" (N,), and "class_name", which supervision's annotators
-    show.
+    xyxy (N, 4); class_id: index of the shown emotion in `labels`; confidence: its probability; tracker_id: the face's
+    number, None if faces are not tracked; data: "emotion" (N,), and "class_name", which supervision's annotators show.
 
     Raises:
         ConfigError: supervision is not installed.

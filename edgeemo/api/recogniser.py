@@ -1,4 +1,4 @@
-"""The object behind the Python interface: one engine and its face detector, kept open."""
+"""The class behind the Python interface: an engine and its face detector, kept open."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Recogniser:
         with edgeemo.Recogniser(engine="hybrid_lite") as recogniser:
             for result in recogniser.recognise(paths): ...
 
-    May be used by several threads at once: each picture waits for the one before, and each `watch` follows faces of its
-    own. In a process made by fork, and after pickling (spawn), it loads its models again.
+    Thread-safe: pictures are recognised one after the other, and each `watch` tracks its own faces. In a forked
+    process, and after pickling (spawn), it loads its models again.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class Recogniser:
         """Load the models.
 
         Args:
-            engine: name of an engine (`edgeemo engines` lists them) or path of its folder; None: the configuration's.
-            backend: the runtime that executes it, for example "onnx", "openvino:int8", "tensorrt" or "auto"; None: the
-                configuration's.
-            threads: threads that the engine may use; None: the configuration's.
-            config: a configuration or the path of a TOML file, as `edgeemo run --config` takes it; of it the engine and
-                the sections of stages and sinks count, not the sources. None: the defaults.
+            engine: name of an engine (see `edgeemo engines`) or path of its folder; None: from the configuration.
+            backend: the runtime, for example "onnx", "openvino:int8", "tensorrt" or "auto"; None: from the
+                configuration.
+            threads: threads for the engine; None: from the configuration.
+            config: a configuration, or the path of a TOML file as for `edgeemo run --config`. The engine and the
+                sections of stages and sinks are used, the sources are not. None: the defaults.
 
         Raises:
             ConfigError: the configuration is wrong.
-            EngineError: there is no such engine or backend, or its files are wrong.
+            EngineError: there is no such engine or backend, or its files are invalid.
         """
         if config is None:
             config = Config()
@@ -83,15 +83,15 @@ class Recogniser:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The engine's expressions, in its order."""
+        """The engine's classes, in its order."""
         return self._open().classifier.labels
 
     @property
     def description(self) -> str:
-        """What really runs, for example "hybrid_lite, ONNX Runtime 1.32.0, CPU, FP32"."""
+        """The engine, runtime and precision in use, for example "hybrid_lite, ONNX Runtime 1.32.0, CPU, FP32"."""
         return self._open().pipeline.description
 
-    # a string is also an iterable of strings; the first signature that fits counts
+    # a string is also an iterable of strings; the first matching signature is used
     @overload
     def recognise(  # type: ignore[overload-overlap]
         self, picture: Picture, *, color: Colour | None = None
@@ -103,21 +103,21 @@ class Recogniser:
     def recognise(
         self, picture: Picture | Iterable[Picture], *, color: Colour | None = None
     ) -> Result | Iterator[Result]:
-        """Recognise the faces of one picture, or of several one after the other.
+        """Recognise the faces in one or several pictures.
 
         Args:
             picture: a path; an open file or bytes of an encoded picture; an array (H, W), (H, W, 3) or (H, W, 4) of
                 uint8, uint16 (0..65535) or floats (0..1); a torch tensor (H, W, 3) or (3, H, W); a PIL image; a frame
                 of PyAV or decord. Or a list, a generator or a pandas column of these.
-            color: "bgr" or "rgb", of arrays and tensors. Without it arrays are BGR, as OpenCV has them, and tensors of
-                three channels are refused. Files, PIL images and decoded frames know their own.
+            color: channel order of arrays and tensors, "bgr" or "rgb". Without it, arrays are BGR as in OpenCV, and
+                tensors with three channels are refused. Ignored for files, PIL images and decoded frames.
 
         Returns:
-            A Result, empty where there is no face. For several pictures a generator of Results in their order, so that
-            one picture at a time is in memory.
+            A Result, empty if there is no face. For several pictures a generator of Results in the same order; only one
+            picture at a time is in memory.
 
         Raises:
-            SourceError: a picture cannot be read, or its shape, type or values can be meant in two ways.
+            SourceError: a picture cannot be read, or its shape, type or values are ambiguous.
         """
         colour = check_colour(color)
         self._open()
@@ -138,27 +138,26 @@ class Recogniser:
         progress: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Generator[Result, None, None]:
-        """Recognise a video, a folder of pictures, a camera or a stream, frame by frame.
+        """Recognise faces in a video, a folder of pictures, a camera or a stream, frame by frame.
 
-        Faces are followed from frame to frame and their expressions smoothed in time, as by `edgeemo run`. A file gives
-        all of its frames, however long you take for each; of a camera or stream you get the newest frame, and those
-        that came in between are dropped. Leaving the loop releases everything.
+        Faces are tracked and their expressions smoothed in time, as by `edgeemo run`. Every frame of a file is
+        processed, however long the loop takes. A camera or stream delivers its newest frame; frames that arrive
+        meanwhile are dropped. Leaving the loop releases everything.
 
         Args:
             source: a path, a camera number, an address (rtsp://, http://), "demo", an open file or bytes of a video; or
-                an iterable of frames: an array (N, H, W, 3), a list or generator of whatever `recognise` takes except
-                paths. Frames of PyAV keep their time.
-            every: seconds of media time from one frame that is looked at to the next; 0: every frame.
-            start, end: seconds of media time; frames before `start`, and from `end` on, are left out.
-            fps: frames per second of an iterable whose frames do not know their time.
-            color: as in `recognise`, of an iterable's frames.
-            sinks: where else results go, each as `edgeemo run --sink` takes it: "csv:faces.csv", "video:overlay.mp4".
-            progress: show a progress bar; what you print in the loop appears between its lines.
-            on_progress: called after each frame with how many frames were read, and how many there are (None if that is
-                not known).
+                an iterable of frames: an array (N, H, W, 3), or a list or generator of pictures as for `recognise`,
+                except paths. PyAV frames keep their time.
+            every: seconds of media time between processed frames; 0: every frame.
+            start, end: seconds of media time; frames before `start` and from `end` on are skipped.
+            fps: frames per second of an iterable whose frames have no time.
+            color: as in `recognise`, for frames of an iterable.
+            sinks: additional outputs, as for `edgeemo run --sink`: "csv:faces.csv", "video:overlay.mp4".
+            progress: show a progress bar; output printed in the loop appears above it.
+            on_progress: called after each frame with the number of frames read and the total (None if unknown).
 
         Returns:
-            A generator of Results. `close()` it if you do not take them all and keep it.
+            A generator of Results. If you keep a reference to it and stop early, call its `close()`.
 
         Raises:
             SourceError: there is no such source; or, from the generator, it broke off.
@@ -184,17 +183,17 @@ class Recogniser:
         progress: bool | None = None,
         on_progress: OnProgress | None = None,
     ) -> Any:
-        """Recognise a whole source: one row per face and frame.
+        """Recognise a whole source; the table has one row per face and frame.
 
-        Columns: origin (what the frame is of; for several sources `file`), frame, time (seconds of media time),
+        Columns: origin (the source or picture; `file` for several sources), frame, time (seconds of media time),
         face_id, person, x1, y1, x2, y2 (pixels), score (of the detection), emotion, confidence (of the expression), one
         column per expression, doubts (why the expression is unsure, "low_confidence;small_face", or ""), face_px,
         yaw_deg, roll_deg, sharpness, light, contrast (quality), turned (degrees, 0 in videos).
 
         Args:
             source: as in `watch`; a camera or stream needs an `end`. Or a list of paths.
-            to: "pandas", "polars" or "pyarrow"; None takes the first of them that is installed.
-            columns: names of the columns: "edgeemo", "fex" (py-feat's) or "openface" (OpenFace's first five).
+            to: "pandas", "polars" or "pyarrow"; None: the first one installed.
+            columns: naming scheme: "edgeemo", "fex" (py-feat's) or "openface" (OpenFace's first five).
             every, start, end, fps, color, sinks, on_progress: as in `watch`.
             progress: show a progress bar; None: on a terminal and in a notebook.
 
@@ -211,11 +210,11 @@ class Recogniser:
         several = isinstance(source, Sequence) and not isinstance(source, str | bytes) and all(map(is_named, source))
         names = cast("Sequence[Watchable]", source if several else [source])
         if sinks and len(names) > 1:
-            raise ConfigError("a sink takes the results of one source; call table or watch for each of them")
+            raise ConfigError("a sink takes the results of one source; call table or watch for each source")
         if several:
             with ExitStack() as stack:
                 for name in names:
-                    # before hours of work on the others
+                    # check this before hours of work on the other sources
                     find_source(name, fps=fps, colour=None, stack=stack)
 
         def results() -> Iterator[types.Result]:
@@ -229,7 +228,7 @@ class Recogniser:
         return to_table(results(), self.labels, to=library, columns=columns, origin="file" if several else "origin")
 
     def close(self) -> None:
-        """Release the models; may be called twice. A `watch` that is still running ends with a RuntimeError."""
+        """Release the models; may be called twice. A running `watch` then raises RuntimeError."""
         with self._lock:
             self._closed = True
             models, self._models = self._models, None
@@ -297,20 +296,20 @@ class Recogniser:
             return models
         with self._lock:
             if self._closed:
-                raise RuntimeError("the recogniser was closed; iterate over its results before the end of `with`")
+                raise RuntimeError("the recogniser is closed; iterate over its results inside `with`")
             if self._models is None:
                 self._models = _Models(self._config)
             return self._models
 
     def _forked(self) -> None:
-        """In the child of a fork: its parent's threads are gone, and locks and models may be in use for ever."""
+        """Reset in the child of a fork: the parent's threads do not exist there, so their locks stay locked."""
         if self._models is not None:
             _inherited.append(self._models)
         self._lock, self._models = threading.Lock(), None
 
 
 class _Models:
-    """The engine that all pictures and videos share, and the stages for single pictures."""
+    """The shared engine, and the stages for single pictures."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -322,7 +321,7 @@ class _Models:
         self._lock = threading.Lock()
 
     def follow(self, resources: ExitStack) -> Pipeline:
-        """Stages of its own for a video, around the shared engine."""
+        """New stages for one video, with the shared engine."""
         pipeline = Stages().pipeline(self._config, self.classifier)
         resources.callback(pipeline.close)
         return pipeline
@@ -337,9 +336,9 @@ class _Models:
 
 
 class SharedClassifier(Classifier):
-    """One engine for several pipelines, in one thread at a time: not every backend allows more.
+    """Shares one engine between pipelines, one call at a time, because not every backend is thread-safe.
 
-    Whoever made it ends it with `end`; `close`, which a pipeline calls, leaves it open.
+    Its owner ends it with `end`; `close`, which pipelines call, does nothing.
     """
 
     def __init__(self, engine: Classifier) -> None:
@@ -368,11 +367,11 @@ class SharedClassifier(Classifier):
 
     def _expect_open(self) -> None:
         if self._ended:
-            raise RuntimeError("the recogniser was closed while a video was being watched")
+            raise RuntimeError("the recogniser was closed during a watch")
 
 
 def _of_file(result: Result, name: Watchable) -> Result:
-    """The result with the file as it was given, since files of several folders can have one name."""
+    """The result with the path as given, because files in several folders may have the same name."""
     frame = result.frame
     in_folder = result.path is not None and Path(str(name)).name != frame.origin
     file = str(Path(str(name)) / frame.origin) if in_folder else str(name)
@@ -380,7 +379,7 @@ def _of_file(result: Result, name: Watchable) -> Result:
 
 
 def _engine_name(engine: str | os.PathLike[str]) -> str:
-    """As a configuration names it: a name without a separator is looked up, a path is not."""
+    """The engine as a configuration names it: names without a separator are looked up, paths are not."""
     return engine if isinstance(engine, str) else str(user_path(engine).absolute())
 
 
@@ -389,7 +388,7 @@ def _reopened(config: Config) -> Recogniser:
 
 
 _living: weakref.WeakSet[Recogniser] = weakref.WeakSet()
-_inherited: list[_Models] = []  # of a parent process: never closed here, their threads do not exist in this one
+_inherited: list[_Models] = []  # of a parent process: never closed here, because their threads exist only there
 
 
 _unfinished: weakref.WeakSet[Generator[Result, None, None]] = weakref.WeakSet()
@@ -397,9 +396,9 @@ _unfinished: weakref.WeakSet[Generator[Result, None, None]] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    # later, libraries have lost what they need to close, and say so on standard error
+    # at exit, before libraries lose what they need for closing and print errors
     for results in list(_unfinished):
-        with contextlib.suppress(ValueError):  # another thread is in it
+        with contextlib.suppress(ValueError):  # another thread is using it
             results.close()
     for recogniser in list(_living):
         recogniser.close()

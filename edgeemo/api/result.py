@@ -1,4 +1,4 @@
-"""What the Python interface gives: a Result per picture or frame, a Face per face. Made by `Recogniser`."""
+"""Results of the Python interface: a Result per picture or frame, a Face per face. Made by `Recogniser`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from edgeemo.types import KEYPOINTS, U8, Doubt, Frame, Quality
 from engines.conformal import plausible
 from engines.files import user_path
 
-NOTEBOOK_PX = 480  # width of the picture that a notebook shows, and keeps in its file
-PNG_PX = 320  # the same where HTML is not shown; PNG takes five times the room
+NOTEBOOK_PX = 480  # width of the picture that a notebook shows and stores
+PNG_PX = 320  # the same where HTML is not supported; PNG is five times as large
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,24 +33,24 @@ class Face:
     """One face of one picture or frame.
 
     Attributes:
-        id: the face's number, from 1; in a video it stays the same while the face is followed.
-        person: "Person 1" by that number, as tables name it.
-        box: x1, y1, x2, y2 in pixels of the frame; may reach outside it.
+        id: the face's number, from 1; in a video it stays the same while the face is tracked.
+        person: "Person 1" for id 1, as in tables.
+        box: x1, y1, x2, y2 in pixels of the frame; may extend outside it.
         keypoints: (x, y) in pixels by name: right_eye, left_eye, nose, mouth, right_ear, left_ear (the person's own
             right and left).
         score: the face detector's confidence, 0..1.
-        emotion: the expression shown, a key of `probabilities`. In a video it is smoothed in time, so it is not always
-            the most probable one.
+        emotion: the expression shown, a key of `probabilities`. In a video it is smoothed in time and not always the
+            most probable one.
         confidence: calibrated probability of `emotion`, 0..1.
         probabilities: 0..1 by expression, in the engine's order; they sum to 1. Smoothed in time in a video.
-        plausible: the expressions that the picture allows, the most probable first: this set holds the right one in
-            95 % of faces like those that the engine was calibrated on (its card has the share per class; a video's
-            smoothing makes the share approximate). Empty where the engine was not calibrated for it.
-        doubts: why the expression is unsure, each a text ("face 31 px") with `code` ("small_face") and `value` (31.0);
-            empty where it is not.
-        quality: its size, pose, sharpness and light; None where nobody judged.
-        turned: of a still picture, how the head is turned: 90, 180 or 270 degrees clockwise; 0 upright, in videos.
-        frame: the frame it is in.
+        plausible: conformal set of expressions, the most probable first: it contains the right one for 95 % of faces
+            like those of the calibration set (the engine's card has the share per class; smoothing in videos makes it
+            approximate). Empty if the engine has no such calibration.
+        doubts: why the expression is unsure: texts ("face 31 px") with `code` ("small_face") and `value` (31.0); empty
+            if it is not unsure.
+        quality: size, pose, sharpness and light; None if not measured.
+        turned: rotation of the head in a still picture: 90, 180 or 270 degrees clockwise; 0 if upright and in videos.
+        frame: its frame.
     """
 
     id: int
@@ -71,14 +71,14 @@ class Face:
         return person_name(self.id)
 
     def crop(self, margin: float = 0.0) -> U8:
-        """The face's part of the frame.
+        """Crop the face from the frame.
 
         Args:
-            margin: how much more to show on each side, in sides of the box: 0.2 adds a fifth of its width left and
-                right and a fifth of its height above and below.
+            margin: margin on each side as a fraction of the box: 0.2 adds a fifth of its width left and right and a
+                fifth of its height above and below.
 
         Returns:
-            (h, w, 3) uint8 BGR, a copy; what lies outside the frame is left off.
+            (h, w, 3) uint8 BGR, a copy, clipped to the frame.
         """
         image = self.frame.image
         height, width = image.shape[:2]
@@ -96,33 +96,33 @@ class Face:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(types.Result):
-    """What was recognised in one picture or frame: a sequence of faces, empty where there is none.
+    """The faces of one picture or frame, as a sequence; empty if there are none.
 
         result = edgeemo.recognise("photo.jpg")
         len(result), result[0], [face.emotion for face in result]
 
-    The arrays behind the faces are there too: `faces.boxes` (N, 4), `faces.keypoints` (N, 6, 2), `faces.scores` (N,),
-    `faces.ids` (N,), `probabilities` (N, K) in the order of `labels`, `raw` (N, K) before smoothing.
+    The same data as arrays: `faces.boxes` (N, 4), `faces.keypoints` (N, 6, 2), `faces.scores` (N,), `faces.ids` (N,),
+    `probabilities` (N, K) in the order of `labels`, `raw` (N, K) before smoothing.
 
     Attributes:
-        path: the file of the picture; None for arrays and frames of a video.
+        path: file of the picture; None for arrays and frames of a video.
     """
 
     path: Path | None = None
 
     @classmethod
     def of(cls, result: types.Result, path: Path | None = None) -> Result:
-        """The same result with what a notebook needs."""
+        """Convert a result of the pipeline."""
         return cls(**{each.name: getattr(result, each.name) for each in fields(types.Result)}, path=path)
 
     @property
     def time(self) -> float:
-        """Media time in seconds; of a list of pictures the picture's number."""
+        """Media time in seconds; for a list of pictures the picture's number."""
         return self.frame.time
 
     @property
     def index(self) -> int:
-        """The frame's number in its video, the picture's in its list; from 0."""
+        """The number of the frame in its video or of the picture in its list, from 0."""
         return self.frame.index
 
     def __len__(self) -> int:
@@ -142,11 +142,11 @@ class Result(types.Result):
         return map(self._face, range(len(self.faces)))
 
     def plot(self, *, bars: bool = True, color: Colour = "bgr") -> U8:
-        """The frame with boxes, names and bars drawn in: (H, W, 3) uint8, a new array.
+        """Draw boxes, names and bars on a copy of the frame: (H, W, 3) uint8.
 
         Args:
-            bars: show a bar per expression beside a face, where there is room.
-            color: "bgr" as OpenCV has it, "rgb" for Matplotlib and PIL.
+            bars: show one bar per expression beside a face, if there is room.
+            color: "bgr" as in OpenCV, "rgb" for Matplotlib and PIL.
         """
         drawn = overlay.draw(self.frame.image, self, bars=bars)
         if check_colour(color) == "rgb":
@@ -154,13 +154,13 @@ class Result(types.Result):
         return drawn
 
     def save(self, path: str | Path, *, bars: bool = True) -> Path:
-        """Write `plot()` as a picture; the ending of the name says in which format.
+        """Write `plot()` to a file; its suffix selects the format.
 
         Returns:
             The path.
 
         Raises:
-            SinkError: the ending is no picture's, the file cannot be written, or it is the picture itself.
+            SinkError: the suffix is not a picture format, the file cannot be written, or it is the input picture.
         """
         target = user_path(path)
         if self.path is not None and target.exists() and self.path.exists() and target.samefile(self.path):
@@ -178,7 +178,7 @@ class Result(types.Result):
         return target
 
     def to_dict(self) -> dict[str, Any]:
-        """What `edgeemo run` writes as one line of JSON."""
+        """The data of one JSON line of `edgeemo run`."""
         return event(self)
 
     def to_json(self) -> str:
@@ -186,13 +186,13 @@ class Result(types.Result):
         return line(self)
 
     def to_df(self, to: Library | None = None, *, columns: Columns = "edgeemo") -> Any:
-        """A row per face: as `edgeemo.table` of this result alone."""
+        """A table with one row per face, as from `edgeemo.table`."""
         return to_table([self], self.labels, to=to, columns=columns)
 
     def to_supervision(self) -> Any:
         """The faces as `supervision.Detections`, for its annotators, trackers and zones.
 
-        xyxy, confidence (of the expression), class_id (place of the emotion in `labels`), tracker_id (the face's
+        xyxy, confidence (of the expression), class_id (index of the emotion in `labels`), tracker_id (the face's
         number), and the emotion's name in data["emotion"] and data["class_name"].
 
         Raises:

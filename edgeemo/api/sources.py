@@ -1,4 +1,4 @@
-"""Whatever gives frames one after the other -> a Source. Called by `Recogniser.watch`."""
+"""Convert any video, file or iterable of frames to a Source. Called by `Recogniser.watch`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ ACCEPTED = "give a file, a folder, a camera number, an address, or an iterable o
 
 
 def is_named(value: object) -> TypeGuard[int | str | os.PathLike[str]]:
-    """Whether a source is given as `edgeemo run --source` takes it, or as a number or Path."""
+    """Whether a source is a text as for `edgeemo run --source`, a number or a Path."""
     return isinstance(value, str | os.PathLike | int | np.integer) and not isinstance(value, bool)
 
 
 def find_source(value: Watchable, *, fps: float, colour: Colour | None, stack: ExitStack) -> Source:
-    """The source that a value stands for; what can be checked at once is.
+    """Convert a value to a source; checks everything that does not need opening.
 
     Args:
-        fps: of frames that do not know their time.
-        colour: of frames that are arrays or tensors.
+        fps: frame rate of frames without a time.
+        colour: channel order of arrays and tensors.
         stack: removes a temporary file at the end.
 
     Raises:
-        SourceError: it is none.
+        SourceError: it is not a source.
     """
     if not (math.isfinite(fps) and fps > 0):
         raise SourceError(f"fps must be a positive number, not {fps}")
@@ -55,16 +55,16 @@ def find_source(value: Watchable, *, fps: float, colour: Colour | None, stack: E
             "for one picture use edgeemo.recognise"
         )
     try:
-        iter(cast("Iterable[Picture]", value))  # decord's reader is only a sequence
+        iter(cast("Iterable[Picture]", value))  # decord's reader is a sequence, not an iterable
     except TypeError as error:
         raise SourceError(f"{type(value).__name__} is not a source; {ACCEPTED}") from error
     return GivenFrames(cast("Iterable[Picture]", value), fps=fps, colour=colour)
 
 
 class GivenFrames:
-    """Frames that somebody else makes: decoded, generated or kept in memory. Every one counts.
+    """Frames from the caller: decoded, generated or in memory. None is dropped.
 
-    Frames that know their time (PyAV's) keep it, counted from the first one; others follow each other at `fps`.
+    PyAV frames keep their time, relative to the first one; others are spaced by `fps`.
     """
 
     live = False
@@ -78,7 +78,7 @@ class GivenFrames:
         self._colour = colour
 
     def count(self) -> int:
-        """How many there are, 0 where that is not known."""
+        """Number of frames; 0 if unknown."""
         return len(self._frames) if isinstance(self._frames, Sized) else 0
 
     def frames(self) -> Iterator[Frame]:
@@ -100,7 +100,7 @@ class GivenFrames:
 
 
 def _as_file(value: bytes | BinaryFile, stack: ExitStack) -> Path:
-    """A file on disk with the contents of an open file or of bytes: decoders seek, and not every file object does."""
+    """Copy an open file or bytes to a file on disk, because decoders seek and not every file object can."""
     name: Any = getattr(value, "name", None)
     if isinstance(name, str) and os.path.isfile(name):
         return Path(name)

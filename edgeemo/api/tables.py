@@ -1,4 +1,4 @@
-"""Results -> a table of pandas, polars or pyarrow, whichever is installed. Called by `Recogniser` and `Result`."""
+"""Convert results to a table of pandas, polars or pyarrow. Called by `Recogniser` and `Result`."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def to_table(
     columns: Columns = "edgeemo",
     origin: str = "origin",
 ) -> Any:
-    """One row per face and frame; a frame without faces adds none.
+    """Make a table with one row per face and frame; a frame without faces has no row.
 
     Args:
         labels: the engine's classes.
-        to: the library; None takes the first of pandas, polars and pyarrow that is installed.
-        columns: "edgeemo" as `edgeemo.columns` says; "fex" and "openface" as `edgeemo.api.interop`.
-        origin: name of the column `origin` in our own scheme.
+        to: the library; None: the first of pandas, polars and pyarrow that is installed.
+        columns: "edgeemo" (see `edgeemo.columns`), "fex" or "openface" (see `edgeemo.api.interop`).
+        origin: name of the column `origin` in the scheme "edgeemo".
 
     Returns:
         A pandas.DataFrame, polars.DataFrame or pyarrow.Table. Numbers are int64 and float64.
@@ -54,9 +54,7 @@ def to_table(
 
 
 def check_columns(columns: str) -> None:
-    """Raises:
-    ConfigError: there is no scheme of that name.
-    """
+    """Raises: ConfigError: there is no such scheme."""
     if columns not in get_args(Columns):
         raise ConfigError(f"columns must be one of {', '.join(get_args(Columns))}, not {columns!r}")
 
@@ -78,7 +76,7 @@ def find_library(to: str | None) -> Library:
 
 
 def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Column]:
-    """The columns as arrays of N rows each, in the scheme of `edgeemo.columns`."""
+    """The columns as arrays with N rows each, in the scheme of `edgeemo.columns`."""
     parts: dict[str, list[Any]] = {name: [] for name in column_names(labels, wall=True)}
     blocks: list[Column] = []
     walls = False
@@ -103,7 +101,7 @@ def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Colu
             )
         )
     numbers = (*BOX, "score", "confidence", *labels, *QUALITY)
-    block = np.concatenate([np.zeros((0, len(numbers))), *blocks])  # float64: statistics over float32 lose digits
+    block = np.concatenate([np.zeros((0, len(numbers))), *blocks])  # float64: float32 loses digits
     columns = dict(zip(numbers, block.T, strict=True))
     for names, dtype in ((INTEGERS, np.int64), (SECONDS, np.float64), (TEXTS, object)):
         columns |= {name: np.array(parts[name], dtype) for name in names}

@@ -1,4 +1,4 @@
-"""A source that is watched: frames -> results, one at a time, in the thread of whoever takes them."""
+"""Recognise a source one frame at a time, in the caller's thread. Called by `Recogniser.watch` and `table`."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from edgeemo.values import expect_range
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1  # how soon a wait notices an interrupt
-WAITING = 8  # results that wait for a slow sink; they hold pictures
+POLL_S = 0.1  # interval for checking for an interrupt
+WAITING = 8  # queue length of a slow sink; results contain pictures
 FOREVER_S = 1e9
 TICK_S = 1e-3  # frame times are rounded
 
@@ -42,11 +42,11 @@ OnProgress = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which frames are looked at, by their media time.
+    """Which frames are processed, by their media time.
 
     Attributes:
-        every: seconds from one to the next; 0: every frame.
-        start, end: the first at or after `start`, none at or after `end`; in seconds.
+        every: seconds between processed frames; 0: every frame.
+        start, end: seconds; frames before `start` and from `end` on are skipped.
     """
 
     every: float = 0.0
@@ -65,7 +65,7 @@ class Sampling:
         return self.end is not None and time >= self.end - TICK_S
 
     def picker(self) -> Callable[[float], bool]:
-        """For one pass over a source: whether the frame of a time is looked at; one per interval of `every`."""
+        """A predicate for one pass over a source: whether to process the frame at a time; one per `every`."""
         last = -1
 
         def picks(time: float) -> bool:
@@ -93,23 +93,23 @@ def watching(
     resources: ExitStack,
     whole: bool = False,
 ) -> Generator[Result, None, None]:
-    """Recognise a source frame by frame; whatever was opened is released when the generator ends or is closed.
+    """Recognise a source frame by frame; everything is released when the generator ends or is closed.
 
     Args:
-        open_pipeline: the stages, closed by the stack.
-        sinks: as `edgeemo run --sink` takes them.
-        folder: of pictures, so that a result knows its file.
+        open_pipeline: opens the stages, which the stack closes.
+        sinks: as for `edgeemo run --sink`.
+        folder: the folder of pictures, for the paths of results.
         progress: show a bar.
-        on_progress: called with the number of frames read so far, and of all where that is known.
-        resources: of the source.
-        whole: the results are collected, so the source must have an end.
+        on_progress: called with the number of frames read so far and the total (None if unknown).
+        resources: of the source; closed at the end.
+        whole: all results are collected, so the source must have an end.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: the source has no end although `whole` is set.
     """
     with resources:
         if whole and source.live and sampling.end is None:
-            raise ConfigError(f"{source.name} has no end; say end=60 for its first minute")
+            raise ConfigError(f"{source.name} has no end; give end=60 for its first minute")
         pipeline = open_pipeline(resources)
         context = SinkContext(pipeline.labels, draw=_drawn, config=config)
         outputs = Outputs(sinks, context, must_arrive=not source.live)
@@ -131,10 +131,10 @@ def watching(
 
 
 class Outputs:
-    """Sinks that record on the side, each in a thread of its own, as the sinks of `edgeemo run`.
+    """Additional sinks, each in its own thread, as in `edgeemo run`.
 
     Args:
-        must_arrive: the source is not live: nothing is dropped, a slow sink is waited for.
+        must_arrive: the source is not live: wait for slow sinks and drop nothing.
 
     Raises:
         ConfigError, SinkError: one of them cannot be opened.
@@ -156,9 +156,7 @@ class Outputs:
             raise
 
     def write(self, result: types.Result) -> None:
-        """Raises:
-        SinkError: a sink cannot be written to any more.
-        """
+        """Raises: SinkError: a sink has failed."""
         while self._must_arrive and not all(worker.has_room or worker.failure for worker in self._workers):
             self._changed.wait(POLL_S)
             self._changed.clear()
@@ -167,10 +165,10 @@ class Outputs:
             worker.offer(result, must_arrive=self._must_arrive)
 
     def close(self) -> None:
-        """Let them write what waits.
+        """Write the queued results and close the sinks.
 
         Raises:
-            SinkError: one of them could not, or hangs.
+            SinkError: a sink failed or hangs.
         """
         for worker in self._workers:
             worker.begin_closing()
@@ -182,31 +180,31 @@ class Outputs:
     def _raise_failure(self) -> None:
         for worker in self._workers:
             if isinstance(worker.failure, ReaderGone):
-                raise SinkError(f"{worker.name}: whoever read it has closed it") from worker.failure
+                raise SinkError(f"{worker.name}: its reader closed the pipe") from worker.failure
             if worker.failure is not None:
                 raise worker.failure
 
 
 def frames_of(source: Source, resources: ExitStack) -> Iterator[Frame]:
-    """The frames of a source: of a live one the newest, of any other all."""
+    """The frames of a source: of a live source the newest, of any other all."""
     if isinstance(source, GivenFrames):
-        # in this thread: whoever makes the frames may rely on that
+        # in this thread, because the caller's generator may depend on it
         yield from source.frames()
         return
     try:
         yield from read(source, resources)
     except PartlyReadError as error:
-        # the results are whole; which pictures are missing was said as each was left out
+        # the other results are complete, and each skipped picture was logged
         log.info("%s", error)
 
 
 def _total(source: Source) -> int | None:
-    """How many frames there are; None where that is not known."""
+    """Number of frames; None if unknown."""
     return (source.count() or None) if isinstance(source, VideoFile | Pictures | GivenFrames) else None
 
 
 def wants_bar() -> bool:
-    """Whether a progress bar would be seen: on a terminal, or in a notebook."""
+    """Whether a progress bar is visible: on a terminal or in a notebook."""
     return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
 
 

@@ -1,1 +1,1 @@
-"""A run: sources -> one engine -> sinks. `open` makes a Runner of a configuration; `headless` is the command."""
+"""A run: sources -> one engine -> sinks. `open` makes a `Runner` from a configuration; `headless` is the command."""

@@ -1,4 +1,4 @@
-"""The command `edgeemo run`: from sources to sinks, until they end or it is interrupted."""
+"""The command `edgeemo run`: runs until all sources end or it is interrupted. Called by `edgeemo.commands`."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ DONE, PARTLY, INTERRUPTED = 0, 3, 130
 def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool = False, owner: str = "") -> int:
     """Run a configuration to its end; without sinks the results go to standard output as JSON lines.
 
-    SIGINT, SIGTERM and SIGHUP end it after the current frame, with everything written; with several sources within 3 s,
-    and there SIGHUP has the configuration read again by `load`.
+    SIGINT, SIGTERM and SIGHUP end it after the current frame, after all results are written. With several sources it
+    ends within 3 s, and SIGHUP reads the configuration again with `load` instead.
 
     Args:
         quiet: no summary on standard error.
-        owner: the path of the configuration; a service clears what its MQTT sinks of before announced.
+        owner: path of the configuration; identifies the MQTT topics that an earlier run of this service announced and
+            that are no longer used, which are then cleared.
 
     Returns:
-        The exit code: 0 done (also when a pipe's reader has gone), 3 done but some pictures of a folder could not be
-        read, 4 ended, but an output did not receive everything, 130 interrupted. Where a source or sink hangs the
-        process ends here.
+        The exit code: 0 done (also if the reader of a pipe closed it), 3 done but some pictures of a folder could not
+        be read, 4 done but an output did not receive everything, 130 interrupted. If a source or sink hangs, this
+        function ends the process.
 
     Raises:
-        EdgeemoError: the user can fix it.
+        EdgeemoError: a mistake that the user can correct.
     """
     if not config.source and not config.sources:
-        raise ConfigError("no source: say --source with a video, a folder of pictures, a camera number, a URL or demo")
+        raise ConfigError("no source: give --source with a video, a folder of pictures, a camera number, a URL or demo")
     if not config.sinks:
         config = replace(config, sinks=("jsonl:-",))
     partly, broken = "", ""
@@ -74,13 +75,13 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
         if line:
             tell(f"edgeemo: {printable(' '.join(line.split()))}")
     if not clean:
-        # a thread is caught in a driver; the interpreter's own end would wait for it or crash under it
+        # a thread is blocked in a driver; a normal exit would wait for it or crash
         os._exit(finish(code))
     return code
 
 
 def undelivered(status: Status) -> list[str]:
-    """A line for each sink that did not receive every result."""
+    """One line for each sink that did not receive every result."""
     lines = []
     for sink in status.sinks:
         lost = sink.dropped + sink.waiting
@@ -94,7 +95,7 @@ def undelivered(status: Status) -> list[str]:
 
 
 def _summary(runner: Runner) -> str:
-    """One line about a run."""
+    """The summary of a run in one line."""
     counters = runner.counters()
     if not runner.config.sources:
         return f"{summary(counters)} ({runner.engine_description})"
@@ -104,7 +105,7 @@ def _summary(runner: Runner) -> str:
 
 
 def summary(counters: Counters) -> str:
-    """One line about what was recognised."""
+    """The counters in one line."""
     parts = [_counted(counters.frames, "frame"), _counted(counters.faces, "face")]
     if counters.seconds > 0:
         parts.append(f"{counters.frames / counters.seconds:.1f} frames per second")

@@ -1,4 +1,4 @@
-"""The one place that names concrete stages: configuration -> Runner. Called by the commands, the window and the API."""
+"""Configuration -> Runner; only this module names concrete stages. Called by the commands, the window and the API."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def open_runner(
     owner: str = "",
     taken: Callable[[Config], object] = lambda config: None,
 ) -> Runner:
-    """Open every stage that a configuration asks for; nothing runs yet.
+    """Open every stage of a configuration, without running them.
 
     Args:
-        config: without a source the demo clip is taken.
-        screen: results are also put into `Runner.screen`, for a window.
-        owner: as `SinkContext` has it.
-        taken: as `Runner` has it.
+        config: if it names no source, the demo clip is used.
+        screen: also put results into `Runner.screen`, for a window.
+        owner: see `SinkContext`.
+        taken: see `Runner`.
 
     Raises:
-        EdgeemoError: something that was asked for cannot be had; all that was opened is closed again. One
-            of several cameras or streams that is not there is no error.
+        EdgeemoError: a stage cannot be opened; those already opened are closed. If one of several cameras or streams is
+            missing, this is not an error.
     """
     expect_separate_files(config)
     return Runner(config, Stages(owner), screen=screen, notifier=notifier, taken=taken)
 
 
 def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
-    """The stages between source and sinks, closed by `stack`, and what the engine really is.
+    """The stages between source and sinks, closed by `stack`, and the description of the engine in use.
 
     Raises:
-        EngineError: there is no such engine or backend, or its files are wrong.
+        EngineError: there is no such engine or backend, or its files are invalid.
     """
     stages = Stages()
     classifier = stages.classifier(config)
@@ -75,7 +75,7 @@ class Stages:
         return EngineClassifier(engine)
 
     def pipeline(self, config: Config, classifier: Classifier) -> Pipeline:
-        # after the engine: a wrong one is the likelier mistake, and MediaPipe takes half a second to import
+        # after the engine: a wrong engine name is the more likely mistake, and importing MediaPipe takes half a second
         from edgeemo.stages.detect import BlazeFaceDetector
         from edgeemo.stages.track import FaceTracker
 
@@ -102,7 +102,7 @@ class Stages:
         from edgeemo.capture.camera import CameraFormat
 
         if not config.sources:
-            # it ends with its first error, so streams get the longer time-outs of their own
+            # a single source ends with its first error, so streams use their longer default time-outs
             return open_source(source.uri, loop=source.loop, paced=source.paced)
         return open_source(
             source.uri,
@@ -128,10 +128,10 @@ class Stages:
 
 
 def expect_separate_files(config: Config) -> None:
-    """A sink must not overwrite a source, nor another sink.
+    """Check that no sink overwrites a source or another sink.
 
     Raises:
-        ConfigError: it would.
+        ConfigError: one does.
     """
     sources = [uri for uri in (config.source, *(each.uri for each in config.sources)) if uri]
     taken: dict[str, str] = {}
@@ -151,5 +151,5 @@ def expect_separate_files(config: Config) -> None:
 def _same(path: str, other: str) -> bool:
     try:
         return os.path.samefile(path, user_path(other))
-    except (OSError, PathError):  # one of them is not there, or cannot be
+    except (OSError, PathError):  # one of them does not exist or is not a path
         return False

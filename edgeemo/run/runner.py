@@ -1,4 +1,4 @@
-"""Runs a configuration: newest frames of all sources -> one call of the engine -> sinks. Made by `run.open`."""
+"""Run a configuration: newest frames of all sources -> one call of the engine -> sinks. Made by `run.open`."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from edgeemo.types import Counters, Result, Sink, Status
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1  # how soon the loop notices that it should stop
-DRAIN_S = 0.005  # between two looks at whether the sinks have written everything
+POLL_S = 0.1  # interval for checking the stop event
+DRAIN_S = 0.005  # interval for checking whether the sinks have written everything
 AHEAD = 3  # frames of a file in which faces are searched before the engine has them
-CHECK_S = 0.25  # between two checks of the sources
-IDLE_S = 2.0  # for the loop to end when it is closed from another thread
+CHECK_S = 0.25  # interval for checking the sources
+IDLE_S = 2.0  # time for the loop to end after `close` from another thread
 
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
-    """A frame in which a thread detects and tracks."""
+    """A frame whose faces another thread detects and tracks."""
 
     lane: Lane
     captured: Captured
@@ -54,22 +54,23 @@ class Ahead:
 
 
 class Runner:
-    """One or several sources through one engine into sinks and, if wanted, to a window.
+    """Runs one or several sources through one engine into sinks and optionally a window.
 
-    The work goes in rounds: at most one frame of every source, the newest of a live one; their faces are detected side
-    by side and recognised in one call. `run()` blocks; `start()` does the same in a background thread.
+    It works in rounds. A round takes at most one frame from every source (from a live source the newest), detects faces
+    in parallel and recognises them in one call. `run()` blocks; `start()` does the same in a background thread.
 
-    With `config.source` the run ends with its source, and an error of the source or of a sink ends it too and comes out
-    of `run()`. With `config.sources` each source and sink that fails is opened again, and the run goes on.
+    With `config.source` the run ends with its source; an error of the source or of a sink also ends it and is raised by
+    `run()`. With `config.sources` each source and sink that fails is reopened, and the run continues.
 
     Args:
-        taken: called with a configuration that was read again, once it runs.
+        taken: called with a reloaded configuration after it took effect.
 
     Attributes:
-        screen: the newest result for a window, where `screen` was asked for; closed at the end, failed after an error.
+        screen: mailbox with the newest result for a window, if `screen` was given; closed at the end, failed after an
+            error.
 
     Raises:
-        EdgeemoError: a mistake in the configuration; all that was opened is closed again.
+        EdgeemoError: a mistake in the configuration; all opened stages are closed.
     """
 
     def __init__(
@@ -90,14 +91,14 @@ class Runner:
         self._stop = threading.Event()
         self._going = threading.Event()
         self._going.set()
-        self._steps = 0  # results that are wanted although the run is paused
+        self._steps = 0  # results to produce although the run is paused
         self._idle = threading.Event()
         self._idle.set()
         self._began = monotonic()
         self._started = time()
         self._tally = Tally()
-        self._lock = threading.Lock()  # who runs and whether it is closed
-        self._round_lock = threading.RLock()  # what a round works with
+        self._lock = threading.Lock()  # guards the running thread and the closed flag
+        self._round_lock = threading.RLock()  # guards the setup during a round
         self._reload_lock = threading.Lock()
         self._loop_thread: threading.Thread | None = None
         self._background: threading.Thread | None = None
@@ -109,7 +110,7 @@ class Runner:
         self._detecting = ThreadPoolExecutor(1, thread_name_prefix="edgeemo-ahead")  # frame after frame
         self._assembler = Assembler(parts, self._wake, self.status)
         self._ahead: deque[Ahead] = deque()
-        self._setup: Setup | None = None  # sinks may ask for the status while it is being opened
+        self._setup: Setup | None = None  # None while it is being opened, when sinks may already ask for the status
         self._setup = self._assembler.open(config)
 
     @property
@@ -119,7 +120,7 @@ class Runner:
 
     @property
     def config(self) -> Config:
-        """What runs now."""
+        """The configuration in use."""
         return self._now.config
 
     @property
@@ -128,7 +129,7 @@ class Runner:
 
     @property
     def engine_description(self) -> str:
-        """What really runs now: an engine may hand over to a faster one while the run goes on."""
+        """The engine in use; it changes during the run if a faster engine takes over."""
         now = self._now
         descriptions = {lane.pipeline.description for lane in now.lanes.values()}
         return descriptions.pop() if descriptions else now.classifier.description
@@ -143,15 +144,15 @@ class Runner:
         reload: threading.Event | None = None,
         load: Callable[[], Config] | None = None,
     ) -> Counters:
-        """Work until every source has ended, the limit of frames is reached or `stop` is set.
+        """Run until every source has ended, the limit of frames is reached or `stop` is set.
 
         Args:
-            reload: when set, the configuration is read again by `load`; one with a mistake is logged and not taken.
+            reload: when set, `load` reads the configuration again; a mistake in it is logged and the old one stays in
+                use.
 
         Raises:
-            EdgeemoError: a stage failed, or the only source or one of its sinks; results before that were
-                written.
-            ReaderGone: the reader of a sink's pipe has closed it.
+            EdgeemoError: a stage, the only source or one of its sinks failed; earlier results were written.
+            ReaderGone: the reader of a sink's pipe closed it.
         """
         stop = stop or self._stop
         with self._lock:
@@ -176,14 +177,14 @@ class Runner:
         return self.counters()
 
     def start(self) -> None:
-        """As `run`, in the background; an error reaches whoever takes from `screen`."""
+        """`run` in the background; an error is raised to the reader of `screen`."""
         if self._background is not None:
             raise RuntimeError("a runner can be started once")
         self._background = threading.Thread(target=self._run_in_background, name="edgeemo-runner", daemon=True)
         self._background.start()
 
     def pause(self) -> None:
-        """Take no frames: a file waits, a live source goes on and its frames are dropped."""
+        """Take no frames: a file waits; frames of a live source are dropped."""
         self._going.clear()
 
     def resume(self) -> None:
@@ -192,13 +193,13 @@ class Runner:
         self._wake.set()
 
     def step(self) -> None:
-        """Take frames until one more result has come, although the run is paused."""
+        """Produce one more result although the run is paused."""
         self._steps = 1
         self._wake.set()
 
     @property
     def playhead(self) -> Playhead | None:
-        """What winds the only source, and sets its speed; None where that cannot be done."""
+        """Seek and speed control of the only source; None if it has none."""
         lanes = list(self._now.lanes.values())
         return lanes[0].worker.playhead if len(lanes) == 1 else None
 
@@ -207,20 +208,20 @@ class Runner:
         return not self._going.is_set()
 
     def attach(self, sink: Sink) -> None:
-        """Give every result to another sink from the next frame on, in the runner's own thread, none left out.
+        """Give every result from the next frame on to another sink, in the runner's thread.
 
-        It must not block for long; its errors end the run; whoever attaches it closes it.
+        The sink must not block for long, its errors end the run, and the caller must close it.
         """
         with self._lock:
             self._attached = (*self._attached, sink)
 
     def detach(self, sink: Sink) -> None:
-        """Give it no more results; one that is on its way may still arrive."""
+        """Give a sink no more results; one in flight may still arrive."""
         with self._lock:
             self._attached = tuple(each for each in self._attached if each is not sink)
 
     def counters(self) -> Counters:
-        """Totals and recent figures; may be called from any thread."""
+        """Totals and recent rates; may be called from any thread."""
         workers = [lane.worker for lane in list(self._now.lanes.values())]
         return self._tally.counters(
             dropped=sum(worker.dropped for worker in workers),
@@ -229,7 +230,7 @@ class Runner:
         )
 
     def status(self) -> Status:
-        """How every source and sink is; may be called from any thread."""
+        """State of every source and sink; may be called from any thread."""
         if self._setup is None:
             return Status(started=self._started)
         return Status(
@@ -241,13 +242,13 @@ class Runner:
         )
 
     def close(self, timeout: float | None = None) -> bool:
-        """Release the sources, write what waits, and close all stages; may be called twice and from any thread.
+        """Release the sources, write queued results and close all stages; may be called twice and from any thread.
 
         Args:
-            timeout: seconds for each of them; None: what suits a live run, or a file's.
+            timeout: seconds for each of them; None: defaults that depend on whether the source is live.
 
         Returns:
-            False if a source or sink hangs and was left behind in its thread.
+            False if a source or sink hangs; its thread keeps running.
 
         Raises:
             SinkError: a sink of a single source could not write its last results.
@@ -260,8 +261,8 @@ class Runner:
         self._going.set()
         self._wake.set()
         if self._loop_thread is not threading.current_thread() and not self._idle.wait(timeout or IDLE_S):
-            # closing the stages under a thread that uses them would crash it
-            log.warning("the run did not end within %.1f s; it is left behind", timeout or IDLE_S)
+            # closing stages that a thread still uses would crash the process
+            log.warning("the run did not end within %.1f s; its thread keeps running", timeout or IDLE_S)
             self._left_behind = True
             return False
         if self._background is not None and self._background is not threading.current_thread():
@@ -279,22 +280,23 @@ class Runner:
         try:
             self.close()
         except (SinkError, ReaderGone) as unwritten:
-            # an error that is on its way says more
+            # the exception being raised is more informative
             if error is None or (isinstance(error, ReaderGone) and isinstance(unwritten, SinkError)):
                 raise
             log.warning("%s", " ".join(str(unwritten).split()))
 
     def apply(self, config: Config, *, reopen_engine: bool = True) -> None:
-        """Go on with another configuration; what is the same in both goes on undisturbed. From any thread.
+        """Switch to another configuration; what is the same in both continues undisturbed. May be called from any
+        thread.
 
-        People keep their ids as long as detection and tracking are configured alike; sinks that are in both go on, and
-        so do attached ones.
+        Persons keep their ids if the settings of detection and tracking are the same. Sinks in both configurations and
+        attached sinks continue.
 
         Args:
-            reopen_engine: also where the same one is named, for its files may have changed.
+            reopen_engine: reopen the engine even if its name is the same, because its files may have changed.
 
         Raises:
-            EdgeemoError: a mistake in it; the old configuration goes on.
+            EdgeemoError: a mistake in it; the old configuration stays in use.
         """
         with self._reload_lock:
             old = self._now
@@ -360,7 +362,7 @@ class Runner:
             has_room = all(sink.has_room for sink in now.sinks.values())
             work = []
             for lane in now.lanes.values():
-                # a file waits for a slow sink; a live source goes on, and the sink's queue drops
+                # a file waits for a slow sink; for a live source the sink's queue drops results
                 if has_room or not lane.worker.must_arrive:
                     captured = lane.worker.take()
                     if captured is not None:
@@ -374,9 +376,10 @@ class Runner:
                 self._deliver(lane, captured, result)
 
     def _overlapping_round(self, lane: Lane) -> None:
-        """One file: a thread detects and tracks in its next frame while this one classifies and hands out the last.
+        """One file: another thread detects and tracks in the next frame while this thread classifies and delivers the
+        last one.
 
-        Results and their order are those of one frame after the other.
+        Results and their order are the same as without overlap.
         """
         now = self._now
         limit = now.config.frames
@@ -386,7 +389,7 @@ class Runner:
                 break
             self._ahead.append(Ahead(lane, captured, self._detecting.submit(lane.pipeline.find, captured.frame)))
         if self._ahead:
-            self._wake.set()  # also where no further frame comes, the others are to be finished
+            self._wake.set()  # finish the other frames even if no further frame comes
             self._finish(self._ahead.popleft())
 
     def _finish_ahead(self) -> None:
@@ -426,9 +429,9 @@ class Runner:
                 self._stop.set()
 
     def _drain(self, stop: threading.Event) -> None:
-        """Let the sinks write what the sources gave, unless somebody wants it to stop.
+        """Let the sinks write all results, unless `stop` is set.
 
-        With several sources a sink that hangs is given up; with a single one it holds the run up, as a slow one does.
+        With several sources a hanging sink is abandoned; with a single source the run waits for it as for a slow sink.
         """
         busy = [sink for sink in self._now.sinks.values() if sink.failure is None]
         for sink in busy:
@@ -445,7 +448,7 @@ class Runner:
         self._tally.finish()
 
     def _raise_failures(self) -> None:
-        """Raise the first error of the only source or its sinks that was not raised before."""
+        """Raise the first error of the only source or its sinks that has not been raised yet."""
         for failure in sorted(self._now.failures(), key=lambda failure: isinstance(failure, ReaderGone)):
             if not any(failure is each for each in self._raised):
                 self._raised.append(failure)
@@ -467,11 +470,11 @@ class Runner:
         try:
             self.apply(load())
             self._taken(self.config)
-            log.info("the configuration was read again")
+            log.info("reloaded the configuration")
         except EdgeemoError as error:
-            log.error("the configuration was not taken, the old one goes on: %s", " ".join(str(error).split()))
+            log.error("cannot reload the configuration, the old one stays in use: %s", " ".join(str(error).split()))
         finally:
-            # for logrotate, which sends SIGHUP after it has renamed files
+            # logrotate sends SIGHUP after renaming files
             for sink in self._now.sinks.values():
                 sink.reopen_file()
             self._notifier.tell("READY=1")

@@ -1,6 +1,6 @@
-"""What a runner works with: engine, sources with their stages, sinks; opened from a configuration, or changed to one.
+"""Open what a runner needs (engine, sources with their stages, sinks), or change it to another configuration.
 
-What is opened here comes from `Parts`, which `run.open` hands in.
+`Parts`, which `run.open` passes in, makes the concrete stages. Called by `runner`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from edgeemo.types import U8, Classifier, Judge, MarkerSource, Result, Sink, Smo
 
 log = logging.getLogger(__name__)
 
-STOP_S = 1.0  # for the sources to let go
-FLUSH_S = 1.5  # for the sinks of several sources to write what waits
-PROGRESS_S = 10.0  # for a sink of a single source to write one more result
-QUEUE_WITH_PICTURES = 8  # results that wait for a sink that needs their pictures, which are large
+STOP_S = 1.0  # time for the sources to stop
+FLUSH_S = 1.5  # time for the sinks of several sources to write their queues
+PROGRESS_S = 10.0  # time for a sink of a single source to write one more result
+QUEUE_WITH_PICTURES = 8  # queue length of a sink that needs the pictures, which are large
 ONLY_SOURCE = "source"
 
 
 class Parts(Protocol):
-    """Opens the concrete stages, at the start and when a configuration changes; `run.open` has the real ones."""
+    """Makes the concrete stages, at the start and when the configuration changes; `run.open` implements it."""
 
     def classifier(self, config: Config) -> Classifier:
-        """The engine that all sources share."""
+        """The engine shared by all sources."""
         ...
 
     def pipeline(self, config: Config, classifier: Classifier) -> Pipeline:
-        """A source's own stages around the shared engine."""
+        """The stages of one source, with the shared engine."""
         ...
 
     def smoother(self, config: Config, labels: tuple[str, ...]) -> Smoother: ...
@@ -53,13 +53,13 @@ class Parts(Protocol):
     def markers(self, config: Config) -> MarkerSource | None: ...
 
     def draw(self, result: Result) -> U8:
-        """A new picture (H, W, 3) of a result's frame with the overlay."""
+        """A copy (H, W, 3) of a result's frame with the overlay."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """One source and its own stages."""
+    """One source and its stages."""
 
     config: SourceConfig
     worker: SourceWorker
@@ -68,7 +68,7 @@ class Lane:
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What runs for a configuration. Another configuration makes another one, which may share its members."""
+    """The opened stages of a configuration. After a change a new setup may share members with the old one."""
 
     config: Config
     classifier: Classifier
@@ -77,7 +77,7 @@ class Setup:
     markers: MarkerFeed
 
     def failures(self) -> list[Exception]:
-        """What ended the only source and its sinks, if anything did."""
+        """Errors that ended the only source or its sinks."""
         found = [lane.worker.failure for lane in self.lanes.values()]
         found += [sink.failure for sink in list(self.sinks.values())]
         return [failure for failure in found if failure is not None]
@@ -88,7 +88,7 @@ class Assembler:
 
     Args:
         wake: set when a source has a frame or a sink has room.
-        status: for sinks that tell how the run is doing.
+        status: returns the run's status, for sinks that publish it.
     """
 
     def __init__(self, parts: Parts, wake: threading.Event, status: Callable[[], Status]) -> None:
@@ -100,7 +100,7 @@ class Assembler:
         """Open everything; nothing runs yet.
 
         Raises:
-            EdgeemoError: a mistake in the configuration; all that was opened is closed again.
+            EdgeemoError: a mistake in the configuration; all opened stages are closed.
         """
         sources = [(source, self._first(config, source)) for source in sources_of(config)]
         with ExitStack() as undo:
@@ -119,24 +119,24 @@ class Assembler:
         return Setup(config, classifier, lanes, sinks, markers)
 
     def change(self, old: Setup, config: Config, *, reopen_engine: bool, may_change_labels: bool) -> Setup:
-        """A setup for another configuration, with whatever of the old one serves it too. `retire` closes the rest.
+        """A setup for another configuration that reuses what is the same in the old one. `retire` closes the rest.
 
         Args:
-            reopen_engine: also where the same one is named, for its files may have changed.
-            may_change_labels: sinks are opened again where the new engine has other classes.
+            reopen_engine: reopen the engine even if its name is the same, because its files may have changed.
+            may_change_labels: allow an engine with other classes, and reopen the sinks for it.
 
         Raises:
-            EdgeemoError: a mistake in it; the old setup is as it was.
+            EdgeemoError: a mistake in it; the old setup is unchanged.
         """
         if bool(old.config.sources) and not config.sources:
-            raise ConfigError("it names no [[sources]] any more")
+            raise ConfigError("it no longer names [[sources]]")
         classifier = old.classifier
         with ExitStack() as undo:
             if reopen_engine or _engine_of(config) != _engine_of(old.config):
                 classifier = self._parts.classifier(config)
                 undo.callback(classifier.close)
             if classifier.labels != old.classifier.labels and not may_change_labels:
-                raise ConfigError(f"{config.engine} knows other classes than those being written; stop that first")
+                raise ConfigError(f"{config.engine} has other classes than the outputs being written; stop these first")
             lanes = {
                 source.name: self._next_lane(old, config, source, classifier, undo) for source in sources_of(config)
             }
@@ -149,7 +149,7 @@ class Assembler:
         return Setup(config, classifier, lanes, sinks, markers)
 
     def _first(self, config: Config, source: SourceConfig) -> Source | None:
-        """The source where a mistake has to come out at once; one of several cameras or files may still appear."""
+        """Make the source now if its errors must be raised at once; None for one of several, which may appear later."""
         if config.sources and "://" not in source.uri:
             return None
         return self._parts.source(config, source)
@@ -216,7 +216,7 @@ class Assembler:
             if same_for_all and text in config.sinks and options_of(text, config) == options_of(text, old.config)
         }
         gone = [text for text in old.sinks if text not in kept]
-        # their files and ports are needed by the new ones
+        # close these first: the new sinks need their files and ports
         close_sinks([old.sinks[text] for text in gone], FLUSH_S)
         fresh: dict[str, SinkWorker] = {}
         try:
@@ -230,7 +230,7 @@ class Assembler:
         return {text: kept.get(text) or fresh[text] for text in config.sinks}
 
     def _reopen(self, old: Setup, texts: list[str]) -> None:
-        """Put sinks that were closed back into a setup."""
+        """Reopen closed sinks in a setup."""
         for text in texts:
             try:
                 old.sinks[text] = self._open_sink(old.config, text, old.classifier.labels)
@@ -250,7 +250,7 @@ def _engine_of(config: Config) -> tuple[str, str, int]:
 
 
 def retire(old: Setup, new: Setup) -> bool:
-    """Close what a setup had and its successor has not.
+    """Close the parts of a setup that its successor does not share.
 
     Returns:
         False if a source hangs.
@@ -269,22 +269,22 @@ def retire(old: Setup, new: Setup) -> bool:
 
 
 def stop_sources(lanes: Iterable[Lane], timeout: float) -> bool:
-    """End the sources side by side; False if one hangs and is left behind."""
+    """Stop the sources in parallel; False if one hangs, whose thread keeps running."""
     lanes = list(lanes)
     for lane in lanes:
         lane.worker.begin_stopping()
     deadline = monotonic() + timeout
-    # each, not only up to the first that hangs
+    # a list: stop all, not only up to the first that hangs
     stopped = [lane.worker.stop(deadline - monotonic()) for lane in lanes]
     return all(stopped)
 
 
 def close_sinks(sinks: Iterable[SinkWorker], timeout: float) -> bool:
-    """Let sinks write what waits and close them, side by side; False if one hangs and is left behind."""
+    """Let the sinks write their queues and close, in parallel; False if one hangs, whose thread keeps running."""
     sinks = list(sinks)
     for sink in sinks:
         sink.begin_closing()
     deadline = monotonic() + timeout
-    # one that is not opened again loses what it cannot write now
+    # a sink that is not reopened loses what it cannot write now
     closed = [sink.close(deadline - monotonic() if sink.reopen else timeout) for sink in sinks]
     return all(closed)

@@ -1,4 +1,4 @@
-"""One sink in a thread of its own, behind a queue: it may be slow or broken and delays no other. Made by a `Runner`."""
+"""One sink in its own thread behind a queue, so that a slow or broken sink delays no other. Made by a `Runner`."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from edgeemo.types import Result, Sink, SinkStatus
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.2  # how often a sink may look after itself
-BATCH = 8  # results of a file that are written at one wake-up: a wake-up costs the runner 0.3 ms of processor time
-MAX_BYTES = 64 << 20  # of pictures in a queue: eight of 8K would be 800 MB
-REOPEN_S = 1.0  # pause before a sink that failed is opened again
+TICK_S = 0.2  # interval of `Sink.tick`
+BATCH = 8  # results of a file per wake-up of the thread: a wake-up costs the runner 0.3 ms of CPU time
+MAX_BYTES = 64 << 20  # limit for the pictures in a queue: eight of 8K would take 800 MB
+REOPEN_S = 1.0  # pause before a failed sink is reopened
 
 
 class SinkWorker:
     """Runs a sink in a thread. `offer` never waits.
 
-    When the queue is full the oldest result of a live source is dropped and counted. Results of files are never
-    dropped: whoever offers them asks `has_room` first, and lets the file wait.
+    When the queue is full, the oldest result of a live source is dropped and counted. Results of files are never
+    dropped: the caller checks `has_room` first and lets the file wait.
 
-    With `reopen` a sink that raises is closed and opened again every second until that works; what comes meanwhile is
-    dropped and counted. Without, its first error is kept in `failure` and nothing more is written.
+    With `reopen`, a sink that raises is closed and reopened every second until that succeeds; results that come
+    meanwhile are dropped and counted. Without, its first error is kept in `failure` and nothing more is written.
 
     Args:
         name: for the log and the status.
         opener: opens the sink.
-        size: results that may wait.
-        first: a sink that is open already, so that its mistakes came out before.
-        wake: called when there is room again, and when `failure` was set.
+        size: length of the queue.
+        first: a sink that is already open, so that mistakes were raised earlier.
+        wake: called when there is room again and when `failure` was set.
 
     Attributes:
         pictures: the sink needs the frame's image.
-        reopen: as given.
-        failure: what ended it: `ReaderGone`, or without `reopen` any error.
+        reopen: see above.
+        failure: the error that ended it: `ReaderGone`, or without `reopen` any error.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SinkWorker:
         self._opener = opener
         self._sink = first
         self._size = size
-        # an encoder has enough to do with one picture
+        # one picture at a time keeps an encoder busy
         self._batch = 1 if self.pictures else max(1, min(BATCH, size // 2))
         self.reopen = reopen
         self._wake = wake
@@ -71,8 +71,8 @@ class SinkWorker:
         self._abandoned = False
         self._written = 0
         self._dropped = 0
-        self._lost = 0  # by sinks that were closed
-        self._kept = 0  # by the one that was closed last
+        self._lost = 0  # results lost by closed sinks
+        self._kept = 0  # results kept on disk by the last closed sink
         self._reopens = False
         self._error = ""
         self._retry_at = 0.0
@@ -84,7 +84,7 @@ class SinkWorker:
         """Put a result into the queue.
 
         Args:
-            must_arrive: it is not dropped, even where the queue is full.
+            must_arrive: never drop it, even if the queue is full.
         """
         with self._changed:
             if self._closing:
@@ -96,17 +96,17 @@ class SinkWorker:
                     return
                 del self._waiting[droppable]
             self._waiting.append((result, must_arrive))
-            # a live result is wanted now; a file's may wait for the next few, or for the next tick
+            # wake the thread at once for a live result; results of a file wait for a batch or for the next tick
             if not must_arrive or len(self._waiting) >= self._batch:
                 self._changed.notify()
 
     def flush(self) -> None:
-        """Let it write what waits, now; returns at once."""
+        """Make the thread write its queue now; returns at once."""
         with self._changed:
             self._changed.notify()
 
     def reopen_file(self) -> None:
-        """Let it open what stands under the names of its files now; returns at once."""
+        """Make the sink reopen its files by name (after a rotation); returns at once."""
         with self._changed:
             self._reopens = True
             self._changed.notify()
@@ -114,18 +114,18 @@ class SinkWorker:
     @property
     def has_room(self) -> bool:
         if not self.pictures:
-            return len(self._waiting) < self._size  # without the lock: asked before every frame
+            return len(self._waiting) < self._size  # without the lock, because it is called before every frame
         with self._changed:
             return not self._is_full()
 
     @property
     def waiting(self) -> int:
-        """Results in its queue."""
+        """Number of queued results."""
         return len(self._waiting)
 
     @property
     def idle(self) -> bool:
-        """Nothing waits and nothing is being written."""
+        """Whether the queue is empty and nothing is being written."""
         with self._changed:
             return not self._waiting and not self._busy
 
@@ -145,7 +145,7 @@ class SinkWorker:
             return SinkStatus(self.name, arrived, self._dropped + lost, len(self._waiting), self._error or fault, kept)
 
     def begin_closing(self) -> None:
-        """Let it write what waits, and close; several sinks do so side by side."""
+        """Start writing the queue and closing; several sinks can do so in parallel."""
         with self._changed:
             self._closing = True
             self._retry_at = 0.0  # one that failed gets a last chance
@@ -155,10 +155,10 @@ class SinkWorker:
             sink.stop_waiting()
 
     def close(self, timeout: float = 2.0) -> bool:
-        """Wait for that, as long as results leave the queue and at most `timeout` seconds beyond.
+        """Wait for the end of `begin_closing`: as long as results leave the queue, then at most `timeout` seconds.
 
         Returns:
-            False if it hangs; what waits in it is lost then.
+            False if it hangs; its queue is lost then.
         """
         self.begin_closing()
         left = len(self._waiting)
@@ -166,11 +166,11 @@ class SinkWorker:
         while self._thread.is_alive() and (now := monotonic()) < deadline:
             self._thread.join(min(TICK_S, deadline - now))
             if not self.reopen and len(self._waiting) < left:
-                # lossless: progress is worth waiting for
+                # lossless: wait as long as there is progress
                 left, deadline = len(self._waiting), monotonic() + timeout
         if self._thread.is_alive():
             self._abandoned = True
-            log.warning("sink %s did not end within %.1f s; it is left behind", self.name, timeout)
+            log.warning("sink %s did not end within %.1f s; its thread keeps running", self.name, timeout)
             return False
         return True
 
@@ -237,7 +237,7 @@ class SinkWorker:
                 self._kept = sink.kept
 
     def _guarded(self, action: Callable[[], None]) -> bool:
-        """Do something with the sink; where it fails the sink is given up for now, or for good."""
+        """Run an action of the sink; if it fails, close the sink and reopen it later, or end."""
         try:
             action()
             return True

@@ -1,4 +1,4 @@
-"""One source in a thread: opened, read, watched, and opened again or ended. Several belong to a `Runner`."""
+"""One source in a thread: opens, reads and watches it, and reopens or ends it. A `Runner` has one per source."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from edgeemo.types import Frame, Source, SourceStatus, State
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
-STOP_S = 1.0  # for a source that is read alone to let go
+STOP_S = 1.0  # time for a source that is read alone to stop
 HISTORY = 64
-READ_AHEAD = 4  # frames of a file that are decoded while the ones before are recognised
-READ_AHEAD_BYTES = 16 << 20  # of their pictures, beyond the first one
+READ_AHEAD = 4  # frames of a file decoded ahead of recognition
+READ_AHEAD_BYTES = 16 << 20  # limit for their pictures, without the first one
 
 
 @dataclass(frozen=True, eq=False)
 class Captured:
-    """A frame on its way to the runner.
+    """A frame in flight to the runner.
 
     Attributes:
         at: when it was captured, by `perf_counter`.
-        must_arrive: its source is not live: no result of it may be dropped.
+        must_arrive: its source is not live, so its result may not be dropped.
     """
 
     frame: Frame
@@ -42,25 +42,25 @@ class Captured:
 
 
 class SourceWorker:
-    """Reads a source in a thread, and tells how it is.
+    """Reads a source in a thread and reports its state.
 
-    Of a live source only the newest frame counts; untaken ones are dropped and counted. Any other source waits until
-    each frame was taken.
+    Of a live source only the newest frame is kept; frames not taken in time are dropped and counted. Any other source
+    waits until each frame is taken.
 
-    With `reopen` a source that is lost is opened again, for as long as it takes; index and time of its frames go on,
-    they carry the worker's name as `origin` and the wall clock. Without, the first error ends it and is kept in
-    `failure`, and frames stay as the source made them.
+    With `reopen`, a lost source is reopened without a time limit. Index and time of its frames continue; frames get the
+    worker's name as `origin` and the wall clock. Without `reopen`, the first error ends it and is kept in `failure`,
+    and frames are passed on unchanged.
 
     Args:
-        name: what the source is called.
-        opener: makes the source; raises `SourceError` while it is not there.
-        wake: set when a frame has come or the source has ended.
-        first: the source, where it was made already, so that a mistake in its address came out before.
-        newest_only: treat the source as live although it is not (a file that plays at its own speed).
+        name: name of the source.
+        opener: makes the source; raises `SourceError` while it is not available.
+        wake: set when a frame has arrived or the source has ended.
+        first: the source if it was already made, so that a mistake in its address was raised earlier.
+        newest_only: treat a source that is not live as live (a file that plays at its own speed).
 
     Attributes:
         history: the latest (time, state), by the monotonic clock.
-        failure: what ended a source that is not opened again; None: nothing did.
+        failure: the error that ended a source without `reopen`; None if there was none.
     """
 
     def __init__(
@@ -109,14 +109,14 @@ class SourceWorker:
         return bool(self.history)
 
     def take(self) -> Captured | None:
-        """The newest frame that was not taken, or None; doesn't wait."""
+        """The newest frame not yet taken, or None; does not wait."""
         try:
             return self._box.take(timeout=0)
         except (TimeoutError, Closed):
             return None
 
     def done(self, faces: int) -> None:
-        """A frame that was taken has been recognised."""
+        """Report that a taken frame was recognised, with this number of faces."""
         with self._lock:
             self._processed += 1
             self._faces = faces
@@ -124,33 +124,33 @@ class SourceWorker:
 
     @property
     def must_arrive(self) -> bool:
-        """No frame of the source may be dropped."""
+        """Whether no frame of the source may be dropped."""
         return self._finite and not self._newest_only
 
     @property
     def playhead(self) -> Playhead | None:
-        """What winds the source; None where it cannot be wound."""
+        """Seek and speed control of the source; None if it has none."""
         return self._source.playhead if isinstance(self._source, Seekable) else None
 
     @property
     def ended(self) -> bool:
-        """Nothing more will come, and everything was taken."""
+        """Whether the source has ended and all of its frames were taken."""
         with self._lock:
             return self._state is State.ENDED and self._captured <= self._processed + self._dropped_so_far()
 
     @property
     def dropped(self) -> int:
-        """Frames that nobody took."""
+        """Number of frames that were not taken."""
         with self._lock:
             return self._dropped_so_far()
 
     @property
     def damaged(self) -> int:
-        """Pictures that were lost or decoded with errors."""
+        """Number of pictures that were lost or decoded with errors."""
         return self._damaged
 
     def check(self) -> None:
-        """Notice silence: call it a few times per second."""
+        """Detect a source that delivers nothing; call it a few times per second."""
         now = monotonic()
         with self._lock:
             silent = now - self._heard
@@ -158,8 +158,8 @@ class SourceWorker:
                 self._enter(State.STALLED)
             hangs = self._state in (State.STALLED, State.CONNECTING) and silent > self._config.hang_s
             if hangs and self._reopen and not self._stop.is_set():
-                # its thread is caught in a driver; whatever it still gives is not taken any more
-                self._lose("nothing came, and it cannot be interrupted")
+                # its thread is blocked in a driver; later frames of it are ignored
+                self._lose("no frames arrived, and its driver cannot be interrupted")
                 self._thread = self._new_thread()
                 self._heard = now
                 self._thread.start()
@@ -195,14 +195,14 @@ class SourceWorker:
         """End the thread and release the source; may be called twice.
 
         Returns:
-            False if it still waits for a device or the network; it is waited for once only.
+            False if it still waits for a device or the network; further calls do not wait again.
         """
         self.begin_stopping()
         if self._thread.ident is not None and self._thread is not threading.current_thread() and not self._left_behind:
             self._thread.join(max(0.0, timeout))
             if self._thread.is_alive():
                 self._left_behind = True
-                log.warning("source %s did not stop within %.1f s; it is left behind", self.name, timeout)
+                log.warning("source %s did not stop within %.1f s; its thread keeps running", self.name, timeout)
         return not self._thread.is_alive()
 
     def _new_thread(self) -> threading.Thread:
@@ -227,7 +227,7 @@ class SourceWorker:
             if not self._current():
                 return
             gave = self._captured - frames_before
-            # begun again, a damaged file would give the same results twice
+            # reopening a damaged file would deliver the same results twice
             if not self._reopen or (self._finite and (failure is None or gave)):
                 self._end(failure)
                 return
@@ -249,7 +249,7 @@ class SourceWorker:
         self._wake.set()
 
     def _play(self) -> None:
-        """Open the source and hand its frames over to its end."""
+        """Open the source and deliver its frames until it ends."""
         source, self._first = self._first or self._opener(), None
         self._source = source
         newest_only = source.live or self._newest_only
@@ -268,7 +268,7 @@ class SourceWorker:
                     ahead = 1 if newest_only else min(READ_AHEAD, 1 + READ_AHEAD_BYTES // frame.image.nbytes)
                     box = self._connected(Mailbox(newest_only=newest_only, size=ahead), source.decoder)
                 with self._lock:
-                    # a player that is late leaves frames out
+                    # a late player skips frames
                     left_out = max(0, frame.index - expected)
                     expected = frame.index + 1
                     self._captured += 1 + left_out
@@ -289,7 +289,7 @@ class SourceWorker:
                 if source.pause_s and self._stop.wait(source.pause_s):
                     return
         finally:
-            # not left to the garbage collector: it may hold a device
+            # close it now, because it may hold a device
             if isinstance(frames, Generator):
                 frames.close()
 
@@ -335,10 +335,10 @@ class SourceWorker:
 
 
 def read(source: Source, resources: ExitStack) -> Iterator[Frame]:
-    """The frames of a single source, read in a thread that `resources` ends: of a live one the newest, else all.
+    """The frames of a single source, read in a thread that `resources` ends: of a live source the newest, else all.
 
     Raises:
-        Exception: what the source raised, after its last frame.
+        Exception: the source's error, after its last frame.
     """
     wake = threading.Event()
     worker = SourceWorker(source.name, lambda: source, wake, ServiceConfig(), first=source, reopen=False)

@@ -11,8 +11,8 @@ from time import perf_counter
 from edgeemo.stages.pipeline import STAGES
 from edgeemo.types import Counters, Result
 
-RECENT_S = 5.0  # over which rates are taken
-RECENT_RESULTS = 120  # over which frame rate, latency and timings are taken
+RECENT_S = 5.0  # window for rates
+RECENT_RESULTS = 120  # window for frame rate, latency and timings
 
 
 class Rate:
@@ -48,7 +48,7 @@ class Tally:
         """Count a result.
 
         Args:
-            captured_at: when its frame was captured, by `perf_counter`.
+            captured_at: capture time of its frame, by `perf_counter`.
         """
         now = perf_counter()
         with self._lock:
@@ -61,7 +61,7 @@ class Tally:
             self._recent.append((now, (now - captured_at) * 1e3, result.timings))
 
     def finish(self) -> None:
-        """The sinks have written everything: until then the run has lasted."""
+        """End the run's duration: the sinks have written everything."""
         with self._lock:
             if self.frames:
                 self._ended = perf_counter()
