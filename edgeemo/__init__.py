@@ -1,4 +1,4 @@
-"""edgeemo: facial expressions in video, in real time, on the machine itself.
+"""edgeemo: facial expression recognition in video, in real time, on the local machine.
 
     import edgeemo
 
@@ -6,7 +6,7 @@
     for result in edgeemo.watch("clip.mp4"): ...
     table = edgeemo.table("clip.mp4")
 
-`edgeemo.api` documents these names. They are imported on first use: importing the package loads no library.
+`edgeemo.api` documents these names. They are imported on first use, so importing the package loads no other library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The words of the command line: which commands `edgeemo` has, and their options."""
+"""The commands of `edgeemo` and their options. Called by `cli`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from engines.standard import Parser
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of `edgeemo`; each command is in `command` of what it parses."""
+    """The parser of `edgeemo`; the parsed namespace has the command in `command`."""
     made = _Parser(
         prog="edgeemo",
         description="Facial expressions in video, in real time, on this machine. Without a command: the desktop app.",
         epilog="Sources: 0 (a camera), /dev/video2, clip.mp4, pictures/, rtsp://..., http://..., csi://0, demo. "
-        "Exit codes: 0 done, 2 your mistake, 3 done but some inputs failed, 4 done but an output is not complete, "
-        "130 interrupted, 1 our fault.",
+        "Exit codes: 0 done, 2 wrong usage, 3 done but some inputs failed, 4 done but an output is not complete, "
+        "130 interrupted, 1 a bug in edgeemo.",
     )
     made.add_argument("--version", action=_Version)
     _common(made, default=None)
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_run(added: Any) -> None:
-    run = added.add_parser("run", help="headless: from a source to sinks")
+    run = added.add_parser("run", help="without a window: recognise a source, write results to sinks")
     _common(run, default=argparse.SUPPRESS)
     run.add_argument(
         "--sink",
@@ -53,61 +53,62 @@ def _add_run(added: Any) -> None:
     _add_markers(run, default=argparse.SUPPRESS)
     run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")
     run.add_argument(
-        "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
+        "--overwrite", action="store_true", help="replace files that edgeemo did not write; never an input"
     )
     run.add_argument("--quiet", action="store_true", help="no summary at the end")
     run.set_defaults(command=commands.run)
 
 
 def _add_batch(added: Any) -> None:
-    batch = added.add_parser("batch", help="many video files to one Parquet dataset; the same command continues")
-    batch.add_argument("paths", nargs="+", metavar="PATH", help="video files, and folders that are searched for them")
-    batch.add_argument("--output", required=True, metavar="DATASET", help="the folder that is written")
+    batch = added.add_parser("batch", help="many video files into one Parquet dataset; run it again to continue")
+    batch.add_argument("paths", nargs="+", metavar="PATH", help="video files, or folders to search for video files")
+    batch.add_argument("--output", required=True, metavar="DATASET", help="folder to write")
     batch.add_argument("--workers", type=_count, default=0, metavar="N", help="processes (default: one per core)")
     batch.add_argument(
-        "--every", type=float, default=0.0, metavar="S", help="look at one frame per S seconds (default: every frame)"
+        "--every", type=float, default=0.0, metavar="S", help="process one frame per S seconds (default: every frame)"
     )
     batch.add_argument(
         "--split-minutes", type=float, default=30.0, metavar="M",
         help="split longer files so that all workers share them; 0: never (default: 30)",
     )  # fmt: skip
-    batch.add_argument("--shard", default="1/1", metavar="I/N", help="only the I-th of N shares of the files")
-    batch.add_argument("--restart", action="store_true", help="remove what the dataset holds and begin again")
-    batch.add_argument("--dry-run", action="store_true", help="only say how much there is to read")
-    batch.add_argument(
-        "--ray", default="", metavar="ADDRESS", help="work on a Ray cluster; auto: the one that is there"
-    )
+    batch.add_argument("--shard", default="1/1", metavar="I/N", help="process only the I-th of N shares of the files")
+    batch.add_argument("--restart", action="store_true", help="delete the dataset's contents and start again")
+    batch.add_argument("--dry-run", action="store_true", help="only print how much there is to read")
+    batch.add_argument("--ray", default="", metavar="ADDRESS", help="use a Ray cluster; auto: the running one")
     batch.add_argument("--quiet", action="store_true", help="no progress and no summary")
     _common(batch, default=argparse.SUPPRESS, source=False)
     batch.set_defaults(command=commands.batch)
 
 
 def _add_doctor(added: Any) -> None:
-    doctor = added.add_parser("doctor", help="what this machine has and what it lacks, and how to fix it")
+    doctor = added.add_parser("doctor", help="check this machine, and say how to fix what is missing")
     _common(doctor, default=argparse.SUPPRESS)
     doctor.add_argument("--json", action="store_true", help="as JSON")
     doctor.add_argument(
         "--device-report",
         metavar="PATH",
-        help="measure this device for some minutes: PATH.json and PATH.html, nothing personal",
+        help="measure this device for some minutes and write PATH.json and PATH.html without personal data",
     )
     doctor.set_defaults(command=commands.doctor)
 
 
 def _add_bench(added: Any) -> None:
-    bench = added.add_parser("bench", help="milliseconds per stage, frames per second, memory")
+    bench = added.add_parser("bench", help="measure milliseconds per stage, frames per second, memory")
     _common(bench, default=argparse.SUPPRESS)
-    bench.add_argument("--frames", type=_count, metavar="N", help="no more than that many frames a pass")
+    bench.add_argument("--frames", type=_count, metavar="N", help="at most N frames per pass")
     bench.add_argument("--json", action="store_true", help="as JSON")
     bench.set_defaults(command=commands.bench)
 
 
 def _add_report(added: Any) -> None:
-    report = added.add_parser("report", help="a recorded session as a page with plots that works offline")
+    report = added.add_parser("report", help="make an offline web page with plots of recorded sessions")
     report.add_argument(
-        "sessions", nargs="*", metavar="SESSION", help="a session's folder or name, or what sqlite: or jsonl: wrote"
+        "sessions",
+        nargs="*",
+        metavar="SESSION",
+        help="folder or name of a session, or a file written by sqlite: or jsonl:",
     )
-    report.add_argument("--against", nargs="+", metavar="SESSION", help="others, to stand beside the first ones")
+    report.add_argument("--against", nargs="+", metavar="SESSION", help="sessions to compare with the first ones")
     report.add_argument(
         "--group",
         action="append",
@@ -121,37 +122,37 @@ def _add_report(added: Any) -> None:
         help="compare what happens in intervals of this label, or in the 2 s after markers of it (default: all "
         "intervals of several sessions)",
     )
-    report.add_argument("--statistics", metavar="PATH.csv", help="also write the numbers of the comparison as a table")
+    report.add_argument("--statistics", metavar="PATH.csv", help="also write the comparison as a table")
     report.add_argument(
         "--output",
         metavar="PATH",
         help="the page (default: beside the first session); the rows of all as .csv or .parquet; one as .eaf (ELAN)",
     )
     report.add_argument(
-        "--overwrite", action="store_true", help="replace files that edgeemo has not written; never an input"
+        "--overwrite", action="store_true", help="replace files that edgeemo did not write; never an input"
     )
-    report.add_argument("--bom", action="store_true", help="begin a .csv with a byte order mark, for spreadsheets")
+    report.add_argument("--bom", action="store_true", help="start a .csv with a byte order mark, for spreadsheets")
     report.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     report.set_defaults(command=commands.report)
 
 
 def _add_service(added: Any) -> None:
-    service = added.add_parser("service", help="run at every boot, under systemd")
+    service = added.add_parser("service", help="run at every boot with systemd")
     service.add_argument("action", choices=("install", "status", "uninstall"))
-    service.add_argument("--config", metavar="F", help="the TOML file it runs with")
-    service.add_argument("--name", default="edgeemo", help="of the unit (edgeemo)")
-    service.add_argument("--user", default="edgeemo", help="who it runs as (edgeemo)")
-    service.add_argument("--memory", default="2G", metavar="M", help="the most memory it may use (2G)")
+    service.add_argument("--config", metavar="F", help="its TOML configuration")
+    service.add_argument("--name", default="edgeemo", help="name of the unit (default: edgeemo)")
+    service.add_argument("--user", default="edgeemo", help="user that runs it (default: edgeemo)")
+    service.add_argument("--memory", default="2G", metavar="M", help="memory limit (default: 2G)")
     service.add_argument("--print", action="store_true", help="only show the unit")
     service.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     service.set_defaults(command=commands.service)
 
 
 def _add_engines(added: Any) -> None:
-    engines = added.add_parser("engines", help="the engines that are here")
+    engines = added.add_parser("engines", help="list the available engines")
     engines.add_argument("--json", action="store_true", help="as JSON")
     engines.add_argument("--threads", metavar="N", type=_count, default=1, help="threads of the engine")
-    engines.add_argument("--force", "--again", action="store_true", help="measure again what was measured before")
+    engines.add_argument("--force", "--again", action="store_true", help="repeat earlier measurements")
     engines.add_argument("-v", "--verbose", action="count", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     engines.set_defaults(command=commands.engines)
 
@@ -164,15 +165,15 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None, source: boo
         "--backend",
         metavar="B",
         default=default,
-        help="what executes it: onnx, openvino, tensorrt, "
-        "onnx-cuda or auto; with :fp16 or :int8 behind it, what edgeemo-export made",
+        help="runtime: onnx, openvino, tensorrt, "
+        "onnx-cuda or auto; append :fp16 or :int8 for a precision made by edgeemo-export",
     )
     parser.add_argument("--threads", metavar="N", type=_count, default=default, help="threads of the engine")
     parser.add_argument(
         "--allow-modified",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="use an engine whose files differ from its manifest",
+        help="accept an engine whose files differ from its manifest",
     )
     models = parser.add_mutually_exclusive_group()
     models.add_argument(
@@ -180,8 +181,8 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None, source: boo
         dest="policy",
         choices=("auto", "short_range", "full_range", "small"),
         default=argparse.SUPPRESS,
-        help="video: which model looks at whole frames: short_range finds faces within about 2 m and is cheapest, "
-        "full_range those from 5 %% of the frame's width on, auto takes both in turns; small searches tiles too, for "
+        help="model for whole frames of video: short_range finds faces within about 2 m and is fastest, "
+        "full_range from 5 %% of the frame's width, auto alternates both, small also searches tiles for "
         "faces from 24 pixels. Still pictures are always searched in tiles",
     )
     for policy in ("near", "far"):
@@ -195,7 +196,7 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None, source: boo
         )
     parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
     parser.add_argument(
-        "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="say more; twice: everything"
+        "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="log more; twice: everything"
     )
 
 
@@ -216,7 +217,7 @@ def _count(text: str) -> int:
 
 
 class _Parser(Parser):
-    """Says what is wrong in one line."""
+    """Reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(MISTAKE, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")

@@ -1,4 +1,4 @@
-"""How fast the main job is on this machine: each stage alone, then all of it."""
+"""The command `edgeemo bench`: time each stage alone, then end to end. Called by `commands`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edgeemo.stages.pipeline import STAGES
 from edgeemo.system.process import peak_memory_mb, usable_cpus
 from edgeemo.types import Frame
 
-WARM_UP = 10  # frames: caches, first allocations, the detector's own start
+WARM_UP = 10  # frames: caches, first allocations, start of the detector
 REPEATS = 3
 
 
@@ -39,14 +39,14 @@ class Milliseconds:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured.
+    """The measurements.
 
     Attributes:
-        stages: milliseconds per frame of decode, detect, track, classify, smooth, sink, and of them all together
-            ("total"), one after the other in one thread.
-        fps: frames per second end to end: every frame, capture in its own thread, JSON lines into a file; the median of
-            `runs` passes, start-up left out.
-        peak_memory_mb: the most resident memory the process had, MiB.
+        stages: milliseconds per frame of decode, detect, track, classify, smooth, sink and their sum ("total"), run in
+            sequence in one thread.
+        fps: frames per second end to end: every frame, capture in its own thread, JSON lines to a file; median of
+            `runs`, without start-up.
+        peak_memory_mb: peak resident memory of the process in MiB.
     """
 
     source: str
@@ -66,17 +66,17 @@ class Benchmark:
 
 
 def measure(config: Config) -> Benchmark:
-    """Run the benchmark on a file.
+    """Benchmark a configuration on a file.
 
     Args:
-        config: its `frames` limits each pass; its sinks are not used.
+        config: `frames` limits each pass; its sinks are not used.
 
     Raises:
-        ConfigError, SourceError: no source, a live one, or one that gives too few frames.
-        EdgeemoError, EngineError: as a run.
+        ConfigError, SourceError: there is no source, or it is live or has too few frames.
+        EdgeemoError, EngineError: as in a run.
     """
     if not config.source:
-        raise ConfigError("no source: say --source with a video file or demo")
+        raise ConfigError("no source: give --source with a video file or demo")
     config = replace(config, sinks=(), capture=replace(config.capture, loop=False, paced=False))
     with tempfile.TemporaryDirectory(prefix="edgeemo-bench-") as folder:
         alone = _alone(config, Path(folder) / "alone.jsonl")
@@ -96,7 +96,7 @@ def _alone(config: Config, path: Path) -> Benchmark:
     with ExitStack() as stack:
         source = Stages().source(config, sources_of(config)[0])
         if source.live:
-            raise ConfigError(f"{config.source} is live, its speed is the world's; give a video file or demo")
+            raise ConfigError(f"{config.source} is live and would limit the speed; give a video file or demo")
         pipeline, description = open_pipeline(config, stack)
         sink = open_sink(f"jsonl:{path}", SinkContext(pipeline.labels, draw=lambda result: result.frame.image))
         stack.callback(sink.close)
@@ -120,7 +120,7 @@ def _alone(config: Config, path: Path) -> Benchmark:
                 break
     if not taken["total"]:
         raise SourceError(
-            f"{config.source} gave only {frames} frames; a benchmark needs more than {WARM_UP}, take a longer one"
+            f"{config.source} has only {frames} frames; a benchmark needs more than {WARM_UP}, so give a longer one"
         )
     return Benchmark(
         source=source.name,

@@ -1,4 +1,4 @@
-"""The command `edgeemo`: reads the command line, runs a command, turns errors into one line and an exit code."""
+"""The command `edgeemo`: parse the command line, run the command, turn errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done, 2 the user's mistake (one line on standard error), 3 some inputs failed, 4 an output did
-        not receive everything, 130 interrupted, 1 a fault of ours.
+        not receive everything, 130 interrupted, 1 a bug in edgeemo.
     """
     _occupy_standard_descriptors()
     try:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise SystemExit(finish(end.code if isinstance(end.code, int) else MISTAKE)) from None
     except BrokenPipeError:
         return finish(DONE)
-    except OSError as error:  # from --help and --version
+    except OSError as error:  # when printing --help or --version
         if not is_output_fault(error):
             raise
         return finish(_not_written(error))
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _perform(arguments: argparse.Namespace) -> int:
-    """Run the command that was asked for; the exit code."""
+    """Run the chosen command and return its exit code."""
     verbose: int = arguments.verbose
     logging.basicConfig(
         level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)],
@@ -54,14 +54,14 @@ def _perform(arguments: argparse.Namespace) -> int:
         handlers=[_StandardError()],
     )
     command: Callable[[argparse.Namespace], int] = arguments.command
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # standard error is no file of the system's
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # not a file of the system
         faulthandler.enable()
     try:
         return command(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # standard output's reader has gone; the interpreter would complain when it flushes
+        # the reader of standard output has closed it; the interpreter's flush would print an error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
@@ -73,34 +73,34 @@ def _perform(arguments: argparse.Namespace) -> int:
             tell(f"edgeemo: {one_line(error)}")
             return MISTAKE
         traceback.print_exc()
-        tell("edgeemo: this is a fault of edgeemo's, please report it with the lines above")
+        tell("edgeemo: this is a bug in edgeemo, please report it with the lines above")
         return FAULT
 
 
 def _not_written(error: Exception) -> int:
-    tell(f"edgeemo: not everything could be written: {one_line(error)}")
+    tell(f"edgeemo: the output is not complete: {one_line(error)}")
     return NOT_DELIVERED
 
 
 def _is_about_a_file(error: Exception) -> bool:
-    """Whether the system refuses a path that the user named: no permission, a name too long, a read-only disk."""
+    """Whether the system refused a path from the user: no permission, name too long, read-only disk."""
     return isinstance(error, OSError) and error.filename is not None and error.errno in PATH_FAULTS
 
 
 def _occupy_standard_descriptors() -> None:
-    """A standard descriptor that was closed (`>&-`) would be given to the next file, and results written into it."""
+    """Open closed standard descriptors (`>&-`); otherwise the next file gets the number, and output goes into it."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
-        # print(file=None) would go to standard output
+        # print(file=None) would write to standard output
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 class _StandardError(logging.Handler):
-    """Writes to what `sys.stderr` is at the time: a notebook and tests change it."""
+    """Writes to the current `sys.stderr`, which notebooks and tests replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         lines = self.format(record).split("\n")

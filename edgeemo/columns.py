@@ -1,25 +1,16 @@
-"""The names of a table's columns, one scheme for CSV, Parquet and Python: a row per face and frame.
+"""Column names of tables: one scheme for CSV, Parquet and Python, with one row per face and frame.
 
-origin      what the frame is of: a file's name, "camera 0", an address; in a table of several sources `file`, the path
-frame       number of the frame, from 0
-time        media time in seconds
-wall        when it was captured, seconds since the epoch; only where that was asked for
-markers     labels of the markers that begin at this frame or last over it; only in exports of sessions, with ";"
-face_id     number of the face, from 1
-person      what somebody called the person in a session, else "Person 1" by the face's number
-x1 y1 x2 y2 box in pixels
-score       the detector's confidence, 0..1
-emotion     the expression shown
-confidence  its calibrated probability, 0..1
-...         one per class of the engine: its probability, 0..1
-doubts      codes of why the expression is unsure, separated by ";"; empty where it is not
-face_px     width of the box in pixels
-yaw_deg     turned to its own left (positive) or right, from six keypoints: good to about ten degrees
-roll_deg    leaning clockwise on the screen (positive)
-sharpness   standard deviation of the Laplacian of the face at 48 pixels, over its contrast
-light       mean grey level of the face, 0..255
-contrast    standard deviation of its grey levels
-turned      how far the head is turned in a still picture, 90, 180 or 270 degrees clockwise; 0: upright, and in videos
+origin      name of the source: a file name, "camera 0", an address; `file` (the path) in a table of several sources
+frame       number of the frame, from 0 time        media time in seconds wall        capture time, seconds since the
+epoch; only on request markers     labels of markers that start at or span this frame, separated by ";"; only in exports
+of sessions face_id     number of the face, from 1 person      name given in a session, else "Person 1" for face 1 x1 y1
+x2 y2 box in pixels score       the detector's confidence, 0..1 emotion     the expression shown confidence  its
+calibrated probability, 0..1 ...         one column per class of the engine: its probability, 0..1 doubts      codes of
+why the expression is unsure, separated by ";"; empty if it is not unsure face_px     width of the box in pixels yaw_deg
+yaw to the person's left (positive) or right, from six keypoints, accurate to about ten degrees roll_deg    roll,
+clockwise on the screen positive sharpness   standard deviation of the Laplacian of the face at 48 pixels, over its
+contrast light mean grey level of the face, 0..255 contrast    standard deviation of the face's grey levels turned
+rotation of the head in a still picture: 90, 180 or 270 degrees clockwise; 0 if upright and in videos
 """
 
 from __future__ import annotations
@@ -28,7 +19,7 @@ import re
 
 BOX = ("x1", "y1", "x2", "y2")
 INTEGERS = ("frame", "face_id", "turned")
-SECONDS = ("time", "wall")  # double precision: seconds since the epoch need it
+SECONDS = ("time", "wall")  # in double precision, which seconds since the epoch need
 TEXTS = ("origin", "person", "emotion", "doubts")
 QUALITY = ("face_px", "yaw_deg", "roll_deg", "sharpness", "light", "contrast")  # the fields of `types.Quality`
 BEFORE_CLASSES = (
@@ -47,7 +38,7 @@ BEFORE_CLASSES = (
 AFTER_CLASSES = ("doubts", *QUALITY, "turned")
 
 
-# what older recordings keep: a doubt in words -> its code
+# older recordings store doubts in words: pattern -> code
 _CODES = (
     (r"face \d+ px", "small_face"),
     (r"turned \d+ degrees", "turned_head"),
@@ -57,17 +48,17 @@ _CODES = (
     (r"damaged picture", "damaged_picture"),
     (r"between .+ and .+", "undecided"),
 )
-# a spreadsheet would run a text that begins like this as a formula
+# a spreadsheet would run a text with such a first character as a formula
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def codes_of(reasons: str) -> str:
-    """ "face 31 px; too dark" -> "small_face;too_dark": doubts in words, as databases keep them, to codes."""
+    """ "face 31 px; too dark" -> "small_face;too_dark": doubts in words, as in databases, to codes."""
     return ";".join(_code_of(reason) for reason in reasons.split("; ") if reason)
 
 
 def cell(text: str) -> str:
-    """A text as a cell of a CSV file: one that a spreadsheet would run as a formula is put behind an apostrophe."""
+    """A text as a cell of a CSV file; an apostrophe is prefixed if a spreadsheet would run it as a formula."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -76,12 +67,12 @@ def _code_of(words: str) -> str:
 
 
 def person_name(face_id: int) -> str:
-    """What a person is called to whom nobody gave a name; -1 are faces that were not tracked."""
+    """The default name of a person; `face_id` -1 means a face that was not tracked."""
     return "Faces" if face_id < 0 else f"Person {face_id}"
 
 
 def decimals(name: str) -> int:
-    """With how many decimals a figure is recorded."""
+    """Number of decimals that are recorded of a figure."""
     return 1 if name in BOX or (name in QUALITY and name != "sharpness") else 4
 
 
@@ -90,7 +81,8 @@ def column_names(labels: tuple[str, ...], *, wall: bool = False, session: bool =
 
     Args:
         labels: the engine's classes.
-        wall: with the time of capture. session: with what only a session has: markers.
+        wall: include the capture time.
+        session: include `markers`, which only sessions have.
     """
     wanted = {"wall": wall, "markers": session}
     return (*(name for name in BEFORE_CLASSES if wanted.get(name, True)), *labels, *AFTER_CLASSES)

@@ -1,4 +1,4 @@
-"""What the commands of `edgeemo` do; each imports what it needs when it runs, so that `--help` answers at once."""
+"""The functions of the commands, called by `cli`. Each imports its modules when it runs, which keeps `--help` fast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from engines.files import user_path
 from engines.standard import tell
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-LONGEST_LINE = 1000  # of an error: a path of 4,000 characters would fill the screen
+LONGEST_LINE = 1000  # characters of an error message: a path of 4,000 would fill the screen
 
 
 def app(arguments: argparse.Namespace) -> int:
@@ -29,7 +29,7 @@ def app(arguments: argparse.Namespace) -> int:
         try:
             from edgeemo.ui import app
         except ImportError as error:
-            fault = f"the window's libraries cannot be loaded ({one_line(error)})"
+            fault = f"the libraries of the window cannot be loaded ({one_line(error)})"
         else:
             given = bool(vars(arguments).get("engine"))
             return int(app.run(config, engine_given=given))
@@ -50,13 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
         return config
 
     named = str(arguments.config or "")
-    config = load()  # it also checks the path
+    config = load()  # also checks the path
     owner = os.path.realpath(named) if named not in ("", "-") else ""
     return headless.run(config, load, quiet=arguments.quiet, owner=owner)
 
 
 def _expect_unread(config: Config, arguments: argparse.Namespace) -> None:
-    """A sink must not be the file that the configuration comes from."""
+    """Check that no sink writes to the configuration file."""
     from edgeemo.sinks import file_of
 
     named = vars(arguments).get("config")
@@ -82,11 +82,11 @@ def service(arguments: argparse.Namespace) -> int:
         done = unit.uninstall(arguments.name)
     else:
         if arguments.config is None:
-            raise ConfigError("say --config with the file that the service shall run with")
+            raise ConfigError("give --config with the configuration of the service")
         path = user_path(arguments.config).absolute()
         config = load_config(path)
         if not config.sources:
-            raise ConfigError(f"{path} names no [[sources]]; a service needs at least one")
+            raise ConfigError(f"{path} has no [[sources]]; a service needs at least one")
         outputs = tuple(file for text in config.sinks if (file := file_of(text)) is not None)
         wanted = unit.Unit(path, arguments.name, arguments.user, arguments.memory, csi=unit.has_csi(), outputs=outputs)
         if arguments.print:
@@ -118,7 +118,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))
     else:
-        print("edgeemo can run here." if healthy else "edgeemo cannot run here: fix the faults above.")
+        print("edgeemo can run here." if healthy else "edgeemo cannot run here: fix the faults listed above.")
     return DONE if healthy else MISTAKE
 
 
@@ -135,7 +135,7 @@ def bench(arguments: argparse.Namespace) -> int:
     for stage, taken in done.stages.items():
         print(f"{stage:<12}{taken.p50:>9.2f}{taken.p95:>9.2f}{taken.p99:>9.2f}")
     print(f"\n{done.fps:.1f} frames per second end to end (median of {', '.join(map(str, done.runs))})")
-    print(f"{done.peak_memory_mb:.0f} MiB of memory at most")
+    print(f"{done.peak_memory_mb:.0f} MiB of peak memory")
     return DONE
 
 
@@ -193,7 +193,7 @@ def engines(arguments: argparse.Namespace) -> int:
         else:
             _print_engine(item)
     if any("fault" not in item for item in found):
-        print("* what --backend auto takes; other precisions: edgeemo-export --help")
+        print("* chosen by --backend auto; for other precisions see edgeemo-export --help")
     return DONE
 
 
@@ -220,7 +220,7 @@ def _print_engine(item: dict[str, Any]) -> None:
 
 
 def config_of(arguments: argparse.Namespace) -> Config:
-    """The file, if one is named, overridden by the command line."""
+    """The configuration: the file, if given, overridden by the command line."""
     given = vars(arguments)
     config = load_config(Path(given["config"])) if given.get("config") else Config()
     if given.get("source"):

@@ -1,4 +1,4 @@
-"""What a run is made of: one frozen dataclass per stage and sink, one TOML file, unknown keys are errors.
+"""The configuration of a run: one frozen dataclass per stage and sink, one TOML file. Unknown keys are errors.
 
     source = "demo"
     engine = "hybrid_lite"
@@ -14,7 +14,7 @@ Several sources at once:
     name = "door"
     uri = "rtsp://camera.local/stream"
 
-The command line reads it before any heavy library is imported; everything above imports its configuration from here.
+This module imports no heavy library, so that the command line can check the configuration first.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class CaptureConfig:
     """How a source is read.
 
     Attributes:
-        loop: begin a file again when it ends (the app's demo clip).
-        paced: play a file at its own speed, as if it were live, instead of as fast as possible.
+        loop: restart a file when it ends (the app's demo clip).
+        paced: play a file at its own speed instead of as fast as possible.
     """
 
     loop: bool = False
@@ -69,7 +69,7 @@ class CaptureConfig:
 
 @dataclass(frozen=True)
 class DetectConfig:
-    """How faces are found.
+    """Face detection.
 
     Attributes:
         policy: which of MediaPipe's models look at whole frames of a video: `short_range` (to about 2 m; also called
@@ -111,10 +111,10 @@ class DetectConfig:
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """How faces are told apart in time.
+    """Face tracking.
 
     Attributes:
-        max_age_s: how long a face may be out of sight and keep its id when it comes back.
+        max_age_s: how long a face may be out of sight and still keep its id.
     """
 
     max_age_s: float = 1.0
@@ -125,12 +125,12 @@ class TrackConfig:
 
 @dataclass(frozen=True)
 class SmoothConfig:
-    """How calm the display is.
+    """Temporal smoothing.
 
     Attributes:
-        time_constant_s: of the exponential average over a face's probabilities; 0 shows them as they are.
-        margin: by how much another emotion's averaged probability must exceed the shown one's ...
-        hold_s: ... and for how long, before it is shown instead. Margin 0 and hold 0: always the most probable one.
+        time_constant_s: of the exponential average over a face's probabilities; 0: no average.
+        margin: another emotion is shown if its averaged probability exceeds the shown one's by this ...
+        hold_s: ... for this long. Margin 0 and hold 0: the most probable emotion is always shown.
     """
 
     time_constant_s: float = 0.1
@@ -145,11 +145,11 @@ class SmoothConfig:
 
 @dataclass(frozen=True)
 class QualityConfig:
-    """When a face's expression is called unsure; sharpness, light and pose have fixed limits (`stages.quality`).
+    """When an expression is unsure; sharpness, light and pose have fixed limits (`stages.quality`).
 
     Attributes:
-        min_confidence: of the calibrated probability of the leading class.
-        min_face_px: width of the face in pixels of the frame.
+        min_confidence: minimum calibrated probability of the leading class.
+        min_face_px: minimum width of the face in pixels of the frame.
     """
 
     min_confidence: float = 0.45
@@ -162,10 +162,10 @@ class QualityConfig:
 
 @dataclass(frozen=True)
 class CsvConfig:
-    """How CSV files are written.
+    """The sink `csv`.
 
     Attributes:
-        bom: begin with a byte order mark, by which spreadsheets know that the text is UTF-8.
+        bom: start with a byte order mark, from which spreadsheets recognise UTF-8.
     """
 
     bom: bool = False
@@ -173,11 +173,11 @@ class CsvConfig:
 
 @dataclass(frozen=True)
 class JsonlConfig:
-    """How files of JSON lines grow.
+    """The sink `jsonl`.
 
     Attributes:
-        rotate_mb: a file that would become larger is renamed to NAME.1 and started again; 0: never.
-        keep: so many of the renamed ones stay.
+        rotate_mb: a file that would exceed this size is renamed to NAME.1 and a new one started; 0: never.
+        keep: number of renamed files to keep.
     """
 
     rotate_mb: float = 0.0
@@ -190,10 +190,10 @@ class JsonlConfig:
 
 @dataclass(frozen=True)
 class SqliteConfig:
-    """What a database keeps.
+    """The sink `sqlite`.
 
     Attributes:
-        keep_days: frames captured longer ago are deleted; 0: never.
+        keep_days: older frames are deleted; 0: never.
     """
 
     keep_days: float = 0.0
@@ -204,18 +204,17 @@ class SqliteConfig:
 
 @dataclass(frozen=True)
 class MqttConfig:
-    """How the broker is reached and what it gets.
+    """The sink `mqtt`.
 
     Attributes:
-        user: its name; its password is in `password_file`, or in the variable EDGEEMO_MQTT_PASSWORD.
-        ca_file: the certificate authority that the broker's certificate is checked against (mqtts); empty: the
-            system's.
-        cert_file, key_file: a certificate of our own.
-        keepalive_s: after about so long a silent connection counts as lost.
-        interval_s: between two results of one source; 0: all of them.
-        spool: the file where messages wait while the broker is away; empty: one in the state folder.
-        spool_mb: at most so much waits; then the oldest is dropped.
-        discovery: the topic under which Home Assistant listens; empty: it is not told.
+        user: user name; the password is in `password_file` or in the variable EDGEEMO_MQTT_PASSWORD.
+        ca_file: certificate authority for checking the broker's certificate (mqtts); empty: those of the system.
+        cert_file, key_file: client certificate.
+        keepalive_s: MQTT keep-alive interval; a silent connection is taken for lost after about this time.
+        interval_s: minimum interval between two results of one source; 0: send all.
+        spool: file for messages while the broker is unreachable; empty: one in the state folder.
+        spool_mb: maximum size of the spool; beyond it the oldest messages are dropped.
+        discovery: topic prefix of Home Assistant's discovery; empty: no discovery.
     """
 
     user: str = ""
@@ -239,10 +238,10 @@ class MqttConfig:
 
 @dataclass(frozen=True)
 class MetricsConfig:
-    """Who may read the metrics.
+    """The sink `metrics`.
 
     Attributes:
-        token_file: a file with the token that a request must carry; needed where it listens beyond this machine.
+        token_file: file with the token that requests must carry; required if it listens beyond this machine.
     """
 
     token_file: str = ""
@@ -250,11 +249,11 @@ class MetricsConfig:
 
 @dataclass(frozen=True)
 class WebConfig:
-    """What the page shows, and to whom.
+    """The sink `web`.
 
     Attributes:
-        preview: show the pictures of the sources; off, because they show people.
-        token_file: a file with the token that must be entered; needed where it listens beyond this machine.
+        preview: show pictures of the sources; off by default, because they show people.
+        token_file: file with the token that must be entered; required if it listens beyond this machine.
     """
 
     preview: bool = False
@@ -266,11 +265,11 @@ class SourceConfig:
     """One of several sources.
 
     Attributes:
-        name: letters, digits, - and _; what results, topics and metrics call it.
-        uri: as on the command line. A camera's /dev/v4l/by-id/... stays the same when it is plugged in elsewhere.
-        loop, paced: for files, as `CaptureConfig`; a paced one is treated as live.
-        width, height, fps, format: what is asked of a camera; 0 or empty leaves its own. The format is a V4L2 code
-            such as MJPG or YUYV: MJPG gives large pictures at full rate over USB 2.
+        name: its name in results, topics and metrics: letters, digits, - and _.
+        uri: as on the command line. A camera's /dev/v4l/by-id/... path does not depend on the port.
+        loop, paced: for files, as in `CaptureConfig`; a paced file is treated as live.
+        width, height, fps, format: requested format of a camera; 0 or empty: its default. `format` is a V4L2 code such
+            as YUYV or MJPG, which allows large pictures at full rate over USB 2.
     """
 
     name: str = ""
@@ -296,15 +295,15 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """How sources are watched and how much a slow sink may delay.
+    """Supervision of sources, and the queues of sinks.
 
     Attributes:
-        stalled_s: a live source without a frame for so long is called stalled.
-        hang_s: one that still gives nothing is given up and opened again.
-        backoff_s: pause before a lost source is opened again; doubled with each failure ...
+        stalled_s: a live source without a frame for this long counts as stalled.
+        hang_s: a source without a frame for this long is abandoned and reopened.
+        backoff_s: pause before a lost source is reopened; doubled with each failure ...
         backoff_max_s: ... up to this.
-        open_timeout_s, read_timeout_s: how long a stream may take to begin, and to give the next frame.
-        queue: results that wait for a slow sink before the oldest is dropped.
+        open_timeout_s, read_timeout_s: time-outs of a stream for opening and for the next frame.
+        queue: length of a sink's queue; when it is full, the oldest result is dropped.
     """
 
     stalled_s: float = 2.0
@@ -324,26 +323,26 @@ class ServiceConfig:
         expect_range("read_timeout_s", self.read_timeout_s, 0.1, 60)
         expect_range("queue", self.queue, 8, 65536)
         if self.hang_s <= max(self.open_timeout_s, self.read_timeout_s):
-            raise ConfigError("hang_s must be longer than open_timeout_s and read_timeout_s, which end by themselves")
+            raise ConfigError("hang_s must be longer than open_timeout_s and read_timeout_s")
 
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run.
+    """The configuration of a run.
 
     Attributes:
-        source: where frames come from; empty: not chosen (the app takes the first camera, else the demo clip).
-        engine: name of a bundle, or the path of one.
-        backend: the runtime that executes it.
-        threads: threads the engine may use.
-        allow_modified: use an engine whose files differ from its manifest.
+        source: where frames come from; empty: not chosen (the app uses the first camera, or the demo clip without one).
+        engine: name or path of a bundle.
+        backend: its runtime.
+        threads: threads for the engine.
+        allow_modified: accept an engine whose files differ from its manifest.
         sinks: where results go, each KIND:TARGET.
         markers: another program's markers, lsl:NAME; they are put among the results. Empty: none.
         frames: stop after that many; 0: at the end of the source.
         overwrite: outputs may replace files that edgeemo has not written; never an input.
         capture, detect, track, smooth, quality: the configuration of a stage.
-        sources: several sources at once, in place of `source`: then a source that is lost is opened again.
-        service: how they are watched.
+        sources: several sources instead of `source`; lost sources are then reopened.
+        service: supervision of sources.
         csv, jsonl, sqlite, mqtt, metrics, web: the configuration of all sinks of that kind.
     """
 
@@ -383,22 +382,22 @@ class Config:
         expect_range("frames", self.frames, 0, 2**53)
         names = [each.name for each in self.sources]
         if len(names) > MAX_SOURCES:
-            raise ConfigError(f"there are {len(names)} sources; {MAX_SOURCES} is the most")
+            raise ConfigError(f"there are {len(names)} sources; the limit is {MAX_SOURCES}")
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ConfigError(f"two sources are called {twice}; give each a name of its own")
+            raise ConfigError(f"two sources have the name {twice}; give each source a different name")
         if self.source and self.sources:
             raise ConfigError("give either source or [[sources]], not both")
 
 
 def load_config(path: Path) -> Config:
-    """Read a TOML file; what it doesn't say keeps its default. Removed keys are ignored with one warning.
+    """Read a TOML file; missing keys keep their defaults. Removed keys are ignored with one warning.
 
     A path of "-" reads standard input.
 
     Raises:
-        ConfigError: no such file, no regular one or more than 64 KiB, no TOML;
-            an unknown key (the nearest known one is named), a wrong type or range.
+        ConfigError: the file does not exist, is not a regular file, exceeds 64 KiB or is not TOML; or it has an unknown
+            key (the message names the nearest known key) or a value of the wrong type or range.
     """
     try:
         limit = toml.LARGEST_FILE
@@ -412,7 +411,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: {error}") from error
     notes = _drop_removed(data)
     if notes:
-        log.warning("%s has keys of an earlier version: %s; take them out", path, ", ".join(notes))
+        log.warning("%s has keys of an earlier version: %s; remove them", path, ", ".join(notes))
     try:
         return from_mapping(Config, data)
     except ConfigError as error:
@@ -420,12 +419,12 @@ def load_config(path: Path) -> Config:
 
 
 def from_mapping(kind: type[T], data: Mapping[str, Any]) -> T:
-    """Build a configuration dataclass from what TOML gave.
+    """Build a configuration dataclass from parsed TOML.
 
     Raises:
         ConfigError: an unknown key, a value of the wrong type or out of range.
     """
-    # takes 36 ms, which `edgeemo --help` does not need
+    # imported here: takes 36 ms, and `edgeemo --help` does not need it
     import msgspec
 
     _expect_known(kind, data, "")
@@ -436,7 +435,7 @@ def from_mapping(kind: type[T], data: Mapping[str, Any]) -> T:
 
 
 def _drop_removed(data: dict[str, Any]) -> list[str]:
-    """Take removed keys out of the tables, and say which."""
+    """Delete removed keys from the tables and return notes about them."""
     notes = []
     for section, keys in REMOVED.items():
         table = data.get(section)
@@ -451,7 +450,9 @@ def _drop_removed(data: dict[str, Any]) -> list[str]:
 
 
 def _expect_known(kind: Any, data: Mapping[str, Any], prefix: str) -> None:
-    """Refuse unknown keys, which msgspec passes over in dataclasses, and choices, where it names none."""
+    """Refuse unknown keys, which msgspec ignores in dataclasses, and unknown choices, whose values msgspec does not
+    list.
+    """
     hints = get_type_hints(kind)
     for key, value in data.items():
         name = f"{prefix}{key}"
@@ -479,7 +480,7 @@ _KINDS = {"str": "a string", "int": "a whole number", "float": "a number", "bool
 
 
 def _explanation(said: str, data: Mapping[str, Any]) -> str:
-    """msgspec's message in the words of a TOML file, with the value: "Expected `int`, got `str` - at `$.threads`"."""
+    """Rewrite msgspec's message in terms of TOML, with the value: "Expected `int`, got `str` - at `$.threads`"."""
     message, _, place = said.partition(" - at `$")
     name = place.rstrip("`").lstrip(".")
     expected = re.match(r"Expected `(\w+)`", message)

@@ -1,7 +1,7 @@
-"""What a device can do, as one JSON file and one page that its owner can send back: `edgeemo doctor --device-report`.
+"""The command `edgeemo doctor --device-report`: measure a device; the owner can send the JSON file and page back.
 
-Versions, parity and latency of the engines on every runtime that is here, the whole path on the demo clip, temperatures
-and clocks, cameras. Host name, user name, home folder and serial numbers are left out.
+It contains versions, parity and latency of the engines on every available runtime, an end-to-end run on the demo clip,
+temperatures and clocks, and cameras. Host name, user name, home folder and serial numbers are removed.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ Say = Callable[[str], None]
 
 
 def write_report(config: Config, path: Path, *, path_s: float = PATH_S, say: Say = print) -> tuple[Path, Path]:
-    """Measure and write PATH.json and PATH.html; about four minutes, more where a plan is built.
+    """Measure and write PATH.json and PATH.html; takes about four minutes, longer if a plan is built.
 
     Args:
         path: with or without one of the two suffixes.
-        path_s: how long the whole path runs.
+        path_s: duration of the end-to-end run in seconds.
 
     Returns:
         The JSON file and the page.
@@ -70,10 +70,10 @@ def write_report(config: Config, path: Path, *, path_s: float = PATH_S, say: Say
     files = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.html")
     try:
         files[0].parent.mkdir(parents=True, exist_ok=True)
-        # before minutes of work, not after them
+        # check before minutes of work
         atomic_write(files[0], "{}\n")
     except OSError as error:
-        raise EdgeemoError(f"cannot write {files[0]}: {error.strerror or error}; choose another place") from error
+        raise EdgeemoError(f"cannot write {files[0]}: {error.strerror or error}; choose another path") from error
     report = without_person(measure(config, path_s=path_s, say=say))
     atomic_write(files[0], json.dumps(report, indent=2) + "\n")
     atomic_write(files[1], page(report))
@@ -81,7 +81,7 @@ def write_report(config: Config, path: Path, *, path_s: float = PATH_S, say: Say
 
 
 def measure(config: Config, *, path_s: float, say: Say) -> dict[str, Any]:
-    """Every part in turn; a part that fails is reported as its error and the others go on."""
+    """Measure every part; a part that fails is reported with its error and the others continue."""
     began = monotonic()
     sensors: dict[str, Any] = {}
     with _sampled(sensors):
@@ -97,7 +97,7 @@ def measure(config: Config, *, path_s: float, say: Say) -> dict[str, Any]:
             say(f"{name} ...")
             try:
                 report[name] = part()
-            except Exception as error:  # what breaks on a device is what the report is for
+            except Exception as error:  # the report should contain whatever fails on the device
                 report[name] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     return {**report, "sensors": sensors, "seconds": round(monotonic() - began, 1)}
 
@@ -131,7 +131,7 @@ def machine() -> dict[str, Any]:
 
 
 def engine(name: str, say: Say) -> dict[str, Any]:
-    """Parity with FP32 on ONNX Runtime and milliseconds per call, on every runtime and precision that is here."""
+    """Parity with FP32 on ONNX Runtime and milliseconds per call, on every available runtime and precision."""
     bundle = find_bundle(name)
     data = portrait(bundle.spec, 64)
     faces = batch(list(data.faces), bundle.spec)
@@ -139,7 +139,7 @@ def engine(name: str, say: Say) -> dict[str, Any]:
     if not backend_fault("tensorrt"):
         chosen = bundle.at("fp16")
         if not show_plan(chosen):
-            say(f"building the plan of {name}: minutes, once")
+            say(f"building the plan of {name}: takes minutes, once")
             build(chosen, data, PlanOptions("fp16"), threads=1, progress="bar", say=say)
     with closing(open_backend("onnx", bundle)) as reference:
         expected = np.concatenate([reference.infer(faces[row : row + 8]) for row in range(0, len(faces), 8)])
@@ -167,7 +167,7 @@ def _one(bundle: Bundle, choice: str, faces: Any, expected: Any) -> dict[str, An
 
 
 def _latency(infer: Callable[[Any], Any], faces: Any) -> dict[str, float]:
-    """p50 and p95 of calls with so many faces, in milliseconds."""
+    """p50 and p95 in milliseconds of calls with these faces."""
     for _ in range(3):
         infer(faces)
     taken: list[float] = []
@@ -181,7 +181,7 @@ def _latency(infer: Callable[[Any], Any], faces: Any) -> dict[str, float]:
 
 
 def whole_path(config: Config, seconds: float) -> dict[str, Any]:
-    """The demo clip from file to results, as fast as it goes, with the configured engine."""
+    """Run the demo clip end to end at full speed with the configured engine."""
     looped = replace(config.capture, loop=True, paced=False)
     stop = threading.Event()
     timer = threading.Timer(seconds, stop.set)
@@ -203,7 +203,7 @@ def whole_path(config: Config, seconds: float) -> dict[str, Any]:
 
 
 def cameras() -> list[dict[str, Any]]:
-    """Each camera by what it is, and whether it gives frames."""
+    """Each camera, and whether it delivers frames."""
     from edgeemo.capture import list_cameras
 
     found = []
@@ -226,7 +226,7 @@ def _frames_of(uri: str, count: int = 30) -> dict[str, Any]:
 
 @contextmanager
 def _sampled(into: dict[str, Any]) -> Iterator[None]:
-    """The hottest and fastest that sensors show while the block runs."""
+    """Record the highest temperatures and clocks while the block runs."""
     done = threading.Event()
 
     def work() -> None:
@@ -256,7 +256,7 @@ def _sensors() -> Iterator[tuple[str, float]]:
             yield f"{file.parent.parent.name} MHz", int(file.read_text()) / 1000
         except (OSError, ValueError):
             continue
-    # a Jetson's GPU: devfreq names it 17000000.gpu or gpu-gpc-0
+    # devfreq names a Jetson's GPU 17000000.gpu or gpu-gpc-0
     for file in sorted(Path("/sys/class/devfreq").glob("*gpu*/cur_freq")):
         try:
             yield f"{file.parent.name} MHz", int(file.read_text()) / 1e6
@@ -265,7 +265,7 @@ def _sensors() -> Iterator[tuple[str, float]]:
 
 
 def without_person(value: Any) -> Any:
-    """The same without home folder, host name and user name, wherever they stand in a text."""
+    """Remove home folder, host name and user name from all texts of a value."""
     words = {str(Path.home()): "~", socket.gethostname(): "HOST"}
     try:
         words[getpass.getuser()] = "USER"
@@ -288,7 +288,7 @@ def without_person(value: Any) -> Any:
 
 
 def page(report: dict[str, Any]) -> str:
-    """The report for people: one page without scripts or links."""
+    """The report as one HTML page without scripts or links."""
     parts = ["<h1>edgeemo device report</h1>", f"<p>Measured in {report['seconds']} s.</p>"]
     for name in ("machine", "path", "sensors"):
         rows = [(key, value) for key, value in report[name].items() if value not in ("", {})]

@@ -1,4 +1,4 @@
-"""What this machine has and what it lacks, and how to fix each fault."""
+"""The command `edgeemo doctor`: check this machine and say how to fix each fault. Called by `commands` and the app."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Status = Literal["ok", "warning", "fault"]
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """The result of one check.
 
     Attributes:
-        status: "fault" means that the main job cannot run; "warning" that something optional is missing.
-        fix: what to do about it; empty when nothing needs doing.
+        status: "ok", "fault" (edgeemo cannot run) or "warning" (something optional is missing).
+        fix: what to do; empty if nothing.
     """
 
     name: str
@@ -42,18 +42,18 @@ class Check:
 
 
 def examine(config: Config) -> Iterator[Check]:
-    """Every check in turn; none of them raises."""
+    """Run every check; none of them raises."""
     for name, check in CHECKS.items():
         try:
             yield check(config)
-        except Exception as error:  # a check that fails is a finding too
+        except Exception as error:  # a failing check is also a finding
             yield Check(name, "fault", f"{type(error).__name__}: {error}", _reinstall())
 
 
 def display_fault(environment: Mapping[str, str]) -> str:
-    """Why no window can be opened here, in one clause; empty when one can.
+    """Why no window can be opened, in one clause; empty if it can.
 
-    It looks only at what is cheap to see: Qt itself ends the process when it finds no display.
+    This must be checked first, because Qt ends the process if it finds no display. Only cheap checks are made.
     """
     if environment.get("QT_QPA_PLATFORM") or not sys.platform.startswith("linux"):
         return ""
@@ -76,14 +76,14 @@ def display_fault(environment: Mapping[str, str]) -> str:
 
 
 def qt_fault() -> str:
-    """Why PyQt6 cannot be used here, in one clause; empty when it can."""
+    """Why PyQt6 cannot be used, in one clause; empty if it can."""
     if importlib.util.find_spec("PyQt6") is None:
         return f"PyQt6 is not installed ({pip_install('app')})"
     return ""
 
 
 def _reinstall() -> str:
-    return f"install edgeemo again in a fresh environment: {pip_install()}"
+    return f"reinstall edgeemo in a fresh environment: {pip_install()}"
 
 
 def _x11_answers(display: str) -> bool:
@@ -106,7 +106,7 @@ def _x11_answers(display: str) -> bool:
 
 
 def _python(config: Config) -> Check:
-    # an older Python cannot even import this file
+    # an older Python cannot import this file
     return Check("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
@@ -114,7 +114,7 @@ def _packages(config: Config) -> Check:
     found, missing = [], []
     for name, module in (("numpy", "numpy"), ("opencv", "cv2"), ("onnxruntime", "onnxruntime")):
         try:
-            importlib.import_module("engines")  # before onnxruntime: it turns its telemetry off
+            importlib.import_module("engines")  # before onnxruntime, because it disables its telemetry
             loaded = importlib.import_module(module)
         except ImportError as error:
             missing.append(f"{name} ({error})")
@@ -135,7 +135,7 @@ def _opencv(config: Config) -> Check:
         return Check(
             "opencv",
             "warning",
-            f"{' and '.join(wheels)} are installed over each other",
+            f"{' and '.join(wheels)} overwrite each other's files",
             f"pip uninstall -y {' '.join(wheels)} && pip install opencv-contrib-python",
         )
     return Check("opencv", "ok", wheels[0] if wheels else "not from a wheel")
@@ -171,7 +171,7 @@ def _engine(config: Config) -> Check:
                 taken.append((perf_counter() - began) * 1e3)
             detail = f"{config.engine}: {engine.description}, {statistics.median(taken):.1f} ms per face"
     except EngineError as error:
-        return Check("engine", "fault", str(error), "edgeemo engines lists what there is")
+        return Check("engine", "fault", str(error), "see edgeemo engines for the available ones")
     return Check("engine", "ok", detail)
 
 
@@ -183,7 +183,7 @@ def _main_job(config: Config) -> Check:
         with open_runner(replace(config, source="demo", sources=(), sinks=(), frames=25)) as runner:
             counters = runner.run()
     except (EdgeemoError, EngineError) as error:
-        return Check("main job", "fault", str(error), "fix what is named above first")
+        return Check("main job", "fault", str(error), "fix the faults above first")
     if not counters.faces:
         return Check("main job", "fault", f"no face found in {counters.frames} frames of the demo clip", _reinstall())
     each = sum(counters.timings.values())
@@ -200,7 +200,7 @@ def _cameras(config: Config) -> Check:
         return Check(
             "cameras", "warning", "none found", "plug one in, or use a file, a stream or the demo clip as source"
         )
-    linux = sys.platform == "linux"  # elsewhere a camera has no file
+    linux = sys.platform == "linux"  # other systems have no device files
     closed = [camera.device for camera in cameras if linux and not os.access(camera.device, os.R_OK | os.W_OK)]
     if closed:
         return Check(
@@ -217,7 +217,7 @@ def _decoders(config: Config) -> Check:
     from edgeemo.capture.hardware_video import CODECS, element_for
 
     if MISSING:
-        return Check("decoders", "warning", MISSING, "cameras and pictures work without")
+        return Check("decoders", "warning", MISSING, "cameras and pictures work without it")
     found = {name: element_for(name) or "FFmpeg, on the CPU" for name in CODECS}
     return Check("decoders", "ok", f"H.264: {found['h264']}; H.265: {found['hevc']}; others: FFmpeg, on the CPU")
 

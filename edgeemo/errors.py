@@ -1,14 +1,14 @@
-"""What can go wrong in the running program.
+"""The exceptions of edgeemo.
 
-EdgeemoError                the user can fix it: one line, exit code 2
-├── PathError               a path that no operating system takes (`engines.errors`)
-├── EngineError             a model or backend that is missing or does not fit (`engines.errors`)
+EdgeemoError                the user can correct it: one line, exit code 2
+├── PathError               a path that no operating system accepts (`engines.errors`)
+├── EngineError             a model or backend is missing or incompatible (`engines.errors`)
 ├── ConfigError             an unknown key, a value out of range, a malformed file
-├── SourceError             a source that cannot be opened, or broke off
-│   └── PartlyReadError     a folder was read to its end, but some of its pictures could not be: exit code 3
-├── SinkError               a sink that cannot be opened or written to
-├── ServiceError            a service that cannot be installed or asked
-└── RecordingError          a session that cannot be recorded, read, renamed or deleted
+├── SourceError             a source cannot be opened, or failed later
+│   └── PartlyReadError     some pictures of a folder could not be read: exit code 3
+├── SinkError               a sink cannot be opened or written to
+├── ServiceError            the service cannot be installed, removed or queried
+└── RecordingError          a session cannot be recorded, read, renamed or deleted
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one primitive that crosses threads: a box that holds one item, or a few."""
+"""A small queue that passes items between two threads: the only primitive for this in edgeemo."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class Closed(Exception):
-    """The other side has closed the box: nothing more will come, or nobody will take it."""
+    """The other side closed the mailbox: no more items will come, or no one will take them."""
 
 
 class Mailbox(Generic[T]):
-    """Hands items from one thread to another, in order.
+    """Passes items from one thread to another, in order.
 
     With `newest_only` an untaken item is replaced and the drop counted (live sources, the window); what of it must not
     be lost `merge` (old, new) puts into the new one. Without, `put`
@@ -34,15 +34,15 @@ class Mailbox(Generic[T]):
         self.dropped = 0
 
     def put(self, item: T, *, timeout: float) -> None:
-        """Leave an item.
+        """Add an item.
 
         Raises:
-            Closed: the reader has gone.
+            Closed: the reader closed the mailbox.
             TimeoutError: no earlier item was taken within `timeout` seconds (never with `newest_only`).
         """
         with self._changed:
             if not self._newest_only and not self._changed.wait_for(self._has_room, timeout):
-                raise TimeoutError(f"nobody took the item within {timeout} s")
+                raise TimeoutError(f"the item was not taken within {timeout} s")
             if self._closed:
                 raise Closed
             if self._newest_only and self._items:
@@ -56,12 +56,12 @@ class Mailbox(Generic[T]):
 
         Raises:
             Closed: the writer has finished and its last item was taken.
-            TimeoutError: nothing came within `timeout` seconds.
-            BaseException: whatever the writer gave to `fail`.
+            TimeoutError: no item came within `timeout` seconds.
+            BaseException: the exception that the writer gave to `fail`.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._items or self._closed, timeout):
-                raise TimeoutError(f"nothing came within {timeout} s")
+                raise TimeoutError(f"no item came within {timeout} s")
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()

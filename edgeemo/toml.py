@@ -1,4 +1,4 @@
-"""Parses TOML that may be hostile. The standard library's parser takes minutes for some files of 200 kB."""
+"""Parse TOML from untrusted files; Python's parser takes minutes for some files of 200 kB. Called by `config`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-LARGEST_FILE = 1 << 16  # bytes; docs/edge.toml has 4000. The slowest of this size takes a second
-MOST_PARTS = 16  # of a dotted key, also within a text; the parser's time grows with the square
+LARGEST_FILE = 1 << 16  # bytes; docs/edge.toml has 4000. The slowest file of this size takes one second
+MOST_PARTS = 16  # of a dotted key, also inside strings; the parser's time is quadratic in them
 _PART = r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'"""
-# the look-behind keeps the search linear
+# the look-behind makes the search linear
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART})(?:[ \t]*\.[ \t]*(?:{_PART})){{{MOST_PARTS}}}")
 
 
@@ -25,7 +25,7 @@ def parse(content: bytes) -> dict[str, Any]:
     """TOML -> its tables.
 
     Raises:
-        ConfigError: it is no TOML, nested too deeply, or holds a number or text that `expect_plain` refuses.
+        ConfigError: it is not TOML, is nested too deeply, or contains a number or text that `expect_plain` refuses.
     """
     try:
         text = content.decode()
@@ -36,7 +36,7 @@ def parse(content: bytes) -> dict[str, Any]:
         raise ConfigError("it is nested too deeply") from error
     except ConfigError:
         raise
-    except ValueError as error:  # also of numbers with more digits than Python converts
+    except ValueError as error:  # also raised for numbers with more digits than Python converts
         raise ConfigError(f"it is not valid TOML: {' '.join(str(error).split())[:300]}") from error
     expect_plain(data)
     return data

@@ -1,6 +1,6 @@
-"""What flows from stage to stage, and the protocols of the stages.
+"""The data passed between stages, and the protocols of the stages.
 
-Arrays are checked once, when a value is made, and never written to afterwards.
+Arrays are checked when a value is constructed and never written to afterwards.
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class Faces:
     """The faces of one frame, N >= 0 rows.
 
     Attributes:
-        boxes: (N, 4) float32 x1, y1, x2, y2 in pixels; may reach outside the image.
+        boxes: (N, 4) float32 x1, y1, x2, y2 in pixels; may extend outside the image.
         keypoints: (N, 6, 2) float32 pixels, in the order of `KEYPOINTS`.
         scores: (N,) float32, the detector's confidence in 0..1.
         ids: (N,) int64 track ids from 1 on, or `UNTRACKED`.
-        turned: (N,) int64: of lying and upside-down heads in still pictures how far they are turned clockwise, in whole
-            quarters: 90, 180, 270 degrees; 0 for the others, in video, and where the argument is left out.
+        turned: (N,) int64 rotation of lying and upside-down heads in still pictures: 90, 180 or 270 degrees clockwise;
+            0 for upright heads, in video, and by default.
     """
 
     boxes: F32
@@ -105,7 +105,7 @@ class Faces:
         )
 
     def take(self, rows: npt.NDArray[np.bool_] | I64 | list[int]) -> Faces:
-        """The chosen rows, by index or mask, in that order."""
+        """The rows selected by index or mask, in that order."""
         chosen = np.asarray(rows)
         if chosen.size == 0 and chosen.dtype != np.bool_:
             chosen = chosen.astype(np.int64)
@@ -127,13 +127,12 @@ class Marker:
 
 
 class Doubt(str):
-    """A reason why a face's expression is unsure: the words that are shown, and what programs group and compare by.
+    """A reason why an expression is unsure: the text to show, and a code and value for programs.
 
     Attributes:
         code: damaged_picture, small_face, turned_head, leaning_head, too_dark, too_bright, low_contrast, blurred,
-            low_confidence or undecided (the leading class is another one than the label);
-            empty where only the words are known.
-        value: what was measured: pixels, degrees, grey level, its deviation, sharpness, or the probability.
+            low_confidence or undecided (the leading class differs from the label); empty if only the text is known.
+        value: the measurement: pixels, degrees, grey level, its deviation, sharpness, or the probability.
     """
 
     code: str
@@ -147,11 +146,11 @@ class Doubt(str):
 
 @dataclass(frozen=True)
 class Quality:
-    """What one face's picture is like.
+    """Quality measurements of one face.
 
     Attributes:
         face_px: width of the box in pixels of the frame.
-        yaw_deg: turned to its own left (positive) or right; roll_deg: leaning clockwise on the screen (positive).
+        yaw_deg: yaw to the person's left (positive) or right; roll_deg: roll, clockwise on the screen positive.
         sharpness: standard deviation of the Laplacian of the face at 48 pixels, over its contrast.
         light: mean grey level, 0 to 255; contrast: its standard deviation.
     """
@@ -165,7 +164,7 @@ class Quality:
 
 
 class Judged(NamedTuple):
-    """What a judge says of N faces: N tuples of reasons why an expression is unsure, and N measurements."""
+    """Quality of N faces: N tuples of doubts, and N measurements."""
 
     doubts: tuple[tuple[Doubt, ...], ...]
     quality: tuple[Quality, ...]
@@ -173,13 +172,13 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What was recognised in one frame.
+    """The recognised faces of one frame.
 
     Attributes:
-        frame: the very frame that was analysed.
+        frame: the analysed frame.
         faces: N faces.
-        probabilities: (N, K) float32 as shown: smoothed in time where the source is a video.
-        raw: (N, K) float32 as the engine gave them.
+        probabilities: (N, K) float32 as shown: smoothed in time if the source is a video.
+        raw: (N, K) float32 from the engine.
         labels: K class names.
         emotions: N names out of `labels`: what is shown for each face (with hysteresis, so not always the arg max).
         timings: milliseconds each stage took, by stage name.
@@ -209,44 +208,44 @@ class Result:
         if len(self.emotions) != len(self.faces):
             raise ValueError(f"emotions must name {len(self.faces)} faces, got {len(self.emotions)}")
         if self.doubts and len(self.doubts) != len(self.faces):
-            raise ValueError(f"doubts must speak of {len(self.faces)} faces, got {len(self.doubts)}")
+            raise ValueError(f"doubts must cover {len(self.faces)} faces, got {len(self.doubts)}")
         if self.quality and len(self.quality) != len(self.faces):
-            raise ValueError(f"quality must measure {len(self.faces)} faces, got {len(self.quality)}")
+            raise ValueError(f"quality must cover {len(self.faces)} faces, got {len(self.quality)}")
 
     def confidence(self, row: int) -> float:
         """Probability of the emotion shown for a face."""
         return float(self.probabilities[row, self.labels.index(self.emotions[row])])
 
     def without_picture(self) -> Result:
-        """The same with a black picture of its size, so that whoever keeps it keeps no picture."""
+        """A copy with a black picture of the same size, to be kept without the memory of the picture."""
         return replace(self, frame=replace(self.frame, image=_black(self.frame.image.shape)))
 
     def reasons(self, row: int) -> tuple[str, ...]:
-        """Why a face's expression is unsure; empty when it is not."""
+        """Why a face's expression is unsure; empty if it is not."""
         return self.doubts[row] if self.doubts else ()
 
 
 @lru_cache(maxsize=16)
 def _black(shape: tuple[int, ...]) -> U8:
-    """Never touched, it takes no memory."""
+    """Pages that are never touched take no memory."""
     return np.zeros(shape, np.uint8)
 
 
 @dataclass(frozen=True)
 class Counters:
-    """What a run has done so far.
+    """Totals and rates of a run.
 
     Attributes:
         frames: frames recognised.
         faces: faces in them, summed.
-        dropped: frames of a live source that were never looked at.
+        dropped: frames of a live source that were not processed.
         damaged: pictures of a video that were lost or decoded with errors.
-        seconds: from the capture of the first frame until the latest result (a finished run: until it was written).
-        fps: frames per second over the latest results; of the whole run: `frames / seconds`.
-        latency_ms, latency_p95_ms: time from a frame's capture to its result over the latest ones, median and 95th
-            percentile.
-        timings: median milliseconds by stage over the latest results: detect, track, classify, smooth, sink.
-        emotions: how often each expression was shown, by its label.
+        seconds: from the capture of the first frame to the latest result (of a finished run: until it was written).
+        fps: frames per second over the latest results; for the whole run use `frames / seconds`.
+        latency_ms, latency_p95_ms: median and 95th percentile of the time from a frame's capture to its result, over
+            the latest results.
+        timings: median milliseconds per stage over the latest results: detect, track, classify, smooth, sink.
+        emotions: number of times that each expression was shown, by label.
     """
 
     frames: int = 0
@@ -262,31 +261,31 @@ class Counters:
 
 
 class State(str, Enum):
-    """Where a source is in its life: connecting -> live <-> stalled -> lost -> back-off -> connecting -> live again."""
+    """State of a source: connecting -> live <-> stalled -> lost -> back-off -> connecting -> live again."""
 
     CONNECTING = "connecting"
     LIVE = "live"
     STALLED = "stalled"  # connected, but no frame has come for a while
     LOST = "lost"  # the connection has just ended
     BACK_OFF = "back-off"  # waiting before the next attempt
-    ENDED = "ended"  # a file has come to its end
+    ENDED = "ended"  # the end of a file was reached
 
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """One source.
+    """The state of one source.
 
     Attributes:
-        captured: frames the source has given, those left out by a late file player included.
+        captured: frames that the source delivered, including those skipped by a late file player.
         processed: frames recognised.
-        dropped: frames that a newer one replaced before they were looked at.
-        waiting: frames on the way, 0 to 3: in work, waiting, handed over. captured = processed + dropped + waiting.
-        camera_fps, process_fps: frames per second of late.
+        dropped: frames that were replaced by a newer one before processing.
+        waiting: frames in flight, 0 to 3. captured = processed + dropped + waiting.
+        camera_fps, process_fps: recent frames per second.
         faces: faces in the newest frame.
-        connects: how often the source was opened with success.
+        connects: number of successful connections.
         damaged: pictures that were lost or decoded with errors.
-        since_s: seconds in the present state.
-        error: why the connection ended last; empty while it is live.
+        since_s: seconds in the current state.
+        error: why the last connection ended; empty while it is live.
         decoder: see `Source`.
     """
 
@@ -308,14 +307,14 @@ class SourceStatus:
 
 @dataclass(frozen=True)
 class SinkStatus:
-    """One sink.
+    """The state of one sink.
 
     Attributes:
-        written: results that have arrived: in the file, or confirmed by the broker.
-        dropped: results it never got, because it was too slow or could not be written to.
+        written: results that were written to the file or confirmed by the broker.
+        dropped: results that were lost, because the sink was too slow or failed.
         waiting: results in its queue.
-        error: why it cannot be written to at present; empty while it can.
-        kept: results that it took and that wait on the disk, to be sent when that is possible.
+        error: why it cannot be written to now; empty while it can.
+        kept: accepted results that are stored on disk until they can be sent.
     """
 
     name: str
@@ -328,11 +327,11 @@ class SinkStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """A whole service.
+    """The state of a run.
 
     Attributes:
-        engine: what really runs.
-        started: when, in seconds since the epoch.
+        engine: the engine in use.
+        started: start time in seconds since the epoch.
     """
 
     engine: str = ""
@@ -342,28 +341,28 @@ class Status:
     sinks: tuple[SinkStatus, ...] = field(default_factory=tuple)
 
     def to_mapping(self) -> dict[str, Any]:
-        """As JSON carries it."""
+        """For JSON."""
         return asdict(self) | {"sources": [asdict(each) | {"state": each.state.value} for each in self.sources]}
 
 
 class Source(Protocol):
     """Frames of a camera, file, stream or folder.
 
-    `frames()` opens the source, yields its frames and releases it when the generator is closed. It raises
-    `SourceError` when the source cannot be opened or breaks off.
+    `frames()` opens the source, yields its frames and releases it when the generator is closed. It raises `SourceError`
+    if the source cannot be opened or fails.
     """
 
     name: str
-    pause_s: float  # whoever reads leaves so long between two frames (pictures of a folder that are shown)
+    pause_s: float  # pause of the reader between two frames (pictures of a folder that are shown)
 
     @property
     def live(self) -> bool:
-        """Whether frames arrive at the world's pace: the newest counts, untaken ones are dropped."""
+        """Whether frames arrive in real time: only the newest is kept, frames not taken are dropped."""
         ...
 
     @property
     def decoder(self) -> str:
-        """What decodes its video, for example "FFmpeg", from its first frame on; empty where nothing is decoded."""
+        """The video decoder, for example "FFmpeg", known from the first frame on; empty if nothing is decoded."""
         ...
 
     def frames(self) -> Iterator[Frame]: ...
@@ -373,7 +372,7 @@ class Detector(Protocol):
     """Finds the faces of a frame.
 
     Attributes:
-        description: what runs its models; empty: not worth telling.
+        description: runtime of its models; empty if there is nothing to report.
     """
 
     description: str
@@ -384,7 +383,7 @@ class Detector(Protocol):
 
 class Tracker(Protocol):
     def update(self, faces: Faces, frame: Frame) -> Faces:
-        """The same faces with ids; rows may be added where a face is carried over from the frame before."""
+        """The same faces with ids; rows may be added for undetected faces of the previous frame."""
         ...
 
     def reset(self) -> None: ...
@@ -392,11 +391,11 @@ class Tracker(Protocol):
 
 class Classifier(Protocol):
     labels: tuple[str, ...]
-    plausible_from: float  # as `Result.plausible_from`
+    plausible_from: float  # see `Result.plausible_from`
 
     @property
     def description(self) -> str:
-        """What really runs now; it changes when an engine hands over to a faster one."""
+        """The engine in use; it changes when a faster engine takes over."""
         ...
 
     def classify(self, work: Sequence[tuple[Frame, Faces]]) -> list[F32]:
@@ -416,7 +415,7 @@ class Smoother(Protocol):
 
 class Judge(Protocol):
     def judge(self, frame: Frame, faces: Faces, confidences: list[float]) -> Judged:
-        """Measure N faces, and say why their expressions are unsure, given each leading class's probability."""
+        """Measure N faces and list their doubts, given the probability of each leading class."""
         ...
 
 
@@ -433,10 +432,10 @@ class MarkerSource(Protocol):
 class Sink(Protocol):
     """Takes results in the order of their frames. Opened by its constructor; raises `SinkError` in one line.
 
-    Sinks inherit from it: what they do not need has a default.
+    Sinks inherit from it; optional methods have defaults.
 
     Attributes:
-        pictures: it needs the frame's image; others may get results without one.
+        pictures: the sink needs the frame's image; others may get results without it.
     """
 
     pictures: bool = False
@@ -446,28 +445,30 @@ class Sink(Protocol):
     def close(self) -> None: ...
 
     def tick(self) -> None:
-        """Called several times a second, whether or not results come."""
+        """Called several times per second, also without results."""
         return
 
     def reopen(self) -> None:
-        """Files may have been renamed (logrotate): open what stands under their names now."""
+        """Reopen files by name, because they may have been renamed (logrotate)."""
         return
 
     def stop_waiting(self) -> None:
-        """The run ends: `write` gives up soon what nobody takes. Called by another thread, also during a `write`."""
+        """The run ends: `write` must give up soon if nothing accepts its data. Called by another thread, also during
+        `write`.
+        """
         return
 
     @property
     def fault(self) -> str:
-        """What keeps its results from arriving at present, although `write` takes them; empty: nothing."""
+        """Why accepted results cannot be delivered now; empty if they can."""
         return ""
 
     @property
     def lost(self) -> int:
-        """Results that `write` took and that were given up later."""
+        """Number of results that `write` accepted and that were lost later."""
         return 0
 
     @property
     def kept(self) -> int:
-        """Results that `write` took and that have not arrived yet: they wait on the disk."""
+        """Number of results that `write` accepted and that are stored on disk until they can be sent."""
         return 0

@@ -1,6 +1,6 @@
-"""Checks of what users type, at the border: before a value reaches the operating system, a library or a format string.
+"""Check user input before it reaches the operating system, a library or a format string.
 
-Paths go through `engines.files.user_path`.
+Paths are checked by `engines.files.user_path`. Called by `config`, the command line and the sinks.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ LARGEST_NUMBER = 2**53  # the largest whole number that a double holds exactly
 
 
 def expect_range(name: str, value: float, low: float, high: float) -> None:
-    """For the `__post_init__` of a configuration.
+    """Check a number of a configuration.
 
     Raises:
-        ConfigError: the value lies outside low..high, or is not a number.
+        ConfigError: the value is outside low..high or is NaN.
     """
     if not low <= value <= high:
         raise ConfigError(f"{name} must be between {low:g} and {high:g}, not {shortened(value)}")
 
 
 def whole_number(text: str, *, high: int = LARGEST_NUMBER) -> int | None:
-    """The number that a text of ASCII digits is, from 0 to `high`; None for any other text, however long."""
+    """Convert ASCII digits to a number from 0 to `high`; None for any other text, however long."""
     if not (text.isascii() and text.isdigit()) or len(text) > len(str(high)):
         return None
     number = int(text)
@@ -41,32 +41,32 @@ def marker_label(text: str) -> str:
 def expect_text(name: str, text: str) -> None:
     """
     Raises:
-        ConfigError: the text holds a zero byte, which ends it for the operating system, or is absurdly long.
+        ConfigError: the text contains a zero byte, which ends it for the operating system, or is too long.
     """
     if "\0" in text:
-        raise ConfigError(f"{name} holds a zero byte: {shortened(text)}; take it out")
+        raise ConfigError(f"{name} contains a zero byte: {shortened(text)}; remove it")
     if len(text) > LONGEST_TEXT:
-        raise ConfigError(f"{name} has {len(text)} characters; {LONGEST_TEXT} is the most")
+        raise ConfigError(f"{name} has {len(text)} characters; the limit is {LONGEST_TEXT}")
 
 
 def expect_host(name: str, host: str) -> None:
     """
     Raises:
-        ConfigError: no name server could be asked for it: a label over 63 bytes, an empty one, a control character.
+        ConfigError: it cannot be resolved: an empty label, a label over 63 bytes, or a control character.
     """
     try:
         plain = host.rstrip(".").encode("idna")
     except UnicodeError:
         plain = b""
     if not plain or len(plain) > 253 or any(byte <= 32 or byte == 127 for byte in plain):
-        raise ConfigError(f"{name}: {shortened(host)} is no name of a host")
+        raise ConfigError(f"{name}: {shortened(host)} is not a host name")
 
 
 def expect_plain(data: Any) -> None:
-    """Check every number and text of a tree of dictionaries and lists, as TOML gives it.
+    """Check every number and text in a tree of dictionaries and lists, as parsed from TOML.
 
     Raises:
-        ConfigError: a number beyond 2^53, NaN or infinite, or a text as `expect_text`; the message names the key.
+        ConfigError: a number is beyond 2^53, NaN or infinite, or a text fails `expect_text`; the message names the key.
     """
     waiting = [("", data)]
     while waiting:
@@ -78,11 +78,11 @@ def expect_plain(data: Any) -> None:
         elif isinstance(value, str):
             expect_text(shortened(name, quoted=False), value)
         elif isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
-            raise ConfigError(f"{shortened(name, quoted=False)} is {shortened(value)}, beyond every limit")
+            raise ConfigError(f"{shortened(name, quoted=False)} is {shortened(value)}, which is too large")
 
 
 def shortened(value: object, *, quoted: bool = True) -> str:
-    """A value for a message, 60 characters at most."""
+    """A value for a message, at most 60 characters."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST_NUMBER:
         return f"a whole number of about {round(math.log10(2) * value.bit_length())} digits"
     if isinstance(value, float):

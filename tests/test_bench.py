@@ -36,11 +36,11 @@ def test_the_figures_are_printed_as_a_table(engine: str, capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "ms per frame" in shown
     assert "frames per second end to end" in shown
-    assert "MiB of memory" in shown
+    assert "MiB of peak memory" in shown
 
 
 def test_without_a_source_it_says_what_to_give(engine: str) -> None:
-    with pytest.raises(ConfigError, match="say --source"):
+    with pytest.raises(ConfigError, match="give --source"):
         measure(Config(engine=engine))
 
 
@@ -50,5 +50,5 @@ def test_a_live_source_is_refused(engine: str) -> None:
 
 
 def test_too_few_frames_are_refused(engine: str) -> None:
-    with pytest.raises(SourceError, match="gave only 3 frames"):
+    with pytest.raises(SourceError, match="has only 3 frames"):
         measure(Config(source="demo", engine=engine, frames=3))

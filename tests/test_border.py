@@ -175,7 +175,7 @@ def test_a_full_disk_is_exit_code_4_with_the_count(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({"sources": [{"name": f"s{row}", "uri": "demo"} for row in range(65)]}, "64 is the most"),
+        ({"sources": [{"name": f"s{row}", "uri": "demo"} for row in range(65)]}, "the limit is 64"),
         ({"detect": {"max_faces": 257}}, "between 1 and 256"),
         ({"service": {"queue": 65537}}, "between 8 and 65536"),
         ({"mqtt": {"spool_mb": 1e7}}, "between 0.001 and 1e"),

@@ -239,7 +239,7 @@ def test_a_picture_of_one_pixel_and_one_of_an_odd_size_do_not_crash(command: Com
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--engine", "tiny"], "no source: say --source"),
+        (["run", "--engine", "tiny"], "no source: give --source"),
         (["run", "--source", "demo", "--engine", "hybrid_light"], "there are: damaged, misfit, tiny"),
         (["run", "--source", "demo", "--engine", "./no/such"], "no engine folder at ./no/such"),
         (["run", "--source", "demo", "--engine", "misfit"], "lists 11 labels, its graph has 5 outputs"),
@@ -252,7 +252,7 @@ def test_a_picture_of_one_pixel_and_one_of_an_odd_size_do_not_crash(command: Com
         (["run", "--source", "demo", "--frames", "none"], "must be a positive integer"),
         (["run", "--nonsense"], "see edgeemo"),
         (["nonsense"], "invalid choice"),
-        (["bench"], "say --source"),
+        (["bench"], "give --source"),
         (["run", "--config", "missing.toml"], "cannot read the configuration missing.toml"),
     ],
 )

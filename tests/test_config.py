@@ -64,7 +64,7 @@ def test_values_of_every_kind_are_read(tmp_path: Path) -> None:
         ('[[sources]]\nname = "a"', "source a has no uri"),
         ('[[sources]]\nname = "a"\nuri = "0"\nformat = "mjpeg"', "format must be four capital letters"),
         ('[[sources]]\nname = "a"\nuri = "0"\nwidht = 3', r"unknown key sources\[0\].widht; did you mean"),
-        ('[[sources]]\nname="a"\nuri="0"\n[[sources]]\nname="a"\nuri="1"', "two sources are called a"),
+        ('[[sources]]\nname="a"\nuri="0"\n[[sources]]\nname="a"\nuri="1"', "two sources have the name a"),
         ('source = "0"\n[[sources]]\nname = "a"\nuri = "0"', "either source or"),
         ("[sources]\nname = 1", "sources must be a list"),
         ("[service]\nqueue = 1", "queue must be between 8 and 65536"),

@@ -48,7 +48,7 @@ def test_a_fault_is_printed_with_its_mend_and_gives_exit_code_2(capsys: pytest.C
     assert main(["doctor", "--engine", "no_such_engine"]) == 2
     shown = capsys.readouterr().out
     assert "fault    engine" in shown
-    assert "-> edgeemo engines lists what there is" in shown
+    assert "-> see edgeemo engines for the available ones" in shown
     assert shown.endswith("edgeemo cannot run here: fix the faults above.\n")
 
 

@@ -162,7 +162,7 @@ def test_any_command_line_is_one_line_or_done(
         arguments = [each for each in arguments if each not in ("demo", "0", "1")]  # the demo clip and cameras
     code, said = run(main, arguments, tmp_path_factory)
     assert code in (0, 1 if command[0] == "service" else 0, 2, 3, 4), (arguments, said)
-    assert "fault of edgeemo" not in said, arguments
+    assert "bug in edgeemo" not in said, arguments
     if sum(each in ("-v", "--verbose") for each in arguments) > 1:
         return  # everything was asked for, where an error comes from too
     assert "Traceback" not in said, arguments

@@ -316,7 +316,7 @@ def test_a_source_that_breaks_off_keeps_its_last_picture_and_can_be_tried_again(
 def test_a_fault_of_ours_is_told_and_the_window_stays(qtbot: QtBot, make: Windows) -> None:
     window = make(Config(source="broken"))
     qtbot.waitUntil(lambda: window.player.state is PlayerState.FAILED)
-    assert "fault of edgeemo's" in window.banner.text
+    assert "bug in edgeemo" in window.banner.text
     window.live.choose_source("clip.mp4")
     shows(qtbot, window)
 

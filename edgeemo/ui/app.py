@@ -61,7 +61,7 @@ def run(config: Config, *, engine_given: bool = False) -> int:
         elif repr(error) not in told:
             # once each: what breaks while painting breaks at every frame
             told.add(repr(error))
-            log.error("a fault of edgeemo's, please report it", exc_info=(kind, error, trace))
+            log.error("a bug in edgeemo, please report it", exc_info=(kind, error, trace))
             window.banner.show_error(error)
 
     def watch() -> None:

@@ -96,7 +96,7 @@ class Banner(QFrame):
             self._timer.start(round(seconds * 1000))
 
     def show_error(self, error: BaseException, *actions: Action) -> None:
-        """Say what happened; an error that is not one of ours is called a fault."""
+        """Show an error; one that is not an `EdgeemoError` or `EngineError` is reported as a bug."""
         text = " ".join(str(error).split())
         if not isinstance(error, EdgeemoError | EngineError):
             text = tr(
