@@ -69,7 +69,7 @@ def test_several_sessions_are_one_table_with_their_names(tmp_path: Path) -> None
     assert next(iter(rows[0])) == "session"
     assert (rows[0]["wall"], rows[-1]["wall"]) == ("5.0000", "")
     assert (rows[0][LABELS[8]] != "", rows[-1][LABELS[8]]) == (True, "")
-    with pytest.raises(RecordingError, match="of one session"):
+    with pytest.raises(RecordingError, match="contains one session"):
         export([first, two], tmp_path / "out.eaf")
     parquet = pytest.importorskip("pyarrow.parquet")
     export([first, two], tmp_path / "out.parquet")

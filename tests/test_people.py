@@ -57,7 +57,7 @@ def test_edits_merge_split_name_and_exclude_and_are_taken_back(folder: Path) -> 
     assert extent(read) == {1: (100, 0.0, 3.96), 4: (25, 3.0, 3.96)}
     assert [track.person for track in read.tracks] == ["Anna B.", "Person 4"]
     assert [track.id for track in excluded_people(read)] == [2]
-    assert described(read) == ("person 3 is person 1", "person 2 is person 4 from 3.0 s on", "person 2 was left out")
+    assert described(read) == ("person 3 is person 1", "person 2 is person 4 from 3.0 s on", "person 2 was excluded")
     assert next_number(read) == 5
     assert extent(edited(read, edits[:-1])) == extent(read) | {2: (75, 0.0, 2.96)}
     write_edits(folder, ())
@@ -77,13 +77,13 @@ def test_names_reach_report_csv_and_parquet(folder: Path, tmp_path: Path) -> Non
     text = page([("", [read])])
     assert "&lt;b&gt;Ben&lt;/b&gt;" in text
     assert "<b>Ben" not in text
-    assert "Changed by hand: person 3 was left out." in text
+    assert "Changed by hand: person 3 was excluded." in text
 
 
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (Merge(2, 1), "seen together"),
+        (Merge(2, 1), "visible together"),
         (Merge(1, 9), "no other person 9"),
         (Merge(1, 1), "no other person 1"),
         (Name(9, "x"), "no person 9"),

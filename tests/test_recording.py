@@ -151,7 +151,7 @@ def test_a_full_disk_ends_the_recording_in_one_line_and_keeps_what_came_before(t
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "recording could not go on after 0:" in done.stdout
+    assert "recording could not continue after 0:" in done.stdout
     assert "cannot go on writing" in done.stdout
     ((folder, info),) = list_sessions(tmp_path)
     assert info.ended == ""
@@ -348,7 +348,7 @@ def test_sessions_are_listed_newest_first_renamed_and_deleted(tmp_path: Path) ->
         first.rename("  ")
     second.delete()
     assert not second.path.exists()
-    with pytest.raises(RecordingError, match="no recorded session"):
+    with pytest.raises(RecordingError, match="not a recorded session"):
         SessionFolder(tmp_path / "no session").delete()
     assert (tmp_path / "no session").is_dir()
     assert list(list_sessions(tmp_path / "nowhere")) == []
@@ -385,7 +385,7 @@ def test_what_a_headless_run_wrote_is_read_too(tmp_path: Path, kind: str) -> Non
     ("name", "content", "words"),
     [
         ("nothing", None, "there is no session"),
-        ("a.sqlite", b"no database at all, really not one", "no database of results"),
+        ("a.sqlite", b"no database at all, really not one", "not a database of results"),
         ("a.jsonl", b'{"frame": 1}\n', "no usable results: 1 damaged row"),
     ],
 )

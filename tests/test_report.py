@@ -266,7 +266,7 @@ def test_the_command_writes_annotations_of_one_session(tmp_path: Path, capsys: p
         assert main(["report", str(first.path), "--output", str(out)]) == 0
         assert f"annotations written to {out}" in capsys.readouterr().out
     assert main(["report", str(first.path), str(first.path), "--output", str(out)]) == 2
-    assert "an .eaf file is of one session" in capsys.readouterr().err
+    assert "an .eaf file contains one session" in capsys.readouterr().err
 
 
 def test_a_page_that_cannot_be_written_is_a_mistake(tmp_path: Path) -> None:

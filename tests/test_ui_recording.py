@@ -55,14 +55,14 @@ def test_a_disk_that_fills_up_is_told_before_during_and_after(
     usage = usage._replace(free=500 << 20)
     qtbot.waitUntil(lambda: "disk is nearly full" in window.banner.text, timeout=10_000)
     usage = usage._replace(free=50 << 20)
-    qtbot.waitUntil(lambda: "The video could not go on" in window.banner.text, timeout=10_000)
+    qtbot.waitUntil(lambda: "The video could not continue" in window.banner.text, timeout=10_000)
     assert window.recording.active
     assert window.video.recording.endswith("data only")
     window.record_or_end()
     qtbot.waitUntil(lambda: "Recorded with losses" in window.banner.text)
-    assert "the video could not go on" in window.banner.text
+    assert "the video could not continue" in window.banner.text
     (folder,) = (tmp_path / "sessions").iterdir()
-    assert "the video could not go on" in page([("", [load(folder)])])
+    assert "the video could not continue" in page([("", [load(folder)])])
 
 
 def test_an_analysed_file_that_is_damaged_says_so_in_window_session_and_report(

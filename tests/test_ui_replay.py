@@ -173,7 +173,7 @@ def test_persons_are_named_merged_split_and_left_out_and_every_step_is_undone(
 
     dialog.table.selectAll()
     qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
-    assert "seen together" in window.banner.text
+    assert "visible together" in window.banner.text
     dialog.table.selectRow(1)
     qtbot.mouseClick(dialog.split, Qt.MouseButton.LeftButton)
     assert [card.person.text() for card in window.faces.cards] == ["Anna", "Person 3"]

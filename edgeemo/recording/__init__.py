@@ -1,13 +1,13 @@
-"""Recorded sessions: a folder each, readable up to the last second whatever happens.
+"""Recorded sessions: one folder per session; a crash loses at most the last second.
 
     2026-11-24 09.12.03/
-      session.json     name, source, engine, when; an `ended` that is missing tells of a crash
+      session.json     name, source, engine, time; without `ended` the recording crashed
       events.sqlite    runs, frames, faces as `sqlite:PATH` writes them; markers, baselines, cuts
-      people.json      if somebody edited them: names, merged, split and excluded persons
-      video.mkv        if wanted: pictures without overlay, whole or with faces made unrecognisable
-      CARD.md          the engine's card as it was
+      people.json      only after edits: names, merged, split and excluded persons
+      video.mkv        optional: pictures without overlay, unchanged or with covered faces
+      CARD.md          the engine's card at that time
 
-The overlay is data, not pixels: a replay draws it again.
+The overlay is stored as data; a replay draws it.
 """
 
 from edgeemo.recording.folder import VIDEO_CHOICES, SessionFolder, SessionInfo, sessions_folder

@@ -1,4 +1,4 @@
-"""Faces made unrecognisable, before a picture reaches the disk."""
+"""Make faces unrecognisable before a picture is written to disk. Called by `recorder`."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import numpy as np
 
 from edgeemo.types import F32, U8
 
-WIDER = 0.35  # of the box on each side: hair, chin and ears tell who somebody is
+WIDER = 0.35  # margin of the box on each side: hair, chin and ears identify a person
 CELLS = 6  # blocks across a face
-HELD_S = 0.6  # a face that the detector misses for a moment stays covered where it was
+HELD_S = 0.6  # a face that is briefly undetected stays covered at its last position
 
 
 class Anonymiser:
-    """Covers the faces of a video with coarse blocks; remembers where they were a moment ago.
+    """Covers the faces of a video with coarse blocks, also at their positions of the last `HELD_S` seconds.
 
-    A face that the detector has not found in any of the last frames is not covered: where that matters, record no
-    video at all.
+    Faces that were not detected in any of these frames are not covered: if that matters, record no video.
     """
 
     def __init__(self) -> None:
         self._recent: list[tuple[float, F32]] = []
 
     def apply(self, image: U8, boxes: F32, time: float) -> U8:
-        """A copy of a picture with blocks over its faces.
+        """Copy a picture and put blocks over its faces.
 
         Args:
             image: (H, W, 3) BGR; it is not changed.

@@ -1,4 +1,7 @@
-"""A session as annotations for ELAN: a tier per person, linked to the video (EAF 3.0, an XML format)."""
+"""Write a session as annotations for ELAN (EAF 3.0, XML): one tier per person, linked to the video.
+
+Called by `export`.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,19 @@ from edgeemo.recording.recording import Recording, Track
 from engines.spec import Emotion
 
 SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
-AWAY_S = 1.0  # a face that was away for longer begins another annotation
-MOMENT_MS = 40  # a marker of a moment; ELAN shows nothing shorter
+AWAY_S = 1.0  # a longer absence of the face starts a new annotation
+MOMENT_MS = 40  # length of a marker without duration; ELAN shows nothing shorter
 MARKERS = "Markers"
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_elan(recording: Recording, path: Path) -> int:
-    """Write an .eaf file: for each person an annotation per run of one expression ("Unsure" where it was unsure), and
-    a tier of the markers. Times are those of the linked video; without one they begin at the first frame.
+    """Write an .eaf file: per person one annotation per run of an expression (or "Unsure"), and a tier of markers.
+
+    Times are those of the linked video, or without a video relative to the first frame.
 
     Returns:
-        How many annotations.
+        Number of annotations.
     """
     document = Xml.Element("ANNOTATION_DOCUMENT", AUTHOR="edgeemo", DATE=_date(recording), FORMAT="3.0", VERSION="3.0")
     document.set("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance")
@@ -67,7 +71,7 @@ def write_elan(recording: Recording, path: Path) -> int:
 
 
 def runs(track: Track) -> Iterator[tuple[float, float, int | None]]:
-    """Stretches of one shown expression: begin and end in media seconds, and the column; None while it was unsure."""
+    """Runs of one shown expression: begin and end in media seconds, and its column; None while unsure."""
     if not len(track):
         return
     shown = np.where(track.unsure, -1, track.emotions)
@@ -82,7 +86,7 @@ def _tiers(recording: Recording) -> Iterator[tuple[str, list[tuple[int, int, str
     taken = {MARKERS}
     for track in recording.tracks:
         name = track.person
-        while name in taken:  # two persons with one name
+        while name in taken:  # two persons with the same name
             name = f"{name} ({track.id})"
         taken.add(name)
         yield (

@@ -1,4 +1,4 @@
-"""Encodes a recording's video in a thread of its own. Used by the recorder."""
+"""Encode a recording's video in a separate thread. Called by `recorder`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from edgeemo.types import Result, Sink
 
 log = logging.getLogger(__name__)
 
-QUEUE = 24  # pictures that wait for the encoder
+QUEUE = 24  # length of the encoder's queue
 POLL_S = 0.2
 CLOSE_S = 10.0
 
 
 class VideoEncoder:
-    """Never makes whoever gives it pictures wait; after an error it drops them.
+    """Encodes pictures without ever blocking the caller; after an error it drops them.
 
     Args:
-        sink: is written and closed by the thread.
-        on_error: told of what ended the video, in the encoder's thread.
+        sink: written and closed by the thread.
+        on_error: called in the encoder's thread with the error that ended the video.
 
     Attributes:
-        left_out: pictures that were dropped because the encoder was too slow.
+        left_out: number of pictures dropped because the encoder was too slow.
     """
 
     def __init__(self, sink: Sink, on_error: Callable[[Exception], None]) -> None:
@@ -39,7 +39,7 @@ class VideoEncoder:
 
     @property
     def working(self) -> bool:
-        """Whether pictures still reach the file."""
+        """Whether pictures are still written to the file."""
         return self._thread.is_alive() and not self._failed.is_set() and not self._ending.is_set()
 
     def put(self, result: Result) -> None:
@@ -49,17 +49,17 @@ class VideoEncoder:
             self._pictures.put_nowait(result)
         except Full:
             self.left_out += 1
-            log.debug("the encoder is too slow; a picture was left out")
+            log.debug("the encoder is too slow; dropped a picture")
 
     def end(self) -> None:
-        """Take no more pictures; what waits is still written. Does not wait."""
+        """Accept no more pictures; the queue is still written. Returns at once."""
         self._ending.set()
 
     def close(self, timeout: float = CLOSE_S) -> None:
-        """Write what waits and close the sink.
+        """Write the queue and close the sink.
 
         Raises:
-            TimeoutError: that takes longer than `timeout` seconds; the thread is left behind.
+            TimeoutError: it took longer than `timeout` seconds; the thread keeps running.
         """
         self.end()
         self._thread.join(timeout)
@@ -71,11 +71,11 @@ class VideoEncoder:
         for step in (self._write_all, self._sink.close):
             try:
                 step()
-            except Exception as error:  # whatever it is: the recorder has to know
+            except Exception as error:  # report any error to the recorder
                 self._failed.set()
                 errors.append(error)
         if errors:
-            # closing fails because of what came before
+            # closing fails because of the earlier error
             self._on_error(errors[0])
 
     def _write_all(self) -> None:

@@ -1,4 +1,4 @@
-"""Sessions for other programs: CSV, Parquet where pyarrow is installed, and ELAN."""
+"""Export sessions as CSV, Parquet (with pyarrow) or ELAN. Called by `edgeemo report` and the app."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ import numpy.typing as npt
 
 from edgeemo.columns import BOX, QUALITY, cell, codes_of, column_names, decimals
 from edgeemo.errors import RecordingError
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.elan import write_elan
 from edgeemo.recording.recording import Recording, Track
-from edgeemo.recording.whole import appearing_whole
 from engines.installation import pip_install
 from engines.spec import LABELS
 
 Column = npt.NDArray[Any]
 ELAN = ".eaf"
-MOMENT_S = 1.0  # a marker belongs to the first row of a face from then on, no later than this
+MOMENT_S = 1.0  # a marker without duration belongs to a face's first row within this time
 
 
 def export(recordings: Sequence[Recording], path: Path, *, bom: bool = False) -> int:
-    """Write sessions as CSV, Parquet or ELAN by the name's ending; the file appears when it is whole.
+    """Write sessions as CSV, Parquet or ELAN, chosen by the suffix; the file appears when it is complete.
 
-    CSV and Parquet have one row per face and frame; columns: see `columns_of`. In both numbers are as precise as they
-    were recorded: boxes to 0.1 pixels, other figures to four digits, times in full. In Parquet what is not known is
-    null, and the metadata of one session has its name, source, engine and beginning. For .eaf see `write_elan`.
+    CSV and Parquet have one row per face and frame; columns: see `columns_of`. Numbers have the recorded precision:
+    boxes 0.1 pixels, other figures four digits, times in full. In Parquet unknown values are null, and the metadata of
+    a single session has its name, source, engine and start. For .eaf see `write_elan`.
 
     Args:
-        bom: a CSV file begins with a byte order mark, by which spreadsheets know that the text is UTF-8.
+        bom: start a CSV file with a byte order mark, from which spreadsheets recognise UTF-8.
 
     Returns:
-        How many rows, or annotations.
+        Number of rows or annotations.
 
     Raises:
-        RecordingError: it cannot be written, another ending, several sessions as .eaf, or Parquet without pyarrow.
+        RecordingError: the file cannot be written, the suffix is unknown, .eaf was requested for several sessions, or
+            Parquet without pyarrow.
     """
     ending = path.suffix.lower()
     if ending == ELAN and len(recordings) == 1:
-        with appearing_whole(path) as draft:
+        with atomic_draft(path) as draft:
             return write_elan(recordings[0], draft)
     if ending == ELAN:
-        raise RecordingError(f"cannot export {len(recordings)} sessions to {path.name}: an .eaf file is of one session")
+        raise RecordingError(
+            f"cannot export {len(recordings)} sessions to {path.name}: an .eaf file contains one session"
+        )
     write = WRITERS.get(ending)
     if write is None:
         raise RecordingError(f"cannot export to {path.name}: give a name that ends in {', '.join(WRITERS)} or {ELAN}")
     columns = columns_of(recordings)
-    with appearing_whole(path) as draft:
+    with atomic_draft(path) as draft:
         write(columns, recordings, draft)
         if bom and path.suffix.lower() == ".csv":
             draft.write_bytes(b"\xef\xbb\xbf" + draft.read_bytes())
@@ -57,10 +60,10 @@ def export(recordings: Sequence[Recording], path: Path, *, bom: bool = False) ->
 
 
 def columns_of(recordings: Sequence[Recording]) -> dict[str, Column]:
-    """A row per face and frame, ordered by session, frame and person.
+    """A table with one row per face and frame, ordered by session, frame and person.
 
-    Those of `edgeemo.columns`, with `session` (its name) first where there are several, `wall` where it was noted, and
-    `relative_` ones where a baseline was taken, NaN for people without one.
+    Columns: those of `edgeemo.columns`; first `session` (its name) if there are several; `wall` if recorded; and
+    `relative_...` if a baseline was taken, NaN for persons without one.
     """
     tables = [_table(recording) for recording in recordings]
     known = {label for recording in recordings for label in recording.labels}
@@ -74,7 +77,7 @@ def columns_of(recordings: Sequence[Recording]) -> dict[str, Column]:
 
 
 def _filled(table: dict[str, Column], name: str) -> Column:
-    """A column, NaN where this session does not have it."""
+    """A column; NaN if this session lacks it."""
     return table[name] if name in table else np.full(len(table["frame"]), np.nan)
 
 
@@ -119,20 +122,20 @@ def _table(recording: Recording) -> dict[str, Column]:
 
 
 def _markers(recording: Recording, track: Track) -> Column:
-    """(n,) labels of the markers at each row: a moment's at the first row from then on, an interval's in all of it."""
+    """(n,) labels of the markers of each row: a moment's in the next row, an interval's in all of its rows."""
     found: list[list[str]] = [[] for _ in range(len(track))]
     for marker in recording.markers:
         first = int(np.searchsorted(track.times, marker.time - 1e-6))
         last = int(np.searchsorted(track.times, marker.time + marker.duration - 1e-6)) if marker.duration else first + 1
         if not marker.duration and (first == len(track) or track.times[first] - marker.time > MOMENT_S):
-            continue  # the face was away
+            continue  # the face was absent
         for row in range(first, min(last, len(track))):
             found[row].append(marker.label)
     return np.array([";".join(labels) for labels in found], object)
 
 
 def _recorded(columns: dict[str, Column]) -> dict[str, Column]:
-    """Figures that were rounded when they were recorded, without what float32 adds to them."""
+    """Round figures to their recorded precision, which removes float32 errors."""
     return {name: np.round(values.astype(np.float64), decimals(name)) for name, values in columns.items()}
 
 
@@ -168,7 +171,7 @@ def _write_parquet(columns: dict[str, Column], recordings: Sequence[Recording], 
             f"Parquet needs pyarrow, which is not installed: {pip_install('parquet')}, or export as .csv"
         ) from error
     arrays = {
-        # a missing reason or value is null; a text that repeats on every row is kept once
+        # missing reasons and values are null; repeated texts are dictionary-encoded
         name: pyarrow.array([value or None for value in values], pyarrow.string()).dictionary_encode()
         if values.dtype.kind == "O"
         else pyarrow.array(values, from_pandas=True)

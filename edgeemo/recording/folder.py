@@ -1,4 +1,4 @@
-"""Session folders on the disk: made, listed, renamed, deleted."""
+"""Create, list, rename and delete session folders. Called by `recorder`, `read` and the app."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VIDEO_CHOICES = ("none", "blurred", "whole")
 
 
 def sessions_folder() -> Path:
-    """Where sessions are kept: $EDGEEMO_SESSIONS, else in the user's data folder."""
+    """The folder of sessions: $EDGEEMO_SESSIONS, or one in the user's data folder."""
     chosen = os.environ.get(SESSIONS_VARIABLE)
     if chosen:
         return user_path(chosen)
@@ -36,17 +36,17 @@ def sessions_folder() -> Path:
 
 @dataclass(frozen=True)
 class SessionInfo:
-    """What session.json says.
+    """The contents of session.json.
 
     Attributes:
-        name: what the user calls it.
-        source, engine: as shown while it was recorded; a source never with the password of its address.
+        name: name given by the user.
+        source, engine: as shown during the recording; addresses without password.
         labels: the engine's classes in its order.
-        started, ended: ISO 8601 with the zone; `ended` is empty while it is recorded, and after a crash.
+        started, ended: ISO 8601 with the zone; `ended` is empty during the recording and after a crash.
         video: one of `VIDEO_CHOICES`.
-        frames, seconds: how long it is; 0 until it has ended.
-        missing: what could not be recorded, a line each.
-        file: the video that was analysed; None for what was recorded live.
+        frames, seconds: its length; 0 until it has ended.
+        missing: what could not be recorded, one line each.
+        file: the analysed video; None for live recordings.
     """
 
     name: str
@@ -64,16 +64,16 @@ class SessionInfo:
 
 @dataclass(frozen=True)
 class SessionFolder:
-    """One session on the disk."""
+    """The folder of one session."""
 
     path: Path
 
     @classmethod
     def create(cls, parent: Path, info: SessionInfo, *, card: str = "", now: datetime | None = None) -> SessionFolder:
-        """Make a new folder, named after the time; an older one is never written over.
+        """Create a folder named after the time; an existing one is never overwritten.
 
         Raises:
-            RecordingError: it cannot be made.
+            RecordingError: it cannot be created.
         """
         began = now or datetime.now().astimezone()
         stem = f"{began:%Y-%m-%d %H.%M.%S}"
@@ -105,33 +105,33 @@ class SessionFolder:
 
     @property
     def video(self) -> Path:
-        """Where the video is, if there is one."""
+        """Path of the video; None if there is none."""
         return self.path / VIDEO
 
     @property
     def card(self) -> str:
-        """The engine's card; empty where there is none."""
+        """The engine's card; empty if there is none."""
         try:
             return read_file(self.path / CARD).decode("utf-8", errors="replace")
         except OSError:
             return ""
 
     def read(self) -> SessionInfo:
-        """What session.json says; what a crash left out is taken from the events.
+        """Read session.json; after a crash, missing values are computed from the events.
 
         Raises:
-            RecordingError: the folder is no session.
+            RecordingError: the folder is not a session.
         """
         try:
             data = msgspec.json.decode(read_file(self.path / META), type=dict[str, Any])
             file = SourceFile.from_mapping(data.pop("file", None))
             info = replace(msgspec.convert({"name": self.path.name, **data}, SessionInfo), file=file)
         except (OSError, ValueError, RecursionError) as error:
-            raise RecordingError(f"{self.path} is no recorded session: {META} is missing or damaged") from error
+            raise RecordingError(f"{self.path} is not a recorded session: {META} is missing or damaged") from error
         return info if info.ended else replace(info, **self._extent())
 
     def write(self, info: SessionInfo) -> None:
-        """Replace session.json in one step: a crash leaves the old one or the new one.
+        """Replace session.json atomically.
 
         Raises:
             RecordingError: it cannot be written.
@@ -144,10 +144,10 @@ class SessionFolder:
             raise RecordingError(f"cannot write {self.path / META} ({error.strerror or error})") from error
 
     def rename(self, name: str) -> None:
-        """Give it another name; the folder keeps its own.
+        """Change the session's name; the folder's name stays.
 
         Raises:
-            RecordingError: the name is empty, or it cannot be written.
+            RecordingError: the name is empty, or session.json cannot be written.
         """
         name = " ".join(name.split())
         if not name:
@@ -155,40 +155,40 @@ class SessionFolder:
         self.write(replace(self.read(), name=name[:200]))
 
     def find_file(self, path: Path) -> None:
-        """Note where the analysed video lies now.
+        """Store the new path of the analysed video.
 
         Raises:
-            RecordingError: it is another one, or nothing can be written.
+            RecordingError: it is a different video, or session.json cannot be written.
         """
         info = self.read()
         if info.file is not None:
             self.write(replace(info, file=info.file.moved_to(path)))
 
     def delete(self) -> None:
-        """Remove the folder with all that is in it.
+        """Delete the folder and its contents.
 
         Raises:
-            RecordingError: it is no session, or something in it cannot be removed.
+            RecordingError: it is not a session, or something in it cannot be deleted.
         """
         self.read()
         if self.path.is_symlink():
-            raise RecordingError(f"{self.path} is a link; delete what it points to by hand")
+            raise RecordingError(f"{self.path} is a symbolic link; delete its target by hand")
         try:
             shutil.rmtree(self.path)
         except OSError as error:
             raise RecordingError(f"cannot delete {self.path} ({error.strerror or error})") from error
 
     def move_to_trash(self) -> SessionFolder:
-        """Move the folder into `.trash` beside it, from where `restore` brings it back.
+        """Move the folder into `.trash` in the same parent folder; `restore` undoes it.
 
         Raises:
-            RecordingError: it is no session, or cannot be moved.
+            RecordingError: it is not a session, or cannot be moved.
         """
         self.read()
         return self._moved(self.path.parent / TRASH)
 
     def restore(self) -> SessionFolder:
-        """Bring a session back out of the trash.
+        """Move a session out of the trash.
 
         Raises:
             RecordingError: it cannot be moved.
@@ -208,10 +208,10 @@ class SessionFolder:
         return SessionFolder(target)
 
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Size on disk in bytes."""
         total = 0
         for file in self.path.rglob("*"):
-            with contextlib.suppress(OSError):  # removed meanwhile
+            with contextlib.suppress(OSError):  # deleted meanwhile
                 total += file.stat().st_size if file.is_file() else 0
         return total
 
@@ -220,12 +220,12 @@ class SessionFolder:
             with contextlib.closing(sqlite3.connect(self.events.as_uri() + "?mode=rw", uri=True)) as database:
                 frames, first, last = database.execute("SELECT count(*), min(time), max(time) FROM frames").fetchone()
             return {"frames": int(frames), "seconds": float(last - first) if frames else 0.0}
-        except (sqlite3.Error, TypeError, ValueError):  # times that are text
+        except (sqlite3.Error, TypeError, ValueError):  # times stored as text
             return {}
 
 
 def list_sessions(parent: Path) -> Iterator[tuple[SessionFolder, SessionInfo]]:
-    """Every session in a folder, newest first; what is no session is passed over."""
+    """Every session in a folder, newest first; other folders are ignored."""
     try:
         folders = sorted((each for each in parent.iterdir() if each.is_dir()), key=lambda each: each.name, reverse=True)
     except OSError:

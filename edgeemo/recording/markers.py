@@ -1,7 +1,7 @@
-"""Markers of a session: kept in its database, read from and written to tables of events as BIDS has them.
+"""Markers of a session: in its database, and as tables of events in the BIDS format. Called by the app and `export`.
 
-A table has a line of headings and the columns `onset` and `duration` (seconds from the beginning of the recording;
-`n/a`: a moment) and `trial_type`, for which `label` is taken too (BIDS specification 1.10, "Task events").
+A table has a header line and the columns `onset` and `duration` (seconds from the start of the recording; `n/a`: a
+moment) and `trial_type` or `label` (BIDS specification 1.10, "Task events").
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgeemo.columns import cell
 from edgeemo.errors import RecordingError
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.folder import EVENTS
 from edgeemo.recording.recording import Recording
 from edgeemo.recording.whole import appearing_whole
@@ -26,7 +27,7 @@ NOT_AVAILABLE = "n/a"
 
 
 def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
-    """Replace the markers of a session's folder in one step.
+    """Replace the markers of a session's folder in one transaction.
 
     Raises:
         RecordingError: its database cannot be written.
@@ -40,7 +41,7 @@ def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
             database,
         ):
             columns = {name for _, name, *_ in database.execute("PRAGMA table_info(markers)")}
-            if "duration" not in columns:  # a session of before
+            if "duration" not in columns:  # a session of an earlier version
                 database.execute("ALTER TABLE markers ADD COLUMN duration REAL NOT NULL DEFAULT 0")
             database.execute("DELETE FROM markers")
             database.executemany("INSERT INTO markers (time, label, wall, duration) VALUES (?, ?, ?, ?)", rows)
@@ -49,13 +50,13 @@ def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
 
 
 def read_events(path: Path, begin: float) -> tuple[Marker, ...]:
-    """The events of a table whose columns are separated by tabs, commas or semicolons.
+    """Read the events of a table with tabs, commas or semicolons as separators.
 
     Args:
-        begin: media time of the recording's beginning.
+        begin: media time of the start of the recording.
 
     Raises:
-        RecordingError: it is no such table; the line is named.
+        RecordingError: it is not such a table; the message names the line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -86,15 +87,15 @@ def read_events(path: Path, begin: float) -> tuple[Marker, ...]:
 
 
 def write_events(recording: Recording, path: Path) -> int:
-    """Write the markers as a table of events: tabs between the columns, or commas where the name ends in .csv.
+    """Write the markers as a table of events, separated by tabs, or by commas if the suffix is .csv.
 
     Returns:
-        How many events.
+        Number of events.
 
     Raises:
         RecordingError: it cannot be written.
     """
-    with appearing_whole(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with atomic_draft(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="," if path.suffix.lower() == ".csv" else "\t", lineterminator="\n")
         writer.writerow(("onset", "duration", LABELS[0]))
         for marker in recording.markers:
@@ -103,7 +104,7 @@ def write_events(recording: Recording, path: Path) -> int:
 
 
 def sorted_markers(markers: Sequence[Marker]) -> tuple[Marker, ...]:
-    """In the order of their time."""
+    """Markers sorted by time."""
     return tuple(sorted(markers, key=lambda marker: (marker.time, marker.label)))
 
 

@@ -1,7 +1,7 @@
-"""Who the tracks of a session are: names, tracks that are one person, tracks that are two, persons left out.
+"""Persons of a session: names, merged tracks, split tracks, excluded persons. Called by `read` and the app.
 
-Kept as a list of edits in `people.json` beside the events, which stay as they were recorded; undoing is taking the last
-edit away. Nothing is told apart or suggested by the face itself: no description of a face is computed or kept.
+They are stored as a list of edits in `people.json`; the recorded events do not change, and undoing removes the last
+edit. Persons are never recognised or suggested from the face: no face description (embedding) is computed or stored.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ import msgspec
 import numpy as np
 
 from edgeemo.errors import RecordingError
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.recording import Recording, Track
-from edgeemo.recording.whole import appearing_whole
 
 FILE = "people.json"
 LONGEST_NAME = 60
 
 
 class Name(msgspec.Struct, frozen=True, tag_field="edit", tag="name"):
-    """Call a person something; an empty name takes it back."""
+    """Name a person; an empty name removes the name."""
 
     person: int
     name: str
 
 
 class Merge(msgspec.Struct, frozen=True, tag_field="edit", tag="merge"):
-    """`person` is `into`."""
+    """`person` is the same person as `into`."""
 
     person: int
     into: int
 
 
 class Split(msgspec.Struct, frozen=True, tag_field="edit", tag="split"):
-    """From a media time on in seconds `person` is somebody else, who gets the number `new`."""
+    """From a media time in seconds on, `person` is another person with the number `new`."""
 
     person: int
     time: float
@@ -45,7 +45,7 @@ class Split(msgspec.Struct, frozen=True, tag_field="edit", tag="split"):
 
 
 class Exclude(msgspec.Struct, frozen=True, tag_field="edit", tag="exclude"):
-    """Leave a person out of replay, report and exports, or take it in again."""
+    """Exclude a person from replay, report and exports, or include the person again."""
 
     person: int
     excluded: bool = True
@@ -55,10 +55,10 @@ Edit: TypeAlias = Name | Merge | Split | Exclude
 
 
 def edited(recording: Recording, edits: Sequence[Edit]) -> Recording:
-    """The recording with these edits instead of those it has.
+    """The recording with these edits instead of its current ones.
 
     Raises:
-        RecordingError: one of them cannot be done; the line says why.
+        RecordingError: an edit is not possible; the message says why.
     """
     recorded = recording.recorded or recording.tracks
     tracks = {track.id: track for track in recorded}
@@ -76,7 +76,9 @@ def edited(recording: Recording, edits: Sequence[Edit]) -> Recording:
         elif isinstance(edit, Split):
             before, after = track.times < edit.time, track.times >= edit.time
             if not before.any() or not after.any() or edit.new in tracks:
-                raise RecordingError(f"{track.person} cannot be split there: choose a moment while that face is seen")
+                raise RecordingError(
+                    f"{track.person} cannot be split there: choose a moment while that face is visible"
+                )
             tracks[edit.person] = track.part(before)
             tracks[edit.new] = replace(track.part(after), id=edit.new, name="", baseline=None)
         else:
@@ -86,20 +88,20 @@ def edited(recording: Recording, edits: Sequence[Edit]) -> Recording:
 
 
 def next_number(recording: Recording) -> int:
-    """A number that no person of a recording has or had."""
+    """A number that no person of a recording has used."""
     numbers = [track.id for track in (*recording.recorded, *recording.tracks)]
     return max([0, *numbers, *(edit.new for edit in recording.edits if isinstance(edit, Split))]) + 1
 
 
 def excluded_people(recording: Recording) -> tuple[Track, ...]:
-    """Who is left out of a recording's tracks by its edits."""
+    """The tracks that the edits exclude."""
     last = {edit.person: edit.excluded for edit in recording.edits if isinstance(edit, Exclude)}
     others = tuple(edit for edit in recording.edits if not isinstance(edit, Exclude))
     return tuple(track for track in edited(recording, others).tracks if last.get(track.id, False))
 
 
 def described(recording: Recording) -> tuple[str, ...]:
-    """What was done by hand, a line each, for whoever reads a report; names apart."""
+    """The manual edits except names, one line each, for the report."""
     lines = []
     for edit in recording.edits:
         if isinstance(edit, Merge):
@@ -107,7 +109,7 @@ def described(recording: Recording) -> tuple[str, ...]:
         elif isinstance(edit, Split):
             seconds = edit.time - recording.begin
             lines.append(f"person {edit.person} is person {edit.new} from {seconds:.1f} s on")
-    lines += [f"person {track.id} was left out" for track in excluded_people(recording)]
+    lines += [f"person {track.id} was excluded" for track in excluded_people(recording)]
     return tuple(lines)
 
 
@@ -123,29 +125,30 @@ def read_edits(folder: Path) -> tuple[Edit, ...]:
     try:
         return tuple(msgspec.json.decode(path.read_bytes(), type=list[Edit]))
     except (OSError, msgspec.DecodeError, RecursionError) as error:
-        raise RecordingError(f"{path} is damaged ({error}); delete it to see the persons as recorded") from error
+        raise RecordingError(f"{path} is damaged ({error}); delete it to get the persons as recorded") from error
 
 
 def write_edits(folder: Path, edits: Iterable[Edit]) -> None:
-    """
+    """Write the edits of a session's folder.
+
     Raises:
-        RecordingError: it cannot be written.
+        RecordingError: the file cannot be written.
     """
-    with appearing_whole(folder / FILE) as draft:
+    with atomic_draft(folder / FILE) as draft:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(list(edits)), indent=1) + b"\n")
 
 
 def _merged(into: Track, other: Track, begin: float) -> Track:
-    """Both as one person, with the number and name of the first.
+    """Join two tracks into one, with the number and name of the first.
 
     Raises:
-        RecordingError: both are seen in one frame.
+        RecordingError: both are visible in the same frame.
     """
     both, at, _ = np.intersect1d(into.frames, other.frames, return_indices=True)
     if len(both):
         seconds = float(into.times[at[0]]) - begin
         raise RecordingError(
-            f"{into.person} and {other.person} are seen together ({seconds:.1f} s from the beginning), so they are two"
+            f"{into.person} and {other.person} are visible together ({seconds:.1f} s from the start), so they differ"
         )
     order = np.argsort(np.concatenate([into.times, other.times]), kind="stable")
 

@@ -1,4 +1,4 @@
-"""What was recorded, as arrays: from a session folder, a database of `sqlite:PATH`, or lines of `jsonl:PATH`."""
+"""Read recordings as arrays from a session folder, a database of `sqlite:PATH`, or lines of `jsonl:PATH`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
-UNFINISHED = "Its end: the recording was not closed (a crash or a full disk), so up to a second is missing."
+UNFINISHED = "The end: the recording was not closed (a crash or a full disk), so up to one second is missing."
 _FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
 
 
@@ -45,13 +45,13 @@ def load(target: str | Path) -> Recording:
     """Read a session.
 
     Args:
-        target: a session's folder or its name, a .sqlite or .db file (PATH#2 for its second run; without: its last
-            one), or a .jsonl file.
+        target: folder or name of a session, a .sqlite or .db file (PATH#2: its second run; default: the last run), or a
+            .jsonl file.
 
-    Rows that are damaged are left out; how many is told in `missing`.
+    Damaged rows are skipped; `missing` has their number.
 
     Raises:
-        RecordingError: there is no such session, it cannot be read, or nothing in it is usable.
+        RecordingError: there is no such session, it cannot be read, or it has no usable rows.
     """
     text = str(target)
     path = user_path(text)
@@ -78,7 +78,7 @@ def load(target: str | Path) -> Recording:
 def _from_folder(folder: SessionFolder) -> Recording:
     info = folder.read()
     if not folder.events.is_file():
-        raise RecordingError(f"{folder.path} holds no events; the session was ended before its first second")
+        raise RecordingError(f"{folder.path} has no events; the session ended within its first second")
     read = _from_database(folder.events, None)
     recording = Recording(
         info.name,
@@ -95,7 +95,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
         folder.video if folder.video.is_file() else None,
         read.origins,
         read.cuts,
-        # what the recorder has noted may be told by the events as well
+        # avoid duplicates: the events may also show what the recorder noted
         tuple(dict.fromkeys((*info.missing, *(() if info.ended else (UNFINISHED,)), *read.missing))),
         info.file,
         walls=read.walls,
@@ -105,7 +105,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
 
 def _from_database(path: Path, run: int | None) -> Recording:
     try:
-        # read and write: a database that a crash left behind is put in order by whoever opens it next
+        # writable, because SQLite repairs a database on opening after a crash
         with contextlib.closing(sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True)) as database:
             return _read(database, path, run)
     except sqlite3.Error:
@@ -116,14 +116,14 @@ def _from_database(path: Path, run: int | None) -> Recording:
         ) as database:
             return _read(database, path, run)
     except sqlite3.Error as error:
-        raise RecordingError(f"{path} is no database of results ({error})") from error
+        raise RecordingError(f"{path} is not a database of results ({error})") from error
 
 
 def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recording:
     database.text_factory = lambda text: text.decode("utf-8", errors="replace")
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"runs", "frames", "faces"} <= tables:
-        raise RecordingError(f"{path} is no database of results: it has no tables runs, frames and faces")
+        raise RecordingError(f"{path} is not a database of results: it lacks the tables runs, frames and faces")
     engine = _has(database, "runs", "engine")
     runs = database.execute(
         f"SELECT run, started, labels, {'engine' if engine else 'NULL'} FROM runs ORDER BY run"
@@ -151,7 +151,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     quality = QUALITY if _has(database, "faces", QUALITY[0]) else ()
     columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels), turned, *quality))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
-    # as FaceRow nests them
+    # nested like FaceRow
     behind = 9 + len(labels)
     nested = ((*row[:2], row[2:6], *row[6:9], row[9:behind], row[behind], row[behind + 1 :]) for row in rows)
     read = _assemble(
@@ -165,7 +165,7 @@ def _has(database: sqlite3.Connection, table: str, column: str) -> bool:
 
 
 def _labels(stored: object, damaged: Damaged) -> tuple[str, ...]:
-    """The classes of a run; all known ones where the list is damaged: those without values stay 0."""
+    """The classes of a run. If the list is damaged, all known classes; those without values are 0."""
     try:
         labels = tuple(label for label in msgspec.json.decode(str(stored), type=list[str]) if label in LABELS)
         if labels:
@@ -178,10 +178,10 @@ def _labels(stored: object, damaged: Damaged) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Notes:
-    """What there is besides the probabilities: why faces were unsure, and what a session folder has of its own."""
+    """Data besides the probabilities: doubts, and what only session folders have."""
 
     markers: tuple[Marker, ...] = ()
-    doubts: Mapping[int, Mapping[int, str]] = field(default_factory=dict)  # by person, then frame
+    doubts: Mapping[int, Mapping[int, str]] = field(default_factory=dict)  # person -> frame -> doubts
     baselines: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     cuts: tuple[tuple[float, float], ...] = ()
 
@@ -191,7 +191,7 @@ class _Notes:
         told: Iterable[tuple[Any, ...]] = ()
         if _has(database, "faces", "unsure"):
             told = database.execute("SELECT frame, id, unsure FROM faces WHERE run = ? AND unsure IS NOT NULL", (run,))
-        elif "doubts" in tables:  # sessions of before
+        elif "doubts" in tables:  # sessions of earlier versions
             told = database.execute("SELECT frame, id, reasons FROM doubts")
         for doubt in checked(told, DoubtRow, "doubts", damaged):
             doubts[doubt.id][doubt.frame] = doubt.reasons
@@ -275,7 +275,7 @@ def _assemble(
         if row.frame not in times:
             damaged.add(f"a face of frame {row.frame}", "there is no such frame")
         elif row.emotion not in labels:
-            damaged.add(f"a face of frame {row.frame}", f"{row.emotion[:40]!r} is no class of the engine")
+            damaged.add(f"a face of frame {row.frame}", f"{row.emotion[:40]!r} is not a class of the engine")
         else:
             people[row.id].append(row)
     damaged.expect_some(len(frames), path)

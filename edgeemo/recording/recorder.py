@@ -1,4 +1,4 @@
-"""A sink that records a session into a folder, and says at once what can no longer be recorded."""
+"""A sink that records a session into a folder and reports losses at once. Made by the app."""
 
 from __future__ import annotations
 
@@ -40,11 +40,12 @@ CREATE TABLE IF NOT EXISTS cuts (time REAL NOT NULL, skipped REAL NOT NULL);
 
 @dataclass(frozen=True)
 class Loss:
-    """Something that is missing in a session.
+    """A loss in a session.
 
     Attributes:
         part: "recording" (all of it), "the video" or "a note" (a marker or baseline).
-        reason: in words. seconds: media time from the beginning of the recording.
+        reason: in words.
+        seconds: media time from the start of the recording.
     """
 
     part: str
@@ -53,25 +54,26 @@ class Loss:
 
     def __str__(self) -> str:
         minutes, seconds = divmod(int(self.seconds), 60)
-        return f"{self.part} could not go on after {minutes}:{seconds:02}: {self.reason}"
+        return f"{self.part} could not continue after {minutes}:{seconds:02}: {self.reason}"
 
 
 class Recorder(Sink):
     """Records results until it is closed. Give it to `Runner.attach`.
 
-    Events are written by whoever calls `write`, at most a second late, none left out. Pictures are encoded by a thread
-    of its own; those that come too fast are left out. What fails does not end the session: `losses` has it at once,
-    and what was written before is kept. Once a second the folder and the free space are looked at.
+    `write` stores every event within one second. A separate thread encodes pictures and drops those that come too fast.
+    Errors do not end the session: `losses` lists them at once, and earlier data are kept. The folder and the free space
+    are checked every second.
 
     Args:
-        folder: a new one.
+        folder: a new session folder.
         labels: the engine's classes.
         video: "none", "blurred" or "whole".
-        clock: when each frame is recorded, in seconds since the epoch; None: not noted (an analysed file).
-        free_bytes: tells how much room a folder's disk has left.
+        clock: returns the wall-clock time of a frame in seconds since the epoch; None: not stored (analysed files).
+        free_bytes: returns the free space of a folder's disk.
 
     Attributes:
-        frames: recorded so far. labels: the engine's classes.
+        frames: number of frames recorded so far.
+        labels: the engine's classes.
 
     Raises:
         RecordingError, SinkError: the folder cannot be written to.
@@ -100,7 +102,7 @@ class Recorder(Sink):
         self._broken = False
         self._first: float | None = None
         self._last = 0.0
-        self._step = 0.0  # how long the newest frame lasts: as long as the one before it did
+        self._step = 0.0  # assumed duration of the newest frame: that of the previous one
         self._cuts = 0.0
         self._began = self._watched = monotonic()
         self._anonymiser = Anonymiser() if video == "blurred" else None
@@ -120,27 +122,27 @@ class Recorder(Sink):
 
     @property
     def losses(self) -> tuple[Loss, ...]:
-        """What could not go on so far, in the order it happened."""
+        """Losses so far, in the order of time."""
         return tuple(self._losses)
 
     @property
     def error(self) -> str:
-        """The losses in one line; empty while all is well."""
+        """The losses in one line; empty if there are none."""
         return "; ".join(str(loss) for loss in self._losses)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Everything that the session lacks, a line each: losses, decoding errors, what `note_missing` was told."""
+        """Everything that is missing, one line each: losses, decoding errors, and the texts of `note_missing`."""
         return (*self._missing, *self._spoiled.note(), *map(str, self._losses))
 
     @property
     def warning(self) -> str:
-        """How much room is left, where that is little; else empty."""
+        """The free space if it is low; else empty."""
         return self._warning
 
     @property
     def writing(self) -> tuple[str, ...]:
-        """What still reaches the disk: "data" and "video"."""
+        """What is currently written to disk: "data", "video"."""
         data = ("data",) if self._open and not self._broken else ()
         video = ("video",) if data and self._encoder is not None and self._encoder.working else ()
         return data + video
@@ -177,7 +179,7 @@ class Recorder(Sink):
             self.frames += 1
 
     def mark(self, label: str, at: float | None = None, duration: float = 0.0) -> None:
-        """Note that something happens now, or at a media time for some seconds; on the disk when this returns."""
+        """Store a marker now, or at a media time with a duration in seconds; it is on disk when this returns."""
         with self._lock:
             if self._open:
                 at = self._last if at is None else at
@@ -187,7 +189,7 @@ class Recorder(Sink):
                 )
 
     def keep_baseline(self, person: int, values: Mapping[str, float] | None) -> None:
-        """Keep a person's neutral baseline, or forget it; the events stay as they are."""
+        """Store or delete a person's neutral baseline; the events do not change."""
         with self._lock:
             if not self._open:
                 return
@@ -196,7 +198,7 @@ class Recorder(Sink):
                 self._execute("INSERT INTO baselines VALUES (?, ?, ?)", (person, label, float(value)))
 
     def note_missing(self, text: str) -> None:
-        """Keep in the session that something of the source is missing; also after `close`."""
+        """Store in the session that part of the source is missing; may be called after `close`."""
         with self._lock:
             self._missing.append(text)
             closed = not self._open
@@ -204,10 +206,10 @@ class Recorder(Sink):
             self._write_info()
 
     def close(self, timeout: float = CLOSE_S) -> None:
-        """Write the rest and say in session.json that it has ended; may be called twice. Never raises: see `losses`.
+        """Write the rest and set `ended` in session.json; may be called twice. It never raises; see `losses`.
 
         Args:
-            timeout: seconds that the rest of the video may take.
+            timeout: seconds for the rest of the video.
         """
         with self._lock:
             if not self._open:
@@ -259,9 +261,9 @@ class Recorder(Sink):
         encoder.put(replace(result, frame=frame))
 
     def _watch_disk(self) -> None:
-        """Look now and then whether the folder is still there and how much room is left.
+        """Check every `WATCH_S` that the folder exists and how much space is free.
 
-        SQLite goes on writing into a file that was deleted, and OpenCV does not report a failed write.
+        SQLite continues to write into a deleted file, and OpenCV does not report failed writes.
         """
         now = monotonic()
         if now - self._watched < WATCH_S:
@@ -279,7 +281,7 @@ class Recorder(Sink):
         self._warning = _words(free, left_s) if free < WARN_BYTES or left_s < WARN_S else ""
         if free < RESERVE_BYTES and self._encoder is not None and self._encoder.working:
             self._encoder.end()
-            self._lose("the video", RecordingError(f"{_words(free, left_s)}; the data go on"))
+            self._lose("the video", RecordingError(f"{_words(free, left_s)}; the data continue"))
 
     def _break(self, error: Exception) -> None:
         self._broken = True
@@ -291,7 +293,7 @@ class Recorder(Sink):
         self._lose("the video", error)
 
     def _lose(self, part: str, error: Exception) -> None:
-        # one line a part: the first error is the cause of those that follow
+        # one line per part: the first error causes the later ones
         if all(known.part != part for known in self._losses):
             self._losses.append(Loss(part, " ".join(str(error).split()), self.seconds))
             log.warning("%s", self._losses[-1])
@@ -303,6 +305,6 @@ def _words(free: int, left_s: float) -> str:
 
 
 def baseline_of(rows: F32, labels: tuple[str, ...]) -> dict[str, float]:
-    """A neutral baseline: the median of (n, K) probabilities, made to sum to 1."""
+    """A neutral baseline: the median of (n, K) probabilities, normalised to sum 1."""
     middle = np.median(rows, axis=0)
     return {label: float(value) for label, value in zip(labels, middle / max(float(middle.sum()), 1e-6), strict=True)}

@@ -1,4 +1,4 @@
-"""What a session holds, as arrays."""
+"""The contents of a session as arrays. Made by `read`; used by replay, report and exports."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """One person, in the order of the frames.
+    """The data of one person, in the order of the frames.
 
     Attributes:
-        id: of the track; -1 where faces were not tracked.
-        frames: (n,) numbers of the frames. times: (n,) media seconds.
-        boxes: (n, 4) pixels. scores, confidences: (n,) 0..1.
+        id: track id; -1 if faces were not tracked.
+        frames: (n,) frame numbers.
+        times: (n,) media time in seconds.
+        boxes: (n, 4) pixels.
+        scores, confidences: (n,) 0..1.
         probabilities: (n, K).
-        emotions: (n,) column of what was shown.
-        unsure: (n,) whether it was called unsure; all False where nobody judged.
-        turned: (n,) degrees, as `edgeemo.columns` has it.
-        quality: (n, 6) the figures `edgeemo.columns.QUALITY`, NaN where none were recorded.
-        reasons: by frame number, why.
-        baseline: (K,) the neutral baseline, if one was taken.
-        name: what somebody called the person; empty: nothing.
+        emotions: (n,) index of the shown class.
+        unsure: (n,) whether it was unsure; all False without quality checks.
+        turned: (n,) degrees, see `edgeemo.columns`.
+        quality: (n, 6) the figures `edgeemo.columns.QUALITY`; NaN if not recorded.
+        reasons: frame number -> doubts.
+        baseline: (K,) the neutral baseline; None if not taken.
+        name: name given by the user, or empty.
     """
 
     id: int
@@ -55,14 +57,14 @@ class Track:
 
     @property
     def person(self) -> str:
-        """What the person is called where nobody gave a name too."""
+        """The given name, or the default name."""
         return self.name or person_name(self.id)
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def part(self, rows: npt.NDArray[np.bool_]) -> Track:
-        """The rows of an (n,) mask."""
+        """The rows selected by an (n,) mask."""
         frames = set(self.frames[rows].tolist())
         return replace(
             self,
@@ -81,11 +83,11 @@ class Track:
 
     @property
     def relative(self) -> F32 | None:
-        """(n, K) differences from the neutral baseline; None without a baseline. The raw values stay as they are."""
+        """(n, K) differences from the neutral baseline; None without a baseline."""
         return None if self.baseline is None else np.asarray(self.probabilities - self.baseline, np.float32)
 
     def seconds_of(self, longest: float = 1.0) -> F64:
-        """(n,) how long each row held: to the next one, but no longer than `longest` (the face was away)."""
+        """(n,) duration of each row: the time to the next one, at most `longest` (the face was absent)."""
         if len(self) < 2:
             return np.full(len(self), 0.0)
         steps = np.diff(self.times)
@@ -95,18 +97,19 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A whole session.
+    """A complete session.
 
     Attributes:
-        labels: K class names. card: the engine's card in Markdown, if it was kept.
-        frames, times: (F,) number and media seconds of every frame, with or without faces.
-        origins: by frame number where it is not the same for all (a folder of pictures), else empty.
-        cuts: (time, seconds left out before it) of the video.
-        missing: what could not be recorded, a line each.
-        file: the video that was analysed; its times are those of the frames.
-        edits: what somebody said about the persons, in order; `tracks` are what comes of it.
-        recorded: the tracks without those edits.
-        walls: by frame number when it was recognised, in seconds since the epoch, where that was noted.
+        labels: K class names.
+        card: the engine's card in Markdown, if stored.
+        frames, times: (F,) number and media time of every frame, with or without faces.
+        origins: frame number -> origin, if it differs between frames (a folder of pictures); else empty.
+        cuts: (time, seconds removed before it) of the video.
+        missing: what could not be recorded, one line each.
+        file: the analysed video; its times are those of the frames.
+        edits: edits of the persons, in order; already applied to `tracks`.
+        recorded: the tracks without edits.
+        walls: frame number -> time of recognition in seconds since the epoch, if recorded.
     """
 
     name: str
@@ -135,12 +138,12 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the end of the last one, which lasts as long as frames usually do."""
+        """Time from the first frame to the end of the last one, which has the typical duration of a frame."""
         if len(self.times) < 2:
             return 0.0
         return float(self.times[-1] - self.times[0] + min(np.median(np.diff(self.times)), 1.0))
 
     def video_time(self, time: float) -> float:
-        """Where in the video a media time is."""
+        """Convert a media time to a time in the video, without the cut pauses."""
         skipped = max((skip for at, skip in self.cuts if at <= time), default=0.0)
         return max(0.0, time - self.begin - skipped)

@@ -1,4 +1,4 @@
-"""What one row of results may hold. Rows come from files that others may have written or damaged; each is checked."""
+"""Check the rows of result files, which may be damaged or written by other programs. Called by `read`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 from edgeemo.errors import RecordingError
 
 LONGEST_LINE = 8 << 20  # bytes; a frame with 256 faces has 200 kB
-MOST_SECONDS = 4e9  # the epoch's seconds fit, for whoever sets times so
+MOST_SECONDS = 4e9  # also allows seconds since the epoch
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Person = Annotated[int, msgspec.Meta(ge=-1, le=2**53)]
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class FaceRow(msgspec.Struct, array_like=True):
-    """A face as tables keep it; `probabilities` follow the classes of the run, `quality` the columns of that name."""
+    """A row of a face; `probabilities` are in the order of the run's classes, `quality` in that of the columns."""
 
     frame: Number
     id: Person
@@ -72,7 +72,7 @@ class BaselineRow(msgspec.Struct, array_like=True):
 
 
 class FaceEvent(msgspec.Struct):
-    """A face of a line; other keys are passed over."""
+    """A face in a line; other keys are ignored."""
 
     id: Person
     box: tuple[Pixels, Pixels, Pixels, Pixels]
@@ -103,7 +103,7 @@ class Event(msgspec.Struct):
 
 
 class Spoiled:
-    """Counts the decoding errors of the source, which each frame's `damage` tells."""
+    """Counts the decoding errors of the source, from the `damage` of each frame."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -124,7 +124,7 @@ class Spoiled:
 
 
 class Damaged:
-    """Counts the rows that are left out, and keeps the reason of the first."""
+    """Counts the skipped rows and stores the reason of the first."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -139,16 +139,16 @@ class Damaged:
         if not self.count:
             return ()
         rows = "1 damaged row" if self.count == 1 else f"{self.count:,} damaged rows"
-        return (f"{rows} of results, left out (the first: {self._first})",)
+        return (f"{rows} of results, skipped (the first: {self._first})",)
 
     def expect_some(self, usable: int, path: object) -> None:
-        """Raises: RecordingError: there are rows, and all of them are damaged."""
+        """Raise RecordingError if there are rows and all of them are damaged."""
         if self.count and not usable:
-            raise RecordingError(f"{path} holds no usable results: {self.note()[0]}")
+            raise RecordingError(f"{path} has no usable results: {self.note()[0]}")
 
 
 def checked(rows: Iterable[Any], kind: type[T], table: str, damaged: Damaged) -> Iterator[T]:
-    """Those rows of a table that hold what they should; the others are counted."""
+    """The valid rows of a table; the others are counted."""
     for number, row in enumerate(rows, 1):
         try:
             yield msgspec.convert(row, kind)
@@ -157,10 +157,10 @@ def checked(rows: Iterable[Any], kind: type[T], table: str, damaged: Damaged) ->
 
 
 def lines(file: Any, damaged: Damaged) -> Iterator[Event]:
-    """The events of an open file of JSON lines; what is none is counted.
+    """The events of an open file of JSON lines; invalid lines are counted.
 
     Args:
-        file: opened for reading bytes.
+        file: opened in binary mode.
     """
     decoder = msgspec.json.Decoder(Event)
     number = 0

@@ -1,4 +1,4 @@
-"""The video file that a session was made from: where it lies, and whether a file is the same."""
+"""The video file of an analysed session: its path, and whether another file is the same. Called by `folder`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 from edgeemo.errors import RecordingError
 
-PIECE = 1 << 20  # bytes that are hashed at the beginning, in the middle and at the end
+PIECE = 1 << 20  # bytes to hash at the start, in the middle and at the end
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file by its place, size and content.
+    """A file, identified by size and content.
 
     Attributes:
-        path: absolute. size: in bytes.
-        sha256: of its first, middle and last mebibyte: a long video is told from others at once.
+        path: absolute path.
+        size: in bytes.
+        sha256: of its first, middle and last mebibyte, which is fast for long videos.
     """
 
     path: str
@@ -41,7 +42,7 @@ class SourceFile:
 
     @classmethod
     def from_mapping(cls, data: Any) -> SourceFile | None:
-        """What session.json has; None where that is nothing or damaged."""
+        """Parse the entry of session.json; None if it is missing or damaged."""
         if not isinstance(data, dict):
             return None
         path, size, sha256 = data.get("path"), data.get("size"), data.get("sha256")
@@ -51,7 +52,7 @@ class SourceFile:
 
     @property
     def is_there(self) -> bool:
-        """Whether the very file still lies where it was."""
+        """Whether the same file is still at its path."""
         try:
             return self._same(Path(self.path))
         except OSError:
@@ -60,7 +61,7 @@ class SourceFile:
     def moved_to(self, path: Path) -> SourceFile:
         """
         Raises:
-            RecordingError: that is another file, or none that can be read.
+            RecordingError: it is a different file or cannot be read.
         """
         try:
             same = self._same(path)

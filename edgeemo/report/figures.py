@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeemo.columns import cell
-from edgeemo.recording.whole import appearing_whole
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.report.inference import Analysis, Comparison
 
 COLUMNS = (
@@ -38,7 +38,7 @@ def write_figures(analysis: Analysis, path: Path) -> int:
         RecordingError: it cannot be written.
     """
     rows = [*_people(analysis), *(row for each in analysis.comparisons for row in _compared(each, analysis.keys))]
-    with appearing_whole(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with atomic_draft(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)

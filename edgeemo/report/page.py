@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from edgeemo.recording import Recording, Track
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.people import described
-from edgeemo.recording.whole import appearing_whole
 from edgeemo.report.classes import folded, name_of, shown_classes
 from edgeemo.report.colours import DARK_CLASSES, LIGHT_CLASSES
 from edgeemo.report.compared import compared
@@ -91,7 +91,7 @@ def write_report(groups: Groups, path: Path, analysis: Analysis | None = None) -
         RecordingError: it cannot be written.
     """
     text = page(groups, analysis)
-    with appearing_whole(path) as draft:
+    with atomic_draft(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return path
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeemo.errors import RecordingError, SinkError
 from edgeemo.recording import Recording
-from edgeemo.recording.whole import appearing_whole
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages import overlay
 from edgeemo.ui.scenes import Scenes
@@ -30,7 +30,7 @@ def write_overlay(recording: Recording, path: Path) -> int:
     if not len(scenes):
         raise RecordingError(f"{recording.name} has no frames to show")
     try:
-        with appearing_whole(path) as draft:
+        with atomic_draft(path) as draft:
             sink = open_sink(f"video:{draft}", context)
             try:
                 for index in range(len(scenes)):

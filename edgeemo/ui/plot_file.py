@@ -29,7 +29,7 @@ def save_plot(widget: QWidget, path: Path) -> None:
     ending = path.suffix.lower()
     if ending not in (".png", ".svg"):
         raise RecordingError(f"cannot save the plot as {path.name}: give a name that ends in .png or .svg")
-    with appearing_whole(path) as draft:
+    with atomic_draft(path) as draft:
         if ending == ".svg":
             generator = QSvgGenerator()
             generator.setFileName(str(draft))

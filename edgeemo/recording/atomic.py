@@ -1,4 +1,4 @@
-"""Files that appear when they are whole."""
+"""Atomic writes for exports. Called by `export`, `markers` and `elan`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from engines.files import atomic_path
 
 
 @contextlib.contextmanager
-def appearing_whole(path: Path) -> Iterator[Path]:
-    """A draft beside the path, to be written; it is moved over the path at the end, or taken away after an error.
+def atomic_draft(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder, which is renamed to `path` at the end, or deleted after an error.
 
-    A symbolic link stays one: what it points to is replaced.
+    If `path` is a symbolic link, its target is replaced.
 
     Raises:
         RecordingError: it cannot be written.
@@ -23,6 +23,6 @@ def appearing_whole(path: Path) -> Iterator[Path]:
         with atomic_path(path) as draft:
             yield draft
     except OSError as error:
-        # pyarrow's have no strerror, and further lines
+        # pyarrow's errors have no strerror and several lines
         reason = error.strerror or str(error).partition("\n")[0]
-        raise RecordingError(f"cannot write {path} ({reason}); choose another place") from error
+        raise RecordingError(f"cannot write {path} ({reason}); choose another path") from error
