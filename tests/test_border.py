@@ -169,7 +169,7 @@ def test_a_full_standard_error_is_no_fault_of_ours(source: str, code: int) -> No
 def test_a_full_disk_is_exit_code_4_with_the_count(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["run", "--source", "demo", "--frames", "3", "--sink", "jsonl:/dev/full"]) == 4
     said = capsys.readouterr().err
-    assert "did not arrive (cannot go on writing /dev/full: No space left on device" in said
+    assert "did not arrive (cannot continue writing /dev/full: No space left on device" in said
 
 
 @pytest.mark.parametrize(

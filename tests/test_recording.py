@@ -152,7 +152,7 @@ def test_a_full_disk_ends_the_recording_in_one_line_and_keeps_what_came_before(t
     )
     assert done.returncode == 0, done.stderr
     assert "recording could not continue after 0:" in done.stdout
-    assert "cannot go on writing" in done.stdout
+    assert "cannot continue writing" in done.stdout
     ((folder, info),) = list_sessions(tmp_path)
     assert info.ended == ""
     assert len(load(folder.path).frames) > 100

@@ -239,7 +239,7 @@ def test_renamed_files_and_a_folder_that_goes_away_under_the_whole_program(
     grow()
     remove(folder)
     assert process.stderr is not None
-    until(lambda: "cannot be begun again" in process.stderr.readline(), "a line about it")
+    until(lambda: "cannot be created again" in process.stderr.readline(), "a line about it")
     folder.mkdir()
     grow()
     process.send_signal(signal.SIGTERM)

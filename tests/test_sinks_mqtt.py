@@ -356,7 +356,7 @@ def test_results_count_as_kept_until_the_broker_has_confirmed_them(
         broker.kill()
     said = [record.message for record in caplog.records if record.name == "edgeemo.sinks.mqtt"]
     assert sum("cannot be reached" in line for line in said) == 1
-    assert sum("takes results again" in line for line in said) == 1
+    assert sum("accepts results again" in line for line in said) == 1
 
 
 def test_a_run_without_a_broker_ends_with_code_4_and_the_next_one_delivers_to_the_broker_that_it_names(

@@ -88,7 +88,7 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("CREATE TABLE songs (name TEXT)")
     database.close()
-    with pytest.raises(SinkError, match="something else"):
+    with pytest.raises(SinkError, match="another program"):
         open_sink(f"sqlite:{path}", CONTEXT)
     assert rows(path, "SELECT name FROM sqlite_master") == [("songs",)]
 
@@ -140,7 +140,7 @@ except SinkError as error:
 """
     done = ran(tmp_path, path, ending)
     assert done.returncode == 0, done.stderr
-    assert "cannot go on writing" in done.stdout
+    assert "cannot continue writing" in done.stdout
     assert done.stdout.count("\n") == 1
     assert rows(path, "SELECT frame FROM frames") == [(0,), (1,)]
     assert os.path.exists(path)

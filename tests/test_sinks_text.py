@@ -72,14 +72,14 @@ def test_an_event_is_valid_json_even_with_numbers_that_json_cannot_carry() -> No
     ("text", "message"),
     [
         ("jsnl:x", "did you mean jsonl:x"),
-        ("nonsense", "unknown sink 'nonsense': known are jsonl:PATH, csv:PATH"),
+        ("nonsense", "unknown sink 'nonsense': known sinks: jsonl:PATH, csv:PATH"),
         ("jsonl", "write jsonl:PATH"),
         ("jsonl:", "write jsonl:PATH"),
         ("mqtt://host:1883", "lacks a topic; write mqtt://HOST:PORT/TOPIC"),
         ("metrics:0.0.0.0:9000", "open to the network at 0.0.0.0; give it a token"),
         ("web:0.0.0.0:8000", "open to the network at 0.0.0.0; give it a token"),
-        ("video:-", "only jsonl and csv can go to standard output"),
-        ("sqlite:-", "only jsonl and csv can go to standard output"),
+        ("video:-", "only jsonl and csv can write to standard output"),
+        ("sqlite:-", "only jsonl and csv can write to standard output"),
     ],
 )
 def test_a_description_that_names_no_sink_is_a_mistake_in_one_line(text: str, message: str) -> None:

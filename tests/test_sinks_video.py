@@ -250,7 +250,7 @@ def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
         sink.write(empty(index, index / 10))
     monkeypatch.setattr("edgeemo.sinks.video.SPARE_BYTES", 1 << 60)
     sink._checked = -10.0  # type: ignore[attr-defined]
-    with pytest.raises(SinkError, match="the disk is full; what came before is kept"):
+    with pytest.raises(SinkError, match="the disk is full; earlier frames are kept"):
         sink.write(empty(3, 0.3))
     sink.close()
     assert len(read(path)[0]) == 3

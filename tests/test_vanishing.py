@@ -128,7 +128,7 @@ def test_another_file_that_takes_the_place_of_the_results_is_left_alone(tmp_path
     sink.write(result(1))
     rename(path)
     path.write_text("a letter\n")
-    with pytest.raises(SinkError, match=r"cannot be begun again: .* exists and is not JSON lines of edgeemo"):
+    with pytest.raises(SinkError, match=r"cannot be created again: .* exists and is not JSON lines of edgeemo"):
         sink.reopen()
     sink.close()
     assert path.read_text() == "a letter\n"

@@ -1,7 +1,7 @@
-"""Where results go: KIND:TARGET -> Sink.
+"""Outputs: KIND:TARGET -> Sink.
 
-One table of kinds. A new sink is a file in this folder, a configuration in `edgeemo.config` where it has options, and
-a row here. `run` opens them; the recorder and the benchmark open single ones.
+A new sink is a file in this folder, a row in the table here, and a dataclass in `edgeemo.config` if it has options.
+Called by `edgeemo.run`, the recorder and the benchmark.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from engines.installation import pip_install
 
 @dataclass(frozen=True)
 class SinkKind:
-    """One row of the table.
+    """One row of the table of kinds.
 
     Attributes:
-        module, cls: the class, imported on demand; it takes (target, context).
-        target: the form of a target, for messages.
-        section: its table in the configuration; empty: it has no options.
-        extra: the extra of the distribution that brings its libraries.
+        module, cls: the class, imported on demand and called with (target, context).
+        target: the syntax of a target, for messages.
+        section: its table in the configuration; empty: no options.
+        extra: the extra that installs its libraries.
         is_file: the target is a path.
         can_stream: the target may be "-", standard output.
     """
@@ -57,21 +57,21 @@ STANDARD_OUTPUT = "-"
 
 
 class ReaderGone(Exception):
-    """Whoever read a sink's output has closed it (`| head -1`): a reason to stop, not a fault."""
+    """The reader of a sink's output closed it (`| head -1`): a reason to stop, not an error."""
 
 
 @dataclass(frozen=True)
 class SinkContext:
-    """What a sink may need besides its target.
+    """What a sink needs besides its target.
 
     Attributes:
         labels: the engine's class names.
-        draw: Result -> a new picture (H, W, 3) of its frame with the overlay.
-        config: its options are in the section of its kind.
-        sources: the names of several sources, each with results of its own; empty for a single one.
-        status: how the run is doing; None where nothing runs (a recording).
-        lasting: what a file holds is kept and added to.
-        owner: the path of the configuration, which what is left with others belongs to; empty: none.
+        draw: Result -> a copy (H, W, 3) of its frame with the overlay.
+        config: the configuration; the section of the kind has the sink's options.
+        sources: names of the sources, if there are several; empty for a single source.
+        status: returns the run's status; None without a run (a recording).
+        lasting: append to existing files instead of replacing them.
+        owner: path of the configuration; identifies what earlier runs left with a broker. Empty: none.
     """
 
     labels: tuple[str, ...]
@@ -86,10 +86,10 @@ class SinkContext:
 def open_sink(text: str, context: SinkContext) -> Sink:
     """Open a sink from its description, for example "jsonl:results.jsonl" or "jsonl:-".
 
-    What a path held before is replaced when the first result is written, not when the sink is opened.
+    An existing file is replaced when the first result is written, not when the sink is opened.
 
     Raises:
-        ConfigError: the description doesn't name a known kind and a target, or a library is missing.
+        ConfigError: the description has no known kind or no target, or a library is missing.
         SinkError: the target cannot be written to.
     """
     kind, target = parse(text)
@@ -99,38 +99,40 @@ def open_sink(text: str, context: SinkContext) -> Sink:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(("edgeemo", "engines")):
             raise
-        raise ConfigError(f"sink {text!r} needs {error.name}, which is missing: {pip_install(row.extra)}") from error
+        raise ConfigError(
+            f"sink {text!r} needs {error.name}, which is not installed: {pip_install(row.extra)}"
+        ) from error
     sink: Sink = opener(target, context)
     return sink
 
 
 def parse(text: str) -> tuple[str, str]:
-    """Take a description apart: "jsonl:out.jsonl" -> ("jsonl", "out.jsonl").
+    """Parse a description: "jsonl:out.jsonl" -> ("jsonl", "out.jsonl").
 
     Raises:
-        ConfigError: as `open_sink`.
+        ConfigError: see `open_sink`.
     """
     kind, colon, target = text.partition(":")
     if kind not in SINKS:
         near = difflib.get_close_matches(kind, SINKS, n=1)
         hint = f"did you mean {near[0]}:{target or 'PATH'}? " if near else ""
         forms = ", ".join(f"{name}:{row.target}" for name, row in SINKS.items())
-        raise ConfigError(f"unknown sink {text!r}: {hint}known are {forms}")
+        raise ConfigError(f"unknown sink {text!r}: {hint}known sinks: {forms}")
     if not colon or not target:
-        raise ConfigError(f"sink {text!r} says not where to: write {kind}:{SINKS[kind].target}")
+        raise ConfigError(f"sink {text!r} has no target: write {kind}:{SINKS[kind].target}")
     if target == STANDARD_OUTPUT and not SINKS[kind].can_stream:
         streams = " and ".join(name for name, row in SINKS.items() if row.can_stream)
-        raise ConfigError(f"sink {text!r}: only {streams} can go to standard output; give a path")
+        raise ConfigError(f"sink {text!r}: only {streams} can write to standard output; give a path")
     return kind, target
 
 
 def file_of(text: str) -> Path | None:
-    """The file that a sink writes, if it writes one; neither standard output nor an address."""
+    """The file that a sink writes; None for standard output and addresses."""
     kind, target = parse(text)
     return None if target == STANDARD_OUTPUT or not SINKS[kind].is_file else user_path(target)
 
 
 def options_of(text: str, config: Config) -> object:
-    """The part of a configuration that a sink depends on; None where it has no options."""
+    """The section of the configuration that a sink depends on; None if it has no options."""
     row = SINKS.get(text.partition(":")[0])
     return getattr(config, row.section) if row is not None and row.section else None

@@ -1,4 +1,4 @@
-"""Who may ask: addresses to listen on, and the token that everything beyond this machine needs."""
+"""Access control of the HTTP sinks: addresses to listen on, tokens, and the Host header. Called by `http`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKEN_VARIABLE = "EDGEEMO_TOKEN"
 log = logging.getLogger(__name__)
 
 SHORTEST_TOKEN = 16
-# [IPv6] or a name or number without colons, and a port
+# [IPv6], or a name or address without colons; then a port
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]*))(?::[0-9]{1,5})?")
 
 
@@ -24,7 +24,7 @@ def address(kind: str, target: str) -> tuple[str, int]:
     """ "127.0.0.1:8080", "[::1]:8080" or "8080" (this machine only) -> host and port.
 
     Raises:
-        ConfigError: it is no such thing.
+        ConfigError: it is not an address.
     """
     host, colon, port = target.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1"
@@ -38,7 +38,7 @@ def address(kind: str, target: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen on."""
+    """Whether only this machine can reach a listening address."""
     if host == "localhost":
         return True
     try:
@@ -48,23 +48,22 @@ def is_loopback(host: str) -> bool:
 
 
 def warn_if_readable_by_all(file: str) -> None:
-    """Tell that every user of the machine can read a secret (POSIX)."""
+    """Log a warning if every user of the machine can read a secret (POSIX)."""
     path = user_path(file)
     if os.name == "posix" and path.stat().st_mode & 0o004:
-        log.warning("%s holds a secret and can be read by everybody here; run: chmod 600 %s", path, path)
+        log.warning("%s contains a secret and every user can read it; run: chmod 600 %s", path, path)
 
 
 class Guard:
-    """Decides by the headers of a request whether it is answered.
+    """Decides from the headers of a request whether it is allowed.
 
-    With a token: only with it ("Authorization: Bearer ..."), compared in constant time. Without: only where the
-    request names this machine by a number or as localhost; another name means that a foreign web page has been made to
-    point here.
+    With a token, requests must carry it ("Authorization: Bearer ..."); the comparison takes constant time. Without a
+    token, the Host header must be an IP address or localhost; other names are refused (DNS rebinding).
 
     Args:
         kind: the sink, for messages.
-        host: where it listens.
-        token_file: a file whose first line is the token; empty: the variable EDGEEMO_TOKEN, if it is set.
+        host: listening address.
+        token_file: file with the token in its first line; empty: the variable EDGEEMO_TOKEN, if set.
 
     Raises:
         ConfigError: it listens beyond this machine without a token, or the token cannot be read or is too short.
@@ -80,7 +79,9 @@ class Guard:
                 raise ConfigError(f"cannot read the token of sink {kind} from {token_file}: {why}") from error
             warn_if_readable_by_all(token_file)
         if (token or token_file) and (len(token) < SHORTEST_TOKEN or not token.isascii()):
-            raise ConfigError(f"the token of sink {kind} must have at least {SHORTEST_TOKEN} plain characters")
+            raise ConfigError(
+                f"the token of sink {kind} must have at least {SHORTEST_TOKEN} printable ASCII characters"
+            )
         if not token and not is_loopback(host):
             raise ConfigError(
                 f"sink {kind} would be open to the network at {host}; give it a token "
@@ -93,17 +94,17 @@ class Guard:
         return bool(self._token)
 
     def allows(self, authorization: str, host: str) -> bool:
-        """Args: the headers Authorization and Host of a request, empty where they are missing."""
+        """Check the headers Authorization and Host of a request; empty if missing."""
         if not self._token:
             return is_own_name(host)
         scheme, _, given = authorization.partition(" ")
-        # compared in any case, so that the time tells nothing
+        # constant-time comparison
         same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
         return same and scheme.lower() == "bearer"
 
 
 def is_own_name(host: str) -> bool:
-    """Whether the header Host is a number or localhost; without the header nobody could have been misled."""
+    """Whether the Host header is an IP address or localhost. A missing header is allowed: browsers always send it."""
     found = _HOST.fullmatch(host)
     if found is None:
         return False

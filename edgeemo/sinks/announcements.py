@@ -29,19 +29,19 @@ log = logging.getLogger(__name__)
 
 LEDGER = "mqtt-sinks.db"
 RETRY_S = 5.0
-ACKNOWLEDGE_S = 5.0  # for the broker to confirm
+ACKNOWLEDGE_S = 5.0  # time-out for the broker's confirmation
 TALK_S = 0.05
 SCHEMES = ("mqtt:", "mqtts:")
 
 
 @dataclass(frozen=True)
 class Announcer:
-    """An MQTT sink that has announced something.
+    """An MQTT sink that published retained topics.
 
     Attributes:
         sink: as it was configured.
-        spool: the file that has its retained topics.
-        config: its settings; no password, only where that is read from.
+        spool: the file that lists its retained topics.
+        config: its settings; not the password, only where it is read from.
     """
 
     sink: str
@@ -50,7 +50,7 @@ class Announcer:
 
 
 class Ledger:
-    """The announcers of one configuration. A ledger that cannot be written to is a warning.
+    """The announcers of one configuration. If the file cannot be written, a warning is logged.
 
     Args:
         owner: the configuration's path.
@@ -72,14 +72,14 @@ class Ledger:
         self._execute("DELETE FROM announcers WHERE owner = ? AND sink = ?", (self._owner, sink))
 
     def others(self, configured: Collection[str]) -> list[Announcer]:
-        """Those that are not configured."""
+        """The announcers that are no longer configured."""
         if not self._path.is_file():
             return []
         rows = self._execute("SELECT sink, spool, settings FROM announcers WHERE owner = ?", (self._owner,))
         found = []
         for sink, spool, settings in rows:
             if sink not in configured:
-                with contextlib.suppress(ValueError, TypeError):  # of a later version
+                with contextlib.suppress(ValueError, TypeError):  # written by a later version
                     found.append(Announcer(sink, Path(spool), MqttConfig(**json.loads(settings))))
         return found
 
@@ -100,15 +100,15 @@ class Ledger:
                 )
                 return database.execute(statement, values).fetchall()
         except (OSError, sqlite3.Error) as error:
-            log.warning("%s, which notes what MQTT sinks have announced, cannot be used: %s", self._path, error)
+            log.warning("cannot use %s, which records the retained topics of MQTT sinks: %s", self._path, error)
             return []
 
 
 class Withdrawal:
-    """Takes back, in a thread, what sinks have announced that a configuration no longer has.
+    """Clears, in a thread, the retained topics of sinks that are no longer configured.
 
     Args:
-        owner: the configuration's path; empty: there is nothing to take back.
+        owner: the configuration's path; empty: nothing is cleared.
     """
 
     def __init__(self, owner: str) -> None:
@@ -118,7 +118,7 @@ class Withdrawal:
         self._thread: threading.Thread | None = None
 
     def begin(self, config: Config) -> None:
-        """A configuration has been taken; what an earlier one began is begun again with this one."""
+        """Start for a new configuration; restarts a withdrawal that is still running."""
         self.close()
         if not self._owner or not self._ledger.others(config.sinks):
             return
@@ -129,7 +129,7 @@ class Withdrawal:
         self._thread.start()
 
     def close(self) -> None:
-        """What was not taken back is, by the next run."""
+        """Stop; the next run clears the rest."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(RETRY_S)
@@ -153,7 +153,7 @@ class Withdrawal:
                     if announcer.sink not in told:
                         told.add(announcer.sink)
                         log.warning(
-                            "what sink %s announced cannot be removed yet: %s",
+                            "cannot remove the retained topics of sink %s yet: %s",
                             announcer.sink,
                             " ".join(str(error).split()),
                         )
@@ -164,7 +164,7 @@ class Withdrawal:
 
 
 def kept_by(config: Config, announcer: Announcer) -> set[str]:
-    """The retained topics of an announcer that configured sinks announce to the same broker."""
+    """The retained topics of an announcer that a configured sink also publishes to the same broker."""
     kept: set[str] = set()
     for sink in config.sinks:
         if sink.startswith(SCHEMES) and _brokers(sink) & _brokers(announcer.sink):
@@ -176,14 +176,14 @@ def kept_by(config: Config, announcer: Announcer) -> set[str]:
 
 
 def topics_of(topic: str, source: str, discovery: str) -> tuple[str, ...]:
-    """Where a source's availability, its state, and Home Assistant's two entries are retained."""
+    """The retained topics of a source: availability, state, and Home Assistant's two entries."""
     node = node_of(topic, source)
     entries = tuple(f"{discovery}/sensor/{node}/{name}/config" for name in ("emotion", "faces")) if discovery else ()
     return f"{topic}/{source}/availability", f"{topic}/{source}/state", *entries
 
 
 def node_of(topic: str, source: str) -> str:
-    """What Home Assistant knows a source by."""
+    """The identifier of a source in Home Assistant."""
     return "_".join(re.sub(r"[^A-Za-z0-9]+", "_", part) for part in ("edgeemo", topic, source))
 
 
@@ -195,7 +195,7 @@ def _parts(sink: str) -> tuple[str, int, str]:
 
 
 def _brokers(sink: str) -> set[tuple[str, int]]:
-    """The addresses that a sink's host has, with its port; its name alone where that is not known."""
+    """The addresses of a sink's host with its port; the host name if it cannot be resolved."""
     host, port, _ = _parts(sink)
     try:
         return {(str(found[4][0]), port) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
@@ -207,13 +207,13 @@ def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> 
     """Empty the retained topics of a sink that is no longer configured.
 
     Args:
-        keep: topics that others announce; they are only forgotten.
+        keep: topics that other sinks publish; these are only removed from the list.
 
     Returns:
         How many results wait for it.
 
     Raises:
-        EdgeemoError, OSError: the broker is away or refuses; what was confirmed is done.
+        EdgeemoError, OSError: the broker is unreachable or refuses; confirmed topics are cleared.
     """
     from paho.mqtt.enums import MQTTErrorCode
 

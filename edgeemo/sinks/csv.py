@@ -1,4 +1,4 @@
-"""A table: one row per face."""
+"""The sink `csv`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 class CsvSink(TextSink):
-    """`csv:PATH`: a header, then one row per face, with the columns of `edgeemo.columns`. A frame without faces adds no
-    row. A file that is added to keeps the columns that it has.
+    """`csv:PATH`: a header, then one row per face with the columns of `edgeemo.columns`. A frame without faces has no
+    row. A file that is appended to keeps its columns.
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:
@@ -63,7 +63,7 @@ def _values(whole: dict[str, Any], face: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header(target: str) -> tuple[str, ...]:
-    """The columns of a file that is there; () for an empty one, a pipe or a device."""
+    """The columns of an existing file; () for an empty file, a pipe or a device."""
     path = user_path(target)
     if not path.is_file():
         return ()

@@ -1,4 +1,4 @@
-"""A result as the event that leaves the program: one JSON object a frame."""
+"""Convert a result to an event: one JSON object per frame. Called by the sinks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeemo.types import Doubt, Marker, Quality, Result
 
 
 def event(result: Result) -> dict[str, Any]:
-    """The event of one frame.
+    """Convert the result of one frame.
 
     Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
     JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
@@ -74,12 +74,12 @@ def _unsure(reasons: tuple[str, ...]) -> dict[str, Any]:
 
 
 def codes(face: dict[str, Any]) -> str:
-    """The doubts of a face of an event as tables have them: codes, separated by ";"."""
+    """The doubts of a face as in tables: codes separated by ";"."""
     return ";".join(doubt["code"] for doubt in face.get("doubts", ()))
 
 
 def line(result: Result) -> str:
-    """The event as one line of JSON, without the line's end."""
+    """The event as one line of JSON, without the newline."""
     return json.dumps(event(result), ensure_ascii=False, allow_nan=False)
 
 

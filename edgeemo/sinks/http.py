@@ -1,6 +1,6 @@
-"""One HTTP application for the sinks that are asked over the network: the page and the metrics.
+"""The HTTP server of the sinks `web` and `metrics`.
 
-Every request passes the guard, a rate limiter and bounds on connections; a sink adds its routes.
+Every request passes the guard, a rate limiter and limits on connections; a sink adds its routes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from edgeemo.sinks.access import Guard, address
 
 MAX_CONNECTIONS = 32
 MAX_CONNECTIONS_PER_ADDRESS = 16
-IDLE_S = 5.0  # for a connection to send a request, and for its answer to be read: 5 to 10 s
+IDLE_S = 5.0  # time-out of a connection for sending a request and for reading the response; checked after 5 to 10 s
 REQUESTS_PER_S = 60.0
 BURST = 120.0
 CLOSE_S = 1.2
-QUIET_S = 60.0  # between two log lines of one kind: anybody who can connect causes them
+QUIET_S = 60.0  # interval of log lines of one kind, because any client can cause them
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -38,18 +38,18 @@ HEADERS = {
 
 
 class HttpServer:
-    """Serves an application's routes in a thread of its own.
+    """Serves an application's routes in its own thread.
 
     Args:
         kind: the sink, for messages.
-        target: HOST:PORT, [HOST]:PORT or PORT; port 0 takes a free one.
-        token_file: as `Guard`.
+        target: HOST:PORT, [HOST]:PORT or PORT; port 0: any free port.
+        token_file: see `Guard`.
         add_routes: adds the sink's routes.
-        public: paths that need no token, because they hold nothing secret and ask for it.
+        public: paths that need no token: pages without secrets, which ask for the token.
 
     Raises:
         ConfigError: the target is malformed, or it listens beyond this machine without a token.
-        SinkError: the port is taken.
+        SinkError: the port is in use.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class HttpServer:
 
 def _application(guard: Guard, public: frozenset[str]) -> FastAPI:
     application = FastAPI(title="edgeemo", docs_url=None, redoc_url=None, openapi_url=None)
-    # apart, so that strangers cannot use up what is meant for others
+    # separate buckets, so that unauthorised clients cannot block the others
     allowed_bucket, refused_bucket = _TokenBucket(), _TokenBucket()
 
     @application.middleware("http")
@@ -125,9 +125,9 @@ def _application(guard: Guard, public: frozenset[str]) -> FastAPI:
 
 
 def _bounded_protocol() -> type[H11Protocol]:
-    """The protocol of one server's connections: deadlines, and at most so many from one address.
+    """The protocol of a server's connections, with deadlines and a limit per address.
 
-    uvicorn has neither: it waits for a connection that sends nothing, and has room for `MAX_CONNECTIONS` only.
+    uvicorn has neither: connections that send nothing stay open and would use up `MAX_CONNECTIONS`.
     """
     open_by_host: Counter[str] = Counter()
 
@@ -166,7 +166,7 @@ def _bounded_protocol() -> type[H11Protocol]:
 
 
 class OncePerMinute(logging.Filter):
-    """Lets one log line of each kind through per `QUIET_S`, with the count of those left out."""
+    """Passes one log line of each kind per `QUIET_S`, with the number of suppressed lines."""
 
     def __init__(self) -> None:
         super().__init__()

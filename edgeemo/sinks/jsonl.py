@@ -1,4 +1,4 @@
-"""JSON lines: one event per frame."""
+"""The sink `jsonl`: one event per frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edgeemo.types import Result
 
 
 class JsonlSink(TextSink):
-    """`jsonl:PATH`, or `jsonl:-` for standard output. A single run replaces what a file held, a service adds to it."""
+    """`jsonl:PATH`, or `jsonl:-` for standard output. A single run replaces a file, a service appends to it."""
 
     def __init__(self, target: str, context: SinkContext) -> None:
         config = context.config.jsonl

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus; also part of the page."""
+"""The sink `metrics`: metrics for Prometheus, also served by `web`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THERMAL = Path("/sys/class/thermal")
 
 
 class Metrics:
-    """Collects what Prometheus reads, and serves it: /metrics, and /health, which says whether every source is live."""
+    """Collects and serves /metrics, and /health, which reports whether every source is live."""
 
     def __init__(self, context: SinkContext) -> None:
         self._status = context.status
@@ -45,7 +45,7 @@ class Metrics:
     def observe(self, result: Result) -> None:
         for stage, taken_ms in result.timings.items():
             self._stages.labels(stage).observe(taken_ms / 1e3)
-        # each picture of a folder is an origin: a series for each would grow without bound
+        # each picture of a folder is an origin; one series per picture would grow without limit
         origin = result.frame.origin if not result.frame.still else ""
         for emotion in result.emotions:
             self._shown.labels(origin, emotion).inc()
@@ -82,7 +82,7 @@ class MetricsSink(Sink):
 
 
 class _Figures(Collector):
-    """What is read at the moment of asking."""
+    """Metrics that are read on each request."""
 
     def __init__(self, context: SinkContext) -> None:
         self._status = context.status
@@ -98,21 +98,23 @@ class _Figures(Collector):
 
 
 def _of_status(status: Status) -> Iterator[Metric]:
-    info = GaugeMetricFamily("edgeemo_info", "What runs.", labels=["version", "engine"])
+    info = GaugeMetricFamily("edgeemo_info", "Version and engine.", labels=["version", "engine"])
     info.add_metric([installed_version(), status.engine], 1)
     yield info
-    yield GaugeMetricFamily("edgeemo_uptime_seconds", "Since the service began.", value=status.uptime_s)
+    yield GaugeMetricFamily("edgeemo_uptime_seconds", "Time since the service started.", value=status.uptime_s)
     opened = GaugeMetricFamily("edgeemo_source_info", "How a source is read.", labels=["source", "decoder"])
-    state = GaugeMetricFamily("edgeemo_source_state", "1 for the present state.", labels=["source", "state"])
+    state = GaugeMetricFamily("edgeemo_source_state", "1 for the current state.", labels=["source", "state"])
     gauges = {
         "camera_fps": GaugeMetricFamily("edgeemo_camera_fps", "Frames per second from the source.", labels=["source"]),
         "process_fps": GaugeMetricFamily("edgeemo_process_fps", "Frames per second recognised.", labels=["source"]),
         "faces": GaugeMetricFamily("edgeemo_faces", "Faces in the newest frame.", labels=["source"]),
     }
     counters = {
-        "captured": CounterMetricFamily("edgeemo_frames_captured", "Frames the source gave.", labels=["source"]),
+        "captured": CounterMetricFamily(
+            "edgeemo_frames_captured", "Frames delivered by the source.", labels=["source"]
+        ),
         "processed": CounterMetricFamily("edgeemo_frames_processed", "Frames recognised.", labels=["source"]),
-        "dropped": CounterMetricFamily("edgeemo_frames_dropped", "Frames never looked at.", labels=["source"]),
+        "dropped": CounterMetricFamily("edgeemo_frames_dropped", "Frames not processed.", labels=["source"]),
         "damaged": CounterMetricFamily("edgeemo_frames_damaged", "Frames with decoding errors.", labels=["source"]),
         "connects": CounterMetricFamily("edgeemo_source_connects", "Times the source was opened.", labels=["source"]),
     }
@@ -128,9 +130,9 @@ def _of_status(status: Status) -> Iterator[Metric]:
     yield state
     yield from gauges.values()
     yield from counters.values()
-    written = CounterMetricFamily("edgeemo_sink_written", "Results a sink took.", labels=["sink"])
-    dropped = CounterMetricFamily("edgeemo_sink_dropped", "Results a sink never got.", labels=["sink"])
-    waiting = GaugeMetricFamily("edgeemo_sink_waiting", "Results that wait for a sink.", labels=["sink"])
+    written = CounterMetricFamily("edgeemo_sink_written", "Results written by a sink.", labels=["sink"])
+    dropped = CounterMetricFamily("edgeemo_sink_dropped", "Results lost by a sink.", labels=["sink"])
+    waiting = GaugeMetricFamily("edgeemo_sink_waiting", "Results in a sink's queue.", labels=["sink"])
     up = GaugeMetricFamily("edgeemo_sink_up", "Whether a sink can be written to.", labels=["sink"])
     for sink in status.sinks:
         written.add_metric([sink.name], sink.written)
@@ -141,19 +143,19 @@ def _of_status(status: Status) -> Iterator[Metric]:
 
 
 def temperatures(folder: Path = THERMAL) -> dict[str, float]:
-    """Degrees Celsius by the zones of the kernel."""
+    """Temperature in degrees Celsius per thermal zone of the kernel."""
     found = {}
     for zone in sorted(folder.glob("thermal_zone*")):
         try:
             name = (zone / "type").read_text(encoding="utf-8").strip() or zone.name
             found[name if name not in found else f"{name} {zone.name}"] = int((zone / "temp").read_text()) / 1000
-        except (OSError, ValueError):  # a zone that is switched off cannot be read
+        except (OSError, ValueError):  # disabled zones cannot be read
             continue
     return found
 
 
 class _Jetson:
-    """jetson-stats, where it is installed and its service runs; asked once and kept open."""
+    """Figures of jetson-stats, if it is installed and its service runs; opened once."""
 
     def __init__(self) -> None:
         self._jtop: Any = None
@@ -168,7 +170,7 @@ class _Jetson:
                 opened = jtop(interval=2)
                 opened.start()
                 self._jtop = opened
-            except Exception as error:  # its own classes, which it has changed between versions
+            except Exception as error:  # its exception classes differ between versions
                 log.debug("no jetson-stats: %s", error)
         if self._jtop is None:
             return {}
@@ -185,7 +187,7 @@ _JETSON = _Jetson()
 def _of_jetson() -> Iterator[Metric]:
     figures = _JETSON.figures()
     if figures:
-        family = GaugeMetricFamily("edgeemo_jetson", "What jetson-stats says.", labels=["name"])
+        family = GaugeMetricFamily("edgeemo_jetson", "Figures of jetson-stats.", labels=["name"])
         for name, value in figures.items():
             family.add_metric([name], value)
         yield family

@@ -1,4 +1,4 @@
-"""Results to an MQTT 5 broker, with Home Assistant's discovery."""
+"""The sinks `mqtt` and `mqtts`: results to an MQTT 5 broker, with Home Assistant's discovery."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
-MAX_INFLIGHT = 20  # messages that the broker has not confirmed
+MAX_INFLIGHT = 20  # unconfirmed messages in flight
 RETRY_S = 1.0
-TALK_S = 0.05  # how soon a new message is noticed while the broker is silent
-STATE_S = 1.0  # between two messages about the state of a source
-FLUSH_S = 1.0  # for the broker to confirm what is on the way when it ends
-ACKNOWLEDGE_S = 5.0  # for a single run: until everything is confirmed, also while no broker answers
+TALK_S = 0.05  # interval for checking for new messages while the broker is silent
+STATE_S = 1.0  # interval of messages about the state of a source
+FLUSH_S = 1.0  # time at the end for the broker to confirm messages in flight
+ACKNOWLEDGE_S = 5.0  # time at the end of a single run for all confirmations, also if the broker is unreachable
 REFUSED = (0x86, 0x87, 0x8C)  # CONNACK, MQTT 5.0 section 3.2.2.2: bad user or password, not authorised, bad method
 
 
 class MqttSink(Sink):
-    """`mqtt://HOST:PORT/TOPIC`. Under TOPIC it publishes
+    """`mqtt://HOST:PORT/TOPIC`. Below TOPIC it publishes
 
     - `status`: online or offline (retained; offline by last will when the process dies),
     - `SOURCE/availability`: online while the source is live (retained),
-    - `SOURCE/state`: expression, confidence and number of faces, at most once a second, when it changes (retained),
+    - `SOURCE/state`: expression, confidence and number of faces, at most once per second, if changed (retained),
     - `SOURCE/results`: the events, in order, each at least once.
 
-    A broker that is away is no error: results wait in a file, bounded, and are sent in order when it is back. A single
-    run waits for the last confirmations for `ACKNOWLEDGE_S` when it ends; `kept` counts what remains in the file.
+    An unreachable broker is not an error: results are stored in a file of limited size and sent in order later. A
+    single run waits up to `ACKNOWLEDGE_S` for the last confirmations; `kept` counts what remains in the file.
 
     What waits for a sink that this one replaces in the same configuration (another broker or topic) is taken over, and
     so is what waits in a file that `[mqtt] spool` names: each goes to the broker and topic that are configured now.
@@ -83,14 +83,14 @@ class MqttSink(Sink):
         self._sent: dict[str, float] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._announced: set[str] = set()
-        self._retained: dict[str, bytes] = {}  # retained topic -> what the broker has
+        self._retained: dict[str, bytes] = {}  # retained topic -> payload at the broker
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._inflight: dict[int, int] = {}  # paho's number -> the outbox's key
-        self._clearing: dict[int, str] = {}  # paho's number -> a retained topic that is being removed
+        self._inflight: dict[int, int] = {}  # paho's message id -> key in the outbox
+        self._clearing: dict[int, str] = {}  # paho's message id -> retained topic being cleared
         self._arrived: list[int] = []
         self._fault = "not connected yet"
-        self._told = ""  # the fault that the log has
+        self._told = ""  # the fault that was logged last
         self._refusal: ConfigError | None = None
         self._first_key = self._outbox.last_key + 1
         self._taken = self._confirmed = self._rejected = 0
@@ -132,7 +132,7 @@ class MqttSink(Sink):
 
     @property
     def lost(self) -> int:
-        """Results dropped because too much had to wait, or rejected by the broker."""
+        """Number of results dropped because the spool was full, or rejected by the broker."""
         return self._outbox.dropped + self._rejected
 
     @property
@@ -175,12 +175,12 @@ class MqttSink(Sink):
         self.tick()
 
     def _note(self, fault: str) -> None:
-        """Keep what is wrong; the log gets a line when it begins and one when it ends."""
+        """Store the current fault; log one line when it starts and one when it ends."""
         self._fault = fault
         if fault and fault != self._told:
-            log.warning("sink mqtt: %s; results are kept on disk meanwhile", fault)
+            log.warning("sink mqtt: %s; storing results on disk", fault)
         elif not fault and self._told:
-            log.warning("sink mqtt: the broker %s:%d takes results again", self._host, self._port)
+            log.warning("sink mqtt: the broker %s:%d accepts results again", self._host, self._port)
         self._told = fault
 
     def _run(self) -> None:
@@ -189,7 +189,7 @@ class MqttSink(Sink):
             try:
                 client.connect(self._host, self._port, self._config.keepalive_s, clean_start=True)
                 self._serve(client)
-            except (OSError, ValueError) as error:  # ValueError: paho's word for an impossible host
+            except (OSError, ValueError) as error:  # paho raises ValueError for an invalid host
                 why = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 self._note(f"the broker {self._host}:{self._port} cannot be reached: {why}")
             except Exception:
@@ -202,7 +202,7 @@ class MqttSink(Sink):
             self._stop.wait(RETRY_S)
 
     def _client(self) -> paho.Client:
-        """A new one for each connection: an old one would repeat what the outbox repeats."""
+        """A new client for each connection: an old one would repeat messages that the outbox repeats, too."""
         client = new_client(self._config, self._password, self._tls)
         client.max_inflight_messages_set(4 * MAX_INFLIGHT)
         client.will_set(f"{self._topic}/status", b"offline", qos=1, retain=True)
@@ -239,11 +239,11 @@ class MqttSink(Sink):
         if ending is not None:
             client.publish(f"{self._topic}/status", b"offline", qos=1, retain=True)
             client.loop(timeout=TALK_S)
-            # an orderly goodbye: the last will is not needed
+            # a clean disconnect, so that the last will is not sent
             client.disconnect()
             client.loop(timeout=TALK_S)
         elif self._accepted:
-            self._note(f"the broker {self._host}:{self._port} has gone")
+            self._note(f"the broker {self._host}:{self._port} closed the connection")
 
     def _on_connect(
         self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, properties: Properties | None
@@ -268,7 +268,7 @@ class MqttSink(Sink):
         key = self._inflight.pop(mid, None)
         if key is None:
             return
-        # refused messages are not repeated either: they would be refused again
+        # refused messages count as done, because they would be refused again
         self._arrived.append(key)
         if reason.is_failure:
             self._rejected += key >= self._first_key
@@ -277,7 +277,7 @@ class MqttSink(Sink):
             self._confirmed += key >= self._first_key
 
     def _publish_state(self, client: paho.Client) -> None:
-        """What the broker keeps: who is there, and the newest state."""
+        """Publish the retained topics: availability and the newest state."""
         self._publish_retained(client, f"{self._topic}/status", b"online")
         with self._lock:
             states = dict(self._states)
@@ -298,7 +298,7 @@ class MqttSink(Sink):
             self._clear_orphans(client, {*alive, *states})
 
     def _clear_orphans(self, client: paho.Client, sources: set[str]) -> None:
-        """Empty retained topics that an earlier run or configuration left: nobody would ever take them back."""
+        """Clear retained topics of sources that an earlier run or configuration had."""
         ours = tuple(f"{self._topic}/{source}/" for source in sources)
         going = set(self._clearing.values())
         for topic in self._outbox.retained - self._retained.keys() - going:
@@ -382,5 +382,5 @@ def _locked(spool: Path) -> Iterator[bool]:
 
 
 def _topic_segment(text: str) -> str:
-    """A text as one level of a topic."""
+    """A text as one topic level."""
     return re.sub(r"[/+#\x00]", "_", text) or "_"

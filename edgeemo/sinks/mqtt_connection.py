@@ -1,4 +1,4 @@
-"""How an MQTT broker is connected to: address, credentials, certificates, and MQTT's own rules. Called by the sink."""
+"""Connection settings of an MQTT broker: address, credentials, certificates, MQTT's rules. Called by `mqtt`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engines.files import read_file, user_path
 
 LONGEST_PASSWORD = 65_535  # bytes, MQTT 5.0 section 3.1.3.6
 PASSWORD_VARIABLE = "EDGEEMO_MQTT_PASSWORD"
-LONGEST_TOPIC = 60_000  # bytes; 65,535 are MQTT's limit, /SOURCE/results and the discovery's names come behind
+LONGEST_TOPIC = 60_000  # bytes; MQTT's limit is 65,535, and /SOURCE/results or names of the discovery are appended
 MOST_LEVELS = 190  # mosquitto refuses 200
 
 
@@ -39,7 +39,7 @@ def new_client(config: MqttConfig, password: str, tls: ssl.SSLContext | None) ->
 
 
 def address(scheme: str, target: str) -> tuple[str, int, str]:
-    """Host, port and topic of `mqtt:` or `mqtts:` with a target.
+    """Host, port and topic of a target of `mqtt:` or `mqtts:`.
 
     Raises:
         ConfigError: something is missing or not allowed.
@@ -51,27 +51,27 @@ def address(scheme: str, target: str) -> tuple[str, int, str]:
     except ValueError as error:
         raise ConfigError(f"sink {scheme}: the port is not a number; {form}") from error
     if parts.username is not None or parts.password is not None:
-        # addresses are shown in messages and in the list of processes
-        raise ConfigError(f"sink {scheme}: user and password do not belong in the address; put them under [mqtt]")
+        # addresses appear in messages and in the list of processes
+        raise ConfigError(f"sink {scheme}: user and password are not allowed in the address; put them under [mqtt]")
     topic = parts.path.strip("/")
     if not parts.hostname or not topic:
         raise ConfigError(f"sink {scheme}:{target} lacks {'a topic' if parts.hostname else 'a host'}; {form}")
     if re.search(r"[+#?\x00]", target):
-        raise ConfigError(f"sink {scheme}:{target}: a topic to publish to has no +, # or ?; {form}")
+        raise ConfigError(f"sink {scheme}:{target}: the topic must not contain +, # or ?; {form}")
     expect_host(f"sink {scheme}", parts.hostname)
     expect_topic(f"sink {scheme}", topic)
     return parts.hostname, port, topic
 
 
 def expect_topic(name: str, topic: str) -> None:
-    """MQTT 5.0, section 4.7.3, and what brokers refuse."""
+    """Check a topic by MQTT 5.0, section 4.7.3, and by the limits of brokers."""
     fault = ""
     if len(topic.encode("utf-8", "replace")) > LONGEST_TOPIC or topic.count("/") > MOST_LEVELS:
         fault = f"has more than {LONGEST_TOPIC} bytes or {MOST_LEVELS} levels"
     elif re.search(r"[+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]", topic):
-        fault = "holds +, # or a control character"
+        fault = "contains +, # or a control character"
     elif topic.startswith("$"):
-        fault = "begins with $, which is the broker's own"
+        fault = "starts with $, which is reserved for the broker"
     if fault:
         raise ConfigError(f"{name}: the topic {shortened(topic)} {fault}; choose another one")
 
@@ -79,7 +79,7 @@ def expect_topic(name: str, topic: str) -> None:
 def expect_settings(config: MqttConfig) -> None:
     expect_topic("[mqtt] discovery", config.discovery)
     if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", config.user):
-        raise ConfigError(f"[mqtt] user {shortened(config.user)} holds a control character; brokers refuse it")
+        raise ConfigError(f"[mqtt] user {shortened(config.user)} contains a control character; brokers refuse it")
 
 
 def password_of(config: MqttConfig) -> str:

@@ -1,4 +1,4 @@
-"""Messages on their way to a broker: on disk until it has confirmed them, always in order. Used by the sink mqtt."""
+"""Messages for a broker, stored on disk in order until the broker confirms them. Called by `mqtt`."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Message:
 class Outbox:
     """A queue that survives a crash; may be used by several threads.
 
-    Messages leave it in the order they came: `take` hands out the next ones, `done` says that some have arrived, and
-    after `rewind` all that have not arrived are handed out again.
+    `take` returns the next messages in order, `done` removes confirmed ones, and after `rewind` all unconfirmed
+    messages are returned again.
 
     Args:
         path: the file; made if it isn't there.
@@ -49,11 +49,11 @@ class Outbox:
         self._sink = sink
         self._limit = limit_bytes
         self._lock = threading.Lock()
-        self._out: dict[int, int] = {}  # key -> bytes of what was handed out and has not arrived
+        self._out: dict[int, int] = {}  # key -> size of messages taken and not confirmed
         self._taken_up_to = BEFORE_FIRST
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # each statement is a transaction; the write-ahead log makes one cost some 20 microseconds
+            # each statement is a transaction, which takes about 20 microseconds with the write-ahead log
             self._database = sqlite3.connect(path, timeout=2, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
@@ -112,7 +112,7 @@ class Outbox:
 
     @property
     def out(self) -> int:
-        """Handed out and not arrived."""
+        """Number of messages taken and not confirmed."""
         return len(self._out)
 
     def append(self, topic: str, payload: bytes) -> None:
@@ -124,10 +124,10 @@ class Outbox:
                 self._drop_oldest()
             except sqlite3.Error as error:
                 self.dropped += 1
-                log.debug("the outbox takes nothing: %s", error)
+                log.debug("the outbox cannot store a message: %s", error)
 
     def take(self, count: int) -> list[Message]:
-        """Up to so many messages that were not handed out since the last `rewind`."""
+        """Up to `count` messages not yet taken since the last `rewind`."""
         with self._lock:
             rows = self._database.execute(
                 "SELECT id, topic, payload FROM outbox WHERE id > ? ORDER BY id LIMIT ?", (self._taken_up_to, count)
@@ -139,17 +139,17 @@ class Outbox:
             return messages
 
     def done(self, keys: list[int]) -> None:
-        """These have arrived."""
+        """The broker confirmed these messages."""
         with self._lock:
             try:
                 self._delete([(key, self._out[key]) for key in keys if key in self._out])
                 if not self._rows:
                     self._database.execute("PRAGMA incremental_vacuum").fetchall()
             except sqlite3.Error as error:
-                log.debug("the outbox forgets nothing: %s", error)
+                log.debug("the outbox cannot delete messages: %s", error)
 
     def rewind(self) -> None:
-        """Another connection begins: start with the oldest message."""
+        """Start again with the oldest message, for a new connection."""
         with self._lock:
             self._out.clear()
             self._taken_up_to = BEFORE_FIRST
@@ -168,7 +168,7 @@ class Outbox:
                 self._database.execute(statement, (self._sink, topic))
                 change(topic)
             except sqlite3.Error as error:
-                log.debug("the outbox does not note %s: %s", topic, error)
+                log.debug("the outbox cannot record %s: %s", topic, error)
 
     def close(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Lines of text into a file or to standard output: what the sinks of text share."""
+"""Write lines of text to a file, a pipe or standard output. Called by `jsonl` and `csv`."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from engines.files import replace_file
 log = logging.getLogger(__name__)
 
 PIPE_POLL_S = 0.1
-READER_S = 0.5  # for a pipe's reader to take something once the run ends
-PIPE_BYTES = 4096  # PIPE_BUF of Linux: a pipe that `poll` calls writable takes so many without waiting
-NOT_YET = -1  # a named pipe that nobody reads so far
-CLOSED = -2  # could not be opened again after a rotation
+READER_S = 0.5  # time for a pipe's reader after the end of the run
+PIPE_BYTES = 4096  # PIPE_BUF of Linux: this many bytes do not block if `poll` reports the pipe as writable
+NOT_YET = -1  # descriptor of a named pipe without a reader
+CLOSED = -2  # descriptor after a failed reopening
 
 
 def writable(target: str, kind: str, context: SinkContext) -> Path:
-    """The path of a sink's target, checked for writing; what it holds is left alone.
+    """The path of a sink's target, checked for writing; the file is not changed.
 
     Args:
-        kind: as `edgeemo.system.outputs` calls it.
+        kind: see `edgeemo.system.outputs`.
 
     Raises:
         SinkError: it cannot or must not be written.
@@ -56,29 +56,29 @@ def _is_pipe(path: Path) -> bool:
 
 
 class TextOutput:
-    """Whole lines, each handed to the operating system at once: a pipe's reader sees it, a crash loses none.
+    """Writes complete lines without buffering: readers of a pipe see them at once, and a crash loses none.
 
-    A named pipe is opened with the first line, when somebody reads it: until then `write` waits, and it waits for a
-    reader that stands still, until `stop_waiting`.
+    A named pipe is opened with the first line. `write` waits for a reader, also for a stopped one, until `stop_waiting`
+    is called.
 
     Args:
-        kind: as `edgeemo.system.outputs` calls it.
-        context: says what the command reads, and whether a file is added to (`lasting`) instead of replaced; half a
-            line at its end (a crash) is cut off.
-        rotate_bytes: before a file would exceed this it becomes NAME.1, the one before NAME.2 and so on; 0: never.
-        keep: so many of those are kept.
+        kind: see `edgeemo.system.outputs`.
+        context: names the inputs, and says whether to append (`lasting`); then an incomplete last line (after a
+            crash) is removed.
+        rotate_bytes: a file that would exceed this is renamed to NAME.1, NAME.1 to NAME.2 and so on; 0: never.
+        keep: number of renamed files to keep.
 
-    A file that is renamed or deleted meanwhile is begun again within a second (`tick`), so logrotate needs no signal.
-    Two runs cannot write to one file: it is locked (flock).
+    If the file is renamed or deleted, `tick` creates it again within a second, so logrotate needs no signal. The file
+    is locked (flock), so two runs cannot write to it.
 
     Attributes:
-        header: what a file begins with that is begun again.
-        lost: lines that a deleted file took with it.
+        header: first line of a file that is created again.
+        lost: number of lines lost with deleted files.
 
     Raises:
-        SinkError: the target cannot be opened or written to, another run writes to it, or nobody reads a pipe when the
-            run ends. No half of a line stays in a file.
-        ReaderGone: the other end of the pipe was closed.
+        SinkError: the target cannot be opened or written to, another run writes to it, or a pipe has no reader when the
+            run ends. A file never keeps an incomplete line.
+        ReaderGone: the reader closed the pipe.
     """
 
     def __init__(self, target: str, kind: str, context: SinkContext, *, rotate_bytes: int = 0, keep: int = 1) -> None:
@@ -92,7 +92,7 @@ class TextOutput:
             if target == STANDARD_OUTPUT:
                 if sys.stdout is None:
                     raise SinkError("standard output is closed; give the sink a path")
-                # a duplicate: closing it must not close the process's own
+                # a duplicate, because closing it must not close standard output
                 self._descriptor = os.dup(1)
             else:
                 self._path = self._check()
@@ -117,7 +117,7 @@ class TextOutput:
             os.ftruncate(self._descriptor, self._size)
 
     def write(self, text: str) -> None:
-        """Write one or more whole lines."""
+        """Write one or more complete lines."""
         content = text.encode("utf-8", errors="replace")
         data = memoryview(content)
         try:
@@ -134,18 +134,20 @@ class TextOutput:
             self._size += len(content)
             self._lines += 1
         except BrokenPipeError as error:
-            raise ReaderGone(f"the reader of {self._name} has gone") from error
+            raise ReaderGone(f"the reader of {self._name} closed it") from error
         except OSError as error:
             if self._regular:
                 with contextlib.suppress(OSError):
-                    # not longer than it is: others may have emptied it
+                    # never extend it: another program may have truncated it
                     os.ftruncate(self._descriptor, min(self._size, os.fstat(self._descriptor).st_size))
             raise SinkError(
-                f"cannot go on writing {self._name}: {error.strerror or error}; what came before is kept"
+                f"cannot continue writing {self._name}: {error.strerror or error}; earlier results are kept"
             ) from error
 
     def stop_waiting(self) -> None:
-        """The run ends: a pipe's reader gets `READER_S` for each `PIPE_BYTES`, one that is not there yet nothing."""
+        """The run ends: wait for a pipe's reader at most `READER_S` per `PIPE_BYTES`, and not at all for a missing
+        reader.
+        """
         self._ending = True
 
     def close(self) -> None:
@@ -159,10 +161,10 @@ class TextOutput:
                 os.close(self._descriptor)
 
     def tick(self, *, now: bool = False) -> None:
-        """Begin the file again where it was renamed or deleted; call it several times a second.
+        """Create the file again if it was renamed or deleted; call it several times per second.
 
         Args:
-            now: also where that was looked at a moment ago.
+            now: check even if the last check was recent.
         """
         presence = self._presence
         if presence is None or not presence.has_moved(now=now):
@@ -196,7 +198,7 @@ class TextOutput:
             return
         try:
             locked = try_lock(self._descriptor)
-        except OSError as error:  # a file system without locks
+        except OSError as error:  # the file system has no locks
             log.debug("%s cannot be locked: %s", self._name, error)
             return
         if not locked:
@@ -205,10 +207,10 @@ class TextOutput:
             raise SinkError(f"{self._name} is being written by another run; choose another path")
 
     def _opened_pipe(self) -> int:
-        """Wait for a reader; in short steps, so that the wait ends with the sink."""
+        """Wait for a reader in short steps, so that the wait can end with the sink."""
         assert self._path is not None
         if sys.platform == "win32":
-            raise SinkError("Windows has no named pipes in folders")
+            raise SinkError("Windows does not support named pipes in folders")
         log.info("%s waits for its reader", self._name)
         while True:
             try:
@@ -217,31 +219,31 @@ class TextOutput:
                 if error.errno != errno.ENXIO:
                     raise
                 if self._ending:
-                    raise SinkError(f"nobody reads {self._name}") from error
+                    raise SinkError(f"{self._name} has no reader") from error
                 time.sleep(PIPE_POLL_S)
                 continue
             os.set_blocking(descriptor, True)
             return descriptor
 
     def _write_some(self, data: memoryview) -> int:
-        """Write the beginning of some bytes; how many. Waits for a pipe's reader, but not for ever."""
+        """Write as many bytes as possible and return the number. Waits for a pipe's reader, but not for ever."""
         if self._regular or sys.platform == "win32":
             return os.write(self._descriptor, data)
-        # standard output is shared with other processes, so it must stay in blocking mode
+        # standard output stays in blocking mode, because other processes share it
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
         waited = 0.0
         while not poll.poll(PIPE_POLL_S * 1e3):
             waited += PIPE_POLL_S if self._ending else 0.0
             if waited >= READER_S:
-                raise SinkError(f"the reader of {self._name} stands still")
+                raise SinkError(f"the reader of {self._name} does not read")
         return os.write(self._descriptor, data[:PIPE_BYTES])
 
     def _rotate(self) -> None:
         path = self._path
         assert path is not None
         names = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, self._keep + 1))]
-        # closed first: Windows does not rename a file that is open
+        # close it first: Windows cannot rename an open file
         os.close(self._descriptor)
         self._descriptor = CLOSED
         if self._presence is not None:
@@ -287,7 +289,7 @@ def _opened(path: Path) -> int:
 
 
 def _end_of_lines(path: Path, size: int) -> int:
-    """Where the last whole line of a file ends."""
+    """The end of the last complete line of a file."""
     with path.open("rb") as file:
         end = size
         while end > 0:

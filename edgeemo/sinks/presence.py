@@ -1,4 +1,4 @@
-"""Whether an output's name still leads to the file that was opened: others rename, delete and replace files."""
+"""Detect that an open output file was renamed, deleted or replaced. Called by `output`, `sqlite` and `video`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edgeemo.errors import SinkError
 
 log = logging.getLogger(__name__)
 
-CHECK_S = 0.5  # between two looks
+CHECK_S = 0.5  # interval of the checks
 
 
 @contextlib.contextmanager
 def begun_again(name: str) -> Iterator[None]:
-    """Around opening an output again whose file has moved: one line in the log, or one error.
+    """Wraps reopening an output whose file was moved: logs one line, or raises one error.
 
     Raises:
         SinkError: it cannot be opened.
@@ -27,15 +27,15 @@ def begun_again(name: str) -> Iterator[None]:
         yield
     except (SinkError, OSError) as error:
         why = getattr(error, "strerror", None) or error
-        raise SinkError(f"{name} was moved or deleted and cannot be begun again: {why}") from error
-    log.warning("%s was renamed or deleted; it is begun again", name)
+        raise SinkError(f"{name} was moved or deleted and cannot be created again: {why}") from error
+    log.warning("%s was renamed or deleted; created it again", name)
 
 
 class Presence:
-    """Watches an open file. Made right after it was opened.
+    """Watches an open file; construct it right after opening.
 
-    It holds a descriptor of its own that only names the file (O_PATH): closing an ordinary one would release SQLite's
-    locks on it. Where the system has none, a file that is not under its name any more counts as deleted.
+    It has its own descriptor with O_PATH, because closing an ordinary one would release SQLite's locks. On systems
+    without O_PATH, a file that is no longer under its name counts as deleted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,10 +49,10 @@ class Presence:
             self._file = os.stat(path)
 
     def has_moved(self, *, now: bool = False) -> bool:
-        """Whether the name leads nowhere, or to another file.
+        """Whether the name does not exist or names another file.
 
         Args:
-            now: look in any case; without, False where the last look was less than `CHECK_S` ago.
+            now: always check; otherwise False is returned if the last check was less than `CHECK_S` ago.
         """
         if not now and time.monotonic() - self._checked < CHECK_S:
             return False
@@ -63,7 +63,7 @@ class Presence:
             return True
 
     def is_deleted(self) -> bool:
-        """Whether a file that has moved can no longer be reached under any name."""
+        """Whether a moved file has no name any more."""
         return self._descriptor is None or not os.fstat(self._descriptor).st_nlink
 
     def close(self) -> None:

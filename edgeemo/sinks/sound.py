@@ -1,4 +1,4 @@
-"""The sound of a source, copied into the video that is made of it; `VideoSink` calls it."""
+"""Copy the sound of a source file into the output video. Called by `VideoSink`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# what players expect in a container; Matroska takes everything
+# codecs that players expect in a container; Matroska accepts all
 ACCEPTED = {
     ".mp4": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
     ".m4v": ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"),
@@ -25,11 +25,11 @@ ACCEPTED = {
 
 
 class Sound:
-    """The audio packets of a file, behind its own first video frame.
+    """Copies the audio packets of a file, from its first video frame on.
 
     Args:
-        source: an opened file, of which nothing was read.
-        output: where they go.
+        source: an opened file, not yet read.
+        output: the container to write to.
     """
 
     def __init__(self, source: InputContainer, output: OutputContainer, zero: float) -> None:
@@ -44,11 +44,11 @@ class Sound:
 
     @classmethod
     def of(cls, path: str, output: OutputContainer, suffix: str) -> Sound | None:
-        """The sound of a file; None where it has none, or none that the output's container takes.
+        """The sound of a file; None if it has none, or none that the output's container supports.
 
         Args:
-            path: as the source was named, perhaps with #stream=N.
-            suffix: of the output's name.
+            path: the source, possibly with #stream=N.
+            suffix: suffix of the output.
         """
         import av
 
@@ -79,7 +79,7 @@ class Sound:
             return None
 
     def copy_up_to(self, time: float) -> None:
-        """Write what sounds before a time in seconds since the first frame."""
+        """Write the packets before a time in seconds since the first frame."""
         while (packet := self._next or next(self._packets, None)) is not None:
             self._next = None
             if packet.pts is None or not packet.size:
@@ -88,7 +88,7 @@ class Sound:
             if at >= time:
                 self._next = packet
                 return
-            if at < 0 or at <= self._last:  # before the first frame, or a joint where times start again
+            if at < 0 or at <= self._last:  # before the first frame, or times restart (joined recordings)
                 continue
             self._last = at
             shift = round(self._zero / packet.time_base)

@@ -1,4 +1,4 @@
-"""A database: every run is added to the ones before."""
+"""The sink `sqlite`: every run is appended to the database."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from edgeemo.sinks.presence import Presence, begun_again
 from edgeemo.types import Result, Sink
 from engines.spec import LABELS
 
-BATCH_S = 1.0  # a crash loses no more than this
-RETENTION_S = 60.0  # between two looks for what is too old
-RETENTION_ROWS = 2000  # frames deleted in one go, so that writing is not held up
-LEAP_S = 3600.0  # after the wall clock has leapt further than this ...
-DOUBT_S = 86400.0  # ... nothing is deleted for so long: somebody may set it right
+BATCH_S = 1.0  # a crash loses at most this
+RETENTION_S = 60.0  # interval of deleting old results
+RETENTION_ROWS = 2000  # frames per transaction, so that writing is not delayed
+LEAP_S = 3600.0  # after the wall clock jumps by more than this ...
+DOUBT_S = 86400.0  # ... nothing is deleted for this long, because the clock may be corrected
 SCHEMA_VERSION = 7
 # the names of `edgeemo.columns`
 VIEW = f"""
@@ -34,7 +34,7 @@ CREATE VIEW results AS SELECT
     doubts, {", ".join(QUALITY)}, turned
 FROM faces JOIN frames USING (run, frame);
 """
-# version before -> what makes the next one of it
+# schema version -> statements that upgrade it to the next version
 UPGRADES = {
     1: "ALTER TABLE frames ADD COLUMN wall REAL;",
     2: "ALTER TABLE faces ADD COLUMN unsure TEXT;",
@@ -78,11 +78,15 @@ class SqliteSink(Sink):
     rows. The view `results` has a row per face and frame under the names of `edgeemo.columns`. The table `markers` is
     there once another program has sent one. Write-ahead log: others may read while it grows.
 
-    Each source of a service is a run of its own. A database that is renamed or deleted meanwhile is begun again
-    within a second.
+    faces has one column per class (NULL if the engine lacks the class) and `unsure` with the reasons in words. frames
+    has `damage`, the number of decoding errors. Both are NULL if there are none. `doubts`, quality figures and
+    `turned` are described in `edgeemo.columns`; they are NULL in older rows. The view `results` has one row per face
+    and frame with the names of `edgeemo.columns`. With the write-ahead log other programs may read at the same time.
+
+    Each source of a service has its own run. A database that is renamed or deleted is created again within a second.
 
     Args:
-        clock: seconds since the epoch, by which results grow old.
+        clock: returns seconds since the epoch, for the age of results.
     """
 
     def __init__(self, target: str, context: SinkContext, *, clock: Callable[[], float] = time) -> None:
@@ -135,12 +139,12 @@ class SqliteSink(Sink):
         try:
             self._keep_up()
         except SinkError:
-            # this frame is counted by whoever wrote it
+            # the caller counts this frame
             self._lost = max(before, self._lost - 1)
             raise
 
     def tick(self) -> None:
-        """Write what has waited long enough, and delete what is too old."""
+        """Write the batch if it is due, and delete old results."""
         self._expect_there(now=False)
         self._keep_up()
 
@@ -153,7 +157,7 @@ class SqliteSink(Sink):
 
     @property
     def lost(self) -> int:
-        """Frames that could not be written, or that a deleted file took with it."""
+        """Number of frames that could not be written or were lost with a deleted file."""
         return self._lost
 
     def reopen(self) -> None:
@@ -171,7 +175,7 @@ class SqliteSink(Sink):
     def _open(self) -> None:
         self._path = self._check()
         try:
-            # opened by one thread, written by another, never by two at once
+            # opened and written by different threads, but never at the same time
             self._database = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             raise SinkError(f"cannot open {self._path}: {error}; choose another path") from error
@@ -189,14 +193,14 @@ class SqliteSink(Sink):
         self._presence = None
 
     def _expect_there(self, *, now: bool) -> None:
-        """Begin the database again where its name leads somewhere else by now."""
+        """Create the database again if it was renamed, deleted or replaced."""
         presence = self._presence
         if presence is None or not presence.has_moved(now=now):
             return
         if presence.is_deleted():
             self._lost += self._stored
         with contextlib.suppress(sqlite3.Error):
-            # closing a file that has moved leaves its log behind, under the name that the next database gets
+            # closing a moved file leaves its log under the old name, which the next database would use
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with contextlib.suppress(sqlite3.Error):
             self._release()
@@ -234,7 +238,7 @@ class SqliteSink(Sink):
             self._lost += len(self._frames)
             self._frames, self._faces, self._markers = [], [], []
             raise SinkError(
-                f"cannot go on writing {self._path}: {error}; what came before the last second is kept"
+                f"cannot continue writing {self._path}: {error}; results before the last second are kept"
             ) from error
         self._frames, self._faces, self._markers = [], [], []
 
@@ -250,9 +254,9 @@ class SqliteSink(Sink):
         )
 
     def forget(self) -> None:
-        """Delete what is too old, a bounded number of frames at a time.
+        """Delete old results, at most `RETENTION_ROWS` frames at a time.
 
-        For a day after the wall clock has leapt nothing is: what looks old may be of today.
+        Nothing is deleted for a day after the wall clock jumped, because recent results may look old.
         """
         self._cleaned = monotonic()
         offset = self._clock() - monotonic()
@@ -273,7 +277,7 @@ class SqliteSink(Sink):
         except sqlite3.Error as error:
             raise SinkError(f"cannot delete old results from {self._path}: {error}") from error
         if len(old) == RETENTION_ROWS:
-            # there is more: go on with the next batch
+            # there are more: continue at the next tick
             self._cleaned = monotonic() - RETENTION_S
         self._database.execute("PRAGMA incremental_vacuum(256)").fetchall()
 
@@ -282,9 +286,9 @@ class SqliteSink(Sink):
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if version not in (*UPGRADES, SCHEMA_VERSION) and tables:
-                raise SinkError(f"{self._path} is a database of something else; choose another path")
+                raise SinkError(f"{self._path} is a database of another program; choose another path")
             if not tables:
-                # only possible while the file is empty; lets the file shrink when old results are deleted
+                # only possible in an empty file; lets the file shrink when old results are deleted
                 self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")

@@ -1,4 +1,4 @@
-"""A video with the overlay burnt in; `open_sink` and the recorder call it."""
+"""The sink `video`: a video with the overlay. Called by `open_sink` and the recorder."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ if TYPE_CHECKING:
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 H264, VP9, MJPEG = "libx264", "libvpx-vp9", "mjpeg"
-# no look-ahead and no B-frames: a frame is in the file as soon as it was written, which a crash may follow
+# no look-ahead and no B-frames: every frame is in the file at once, in case of a crash
 OPTIONS = {
     H264: {"preset": "superfast", "tune": "zerolatency", "crf": "21"},
     VP9: {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "crf": "30", "b": "0"},
     MJPEG: {"qmin": "3", "qmax": "3", "color_range": "pc"},
 }
 TICKS = 90000  # per second: exact for 24, 25, 30, 50 and 60 frames per second
-AVI_TICKS = 600  # AVI has one rate: each tick without a frame costs it 24 bytes
-FIRST_STEP_S = 0.04  # how long the only frame of a video is shown
+AVI_TICKS = 600  # AVI has a fixed rate: each tick without a frame costs 24 bytes
+FIRST_STEP_S = 0.04  # duration of a single frame
 SPARE_BYTES = 4 << 20
-# H.264 user data (SEI type 5) in front of the first picture: an MP4 has its comment at its end, which a crash leaves
-# out, and a service would refuse to begin again over a file that it does not know as ours
+# H.264 user data (SEI type 5) before the first picture marks the file as ours. An MP4 has its comment at its end, which
+# is missing after a crash; a service would then refuse to overwrite the file.
 MARK = bytes.fromhex("00000001 0605") + bytes([16 + len(VIDEO_MARK)]) + b"edgeemo-video-01" + VIDEO_MARK + b"\x80"
 
 
 class VideoSink(Sink):
-    """`video:PATH`: H.264 in .mp4, .m4v, .mov or .mkv (VP9 where PyAV lacks x264), VP9 in .webm, motion JPEG in .avi.
+    """`video:PATH`: H.264 in .mp4, .m4v, .mov or .mkv (VP9 if PyAV lacks x264), VP9 in .webm, motion JPEG in .avi.
 
-    Every frame is at its own time, so the video runs as long as its source did. Pictures of another size than the
-    first one are fitted into it. A video that is renamed or deleted meanwhile is an error: it cannot be begun again in
-    the middle. The sound of a source that is a file is copied where the container takes it.
+    Every frame has its own time, so the video is as long as its source. Later pictures of another size are fitted into
+    the first size. Renaming or deleting the file is an error, because a video cannot be continued in a new file. The
+    sound of a source file is copied if the container supports it.
     """
 
     pictures = True
@@ -88,7 +88,7 @@ class VideoSink(Sink):
 
     @property
     def lost(self) -> int:
-        """Pictures of a video that was deleted, or that cannot be read without the end it lacks."""
+        """Number of pictures lost with a deleted video, or with a video that is unreadable without its end."""
         return self._lost
 
     def tick(self) -> None:
@@ -96,7 +96,7 @@ class VideoSink(Sink):
         if presence is None or not presence.has_moved():
             return
         what = "deleted" if presence.is_deleted() else "renamed"
-        raise SinkError(f"cannot go on writing {self._path}: it was {what}")
+        raise SinkError(f"cannot continue writing {self._path}: it was {what}")
 
     def write(self, result: Result) -> None:
         self.tick()
@@ -105,7 +105,7 @@ class VideoSink(Sink):
         if self._container is None:
             self._begin(picture, result.frame.time)
         at = round((result.frame.time - self._zero) * self._ticks)
-        if at <= self._last:  # several sources write into one video, and this frame is older
+        if at <= self._last:  # an older frame: several sources write to the same video
             return
         if self._last >= 0:
             self._step = at - self._last
@@ -130,19 +130,19 @@ class VideoSink(Sink):
             presence.close()
             if self._sound is not None:
                 self._sound.close()
-            # after an error its end cannot be written
+            # after an error the end cannot be written
             with contextlib.suppress(Exception):
                 container.close()
 
     def _begin(self, picture: U8, time: float) -> None:
-        # 4:2:0 has even sides
+        # 4:2:0 needs even sides
         self._size = (max(2, picture.shape[1] // 2 * 2), max(2, picture.shape[0] // 2 * 2))
         self._zero = time
         options = {"movflags": "faststart"} if self._format in ("mp4", "mov") else {}
         if self._format == "matroska":  # readable after a crash up to the last second
             options = {"cluster_time_limit": "1000", "flush_packets": "1"}
         try:
-            # FFmpeg would take what stands before a colon for a protocol
+            # FFmpeg would take the text before a colon for a protocol
             container = av.open(os.path.abspath(self._path), "w", format=self._format, options=options)
             container.metadata["comment"] = VIDEO_MARK.decode()
             self._stream = self._add_stream(container)
@@ -164,7 +164,7 @@ class VideoSink(Sink):
         stream.options = OPTIONS[codec]
         coder = stream.codec_context
         coder.time_base = Fraction(1, self._ticks)
-        coder.thread_count = 1  # the other stages need the processors
+        coder.thread_count = 1  # the other stages need the CPUs
         coder.colorspace, coder.color_primaries, coder.color_trc = 1, 1, 1  # BT.709
         coder.color_range = 2 if codec == MJPEG else 1
         return stream  # type: ignore[no-any-return]
@@ -197,7 +197,7 @@ class VideoSink(Sink):
             if not self._is_marked and self._format in ("mp4", "mov"):
                 packet = _marked(packet)
             self._is_marked = True
-            # of the last frame only: the next one's time ends any other
+            # only for the last frame: others end at the time of the next one
             packet.duration = self._step
             (container or self._container).mux(packet)  # type: ignore[union-attr]
 
@@ -206,16 +206,16 @@ class VideoSink(Sink):
             action()
         except (av.error.FFmpegError, OSError) as error:
             if self._format == "matroska":
-                why = f"cannot go on writing {self._path} ({_reason(error)}); what came before is kept"
+                why = f"cannot continue writing {self._path} ({_reason(error)}); earlier frames are kept"
             else:
                 why = (
-                    f"{self._path} could not be finished ({_reason(error)}), perhaps there was no room for its end; "
-                    "a name that ends in .mkv is readable up to such a break"
+                    f"{self._path} could not be finished ({_reason(error)}), perhaps because the disk was full; "
+                    "an .mkv file would be readable up to this point"
                 )
             raise SinkError(why) from error
 
     def _expect_space(self) -> None:
-        # a full disk would spoil the end, without which an mp4 cannot be read
+        # stop in time: without its end an mp4 is unreadable
         now = monotonic()
         if self._container is not None and now - self._checked < 1:
             return
@@ -223,15 +223,15 @@ class VideoSink(Sink):
         try:
             free = shutil.disk_usage(self._path.parent).free
         except OSError as error:
-            raise SinkError(f"cannot go on writing {self._path}: its folder was moved or deleted") from error
+            raise SinkError(f"cannot continue writing {self._path}: its folder was moved or deleted") from error
         if free < SPARE_BYTES:
             with contextlib.suppress(SinkError):
                 self.close()
-            raise SinkError(f"cannot go on writing {self._path}: the disk is full; what came before is kept")
+            raise SinkError(f"cannot continue writing {self._path}: the disk is full; earlier frames are kept")
 
 
 def _marked(packet: Any) -> Any:
-    """An H.264 packet with `MARK`; any other as it is."""
+    """Insert `MARK` into an H.264 packet; other packets are unchanged."""
     if packet.stream.codec_context.name != H264:
         return packet
     marked: Any = av.Packet(MARK + bytes(packet))
@@ -251,7 +251,7 @@ def _reason(error: Exception) -> str:
 
 
 def fitted(picture: U8, size: tuple[int, int]) -> U8:
-    """A picture of any size, whole, in the middle of one of (width, height) pixels."""
+    """Fit a picture of any size into the centre of one of (width, height) pixels."""
     width, height = size
     have_height, have_width = picture.shape[:2]
     if (have_width, have_height) == size:

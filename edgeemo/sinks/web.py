@@ -1,4 +1,4 @@
-"""A small live page: status, a chart of expressions, and pictures where they are allowed."""
+"""The sink `web`: a live page with status, a chart of expressions, and optionally pictures."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ log = logging.getLogger(__name__)
 PAGE = Path(__file__).with_name("page.html")
 OVERLAY = Path(__file__).with_name("overlay.html")
 HISTORY_S = 120
-PICTURE_S = 0.2  # between two new pictures of one source
+PICTURE_S = 0.2  # interval of new pictures of one source
 PICTURE_PX = 640
-FACES_S = 2.0  # that the overlay shows the faces of a source that gives no more frames
+FACES_S = 2.0  # how long the overlay shows the last faces of a source without new frames
 
 
 class WebSink(Sink):
-    """`web:HOST:PORT`: the page at /, its figures at /api/status, pictures at /api/picture/SOURCE.
+    """`web:HOST:PORT`: the page at /, its data at /api/status, pictures at /api/picture/SOURCE.
 
-    /overlay is a transparent page with the faces of one source, to be laid over its picture; it asks /api/faces/SOURCE.
+    /overlay is a transparent page with the faces of one source, to be put over its picture; it requests
+    /api/faces/SOURCE.
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:
@@ -66,7 +67,7 @@ class WebSink(Sink):
         self._server.close()
 
     def figures(self) -> dict[str, Any]:
-        """What /api/status answers."""
+        """The response of /api/status."""
         with self._lock:
             history = {
                 source: {"faces": _shown(self._newest[source][1]), "seconds": each.seconds()}
@@ -108,9 +109,9 @@ class WebSink(Sink):
         return content
 
     def faces(self, source: str) -> list[dict[str, Any]] | None:
-        """What /api/faces/SOURCE answers; None: there is no such source. Without a name: of the first source.
+        """The response of /api/faces/SOURCE; None if there is no such source. An empty name means the first source.
 
-        Boxes are left, top, width and height in shares of the picture.
+        Boxes are left, top, width and height as fractions of the picture.
         """
         with self._lock:
             at, result = self._newest.get(source or next(iter(self._newest), ""), (0.0, None))
@@ -156,12 +157,12 @@ class WebSink(Sink):
         def picture(source: str) -> Response:
             content = self.picture(source) if self.pictures else None
             if content is None:
-                return JSONResponse({"error": "there is no picture; pictures are off unless [web] preview = true"}, 404)
+                return JSONResponse({"error": "there is no picture; set [web] preview = true to enable pictures"}, 404)
             return Response(content, media_type="image/jpeg")
 
 
 class _History:
-    """The mean of the probabilities over each second of late."""
+    """Mean probabilities per second of the recent past."""
 
     def __init__(self) -> None:
         self._seconds: deque[tuple[int, Any, int]] = deque(maxlen=HISTORY_S)
@@ -183,7 +184,7 @@ class _History:
 
 
 def _shown(result: Result) -> list[dict[str, Any]]:
-    """Who is there, with the expression that is shown."""
+    """The faces with the expression shown."""
     return [
         {"id": int(result.faces.ids[row]), "emotion": emotion, "confidence": round(result.confidence(row), 3)}
         for row, emotion in enumerate(result.emotions)
