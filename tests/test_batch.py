@@ -129,10 +129,10 @@ def test_nothing_is_computed_twice_and_a_changed_file_is_computed_again(archive,
     written = {path.name: path.stat().st_mtime_ns for path in (dataset / "rows").iterdir()}
     assert batch(archive, "--output", dataset, *QUICK) == 0
     assert {path.name: path.stat().st_mtime_ns for path in (dataset / "rows").iterdir()} == written
-    assert "2 of 2 files are done already" in capsys.readouterr().err
+    assert "2 of 2 files are already done" in capsys.readouterr().err
     shutil.copy(media / "two_faces.mp4", archive / "three.mp4")
     assert batch(archive, "--output", dataset, *QUICK) == 0
-    assert "1 of 2 files are done already" in capsys.readouterr().err
+    assert "1 of 2 files are already done" in capsys.readouterr().err
     found = rows(dataset)
     assert found[found.file == str(archive / "three.mp4")].face_id.max() == 2
 
@@ -171,7 +171,7 @@ def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive
     assert len(pd.read_parquet(dataset / "summary.parquet").file.unique()) >= 2
     capsys.readouterr()
     assert batch(archive, "--output", dataset, *QUICK) == 3  # still so, and not read again
-    assert "4 of 4 files are done already" in capsys.readouterr().err
+    assert "4 of 4 files are already done" in capsys.readouterr().err
 
 
 def test_damaged_pictures_are_counted_per_file_and_in_total(demo_clip, cases, tmp_path, capsys):
@@ -241,7 +241,7 @@ def test_an_interrupt_ends_it_in_order(undisturbed, tmp_path):
     process.send_signal(signal.SIGINT)
     shown = process.communicate(timeout=DEADLINE_S)[1]
     assert process.returncode == 130
-    assert "the same command continues" in shown
+    assert "run the same command to continue" in shown
     assert len(pd.read_parquet(dataset / "summary.parquet")) >= 3
 
 
@@ -283,7 +283,7 @@ def test_two_runs_on_one_dataset_are_refused_and_two_shards_make_a_whole(undistu
     held = Dataset(dataset, settings, Shard(2, 2))
     capsys.readouterr()
     assert batch(folder, "--output", dataset, "--shard", "2/2") == 2
-    assert "another edgeemo batch writes" in capsys.readouterr().err
+    assert "another edgeemo batch is writing" in capsys.readouterr().err
     held.close()
     assert batch(folder, "--output", dataset, "--shard", "2/2") == 0
     pd.testing.assert_frame_equal(rows(dataset), rows(expected))
@@ -294,13 +294,13 @@ def test_two_runs_on_one_dataset_are_refused_and_two_shards_make_a_whole(undistu
     ("arguments", "message"),
     [
         (["missing.mp4"], "there is no file or folder 'missing.mp4'"),
-        (["pictures"], "pictures holds no video; for a folder of pictures use edgeemo run --source pictures"),
+        (["pictures"], "pictures contains no video; for a folder of pictures use edgeemo run --source pictures"),
         (["clip.mp4", "--shard", "3/2"], "--shard '3/2' must be I/N"),
         (["clip.mp4", "--every", "-1"], "every must be"),
         (["clip.mp4", "--split-minutes", "nan"], "split_minutes must be"),
         (["clip.mp4", "--engine", "none"], "no engine named 'none'"),
-        (["clip.mp4", "--output", "taken"], "taken holds other files"),
-        (["clip.mp4", "--output", "clip.mp4"], "clip.mp4 is no folder"),
+        (["clip.mp4", "--output", "taken"], "taken contains other files"),
+        (["clip.mp4", "--output", "clip.mp4"], "clip.mp4 is not a folder"),
         (["clip.mp4", "--output", "/proc/d"], "cannot write /proc/d"),
     ],
 )
@@ -394,7 +394,7 @@ def test_inputs_are_found_once_and_have_names_of_their_own(archive, tmp_path):
     assert Input("a/clip.mp4").key != Input("b/clip.mp4").key
     assert len(Input("ü" * 300 + ".mp4").key) < 120
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="holds no video"):
+    with pytest.raises(SourceError, match="contains no video"):
         find_inputs([str(tmp_path / "empty")])
 
 
@@ -443,7 +443,7 @@ def test_videos_at_an_address_are_copied_read_and_removed(archive, media, tmp_pa
 def test_an_address_that_nobody_knows_is_one_line(tmp_path, capsys):
     assert batch("nonsense://bucket/x", "--output", tmp_path / "d") == 2
     shown = capsys.readouterr().err
-    assert "is no address that fsspec knows" in shown
+    assert "is not an address that fsspec supports" in shown
     assert shown.count("\n") == 1
 
 

@@ -1,5 +1,7 @@
-"""Tasks on a Ray cluster that already exists. Ray schedules, retries and survives lost nodes; the files lie on a file
-system that all nodes share. Frames never enter Ray's object store: a task gets paths and gives counts.
+"""Run tasks on an existing Ray cluster, whose nodes share a file system. Called by `command`.
+
+Ray schedules and retries tasks and survives lost nodes. Frames never enter Ray's object store: a task receives paths
+and returns counts.
 """
 
 from __future__ import annotations
@@ -15,20 +17,20 @@ from edgeemo.batch.pool import OnOutcome, OnProgress
 from edgeemo.batch.work import Job, Outcome, Task, Worker
 from edgeemo.errors import ConfigError
 
-RETRIES = 3  # of a task whose process or node died
-AHEAD = 2  # tasks that are handed in per core of the cluster
+RETRIES = 3  # retries of a task whose process or node died
+AHEAD = 2  # tasks submitted per core of the cluster
 POLL_S = 0.5
 
-_workers: dict[Job, Worker] = {}  # in each of Ray's processes: models are loaded once
+_workers: dict[Job, Worker] = {}  # per process of Ray, so that models are loaded once
 
 
 class Cluster:
     """Args:
-    job: what all tasks have in common.
-    address: of the cluster's head, or "auto".
+    job: common settings of all tasks.
+      address: address of the cluster's head, or "auto".
 
     Raises:
-        ConfigError: no cluster answers there.
+        ConfigError: there is no cluster at this address.
     """
 
     def __init__(self, job: Job, address: str) -> None:
@@ -40,7 +42,7 @@ class Cluster:
             raise ConfigError(f"no Ray cluster at {address!r} ({reason}); start one with: ray start --head") from error
 
     def run(self, tasks: list[Task], on_progress: OnProgress, on_outcome: OnOutcome, stop: threading.Event) -> None:
-        """As `Pool.run`; progress comes when tasks end."""
+        """See `Pool.run`; progress is reported when tasks end."""
         waiting, running = deque(tasks), dict[Any, Task]()
         remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_recognise)
         job = ray.put(self._job)
@@ -61,7 +63,7 @@ class Cluster:
 
 
 def _recognise(job: Job, task: Task) -> Outcome:
-    """Runs in a process of the cluster."""
+    """Recognise in a process of the cluster."""
     if job not in _workers:
         _workers[job] = Worker(job)
     return _workers[job].do(task, lambda frames, seconds: None)
@@ -71,5 +73,5 @@ def _outcome(reference: Any) -> Outcome:
     try:
         outcome: Outcome = ray.get(reference)
     except ray.exceptions.RayError as error:
-        return Outcome("failed", f"the cluster could not do it: {' '.join(str(error).split())[:200]}", final=False)
+        return Outcome("failed", f"the task failed on the cluster: {' '.join(str(error).split())[:200]}", final=False)
     return outcome

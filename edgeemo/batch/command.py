@@ -1,4 +1,4 @@
-"""The command `edgeemo batch`: finds what is left to do, has it done, and says what became of it."""
+"""The command `edgeemo batch`: find unfinished files, run the workers, report the results. Called by `commands`."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ LONGEST_MINUTES = 1e6
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says.
+    """Options of the command line.
 
     Attributes:
-        workers: processes; 0: one per core.
-        every: seconds of media time from one frame that is looked at to the next; 0: every frame.
+        workers: number of processes; 0: one per core.
+        every: seconds of media time between processed frames; 0: every frame.
         split_minutes: longer files are split; 0: never.
-        ray: address of a Ray cluster, "auto" for the one of this machine's environment; empty: processes here.
+        ray: address of a Ray cluster, or "auto" for the running one; empty: local processes.
     """
 
     paths: tuple[str, ...]
@@ -60,10 +60,10 @@ def run(config: Config, options: Options) -> int:
     """Recognise every file that has no rows yet.
 
     Returns:
-        The exit code: 0 done, 3 some files could not be read or not to their end, 4 the disk is full, 130 interrupted.
+        The exit code: 0 done, 3 some files could not be read completely, 4 the disk is full, 130 interrupted.
 
     Raises:
-        EdgeemoError: a mistake of the user's, before anything was computed.
+        EdgeemoError: a mistake that the user can correct, before any processing.
     """
     expect_range("split_minutes", options.split_minutes, 0, LONGEST_MINUTES)
     shard = Shard.parse(options.shard)
@@ -72,13 +72,13 @@ def run(config: Config, options: Options) -> int:
     if options.dry_run:
         return _dry_run(found, inputs, options)
     if found.left_out and not options.quiet:
-        _say(f"left out, no videos: {counted(found.left_out)}")
+        _say(f"skipped, not videos: {counted(found.left_out)}")
     stop = threading.Event()
     with ExitStack() as stack:
 
         def watch(todo: list[Input]) -> Progress:
             if not options.quiet and len(todo) < len(inputs):
-                _say(f"{len(inputs) - len(todo)} of {len(inputs)} files are done already")
+                _say(f"{len(inputs) - len(todo)} of {len(inputs)} files are already done")
             progress = Progress(len(todo), sum(each.size for each in todo), quiet=options.quiet)
             stack.enter_context(ending_on_signals(stop))
             return stack.enter_context(progress)
@@ -89,7 +89,7 @@ def run(config: Config, options: Options) -> int:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a batch has ended.
+    """The end of a batch.
 
     Attributes:
         totals: of the dataset; its failures are those of the files of this run.
@@ -117,13 +117,13 @@ def perform(
     watch: Callable[[list[Input]], Watcher],
     stop: threading.Event,
 ) -> Ending:
-    """Recognise what has no rows yet among some files; blocks until the end or soon after `stop` is set.
+    """Recognise the files that have no rows yet; returns at the end, or soon after `stop` is set.
 
     Args:
-        watch: makes the watcher, from the files that are left to do.
+        watch: makes the watcher from the list of unfinished files.
 
     Raises:
-        EdgeemoError: a mistake of the user's, before anything was computed.
+        EdgeemoError: a mistake that the user can correct, before any processing.
     """
     dataset = Dataset(
         user_path(options.output), _settings(config, options), Shard.parse(options.shard), restart=options.restart
@@ -141,7 +141,7 @@ def perform(
 
 
 class _Work:
-    """The tasks of a batch, and what becomes of them."""
+    """Creates the tasks of a batch and handles their outcomes."""
 
     def __init__(self, config: Config, dataset: Dataset, job: Job) -> None:
         self.job = job
@@ -150,14 +150,14 @@ class _Work:
         self._parts: dict[str, dict[Task, Outcome | None]] = {}
 
     def do(self, todo: list[Input], progress: Watcher, stop: threading.Event, runner: Callable[..., None]) -> None:
-        # the longest first, so that no worker is left with one at the end
+        # longest first, so that no worker starts a long file at the end
         tasks = [Task(each, self._dataset.row_file(each.key)) for each in sorted(todo, key=lambda file: -file.size)]
         for task in tasks:
             self._dataset.forget_result(task.file)
 
         def on_outcome(task: Task, outcome: Outcome) -> list[Task]:
             follow = self._next(task, outcome)
-            frames = 0 if task.joined else outcome.frames  # those of its parts were counted
+            frames = 0 if task.joined else outcome.frames  # the frames of its parts were counted
             progress.ended(task, frames, whole=task.part is None and outcome.state != "split")
             if outcome.state == "full":
                 self.full = outcome.reason
@@ -177,7 +177,7 @@ class _Work:
             return Totals()
 
     def _next(self, task: Task, outcome: Outcome) -> list[Task]:
-        """Keep what came of a task; what is to be done because of it."""
+        """Store a task's outcome; returns the tasks that follow from it."""
         if outcome.state == "split":
             return self._begin_parts(task, outcome)
         if task.part is not None:
@@ -232,7 +232,7 @@ def _runner(options: Options, job: Job) -> Callable[..., None]:
 
 
 def _settings(config: Config, options: Options) -> dict[str, Any]:
-    """The manifest: what every row depends on. Opens the engine, so that its faults come out first."""
+    """The manifest: everything that the rows depend on. Opens the engine, so that its errors are raised first."""
     classifier = Stages().classifier(config)
     labels, description = classifier.labels, classifier.description
     classifier.close()
@@ -256,7 +256,7 @@ def _settings(config: Config, options: Options) -> dict[str, Any]:
 
 
 def _dry_run(found: Inputs, inputs: tuple[Input, ...], options: Options) -> int:
-    """What would be read: files, gigabytes, hours; files whose head cannot be read are named."""
+    """Print what would be read (files, gigabytes, hours), and name files with an unreadable header."""
     seconds, unreadable = 0.0, 0
     for each in inputs:
         try:
@@ -269,12 +269,12 @@ def _dry_run(found: Inputs, inputs: tuple[Input, ...], options: Options) -> int:
     size = sum(each.size for each in inputs)
     print(f"{len(inputs)} of {len(found.files)} files, {size / 1e9:.2f} GB, {duration(seconds)} of video")
     if found.left_out:
-        print(f"left out, no videos: {counted(found.left_out)}")
+        print(f"skipped, not videos: {counted(found.left_out)}")
     return PARTLY if unreadable else DONE
 
 
 def _told(options: Options, ending: Ending, interrupted: bool) -> int:
-    again = "; the same command continues"
+    again = "; run the same command to continue"
     failures = ending.failures
     for failure in failures[:SHOWN_FAILURES]:
         _say(f"{failure.file}: {failure.reason}")
@@ -286,7 +286,7 @@ def _told(options: Options, ending: Ending, interrupted: bool) -> int:
         where = f"{options.output}{damaged if found.damaged else ''}"
         _say(f"{ending.said}; {found.people} people in {where}{again if interrupted else ''}")
     if ending.full:
-        _say(f"the disk is full ({ending.full}); make room{again}")
+        _say(f"the disk is full ({ending.full}); free space{again}")
         return INCOMPLETE
     if interrupted:
         return INTERRUPTED

@@ -1,4 +1,4 @@
-"""The folder that a batch writes.
+"""The output folder of a batch. Called by `command`.
 
 manifest.json       engine, configuration, versions: what all rows have in common
 rows/KEY.parquet    a row per face and frame of one file, see `edgeemo.batch.rows`
@@ -34,7 +34,7 @@ except ImportError as error:
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-# of the manifest: may differ when a dataset is continued
+# keys of the manifest that may change when a dataset is continued
 FREE = ("edgeemo", "description")
 COMPRESSION = "zstd"
 FILE_SCHEMA = pyarrow.schema(
@@ -49,11 +49,11 @@ FAILURE_FIELDS = ("file", "reason", "frames", "size", "modified_ns")
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that could not be read, or not to its end.
+    """A file that could not be read completely.
 
     Attributes:
-        frames: how many frames were recognised all the same; their rows are in the dataset.
-        final: the file itself is at fault, so the same file is not tried again.
+        frames: number of frames recognised before; their rows are in the dataset.
+        final: the file itself is damaged, so it is not tried again until it changes.
     """
 
     file: str
@@ -84,14 +84,15 @@ class Totals:
 
 
 class Dataset:
-    """One dataset, opened for writing by one process per shard.
+    """A dataset, opened for writing by one process per shard.
 
     Args:
-        settings: what all rows must have in common, as JSON carries it.
-        restart: remove what is there.
+        settings: settings that must be the same for all rows, JSON-compatible.
+        restart: delete the existing contents.
 
     Raises:
-        ConfigError: it was begun with other settings, something else is there, or another process writes this shard.
+        ConfigError: it was started with other settings, the folder has other contents, or another process writes this
+            shard.
         SinkError: the folder cannot be written to.
     """
 
@@ -106,12 +107,14 @@ class Dataset:
                 _expect_ours(path)
                 self._failures.mkdir(parents=True, exist_ok=True)
                 if not stack.enter_context(hold_lock(path / ".work" / f"lock-{shard}")):
-                    raise ConfigError(f"another edgeemo batch writes {path}; wait for it, or choose another --output")
+                    raise ConfigError(
+                        f"another edgeemo batch is writing {path}; wait for it, or choose another --output"
+                    )
                 if restart:
                     self._clear()
                 for folder in (self.rows, self.parts, self._failures):
                     folder.mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(self.drafts, ignore_errors=True)  # of a run that was killed
+                shutil.rmtree(self.drafts, ignore_errors=True)  # from a killed run
                 self.drafts.mkdir()
                 self._agree(settings)
             except OSError as error:
@@ -129,10 +132,10 @@ class Dataset:
         return self.parts / key / f"{number:04d}.parquet"
 
     def is_done(self, each: Input) -> bool:
-        """Whether this very file (size, modification time) was read to its end, or as far as it can be."""
+        """Whether this version of the file (size, modification time) was read completely, or as far as possible."""
         this = each.size, each.modified_ns
         failure = self.failure_of(each)
-        if failure is not None:  # rows beside it are of the same reading
+        if failure is not None:  # existing rows are from the same run
             return failure.final and (failure.size, failure.modified_ns) == this
         about = about_rows(self.row_file(each.key))
         return about is not None and (about["size"], about["modified_ns"]) == this
@@ -147,12 +150,12 @@ class Dataset:
         atomic_write(self._failures / f"{each.key}.json", json.dumps(asdict(failure)))
 
     def forget_result(self, each: Input) -> None:
-        """Rows and failure of a file that is read again; parts of it that are done stay."""
+        """Delete rows and failure of a file that is read again; finished parts are kept."""
         (self._failures / f"{each.key}.json").unlink(missing_ok=True)
         self.row_file(each.key).unlink(missing_ok=True)
 
     def keep_parts_of(self, each: Input, sha256: str) -> None:
-        """Parts are of this content; those of another are removed."""
+        """Record the content hash of the parts; delete parts of other contents."""
         folder = self.parts / each.key
         mark = folder / "sha256"
         if not (mark.is_file() and mark.read_text() == sha256):
@@ -201,7 +204,7 @@ class Dataset:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _agree(self, settings: Mapping[str, Any]) -> None:
-        """Write the manifest, or compare with the one that is there."""
+        """Write the manifest, or compare it with the existing one."""
         wanted = {"format": FORMAT, **json.loads(json.dumps(settings))}
         path = self.path / MANIFEST
         if not path.exists():
@@ -212,17 +215,17 @@ class Dataset:
             if not isinstance(found, dict):
                 raise ValueError("no object")
         except ValueError as error:
-            raise ConfigError(f"{path} is damaged ({error}); --restart begins the dataset again") from error
+            raise ConfigError(f"{path} is damaged ({error}); use --restart to start the dataset again") from error
         differences = list(_differences(found, wanted))
         if differences:
             raise ConfigError(
-                f"{self.path} was begun with other settings: {'; '.join(differences[:5])}; "
-                "use those, choose another --output, or begin it again with --restart"
+                f"{self.path} was started with other settings: {'; '.join(differences[:5])}; "
+                "use those, choose another --output, or start it again with --restart"
             )
 
 
 def about_rows(path: Path) -> dict[str, Any] | None:
-    """What a file of rows says about itself; None where it is missing or not whole."""
+    """The metadata of a file of rows; None if it is missing or incomplete."""
     try:
         metadata = parquet.read_metadata(path).metadata or {}
         found = json.loads(metadata[b"edgeemo"])
@@ -263,9 +266,9 @@ def _expect_ours(path: Path) -> None:
     if path.is_dir():
         strangers = [name for name in os.listdir(path) if name not in (MANIFEST, ".work")]
         if strangers and not (path / MANIFEST).exists() and not (path / ".work").exists():
-            raise ConfigError(f"{path} holds other files; choose an empty or new folder for --output")
+            raise ConfigError(f"{path} contains other files; choose an empty or new folder for --output")
     elif path.exists() or path.is_symlink():
-        raise ConfigError(f"{path} is no folder; choose another --output")
+        raise ConfigError(f"{path} is not a folder; choose another --output")
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

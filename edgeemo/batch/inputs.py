@@ -1,4 +1,4 @@
-"""Paths on the command line -> the video files of an archive."""
+"""Find the video files of the paths on the command line. Called by `command`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from edgeemo.errors import ConfigError, SourceError
 from edgeemo.system.terminal import printable
 from engines.files import user_path
 
-# of files that a folder is searched for; a file that is named itself may have any name
+# suffixes searched for in folders; a file given by name may have any suffix
 SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".m2ts", ".m4v", ".mjpeg"),
     *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
-MAX_NAME = 80  # bytes of a file's name that its rows carry in theirs
+MAX_NAME = 80  # bytes of a video's name that are used in the name of its rows
 
 
 @dataclass(frozen=True, order=True)
@@ -28,9 +28,10 @@ class Input:
     """One video file.
 
     Attributes:
-        file: its path as the command line led to it; what the dataset's column `file` says.
+        file: its path relative to the command line, as in the dataset's column `file`.
         size: bytes.
-        modified_ns: modification time, nanoseconds since the epoch; for an address a number that changes with it.
+        modified_ns: modification time, nanoseconds since the epoch; for an address a number that changes with the
+            content.
     """
 
     file: str
@@ -39,7 +40,7 @@ class Input:
 
     @property
     def key(self) -> str:
-        """A name for files about this one: readable, and unique by a hash of the path."""
+        """A readable name for files about this video, made unique by a hash of the path."""
         digest = hashlib.sha256(os.fsencode(self.file)).hexdigest()[:12]
         stem = re.sub(r"[^\w.-]+", "_", os.path.basename(self.file), flags=re.ASCII).strip("._")[:MAX_NAME]
         return f"{stem or 'video'}-{digest}"
@@ -48,8 +49,8 @@ class Input:
 @dataclass(frozen=True)
 class Inputs:
     """Attributes:
-    files: in the order of their paths, none twice.
-    left_out: suffix -> number of files in folders that are no videos.
+    files: sorted by path, without duplicates.
+      left_out: suffix -> number of files in folders that are not videos.
     """
 
     files: tuple[Input, ...]
@@ -57,10 +58,10 @@ class Inputs:
 
 
 def find_inputs(paths: Iterable[str]) -> Inputs:
-    """All videos of files and folders; folders are searched to any depth, links to folders are not followed.
+    """All videos among files and folders. Folders are searched recursively; links to folders are not followed.
 
     Raises:
-        SourceError: a path does not exist, cannot be read, or a folder holds no video.
+        SourceError: a path does not exist or cannot be read, or a folder has no video.
     """
     found: dict[str, Input] = {}
     left_out: Counter[str] = Counter()
@@ -68,7 +69,7 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
         if is_remote(text):
             listed = list(find_remote(text, is_video))
             if not listed:
-                raise SourceError(f"{text} holds no video; check the address")
+                raise SourceError(f"{text} contains no video; check the address")
             found |= {file: Input(file, size, mark) for file, size, mark in listed}
             continue
         path = user_path(text)
@@ -77,7 +78,7 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
                 inside = list(_walk(path, left_out))
                 if not inside:
                     raise SourceError(
-                        f"{text} holds no video; for a folder of pictures use edgeemo run --source {text}"
+                        f"{text} contains no video; for a folder of pictures use edgeemo run --source {text}"
                     )
             elif path.exists():
                 inside = [path]
@@ -129,7 +130,7 @@ class Shard:
         return cls(int(found[1]), int(found[2]))
 
     def of(self, files: Sequence[Input]) -> tuple[Input, ...]:
-        """Every N-th file, so that neighbours of a folder, which are often alike, are spread."""
+        """Every N-th file, which distributes the files of a folder, as they are often similar."""
         return tuple(files[self.index - 1 :: self.count])
 
     def __str__(self) -> str:

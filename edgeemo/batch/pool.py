@@ -1,4 +1,4 @@
-"""Worker processes on one machine. One that dies is replaced, and its task is done again."""
+"""Worker processes on one machine. A dead worker is replaced and its task repeated. Called by `command`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from multiprocessing.process import BaseProcess
 
 from edgeemo.batch.work import Job, Outcome, Task, Worker
 
-if sys.platform == "win32":  # its pipes have a class of their own
+if sys.platform == "win32":  # Windows has a different class for pipes
     from multiprocessing.connection import PipeConnection as Connection
 else:
     from multiprocessing.connection import Connection
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # a file that ends its process so often is left out
+ATTEMPTS = 3  # a file that kills its process this often is a failure
 POLL_S = 0.2
-REPORT_S = 0.5  # between two reports of progress
-STOP_S = 5.0  # for a worker to end
+REPORT_S = 0.5  # interval of progress reports
+STOP_S = 5.0  # time for a worker to end
 
 OnProgress = Callable[[Task, int, float], None]
-OnOutcome = Callable[[Task, Outcome], "list[Task]"]  # tasks that follow from it come first
+OnOutcome = Callable[[Task, Outcome], "list[Task]"]  # returned tasks are done first
 
 
 @dataclass
 class _Hand:
-    """One worker process, seen from its parent."""
+    """The parent's view of a worker process."""
 
     process: BaseProcess
     connection: Connection
@@ -44,10 +44,10 @@ class _Hand:
 
 
 class Pool:
-    """Does tasks in `count` processes, each with an engine of its own.
+    """Runs tasks in `count` processes, each with its own engine.
 
     Args:
-        job: what all tasks have in common.
+        job: common settings of all tasks.
     """
 
     def __init__(self, job: Job, count: int) -> None:
@@ -58,7 +58,7 @@ class Pool:
         self._attempts: dict[Task, int] = {}
 
     def run(self, tasks: list[Task], on_progress: OnProgress, on_outcome: OnOutcome, stop: threading.Event) -> None:
-        """Return when every task and those that followed have an outcome, or soon after `stop` is set."""
+        """Return when all tasks and their follow-ups have an outcome, or soon after `stop` is set."""
         waiting = deque(tasks)
         try:
             while not stop.is_set() and (waiting or any(hand.task for hand in self._hands)):
@@ -83,7 +83,7 @@ class Pool:
 
     def _give(self, hand: _Hand, task: Task) -> None:
         hand.task = task
-        with contextlib.suppress(OSError):  # it has just died; `_listen` notices
+        with contextlib.suppress(OSError):  # it just died; `_listen` handles this
             hand.connection.send(task)
 
     def _listen(self, waiting: deque[Task], on_progress: OnProgress, on_outcome: OnOutcome) -> None:
@@ -113,15 +113,15 @@ class Pool:
         self._attempts[task] = self._attempts.get(task, 0) + 1
         how = f"by signal {-code}" if code is not None and code < 0 else f"with code {code}"
         if self._attempts[task] < ATTEMPTS:
-            log.warning("the process that read %s ended %s; the file is read again", task.file.file, how)
+            log.warning("the process reading %s ended %s; reading the file again", task.file.file, how)
             waiting.appendleft(task)
             return
-        reason = f"the process that read it ended {ATTEMPTS} times, the last time {how}"
+        reason = f"the process reading it ended {ATTEMPTS} times, last {how}"
         waiting.extendleft(reversed(on_outcome(task, Outcome("failed", reason))))
 
     def _end(self) -> None:
         for hand in self._hands:
-            hand.connection.close()  # an idle worker ends by itself
+            hand.connection.close()  # idle workers end when the connection closes
         for hand in self._hands:
             if hand.task is not None:
                 hand.process.terminate()
@@ -136,7 +136,7 @@ class Pool:
 
 def _serve(connection: Connection, job: Job) -> None:
     """A worker process: tasks in, outcomes out, until its parent closes the connection or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl+C
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
@@ -156,6 +156,6 @@ def _serve(connection: Connection, job: Job) -> None:
 
 
 def _end_with(parent: BaseProcess) -> None:
-    """End this process when its parent dies, because nobody would read the outcome."""
+    """End this process when its parent dies."""
     wait([parent.sentinel])
     os._exit(1)

@@ -1,4 +1,7 @@
-"""How far a batch is: a bar on a terminal, lines elsewhere. By bytes: nobody has opened the files that wait."""
+"""Show the progress of a batch as a bar on a terminal, else as lines. Called by `command`.
+
+Progress is measured in bytes, because the remaining files have not been opened.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ from tqdm import tqdm
 from edgeemo.batch.work import Task
 from edgeemo.system.terminal import printable
 
-LINE_S = 30.0  # between two lines where there is no terminal
+LINE_S = 30.0  # interval of lines without a terminal
 
 
 class Watcher(Protocol):
-    """Is told how far a batch is; called by the thread that performs it."""
+    """Receives the progress of a batch, in the thread that runs it."""
 
     def running(self, task: Task, frames: int, seconds: float) -> None:
-        """Frames and seconds of media time of a task so far."""
+        """Report frames and seconds of media time of a task so far."""
         ...
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
@@ -28,15 +31,15 @@ class Watcher(Protocol):
         ...
 
     def summary(self) -> str:
-        """What was done, in one line."""
+        """The result in one line."""
         ...
 
 
 class Progress:
     """Args:
-    files, size: what there is to do, in files and bytes.
-    quiet: say nothing.
-    clock: in seconds.
+    files, size: number of files and bytes to process.
+      quiet: print nothing.
+      clock: returns seconds.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Videos at addresses that fsspec knows (s3://, gs://, sftp://, ...), where its library for them is installed.
+"""Videos at addresses of fsspec (s3://, gs://, sftp://, ...), if its library for them is installed.
 
-A worker copies one to the disk, reads it and removes the copy. Called by `inputs` and `work`.
+A worker copies a video to disk, reads it and deletes the copy. Called by `inputs` and `work`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from edgeemo.errors import ConfigError, SourceError
 
-MARKS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated")  # what changes with a file's content
+MARKS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated")  # metadata that change with the content
 
 
 def is_remote(text: str) -> bool:
@@ -23,16 +23,16 @@ def is_remote(text: str) -> bool:
 
 
 def find_remote(text: str, is_video: Callable[[str], bool]) -> Iterator[tuple[str, int, int]]:
-    """Address, bytes and a number that changes with the content, of a file or of every video below a folder.
+    """Address, size in bytes and a number that changes with the content, for a file or for every video below a folder.
 
     Raises:
         ConfigError: fsspec or its library for this kind of address is not installed.
-        SourceError: nobody answers there, or nothing is there.
+        SourceError: the server does not answer, or nothing exists at the address.
     """
     system, path = _system(text)
     try:
         found = {path: system.info(path)} if system.isfile(path) else system.find(path, detail=True)
-    except Exception as error:  # each library has classes of its own
+    except Exception as error:  # each library has its own exception classes
         raise SourceError(f"cannot list {text}: {' '.join(str(error).split())[:200]}") from error
     for name, about in sorted(found.items()):
         if name == path or is_video(name):
@@ -42,7 +42,7 @@ def find_remote(text: str, is_video: Callable[[str], bool]) -> Iterator[tuple[st
 
 @contextmanager
 def local_copy(file: str, folder: Path) -> Iterator[Path]:
-    """The path of a file; for an address that of a copy in `folder`, which is removed at the end.
+    """The path of a file; for an address the path of a copy in `folder`, which is deleted at the end.
 
     Raises:
         OSError: the disk is full.
@@ -75,7 +75,7 @@ def _system(text: str) -> tuple[Any, str]:
             f"{text} needs a library that is not installed ({error}): pip install fsspec and it"
         ) from error
     except ValueError as error:
-        raise ConfigError(f"{text} is no address that fsspec knows: {error}") from error
+        raise ConfigError(f"{text} is not an address that fsspec supports: {error}") from error
     return system, str(path)
 
 

@@ -1,6 +1,6 @@
-"""A file's results as Parquet: one row per face and frame, with full precision.
+"""Write and read a file's results as Parquet: one row per face and frame, in full precision. Called by `work`, `seams`.
 
-`file` and `sha256`, the columns of `edgeemo.columns` without `origin`, keypoints in pixels (`right_eye_x`,
+Columns: `file`, `sha256`, those of `edgeemo.columns` without `origin`, and keypoints in pixels (`right_eye_x`,
 `right_eye_y`, ...).
 """
 
@@ -23,7 +23,7 @@ from edgeemo.batch.dataset import COMPRESSION
 from edgeemo.columns import INTEGERS, SECONDS, TEXTS, column_names
 from edgeemo.types import F32, KEYPOINTS, Result
 
-CHUNK = 256  # results that are kept before they become a table; without their pictures
+CHUNK = 256  # results per table; kept without pictures
 ROWS_PER_GROUP = 50_000
 POINTS = tuple(f"{name}_{axis}" for name in KEYPOINTS for axis in "xy")
 
@@ -31,7 +31,7 @@ Column = npt.NDArray[Any]
 
 
 def schema(labels: tuple[str, ...]) -> Any:
-    """The columns of rows/*.parquet; texts that repeat are kept once."""
+    """The columns of rows/*.parquet; repeated texts are dictionary-encoded."""
     names = [name for name in column_names(labels) if name != "origin"]
     texts = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     kinds = dict.fromkeys(("file", "sha256", *TEXTS), texts)
@@ -42,7 +42,7 @@ def schema(labels: tuple[str, ...]) -> Any:
 
 @dataclass
 class Person:
-    """What is summed up of one face id."""
+    """The sums of one face id for the summary."""
 
     frames: int = 0
     first: float = 0.0
@@ -54,10 +54,10 @@ class Person:
 
 
 class RowWriter:
-    """Writes one Parquet file; memory is bounded by a group of rows. `finish` completes it, else it is not readable.
+    """Writes one Parquet file; memory is limited to a row group. Without `finish` the file is unreadable.
 
     Args:
-        file, sha256: what the rows are of.
+        file, sha256: path and hash of the video.
         labels: the engine's classes.
     """
 
@@ -82,12 +82,12 @@ class RowWriter:
     def add(self, result: Result) -> None:
         if not len(result.faces):
             return
-        self._results.append(result.without_picture())  # pictures would fill the memory
+        self._results.append(result.without_picture())  # pictures would take too much memory
         if len(self._results) >= CHUNK:
             self._flush()
 
     def add_table(self, table: Any) -> None:
-        """Rows that were written before, in this schema."""
+        """Add rows that were written earlier with this schema."""
         self._count(table)
         self._tables.append(table)
         self._waiting += table.num_rows
@@ -95,7 +95,7 @@ class RowWriter:
             self._write()
 
     def finish(self, about: dict[str, Any]) -> None:
-        """Write what waits, and what the file says about itself: `about`, and its people for the summary."""
+        """Write the remaining rows and the metadata: `about`, and the persons for the summary."""
         self._flush()
         self._write()
         whole = {**about, "file": self._file, "sha256": self._sha256, "rows": self.rows, "people": self._summary()}

@@ -1,4 +1,4 @@
-"""Parts of one file become one file of rows: who is who on both sides of a seam."""
+"""Join the rows of a file's parts, and match face ids across the seams. Called by `work`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engines.preprocess import F32
 
 MIN_IOU = 0.5
 NEAR_FRAMES = 300  # with faces, before a seam
-COMMON_FRAMES = 15  # the last frames before a seam, which both parts have seen, decide
+COMMON_FRAMES = 15  # ids are matched in the last frames before a seam, which both parts processed
 
 Boxes = dict[int, dict[int, F32]]  # frame -> face id -> x1 y1 x2 y2
 
@@ -27,13 +27,13 @@ Boxes = dict[int, dict[int, F32]]  # frame -> face id -> x1 y1 x2 y2
 def join_parts(
     parts: Sequence[Path], target: Path, file: str, sha256: str, about: Callable[[int, float, str, int], dict[str, Any]]
 ) -> tuple[int, str]:
-    """Write the rows of all parts, without those of warm-ups, with one id per face from part to part.
+    """Write the rows of all parts without the warm-ups, with consistent face ids.
 
     Args:
         about: (frames, seconds, where it breaks off, damaged pictures) -> what the file of rows says about itself.
 
     Returns:
-        Frames, and where parts break off.
+        The number of frames, and where parts are cut off.
     """
     tables = [read_rows(part) for part in parts]
     abouts = [about_rows(part) or {} for part in parts]
@@ -65,7 +65,7 @@ def join_parts(
 
 
 def same_faces(before: Boxes, after: Boxes) -> dict[int, int]:
-    """Id in the later part -> id in the earlier one, for faces that both have at the same places of the same frames."""
+    """Id in the later part -> id in the earlier part, for faces with the same boxes in the same frames."""
     votes: Counter[tuple[int, int]] = Counter()
     for frame in sorted(before.keys() & after.keys())[-COMMON_FRAMES:]:
         for new, box in after[frame].items():
@@ -83,7 +83,7 @@ def same_faces(before: Boxes, after: Boxes) -> dict[int, int]:
 def _numbered(
     ids: npt.NDArray[np.int64], frames: npt.NDArray[np.int64], start: int, known: dict[int, int], highest: int
 ) -> dict[int, int]:
-    """Every id of a part -> its id in the whole file; new faces count on in the order in which they appear."""
+    """Id in a part -> id in the complete file; new faces get the next numbers in order of appearance."""
     mapping = dict(known)
     order = np.argsort(np.where(frames >= start, frames, frames.max(initial=0) + 1), kind="stable")
     for number in dict.fromkeys(ids[order].tolist()):

@@ -1,4 +1,4 @@
-"""A long video in parts that begin at key frames, each with the frames before it that trackers need to warm up."""
+"""Split a long video at key frames; each part starts with warm-up frames for the trackers. Called by `work`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from edgeemo.capture.file import VideoFile
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
-WARM_UP_S = 12.0  # then the slowest average of the smoother (3 s) has settled to 2 %
+WARM_UP_S = 12.0  # after this, the slowest average of the smoother (3 s) has settled to 2 %
 TOLERANCE_S = 1e-4
 FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # containers with an index and presentation times
 
 
 @dataclass(frozen=True)
 class Part:
-    """Frames `start` to `end` of a file, counted from 0; `end` is not one of them.
+    """Frames `start` to `end` (exclusive) of a file, counted from 0.
 
     Attributes:
-        key, key_time: number and media time of the key frame where decoding begins, `WARM_UP_S` or more before `start`.
-        last: no part comes after it.
+        key, key_time: number and media time of the key frame where decoding starts, at least `WARM_UP_S` before
+            `start`.
+        last: it is the last part.
     """
 
     number: int
@@ -39,7 +40,7 @@ class Part:
 
 
 def split(path: Path, length_s: float) -> tuple[Part, ...]:
-    """Parts of about equal length, none longer than `length_s` by much; () where the file is shorter or has no index.
+    """Parts of about equal length, at most slightly longer than `length_s`; () if the file is shorter or has no index.
 
     Only packets are read, nothing is decoded.
     """
@@ -62,7 +63,8 @@ def split(path: Path, length_s: float) -> tuple[Part, ...]:
 
 def _parts(times: npt.NDArray[np.float64], keys: npt.NDArray[np.int64], count: int) -> tuple[Part, ...]:
     """Args:
-    times: media time of every frame. keys: numbers of the key frames.
+    times: media time of every frame.
+      keys: numbers of the key frames.
     """
     wanted = np.arange(1, count) * times[-1] / count
     starts = sorted({0, *(int(keys[np.abs(times[keys] - at).argmin()]) for at in wanted)})
@@ -77,10 +79,10 @@ def _parts(times: npt.NDArray[np.float64], keys: npt.NDArray[np.int64], count: i
 
 
 class VideoPart(VideoFile):
-    """The frames of one part, its warm-up included, with the numbers and times that they have in the whole file.
+    """The frames of one part including its warm-up, numbered and timed as in the complete file.
 
     Raises:
-        SourceError: it breaks off, or the file cannot be entered where its index says.
+        SourceError: it is cut off, or decoding cannot start at a key frame of its index.
     """
 
     def __init__(self, path: Path, part: Part) -> None:
@@ -100,7 +102,7 @@ class VideoPart(VideoFile):
 
     def _later(self) -> Generator[Frame, None, None]:
         part, index = self._part, self._part.key - 1
-        video = open_video(os.path.abspath(self._path))  # not a board's decoder, which cannot seek
+        video = open_video(os.path.abspath(self._path))  # not a hardware decoder, which cannot seek
         if video is None:
             raise SourceError(f"{self._path} cannot be read any more; check the file")
         held: Frame | None = None  # until it is known whether pictures behind it are lost
@@ -108,9 +110,11 @@ class VideoPart(VideoFile):
             video.seek(part.key_time)
             while (index + 1 < part.end or part.last) and video.grab():
                 if video.time < part.key_time - TOLERANCE_S:
-                    continue  # the demuxer began earlier
+                    continue  # the demuxer started earlier
                 if index < part.key and video.time > part.key_time + TOLERANCE_S:
-                    raise SourceError(f"{self._path} cannot be entered at {part.key_time:.2f} s; use --split-minutes 0")
+                    raise SourceError(
+                        f"{self._path} cannot be decoded from {part.key_time:.2f} s on; use --split-minutes 0"
+                    )
                 index += 1
                 image = video.image()
                 if image is None:

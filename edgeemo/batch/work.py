@@ -1,4 +1,4 @@
-"""One file, or one part of it, from pictures to rows. Runs in worker processes, which keep their models."""
+"""Process one file, or one part of it, to rows. Runs in worker processes, which keep their models loaded."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a batch have in common.
+    """Common settings of all tasks of a batch.
 
     Attributes:
-        drafts: a folder beside the results, for files that are not whole yet.
+        drafts: folder for incomplete files, on the file system of the results.
         split_s: longer files are split into parts of about this length; 0: never.
     """
 
@@ -49,7 +49,7 @@ class Task:
     Attributes:
         target: where the rows go.
         part: None for a whole file.
-        joined: the parts' files, in order.
+        joined: files of the parts to join, in order.
     """
 
     file: Input
@@ -65,12 +65,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task.
+    """The result of a task.
 
     Attributes:
-        state: "split": it is long, and `parts` are to be done first. "full": no space is left; nothing was kept.
-        reason: why a file failed, or where it breaks off.
-        final: the file itself is at fault.
+        state: "split": it is long, and `parts` must be done first. "full": the disk is full; nothing was stored.
+        reason: why a file failed, or where it is cut off.
+        final: the file itself is damaged.
     """
 
     state: Literal["done", "split", "failed", "full"]
@@ -93,7 +93,7 @@ class Worker:
             self._classifier.end()
 
     def do(self, task: Task, progress: Progress) -> Outcome:
-        """Never raises for a file's fault."""
+        """Run a task; a damaged file is an outcome, not an exception."""
         draft = self._job.drafts / f"{task.name}.{os.getpid()}.parquet"
         try:
             if task.joined:
@@ -163,7 +163,7 @@ class Worker:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a disk or a quota is full; pyarrow's errors say so in words."""
+    """Whether a disk or quota is full; pyarrow reports it only in the message."""
     return error.errno in FULL or "No space left" in str(error)
 
 
