@@ -125,7 +125,7 @@ def test_conditions_are_compared_within_units() -> None:
     assert of(difference.value, analysis.keys) == pytest.approx(0.1, abs=0.01)
     # the spread between sessions, 0.15, is not part of the error
     assert 0.01 < of(difference.high, analysis.keys) - of(difference.low, analysis.keys) < 0.06
-    assert "the difference is within the 6 units that have both; 1 that are in one only" in page([("A", sessions)])
+    assert "the difference is within the 6 units that have both; 1 that are in only one" in page([("A", sessions)])
 
 
 def test_a_marker_without_duration_stands_for_the_two_seconds_after_it() -> None:
@@ -220,13 +220,13 @@ def test_persons_of_one_session_can_be_in_different_groups(tmp_path: Path, capsy
     [
         (["--group", "control"], "must be NAME=SESSION,SESSION"),
         (["--group", "a=s0,,s1"], "has a member without a name"),
-        (["--group", "a=s0,nobody"], "'nobody' is no session that can be read, and no person"),
+        (["--group", "a=s0,nobody"], "'nobody' is neither a readable session nor a person"),
         (["--group", "a=s0,s1", "--group", "b=s1"], "Person 1 of s1 is in both groups a and b"),
-        (["--group", "a=s0"], "in no group; add it to a --group or leave it out"),
-        (["--group", "a=Person 1"], "somebody else in each of 2 sessions"),
+        (["--group", "a=s0"], "in no group; add it to a --group or omit it"),
+        (["--group", "a=Person 1"], "is ambiguous: 2 sessions have one"),
         (["--group", "a=s0,s1", "--against", "s0.jsonl"], "give either --against or --group"),
         (["--group", "a=s0,s1", "--output", "x.csv"], "--statistics PATH.csv"),
-        (["--statistics", "x.txt"], "ends in .csv"),
+        (["--statistics", "x.txt"], "needs the suffix .csv"),
         (["--condition", "rest"], "condition 'rest' is in no session; no session has markers"),
     ],
 )
@@ -241,4 +241,4 @@ def test_a_mistake_in_groups_is_one_line(
 
 def test_no_session_at_all_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report"]) == 2
-    assert "name a session" in capsys.readouterr().err
+    assert "give a session" in capsys.readouterr().err

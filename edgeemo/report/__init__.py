@@ -1,4 +1,4 @@
-"""A recorded session, or two groups of them side by side, as one page that works offline."""
+"""An offline HTML report of a recorded session, or of two groups of sessions side by side."""
 
 from edgeemo.report.page import page, write_report
 

@@ -1,4 +1,4 @@
-"""The classes as people see them: eight expressions, and one "other" for those that name none."""
+"""The classes shown in reports and the app: eight expressions, and "other" for the classes that name none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engines.spec import Emotion
 
 OTHER = "other"
 UNSURE = "unsure"
-# drawn broken, so that curves are told apart by more than their colour
+# drawn with broken lines, so that curves do not differ only by colour
 DASHED = ("disgust", "contempt")
 
 
@@ -26,7 +26,7 @@ def shown_classes(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def shown_class(label: str) -> str:
-    """The class as which a label is shown."""
+    """The shown class of a label."""
     return label if label in (UNSURE, OTHER) or Emotion.of(label).is_expression else OTHER
 
 
@@ -40,6 +40,6 @@ def folded(values: F32, labels: Sequence[str]) -> F32:
 
 
 def name_of(shown: str) -> str:
-    """For example "Happiness", "Other", "Unsure"; of a label too."""
+    """The display name of a shown class or label, for example "Happiness", "Other", "Unsure"."""
     key = shown_class(shown)
     return key.capitalize() if key in (UNSURE, OTHER) else Emotion.of(key).display

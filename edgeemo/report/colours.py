@@ -1,8 +1,8 @@
-"""Colours of the classes on light and dark backgrounds, and how they are measured.
+"""Colours of the classes on light and dark backgrounds, and measures of contrast and difference.
 
-Each has a contrast of at least 3:1 against the backgrounds of its theme (WCAG 2.2, 1.4.11), and no two curves of one
-style look alike to somebody without the green cones (deuteranopia, Machado, Oliveira and Fernandes, 2009):
-`scripts/check-colours`.
+Each colour has a contrast of at least 3:1 against the backgrounds of its theme (WCAG 2.2, 1.4.11). Curves with the same
+line style are distinguishable with deuteranopia (Machado, Oliveira and Fernandes, 2009). `scripts/check-colours` checks
+both. Used by reports and the app.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ def channels(colour: str) -> tuple[float, float, float]:
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance as WCAG defines it, 0..1."""
+    """Relative luminance by WCAG, 0..1."""
     return float(_linear(colour) @ np.array([0.2126, 0.7152, 0.0722], np.float32))
 
 
 def contrast(colour: str, background: str) -> float:
-    """Contrast ratio as WCAG defines it, 1..21."""
+    """Contrast ratio by WCAG, 1..21."""
     darker, lighter = sorted((luminance(colour), luminance(background)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 def difference(colour: str, other: str, *, deuteranopia: bool = False) -> float:
-    """How different two colours look: the distance in CIELAB (1976); 2 is just noticeable side by side."""
+    """Distance of two colours in CIELAB (1976); 2 is just noticeable side by side."""
     return float(np.linalg.norm(_lab(colour, deuteranopia) - _lab(other, deuteranopia)))
 
 

@@ -1,4 +1,4 @@
-"""The command `edgeemo report`: a page, its numbers as a table, or the rows of sessions."""
+"""The command `edgeemo report`: write a page, its numbers as a table, or the rows of sessions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from edgeemo.system.terminal import printable
 from engines.files import user_path
 
 DONE = 0
-PAGES = (".html", ".htm", "")  # endings of a report
+PAGES = (".html", ".htm", "")  # suffixes of a report
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says.
+    """Options of the command line.
 
     Attributes:
-        sessions: those of the first group; against: those of the second one.
-        group: NAME=MEMBER[,MEMBER...] each. condition: labels of intervals and markers.
-        output: a page, rows or annotations; statistics: a table of the numbers.
-        overwrite: replace files of others. bom: of rows as CSV.
+        sessions, against: sessions of the first and the second group.
+        group: NAME=MEMBER[,MEMBER...] each.
+        condition: labels of intervals and markers.
+        output: path of a page, rows or annotations.
+        statistics: path of a table of the numbers.
+        overwrite: replace files that edgeemo did not write.
+        bom: start a CSV of rows with a byte order mark.
     """
 
     sessions: Sequence[str]
@@ -43,10 +46,10 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Write what is asked for, and print where it is.
+    """Write the requested files and print their paths.
 
     Raises:
-        EdgeemoError: a mistake of the user.
+        EdgeemoError: a mistake that the user can correct.
     """
     groups = _groups(options)
     sessions = [recording for _, members in groups for recording in members]
@@ -54,15 +57,15 @@ def run(options: Options) -> int:
     chosen = user_path(options.output) if options.output else _page_of(sessions[0].path)
     kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
     if kind == "report" and chosen.suffix.lower() not in PAGES:
-        raise EdgeemoError(f"{chosen}: give a report a name that ends in .html, or rows one in .csv or .parquet")
+        raise EdgeemoError(f"{chosen}: the suffix must be .html for a report, .csv or .parquet for rows")
     inputs = [each.path for each in sessions]
     output = check_output(chosen, kind, inputs=inputs, overwrite=options.overwrite)
     table = _table(options, inputs)
     if output.suffix.lower() in ENDINGS:
         if len(groups) > 1 or options.group or options.condition or table is not None:
             raise EdgeemoError(
-                f"{output}: rows have no groups and conditions; name a page that ends in .html, or with --statistics "
-                "PATH.csv a table of its numbers"
+                f"{output}: rows have no groups and conditions; give a page with the suffix .html, or --statistics "
+                "PATH.csv for a table of its numbers"
             )
         what = "annotations" if kind == "elan" else "rows"
         print(f"{export(sessions, output, bom=options.bom)} {what} written to {printable(str(output))}")
@@ -77,7 +80,7 @@ def _groups(options: Options) -> Groups:
     if options.group and options.against:
         raise EdgeemoError("give either --against or --group")
     if not options.group and not options.sessions:
-        raise EdgeemoError("name a session: its folder, its name, or what sqlite: or jsonl: wrote")
+        raise EdgeemoError("give a session: its folder or name, or a file written by sqlite: or jsonl:")
     first = [(target, load(target)) for target in options.sessions]
     if options.group:
         return grouped(options.group, first, load)
@@ -86,7 +89,7 @@ def _groups(options: Options) -> Groups:
 
 
 def _analysis(options: Options, groups: Groups) -> Analysis | None:
-    """What is compared; None where there is one session only and nothing is asked about it."""
+    """The comparison; None for a single session without groups or conditions."""
     sessions = [recording for _, members in groups for recording in members]
     labels = list(dict.fromkeys(marker.label for recording in sessions for marker in recording.markers))
     for label in options.condition or ():
@@ -107,7 +110,7 @@ def _table(options: Options, inputs: Sequence[Path]) -> Path | None:
         return None
     path = user_path(options.statistics)
     if path.suffix.lower() != ".csv":
-        raise EdgeemoError(f"{path}: give the table of numbers a name that ends in .csv")
+        raise EdgeemoError(f"{path}: the table of numbers needs the suffix .csv")
     return check_output(path, "csv", inputs=inputs, overwrite=options.overwrite)
 
 

@@ -1,4 +1,4 @@
-"""What the page shows of an analysis: a table per comparison, one of the persons, and how far the numbers go."""
+"""Prepare an analysis for the page: a table per comparison, one of the persons, and limits. Called by `page`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_TABLES = 12
 
 @dataclass(frozen=True)
 class Number:
-    """A share or a difference in points, its 95 % interval where there is one, and an effect size likewise."""
+    """A share, or a difference in percentage points, with optional 95 % interval and effect size."""
 
     value: float
     low: float | None
@@ -38,7 +38,9 @@ class Table:
     """One comparison.
 
     Attributes:
-        differences: headings of the differences. rows: (class, means, differences) each. notes: lines below it.
+        differences: headings of the differences.
+        rows: (class, means, differences) each.
+        notes: lines below the table.
     """
 
     title: str
@@ -51,12 +53,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Compared:
-    """Everything about an analysis.
+    """The content of the page about an analysis.
 
     Attributes:
-        keys: the shown classes that occur. people: their shares in this order. more: persons that are not shown.
-        intervals: how many are on the page. fewest: units that they take. left_out: tables that are not shown.
-        engines: their names, if the sessions have several.
+        keys: the shown classes that occur.
+        people: shares of the persons, in this order.
+        more: number of persons not shown.
+        intervals: number of intervals on the page.
+        fewest: minimum number of units for an interval.
+        left_out: number of tables not shown.
+        engines: names of the engines, if the sessions have several.
     """
 
     tables: Sequence[Table]
@@ -71,7 +77,7 @@ class Compared:
 
 
 def compared(analysis: Analysis, recordings: Iterable[Recording]) -> Compared:
-    """What to show of an analysis of some recordings."""
+    """Prepare an analysis of some recordings."""
     tables = [_table(each, analysis.keys) for each in analysis.comparisons]
     whole = [each for each in analysis.observations if not each.condition]
     keys = [key for key in analysis.keys if any(each.spent.parts.get(key) for each in whole)]
@@ -137,8 +143,8 @@ def _notes(comparison: Comparison) -> list[str]:
     notes = []
     if few:
         notes.append(
-            f"Independent units: {', '.join(few)}. With fewer than {FEWEST} no interval and no effect size is given: "
-            "the numbers describe these sessions and no others."
+            f"Independent units: {', '.join(few)}. With fewer than {FEWEST}, no intervals and effect sizes are given: "
+            "the numbers describe only these sessions."
         )
     notes += [_pairing(each, name) for name, each in zip(comparison.names[1:], comparison.differences, strict=True)]
     return [note for note in dict.fromkeys(notes) if note]
@@ -147,5 +153,5 @@ def _notes(comparison: Comparison) -> list[str]:
 def _pairing(difference: Difference, name: str) -> str:
     if not difference.paired:
         return ""
-    missing = f"; {difference.left_out} that are in one only are left out" if difference.left_out else ""
+    missing = f"; {difference.left_out} that are in only one are excluded" if difference.left_out else ""
     return f"{name}: the difference is within the {difference.units} units that have both{missing}."

@@ -1,14 +1,11 @@
-"""The numbers of an analysis as a table, one number a row, for R, spreadsheets and the like.
+"""Write the numbers of an analysis as CSV, one number per row, for R, spreadsheets and the like.
 
-row         person (one in one session), mean (of a group in a condition), difference (of two such)
-title       of the table of the page that it is in; empty of persons and whole sessions
-group       its name; against: of the sample that is subtracted; likewise condition and against_condition
-session     and person, of rows of persons, with the unit they belong to
-units       that a mean or a difference is of; paired: 1 where the same units are in both
-seconds     of faces
-expression  a class, or other, or unsure
-value       share of time, 0..1, or a difference of two
-low, high   95 % interval; deviation: standard deviation between units; effect: Hedges' g; empty: not known
+row         person (one in one session), mean (of a group in a condition), difference (of two such) title       of its
+table on the page; empty for persons and complete sessions group       its name; against: that of the subtracted sample;
+likewise condition and against_condition session     and person, in rows of persons, with their unit units       number
+of units of a mean or difference; paired: 1 if the same units are in both samples seconds     of faces expression  a
+class, or other, or unsure value       share of time, 0..1, or a difference of two shares low, high   95 % interval;
+deviation: standard deviation between units; effect: Hedges' g; empty: unknown
 """
 
 from __future__ import annotations
@@ -29,10 +26,10 @@ Cells = dict[str, str | float]
 
 
 def write_figures(analysis: Analysis, path: Path) -> int:
-    """Write the numbers as CSV; the file appears when it is whole.
+    """Write the numbers as CSV; the file appears when it is complete.
 
     Returns:
-        How many rows.
+        Number of rows.
 
     Raises:
         RecordingError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Groups of sessions, or of persons in them, as the command line names them: NAME=MEMBER,MEMBER."""
+"""Parse groups of sessions or persons from the command line: NAME=MEMBER,MEMBER. Called by `command`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from edgeemo.recording import Recording, Track
 from edgeemo.report.inference import Groups
 
 Sessions = list[tuple[str, Recording]]
-Chosen = dict[int, set[int]]  # place of a session -> ids of the tracks
+Chosen = dict[int, set[int]]  # index of a session -> ids of its tracks
 
 
 def grouped(
     texts: Sequence[str], sessions: Sequence[tuple[str, Recording]], load: Callable[[str], Recording]
 ) -> Groups:
-    """Groups from the command line.
+    """Parse groups from the command line.
 
-    A member is a session as it was given, its name, a person's name in the sessions, SESSION:PERSON, or else a session
-    that is read. Of a session with some of its persons in a group only these are in it.
+    A member is a session as given on the command line, its name, a person's name in the sessions, SESSION:PERSON, or a
+    session to load. If only some persons of a session are in a group, the group contains only these.
 
     Args:
-        texts: NAME=MEMBER[,MEMBER...]; the same name twice adds to the group.
-        sessions: (as it was given, what was read) each.
-        load: reads a session that was not given.
+        texts: NAME=MEMBER[,MEMBER...]; repeating a name adds to its group.
+        sessions: (text on the command line, recording) each.
+        load: loads a further session.
 
     Raises:
-        RecordingError: a member is nowhere, in two groups, or ambiguous; a session is in no group.
+        RecordingError: a member is unknown, ambiguous or in two groups, or a session is in no group.
     """
     known = list(sessions)
     groups: dict[str, Chosen] = {}
@@ -56,14 +56,14 @@ def _members(member: str, group: str, known: Sessions, load: Callable[[str], Rec
     except RecordingError as error:
         people = dict.fromkeys(track.person for _, recording in known for track in recording.tracks)
         raise RecordingError(
-            f"group {group}: {member!r} is no session that can be read, and no person in those given; sessions: "
+            f"group {group}: {member!r} is neither a readable session nor a person in the given sessions; sessions: "
             f"{_listed([target for target, _ in known])}; persons: {_listed(list(people))}"
         ) from error
     return _whole(len(known) - 1, known)
 
 
 def _found(member: str, known: Sessions) -> Chosen:
-    """The tracks that a member names among the sessions; empty: none."""
+    """The tracks of the sessions that a member names; may be empty."""
     place = _place(member, known)
     if place is not None:
         return _whole(place, known)
@@ -76,20 +76,20 @@ def _found(member: str, known: Sessions) -> Chosen:
     unnamed = any(not track.name for place in found for track in known[place][1].tracks if track.id in found[place])
     if len(found) > 1 and unnamed:
         raise RecordingError(
-            f"{member} is somebody else in each of {len(found)} sessions; write SESSION:{member}, or name the persons "
+            f"{member} is ambiguous: {len(found)} sessions have one; write SESSION:{member}, or name the persons "
             "in the window (Ctrl+P)"
         )
     return found
 
 
 def _place(text: str, known: Sessions) -> int | None:
-    """Where among the sessions the one is that was given so or has this name; None: nowhere."""
+    """The index of the session with this text or name; None if there is none."""
     for place, (target, _) in enumerate(known):
         if target == text:
             return place
     places = [place for place, (_, each) in enumerate(known) if text in (each.name, each.path.name)]
     if len(places) > 1:
-        raise RecordingError(f"{len(places)} sessions are called {text!r}; write them as they were given before")
+        raise RecordingError(f"{len(places)} sessions have the name {text!r}; write their paths as given before")
     return places[0] if places else None
 
 
@@ -124,7 +124,7 @@ def _expect_apart(groups: dict[str, Chosen], known: Sessions) -> None:
         target for place, (target, _) in enumerate(known) if all(place not in chosen for chosen in groups.values())
     ]
     if alone:
-        raise RecordingError(f"{_listed(alone)}: in no group; add it to a --group or leave it out")
+        raise RecordingError(f"{_listed(alone)}: in no group; add it to a --group or omit it")
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

@@ -1,14 +1,14 @@
-"""What sessions have in common and how groups and conditions differ: means, intervals and effect sizes over units.
+"""Statistics over sessions: means, intervals and effect sizes of groups and conditions. Called by `command` and `page`.
 
-Neighbouring frames of a face are alike, and so are faces that were seen together: neither are independent samples. What
-is counted is a unit: a session, or all sessions in which the same named person is seen. A unit has one value per
-expression, its share of the time in which faces were seen.
+Neighbouring frames of a face, and faces that are visible together, are not independent samples. The statistical unit is
+a session, or all sessions with the same named person. A unit has one value per expression: its share of the time in
+which faces were visible.
 
-Intervals: bootstrap over units (Efron and Tibshirani, 1993), each deviation widened by sqrt(n / (n - 1)) and the
-percentiles moved from the normal's to Student's t, which corrects most of what the plain percentile bootstrap is too
-narrow by in small samples (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 3).
-Effect sizes: Hedges' g, the difference of means over the pooled standard deviation, corrected for few units (Hedges,
-1981); of conditions of the same units g_av, over the root of the mean variance (Lakens, 2013).
+Intervals: bootstrap over units (Efron and Tibshirani, 1993), with deviations scaled by sqrt(n / (n - 1)) and
+percentiles moved from the normal distribution to Student's t. This corrects most of the percentile bootstrap's
+narrowness in small samples (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 3). Effect
+sizes: Hedges' g, the difference of means over the pooled standard deviation, corrected for few units (Hedges, 1981); of
+conditions of the same units g_av, over the root of the mean variance (Lakens, 2013).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from edgeemo.recording import Marker, Recording, Track
 from edgeemo.report.classes import UNSURE, shown_classes
 from edgeemo.report.numbers import AROUND_S, Shares, shares
 
-FEWEST = 5  # units; with fewer the intervals miss too often to be shown
+FEWEST = 5  # units; with fewer, the coverage of the intervals is too low
 RESAMPLES = 4000
-OUTSIDE = 0.025  # on each side of an interval
+OUTSIDE = 0.025  # probability outside each end of an interval
 Groups = Sequence[tuple[str, Sequence[Recording]]]
 F64 = npt.NDArray[np.float64]
 
@@ -37,9 +37,12 @@ class Observation:
     """One person in one session.
 
     Attributes:
-        group: its name. condition: a label; empty: the whole session.
-        session, person: their names. unit: its number.
-        spent: how the person's time was spent. weight: seconds, or of still pictures their number in millionths.
+        group: name of the group.
+        condition: a label; empty: the complete session.
+        session, person: their names.
+        unit: number of the unit.
+        spent: shares of the person's time.
+        weight: seconds; for still pictures their number in millionths.
     """
 
     group: str
@@ -56,9 +59,12 @@ class Sample:
     """The units of one group in one condition, n of them, with M expressions.
 
     Attributes:
-        units: (n,) numbers of the units. values: (n, M) shares of time.
-        people: how many were seen, one in two sessions counted twice. seconds: of faces.
-        mean: (M,). deviation: (M,) standard deviation between units; NaN of a single one.
+        units: (n,) numbers of the units.
+        values: (n, M) shares of time.
+        people: number of persons; a person in two sessions counts twice.
+        seconds: total visible time of faces.
+        mean: (M,).
+        deviation: (M,) standard deviation between units; NaN for a single unit.
         low, high: (M,) ends of the 95 % interval of the mean; NaN with fewer than `FEWEST` units or without deviation.
     """
 
@@ -76,12 +82,12 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """A sample less another one, as shares of time.
+    """The difference of two samples, as shares of time.
 
     Attributes:
-        paired: over units that are in both; `units` counts them, `left_out` those that are in one only.
+        paired: computed within the units that are in both; `units` is their number, `left_out` that of the others.
         value, low, high: (M,) difference of means and its 95 % interval; NaN as in `Sample`.
-        effect: (M,) Hedges' g; NaN likewise.
+        effect: (M,) Hedges' g; NaN as in `Sample`.
     """
 
     sample: Sample
@@ -97,11 +103,12 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Samples beside each other.
+    """Samples to compare.
 
     Attributes:
-        title: empty: whole sessions.
-        names: of the samples. differences: of each further sample and the first.
+        title: empty for complete sessions.
+        names: names of the samples.
+        differences: each further sample minus the first.
     """
 
     title: str
@@ -112,10 +119,11 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """All that is compared.
+    """All comparisons.
 
     Attributes:
-        keys: M shown classes. conditions: labels.
+        keys: M shown classes.
+        conditions: labels.
     """
 
     keys: tuple[str, ...]
@@ -128,9 +136,9 @@ def analyse(groups: Groups, conditions: Sequence[str] = ()) -> Analysis:
     """Compare groups, and conditions within and between them.
 
     Args:
-        groups: a name and its sessions each; a session of which only some persons are in a group has their tracks only.
-        conditions: labels of intervals and markers; a marker without a duration stands for the two seconds after it.
-            Empty: the labels of all intervals.
+        groups: (name, sessions) each; if only some persons of a session are in a group, it has only their tracks.
+        conditions: labels of intervals and markers; a marker without a duration counts for two seconds. Empty: the
+            labels of all intervals.
     """
     recordings = [recording for _, members in groups for recording in members]
     labels = tuple(conditions) or interval_labels(recordings)
@@ -156,7 +164,7 @@ def analyse(groups: Groups, conditions: Sequence[str] = ()) -> Analysis:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, those that are there before with a number."""
+    """The names; repeated ones get a number."""
     found: list[str] = []
     for name in names:
         number, changed = 1, name
@@ -168,7 +176,7 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def interval_labels(recordings: Sequence[Recording]) -> tuple[str, ...]:
-    """The labels of intervals, those of the most sessions first, then in the order in which they begin."""
+    """The labels of intervals, sorted by number of sessions, then by start."""
     begins: dict[str, list[float]] = {}
     for recording in recordings:
         firsts: dict[str, float] = {}
@@ -181,12 +189,12 @@ def interval_labels(recordings: Sequence[Recording]) -> tuple[str, ...]:
 
 
 def _key(recording: Recording) -> tuple[str, str, str]:
-    """What makes two objects the same session: runs of one database differ in their beginning or source."""
+    """The identity of a session: runs of one database differ in start or source."""
     return str(recording.path), recording.started, recording.source
 
 
 def _units(recordings: Sequence[Recording]) -> dict[tuple[str, str, str], int]:
-    """A unit's number per session; sessions that share a named person are one unit, also through others."""
+    """The unit of each session; sessions that share a named person, also indirectly, are one unit."""
     parent: dict[object, object] = {}
 
     def root(node: object) -> object:
@@ -216,7 +224,7 @@ def _observed(recording: Recording, group: str, condition: str, unit: int) -> li
 
 
 def _inside(track: Track, markers: Sequence[Marker], label: str) -> npt.NDArray[np.bool_]:
-    """(n,) which rows are in the condition."""
+    """(n,) mask of the rows in the condition."""
     inside = np.zeros(len(track), np.bool_)
     for marker in markers:
         if marker.label == label:
@@ -283,17 +291,17 @@ def _difference(sample: Sample, base: Sample) -> Difference:
 
 
 def _resampled(values: F64, seed: int = 0) -> F64:
-    """(R, M) deviations of the means of R resamples of n units, at the width of an unbiased standard error."""
+    """(R, M) deviations of the means of R resamples of n units, scaled to an unbiased standard error."""
     count = len(values)
     if count < 2:
         return np.zeros((1, values.shape[1]))
-    # a fixed seed: the same sessions give the same page
+    # a fixed seed, so that the same sessions give the same page
     rows = np.random.default_rng(seed).integers(0, count, (RESAMPLES, count))
     return np.asarray((values[rows].mean(axis=1) - values.mean(axis=0)) * sqrt(count / (count - 1)))
 
 
 def _interval(value: F64, resampled: F64, freedom: int, units: int) -> tuple[F64, F64]:
-    """(M,) low and high around a value; NaN where there are too few units or none differs from another."""
+    """(M,) low and high of a value; NaN with too few units or if all units are equal."""
     nothing = np.full(len(value), np.nan)
     if units < FEWEST:
         return nothing, nothing
@@ -308,7 +316,7 @@ def _deviation(values: F64) -> F64:
 
 
 def _correction(freedom: int) -> float:
-    """Hedges' factor for few units, exact."""
+    """Hedges' exact correction for small samples."""
     return exp(lgamma(freedom / 2) - lgamma((freedom - 1) / 2)) / sqrt(freedom / 2)
 
 

@@ -1,4 +1,4 @@
-"""As much Markdown as an engine's card uses, to HTML; everything else is text."""
+"""Convert the Markdown of engine cards to HTML; anything else stays text. Called by `page` and the app."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from html import escape
 
 
 def to_html(text: str, *, level: int = 3) -> str:
-    """Headings, paragraphs, lists, tables, code and emphasis. Tags in the text are shown, never obeyed.
+    """Convert headings, paragraphs, lists, tables, code and emphasis. HTML tags in the text are escaped.
 
     Args:
-        level: of the largest heading.
+        level: level of the largest heading.
     """
     out: list[str] = []
     blocks = re.split(r"\n\s*\n", text.strip())
@@ -53,5 +53,5 @@ def _inline(text: str) -> str:
     safe = escape(text, quote=False)
     safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
     safe = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe)
-    # a link would lead off the page, which works offline: only its words stay
+    # the page works offline, so only the text of a link is kept
     return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", safe)

@@ -1,4 +1,4 @@
-"""What a report counts. Time is what counts, not frames: dropped ones change nothing."""
+"""The figures of a report, based on time, so that dropped frames have no influence. Called by `page` and the app."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from edgeemo.recording import Marker, Recording, Track
 from edgeemo.report.classes import UNSURE, folded, shown_class, shown_classes
 from edgeemo.types import F32
 
-AROUND_S = 2.0  # what lies before and behind a marker
-AWAY_S = 1.0  # a face that was away for longer begins again
+AROUND_S = 2.0  # window before and after a marker
+AWAY_S = 1.0  # a longer absence of a face starts a new run
 
 
 @dataclass(frozen=True)
 class Shares:
-    """How a person's time was spent.
+    """Shares of a person's time.
 
     Attributes:
-        seconds: the face was seen for so long.
-        parts: shown class -> part of that time, the time that was called unsure apart under `UNSURE`; they sum to 1.
+        seconds: visible time of the face.
+        parts: shown class -> share of that time, with unsure time under `UNSURE`; they sum to 1.
     """
 
     seconds: float
@@ -29,10 +29,10 @@ class Shares:
 
 
 def shares(track: Track, labels: tuple[str, ...], rows: npt.NDArray[np.bool_] | None = None) -> Shares:
-    """Time an expression of one person.
+    """Compute the shares of one person.
 
     Args:
-        rows: (n,) which ones count; None: all.
+        rows: (n,) mask of the rows to use; None: all.
     """
     chosen = np.ones(len(track), np.bool_) if rows is None else rows
     if not chosen.any():
@@ -40,7 +40,7 @@ def shares(track: Track, labels: tuple[str, ...], rows: npt.NDArray[np.bool_] | 
     held = np.where(chosen, track.seconds_of(AWAY_S), 0.0)
     seconds = total = float(held.sum())
     if total <= 0:
-        # a single frame, or still pictures: every row counts the same
+        # a single frame, or still pictures: all rows have the same weight
         held = chosen.astype(np.float64)
         total = float(held.sum())
     parts = dict.fromkeys(shown_classes(labels), 0.0)
@@ -51,7 +51,7 @@ def shares(track: Track, labels: tuple[str, ...], rows: npt.NDArray[np.bool_] | 
 
 
 def transitions(track: Track, labels: tuple[str, ...]) -> dict[tuple[str, str], int]:
-    """How often one expression followed another, most frequent first; absences and unsure times are no bridge."""
+    """How often one expression followed another, most frequent first; not across absences and unsure times."""
     counts: dict[tuple[str, str], int] = {}
     shown = [shown_class(label) for label in labels]
     before = ""
@@ -71,10 +71,10 @@ def transitions(track: Track, labels: tuple[str, ...]) -> dict[tuple[str, str], 
 
 @dataclass(frozen=True, eq=False)
 class Around:
-    """What a person's face did around a marker.
+    """A person's probabilities around a marker.
 
     Attributes:
-        before, after: (K,) mean probabilities of `AROUND_S` seconds; None where the face was not seen.
+        before, after: (K,) mean probabilities over `AROUND_S` seconds; None if the face was not visible.
     """
 
     marker: Marker
@@ -83,14 +83,14 @@ class Around:
     after: F32 | None
 
     def change(self) -> F32 | None:
-        """(K,) after less before."""
+        """(K,) after minus before."""
         if self.before is None or self.after is None:
             return None
         return np.asarray(self.after - self.before, np.float32)
 
 
 def around_markers(recording: Recording) -> list[Around]:
-    """Each marker with each person who was seen near it."""
+    """Each marker with each person visible near it."""
     found = []
     for marker in recording.markers:
         for track in recording.tracks:
@@ -103,10 +103,11 @@ def around_markers(recording: Recording) -> list[Around]:
 
 @dataclass(frozen=True)
 class Inside:
-    """How a person's time in an interval was spent.
+    """Shares of a person's time in an interval.
 
     Attributes:
-        person: what the person is called. seconds, parts: as in `Shares`.
+        person: name of the person.
+        seconds, parts: see `Shares`.
     """
 
     marker: Marker
@@ -116,7 +117,7 @@ class Inside:
 
 
 def in_intervals(recording: Recording) -> list[Inside]:
-    """Each marker that lasts, with each person who was seen during it."""
+    """Each interval with each person visible during it."""
     found = []
     for marker in recording.markers:
         for track in recording.tracks if marker.duration > 0 else ():
@@ -133,8 +134,8 @@ class Course:
 
     Attributes:
         edges: (B + 1,) seconds.
-        values: (B, M) means of the M shown classes; NaN where the face was not seen.
-        unsure: (B,) part of the rows that were called unsure; NaN likewise.
+        values: (B, M) means of the M shown classes; NaN if the face was not visible.
+        unsure: (B,) share of unsure rows; NaN likewise.
     """
 
     edges: npt.NDArray[np.float64]
@@ -143,7 +144,7 @@ class Course:
 
 
 def course(track: Track, labels: tuple[str, ...], begin: float, seconds: float, bins: int) -> Course:
-    """Average a track in bins; a bin between two rows that are near each other in time takes the one before."""
+    """Average a track in bins; an empty bin between two close rows repeats the earlier row."""
     edges = np.linspace(begin, begin + max(seconds, 1e-3), bins + 1)
     place = np.clip(np.searchsorted(edges, track.times, side="right") - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)

@@ -1,6 +1,6 @@
-"""The page itself: one HTML file, styles and plots inside, no script, nothing fetched.
+"""Write the report: one HTML file with styles and plots, without scripts or external content.
 
-Texts go through a template that escapes them (page.html); plots are SVG from `plots`.
+The template page.html escapes all texts; `plots` makes the SVG plots. Called by `command` and the app.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgeemo.report.numbers import around_markers, course, in_intervals, shares,
 from edgeemo.report.plots import BINS, clock, share_bar, timeline
 from edgeemo.types import F32
 
-MOST_PEOPLE = 12  # shown each; the rest, seen most briefly, in one line
+MOST_PEOPLE = 12  # persons shown in detail; those visible most briefly share one line
 MOST_PAIRS = 10
 MOST_REASONS = 5
 BRIEF_S = 0.5
@@ -85,7 +85,7 @@ class _Group:
 
 
 def write_report(groups: Groups, path: Path, analysis: Analysis | None = None) -> Path:
-    """Write the page; it appears when it is whole.
+    """Write the page; the file appears when it is complete.
 
     Raises:
         RecordingError: it cannot be written.
@@ -97,11 +97,11 @@ def write_report(groups: Groups, path: Path, analysis: Analysis | None = None) -
 
 
 def page(groups: Groups, analysis: Analysis | None = None) -> str:
-    """The report of one group of sessions, or of several side by side.
+    """The report of one group of sessions, or of several groups side by side.
 
     Args:
-        groups: a name and its sessions each; with a single group of one session the name is not shown.
-        analysis: what is compared; None: whatever the groups give.
+        groups: (name, sessions) each; the name of a single group with one session is not shown.
+        analysis: the comparison; None: computed from the groups.
     """
     sessions = [recording for _, members in groups for recording in members]
     if analysis is None and len(sessions) > 1:
@@ -112,17 +112,17 @@ def page(groups: Groups, analysis: Analysis | None = None) -> str:
         style=Markup(_style()),
         legend=_legend(sessions),
         compared=compared(analysis, sessions) if analysis is not None and analysis.observations else None,
-        # a group of one session has its name already
+        # a group of one session already shows its name
         groups=[
             _Group("" if [each.name for each in members] == [name] else name, [_session(each) for each in members])
             for name, members in groups
         ],
-        cards=[Markup(to_html(card)) for card in cards],  # which escapes what the card says
+        cards=[Markup(to_html(card)) for card in cards],  # escapes the card's text
     )
 
 
 def side_by_side(groups: Groups) -> Groups:
-    """Two sessions of one group as groups of their own; any others as they are."""
+    """Split a single group of two sessions into two groups; other groups are unchanged."""
     if len(groups) == 1 and len(groups[0][1]) == 2:
         return [(each.name, [each]) for each in groups[0][1]]
     return groups
@@ -214,7 +214,7 @@ def _person(recording: Recording, track: Track) -> _Person:
 
 
 def _reasons(track: Track) -> list[tuple[str, float]]:
-    """Why the face was unsure, and in which part of its frames."""
+    """Why the face was unsure, and the share of its frames."""
     counts: dict[str, int] = {}
     for reasons in track.reasons.values():
         for reason in reasons.split("; "):
@@ -225,7 +225,7 @@ def _reasons(track: Track) -> list[tuple[str, float]]:
 
 
 def _kind(reason: str) -> str:
-    """What a reason is about, without its figure."""
+    """The kind of a reason, without its figure."""
     if reason.startswith("between "):
         return "between two expressions"
     if reason.endswith("sure"):
@@ -264,7 +264,7 @@ def _markers(recording: Recording) -> list[_Marker]:
         change, at = each.change(), each.marker.time - recording.begin
         seen.add(each.marker)
         if change is None:
-            rows.append(_Marker(at, each.marker.label, each.person, note="seen on one side only"))
+            rows.append(_Marker(at, each.marker.label, each.person, note="visible on one side only"))
         else:
             rows.append(_Marker(at, each.marker.label, each.person, _changes(recording, change, 0.02, 3)))
     rows += [

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: no script, no font, no address."""
+"""Plots as inline SVG without scripts, fonts or links. Called by `page` and `compared`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clock(seconds: float) -> str:
 
 
 def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], title: str) -> str:
-    """The probabilities of one person, stacked, with markers above and the unsure times below."""
+    """Stacked probabilities of one person, with markers above and unsure times below."""
     begin, end = float(course.edges[0]), float(course.edges[-1])
     width = WIDE - LEFT - 8
 
@@ -78,7 +78,7 @@ def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], t
 
 
 def share_bar(parts: dict[str, float], title: str) -> str:
-    """One bar whose pieces are the shares of time."""
+    """A bar divided into the shares of time."""
     pieces, x = [], 0.0
     for label, part in parts.items():
         pieces.append(
@@ -93,14 +93,14 @@ def share_bar(parts: dict[str, float], title: str) -> str:
 
 
 def _seen(course: Course) -> list[tuple[int, int]]:
-    """Runs of bins in which the face was seen, as [first, last)."""
+    """Runs of bins in which the face was visible, as [first, last)."""
     seen = ~np.isnan(course.unsure)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
 def _area(xs: list[float], below: np.ndarray, above: np.ndarray) -> str:
-    """A band of steps between two heights in 0..1."""
+    """A stepped band between two heights in 0..1."""
 
     def y(value: float) -> str:
         return f"{TOP + TALL * (1 - value):.1f}"
@@ -111,9 +111,9 @@ def _area(xs: list[float], below: np.ndarray, above: np.ndarray) -> str:
 
 
 def _ticks(begin: float, end: float) -> list[float]:
-    """At most ten marks, at round times."""
+    """At most ten ticks at round times."""
     span = end - begin
     steps = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
-    # a single time of a damaged clock must not draw a million marks
+    # limit the number of ticks if a damaged clock gave an extreme time
     step = next((each for each in steps if span / each <= 10), span / 10)
     return [begin + number * step for number in range(int(span / step) + 1)]
