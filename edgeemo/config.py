@@ -42,7 +42,7 @@ DetectBackend = Literal["onnx", "onnx-cuda", "openvino"]
 
 MAX_SOURCES = 64
 MARKERS = re.compile(r"lsl:([^'\"\x00-\x1f]{1,128})")
-# Constants since version 0.1, accepted and ignored for one version; a new name: the value is taken under that name.
+# Keys of version 0.1. With a new name, the value is used under that name; without, the key is ignored for one version.
 REMOVED: dict[str, dict[str, str]] = {
     "detect": dict.fromkeys(("min_score", "keep_score", "search_s", "patience_s"), ""),
     "track": {"patience_s": "max_age_s"}
@@ -72,21 +72,20 @@ class DetectConfig:
     """Face detection.
 
     Attributes:
-        policy: which of MediaPipe's models look at whole frames of a video: `short_range` (to about 2 m; also called
-            `near`), `full_range` (`far`), `auto` both, alternating, `small` both and in between overlapping tiles,
-            which find faces from 24 px. Known faces are followed by the short-range model in each case. Still pictures
-            are always searched in tiles.
-        confirm_score: minimum score of a new face in its region of interest; a score up to 0.1 lower passes if its
-            mean with the full-frame score reaches the threshold. In a still picture several looks at the region
-            decide (`edgeemo.stages.still`). Higher: fewer false faces; lower: fewer missed ones.
-        scan_s: seconds between two detections on the whole frame; 0: every frame, which costs more.
+        policy: MediaPipe's models for whole frames of a video: `short_range` (to about 2 m; alias `near`), `full_range`
+            (alias `far`), `auto` (both, alternating) or `small` (both, and overlapping tiles, which find faces from 24
+            px). Known faces are always followed by the short-range model. Still pictures are always searched in tiles.
+        confirm_score: minimum score of a new face in its region of interest; a score up to 0.1 lower passes if its mean
+            with the full-frame score reaches the threshold. In still pictures several crops of the region decide
+            (`edgeemo.stages.still`). Higher: fewer false faces; lower: fewer missed faces.
+        scan_s: seconds between two detections in the whole frame; 0: every frame, which costs more.
         skip_still: leave a detection out while nothing moves around the known faces, or anywhere if there is none, at
             most until the next detection on the whole frame. Boxes then stay where they are; expressions are still
             read from every frame. Without effect under the policy small.
-        max_faces: at most so many in video, the largest first; still pictures keep all.
-        runtime: what runs the detection models: `mediapipe`, `onnx`, or `auto`: MediaPipe where it is installed in a
-            version that was tested to send nothing, else onnx. Tiles are always searched by ONNX files.
-        backend: with the runtime onnx, `onnx` (ONNX Runtime on the CPU), `onnx-cuda` or `openvino`.
+        max_faces: in video only this many of the largest faces are kept; in still pictures all.
+        runtime: runtime of the detection models: `mediapipe`, `onnx`, or `auto`, which uses MediaPipe if the installed
+            version was tested to send no data, else onnx. Tiles always use the ONNX files.
+        backend: for the runtime onnx: `onnx` (ONNX Runtime on the CPU), `onnx-cuda` or `openvino`.
     """
 
     policy: Policy = "auto"
@@ -338,8 +337,8 @@ class Config:
         allow_modified: accept an engine whose files differ from its manifest.
         sinks: where results go, each KIND:TARGET.
         markers: another program's markers, lsl:NAME; they are put among the results. Empty: none.
-        frames: stop after that many; 0: at the end of the source.
-        overwrite: outputs may replace files that edgeemo has not written; never an input.
+        frames: stop after this many frames; 0: at the end of the source.
+        overwrite: outputs may replace files that edgeemo did not write; never an input.
         capture, detect, track, smooth, quality: the configuration of a stage.
         sources: several sources instead of `source`; lost sources are then reopened.
         service: supervision of sources.

@@ -39,11 +39,11 @@ class Frame:
         image: (H, W, 3) uint8 BGR, C-contiguous.
         index: 0 for the first frame of the source; a dropped frame leaves a gap.
         time: seconds of media time since the first frame (live sources: since the source opened).
-        origin: what the user would call the source: a file name, "camera 0", a URL without its password.
-        still: the picture has no predecessor in time (a folder of pictures): nothing is tracked or smoothed across it.
-        wall: when it was captured, in seconds since the epoch; None where nobody asked (only a service does).
+        origin: display name of the source: a file name, "camera 0", a URL without its password.
+        still: a single picture (from a folder): nothing is tracked or smoothed across it.
+        wall: capture time in seconds since the epoch; only set by a service, else None.
         captured: when it came, by `time.perf_counter`; of a file only in results for a window, else None.
-        damage: decoding errors since the frame before: pictures that were lost, and 1 for this one if it has errors.
+        damage: decoding errors since the previous frame: the number of lost pictures, plus 1 if this one has errors.
     """
 
     image: U8
@@ -180,12 +180,12 @@ class Result:
         probabilities: (N, K) float32 as shown: smoothed in time if the source is a video.
         raw: (N, K) float32 from the engine.
         labels: K class names.
-        emotions: N names out of `labels`: what is shown for each face (with hysteresis, so not always the arg max).
-        timings: milliseconds each stage took, by stage name.
-        doubts: N tuples of reasons why a face's expression is unsure, each a text ("face 31 px") or `Doubt`, empty ones
-            for faces that are read well; () where nobody judged.
-        quality: N measurements; () where nobody judged.
-        plausible_from: threshold of the engine's 95 % sets (`engines.conformal`); 0: it has none.
+        emotions: N names from `labels`: the emotion shown for each face (with hysteresis, so not always the arg max).
+        timings: milliseconds per stage.
+        doubts: N tuples of reasons why an expression is unsure, each a text ("face 31 px") or `Doubt`, empty for faces
+            without doubts; () without a judge.
+        quality: N measurements; () without a judge.
+        plausible_from: threshold of the engine's 95 % conformal sets (`engines.conformal`); 0: it has none.
         markers: those that another program has sent since the result before; they may be of shortly before this frame.
     """
 

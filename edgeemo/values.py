@@ -10,9 +10,9 @@ from typing import Any
 
 from edgeemo.errors import ConfigError
 
-LONGEST_TEXT = 8192  # characters; paths and addresses have at most half of that
+LONGEST_TEXT = 8192  # characters; paths and addresses have at most half of this
 LONGEST_LABEL = 120  # of a marker
-LARGEST_NUMBER = 2**53  # the largest whole number that a double holds exactly
+LARGEST_NUMBER = 2**53  # up to here a double represents every integer exactly
 
 
 def expect_range(name: str, value: float, low: float, high: float) -> None:

@@ -274,7 +274,7 @@ def test_no_page_is_written_under_another_ending(tmp_path: Path, capsys: pytest.
     lines = tmp_path / "lines.jsonl"
     lines.write_text('{"frame": 0, "time": 0, "origin": "x", "faces": []}\n')
     assert main(["report", str(lines), "--output", str(tmp_path / "x.pdf")]) == 2
-    assert "ends in .html" in capsys.readouterr().err
+    assert "suffix must be .html" in capsys.readouterr().err
     assert not (tmp_path / "x.pdf").exists()
 
 

@@ -49,7 +49,7 @@ def test_a_fault_is_printed_with_its_mend_and_gives_exit_code_2(capsys: pytest.C
     shown = capsys.readouterr().out
     assert "fault    engine" in shown
     assert "-> see edgeemo engines for the available ones" in shown
-    assert shown.endswith("edgeemo cannot run here: fix the faults above.\n")
+    assert shown.endswith("edgeemo cannot run here: fix the faults listed above.\n")
 
 
 linux_only = pytest.mark.skipif("not __import__('sys').platform.startswith('linux')", reason="displays of Linux")

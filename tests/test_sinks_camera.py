@@ -146,7 +146,7 @@ def test_without_the_package_the_command_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     assert main(["run", "--source", "demo", "--frames", "1", "--sink", "camera:/dev/video9"]) == 2
     error = capsys.readouterr().err
-    assert "needs pyvirtualcam, which is missing: pip install" in error
+    assert "needs pyvirtualcam, which is not installed: pip install" in error
     assert error.count("\n") == 1
 
 

@@ -104,7 +104,7 @@ class VideoPart(VideoFile):
         part, index = self._part, self._part.key - 1
         video = open_video(os.path.abspath(self._path))  # not a hardware decoder, which cannot seek
         if video is None:
-            raise SourceError(f"{self._path} cannot be read any more; check the file")
+            raise SourceError(f"{self._path} can no longer be read; check the file")
         held: Frame | None = None  # until it is known whether pictures behind it are lost
         try:
             video.seek(part.key_time)

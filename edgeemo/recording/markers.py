@@ -18,7 +18,6 @@ from edgeemo.errors import RecordingError
 from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.folder import EVENTS
 from edgeemo.recording.recording import Recording
-from edgeemo.recording.whole import appearing_whole
 from edgeemo.types import Marker
 from edgeemo.values import marker_label
 

@@ -1,7 +1,7 @@
 """What MQTT sinks have left with their brokers and on the disk, and who cares for it when one is no longer configured.
 
-A sink clears what it announced of sources that are gone. Nobody would clear what a whole sink announced that is gone or
-has another topic or broker now, so each is noted in a ledger on the disk, under the configuration that it stands in.
+A sink clears the topics of removed sources itself. The topics of a sink that was removed, or whose topic or broker
+changed, must be cleared separately; so each sink is recorded in a ledger on disk, per configuration.
 By the ledger a new sink also finds the results that wait for the one that it replaces.
 """
 
@@ -146,9 +146,7 @@ class Withdrawal:
                     left = withdraw(announcer, keep=kept_by(config, announcer), stop=stop)
                     self._ledger.remove(announcer.sink)
                     rest = f"; {left} results that it did not deliver stay in {announcer.spool}" if left else ""
-                    log.warning(
-                        "sink %s is no longer configured; what it announced was removed%s", announcer.sink, rest
-                    )
+                    log.warning("sink %s is no longer configured; removed its retained topics%s", announcer.sink, rest)
                 except (EdgeemoError, OSError) as error:
                     if announcer.sink not in told:
                         told.add(announcer.sink)
@@ -204,7 +202,7 @@ def _brokers(sink: str) -> set[tuple[str, int]]:
 
 
 def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> int:
-    """Empty the retained topics of a sink that is no longer configured.
+    """Clear the retained topics of a sink that is no longer configured.
 
     Args:
         keep: topics that other sinks publish; these are only removed from the list.

@@ -57,12 +57,12 @@ class MqttSink(Sink):
     What waits for a sink that this one replaces in the same configuration (another broker or topic) is taken over, and
     so is what waits in a file that `[mqtt] spool` names: each goes to the broker and topic that are configured now.
 
-    Retained topics are remembered in the same file. Those of a source that is no longer configured are cleared; those
-    of a whole sink by `edgeemo.sinks.announcements`.
+    Retained topics are listed in the same file. The sink clears those of removed sources; `edgeemo.sinks.announcements`
+    clears those of removed sinks.
 
     Raises:
         SinkError: the file cannot be used, or another run uses it.
-        ConfigError: a setting breaks MQTT's rules; from `tick` and `close` of a single run: the broker refuses the
+        ConfigError: a setting violates MQTT's rules; from `tick` and `close` of a single run: the broker refuses the
             user or password.
     """
 

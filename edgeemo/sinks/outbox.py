@@ -32,8 +32,8 @@ class Outbox:
     messages are returned again.
 
     Args:
-        path: the file; made if it isn't there.
-        limit_bytes: of payload; beyond it the oldest messages are dropped and counted.
+        path: the file; created if missing.
+        limit_bytes: maximum payload; beyond it the oldest messages are dropped and counted.
         sink: whose retained topics are asked for; one after the other, several sinks may use a file.
 
     Raises:
@@ -68,9 +68,7 @@ class Outbox:
             self._rows = self._bytes = self.last_key = 0
             self._count()
         except (OSError, sqlite3.Error) as error:
-            raise SinkError(
-                f"cannot use {path} for messages that wait: {error}; choose another [mqtt] spool"
-            ) from error
+            raise SinkError(f"cannot use {path} for unsent messages: {error}; choose another [mqtt] spool") from error
 
     def adopt(self, path: Path) -> int:
         """Move what waits in another outbox, which nobody else uses, behind what waits here; also the sink's topics.
@@ -155,11 +153,11 @@ class Outbox:
             self._taken_up_to = BEFORE_FIRST
 
     def remember(self, topic: str) -> None:
-        """The broker keeps a message under this topic."""
+        """Record a topic with a retained message at the broker."""
         self._change_retained(topic, "INSERT OR IGNORE INTO announced VALUES (?, ?)", self.retained.add)
 
     def forget(self, topic: str) -> None:
-        """It no longer does."""
+        """Remove a topic from the record."""
         self._change_retained(topic, "DELETE FROM announced WHERE sink = ? AND topic = ?", self.retained.discard)
 
     def _change_retained(self, topic: str, statement: str, change: Callable[[str], None]) -> None:
@@ -179,7 +177,7 @@ class Outbox:
             "SELECT count(*), total(length(payload)), max(id) FROM outbox"
         ).fetchone()
         self._rows, self._bytes = int(count), int(size)
-        # never used twice: SQLite would, where the newest message arrives before an older one
+        # keys are never reused; SQLite would reuse one if the newest message is confirmed before an older one
         self.last_key = int(last or 0)
         announced = self._database.execute("SELECT topic FROM announced WHERE sink = ?", (self._sink,))
         self.retained = {topic for (topic,) in announced}

@@ -23,12 +23,12 @@ GATE_DISTANCE = 0.6  # largest distance of a face from its predicted position, i
 GATE_GROWTH_PER_S = 4.0  # ... plus this for each second since it was seen ...
 MAX_GATE_DISTANCE = 1.5  # ... up to this: farther away it may be another person
 MAX_LOG_SCALE = math.log(2.0)
-MAX_COAST_S = 0.15  # how long a face that was not detected is still reported, where it should be by now
-COAST_DECAY_S = 0.3  # a face that is not seen goes on at its speed, which falls to 0 with this time constant
-MIN_CUTOFF_HZ = 1.5  # of the low-pass filter over boxes and keypoints of a face at rest; lower is steadier
-BETA = 8.0  # by how many Hz the cut-off rises when the face moves by its own size a second; higher is less lag
+MAX_COAST_S = 0.15  # how long an undetected face is still reported at its predicted position
+COAST_DECAY_S = 0.3  # time constant with which the predicted speed of an undetected face decays
+MIN_CUTOFF_HZ = 1.5  # of the low-pass filter for a face at rest; lower is steadier
+BETA = 8.0  # Hz added to the cut-off for a speed of one face size per second; higher means less lag
 PAST_FRAMES = 3000  # of a file that are remembered, for somebody who winds it back
-MIN_STEP_S = 1e-3  # two frames of the same time are treated as this far apart
+MIN_STEP_S = 1e-3  # assumed interval of two frames with the same time
 
 
 class FaceTracker:
@@ -62,7 +62,7 @@ class FaceTracker:
         if frame.time < self._time and frame.index > self._index:
             self._tracks = self._past.back_to(frame.time, self._config.max_age_s)
         elif frame.image.shape != self._shape or frame.time < self._time or cut:
-            # another picture size, a clip that begins again, or a film cut: places mean nothing any more
+            # after a change of picture size, a restart of the clip or a film cut, old positions are meaningless
             self._tracks = []
         self._shape, self._time, self._index = frame.image.shape, frame.time, frame.index
 

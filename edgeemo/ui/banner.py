@@ -99,9 +99,7 @@ class Banner(QFrame):
         """Show an error; one that is not an `EdgeemoError` or `EngineError` is reported as a bug."""
         text = " ".join(str(error).split())
         if not isinstance(error, EdgeemoError | EngineError):
-            text = tr(
-                "This is a fault of edgeemo's, please report it: {error}", error=f"{type(error).__name__}: {text}"
-            )
+            text = tr("This is a bug in edgeemo, please report it: {error}", error=f"{type(error).__name__}: {text}")
         self.show_message("error", text[:1].upper() + text[1:], *actions)
 
     def dismiss(self) -> None:

@@ -11,7 +11,7 @@ from PyQt6.QtSvg import QSvgGenerator
 from PyQt6.QtWidgets import QPushButton, QWidget
 
 from edgeemo.errors import RecordingError
-from edgeemo.recording.whole import appearing_whole
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.settings import Settings

@@ -84,7 +84,7 @@ class DoctorDialog(QDialog):
                     tr("self-test"),
                     "fault",
                     f"{type(error).__name__}: {error}",
-                    tr("This is a fault of edgeemo's; report it."),
+                    tr("This is a bug in edgeemo; please report it."),
                 )
             )
 

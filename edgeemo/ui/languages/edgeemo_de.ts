@@ -60,7 +60,7 @@
     </message>
     <message>
         <location filename="../banner.py"/>
-        <source>This is a fault of edgeemo's, please report it: {error}</source>
+        <source>This is a bug in edgeemo, please report it: {error}</source>
         <translation>Das ist ein Fehler von edgeemo, bitte melden Sie ihn: {error}</translation>
     </message>
     <message>
@@ -1841,7 +1841,7 @@ dort auf die Emotionen von Personen zu schließen, außer aus medizinischen Grü
     </message>
     <message>
         <location filename="../welcome.py"/>
-        <source>This is a fault of edgeemo's; report it.</source>
+        <source>This is a bug in edgeemo; please report it.</source>
         <translation>Das ist ein Fehler von edgeemo; melden Sie ihn.</translation>
     </message>
     <message>
