@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from edgeemo.types import F32, Faces, Frame, Result
 from edgeemo.ui.cards import FacePanel
 from edgeemo.ui.video import VideoView
+from edgeemo.ui.words import title_of
 from engines import LABELS
 
 
@@ -37,6 +38,7 @@ def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> No
     (card,) = panel.cards
     assert card.expression.text() == "Unsure"
     assert card.reason.text() == "Perhaps fear: face 31 px, turned 38 degrees"
+    assert card.confidence.text() == "", "an unsure face has no percentage"
     panel.show_result(judged(values, "fear"))
     assert card.expression.text() == "Fear"
     assert card.reason.isHidden()
@@ -62,6 +64,15 @@ def test_an_unsure_card_names_the_expressions_that_the_picture_allows(
         values[0, LABELS.index(name)] = value
     panel.show_result(judged(values, "fear", doubts=(("40 % sure",),), plausible_from=threshold))
     assert panel.cards[0].reason.text() == words
+
+
+def test_the_words_over_a_face_have_a_percentage_only_where_it_is_sure() -> None:
+    values = np.full((1, len(LABELS)), 0.01, np.float32)
+    values[0, LABELS.index("happiness")], values[0, LABELS.index("neutral")] = 0.71, 0.29
+    assert title_of(judged(values, "happiness"), 0) == "#1 Happiness 71 %"
+    held = judged(values, "neutral", doubts=(("between neutral and happiness",),))
+    assert title_of(held, 0) == "#1 Unsure: between neutral and happiness"
+    assert title_of(held, 0, names={1: "Anna"}) == "Anna Unsure: between neutral and happiness"
 
 
 def test_latency_is_from_the_capture_of_a_frame_until_it_is_painted(qtbot: QtBot) -> None:

@@ -14,7 +14,8 @@ from PyQt6.QtCore import QLocale
 from PyQt6.QtGui import QAction
 from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QDialogButtonBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
-from windows import Windows, shows
+from test_ui_appearance import cut_texts
+from windows import Studio, Windows, shows
 
 from edgeemo.report.classes import OTHER, UNSURE
 from edgeemo.ui import words
@@ -133,6 +134,24 @@ def test_the_german_window_shows_no_english(qtbot: QtBot, make: Windows, german:
     assert close is not None
     assert close.text() == "Schließen", "Qt's own texts are English"
     welcome.close()
+
+
+@pytest.mark.parametrize("size", [(640, 430), (900, 600), (1366, 728)])
+def test_no_german_words_are_cut(
+    qtbot: QtBot, make: Windows, studio: Studio, german: None, size: tuple[int, int]
+) -> None:
+    studio.faces = 2
+    window = make()
+    window.resize(*size)
+    shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.active)
+
+    def nothing_is_cut() -> None:
+        assert cut_texts(window) == []
+
+    qtbot.waitUntil(nothing_is_cut)
+    assert window.width() == size[0]
 
 
 def test_the_language_is_remembered_for_the_next_start(qtbot: QtBot, make: Windows) -> None:
