@@ -1,4 +1,4 @@
-"""About edgeemo: version, what runs, and the licences of the parts."""
+"""The dialog About: version, engine in use, licences of the parts. Opened by `dialogs`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ABOUT = translatable(
 class AboutDialog(QDialog):
     """
     Args:
-        engine: what runs; empty: nothing does.
+        engine: description of the engine in use; empty: none.
     """
 
     def __init__(self, engine: str, parent: QWidget | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A video file analysed as fast as the machine can, into a session."""
+"""The dialog that analyses a video file at full speed into a session. Opened by `window`."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ from edgeemo.ui.words import clock, number
 log = logging.getLogger(__name__)
 
 TICK_MS = 150
-FEW_FRAMES, FEW_SHARE = 2, 0.002  # of a file's frames: what its header promises too many without being damaged
+FEW_FRAMES, FEW_SHARE = (
+    2,
+    0.002,
+)  # missing frames tolerated: headers may count too many
 END_S = 2.0
 
 
 class AnalyseDialog(QDialog):
-    """Analyses every frame of a file; can be cancelled, then nothing is left behind.
+    """Analyses every frame of a file; cancelling deletes the session.
 
     Signals:
-        analysed: the SessionFolder, and a line for each thing that is missing in it.
-        failed: an exception.
+        analysed: the SessionFolder, and one line for each missing part. failed: an exception.
     """
 
     analysed = pyqtSignal(object, object)
@@ -77,7 +79,7 @@ class AnalyseDialog(QDialog):
         self._timer.start(TICK_MS)
 
     def reject(self) -> None:
-        """Cancel, or close by the window's button."""
+        """Cancel, also with the window's close button."""
         self._timer.stop()
         self._stop.set()
         self._thread.join(END_S)
@@ -108,7 +110,7 @@ class AnalyseDialog(QDialog):
         return self._recorder
 
     def _note_missing(self) -> None:
-        """Keep in the session which frames of the file could not be read."""
+        """Record in the session which frames of the file could not be read."""
         recorder = self._recorder
         if recorder is None or self._stop.is_set():
             return
@@ -140,7 +142,7 @@ class AnalyseDialog(QDialog):
             return
         self._timer.stop()
         folder, error = self._folder, self._error
-        # a file that breaks off leaves what came before
+        # keep the frames before the point where a file is cut off
         if folder is not None and recorder is not None and recorder.frames:
             self.analysed.emit(folder, recorder.missing)
         elif error is not None:

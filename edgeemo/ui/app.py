@@ -1,4 +1,4 @@
-"""The desktop app as a command."""
+"""Start the desktop app. Called by `edgeemo.commands`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SIGNALS_MS = 100
 
 
 def run(config: Config, *, engine_given: bool = False) -> int:
-    """Open the window and stay until it is closed, or the process is asked to end by a signal.
+    """Open the window; returns when it is closed or a signal ends the process.
 
     Returns:
         The exit code: 0 closed by the user, 130 interrupted.
@@ -59,7 +59,7 @@ def run(config: Config, *, engine_given: bool = False) -> int:
         if isinstance(error, KeyboardInterrupt):
             app.quit()
         elif repr(error) not in told:
-            # once each: what breaks while painting breaks at every frame
+            # report each error once: an error in painting occurs at every frame
             told.add(repr(error))
             log.error("a bug in edgeemo, please report it", exc_info=(kind, error, trace))
             window.banner.show_error(error)
@@ -69,11 +69,11 @@ def run(config: Config, *, engine_given: bool = False) -> int:
             window.close()
             app.quit()
 
-    # Qt's loop lets Python see signals only when Python code runs
+    # Python handles signals only while Python code runs, so Qt's loop must call some regularly
     timer = QTimer()
     timer.timeout.connect(watch)
     timer.start(SIGNALS_MS)
-    # an exception in a slot would otherwise end the process
+    # without a hook, an exception in a slot would end the process
     hook, sys.excepthook = sys.excepthook, fault
     try:
         with ending_on_signals(stop):
@@ -87,7 +87,7 @@ def run(config: Config, *, engine_given: bool = False) -> int:
 
 
 def keep_opencvs_qt_out(environment: os._Environ[str] | dict[str, str]) -> None:
-    """OpenCV's wheel sets where Qt finds its plugins and fonts to its own Qt 5, which PyQt6 cannot load."""
+    """Remove the paths of plugins and fonts that OpenCV's wheel sets to its own Qt 5, which PyQt6 cannot load."""
     own = Path(cv2.__file__).parent
     for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
         if Path(environment.get(name, "")).is_relative_to(own):

@@ -1,4 +1,4 @@
-"""A message across the window: what happened, and buttons for what to do next."""
+"""The banner across the window: a message, and buttons for the next step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Action = tuple[str, Callable[[], None]]
 
 
 class Banner(QFrame):
-    """Shows one message at a time; hidden without one."""
+    """Shows one message at a time; hidden without a message."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,7 +52,7 @@ class Banner(QFrame):
 
     @property
     def text(self) -> str:
-        """What is shown; empty while the banner is hidden."""
+        """The message; empty while the banner is hidden."""
         return self._text.text() if not self.isHidden() else ""
 
     @property
@@ -70,11 +70,11 @@ class Banner(QFrame):
         self._paint_mark()
 
     def show_message(self, kind: Kind, text: str, *actions: Action, seconds: float = 0) -> None:
-        """Show a message instead of what is shown.
+        """Show a message; it replaces the current one.
 
         Args:
-            actions: words of a button and what it does; pressing it also hides the message.
-            seconds: hide it after that time; 0: it stays until it is dismissed or replaced.
+            actions: text of a button and its function; pressing it also hides the message.
+            seconds: hide it after this time; 0: show it until it is dismissed or replaced.
         """
         self._timer.stop()
         self._kind = kind
@@ -111,7 +111,7 @@ class Banner(QFrame):
         action()
 
     def _restyle(self) -> None:
-        # a style sheet looks at properties only when it is applied
+        # a style sheet evaluates properties only when it is applied
         style = self.style()
         if style is not None:
             style.unpolish(self)

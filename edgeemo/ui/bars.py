@@ -1,4 +1,4 @@
-"""The probabilities of a face, or shares of time, as bars."""
+"""Bars of the probabilities of a face, or of shares of time. Used by `cards`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgeemo.ui.words import name_of, percent
 
 
 class Bars(QWidget):
-    """One bar a class with its name and percentage; or, short, all of them as one line."""
+    """One bar per class with its name and percentage, or in the short form all of them in one line."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -26,7 +26,7 @@ class Bars(QWidget):
         self.update()
 
     def show_classes(self, classes: list[tuple[str, float]], shown: str, *, short: bool) -> None:
-        """Show the values of `shown_classes`; the one that is `shown` stands out."""
+        """Show the values of `shown_classes` and highlight the class `shown`."""
         taller = short is not self._short or len(classes) != len(self._classes)
         self._classes, self._shown, self._short = classes, shown, short
         if taller:

@@ -1,4 +1,4 @@
-"""A person's neutral baseline (the median of a neutral face), and what is shown relative to it."""
+"""Neutral baselines of persons (the median of a neutral face), and differences from them. Used by `window`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from edgeemo.ui.timeline import Timeline
 from engines.spec import Emotion
 
 TAKE_S = 10.0
-LEAST_ROWS = 20  # a median of fewer rows says little
+LEAST_ROWS = 20  # minimum number of rows for a median
 
 
 class Baselines:
-    """At most one for each person. The raw values are never changed by it."""
+    """At most one baseline per person. Raw values do not change."""
 
     def __init__(self, labels: tuple[str, ...] = ()) -> None:
         self.labels = labels
         self._kept: dict[int, F32] = {}
 
     def of(self, person: int) -> F32 | None:
-        """(K,) the person's neutral baseline; None where it was not taken."""
+        """(K,) the person's neutral baseline; None if it was not taken."""
         return self._kept.get(person)
 
     def keep(self, person: int, values: Mapping[str, float]) -> None:
@@ -53,10 +53,11 @@ class Baselines:
 
 
 class Taking:
-    """A baseline that is being taken, of the rows from a media time on.
+    """A baseline being taken from the rows after a media time.
 
     Args:
-        person: whose. begin: media time in seconds.
+        person: number of the person.
+        begin: media time in seconds.
     """
 
     def __init__(self, person: int, begin: float) -> None:
@@ -64,17 +65,17 @@ class Taking:
         self.begin = begin
 
     def left(self, now: float) -> float:
-        """Seconds still to go."""
+        """Remaining seconds."""
         return max(0.0, self.begin + TAKE_S - now)
 
     def finish(self, series: Series, labels: tuple[str, ...]) -> dict[str, float] | None:
-        """The baseline, or None where the face was seen too rarely."""
+        """The baseline, or None if the face was visible too rarely."""
         rows = np.asarray(series.values[series.times >= self.begin], np.float32)
         return baseline_of(rows, labels) if len(rows) >= LEAST_ROWS else None
 
 
 class BaselineControl(QObject):
-    """Takes, keeps and forgets neutral baselines, in the window and in the session that is recorded."""
+    """Takes, stores and deletes neutral baselines, in the window and in the recorded session."""
 
     def __init__(
         self,
@@ -91,20 +92,20 @@ class BaselineControl(QObject):
         recording.changed.connect(self._record_all)
 
     def reset(self) -> None:
-        """Other people: none of them has a baseline yet."""
+        """Delete all baselines, because other people are shown."""
         self._taking = None
         self.baselines = Baselines()
         self._timeline.show_baselines(self.baselines.of)
 
     def take_over(self, recording: Recording) -> None:
-        """The baselines of a recorded session, after `reset`."""
+        """Load the baselines of a recorded session; call `reset` before."""
         self.baselines.labels = recording.labels
         for track in recording.tracks:
             if track.baseline is not None:
                 self.baselines.keep(track.id, dict(zip(recording.labels, track.baseline.tolist(), strict=True)))
 
     def take(self) -> None:
-        """Take ten seconds of the chosen person's neutral face; then what is shown is also told relative to it."""
+        """Record ten seconds of the selected person's neutral face; the display then also has differences from it."""
         person = self._timeline.person
         if person is None or person < 0 or self._player.state is not PlayerState.PLAYING:
             self._banner.show_message(
@@ -119,7 +120,7 @@ class BaselineControl(QObject):
         )
 
     def forget(self) -> None:
-        """Show the chosen person as before; the raw values were kept all along."""
+        """Delete the selected person's baseline; raw values were never changed."""
         person = self._timeline.person
         if person is not None:
             self.baselines.forget(person)
@@ -128,7 +129,7 @@ class BaselineControl(QObject):
                 self._recording.recorder.keep_baseline(person, None)
 
     def look(self) -> None:
-        """A result was added to the history: see whether what is being taken is complete."""
+        """Check whether the baseline is complete; called after each result."""
         history, taking = self._timeline.history, self._taking
         if taking is None or taking.left(history.end) > 0:
             return

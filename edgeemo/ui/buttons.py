@@ -1,4 +1,4 @@
-"""Buttons of dialogs."""
+"""Buttons for dialogs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PyQt6.QtWidgets import QPushButton
 
 
 def action_button(words: str, action: Callable[[], object], tip: str = "") -> QPushButton:
-    """A button that Enter in another field does not press."""
+    """A button that Enter in an input field does not press."""
     button = QPushButton(words)
     button.setToolTip(tip)
     button.setAutoDefault(False)

@@ -1,4 +1,4 @@
-"""Tells when a camera is plugged in or out, without anybody asking for the list."""
+"""Detect when a camera is connected or removed. Used by `live`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from PyQt6.QtCore import QFileSystemWatcher, QObject, QTimer, pyqtSignal
 from edgeemo.capture import CameraInfo
 
 DEVICES = Path("/dev")
-SETTLE_MS = 500  # the device file comes first; its name and who may read it follow
-POLL_MS = 5000  # where there is no folder of devices to watch
+SETTLE_MS = 500  # delay after the device file appears, until its name and permissions are set
+POLL_MS = 5000  # interval on systems without a folder of device files
 
 
 class CameraWatch(QObject):
-    """Watches the folder of device files; where there is none looks every few seconds.
+    """Watches the folder of device files; without such a folder it polls.
 
     Args:
-        cameras: those that are connected at the moment.
-        devices: the folder whose changes are a reason to look.
+        cameras: returns the connected cameras.
+        devices: the folder to watch.
 
     Signals:
         plugged, unplugged: a CameraInfo.
@@ -46,7 +46,7 @@ class CameraWatch(QObject):
         self._devices = devices
 
     def start(self) -> None:
-        """What is there now is known; what comes from now on is told."""
+        """Record the connected cameras; report changes from now on."""
         self._known = {camera.uri: camera for camera in self._cameras()}
         if not (self._devices.is_dir() and self._watcher.addPath(str(self._devices))):
             self._poll.start()
@@ -58,7 +58,7 @@ class CameraWatch(QObject):
             self._watcher.removePaths(watched)
 
     def look(self) -> None:
-        """Compare with the last time."""
+        """Compare with the last check."""
         before, self._known = self._known, {camera.uri: camera for camera in self._cameras()}
         for uri, camera in before.items():
             if uri not in self._known:

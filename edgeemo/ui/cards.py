@@ -1,4 +1,4 @@
-"""The panel beside the picture: a card for each face, with all its classes."""
+"""The panel beside the picture: one card per face with all classes. Made by `window`."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from engines.spec import EXPRESSIONS, Emotion
 
 WIDTH = 312
 THUMB = 46
-MOST_NAMES = 3  # of expressions that a face may show: more of them say nothing
+MOST_NAMES = 3  # plausible expressions to show; more are not informative
 PROMISE = translatable("Expressions, not feelings.\nNothing leaves this machine.")
 
 
 class Thumb(QWidget):
-    """A small picture of the face, so that a card and a face find each other."""
+    """A thumbnail of the face, to match cards and faces."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,7 +89,7 @@ class Thumb(QWidget):
 
 
 class FaceCard(QFrame):
-    """One face: who, which expression, how sure, and the bars. Click it to follow that person in the timeline."""
+    """One face: person, expression, confidence and bars. A click selects the person for the timeline."""
 
     pressed = pyqtSignal(int)
     asked = pyqtSignal(int, object)
@@ -169,10 +169,10 @@ class FaceCard(QFrame):
         self._number = number
 
     def show_chosen(self, chosen: bool) -> None:
-        """A lasting edge around the card of the person whom the timeline shows."""
+        """Mark the card of the person in the timeline with an edge."""
         if self.property("chosen") is not chosen:
             self.setProperty("chosen", chosen)
-            if (style := self.style()) is not None:  # a style sheet looks at properties only when it is applied
+            if (style := self.style()) is not None:  # a style sheet evaluates properties only when it is applied
                 style.unpolish(self)
                 style.polish(self)
 
@@ -198,7 +198,7 @@ def _by_size(classes: list[tuple[str, float]], but: str) -> list[tuple[str, floa
 def _reason_words(result: Result, row: int) -> str:
     """For example "Perhaps happiness or neutral: 38 % sure" or "Between neutral and happiness".
 
-    The names are those of the 95 % set, at most three, where the engine has such sets. Empty for a face read well.
+    At most three names of the 95 % set, if the engine has such sets. Empty if the face is not unsure.
     """
     reasons = result.reasons(row)
     between = [reason for reason in reasons if reason.startswith("between ")]
@@ -216,11 +216,11 @@ def _reason_words(result: Result, row: int) -> str:
 
 
 class FacePanel(QWidget):
-    """All cards, oldest person first; says so when there is no face.
+    """All cards, ordered by person number, or a hint if there is no face.
 
     Signals:
-        chosen: the number of the person whose card was pressed.
-        asked: that number, and the QPoint of the screen where a menu was asked for.
+        chosen: number of the person whose card was clicked.
+        asked: number of the person, and the screen position (QPoint) for a context menu.
     """
 
     chosen = pyqtSignal(int)
@@ -300,7 +300,7 @@ class FacePanel(QWidget):
 
     @property
     def cards(self) -> list[FaceCard]:
-        """The cards that are shown, from top to bottom."""
+        """The visible cards, from top to bottom."""
         return list(self._cards.values())
 
     def set_theme(self, theme: Theme) -> None:
@@ -309,25 +309,25 @@ class FacePanel(QWidget):
             card.set_theme(theme)
 
     def show_names(self, names: Mapping[int, str]) -> None:
-        """Call persons by these names instead of their numbers, from the next result on."""
+        """Show these names instead of numbers, from the next result on."""
         self._names = names
 
     def show_chosen(self, person: int) -> None:
-        """Whose card has an edge, from the next result on; `UNTRACKED`: nobody's."""
+        """Mark this person's card with an edge, from the next result on; `UNTRACKED`: none."""
         self._chosen = person
 
     def clear(self, hint: str) -> None:
-        """Show no cards; the hint says what would bring some."""
+        """Remove all cards and show a hint."""
         self._show({}, None)
         self.nobody.setText("" if hint else tr("No face"))
         self.hint.setText(hint)
         self.count.setText("")
 
     def show_result(self, result: Result, relative: Callable[[Result, int], str] | None = None) -> None:
-        """Show a card for each face.
+        """Show one card per face.
 
         Args:
-            relative: what to say of a face against its baseline; may say nothing.
+            relative: returns a text about the difference from the baseline, or "".
         """
         self._relative = relative
         rows = {
@@ -347,7 +347,7 @@ class FacePanel(QWidget):
             card.hide()
             card.deleteLater()
         if result is not None:
-            # where the cards would not all fit each one is short
+            # use short cards if they would not all fit
             short = len(rows) * self._tall(len(shown_classes(result.labels))) > self._room()
             for key, row in rows.items():
                 shown = self._cards.get(key)
@@ -365,7 +365,7 @@ class FacePanel(QWidget):
         self._pages.setCurrentIndex(1 if rows else 0)
 
     def _tall(self, classes: int) -> float:
-        """Height of a card with all bars, and of the space below it."""
+        """Height of a card with all bars, including the space below it."""
         return THUMB + 2 * 12 + 10 + classes * round(self.fontMetrics().height() * 1.2) + 12
 
     def _room(self) -> int:

@@ -1,4 +1,4 @@
-"""Which signal of the window's parts does what."""
+"""Connect the signals of the window's parts. Called by `window`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def connect_live(window: Window) -> None:
-    """What plays live, and the buttons."""
+    """Connect live playback and the buttons."""
     showing = window.showing
     window.live.opening.connect(showing.on_opening)
     window.live.switched.connect(showing.on_switched)
@@ -38,7 +38,7 @@ def connect_live(window: Window) -> None:
 
 
 def connect_recorded(window: Window) -> None:
-    """What is recorded and replayed."""
+    """Connect recording and replay."""
     showing = window.showing
     window.recording.changed.connect(showing.show_buttons)
     window.recording.failed.connect(showing.on_record_failure)

@@ -18,7 +18,7 @@ from edgeemo.ui.welcome import DoctorDialog, WelcomeDialog
 
 
 class Dialogs(QObject):
-    """None of them blocks the window."""
+    """Opens dialogs that do not block the window."""
 
     def __init__(self, live: LiveControl, paints: Paints, settings: Settings, parent: QWidget) -> None:
         super().__init__(parent)
@@ -32,7 +32,7 @@ class Dialogs(QObject):
         self.refresh()
 
     def refresh(self) -> None:
-        """Fill what is open with the newest figures."""
+        """Update the open dialogs with the newest figures."""
         if self.health is not None and self.health.isVisible():
             player = self._live.player
             self.health.show_stats(player.stats(), player.engine_description, self._paints)
@@ -47,7 +47,7 @@ class Dialogs(QObject):
     def show_settings(self, sessions: Callable[[], Path]) -> SettingsDialog:
         """
         Args:
-            sessions: where sessions are kept.
+            sessions: returns the folder of sessions.
         """
         dialog = SettingsDialog(self._settings, sessions, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -59,7 +59,7 @@ class Dialogs(QObject):
     def show_keys(self, menu: list[tuple[str, str]]) -> None:
         """
         Args:
-            menu: (key, words) of the menu's entries.
+            menu: (key, text) of the menu's entries.
         """
         dialog = KeysDialog(menu, self._window)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

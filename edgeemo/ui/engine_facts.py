@@ -1,4 +1,4 @@
-"""What is worth knowing of an engine before it is chosen: accuracy, speed on this machine, size."""
+"""Accuracy, speed on this machine and size of engines. Called by `live`, for `pickers`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from engines.backends.autoselect import benchmark, best, remembered
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """One engine.
+    """Facts about one engine.
 
     Attributes:
-        accuracy: share of a public test's faces that it names right; None: its bundle does not say.
-        data: which test that is.
+        accuracy: accuracy on a public test; None if its bundle does not state it.
+        data: name of the test.
         ms: milliseconds per face on this machine with the fastest usable backend; None: not measured yet.
         mb: size of its smallest file in megabytes.
-        fault: why it cannot be used; empty when it can.
+        fault: why it cannot be used; empty if it can.
     """
 
     name: str
@@ -55,8 +55,9 @@ class EngineFacts:
 def facts_of(name: str, *, threads: int = 1, measure: bool = False) -> EngineFacts:
     """
     Args:
-        name: of a bundle. threads: that it runs with.
-        measure: measure its speed where that was not done yet; takes seconds.
+        name: name of a bundle.
+        threads: threads for the engine.
+        measure: measure its speed if not done yet; takes seconds.
     """
     try:
         bundle = find_bundle(name)

@@ -1,4 +1,4 @@
-"""Winds a file that plays live: what is shown is analysed there and then."""
+"""The bar for seeking in a file that is analysed while it plays. Made by `window`."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from edgeemo.ui.player import PlayerState
 from edgeemo.ui.transport import Transport
 from edgeemo.ui.words import clock
 
-MS = 1000  # steps of the slider in a second
+MS = 1000  # steps of the slider per second
 ANYWHERE = (PlayerState.PLAYING, PlayerState.PAUSED, PlayerState.ENDED)
 WRITES = translatable("A recording and outputs take the file from beginning to end: wind it when they have ended.")
 
 
 class FileBar(Transport):
-    """Shown while a file plays that can be wound.
+    """Visible while a file plays that can seek.
 
     Args:
-        writes: whether something keeps the results, which must then come in their order.
+        writes: returns whether results are being written, which then must be in order.
     """
 
     def __init__(self, live: LiveControl, writes: Callable[[], bool], parent: QWidget | None = None) -> None:
         super().__init__(tr("the file"), parent)
         self._live, self._player, self._writes = live, live.player, writes
         self._source = ""
-        self._shown = 0.0  # media time of the frame that is shown
-        self._asked = False  # a place was asked for, and its frame has not come yet
-        self._next: float | None = None  # where to go after that: a slider gives more places than can be decoded
-        self._after_opening: tuple[float, bool] | None = None  # where to go, and whether to hold the picture there
+        self._shown = 0.0  # media time of the frame on screen
+        self._asked = False  # a seek was requested, and its frame has not arrived yet
+        self._next: float | None = None  # next seek target: a slider requests more than can be decoded
+        self._after_opening: tuple[float, bool] | None = None  # seek target after opening, and whether to pause there
         self.slider.setToolTip(tr("Arrow keys: a tenth of a second; Page keys: five seconds"))
         self.slider.setSingleStep(MS // 10)
         self.slider.setPageStep(5 * MS)
@@ -56,7 +56,7 @@ class FileBar(Transport):
             self._player.playhead.speed = speed
 
     def seek(self, time: float, *, hold: bool = False) -> None:
-        """Go to a media time; a file that has ended is opened again, and plays unless it is to be held there."""
+        """Go to a media time. A file that has ended is reopened; it plays unless `hold` is set."""
         if not self.winds:
             return
         if self._player.state is PlayerState.ENDED:
@@ -87,7 +87,7 @@ class FileBar(Transport):
         self.seek(self.slider.maximum() / MS if end else 0.0, hold=True)
 
     def on_result(self, result: Result) -> None:
-        """A frame is shown."""
+        """A frame was shown."""
         self._shown, self._asked = result.frame.time, False
         if self._next is not None:
             time, self._next = self._next, None
@@ -96,7 +96,7 @@ class FileBar(Transport):
             self._show_place()
 
     def look(self) -> None:
-        """Show the bar while there is a file to be wound; called now and then."""
+        """Show the bar while a file can seek; called regularly."""
         playhead = self._player.playhead
         if playhead is not None and playhead.duration > 0 and not self.isVisible():
             self._source = self._live.config.source

@@ -1,4 +1,4 @@
-"""Two groups of sessions, with names, to stand side by side in one report."""
+"""The dialog that assigns sessions to two named groups for a report. Opened by `sessions`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NAME_COLUMN = len(GROUPS)
 
 
 class GroupsDialog(QDialog):
-    """A box a session and group; a session is in one of them or in none.
+    """One check box per session and group; a session is in at most one group.
 
     Args:
-        listed: the sessions there are.
-        chosen: those to begin with: the first one in A, the others in B.
+        listed: all sessions.
+        chosen: sessions to start with: the first in A, the others in B.
 
     Signals:
-        compared: [(name of the group, its SessionFolders), ...], both with at least one.
+        compared: [(name of the group, its SessionFolders), ...], each with at least one session.
     """
 
     compared = pyqtSignal(object)
@@ -105,7 +105,7 @@ class GroupsDialog(QDialog):
         return [folder for row, folder in enumerate(self._folders) if self._checked(row, group)]
 
     def choose(self, row: int, group: int, inside: bool = True) -> None:
-        """Put a session into a group, or take it out."""
+        """Add a session to a group, or remove it."""
         self._box(row, group).setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
 
     def _checked(self, row: int, group: int) -> bool:

@@ -1,4 +1,4 @@
-"""How the machine does: milliseconds a stage, dropped frames, the engine that really runs, temperature and power."""
+"""The dialog Health: milliseconds per stage, dropped frames, engine in use, temperature, power. Opened by `dialogs`."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ class HealthDialog(QDialog):
         """Show the newest figures.
 
         Args:
-            stats: of what plays; None while nothing does.
-            engine: what really runs.
-            where: root of the file system that temperature and power are read from.
+            stats: counters of the run; None if nothing plays.
+            engine: description of the engine in use.
+            where: root of the file system for temperature and power.
         """
         stats = stats or Counters()
         self._set("Engine", engine or tr("none runs"))
@@ -138,7 +138,7 @@ def _to_screen(paints: Paints) -> str:
 
 
 def temperatures(root: Path = Path("/")) -> list[tuple[str, float]]:
-    """The machine's sensors in degrees Celsius, hottest first."""
+    """The machine's temperature sensors in degrees Celsius, hottest first."""
     found = []
     for zone in sorted((root / THERMAL.relative_to("/")).glob("thermal_zone*")):
         value = _number(zone / "temp")
@@ -148,13 +148,13 @@ def temperatures(root: Path = Path("/")) -> list[tuple[str, float]]:
 
 
 def power(root: Path = Path("/")) -> float | None:
-    """Watts that the board draws where a sensor measures it (a Jetson's INA3221, a laptop's battery)."""
+    """Power consumption in watts, if a sensor measures it (a Jetson's INA3221, a laptop's battery)."""
     total = 0.0
     for monitor in (root / HWMON.relative_to("/")).glob("hwmon*"):
         if direct := _number(monitor / "power1_input"):
             total += direct / 1e6
             continue
-        # the first rail of a Jetson's is all that comes in: millivolts and milliamperes
+        # the first rail of a Jetson is the total input, in millivolts and milliamperes
         volts, amperes = _number(monitor / "in1_input"), _number(monitor / "curr1_input")
         if volts and amperes and _text(monitor / "name") == "ina3221":
             total += volts * amperes / 1e6
@@ -167,7 +167,7 @@ def power(root: Path = Path("/")) -> float | None:
 
 
 def load(root: Path = Path("/")) -> str:
-    """How many processes wanted a core on average over the last minute."""
+    """The load average of the last minute."""
     words = _text(root / "proc/loadavg").split()
     return words[0] if words else ""
 

@@ -1,4 +1,4 @@
-"""What has been shown so far, as columns: the timeline reads from it while it grows."""
+"""The results shown so far, as columns. Filled by `showing`, read by `timeline` and `baseline`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ from edgeemo.recording import Marker, Recording
 from edgeemo.types import F32, I64, Result
 
 MOST_PEOPLE = 300
-MOST_ROWS = 1 << 18  # a person: about two and a half hours at thirty frames per second; then the oldest half goes
+MOST_ROWS = (
+    1 << 18
+)  # per person: about two and a half hours at thirty frames per second; then the oldest half is deleted
 SHORT_VISIT = 1 << 13  # rows: about five minutes
-AWAY_S = 1.0  # a face that was away for longer: no line is drawn across
-LEFT_S = 3.0  # who was away for longer has left
+AWAY_S = 1.0  # no line is drawn across a longer absence
+LEFT_S = 3.0  # a person absent for longer has left
 F64 = npt.NDArray[np.float64]
-# of a recording, or live: a plot shows no step of 0.0005, and a long session takes two thirds of the memory
+# float16: steps of 0.0005 are invisible in a plot, and a long session takes two thirds of the memory
 F32OrF16 = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 I8 = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """One person: views into the history, not to be written to or kept.
+    """One person: views into the history; do not modify or store them.
 
     Attributes:
-        times: (n,) media seconds, increasing. values: (n, K). emotions: (n,) columns. unsure: (n,).
+        times: (n,) media time in seconds, increasing.
+        values: (n, K).
+        emotions: (n,) class indices.
+        unsure: (n,).
     """
 
     times: F64
@@ -37,7 +42,7 @@ class Series:
 
 
 class History:
-    """Grows by one row per face and frame; memory is bounded.
+    """Grows by one row per face and frame; memory is limited.
 
     Args:
         labels: K class names.
@@ -48,12 +53,12 @@ class History:
         self.markers: list[Marker] = []
         self.begin: float | None = None
         self.end = 0.0
-        self.rows = 0  # ever added: tells whether there is something new
+        self.rows = 0  # total number of rows added, to detect new ones
         self._people: dict[int, _Columns] = {}
 
     @classmethod
     def of(cls, recording: Recording) -> History:
-        """A whole recording."""
+        """The history of a complete recording."""
         made = cls(recording.labels)
         made.markers = list(recording.markers)
         made.begin, made.end = recording.begin, recording.begin + recording.seconds
@@ -78,7 +83,7 @@ class History:
             columns = self._people.get(person)
             if columns is None:
                 if len(self._people) >= MOST_PEOPLE:
-                    # passers-by: who has not been seen for longest goes
+                    # delete the person who has been absent for longest
                     del self._people[min(self._people, key=lambda each: self._people[each].last)]
                 columns = self._people[person] = _Columns(len(self.labels))
             columns.append(
@@ -90,15 +95,16 @@ class History:
             self.rows += 1
 
     def _wind_back(self, time: float) -> None:
-        """Forget what was seen from a media time on: the file is watched again from there."""
+        """Delete everything from a media time on, because the file is played again from there."""
         for person, columns in list(self._people.items()):
             columns.cut(time)
             if not columns.count:
                 del self._people[person]
 
     def shown_at(self, time: float, chosen: int | None = None) -> int | None:
-        """Whom to show at a media time: who was chosen, unless that person has left; else who is there, first come
-        first; with nobody there who left last.
+        """The person to show at a media time.
+
+        This is the selected person unless that person has left; else the first person present; else the last who left.
         """
         seen = {person: columns.seen_before(time) for person, columns in self._people.items()}
         here = sorted(person for person, last in seen.items() if time - last <= LEFT_S)
@@ -107,12 +113,12 @@ class History:
         return here[0] if here else max(seen, key=lambda person: (seen[person], -person), default=None)
 
     def series(self, person: int) -> Series:
-        """The rows of one person; empty for somebody unknown."""
+        """The rows of one person; empty if the person is unknown."""
         columns = self._people.get(person)
         return (columns or _Columns(len(self.labels))).view()
 
     def values_at(self, person: int, time: float) -> F32 | None:
-        """(K,) probabilities of the row before a media time; None where the face was away."""
+        """(K,) probabilities of the last row before a media time; None if the face was absent."""
         series = self.series(person)
         row = int(np.searchsorted(series.times, time, side="right")) - 1
         if row < 0 or time - series.times[row] > AWAY_S:
@@ -120,7 +126,7 @@ class History:
         return np.asarray(series.values[row], np.float32)
 
     def shares(self, person: int) -> list[tuple[str, float]]:
-        """Part of a person's time for each label, in the engine's order; empty before the second frame."""
+        """Share of a person's time per label, in the engine's order; empty before the second frame."""
         columns = self._people.get(person)
         if columns is None or columns.held.sum() <= 0:
             return []
@@ -138,7 +144,7 @@ class _Columns:
         self._emotions: I8 = np.zeros(room, np.int8)
         self._unsure = np.zeros(room, bool)
         self._count = 0
-        self.held: F64 = np.zeros(classes)  # seconds an expression; kept up to date, for it is shown all the time
+        self.held: F64 = np.zeros(classes)  # seconds per expression; updated incrementally, because it is always shown
 
     @classmethod
     def filled(cls, times: F64, values: F32, emotions: I8 | I64, unsure: npt.NDArray[np.bool_]) -> _Columns:
@@ -164,7 +170,7 @@ class _Columns:
         return self._count
 
     def cut(self, time: float) -> None:
-        """Leave out the rows from a media time on."""
+        """Delete the rows from a media time on."""
         self._count = int(np.searchsorted(self._times[: self._count], time))
         self._sum_held()
 
@@ -174,11 +180,11 @@ class _Columns:
 
     @property
     def last(self) -> float:
-        """When the face was seen last."""
+        """When the face was last visible."""
         return float(self._times[self._count - 1]) if self._count else 0.0
 
     def seen_before(self, time: float) -> float:
-        """When the face was seen last up to a media time; -inf: never."""
+        """When the face was last visible up to a media time; -inf: never."""
         count = int(np.searchsorted(self._times[: self._count], time + 1e-6, side="right"))
         return float(self._times[count - 1]) if count else -np.inf
 
@@ -189,7 +195,7 @@ class _Columns:
     def _make_room(self) -> None:
         first = self._count // 2 if self._count >= MOST_ROWS else 0
         kept = self._count - first
-        # who stays gets all the room at once: zeros take memory only as they are written over, copies leave holes in it
+        # allocate the full size at once: zeroed pages take memory only when written, repeated copies fragment it
         room = MOST_ROWS if kept >= SHORT_VISIT else max(256, kept) * 2
         for name in ("_times", "_values", "_emotions", "_unsure"):
             old = getattr(self, name)
@@ -200,10 +206,9 @@ class _Columns:
 
 
 def thinned(series: Series, begin: float, end: float, most: int) -> tuple[F64, F32]:
-    """What a plot needs of a stretch of time: at most about `most` rows, NaN where the face was away.
+    """Reduce a time range for plotting: at most about `most` rows, NaN while the face was absent.
 
-    Between two rows that stay the one farthest from neutral ground would be lost by leaving rows out, so each
-    stretch of rows gives its mean.
+    Rows are averaged in bins, because decimation would drop peaks.
 
     Returns:
         (m,) times and (m, K) values.
@@ -211,7 +216,7 @@ def thinned(series: Series, begin: float, end: float, most: int) -> tuple[F64, F
     first = max(int(np.searchsorted(series.times, begin)) - 1, 0)
     last = min(int(np.searchsorted(series.times, end, side="right")) + 1, len(series.times))
     stride = max(1, (last - first) // most)
-    # always the same rows together: else the curve would tremble while it moves
+    # fixed bins, so that the curve does not flicker while it moves
     first -= first % stride
     times, values = series.times[first:last], np.asarray(series.values[first:last], np.float32)
     if stride > 1:

@@ -1,4 +1,4 @@
-"""The window's few icons, as lines on a square of 24, in whatever colour the theme has."""
+"""The window's icons: SVG lines on a square of 24, in the colours of the theme."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SIZES = (16, 20, 24, 32, 48)
 
 
 def icon(name: str, colour: str, *, disabled: str = "") -> QIcon:
-    """One of the shapes above in a colour (#rrggbb), and in another one while its button is disabled."""
+    """An icon in a colour (#rrggbb), and in another colour while its button is disabled."""
     made = QIcon()
     for mode, shade in ((QIcon.Mode.Normal, colour), (QIcon.Mode.Disabled, disabled or colour)):
         for size in _SIZES:
@@ -38,7 +38,7 @@ def icon(name: str, colour: str, *, disabled: str = "") -> QIcon:
 
 
 def pixmap(name: str, colour: str, size: int, ratio: float) -> QPixmap:
-    """A square of `size` logical pixels for a screen of that device pixel ratio."""
+    """A square of `size` logical pixels for a screen with this device pixel ratio."""
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="{colour}" stroke-width="1.9" '
         f'stroke-linecap="round" stroke-linejoin="round">{_SHAPES[name].format(c=colour)}</svg>'
@@ -54,7 +54,7 @@ def pixmap(name: str, colour: str, size: int, ratio: float) -> QPixmap:
 
 
 def app_icon() -> QIcon:
-    """A face on a tile, as it stands in the task bar."""
+    """The application icon for the task bar."""
     made = QIcon()
     for side in (32, 64, 128, 256):
         svg = (

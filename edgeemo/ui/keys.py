@@ -1,4 +1,4 @@
-"""The window's keys: what they do, and the list of them."""
+"""The keys of the window, and the dialog that lists them. Called by `window`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgeemo.ui.language import tr, translatable
 if TYPE_CHECKING:
     from edgeemo.ui.window import Window
 
-# of keys that no menu entry shows
+# keys that have no menu entry
 KEYS = (
     (translatable("Space"), translatable("Pause, resume, start")),
     (translatable("Esc"), translatable("Dismiss the message")),
@@ -32,7 +32,9 @@ KEYS = (
 
 
 def press(window: Window, event: QKeyEvent) -> bool:
-    """Do what a key means; False: nothing. Not shortcuts: a focused button must be able to have the space bar."""
+    """Handle a key; False if it has no meaning. These are not shortcuts, because a focused button must get the space
+    bar.
+    """
     key = event.key()
     if window.replay.press(event) or window.file_bar.press(event):
         return True
@@ -67,7 +69,7 @@ class KeysDialog(QDialog):
     """All keys.
 
     Args:
-        menu: (key, words) of the menu's entries.
+        menu: (key, text) of the menu's entries.
     """
 
     def __init__(self, menu: list[tuple[str, str]], parent: QWidget | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Where the window's parts lie."""
+"""The layout of the window. Called by `window`."""
 
 from __future__ import annotations
 

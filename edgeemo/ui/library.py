@@ -1,4 +1,4 @@
-"""What the window does with recorded sessions: list, replay, report, compare, export."""
+"""List, replay, report, compare and export recorded sessions. Made by `window`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ ANNOTATIONS_WRITTEN = translatable("%n annotations written to {path}")
 
 
 class Library(QObject):
-    """The recorded sessions. Whatever reads or writes files is done in the player's worker; the banner says what came
-    of it.
+    """The recorded sessions. Files are read and written in the player's worker; the banner shows the result.
 
     Signals:
         read: a Recording to replay.
@@ -69,7 +68,7 @@ class Library(QObject):
         self.dialog.table.setFocus()
 
     def replay(self, folder: SessionFolder) -> None:
-        """Read a session to replay; a video that was analysed and is not there any more is asked for."""
+        """Load a session for replay; if its analysed video is missing, ask for it."""
         found: list[Recording] = []
         moved: list[Path] = []
 
@@ -107,7 +106,7 @@ class Library(QObject):
         dialog.open()
 
     def report(self, folders: Sequence[SessionFolder]) -> None:
-        """Write the report of one session, or of two beside each other, and offer to show it."""
+        """Write the report of one session, or of two side by side, and offer to open it."""
         pages: list[Path] = []
 
         def write() -> None:
@@ -118,7 +117,7 @@ class Library(QObject):
         self._player.in_background(write, lambda: self._on_report(pages[0]), self.failed.emit)
 
     def compare(self, groups: Sequence[tuple[str, Sequence[SessionFolder]]]) -> None:
-        """Write one page with groups of sessions side by side; it belongs to no session and lies beside them."""
+        """Write one page with groups of sessions side by side, into the folder of the sessions."""
         path = self._folder() / f"comparison {datetime.now():%Y-%m-%d %H.%M.%S}.html"
 
         def write() -> None:
@@ -127,7 +126,7 @@ class Library(QObject):
         self._player.in_background(write, lambda: self._on_report(path), self.failed.emit)
 
     def export(self, folders: Sequence[SessionFolder], path: Path) -> None:
-        """Write sessions for other programs, or one as a video with its overlay."""
+        """Export sessions, or one session as a video with overlay."""
         ending = path.suffix.lower()
         what = {ELAN: ANNOTATIONS_WRITTEN, OVERLAY: FRAMES_WRITTEN}.get(ending, ROWS_WRITTEN)
         rows: list[int] = []
@@ -146,7 +145,7 @@ class Library(QObject):
             self._player.in_background(write, told, self.failed.emit)
 
     def tell_recorded(self, folder: SessionFolder, missing: Sequence[str] = ()) -> None:
-        """A session has ended: say so, with what is missing in it and what can be done with it."""
+        """Report that a session has ended: what is missing, and possible next steps."""
         if self.dialog is not None:
             self.dialog.fill()
         try:

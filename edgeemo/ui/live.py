@@ -1,6 +1,6 @@
-"""What plays live: opens sources and engines, reopens a lost one, and says what to do after a failure.
+"""Live playback: opens sources and engines, reopens lost sources, and offers actions after a failure.
 
-Made by the window, which shows what comes of it.
+Made by `window`, which shows the results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from engines.errors import EngineError
 log = logging.getLogger(__name__)
 
 DEMO = "demo"
-RETRY_MS = 2000  # between two attempts to open a camera or stream that was lost
+RETRY_MS = 2000  # interval of attempts to reopen a lost camera or stream
 NO_CAMERA = translatable(
     "No camera found, so this is the demo clip. Connect a camera and choose it under Source, or open a video file."
 )
@@ -38,20 +38,20 @@ class LiveControl(QObject):
     """Plays one configuration at a time.
 
     Args:
-        config: what to begin with; an empty source means the first camera, else the demo clip.
-        engine_given: the engine was asked for, so a remembered one does not replace it.
+        config: initial configuration; an empty source means the first camera, or the demo clip without one.
+        engine_given: the engine was given by the user, so do not use the remembered one.
         opener: makes a runner that fills its `screen`; called in a worker thread.
-        cameras: those that are connected at the moment.
-        settings: what was chosen the last time, where `config` leaves it open.
-        devices: the folder in which cameras appear.
+        cameras: returns the connected cameras.
+        settings: remembered choices for what `config` does not set.
+        devices: the folder in which device files of cameras appear.
 
     Signals:
-        opening: the Config that is about to be opened, and whether the last picture may stay until it is there.
-        switched: the Config that goes on after another engine or smoothing was chosen.
-        kept: the Config that goes on because the one that was chosen failed.
-        returned: the first Result of a source that was lost and is back.
-        given_up: a source that was lost is not opened again.
-        cameras_changed: one was connected or removed.
+        opening: the Config about to be opened, and whether the last picture may stay until then.
+        switched: the Config after a change of engine or smoothing.
+        kept: the Config that stays because the chosen one failed.
+        returned: the first Result of a lost source that is back.
+        given_up: a lost source is not reopened.
+        cameras_changed: a camera was connected or removed.
     """
 
     opening = pyqtSignal(object, bool)
@@ -79,7 +79,7 @@ class LiveControl(QObject):
         self._banner = banner
         self._config = _with_settings(config, settings, engine_given)
         self._opening = self._config
-        self._works: Config | None = None  # the last configuration that gave a picture
+        self._works: Config | None = None  # the last configuration that delivered a picture
         self._lost = False
         self.player = Player(opener, self)
         self.player.failed.connect(self._on_failure)
@@ -94,12 +94,12 @@ class LiveControl(QObject):
 
     @property
     def config(self) -> Config:
-        """What plays, or would play if it could."""
+        """The configuration that plays, or that should play."""
         return self._config
 
     @property
     def source_name(self) -> str:
-        """What a person would call the source."""
+        """Display name of the source."""
         return shown_name(self._config.source, self._cameras())
 
     @property
@@ -109,18 +109,18 @@ class LiveControl(QObject):
 
     @property
     def retrying(self) -> bool:
-        """Whether a lost source will be opened again without anybody asking."""
+        """Whether a lost source is being reopened automatically."""
         return self._retry.isActive()
 
     @property
     def comes_back(self) -> bool:
-        """Whether nothing plays because the source was lost, and it is opened again without anybody asking."""
+        """Whether nothing plays because the source was lost and is being reopened automatically."""
         if self.player.state is PlayerState.OPENING:
             return self._lost
         return self.player.state is PlayerState.FAILED and self._is_lost(self.player.failure)
 
     def begin(self) -> None:
-        """Play what the configuration asks for; without a source the first camera, without a camera the demo clip."""
+        """Play the configured source, or the first camera, or the demo clip."""
         if self._config.source:
             self.play(self._config)
             return
@@ -136,12 +136,12 @@ class LiveControl(QObject):
         self._switch(replace(self._config, engine=engine))
 
     def choose_preset(self, name: str) -> None:
-        """How strongly results are smoothed."""
+        """Select a smoothing preset."""
         self._settings.preset = name
         self._adjust(replace(self._config, smooth=PRESETS[name]))
 
     def choose_confidence(self, limit: float) -> None:
-        """Below which probability of the leading class a face is unsure, 0..1."""
+        """Set the probability of the leading class below which a face is unsure, 0..1."""
         self._adjust(replace(self._config, quality=replace(self._config.quality, min_confidence=limit)))
 
     def _adjust(self, config: Config) -> None:
@@ -151,7 +151,7 @@ class LiveControl(QObject):
             self._config = config
 
     def find_facts(self, names: Sequence[str], measure: bool, then: Callable[[list[EngineFacts]], None]) -> None:
-        """What is known of some engines; looked up, and measured if wanted, beside what plays."""
+        """Look up facts about engines, and optionally measure them, during playback."""
         found: list[EngineFacts] = []
         threads = self._config.threads
 
@@ -161,7 +161,7 @@ class LiveControl(QObject):
         self.player.in_background(look, lambda: then(found), self._banner.show_error)
 
     def start_or_pause(self) -> None:
-        """Pause what plays, resume what is paused, else start."""
+        """Pause, resume or start playback."""
         if self.player.state is PlayerState.PLAYING:
             self.player.pause()
         elif self.player.state is PlayerState.PAUSED:
@@ -181,11 +181,11 @@ class LiveControl(QObject):
         self._opening = config
         loop = config.capture.loop or config.source == DEMO
         self.player.open(replace(config, capture=CaptureConfig(loop=loop, paced=True)))
-        # a second run would write over what the first one left
+        # a second run would overwrite the output of the first one
         self._config = replace(config, sinks=())
 
     def _switch(self, config: Config) -> None:
-        """Another engine, smoothing or limit: what plays goes on, with its sinks and a recording."""
+        """Change engine, smoothing or limit; playback, sinks and recording continue."""
         if self.player.state is PlayerState.OPENING:
             self.play(replace(self._opening, engine=config.engine, smooth=config.smooth, quality=config.quality))
         elif self.player.switch(config, self._on_switched, self._on_switch_failure):
@@ -207,7 +207,7 @@ class LiveControl(QObject):
         self.kept.emit(self._config)
 
     def on_result(self, result: Result) -> None:
-        """A picture has come: what is configured works, and nothing is lost."""
+        """A picture arrived: the configuration works, and no source is lost."""
         if self._lost:
             self._stop_retrying()
             self._banner.dismiss()
@@ -215,7 +215,7 @@ class LiveControl(QObject):
         self._works = self._config
 
     def shutdown(self) -> None:
-        """Close everything; the window is closing."""
+        """Close everything, because the window is closing."""
         self._retry.stop()
         self._watch.stop()
         self.player.shutdown()
@@ -227,7 +227,7 @@ class LiveControl(QObject):
             self._banner.show_error(error)
             return
         if self._is_lost(error):
-            # a camera that was unplugged, a stream whose server restarts
+            # an unplugged camera, or a stream whose server restarts
             self._lost = True
             self._retry.start()
             text = " ".join(str(error).split())
@@ -252,7 +252,7 @@ class LiveControl(QObject):
         self._banner.show_error(error, *actions)
 
     def _on_plugged(self, camera: CameraInfo) -> None:
-        """A new camera: offer it; the one that was lost is opened at once."""
+        """Offer a new camera; reopen a lost camera at once."""
         self.cameras_changed.emit()
         if self._config.source in (camera.uri, camera.device):
             self._reopen()
@@ -265,14 +265,14 @@ class LiveControl(QObject):
         )
 
     def _is_lost(self, error: Exception | None) -> bool:
-        """Whether an error is the loss of a live source that has given pictures before."""
+        """Whether an error means that a live source was lost after delivering pictures."""
         uri = self._config.source
         live = uri.isdigit() or uri.startswith("/dev/") or "://" in uri
         return isinstance(error, SourceError) and live and self._works is not None and self._works.source == uri
 
     def _reopen(self) -> None:
         if self._lost and self.player.state is PlayerState.FAILED:
-            # not `play`: what is on screen, and the message, stay until there is a picture again
+            # not `play`: picture and message stay until a new picture arrives
             self.player.open(replace(self._config, capture=CaptureConfig(paced=True)), go_on=True)
 
     def _give_up(self) -> None:
@@ -285,12 +285,12 @@ class LiveControl(QObject):
 
 
 def preset_of(smooth: SmoothConfig) -> str:
-    """Name of a smoothing; the usual one where it has none."""
+    """Name of a smoothing preset; the default name for other settings."""
     return next((name for name, each in PRESETS.items() if each == smooth), USUAL)
 
 
 def _with_settings(config: Config, settings: Settings, engine_given: bool) -> Config:
-    """What was chosen the last time, where nothing else is asked for."""
+    """Apply remembered choices to what the configuration does not set."""
     if not config.source and settings.source and _exists(settings.source):
         config = replace(config, source=settings.source)
     if not engine_given and config.engine == Config.engine and settings.engine:
@@ -303,5 +303,5 @@ def _with_settings(config: Config, settings: Settings, engine_given: bool) -> Co
 
 
 def _exists(source: str) -> bool:
-    """Whether a remembered source is worth a try: a file that was moved, or a camera unplugged, is not."""
+    """Whether a remembered source still exists: not a moved file or an unplugged camera."""
     return "://" in source or Path(f"/dev/video{source}" if source.isdigit() else source).exists()

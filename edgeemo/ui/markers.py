@@ -1,4 +1,4 @@
-"""The markers of a recorded session: a list to go to, rename, end, delete, and to import and export as events."""
+"""The dialog Markers: go to, rename, end, delete, import and export markers of a session. Opened by `replaying`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ TABLES = translatable("Events (*.tsv *.csv *.txt)")
 
 
 class MarkersDialog(QDialog):
-    """The markers of the session that is replayed.
+    """The markers of the replayed session.
 
     Signals:
-        sought: a media time to go to.
+        sought: media time to go to.
     """
 
     sought = pyqtSignal(float)
@@ -82,7 +82,7 @@ class MarkersDialog(QDialog):
 
     @property
     def chosen(self) -> list[Marker]:
-        """The selected markers, in the order of their time."""
+        """The selected markers, sorted by time."""
         return [self._listed[record] for record in sorted(self.table.chosen)]
 
     def fill(self) -> None:

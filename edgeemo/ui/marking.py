@@ -1,4 +1,4 @@
-"""Markers of what is on screen, live or replayed."""
+"""Set markers, live or in a replay. Made by `window`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgeemo.ui.video import VideoView
 
 
 class Marking(QObject):
-    """Sets markers in the timeline, and in the session that is recorded or replayed."""
+    """Sets markers in the timeline and in the recorded or replayed session."""
 
     def __init__(
         self, timeline: Timeline, video: VideoView, recording: RecordControl, review: Review, parent: QObject
@@ -27,7 +27,7 @@ class Marking(QObject):
         self._timeline, self._video, self._recording, self._review = timeline, video, recording, review
 
     def mark(self, label: str = "") -> None:
-        """Note that something happens at the frame that is shown."""
+        """Set a marker at the frame on screen."""
         history = self._timeline.history
         if self._review.recording is not None:
             self._review.mark(label)
@@ -35,12 +35,12 @@ class Marking(QObject):
             self._keep(Marker(self._video.result.frame.time, label or f"mark {len(history.markers) + 1}"))
 
     def mark_gap(self, result: Result) -> None:
-        """Note for how long the source was away; `result` is the first one after that."""
+        """Mark the gap of a lost source; `result` is the first one after it."""
         end = self._timeline.history.end
         self._keep(Marker(end, "no signal", result.frame.time - end))
 
     def mark_change(self, config: Config) -> None:
-        """Note with which engine, smoothing and limit of doubt what plays goes on."""
+        """Mark a change of engine, smoothing or limit of doubt."""
         words = f"{Path(config.engine).name}, {preset_of(config.smooth)}"
         limit = config.quality.min_confidence
         self.mark(words if limit == QualityConfig().min_confidence else f"{words}, unsure below {limit * 100:.0f} %")

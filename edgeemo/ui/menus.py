@@ -1,4 +1,4 @@
-"""The window's menus: everything that has no button of its own. The window connects their signals."""
+"""The menus of the window: everything without a button. Made by `window`, which connects their signals."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ class Menus(QObject):
     """Session, View and Help.
 
     Args:
-        bar: where they go. settings: which choices are ticked; the kind of video is kept there at once.
+        bar: the menu bar.
+        settings: initial choices; the kind of video is stored there at once.
 
     Signals:
         record, mark, sessions, people, markers, queue, take_baseline, forget_baseline, health, preferences, doctor,
-            welcome, keys, about: the entry was chosen.
-        analyse: the Path of a video file.
-        video: what a recording keeps from now on.
-        timeline, saliency: whether it is ticked now. preset: the name of a smoothing.
+            welcome, keys, about: the entry was selected.
+        analyse: Path of a video file.
+        video: what a recording stores from now on.
+        timeline, saliency: whether it is checked now.
+        preset: name of a smoothing preset.
     """
 
     record = pyqtSignal()
@@ -67,7 +69,7 @@ class Menus(QObject):
 
     @property
     def shortcuts(self) -> list[tuple[str, str]]:
-        """(key, words) of every entry that has a key."""
+        """(key, text) of every entry with a key."""
         found = []
         for top in self._bar.actions():
             menu = top.menu()
@@ -158,7 +160,7 @@ class Menus(QObject):
 
 
 def connect_menus(menus: Menus, window: Window) -> None:
-    """What the entries do."""
+    """Connect the entries."""
     menus.record.connect(window.record_or_end)
     menus.mark.connect(window.mark)
     menus.sessions.connect(window.library.show)

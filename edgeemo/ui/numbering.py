@@ -1,4 +1,4 @@
-"""One count of frames, seconds and persons over a source that is lost and opened again. Used by the player."""
+"""Continue frame numbers, times and person numbers across a lost and reopened source. Used by `player`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from edgeemo.types import UNTRACKED, Result, Sink
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run has come to.
+    """The position of a run.
 
     Attributes:
-        frame: number of its newest frame. time: media time of that frame in seconds.
-        at: when it was recognised, by the clock. person: the highest track id so far.
+        frame: number of its newest frame.
+        time: media time of this frame in seconds.
+        at: clock time when it was recognised.
+        person: the highest track id so far.
     """
 
     frame: int
@@ -27,14 +29,14 @@ class Place:
 
 
 class Numbering(Sink):
-    """Numbers the results of one run. Attach it to the run before any other sink.
+    """Renumbers the results of one run. Attach it before any other sink.
 
     Args:
-        after: where the run before ended; frames, persons and the clock go on from there. None: nothing is changed.
-        now: seconds of a clock that never goes back.
+        after: end of the previous run; numbers and times continue from there. None: change nothing.
+        now: returns seconds of a monotonic clock.
 
     Attributes:
-        place: where the run has come to; `after` until its first result.
+        place: current position; `after` until the first result.
     """
 
     def __init__(self, after: Place | None = None, now: Callable[[], float] = monotonic) -> None:
@@ -45,7 +47,7 @@ class Numbering(Sink):
         self._seconds = 0.0
 
     def write(self, result: Result) -> None:
-        """Note the next result; called by the run's own thread."""
+        """Record the next result; called in the run's thread."""
         now = self._now()
         if self._after is not None:
             after, self._after = self._after, None
@@ -60,7 +62,7 @@ class Numbering(Sink):
         return
 
     def of(self, result: Result) -> Result:
-        """A result that was written, as its number, time and persons count on; the same one where nothing changes."""
+        """The renumbered version of a recorded result; the same object if nothing changes."""
         if not self._frames:
             return result
         frame = replace(result.frame, index=result.frame.index + self._frames, time=result.frame.time + self._seconds)
@@ -70,7 +72,7 @@ class Numbering(Sink):
 
 
 class NumberedSink(Sink):
-    """Gives another sink the results as they count on; whoever made that one closes it."""
+    """Passes renumbered results to another sink; the caller closes that sink."""
 
     def __init__(self, sink: Sink, numbering: Numbering) -> None:
         self.sink = sink

@@ -1,4 +1,4 @@
-"""A recorded session as a video with its overlay drawn in, names instead of numbers where there are some."""
+"""Export a recorded session as a video with overlay and names. Called by `library`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ENDING = ".mp4"
 
 
 def write_overlay(recording: Recording, path: Path) -> int:
-    """Write every frame of a session with its overlay; without a picture the faces are on an empty one.
+    """Write every frame of a session with its overlay; without a recorded picture on an empty one.
 
     Returns:
-        How many frames.
+        Number of frames.
 
     Raises:
         RecordingError: it cannot be written, or has no frames.

@@ -1,4 +1,4 @@
-"""Who is in a recorded session: a list to name, merge, split and leave out, and the same as a menu of a card."""
+"""The dialog Persons and the menu of a card: name, merge, split and exclude persons. Opened by `replaying`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ask_for_name(review: Review, person: int, parent: QWidget) -> None:
 
 
 def person_menu(review: Review, person: int, parent: QWidget) -> QMenu | None:
-    """What can be said about a person whose card is shown; None where nothing is replayed."""
+    """The context menu of a person's card; None without a replay."""
     recording = review.recording
     if recording is None or all(track.id != person for track in recording.tracks):
         return None
@@ -80,7 +80,7 @@ def show_person_menu(review: Review, person: int, where: QPoint, parent: QWidget
 
 
 class PeopleDialog(QDialog):
-    """The persons of the session that is replayed."""
+    """The persons of the replayed session."""
 
     def __init__(self, review: Review, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -115,7 +115,7 @@ class PeopleDialog(QDialog):
 
     @property
     def chosen(self) -> list[int]:
-        """Numbers of the selected persons that are not left out."""
+        """Numbers of the selected persons that are not excluded."""
         return [track.id for track, excluded in self._selected() if not excluded]
 
     def fill(self) -> None:
@@ -130,7 +130,7 @@ class PeopleDialog(QDialog):
             ask_for_name(self._review, self.chosen[0], self)
 
     def exclude_chosen(self) -> None:
-        """Leave the selected persons out; those that are, take in again."""
+        """Exclude the selected persons; include those that are excluded."""
         for track, excluded in self._selected():
             self._review.exclude(track.id, not excluded)
 
@@ -159,6 +159,6 @@ def _cells(track: Track, excluded: bool, begin: float) -> Sequence[Cell]:
 
 
 def listed_people(recording: Recording) -> list[tuple[Track, bool]]:
-    """Every person with whether it is left out, by number."""
+    """Every person and whether it is excluded, by number."""
     both = [(track, False) for track in recording.tracks] + [(track, True) for track in excluded_people(recording)]
     return sorted(both, key=lambda each: each[0].id)

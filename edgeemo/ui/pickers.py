@@ -1,4 +1,4 @@
-"""The two pickers of the window: where the picture comes from, and which engine looks at it."""
+"""The pickers for source and engine. Used by `toolbar`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ STREAM = translatable("stream")
 
 
 def shown_name(uri: str, cameras: Sequence[CameraInfo] = (), words: Callable[..., str] = tr) -> str:
-    """What a person would call a source; never with the password of a URL.
+    """Display name of a source, without the password of a URL.
 
     Args:
-        uri: as `edgeemo.capture.open_source` takes it.
+        uri: as for `edgeemo.capture.open_source`.
         words: `tr`, or `str.format`: the name that is recorded is English.
     """
     for camera in cameras:
@@ -45,7 +45,7 @@ def shown_name(uri: str, cameras: Sequence[CameraInfo] = (), words: Callable[...
 
 
 class Picker(QPushButton):
-    """A button that names what is chosen and opens a menu; long names are cut in the middle."""
+    """A button that shows the current choice and opens a menu; long names are elided in the middle."""
 
     chosen = pyqtSignal(str)
 
@@ -62,7 +62,7 @@ class Picker(QPushButton):
         self.setMinimumWidth(110)
 
     def fill(self) -> None:
-        """Fill the menu again: cameras come and go."""
+        """Rebuild the menu, because cameras may have changed."""
         raise NotImplementedError
 
     def name(self, text: str) -> None:
@@ -72,7 +72,7 @@ class Picker(QPushButton):
         self._cut()
 
     def give_room(self, width: int) -> None:
-        """Be no wider than so many pixels."""
+        """Limit the width in pixels."""
         if width != self.maximumWidth():
             self.setMaximumWidth(width)
             self._cut()
@@ -87,14 +87,14 @@ class Picker(QPushButton):
         dialog.open()
 
     def _cut(self) -> None:
-        room = self.maximumWidth() - 70  # what icon, arrow and padding leave
+        room = self.maximumWidth() - 70  # width without icon, arrow and padding
         text = self.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideMiddle, room)
         # an ampersand would become a mnemonic
         self.setText(f"{text.replace('&', '&&')}  ▾")
 
 
 class SourcePicker(Picker):
-    """Cameras, the demo clip, and dialogs for a file, a folder and an address."""
+    """Selects a camera, the demo clip, or opens a dialog for a file, folder or address."""
 
     def __init__(
         self, cameras: Callable[[], Sequence[CameraInfo]], settings: Settings, parent: QWidget | None = None
@@ -113,7 +113,7 @@ class SourcePicker(Picker):
         self.name(shown_name(uri, self._cameras()))
 
     def refresh(self) -> None:
-        """Cameras have come or gone: an open menu shows it at once."""
+        """Cameras changed: update an open menu."""
         self.fill()
         if self._uri:
             self.show_source(self._uri)
@@ -164,10 +164,10 @@ class SourcePicker(Picker):
 
 
 class EnginePicker(Picker):
-    """The engines that are here with what is known of them, and a dialog for a bundle elsewhere.
+    """Selects an available engine, shown with its facts, or opens a dialog for another bundle.
 
     Signals:
-        asked: the names whose `EngineFacts` are wanted, and whether their speed is to be measured.
+        asked: names of engines whose `EngineFacts` are requested, and whether to measure their speed.
     """
 
     asked = pyqtSignal(object, bool)
@@ -195,7 +195,7 @@ class EnginePicker(Picker):
         names = list(self._engines())
         for engine in names:
             facts = self._facts.get(engine)
-            # what stands behind a tab is aligned to the right
+            # text after a tab is right-aligned
             words = engine.replace("&", "&&") + (f"\t{facts.words}" if facts is not None else "")
             action = QAction(words, self.choices)
             action.setToolTip(facts.tip if facts is not None else "")
@@ -212,7 +212,7 @@ class EnginePicker(Picker):
         self.choices.addActions([self.measure, self.open_bundle])
 
     def show_facts(self, facts: Sequence[EngineFacts]) -> None:
-        """Know more of some engines; an open menu shows it at once."""
+        """Show new facts about engines, also in an open menu."""
         self._facts |= {each.name: each for each in facts}
         self.measure.setEnabled(True)
         self.fill()

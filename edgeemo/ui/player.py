@@ -1,6 +1,6 @@
-"""Opens, plays and closes pipelines without ever making the window wait: the one file of the window that talks to them.
+"""Open, play and close pipelines without blocking the window. Only this module of the app uses runners.
 
-One worker thread does whatever takes time, in order; a timer in the window's thread collects the results.
+One worker thread does slow work in order; a timer in the window's thread collects the results.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ Job = Callable[[], None]
 
 __all__ = ["Counters", "Opener", "Player", "PlayerState", "analyse", "open_for_screen"]
 
-BUSY_MS, IDLE_MS = 8, 50  # how often the timer looks, while pictures come and while none do
+BUSY_MS, IDLE_MS = 8, 50  # interval of the timer with and without new pictures
 JOB_POLL_S = 1.0
-CLOSE_S = 1.5  # what a run gets to end, out of the 2 s that closing the window may take
+CLOSE_S = 1.5  # time for a run to end; closing the window may take 2 s
 
 
 def open_for_screen(config: Config) -> Runner:
-    """The `Opener` of the real app."""
+    """The `Opener` of the app."""
     return open_runner(config, screen=True)
 
 
 def analyse(
     opener: Opener, config: Config, sink_of: Callable[[tuple[str, ...], str], Sink], stop: threading.Event
 ) -> None:
-    """Run every frame of a configuration's source into one sink; blocks until the end or until `stop` is set.
+    """Process every frame of a source into one sink; blocks until the end or until `stop` is set.
 
     Args:
-        sink_of: makes the sink from the labels and the engine's description; it is closed here.
+        sink_of: makes the sink from the labels and the engine's description; this function closes it.
 
     Raises:
         EdgeemoError, EngineError: the source, the engine or the sink failed.
@@ -66,20 +66,19 @@ class PlayerState(Enum):
     OPENING = "opening"
     PLAYING = "playing"
     PAUSED = "paused"
-    ENDED = "ended"  # the source has come to its end
+    ENDED = "ended"  # the source has ended
     FAILED = "failed"
 
 
 class Player(QObject):
-    """At most one run at a time, played into signals.
+    """Plays at most one run at a time and emits its results as signals.
 
     Signals:
-        changed: the state is another one.
-        arrived: a Result to show.
-        failed: the exception that ended or prevented a run; also one from closing it.
+        changed: the state changed. arrived: a Result to show. failed: the exception that ended or prevented a run, or
+        came from closing it.
 
     Attributes:
-        failure: what ended or prevented the latest run, set before its state becomes FAILED.
+        failure: the error of the latest run, set before its state becomes FAILED.
     """
 
     changed = pyqtSignal(PlayerState)
@@ -114,7 +113,7 @@ class Player(QObject):
 
     @property
     def config(self) -> Config | None:
-        """What plays; None while nothing does."""
+        """The configuration that plays; None if nothing plays."""
         return self._runner.config if self._runner is not None else None
 
     @property
@@ -123,11 +122,11 @@ class Player(QObject):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Classes of the engine that runs; empty while none does."""
+        """Classes of the engine in use; empty if nothing plays."""
         return self._runner.labels if self._runner is not None else ()
 
     def attach(self, sink: Sink) -> bool:
-        """Give the results of what plays to a sink too; False where none plays."""
+        """Also give the results to a sink; False if nothing plays."""
         if self._runner is None:
             return False
         self._attached[sink] = NumberedSink(sink, self._numbering)
@@ -140,14 +139,14 @@ class Player(QObject):
             self._runner.detach(attached)
 
     def stats(self) -> Counters | None:
-        """Figures of what plays; None without one."""
+        """Counters of the run; None if nothing plays."""
         return self._runner.counters() if self._runner is not None else None
 
     def open(self, config: Config, *, go_on: bool = False) -> None:
-        """Close what plays and play this instead. What was asked for last wins.
+        """Close the current run and play another configuration. The latest request wins.
 
         Args:
-            go_on: it is the same source as before, which was lost: frames, seconds and persons are counted on.
+            go_on: it is the lost source, so numbers of frames and persons and times continue.
         """
         self._let_go()
         self._numbering = Numbering(self._numbering.place if go_on else None)
@@ -171,10 +170,11 @@ class Player(QObject):
         self._jobs.put(job)
 
     def switch(self, config: Config, then: Job, otherwise: Callable[[Exception], None]) -> bool:
-        """Go on with another engine, smoothing or limit of doubt; the source and all sinks stay, and so a recording.
+        """Change engine, smoothing or limit of doubt; the source and all sinks, including a recording, continue.
 
         Returns:
-            False where nothing plays; else `then` or `otherwise` is called, unless something else was opened meanwhile.
+            False if nothing plays; else `then` or `otherwise` is called, unless another configuration was opened
+            meanwhile.
         """
         runner, ticket = self._runner, self._ticket
         if runner is None:
@@ -209,11 +209,11 @@ class Player(QObject):
 
     @property
     def playhead(self) -> Playhead | None:
-        """What winds the file that plays; None where that cannot be done."""
+        """Seek control of the playing file; None if it cannot seek."""
         return self._runner.playhead if self._runner is not None else None
 
     def seek(self, time: float) -> None:
-        """Go on at a media time of a file; while paused show that frame."""
+        """Continue at a media time of a file; while paused, show that frame."""
         playhead = self.playhead
         if playhead is not None:
             playhead.seek(time)
@@ -221,13 +221,13 @@ class Player(QObject):
                 self._show_one(playhead)
 
     def step(self) -> None:
-        """While paused: show the next frame."""
+        """Show the next frame, while paused."""
         playhead = self.playhead
         if playhead is not None and self._state is PlayerState.PAUSED:
             self._show_one(playhead)
 
     def step_back(self, time: float) -> None:
-        """While paused: show the frame before the one of a media time."""
+        """Show the frame preceding the one at a media time, while paused."""
         playhead = self.playhead
         if playhead is not None and self._state is PlayerState.PAUSED:
             playhead.seek(time, before=True)
@@ -239,16 +239,16 @@ class Player(QObject):
             self._runner.step()
 
     def stop(self) -> None:
-        """Close what plays; a camera is let go."""
+        """Close the run and release the camera."""
         self._let_go()
         self._set_state(PlayerState.STOPPED)
 
     def in_background(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
-        """Do something slow in the worker, then `then` (or `otherwise`) in the window's thread."""
+        """Run `work` in the worker, then `then` or `otherwise` in the window's thread."""
         self._jobs.put(self._job(work, then, otherwise))
 
     def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
-        """As `in_background` for what takes minutes, in a thread of its own; left behind when the window closes."""
+        """As `in_background`, but in a separate thread for work of minutes; not waited for when the window closes."""
         threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-export", daemon=True).start()
 
     def _job(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> Job:
@@ -267,7 +267,7 @@ class Player(QObject):
         """Close everything and end every thread.
 
         Returns:
-            Whether that was done in time; what hangs in a driver is left to the end of the process.
+            False if a thread hangs, for example in a driver; it ends with the process.
         """
         deadline = monotonic() + timeout
         self._timer.stop()
@@ -275,13 +275,13 @@ class Player(QObject):
         self._jobs.put(None)
         self._worker.join(max(0.0, deadline - monotonic()))
         while True:
-            # a runner may have been opened just before
+            # a runner may just have been opened
             try:
                 self._done.get_nowait()()
             except Empty:
                 break
         if self._worker.is_alive():
-            log.warning("something did not end within %.0f s; it is left behind", timeout)
+            log.warning("a thread did not end within %.0f s; it keeps running", timeout)
         return not self._worker.is_alive()
 
     def _work(self) -> None:
@@ -312,7 +312,7 @@ class Player(QObject):
 
     def _opened(self, ticket: int, runner: Runner) -> None:
         if ticket != self._ticket:
-            # it was never started, so this takes no time
+            # fast, because it was never started
             runner.close(CLOSE_S)
             return
         self._runner = runner
@@ -335,7 +335,7 @@ class Player(QObject):
             except Empty:
                 break
             step()
-        # of a paused file the frame that was in work then, and those that are stepped to
+        # while a file is paused: the frame that was in progress, and frames stepped to
         steps = self._state is PlayerState.PAUSED and self.playhead is not None
         if self._runner is None or not (self._state is PlayerState.PLAYING or steps):
             return

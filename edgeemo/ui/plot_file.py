@@ -1,4 +1,4 @@
-"""The timeline as a picture file: PNG at twice the screen's size, or SVG."""
+"""Save the timeline as PNG at twice the screen's size, or as SVG. Called by `timeline`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ KINDS = (translatable("PNG (*.png)"), translatable("SVG (*.svg)"))
 
 
 def save_plot(widget: QWidget, path: Path) -> None:
-    """Write what a widget shows; the file appears when it is whole.
+    """Write the contents of a widget; the file appears when it is complete.
 
     Raises:
-        RecordingError: it cannot be written, or another ending than .png or .svg.
+        RecordingError: it cannot be written, or the suffix is not .png or .svg.
     """
     ending = path.suffix.lower()
     if ending not in (".png", ".svg"):
@@ -46,10 +46,10 @@ def save_plot(widget: QWidget, path: Path) -> None:
 
 
 def ask_and_save(widget: QWidget, settings: Settings, failed: Callable[[Exception], None]) -> None:
-    """Ask for a file and write what the widget shows.
+    """Ask for a file and write the contents of the widget.
 
     Args:
-        failed: is told what went wrong.
+        failed: called with the error.
     """
     dialog = save_dialog(settings, "plot", tr("Save the plot"), widget.window() or widget, KINDS, "timeline.png")
 
@@ -64,7 +64,7 @@ def ask_and_save(widget: QWidget, settings: Settings, failed: Callable[[Exceptio
 
 
 def _render(widget: QWidget, device: QImage | QSvgGenerator) -> None:
-    # buttons have no place in a picture
+    # hide buttons in the picture
     shown = [button for button in widget.findChildren(QPushButton) if button.isVisible()]
     for button in shown:
         button.hide()

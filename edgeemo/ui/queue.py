@@ -1,4 +1,4 @@
-"""Many videos, one after the other, into one dataset: the window of `edgeemo batch`."""
+"""The dialog Queue: process many videos into one dataset, like `edgeemo batch`. Opened by `window`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from edgeemo.ui.tables import RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import clock, number
 
-if TYPE_CHECKING:  # they import pyarrow, which need not be installed
+if TYPE_CHECKING:  # these import pyarrow, which is optional
     from edgeemo.batch.command import Ending
     from edgeemo.batch.inputs import Input
     from edgeemo.batch.work import Task
@@ -43,17 +43,17 @@ if TYPE_CHECKING:  # they import pyarrow, which need not be installed
 log = logging.getLogger(__name__)
 
 TICK_MS = 200
-END_S = 8.0  # what closing waits for the workers
+END_S = 8.0  # time for the workers to end when closing
 WAITS, DONE = translatable("waits"), translatable("done")
 EMPTY = translatable("Drop videos or folders here, or add some.")
 
 
 class QueueWatcher:
-    """What a batch tells while it runs; read by the window's thread."""
+    """Receives the progress of a batch; read by the window's thread."""
 
     def __init__(self, todo: Sequence[Input]) -> None:
         self.todo = {each.file: each.size for each in todo}
-        self.places: dict[str, float] = {}  # file -> seconds of media time, of those that are being read
+        self.places: dict[str, float] = {}  # file in progress -> seconds of media time
         self.ended_files: set[str] = set()
         self.frames = 0
         self._running: dict[Task, int] = {}
@@ -77,16 +77,17 @@ class QueueWatcher:
 
     @property
     def share(self) -> float:
-        """How much is done, by bytes, 0..1."""
+        """Completed share of the bytes, 0..1."""
         total = sum(self.todo.values())
         return sum(self.todo.get(file, 0) for file in list(self.ended_files)) / total if total else 1.0
 
 
 class QueueDialog(QDialog):
-    """Add videos, start, pause, go on. What was done stays done, also after a crash: `settings` keeps the queue.
+    """Add videos, start, pause and resume. Finished files are kept; `settings` stores the queue in case of a crash.
 
     Args:
-        config: engine, smoothing and limits of all files. output: the folder of the dataset.
+        config: engine, smoothing and limits for all files.
+        output: folder of the dataset.
 
     Signals:
         failed: an exception that ended the run.
@@ -125,7 +126,7 @@ class QueueDialog(QDialog):
         return self._thread is not None
 
     def add(self, paths: Sequence[str]) -> None:
-        """Add video files, and folders that are searched for them."""
+        """Add video files, and folders to search for video files."""
         try:
             found = find_inputs([*self._paths, *paths])
         except EdgeemoError as error:
@@ -136,7 +137,7 @@ class QueueDialog(QDialog):
         self.fill()
 
     def start_or_pause(self) -> None:
-        """Start or go on; what runs is held: files that are being read begin again, or their last part does."""
+        """Start, resume or pause. After a pause, files in progress, or their last part, start again."""
         if self.running:
             self._stop.set()
             self.start.setEnabled(False)
@@ -156,7 +157,7 @@ class QueueDialog(QDialog):
         self.fill()
 
     def fill(self) -> None:
-        """Show every file with what became of it."""
+        """Show every file with its state."""
         states = [self._state_of(each.file) for each in self._inputs]
         self.table.fill(
             [
@@ -174,7 +175,7 @@ class QueueDialog(QDialog):
         self.show_folder.setEnabled(self._finished)
 
     def reject(self) -> None:
-        """Close; what runs is asked about."""
+        """Close; asks first if the queue is running."""
         if not self.running:
             super().reject()
             return
@@ -189,7 +190,7 @@ class QueueDialog(QDialog):
         box.open()
 
     def end(self) -> None:
-        """Stop at once and close; the queue is kept for the next time."""
+        """Stop at once and close; the queue is stored for the next time."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(END_S)
@@ -235,7 +236,7 @@ class QueueDialog(QDialog):
         self.fill()
 
     def _tell(self, watcher: QueueWatcher) -> None:
-        """How far it is, how fast, and about how long it will take."""
+        """Show progress, speed and the estimated remaining time."""
         passed = max(monotonic() - self._began, 1e-3)
         share = watcher.share
         self.progress.setValue(round(share * 1000))
@@ -332,13 +333,13 @@ class QueueDialog(QDialog):
 
 
 def dropped_paths(event: QDropEvent) -> list[str]:
-    """Every local file or folder that is dropped."""
+    """Every dropped local file or folder."""
     data = event.mimeData()
     return [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data is not None else []
 
 
 def is_for_queue(paths: Sequence[str]) -> bool:
-    """Whether what is dropped goes to the queue: several things, or a folder that holds videos and no pictures."""
+    """Whether dropped paths go to the queue: several paths, or a folder with videos and without pictures."""
     if len(paths) != 1:
         return bool(paths)
     folder = Path(paths[0])

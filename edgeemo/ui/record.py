@@ -1,4 +1,4 @@
-"""Recording from the window: begins, marks, shows that it runs, and ends."""
+"""Start, show and end recordings. Made by `window`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from engines import EngineError, find_bundle
 
 log = logging.getLogger(__name__)
 
-END_NOW_S = 3.0  # what closing the window waits for the end of a video; without its end it can be read all the same
+END_NOW_S = 3.0  # time for a video to end when the window closes; it is readable without its end
 MODES = {"none": translatable("data only"), "blurred": translatable("faces covered"), "whole": translatable("video")}
 
 
 class RecordControl(QObject):
-    """At most one recording at a time, of what the player plays. Files are made and closed in the player's worker.
+    """At most one recording at a time of the player's run. Files are opened and closed in the player's worker.
 
-    A source that is lost and comes back is recorded into the same session.
+    A lost source that comes back is recorded into the same session.
 
     Args:
-        folder: where sessions are made.
-        comes_back: whether what has just stopped playing is opened again by itself.
+        folder: folder of sessions.
+        comes_back: returns whether the stopped source is being reopened automatically.
 
     Signals:
-        changed: recording has begun or ended, or part of it can no longer be written.
-        failed: an exception or a line of text: it could not begin, or could not go on.
+        changed: a recording started or ended, or part of it can no longer be written.
+        failed: an exception or a line of text: it could not start or continue.
         warned: a line of text: the disk is nearly full.
-        saved: the SessionFolder of a recording that has ended, and a line for each thing that is missing in it.
+        saved: the SessionFolder of a finished recording, and one line for each missing part.
     """
 
     changed = pyqtSignal()
@@ -71,7 +71,7 @@ class RecordControl(QObject):
 
     @property
     def lamp(self) -> str:
-        """How long has been recorded and what still reaches the disk; empty without a recording."""
+        """Recorded time, and what is being written to disk; empty without a recording."""
         recorder = self._recorder
         if recorder is None:
             return ""
@@ -85,10 +85,11 @@ class RecordControl(QObject):
         )
 
     def begin(self, name: str, source: str, engine: str, video: str) -> None:
-        """Record from now on.
+        """Start recording.
 
         Args:
-            name: of the session. source, engine: as the user calls them.
+            name: name of the session.
+            source, engine: display names.
             video: "none", "blurred" or "whole".
         """
         labels = self._player.labels
@@ -106,7 +107,7 @@ class RecordControl(QObject):
         def attach() -> None:
             self._beginning = False
             if not self._player.attach(made[0]):
-                # it has stopped meanwhile
+                # playback stopped meanwhile
                 self._finish(made[0])
                 return
             self._recorder = made[0]
@@ -129,14 +130,14 @@ class RecordControl(QObject):
         self.changed.emit()
 
     def end_now(self) -> None:
-        """As `end`, and wait a little: the window is closing."""
+        """As `end`, and wait briefly, because the window is closing."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             self._player.detach(recorder)
             recorder.close(END_NOW_S)
 
     def look(self) -> None:
-        """Tell what could not go on, and end a recording of which nothing reaches the disk; called now and then."""
+        """Report losses, and end a recording that can write nothing; called regularly."""
         recorder = self._recorder
         if recorder is None:
             return
@@ -171,7 +172,7 @@ class RecordControl(QObject):
             if self._player.labels == recorder.labels:
                 self._player.attach(recorder)
             else:
-                # the engine's files were replaced meanwhile
+                # the engine's files were replaced meanwhile, so its classes differ
                 self.end()
         elif state not in (PlayerState.PLAYING, PlayerState.PAUSED):
             if self._comes_back():

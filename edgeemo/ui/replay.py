@@ -1,4 +1,4 @@
-"""A recorded session, played again: its overlay drawn again over the video, or over an empty picture."""
+"""The bar that replays a session: draws its overlay over the video or an empty picture. Made by `window`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReplayBar(Transport):
 
     @property
     def recording(self) -> Recording | None:
-        """What is replayed; None without a replay."""
+        """The replayed recording; None without a replay."""
         return self._scenes.recording if self._scenes is not None else None
 
     @property
@@ -60,7 +60,7 @@ class ReplayBar(Transport):
         self.leave.setText(tr("Live") if narrow else tr("Back to live"))
 
     def begin(self, recording: Recording) -> None:
-        """Show the first frame of a recording, and play."""
+        """Show the first frame of a recording and play."""
         self._drop()
         self._scenes = Scenes(recording)
         self.slider.blockSignals(True)
@@ -74,7 +74,7 @@ class ReplayBar(Transport):
             self.play_or_pause()
 
     def change(self, recording: Recording) -> None:
-        """Go on with the same session, in which persons or markers have changed."""
+        """Continue with the same session after changes of persons or markers."""
         if self._scenes is not None:
             self._scenes.change(recording)
             if len(self._scenes):
@@ -82,7 +82,7 @@ class ReplayBar(Transport):
 
     @property
     def time(self) -> float:
-        """Media time of the frame that is shown."""
+        """Media time of the frame on screen."""
         if self._scenes is None or not len(self._scenes):
             return 0.0
         return float(self._scenes.recording.times[self.slider.value()])

@@ -1,4 +1,4 @@
-"""Replays sessions in the window: names, timeline and dialogs follow what is changed in the session."""
+"""Replay sessions in the window; names, timeline and dialogs follow edits of the session. Made by `window`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ NO_REPLAY = translatable(
 
 
 class Replaying(QObject):
-    """At most one session at a time.
+    """Replays at most one session at a time.
 
     Args:
-        bar: plays it. forget: empties the window of whoever was shown before.
+        bar: plays the session.
+        forget: removes the persons shown before from the window.
 
     Signals:
-        begins: the Recording that is about to be shown. began: it is shown.
+        begins: the Recording about to be shown.
+        began: it is shown.
         asked_for_sessions: nothing is replayed, and one is to be chosen.
     """
 
@@ -67,7 +69,7 @@ class Replaying(QObject):
         self.markers: MarkersDialog | None = None
 
     def begin(self, recording: Recording) -> None:
-        """Replay a session instead of what plays."""
+        """Stop playback and replay a session."""
         self._player.stop()
         self._banner.dismiss()
         self._forget()
@@ -79,7 +81,7 @@ class Replaying(QObject):
         self.began.emit()
 
     def show_people(self) -> None:
-        """Open the list of persons."""
+        """Open the dialog of persons."""
         if self._can_edit():
             if self.people is None:
                 self.people = PeopleDialog(self.review, self._window)
@@ -87,7 +89,7 @@ class Replaying(QObject):
             self.people.show()
 
     def show_markers(self) -> None:
-        """Open the list of markers."""
+        """Open the dialog of markers."""
         if self._can_edit():
             if self.markers is None:
                 self.markers = MarkersDialog(self.review, self._settings, self._window)

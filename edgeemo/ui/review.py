@@ -1,6 +1,6 @@
-"""A recorded session on screen, and what can be changed in it: who the persons are, and the markers.
+"""Edit a replayed session: persons and markers. Made by `replaying`.
 
-Every change is kept in the session's folder at once and can be undone; the events stay as they were recorded.
+Every change is stored in the session's folder at once and can be undone; the recorded events do not change.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from edgeemo.values import marker_label
 
 
 class Review(QObject):
-    """The session that is replayed, as it is after the latest change.
+    """The replayed session after the latest change.
 
     Args:
         player: its worker writes the files.
-        time: media time of the frame that is shown.
+        time: returns the media time of the frame on screen.
 
     Signals:
-        changed: the Recording after a change.
-        failed: an exception: a change that is not possible or could not be kept.
-        exported: how many markers went where (int, Path).
+        changed: the Recording after a change. failed: an exception: a change is not possible or could not be stored.
+        exported: number of markers, and the file.
     """
 
     changed = pyqtSignal(object)
@@ -56,27 +55,27 @@ class Review(QObject):
     # persons
 
     def name(self, person: int, name: str) -> None:
-        """Call a person something; an empty name takes it back."""
+        """Name a person; an empty name removes the name."""
         self._edit(Name(person, name))
 
     def merge(self, people: Sequence[int]) -> None:
-        """All of them are the first one."""
+        """Merge all of them into the first one."""
         first, *others = sorted(people)
         self._edit(*(Merge(other, first) for other in others))
 
     def split(self, person: int) -> None:
-        """From the frame that is shown on it is somebody else."""
+        """From the frame on screen on, the person is a different one."""
         if self.recording is not None:
             self._edit(Split(person, self.time(), next_number(self.recording)))
 
     def exclude(self, person: int, excluded: bool = True) -> None:
-        """Leave a person out, or take it in again."""
+        """Exclude a person, or include the person again."""
         self._edit(Exclude(person, excluded))
 
     # markers
 
     def mark(self, label: str = "") -> None:
-        """Set a marker at the frame that is shown."""
+        """Set a marker at the frame on screen."""
         if self.recording is not None:
             words = marker_label(label or f"mark {len(self.recording.markers) + 1}")
             self._set_markers([*self.recording.markers, Marker(self.time(), words)])
@@ -85,7 +84,7 @@ class Review(QObject):
         self._replace_marker(marker, replace(marker, label=marker_label(label)))
 
     def end_marker(self, marker: Marker) -> None:
-        """Make it an interval that ends at the frame that is shown."""
+        """Make it an interval that ends at the frame on screen."""
         self._replace_marker(marker, replace(marker, duration=max(0.0, self.time() - marker.time)))
 
     def delete_markers(self, markers: Sequence[Marker]) -> None:
@@ -117,7 +116,7 @@ class Review(QObject):
         self.exported.emit(count, path)
 
     def undo(self) -> None:
-        """Take the latest change back; after reopening the session, the latest one of the persons."""
+        """Undo the latest change; after reopening the session, the latest change of persons."""
         recording = self.recording
         if recording is None:
             return

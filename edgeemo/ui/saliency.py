@@ -1,7 +1,7 @@
-"""What the engine looked at, once or twice a second, beside the video's path, in a thread of its own.
+"""Saliency maps for the selected face, once or twice per second in a separate thread. Made by `window`.
 
-Where the bundle has class-activation maps they are shown, one small call a look; for the others parts of the face
-are covered, which takes an engine of its own and some fifty faces a look.
+If the bundle has class-activation maps, a map takes one small call. Otherwise parts of the face are occluded, which
+needs a second engine and about fifty faces per map.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from engines.saliency import class_activation, occlusion, open_maps
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 0.5  # no more often than this
-SHARE = 0.15  # of a core's time at most
+EVERY_S = 0.5  # minimum interval
+SHARE = 0.15  # maximum share of a core
 TICK_MS = 60
-SIDE = 96  # pixels of the heat's picture
+SIDE = 96  # side of the heat map in pixels
 
-HeatOf = Callable[[U8, int], F32]  # (S, S, C) face and a class's column -> (h, w) in 0..1
+HeatOf = Callable[[U8, int], F32]  # (S, S, C) face and class index -> (h, w) in 0..1
 
 
 @dataclass(frozen=True, eq=False)
 class Heat:
-    """What was looked at in one face.
+    """The saliency map of one face.
 
     Attributes:
-        person: the track id of the face. spec: tells which square of the frame it covers.
-        pixels: (SIDE, SIDE, 4) BGRA, premultiplied: transparent where nothing mattered.
-        emotion: the label that was asked about.
+        person: track id of the face.
+        spec: determines the square of the frame that it covers.
+        pixels: (SIDE, SIDE, 4) BGRA, premultiplied, transparent where the saliency is low.
+        emotion: the label that it explains.
     """
 
     person: int
@@ -52,7 +53,7 @@ class Heat:
 
 
 class Saliency(QObject):
-    """Computes heat for one face at a time; nothing is opened before it is first wanted.
+    """Computes maps for one face at a time; opens an engine on first use.
 
     Signals:
         arrived: a Heat.
@@ -76,7 +77,7 @@ class Saliency(QObject):
         return self._thread is not None
 
     def start(self, config: Config) -> None:
-        """Open the engine of a configuration for it."""
+        """Open the engine of a configuration."""
         self.stop()
         work: Mailbox[tuple[Result, int]] = Mailbox(newest_only=True)
         done: Mailbox[Heat] = Mailbox(newest_only=True)
@@ -94,7 +95,7 @@ class Saliency(QObject):
         self._thread = self._work = self._done = None
 
     def offer(self, result: Result, person: int | None) -> None:
-        """A new result; looked at if it is time for one and the person is in it."""
+        """Offer a new result; it is used if a map is due and the person is in it."""
         now = monotonic()
         rows = [row for row, number in enumerate(result.faces.ids.tolist()) if number == person]
         if self._work is None or now < self._due or not rows:
@@ -130,7 +131,7 @@ def _run(config: Config, work: Mailbox[tuple[Result, int]], done: Mailbox[Heat])
                 heat = _look(spec, heat_of, result, row)
                 if heat is not None:
                     done.put(heat, timeout=0)
-                # a slow engine is asked less often, so that the video keeps its pace
+                # call a slow engine less often, so that the video is not delayed
                 work_s = monotonic() - began
                 _wait(work, work_s / SHARE - work_s - EVERY_S)
     except Closed:
@@ -146,7 +147,7 @@ def _wait(work: Mailbox[tuple[Result, int]], seconds: float) -> None:
     end = monotonic() + seconds
     while (left := end - monotonic()) > 0:
         try:
-            # what comes meanwhile is too much; a closed mailbox still ends the wait
+            # results that arrive meanwhile are dropped; a closed mailbox still ends the wait
             work.take(timeout=min(left, 0.2))
         except TimeoutError:
             continue

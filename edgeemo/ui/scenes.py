@@ -1,4 +1,4 @@
-"""The frames of a recorded session as results: what the replay shows and the exported overlay draws."""
+"""Convert the frames of a recorded session to results. Used by `replay` and `overlay_video`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from edgeemo.types import F32, U8, Faces, Frame, Result
 
 log = logging.getLogger(__name__)
 
-AHEAD_S = 2.0  # nearer pictures are reached faster by decoding than by seeking
-EMPTY = 38  # grey level of the picture where no video was recorded
+AHEAD_S = 2.0  # up to this distance, decoding is faster than seeking
+EMPTY = 38  # grey level of the picture if no video was recorded
 
 
 class Scenes:
-    """The results of a recording, by the number of the frame in it.
+    """The results of a recording, by frame index.
 
     Args:
-        recording: is only read from.
+        recording: not modified.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -33,7 +33,7 @@ class Scenes:
         self._empty = self._blank()
 
     def change(self, recording: Recording) -> None:
-        """Go on with the same session, in which persons or markers have changed."""
+        """Continue with the same session after changes of persons or markers."""
         self.recording = recording
         self._rows: dict[int, list[tuple[int, int]]] = {}
         for which, track in enumerate(recording.tracks):
@@ -49,7 +49,7 @@ class Scenes:
             self._decoder = None
 
     def nearest(self, time: float) -> int:
-        """The frame that was shown at a media time."""
+        """The index of the frame shown at a media time."""
         return max(0, min(int(np.searchsorted(self.recording.times, time + 1e-6, side="right")) - 1, len(self) - 1))
 
     def result(self, index: int) -> Result:
@@ -98,7 +98,7 @@ class Scenes:
         return self._picture if self._picture is not None else self._empty
 
     def _blank(self) -> U8:
-        """As large as the faces need."""
+        """An empty picture large enough for all faces."""
         boxes = [track.boxes for track in self.recording.tracks if len(track)]
         reach = np.nanmax(np.concatenate(boxes), axis=0) if boxes else np.array([0, 0, 560, 300])
         width = int(np.clip(reach[2] * 1.15 if np.isfinite(reach[2]) else 640, 320, 3840))
@@ -108,7 +108,7 @@ class Scenes:
 
 
 def _decoder(recording: Recording) -> Video | None:
-    """The video that was recorded, else the file that was analysed; None where neither can be opened."""
+    """The recorded video, or the analysed file; None if neither can be opened."""
     path = recording.video
     if path is None and recording.file is not None and recording.file.is_there:
         path = Path(recording.file.path)

@@ -1,4 +1,4 @@
-"""Keeps the window within the screen. Called by the window."""
+"""Keep the window within the screen. Called by `window`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ FRAME = 40  # pixels of the desktop's title bar and borders
 
 
 def fit_to_screen(window: QWidget, smallest: tuple[int, int]) -> None:
-    """Never larger than the screen, whatever its scale and whatever size was remembered.
+    """Limit a window to the screen's size, whatever the scale and the remembered size.
 
     Args:
-        smallest: width and height in logical pixels below which the window should not go, where the screen allows.
+        smallest: minimum width and height in logical pixels, if the screen is large enough.
     """
     screen = window.screen()
     if screen is None:

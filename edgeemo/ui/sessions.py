@@ -38,13 +38,12 @@ VIDEO_WORDS = {
 
 
 class SessionsDialog(QDialog):
-    """What was recorded, newest first.
+    """The recorded sessions, newest first.
 
     Signals:
-        replayed, reported, exported: what was chosen: a SessionFolder; a list of them; a list of them and a Path.
-        compared: [(name of a group, its SessionFolders), ...].
-        wanted: "video" to open one, "analysis" to analyse one: what the empty list offers.
-        failed: an exception.
+        replayed, reported, exported: the selection: a SessionFolder; a list of them; a list of them and a Path.
+        compared: [(name of a group, its SessionFolders), ...]. wanted: "video" to open one, "analysis" to analyse one:
+        what the empty list offers. failed: an exception.
     """
 
     wanted = pyqtSignal(str)
@@ -120,7 +119,7 @@ class SessionsDialog(QDialog):
         return QSize(860, 420)
 
     def fill(self) -> None:
-        """Read the folder again."""
+        """Reload the folder."""
         folder = self._folder()
         selected = {each.path for each in self.chosen}
         self._listed = list(list_sessions(folder))
@@ -142,7 +141,7 @@ class SessionsDialog(QDialog):
             self.reported.emit(self.chosen)
 
     def compare_chosen(self) -> None:
-        """Choose two groups among all sessions; those that are selected are in them already."""
+        """Open the dialog for two groups of sessions, which start with the selected ones."""
         if len(self._listed) < 2:
             return
         dialog = GroupsDialog(self._listed, self.chosen if len(self.chosen) > 1 else (), self)
@@ -151,7 +150,7 @@ class SessionsDialog(QDialog):
         dialog.open()
 
     def export_chosen(self) -> None:
-        """Ask for a file, and write the selected sessions into it."""
+        """Ask for a file and export the selected sessions."""
         folders = self.chosen
         if not folders:
             return
@@ -215,7 +214,7 @@ class SessionsDialog(QDialog):
             cancel.setFocus()
 
     def restore_deleted(self) -> None:
-        """Bring back what was moved to the trash last."""
+        """Restore the session moved to the trash last."""
         deleted, self._deleted = self._deleted, []
         for folder in deleted:
             self._try(partial(_restore, folder))
@@ -224,7 +223,7 @@ class SessionsDialog(QDialog):
         self._deleted.append(folder.move_to_trash())
 
     def _select(self, paths: set[Path]) -> None:
-        """Select these sessions, else the row where the selection was, else the first."""
+        """Select these sessions, or the row of the old selection, or the first row."""
         if not self._listed:
             return
         records = [record for record, (folder, _) in enumerate(self._listed) if folder.path in paths]

@@ -1,4 +1,4 @@
-"""What the window remembers until the next time."""
+"""The stored settings of the window."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PyQt6.QtCore import QByteArray, QSettings
 from edgeemo.config import QualityConfig, SmoothConfig
 from edgeemo.ui.language import SYSTEM, languages, translatable
 
-# name -> how calm what is shown is
+# name -> smoothing
 PRESETS = {
     translatable("Quick"): SmoothConfig(time_constant_s=0.04, margin=0.08),
     translatable("Balanced"): SmoothConfig(),
@@ -18,7 +18,7 @@ PRESETS = {
 }
 USUAL = "Balanced"
 THEMES = ("system", "light", "dark")
-# what a recording keeps of the pictures -> words, and what to mind
+# what a recording stores of the pictures -> text, and advice
 VIDEO_CHOICES = {
     "none": (translatable("Data only, no pictures"), translatable("Nobody can be recognised from it")),
     "blurred": (translatable("Video with faces covered"), translatable("A face that is not found is not covered")),
@@ -27,7 +27,7 @@ VIDEO_CHOICES = {
 
 
 class Settings:
-    """Typed access to a QSettings; without one nothing is kept (tests, a second window)."""
+    """Typed access to a QSettings; without one nothing is stored (tests, a second window)."""
 
     def __init__(self, store: QSettings | None = None) -> None:
         self._store = store
@@ -51,7 +51,7 @@ class Settings:
 
     @source.setter
     def source(self, value: str) -> None:
-        # an address may carry a password
+        # an address may contain a password
         self._put("source", "" if "@" in value else value)
 
     @property
@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def video(self) -> str:
-        """What a recording keeps of the pictures: nothing until somebody chooses otherwise."""
+        """What a recording stores of the pictures; by default nothing."""
         value = self._text("video", "none")
         return value if value in VIDEO_CHOICES else "none"
 
@@ -102,7 +102,7 @@ class Settings:
 
     @property
     def sessions(self) -> str:
-        """The folder of sessions that was chosen; empty: none was."""
+        """The chosen folder of sessions; empty: the default."""
         return self._text("sessions", "")
 
     @sessions.setter
@@ -124,7 +124,7 @@ class Settings:
 
     @property
     def queue(self) -> tuple[str, ...]:
-        """A queue of videos that was not finished: its dataset, then its files; empty: there is none."""
+        """An unfinished queue of videos: its dataset, then its files; empty: none."""
         try:
             return tuple(msgspec.json.decode(self._text("queue", "[]"), type=list[str]))
         except msgspec.DecodeError:
@@ -136,7 +136,7 @@ class Settings:
 
     @property
     def min_confidence(self) -> float:
-        """Below it a face is called unsure."""
+        """Confidence below which a face is unsure."""
         usual = QualityConfig().min_confidence
         try:
             value = float(self._text("min_confidence", str(usual)))

@@ -1,4 +1,4 @@
-"""What is on screen while something plays or is replayed: picture, cards, timeline, buttons and figures in step."""
+"""Update picture, cards, timeline, buttons and figures together during playback and replay. Made by `window`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_FACES = translatable("Faces appear here while the picture plays.")
 
 
 class Showing(QObject):
-    """Keeps the parts of a window in step. Made by the window when it has all of them."""
+    """Keeps the parts of a window consistent. Made after all parts."""
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
@@ -51,7 +51,7 @@ class Showing(QObject):
             self._window.saliency.start(config)
 
     def on_kept(self, config: Config) -> None:
-        """Another engine or smoothing failed: the pickers show what still runs."""
+        """A change of engine or smoothing failed: show the old one in the pickers."""
         self._window.toolbar.engine.show_engine(config.engine)
         self._window.menus.preset_actions[self._window.settings.preset].setChecked(True)
 
@@ -96,7 +96,7 @@ class Showing(QObject):
         if last is None:
             self._window.video.show_message(tr("Nothing to show"), offer=True)
         elif last.frame.still and last.frame.index == 0:
-            # a single picture stays, that is all that was wanted
+            # a single picture stays on screen
             return
         self._window.banner.show_message(
             "notice",
@@ -138,7 +138,7 @@ class Showing(QObject):
         self._window.video.show_recording(self._window.recording.lamp)
 
     def forget_people(self) -> None:
-        """Another source or session: person numbers start again."""
+        """Reset the persons for another source or session."""
         self._window.history = History()
         self._window.timeline.show_history(self._window.history)
         self._window.neutral_baseline.reset()
@@ -157,7 +157,7 @@ class Showing(QObject):
         self.show_figures()
 
     def show_again(self) -> None:
-        """Another person was chosen: what is on screen shows it too."""
+        """Redraw after another person was selected."""
         if self._window.video.result is not None:
             self.show(self._window.video.result)
 

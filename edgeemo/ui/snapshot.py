@@ -1,4 +1,4 @@
-"""A PNG of what is shown, with the overlay, in the user's Pictures folder."""
+"""Save the current frame with overlay as PNG in the user's Pictures folder. Made by `window`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from edgeemo.ui.player import Player
 
 
 def pictures_folder() -> Path:
-    """Where the desktop keeps the user's pictures; the home folder where it says nothing."""
+    """The desktop's folder of pictures, or the home folder."""
     named = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.PicturesLocation)
     return Path(named) if named else Path.home()
 
 
 def save_snapshot(result: Result, folder: Path, now: datetime) -> Path:
-    """Write the frame in its own size, the overlay drawn in; an older picture is never written over.
+    """Write the frame at its original size with overlay; existing files are never overwritten.
 
     Returns:
         The new file, named after the time.
@@ -44,10 +44,10 @@ def save_snapshot(result: Result, folder: Path, now: datetime) -> Path:
 
 
 class Snapshots(QObject):
-    """Saves snapshots in the player's worker; the banner says where.
+    """Saves snapshots in the player's worker; the banner shows the path.
 
     Args:
-        folder: where they go; None: the user's Pictures folder.
+        folder: target folder; None: the user's Pictures folder.
     """
 
     def __init__(self, player: Player, banner: Banner, folder: Path | None, parent: QObject) -> None:
@@ -55,7 +55,7 @@ class Snapshots(QObject):
         self._player, self._banner, self._folder = player, banner, folder
 
     def take(self, result: Result | None) -> None:
-        """Save what is shown; nothing where that is nothing."""
+        """Save the frame on screen, if any."""
         if result is None:
             return
         saved: list[Path] = []

@@ -1,4 +1,4 @@
-"""The line at the bottom: how fast it runs, and what the engine is."""
+"""The status bar: speed, and the engine in use. Made by `window`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeemo.ui.words import number
 
 
 class ElidedLabel(QLabel):
-    """Its tool tip on the right, shortened rather than making the window wider."""
+    """Shows its tool tip, right-aligned and elided so that it does not widen the window."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class StatusBar(QWidget):
         layout.addWidget(self.description, 1)
 
     def say(self, words: str) -> None:
-        """Words in the place of the figures."""
+        """Show a text instead of the figures."""
         self.figures.setText(words)
 
     def show_figures(
@@ -57,8 +57,8 @@ class StatusBar(QWidget):
     ) -> None:
         """
         Args:
-            still: the name of the still picture that is shown, or "".
-            delay_ms: from the capture of a frame until it is on the screen; None: not known.
+            still: name of the still picture on screen, or "".
+            delay_ms: time from the capture of a frame to the screen; None: unknown.
         """
         parts = [tr("Paused")] if paused else []
         if still:
@@ -71,7 +71,7 @@ class StatusBar(QWidget):
         self.say("   ·   ".join(parts))
 
     def describe(self, engine: str) -> None:
-        """What the engine is and runs on; "" without one."""
+        """Show engine and runtime; "" without an engine."""
         if engine != self.description.toolTip():
             self.description.setToolTip(engine)
             self.description.elide()

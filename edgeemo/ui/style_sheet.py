@@ -1,4 +1,4 @@
-"""The style sheet of the window for a theme."""
+"""The style sheet of the window for a theme. Called by `window`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from edgeemo.ui.theme import Theme, palette
 
 
 def apply_theme(app: QApplication, theme: Theme) -> None:
-    """Give the whole application the theme's colours."""
+    """Apply a theme's colours to the application."""
     app.setStyle("Fusion")
     app.setPalette(palette(theme))
     app.setStyleSheet(style_sheet(theme))
 
 
 def style_sheet(theme: Theme) -> str:
-    """Rules for the whole application; widgets are found by the names that `named` gave them."""
+    """Rules for the application; widgets are selected by the names set with `named`."""
     return _menus_and_bars(theme) + _buttons(theme) + _cards_and_banner(theme)
 
 

@@ -1,4 +1,4 @@
-"""Tables of rows that are chosen, not edited, and sorted by a click on a heading."""
+"""Read-only tables with row selection, sorted by clicking a heading. Used by dialogs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from PyQt6.QtCore import QItemSelectionModel, Qt
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
-Cell = str | tuple[str, float | str]  # what is shown, and what it is sorted by where that is something else
+Cell = str | tuple[str, float | str]  # text, or (text, sort key)
 
 
 class _Item(QTableWidgetItem):
@@ -28,11 +28,11 @@ class _Item(QTableWidgetItem):
 
 
 class RowTable(QTableWidget):
-    """Rows are chosen whole. They stand for records, which keep their numbers however the rows are sorted.
+    """A table whose rows are selected as a whole. Rows show records; sorting does not change a record's number.
 
     Args:
-        name: for those who cannot see it.
-        wide: the column that takes the room that is left.
+        name: accessible name.
+        wide: the column that takes the remaining width.
     """
 
     def __init__(self, name: str, headings: Sequence[str], *, wide: int) -> None:
@@ -50,17 +50,18 @@ class RowTable(QTableWidget):
         columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         columns.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
-        # until a heading is clicked the records' own order; a third click brings it back
+        # the original order until a heading is clicked; a third click restores it
         columns.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         columns.setSortIndicatorClearable(True)
         columns.sortIndicatorChanged.connect(self._on_sorting)
         self.in_own_order = False
 
     def fill(self, records: Sequence[Sequence[Cell]], tips: Sequence[str] = ()) -> None:
-        """Show these records, sorted as those before; who was chosen by number still is.
+        """Show these records; sorting and selected numbers stay.
 
         Args:
-            records: a cell for each column. tips: a tool tip for each record; (): none.
+            records: one cell per column.
+            tips: one tool tip per record; (): none.
         """
         chosen = [record for record in self.chosen if record < len(records)]
         self.setSortingEnabled(False)
@@ -73,7 +74,7 @@ class RowTable(QTableWidget):
         self.setSortingEnabled(True)
         selection, model = self.selectionModel(), self.model()
         if selection is not None and model is not None and self.chosen != chosen:
-            # not `choose`: that would scroll
+            # not `choose`, which would scroll
             self.clearSelection()
             how = QItemSelectionModel.SelectionFlag
             for record in chosen:
@@ -81,7 +82,7 @@ class RowTable(QTableWidget):
 
     @property
     def chosen(self) -> list[int]:
-        """Numbers of the chosen records, from top to bottom."""
+        """Numbers of the selected records, from top to bottom."""
         return [self.record_at(row) for row in sorted({index.row() for index in self.selectedIndexes()})]
 
     def record_at(self, row: int) -> int:
@@ -90,11 +91,11 @@ class RowTable(QTableWidget):
         return item.record
 
     def row_of(self, record: int) -> int:
-        """The row in which a record is now."""
+        """The current row of a record."""
         return next(row for row in range(self.rowCount()) if self.record_at(row) == record)
 
     def choose(self, records: Sequence[int]) -> None:
-        """Choose these and no others."""
+        """Select only these records."""
         self.clearSelection()
         mode = self.selectionMode()
         self.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)

@@ -1,4 +1,4 @@
-"""Colours of the window, light and dark, as the system wants them."""
+"""Light and dark colours of the window. Used by all widgets."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ class Theme:
     """Colours as #rrggbb.
 
     Attributes:
-        window, surface, raised: backgrounds: behind all, of cards and bars, of what can be pressed.
-        line: borders. well: behind the picture. track: the empty part of a bar.
-        text, muted: writing. accent, on_accent: the main button, the focus ring, and writing on it.
-        error, notice: the two kinds of banner, background first, then the edge and icon.
-        classes: of bars and curves, by `report.classes.shown_classes`; scripts/check-colours checks them.
+        window, surface, raised: backgrounds of the window, of cards and bars, of buttons.
+        line: borders.
+        well: background of the picture.
+        track: the empty part of a bar.
+        text, muted: text.
+        accent, on_accent: main button and focus ring, and text on it.
+        error, notice: the two kinds of banner: background, then edge and icon.
+        classes: bars and curves, by `report.classes.shown_classes`; scripts/check-colours checks them.
     """
 
     dark: bool
@@ -84,7 +87,7 @@ DARK = Theme(
 
 
 def system_theme() -> Theme:
-    """What the desktop asks for; where it doesn't say, what its palette looks like."""
+    """The desktop's colour scheme; if unknown, derived from its palette."""
     hints = QGuiApplication.styleHints()
     scheme = hints.colorScheme() if hints is not None else Qt.ColorScheme.Unknown
     if scheme == Qt.ColorScheme.Unknown:
@@ -119,17 +122,17 @@ def palette(theme: Theme) -> QPalette:
     return made
 
 
-# told apart by those who see few colours too (Okabe and Ito, 2008), and by their order
+# distinguishable with colour blindness (Okabe and Ito, 2008)
 PEOPLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#8a6fdf")
 
 
 def person_colour(number: int) -> QColor:
-    """The same for a track id all the time."""
+    """The colour of a track id."""
     return QColor(PEOPLE[(number - 1) % len(PEOPLE)])
 
 
 def readable(colour: str, background: str, ratio: float = CONTRAST) -> str:
-    """A colour mixed with black or white until it can be told from a background."""
+    """Mix a colour with black or white until its contrast with a background is sufficient."""
     towards = 0.0 if luminance(background) > 0.18 else 1.0
     red, green, blue = channels(colour)
     for step in range(21):
@@ -145,6 +148,6 @@ def emotion_colour(emotion: Emotion) -> QColor:
 
 
 def named(thing: Thing, name: str) -> Thing:
-    """Give a widget the name by which the style sheet finds it."""
+    """Set the name that the style sheet uses for a widget."""
     thing.setObjectName(name)
     return thing

@@ -1,4 +1,4 @@
-"""The pictures of a folder that were looked at, small, to step back to."""
+"""Thumbnails of the pictures of a folder, for stepping back. Made by `window`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from edgeemo.ui.pixels import as_pixmap
 from edgeemo.ui.words import display_of
 
 MOST = 500
-LONGEST = 1280  # pixels: older pictures are kept no larger than this
+LONGEST = 1280  # longer side in pixels to which older pictures are reduced
 THUMB = QSize(84, 56)
 
 
 class Thumbnails(QListWidget):
-    """One small picture each; arrow keys and clicks choose.
+    """One thumbnail per picture; selected with arrow keys and clicks.
 
     Signals:
         chosen: the Result of a picture.
@@ -48,7 +48,7 @@ class Thumbnails(QListWidget):
         self.hide()
 
     def start(self) -> None:
-        """Forget all pictures and hide."""
+        """Delete all pictures and hide."""
         self._adding = True
         self.clear()
         self._adding = False
@@ -56,7 +56,7 @@ class Thumbnails(QListWidget):
         self.hide()
 
     def add(self, result: Result) -> None:
-        """Add the newest picture and choose it without a signal."""
+        """Add the newest picture and select it without a signal."""
         if len(self._results) >= MOST:
             return
         kept = _smaller(result)
@@ -76,7 +76,7 @@ class Thumbnails(QListWidget):
         self.setVisible(len(self._results) > 1)
 
     def step(self, by: int) -> None:
-        """Choose the next (1) or the last (-1) one."""
+        """Select the next (1) or the previous (-1) picture."""
         self.setCurrentRow(min(max(self.currentRow() + by, 0), self.count() - 1))
 
     def _on_row(self, row: int) -> None:

@@ -22,24 +22,24 @@ from edgeemo.ui.theme import LIGHT, Theme, named, person_colour, readable
 from edgeemo.ui.timeline_plot import Line, ProbabilityPlot
 from edgeemo.ui.words import name_of, percent, person_name
 
-REFRESH_MS = 100  # the plot need not be as quick as the picture
-WORDS_S = 0.5  # nor the words above it as the plot
-SPAN_S = 30.0  # shown while it follows
-POINTS = 300  # a curve
-LEAST_SHOWN = 0.02  # a class that plays no part would only thicken the bottom line
+REFRESH_MS = 100  # interval of redrawing the plot
+WORDS_S = 0.5  # interval of updating the text above it
+SPAN_S = 30.0  # visible time range while it follows
+POINTS = 300  # points per curve
+LEAST_SHOWN = 0.02  # classes that never exceed this are not drawn
 LEAST_TOLD = 0.01
 BETWEEN = "   "
-MOST_LINES = 12  # people at once
-NOTHING = (-1, -1, 0.0, 0.0)  # rows, person, begin and end of what is drawn
-NARROW = 560  # below this the names at the right are left out
+MOST_LINES = 12  # maximum number of persons
+NOTHING = (-1, -1, 0.0, 0.0)  # rows, person, begin and end of the drawn curves
+NARROW = 560  # width below which the names at the right are hidden
 
 
 class Timeline(QWidget):
-    """Follows the newest frame until somebody zooms or drags; "Follow" goes on.
+    """Follows the newest frame until the user zooms or drags; the button "Follow" resumes.
 
     Signals:
-        sought: somebody clicked at a media time in seconds.
-        chosen: the number of the person who was chosen in the menu.
+        sought: media time in seconds that was clicked.
+        chosen: number of the person selected in the menu.
         failed: an exception: the plot could not be saved.
     """
 
@@ -56,12 +56,12 @@ class Timeline(QWidget):
         self._theme = LIGHT
         self._history = History()
         self._person: int | None = None
-        self._everyone = ""  # the class that is shown of everyone; empty: one person
-        self._hidden: set[str] = set()  # classes that are switched off
+        self._everyone = ""  # the class shown for everyone; empty: one person is shown
+        self._hidden: set[str] = set()  # hidden classes
         self._at: float | None = None  # the cursor's media time
         self._hover: float | None = None
         self._drawn = NOTHING
-        self._told, self._untold = -math.inf, False  # when the words changed; whether the plot has since
+        self._told, self._untold = -math.inf, False  # time of the last text update; whether the plot changed since
         self._following = True
         self._baseline_of: Callable[[int], F32 | None] = lambda person: None
         self._names: Mapping[int, str] = {}
@@ -85,7 +85,7 @@ class Timeline(QWidget):
 
     @property
     def person(self) -> int | None:
-        """Who is shown: who was chosen, while that person is there at the cursor or newest frame; else who is."""
+        """The person shown: the selected one while present at the cursor or newest frame, else whoever is present."""
         time = self._history.end if self._at is None else self._at
         return self._history.shown_at(time, self._person)
 
@@ -96,19 +96,19 @@ class Timeline(QWidget):
         self._begin_anew()
 
     def show_names(self, names: Mapping[int, str]) -> None:
-        """Call persons by these names instead of their numbers."""
+        """Show these names instead of numbers."""
         self._names = names
         self._begin_anew()
 
     def change_history(self, history: History) -> None:
-        """Show the same stretch of a history in which persons or markers have changed."""
+        """Show the same time range of a history after changes of persons or markers."""
         self._history = history
         self._begin_anew()
         self.show_markers()
         self.refresh()
 
     def show_history(self, history: History, *, whole: bool = False) -> None:
-        """Show another history; all of it, or the newest seconds as it grows."""
+        """Show another history: completely, or its newest seconds."""
         self._history = history
         self._person = None
         self._begin_anew()
@@ -123,12 +123,12 @@ class Timeline(QWidget):
         self.refresh()
 
     def show_baselines(self, baseline_of: Callable[[int], F32 | None]) -> None:
-        """Where a person's (K,) neutral baseline comes from; None for somebody without."""
+        """Set the function that returns a person's (K,) neutral baseline or None."""
         self._baseline_of = baseline_of
         self._begin_anew()
 
     def show_person(self, person: int | None) -> None:
-        """Show one person; None: whoever is there."""
+        """Show one person; None: whoever is present."""
         self._person, self._everyone = person, ""
         self._begin_anew()
         self.refresh()
@@ -136,13 +136,13 @@ class Timeline(QWidget):
             self.chosen.emit(person)
 
     def show_everyone(self, shown: str) -> None:
-        """Show one class of everyone, a curve for each person."""
+        """Show one class for everyone, one curve per person."""
         self._everyone = shown
         self._begin_anew()
         self.refresh()
 
     def show_class(self, shown: str, visible: bool) -> None:
-        """Draw the curve of a class, or not."""
+        """Show or hide the curve of a class."""
         (self._hidden.discard if visible else self._hidden.add)(shown)
         self._begin_anew()
         self.refresh()
@@ -161,7 +161,7 @@ class Timeline(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Draw what is new; cheap when nothing is, or while the timeline is hidden."""
+        """Redraw if there are new rows; cheap otherwise, and while the timeline is hidden."""
         if not self.isVisible():
             return
         history = self._history
@@ -185,7 +185,7 @@ class Timeline(QWidget):
                 self._show_nobody()
             else:
                 self.plot.show_lines(self._lines(person, begin, end))
-        # also after the last picture: the words must not stay behind the plot
+        # also after the last picture, so that the text matches the plot
         if self._untold and person is not None and monotonic() - self._told >= WORDS_S:
             self._untold, self._told = False, monotonic()
             self._tell(person)
@@ -233,7 +233,7 @@ class Timeline(QWidget):
         self.plot.show_lines([])
 
     def _tell(self, person: int) -> None:
-        """Who it is, and that person's shares of the time; or the values under the pointer."""
+        """Show the person and shares of time, or the values under the pointer."""
         if self._everyone:
             self.title.setText(tr("{expression} of everyone", expression=name_of(self._everyone)))
             self.dot.hide()
@@ -250,13 +250,13 @@ class Timeline(QWidget):
         self.distribution.show_classes(shares, "", short=True)
 
     def _fitting(self, words: list[str]) -> str:
-        """As many of the words as there is room for."""
+        """As many of the texts as fit."""
         while words and self.legend.fontMetrics().horizontalAdvance(BETWEEN.join(words)) > self.legend.width():
             words = words[:-1]
         return BETWEEN.join(words)
 
     def _under_pointer(self, person: int) -> list[str]:
-        """For example "0:12", "Happiness 80 %", "Neutral 12 %"; nothing where the pointer is on nothing."""
+        """For example "0:12", "Happiness 80 %", "Neutral 12 %"; empty if there are no data under the pointer."""
         values = None if self._hover is None else self._history.values_at(person, self._hover)
         if self._hover is None or values is None:
             return []

@@ -1,4 +1,4 @@
-"""The plot of the timeline: curves, their names at the right, markers, cursor. Fed by the timeline."""
+"""The plot of the timeline: curves, their names at the right, markers, cursor. Used by `timeline`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from edgeemo.ui.language import tr
 from edgeemo.ui.theme import LIGHT, Theme
 from edgeemo.ui.words import clock, number
 
-WIDTH = 2  # of a curve, in logical pixels
+WIDTH = 2  # line width in logical pixels
 NAMES_WIDTH = 92
-LEAST_NAMED = 0.04  # a curve that ends lower has no name at its end: all of these would lie on one another
-MARKER_ROWS = 3  # heights at which the labels of neighbouring markers stand
-RESCALED = 0.02  # a smaller change of scale leaves labels where they are
-LETTER = 7.0  # pixels; about the width of a letter of a label
+LEAST_NAMED = 0.04  # a curve that ends lower gets no name, because these names would overlap
+MARKER_ROWS = 3  # rows for the labels of neighbouring markers
+RESCALED = 0.02  # relative change of scale above which labels are placed again
+LETTER = 7.0  # approximate width of a letter of a label in pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,12 @@ class Line:
     """One curve.
 
     Attributes:
-        key: tells it from others. name: at its end. colour: #rrggbb. dashed: drawn broken.
-        times: (n,) media seconds. values: (n,), NaN where there is nothing.
+        key: identifies it.
+        name: text at its end.
+        colour: #rrggbb.
+        dashed: drawn with a broken line.
+        times: (n,) media time in seconds.
+        values: (n,), NaN for gaps.
     """
 
     key: str
@@ -45,7 +49,7 @@ class Line:
 
 
 class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
-    """A curve whose bounds are the plot's view: finding those of its points takes longer than drawing them."""
+    """A curve whose bounds are the plot's view: computing the bounds of its points takes longer than drawing them."""
 
     def __init__(self, **options: Any) -> None:
         self._bounds = QRectF()
@@ -55,33 +59,33 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
         return self._bounds
 
     def viewTransformChanged(self) -> None:  # noqa: N802
-        # before the bounds change, or the scene never forgets the old ones
+        # call this before the bounds change; otherwise the scene keeps the old ones
         self.prepareGeometryChange()
         box = self.getViewBox()
         self._bounds = QRectF() if box is None else QRectF(box.viewRect())
 
     def paint(self, painter: QPainter, *how: Any) -> None:
-        # lines of one pixel side by side: a wide one takes pyqtgraph twice as long, and PyQt loses memory by it
+        # adjacent lines of one pixel: a wide line takes twice as long in pyqtgraph and leaks memory in PyQt
         device = painter.device()
         ratio = 1.0 if device is None else device.devicePixelRatioF()
         across, down = self.pixelWidth() / ratio, self.pixelHeight() / ratio
         super().paint(painter, *how)
         for _ in range(round(WIDTH * ratio) - 1):
-            # alternately to the side and down, so that no slope shows gaps
+            # shift alternately sideways and down, so that no slope has gaps
             for step in ((across, 0.0), (0.0, down)):
                 painter.translate(*step)
                 super().paint(painter, *how)
 
 
 class ClockAxis(pg.AxisItem):  # type: ignore[misc]
-    """Time since the first frame, as the scrubber and the report count and write it; the data keep media time."""
+    """Shows time since the first frame, in the format of the bars and the report; the data use media time."""
 
     def __init__(self) -> None:
         super().__init__("bottom")
         self.begin = 0.0
 
     def tickValues(self, low: float, high: float, size: float) -> Any:  # noqa: N802
-        # round numbers on the shown clock, not on the media's
+        # round numbers of the shown time, not of media time
         levels = super().tickValues(low - self.begin, high - self.begin, size)
         return [(spacing, [value + self.begin for value in values]) for spacing, values in levels]
 
@@ -90,7 +94,7 @@ class ClockAxis(pg.AxisItem):  # type: ignore[misc]
 
 
 def moment(seconds: float, spacing: float) -> str:
-    """A time on the axis: as `clock` writes it, with as many decimals as ticks so far apart need."""
+    """A time on the axis in the format of `clock`, with the decimals that the tick spacing needs."""
     digits = next((digits for digits in (0, 1, 2) if spacing * 10**digits >= 0.999), 3)
     if not digits or (digits == 1 and seconds < 10):
         return clock(seconds)
@@ -101,7 +105,7 @@ def moment(seconds: float, spacing: float) -> str:
 
 
 class EndNames(QWidget):
-    """Names beside the ends of the curves, none over another."""
+    """Names at the ends of the curves, without overlap."""
 
     def __init__(self, place: Callable[[float], float], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -131,12 +135,12 @@ class EndNames(QWidget):
 
 
 class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
-    """Draws what it is given.
+    """Draws curves and markers.
 
     Signals:
-        sought: somebody clicked at a media time in seconds.
-        asked: the QPoint of the screen where a menu was asked for.
-        hovered: the pointer is at a media time; None: it has left.
+        sought: media time in seconds that was clicked.
+        asked: screen position (QPoint) for a context menu.
+        hovered: media time under the pointer; None: it left the plot.
     """
 
     sought = pyqtSignal(float)
@@ -187,21 +191,21 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         self._draw_markers()
 
     def show_relative(self, relative: bool) -> None:
-        """Room for differences from a baseline, or for probabilities."""
+        """Set the axis range for differences from a baseline, or for probabilities."""
         item = self.getPlotItem()
         item.setYRange(*((-1.05, 1.05) if relative else (-0.02, 1.1)), padding=0)
         ticks = [(-1, "-100"), (0, "0"), (1, "+100")] if relative else [(0, "0"), (0.5, "50"), (1, "100 %")]
         item.getAxis("left").setTicks([ticks])
 
     def begin_at(self, begin: float) -> None:
-        """Count the axis from this media time on."""
+        """Set the media time at which the axis starts."""
         if begin != self.axis.begin:
             self.axis.begin = begin
-            self.axis.picture = None  # drawn with the former beginning
+            self.axis.picture = None  # discard the axis drawn with the old start
             self.axis.update()
 
     def show_lines(self, lines: Sequence[Line]) -> None:
-        """Draw these curves and no others."""
+        """Draw only these curves."""
         shown = {line.key for line in lines}
         for key, drawn in self._curves.items():
             if key not in shown:
@@ -221,7 +225,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
             if len(seen) and abs(float(seen[-1])) >= LEAST_NAMED:
                 ends.append((round(float(seen[-1]), 2), line.name, line.colour))
         self.names.show_names(ends)
-        # only zooming moves labels against one another: following must not make them again ten times a second
+        # only zooming changes the distances of labels; following must not rebuild them ten times per second
         if self._markers and abs(self._scale / self._marked_scale - 1) > RESCALED:
             self._draw_markers()
 
@@ -235,7 +239,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
             item.removeItem(mark)
         self._marks = []
         pixels = self._marked_scale = self._scale
-        taken = [-np.inf] * MARKER_ROWS  # where the last label of each row ends
+        taken = [-np.inf] * MARKER_ROWS  # end of the last label in each row
         for marker in self._markers:
             label = marker.label[:20]
             at = marker.time * pixels
@@ -266,7 +270,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         return float(max(self.width(), 1) / max(end - begin, 1e-6))
 
     def _y_of(self, value: float) -> float:
-        """Where a value lies, in pixels from the widget's top."""
+        """The position of a value in pixels from the widget's top."""
         box = self.getPlotItem().getViewBox()
         return float(self.mapFromScene(box.mapViewToScene(QPointF(self.view[0], value))).y())
 
@@ -291,7 +295,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
 
 
 def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> list[float]:
-    """Places as near to the wanted ones as can be that are at least so far apart, in the given order of names."""
+    """Positions closest to the wanted ones with a minimum distance `apart`, in the given order."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     places = [min(max(wanted[index], low), high) for index in order]
     for index in range(1, len(places)):

@@ -18,14 +18,15 @@ from edgeemo.ui.video import LAMP
 
 
 class Toolbar(QWidget):
-    """Pickers and buttons, without any knowledge of what they set off.
+    """Pickers and buttons; the window connects their signals.
 
     Args:
-        cameras, engines: what can be picked at the moment. settings: keep the folders of file dialogs.
+        cameras, engines: return the current choices. settings: keep the folders of file dialogs.
 
     Signals:
-        source_chosen, engine_chosen: the text that was picked.
-        started: start, pause or resume. stopped, snapped, recorded: the other buttons.
+        source_chosen, engine_chosen: the selected text.
+        started: start, pause or resume.
+        stopped, snapped, recorded: the other buttons.
     """
 
     source_chosen = pyqtSignal(str)
@@ -79,12 +80,12 @@ class Toolbar(QWidget):
         self._show_buttons()
 
     def show_mode(self, mode: str) -> None:
-        """What a recording keeps, as the record button says it."""
+        """Set what a recording stores, as shown on the record button."""
         self._mode = mode
         self._show_buttons()
 
     def fit(self, *, narrow: bool, wide: bool) -> None:
-        """In a narrow window: buttons without words and short names in the pickers; only a wide one has all words."""
+        """In a narrow window, hide the text of buttons and shorten names; only a wide window has all texts."""
         self._wide = wide
         self._show_buttons()
         self.stop_button.setText("" if narrow else tr("Stop"))
@@ -93,11 +94,12 @@ class Toolbar(QWidget):
         self.engine.give_room(140 if narrow else 200)
 
     def show_state(self, state: PlayerState, *, replaying: bool, recording: bool) -> None:
-        """Set the words, icons and which buttons can be pressed.
+        """Set texts, icons and enabled buttons.
 
         Args:
-            state: the player's. replaying: a recorded session is on screen instead.
-            recording: what plays is being recorded.
+            state: state of the player.
+            replaying: a recorded session is on screen instead.
+            recording: a recording is running.
         """
         self._state, self._replaying, self._recording = state, replaying, recording
         self._show_buttons()

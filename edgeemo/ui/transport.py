@@ -1,4 +1,4 @@
-"""The buttons, slider and keys that wind something that plays: a recorded session, or a file that plays live."""
+"""Buttons, slider and keys for seeking in a replayed session or a file. Base of `replay` and `file_bar`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edgeemo.ui.language import tr
 from edgeemo.ui.theme import LIGHT, Theme, named
 
 SPEEDS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
-LEAP_S = 5.0  # Shift and an arrow key
+LEAP_S = 5.0  # step of Shift with an arrow key
 
 
 class Transport(QWidget):
-    """Play at any of `SPEEDS`, scrub, step frame by frame. Who inherits says what that does.
+    """Plays at the `SPEEDS`, seeks, and steps frame by frame; subclasses implement these actions.
 
     Args:
-        what: what is wound, in a sentence: "the recording".
+        what: what is played, for texts: "the recording".
     """
 
     def __init__(self, what: str, parent: QWidget | None = None) -> None:
@@ -52,7 +52,7 @@ class Transport(QWidget):
 
     @property
     def winds(self) -> bool:
-        """Whether there is something to be wound."""
+        """Whether something can seek."""
         raise NotImplementedError
 
     @property
@@ -63,15 +63,15 @@ class Transport(QWidget):
         raise NotImplementedError
 
     def step(self, frames: int) -> None:
-        """Hold the picture and go some frames on, or back."""
+        """Pause and go some frames forward or back."""
         raise NotImplementedError
 
     def leap(self, seconds: float) -> None:
-        """Go some seconds on, or back; what plays plays on."""
+        """Go some seconds forward or back; playback continues."""
         raise NotImplementedError
 
     def go_to_edge(self, end: bool) -> None:
-        """Hold the picture at the end, or at the beginning."""
+        """Pause at the end or at the beginning."""
         raise NotImplementedError
 
     def set_speed(self, speed: float) -> None:
@@ -88,12 +88,12 @@ class Transport(QWidget):
         self._show_button()
 
     def fit(self, *, narrow: bool) -> None:
-        """In a narrow window: only what has no key of its own."""
+        """In a narrow window, show only controls without a key."""
         for button in (self.back, self.forward, self.speed):
             button.setVisible(not narrow)
 
     def press(self, event: QKeyEvent) -> bool:
-        """Do what a key of the window means; False: nothing."""
+        """Handle a key; False if it has no meaning."""
         if not self.winds:
             return False
         key, leaps = event.key(), bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)

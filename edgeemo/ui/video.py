@@ -1,7 +1,7 @@
-"""The picture, with the overlay of the very frame that was analysed.
+"""The picture with the overlay of the same frame. Made by `window`.
 
-Drawn with Qt's painter and not by `overlay.draw`: its text is sharp at any size of the window and on any screen. Where
-everything goes is the same `overlay.arrange`.
+It is drawn with Qt's painter instead of `overlay.draw`, so that text is sharp at any size and on any screen. Both use
+the layout of `overlay.arrange`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LAMP = "#e5383b"
 
 
 class VideoView(QWidget):
-    """Shows one result at a time, its sides in proportion, and a line of text where there is none."""
+    """Shows one result at a time in its aspect ratio, or a line of text."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -80,7 +80,7 @@ class VideoView(QWidget):
         self.update()
 
     def show_message(self, message: str, *, keep_picture: bool = False, offer: bool = False) -> None:
-        """Say something where the picture is, over the dimmed picture or instead of it.
+        """Show a text over the dimmed picture or instead of it.
 
         Args:
             offer: show the button that opens a video below it.
@@ -95,22 +95,22 @@ class VideoView(QWidget):
         self.update()
 
     def show_recording(self, words: str) -> None:
-        """Light the red lamp over the picture with some words beside it; empty words put it out."""
+        """Show the red light over the picture with a text; an empty text hides it."""
         if words != self._recording:
             self._recording = words
             self.update()
 
     def show_names(self, names: Mapping[int, str]) -> None:
-        """Call persons by these names instead of their numbers."""
+        """Show these names instead of numbers."""
         self._names = names
         self.update()
 
     def show_chosen(self, person: int) -> None:
-        """Whose box is thicker, from the next picture on; `UNTRACKED`: nobody's."""
+        """Draw this person's box thicker, from the next picture on; `UNTRACKED`: none."""
         self._chosen = person
 
     def show_heat(self, heat: Heat | None) -> None:
-        """Lay what the engine looked at over the face of its person, wherever it is by now."""
+        """Draw a saliency map over the face of its person at its current position."""
         self._heat = heat
         self.update()
 
@@ -123,13 +123,13 @@ class VideoView(QWidget):
         return self._recording
 
     def picture_rect(self) -> QRectF:
-        """Where the picture lies in the widget, in logical pixels; empty without one."""
+        """Rectangle of the picture in the widget, in logical pixels; empty without a picture."""
         if self._result is None:
             return QRectF()
         height, width = self._result.frame.image.shape[:2]
         room = QRectF(self.rect()).adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
         scale = min(room.width() / width, room.height() / height)
-        # whole pixels of the screen, so that the picture is not blurred by being put between them
+        # align to screen pixels, so that the picture is not blurred
         ratio = self.devicePixelRatioF()
         across, down = (max(1, round(side * scale * ratio)) / ratio for side in (width, height))
         left, top = (
@@ -209,7 +209,7 @@ class VideoView(QWidget):
         painter.restore()
 
     def _image(self, result: Result, size: QSize) -> QImage:
-        """The frame in the screen's pixels; made once a frame, and again when the window changes its size."""
+        """The frame scaled to screen pixels; computed once per frame and size."""
         if self._scaled is None or self._scaled[0] is not result or self._scaled[1] != size:
             pixels = fitted(result.frame.image, size.width(), size.height())
             self._scaled = result, size, pixels, as_image(pixels)
@@ -241,7 +241,7 @@ class VideoView(QWidget):
 
 
 def described(result: Result) -> str:
-    """What a screen reader says about a picture."""
+    """A description of the picture for screen readers."""
     if not result.emotions:
         return tr("No face")
     return ", ".join(display_of(emotion) for emotion in result.emotions)
@@ -275,7 +275,7 @@ def _qt(rect: Rect) -> QRectF:
 def _paint_box(painter: QPainter, tag: Tag, *, thick: bool) -> None:
     box = _qt(tag.box).adjusted(1, 1, -1, -1)
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    # a dark rim keeps the line visible on a picture of the same colour
+    # a dark outline keeps the line visible on a background of the same colour
     wide = 4.5 if thick else 2.5
     painter.setPen(QPen(QColor(0, 0, 0, 110), wide + 2))
     painter.drawRoundedRect(box, 6, 6)
@@ -284,7 +284,7 @@ def _paint_box(painter: QPainter, tag: Tag, *, thick: bool) -> None:
 
 
 def _paint_person(painter: QPainter, tag: Tag, number: int) -> None:
-    """A disc in the person's own colour at the lower right corner of the box; its card has the same."""
+    """A disc in the person's colour at the lower right corner of the box; the card has the same."""
     box = _qt(tag.box)
     painter.setPen(QPen(QColor("#ffffff"), 2))
     painter.setBrush(person_colour(number))

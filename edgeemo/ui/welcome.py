@@ -1,4 +1,4 @@
-"""The note of the first run, and the self-test of the help menu."""
+"""The dialog of the first start, and the self-test of the Help menu. Opened by `dialogs`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ rules may apply.</p>
 
 
 class WelcomeDialog(QDialog):
-    """What it does and what must be minded; asked once."""
+    """Explains what edgeemo does and which rules apply; shown once."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,7 +51,7 @@ class WelcomeDialog(QDialog):
 
 
 class DoctorDialog(QDialog):
-    """`edgeemo doctor` in a window: each finding as it comes, with its fix."""
+    """`edgeemo doctor` in a dialog: shows each finding with its fix."""
 
     def __init__(self, config: Config, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,7 +69,7 @@ class DoctorDialog(QDialog):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._show)
         self._timer.start(150)
-        # not the player's worker: what plays must not wait for it
+        # not in the player's worker, because playback must not wait for it
         self._thread = threading.Thread(target=self._look, args=(config,), name="edgeemo-doctor", daemon=True)
         self._thread.start()
 

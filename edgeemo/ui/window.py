@@ -1,4 +1,4 @@
-"""The window: lays out the parts and connects them. Made by `edgeemo.ui.app` and by tests."""
+"""The window: creates its parts and connects them. Made by `edgeemo.ui.app` and by tests."""
 
 from __future__ import annotations
 
@@ -59,24 +59,24 @@ from edgeemo.ui.video import VideoView
 
 FIGURES_MS = 400
 USUAL = 1280, 860
-SMALLEST = 620, 400  # what a screen of 1280x860 has left at 200 %
-NARROW, LOW = 740, 470  # below these the window leaves things out
-WIDE = 900  # from here on the record button has words
+SMALLEST = 620, 400  # minimum size: a screen of 1280x860 at 200 %
+NARROW, LOW = 740, 470  # width and height below which parts are hidden
+WIDE = 900  # width from which the record button has text
 NARROW_PANEL = 248
 
 
 class Window(QMainWindow):
-    """The desktop app's one window.
+    """The window of the desktop app.
 
     Args:
-        config: what to begin with; an empty source means the first camera, else the demo clip.
-        engine_given: the engine was asked for, so a remembered one does not replace it.
-        opener: makes a session that fills its `screen`; called in a worker thread.
-        cameras, engines: what can be picked at the moment.
-        pictures: where snapshots go; None: the user's Pictures folder.
-        sessions: where recordings go; None: the user's data folder.
-        settings: what is remembered until the next time; None: nothing is.
-        devices: the folder in which cameras appear.
+        config: initial configuration; an empty source means the first camera, or the demo clip without one.
+        engine_given: the engine was given by the user, so do not use the remembered one.
+        opener: makes a runner that fills its `screen`; called in a worker thread.
+        cameras, engines: return the current choices.
+        pictures: folder of snapshots; None: the user's Pictures folder.
+        sessions: folder of recordings; None: the user's data folder.
+        settings: stored settings; None: nothing is stored.
+        devices: the folder in which device files of cameras appear.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Window(QMainWindow):
         self.set_chosen_theme()
         self.show_mode()
         self.showing.on_state(PlayerState.STOPPED)
-        # not a button: the start button is disabled while a source opens, and Space would go to its neighbour
+        # focus no button: while a source opens the start button is disabled, and Space would press the next one
         self.video.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.video.setFocus()
 
@@ -146,11 +146,11 @@ class Window(QMainWindow):
 
     @property
     def config(self) -> Config:
-        """What plays, or would play if it could."""
+        """The configuration that plays, or that should play."""
         return self.live.config
 
     def begin(self) -> None:
-        """Play what the configuration asks for, after the note of the first run."""
+        """Play the configured source, after the dialog of the first start."""
         if self.settings.lasting and not self.settings.welcomed:
             self.dialogs.show_welcome()
         self.live.begin()
@@ -162,18 +162,18 @@ class Window(QMainWindow):
             )
 
     def start_or_pause(self) -> None:
-        """The main button: pause what plays, resume what is paused, else start."""
+        """The main button: pause, resume or start."""
         if self.replay.recording is not None:
             self.replay.play_or_pause()
         else:
             self.live.start_or_pause()
 
     def take_snapshot(self) -> None:
-        """Save what is shown, in the background; the banner says where."""
+        """Save the current frame in the background; the banner shows the path."""
         self.snapshots.take(self.video.result)
 
     def record_or_end(self) -> None:
-        """The red button: record what plays from now on, or end the recording."""
+        """The red button: start or end a recording."""
         if self.recording.active:
             self.recording.end()
             return
@@ -182,11 +182,11 @@ class Window(QMainWindow):
         self.recording.begin(name, source, self.config.engine, self.settings.video)
 
     def mark(self, label: str = "") -> None:
-        """Note that something happens now, in the timeline and in the session that is recorded or replayed."""
+        """Set a marker in the timeline and in the recorded or replayed session."""
         self.marking.mark(label)
 
     def show_saliency(self, shown: bool) -> None:
-        """Lay over the chosen person's face what the engine looked at, renewed about twice a second."""
+        """Show saliency maps over the selected person's face, about twice per second."""
         self.video.show_heat(None)
         if shown:
             self.saliency.start(self.config)
@@ -194,7 +194,7 @@ class Window(QMainWindow):
             self.saliency.stop()
 
     def stop_saliency(self, error: Exception) -> None:
-        """It failed."""
+        """Stop the saliency maps after an error."""
         self.menus.saliency_action.setChecked(False)
         self.video.show_heat(None)
         self.banner.show_error(error)
@@ -204,7 +204,7 @@ class Window(QMainWindow):
         self._fit()
 
     def analyse_file(self, path: Path) -> AnalyseDialog:
-        """Analyse a video file as fast as the machine can, into a session."""
+        """Analyse a video file at full speed into a session."""
         dialog = AnalyseDialog(path, self.config, self._opener, self._sessions_folder, self)
         dialog.analysed.connect(self.library.tell_recorded)
         dialog.failed.connect(self.banner.show_error)
@@ -226,7 +226,7 @@ class Window(QMainWindow):
         dialog.video.connect(lambda _: self.show_mode())
 
     def show_mode(self) -> None:
-        """Show what a recording keeps from now on."""
+        """Show what a recording will store."""
         self.menus.video_actions[self.settings.video].setChecked(True)
         self.toolbar.show_mode(tr(MODES[self.settings.video]))
 
@@ -235,7 +235,7 @@ class Window(QMainWindow):
         self.close()
 
     def show_queue(self, paths: Sequence[str] = ()) -> QueueDialog:
-        """Open the queue of videos, with some more in it."""
+        """Open the queue of videos and add paths to it."""
         if self.queue is None:
             kept = self.settings.queue
             output = Path(kept[0]) if kept else self._sessions_folder() / f"queue {datetime.now():%Y-%m-%d %H.%M}"
@@ -247,7 +247,7 @@ class Window(QMainWindow):
         return self.queue
 
     def set_chosen_theme(self) -> None:
-        """The theme of the settings, else the desktop's."""
+        """Apply the theme of the settings, or the desktop's."""
         self.set_theme({"light": LIGHT, "dark": DARK}.get(self.settings.theme) or system_theme())
 
     def set_theme(self, theme: Theme) -> None:
@@ -282,7 +282,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._figures_timer.stop()
         self.settings.geometry = self.saveGeometry()
-        # gone from the screen at once, whatever the threads still do
+        # hide at once, while threads still end
         self.hide()
         self.replay.end()
         self.recording.end_now()
@@ -307,7 +307,7 @@ class Window(QMainWindow):
         self.status_bar = StatusBar()
 
     def _writes(self) -> bool:
-        """Whether something keeps the results of what plays."""
+        """Whether results are being recorded or written."""
         return self.recording.active or bool(self.player.config is not None and self.player.config.sinks)
 
     def _make_controls(self, pictures: Path | None) -> None:
@@ -329,7 +329,7 @@ class Window(QMainWindow):
         self.snapshots = Snapshots(self.player, self.banner, pictures, self)
 
     def _fit(self) -> None:
-        """On a small or much enlarged screen: buttons without words, a narrow panel, no timeline."""
+        """On a small screen, hide the text of buttons, narrow the panel and hide the timeline."""
         narrow, low = self.width() < NARROW, self.height() < LOW
         self.toolbar.fit(narrow=narrow, wide=self.width() >= WIDE)
         self.replay.fit(narrow=narrow)
