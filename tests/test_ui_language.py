@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from PyQt6.QtCore import QLocale
 from PyQt6.QtGui import QAction
@@ -17,7 +21,11 @@ from pytestqt.qtbot import QtBot
 from test_ui_appearance import cut_texts
 from windows import Studio, Windows, shows
 
+from edgeemo.config import QualityConfig
 from edgeemo.report.classes import OTHER, UNSURE
+from edgeemo.stages.pipeline import undecided
+from edgeemo.stages.quality import QualityJudge, doubts
+from edgeemo.types import Doubt, Faces, Frame, Quality
 from edgeemo.ui import words
 from edgeemo.ui.language import FOLDER, languages, read_texts, tr, use_language
 from edgeemo.ui.settings import Settings
@@ -108,6 +116,24 @@ def test_plurals_numbers_dates_and_expressions_follow_the_language(german: None)
     for label in (*LABELS, OTHER, UNSURE):
         assert words.classes.name_of(label) in texts
         assert words.classes.name_of(label).lower() in texts
+
+
+def test_every_doubt_that_a_face_can_have_is_translated(german: None) -> None:
+    poor = Quality(face_px=12, yaw_deg=60, roll_deg=-70, sharpness=0.0, light=10, contrast=1)
+    found = [*doubts(poor, 0.2, QualityConfig())]
+    found += doubts(replace(poor, light=250), 1.0, QualityConfig())
+    found += doubts(replace(poor, light=100), 1.0, QualityConfig())
+    found += doubts(replace(poor, light=100, contrast=50), 1.0, QualityConfig())
+    one = np.ones(1, np.int64)
+    face = Faces(np.array([[0, 0, 9, 9]], np.float32), np.zeros((1, 6, 2), np.float32), np.float32(one), one)
+    damaged = Frame(np.zeros((9, 9, 3), np.uint8), 0, 0.0, "x", damage=1)
+    found += QualityJudge().judge(damaged, face, [0.9]).doubts[0]
+    for first, second in itertools.combinations(range(len(LABELS)), 2):
+        values = np.zeros(len(LABELS), np.float32)
+        values[first] = 1
+        found += undecided(values, LABELS, LABELS[second])
+    assert {doubt.code for doubt in found} == set(re.findall(r"[a-z]+_[a-z]+|blurred|undecided", (Doubt.__doc__ or "")))
+    assert [doubt for doubt in found if words.doubt_words(doubt) == doubt] == []
 
 
 def test_the_german_window_shows_no_english(qtbot: QtBot, make: Windows, german: None) -> None:

@@ -40,6 +40,7 @@ def test_packages_are_below_the_limit_and_hold_what_is_shipped(built: Path) -> N
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"edgeemo/demo/demo.mp4", "engines/face_models/NOTICE", "engines/zoo/hybrid_lite/model.onnx"} <= names
+    assert "edgeemo/ui/languages/edgeemo_de.ts" in names
 
 
 def test_an_installed_wheel_runs_the_demo_outside_the_clone(built: Path, tmp_path: Path) -> None:

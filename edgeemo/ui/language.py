@@ -7,6 +7,7 @@ is written to files and standard output is English in every language.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,8 +27,14 @@ def tr(text: str, count: int | None = None, /, **values: object) -> str:
         count: chooses the plural form and replaces `%n`.
         values: replace `{name}`.
     """
-    found = QCoreApplication.translate(CONTEXT, text, "", -1 if count is None else count)
+    found = _found(text, -1 if count is None else count)
     return found.format(**values) if values else found
+
+
+@lru_cache(maxsize=2048)
+def _found(text: str, count: int) -> str:
+    # remembered: cards ask for some twenty texts per face and frame, and asking Qt takes 6 us
+    return QCoreApplication.translate(CONTEXT, text, "", count)
 
 
 def translatable(text: str) -> str:
@@ -65,6 +72,7 @@ def use_language(app: QCoreApplication, choice: str, system: QLocale | None = No
     if code != ENGLISH and of_qt.load(f"qtbase_{code}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
         app.installTranslator(of_qt)
     app.installTranslator(Texts(code, app))
+    _found.cache_clear()
     return code
 
 

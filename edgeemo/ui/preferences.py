@@ -57,6 +57,7 @@ class SettingsDialog(QDialog):
         self.languages = _choices({SYSTEM: tr("As the desktop"), **languages()}, settings.language)
         self.limit = QSpinBox()
         self.limit.setRange(0, 95)
+        self.limit.setMinimumHeight(self.themes.sizeHint().height())
         self.limit.setSuffix(" %")
         self.limit.setValue(round(settings.min_confidence * 100))
         self.limit.setToolTip(
