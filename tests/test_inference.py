@@ -192,7 +192,7 @@ def test_the_command_compares_groups_and_writes_the_numbers(
     checked(text)
     for words in ("Side by side", "<h3>control", "<h3>treated", "It may not be concluded", "<th>g</th>"):
         assert words in text
-    row = re.search(r"Happiness</td>(.*?)</tr>", text)
+    row = re.search(r"Happiness</span></td>(.*?)</tr>", text)
     assert row is not None
     # mean, interval; mean, interval; difference, interval; g
     numbers = [float(number) for number in re.findall(r"[-+]?\d+\.\d+", row[1])]

@@ -120,6 +120,12 @@ def test_times_are_read_easily(seconds: float, words: str) -> None:
     assert clock(seconds) == words
 
 
+def test_times_beside_each_other_have_one_form() -> None:
+    assert [clock(seconds, 60) for seconds in (0, 4.6, 30, 60, -2)] == ["0:00", "0:05", "0:30", "1:00", "-0:02"]
+    assert [clock(seconds, 4000) for seconds in (5, 4000)] == ["0:00:05", "1:06:40"]
+    assert [clock(seconds, 8) for seconds in (-0.3, 8)] == ["-0.3 s", "8.0 s"]
+
+
 class Reader(HTMLParser):
     """Checks that tags are closed in order, and collects what would be fetched."""
 
@@ -186,7 +192,7 @@ def test_two_groups_stand_side_by_side_with_their_difference() -> None:
     second = recording(track([HAPPY] * 30 + [NEUTRAL] * 70), name="after")
     text = page([("A", [first]), ("B", [second])])
     checked(text)
-    row = re.search(r"Happiness</td>(.*?)</tr>", text)
+    row = re.search(r"Happiness</span></td>(.*?)</tr>", text)
     assert row is not None
     assert re.findall(r"[-+]?\d+\.\d", row[1]) == ["80.0", "30.0", "-50.0"]
 

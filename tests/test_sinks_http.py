@@ -335,7 +335,7 @@ def test_the_overlay_lies_over_the_picture_of_its_source(
     assert places == pytest.approx([edge / width * 100 for edge in shown.faces.boxes[:, 0].tolist()], abs=0.01)
     assert "background: transparent" in page
     assert "Happiness" not in refused.partition("<body>")[2].partition("<script>")[0]
-    assert "end the address with #token=" in refused.partition("</script>")[2]
+    assert "end the address with #token=" in refused.partition("<body>")[2].partition("<script>")[0]
 
 
 def test_the_overlay_forgets_the_faces_of_a_source_that_stands_still(

@@ -29,7 +29,10 @@ def to_html(text: str, *, level: int = 3) -> str:
             body = "".join(
                 "<tr>" + "".join(f"<td>{_inline(cell)}</td>" for cell in _cells(line)) + "</tr>" for line in lines[2:]
             )
-            out.append(f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>')
+            out.append(
+                '<div class="scroll" role="group" tabindex="0" aria-label="Table">'
+                f"<table><tr>{head}</tr>{body}</table></div>"
+            )
         elif re.match(r"\s*[-*]\s", lines[0]):
             items: list[str] = []
             for line in lines:

@@ -69,6 +69,7 @@ class _Marker:
 @dataclass(frozen=True)
 class _Session:
     name: str
+    seconds: float
     facts: Sequence[tuple[str, str]]
     missing: Sequence[str]
     people: Sequence[_Person]
@@ -179,6 +180,7 @@ def _session(recording: Recording) -> _Session:
     main = [track for track in people[:MOST_PEOPLE] if len(people) == 1 or _lasts(track)] or people[:1]
     return _Session(
         recording.name,
+        recording.seconds,
         [(name, value) for name, value in facts if value],
         recording.missing,
         [_person(recording, track) for track in sorted(main, key=lambda track: track.id)],

@@ -16,13 +16,19 @@ LEFT, TOP, BOTTOM = 40, 20, 34
 BINS = 420
 
 
-def clock(seconds: float) -> str:
-    """For example "1:05" or "1:02:05"; tenths below ten seconds."""
-    if seconds < 10:
+def clock(seconds: float, longest: float = 0.0) -> str:
+    """For example "1:05" or "1:02:05"; "4.3 s" below ten seconds.
+
+    Args:
+        longest: of those that stand beside it, in a column or on an axis: all have the form that this one needs.
+    """
+    extent = max(abs(seconds), longest)
+    if extent < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
+    whole = round(abs(seconds))
+    sign = "-" if seconds < 0 and whole else ""
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{sign}{hours}:{minutes:02}:{rest:02}" if round(extent) >= 3600 else f"{sign}{minutes}:{rest:02}"
 
 
 def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], title: str) -> str:
@@ -60,10 +66,9 @@ def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], t
         parts.append(f'<text class="axis" x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{words}</text>')
     for at in _ticks(begin, end):
         x = across(at)
+        words = clock(at - begin, end - begin)
         parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP + TALL}" y2="{TOP + TALL + 9}"/>')
-        parts.append(
-            f'<text class="axis" x="{x:.1f}" y="{TOP + TALL + 24}" text-anchor="middle">{clock(at - begin)}</text>'
-        )
+        parts.append(f'<text class="axis" x="{x:.1f}" y="{TOP + TALL + 24}" text-anchor="middle">{words}</text>')
     for marker in markers:
         if begin <= marker.time <= end:
             x = across(marker.time)
