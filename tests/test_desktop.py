@@ -27,7 +27,7 @@ from edgeemo.config import Config
 from edgeemo.errors import SourceError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.types import Counters, Frame, Result
-from edgeemo.ui.baseline import Baselines, Taking
+from edgeemo.ui.baseline import BaselineCapture, Baselines
 from edgeemo.ui.camera_watch import CameraWatch
 from edgeemo.ui.groups import GroupsDialog
 from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
@@ -670,7 +670,7 @@ def test_a_face_that_was_hardly_seen_gives_no_face_at_rest() -> None:
     history = History()
     for index in range(5):
         history.add(made_result(1, index=index))
-    taking = Taking(1, 0.0)
+    taking = BaselineCapture(1, 0.0)
     assert taking.finish(history.series(1), history.labels) is None
     assert taking.left(4.0) == pytest.approx(6)
 

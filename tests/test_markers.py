@@ -22,7 +22,7 @@ from edgeemo.run.markers import MarkerFeed
 from edgeemo.run.runner import Runner
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.types import MarkerSource, Result
-from edgeemo.ui.numbering import Numbering, Place
+from edgeemo.ui.numbering import Numbering, RunPosition
 from engines import LABELS
 
 NAME = f"test-markers-{os.getpid()}"
@@ -75,7 +75,7 @@ def test_what_the_window_did_not_take_is_merged_into_what_it_gets() -> None:
 
 
 def test_after_a_source_came_back_markers_count_on_as_its_frames_do() -> None:
-    numbering = Numbering(Place(9, 10.0, 100.0, 1), now=lambda: 102.0)
+    numbering = Numbering(RunPosition(9, 10.0, 100.0, 1), now=lambda: 102.0)
     came = replace(result(1), frame=frame(0, time=0.0), markers=(Marker(-0.5, "go"),))
     numbering.write(came)
     assert numbering.of(came).markers == (Marker(11.5, "go"),)

@@ -22,7 +22,7 @@ from edgeemo.recording.rows import LONGEST_LINE
 from edgeemo.report import page, write_report
 from edgeemo.report.classes import UNSURE
 from edgeemo.report.markdown import to_html
-from edgeemo.report.numbers import around_markers, course, shares, transitions
+from edgeemo.report.numbers import binned, marker_changes, shares, transitions
 from edgeemo.report.plots import clock
 from edgeemo.sinks.sqlite import SCHEMA
 from engines import LABELS
@@ -98,7 +98,7 @@ def test_transitions_are_counted_but_not_across_absences_and_unsure_times() -> N
 def test_around_a_marker_the_change_is_told_for_who_was_there() -> None:
     seen = track([NEUTRAL] * 50 + [HAPPY] * 50)
     later = track([SAD] * 20, number=2, begin=8.0)
-    (around,) = around_markers(recording(seen, later, markers=(Marker(5.0, "joke"),)))
+    (around,) = marker_changes(recording(seen, later, markers=(Marker(5.0, "joke"),)))
     assert around.person == "Person 1"
     change = around.change()
     assert change is not None
@@ -106,7 +106,7 @@ def test_around_a_marker_the_change_is_told_for_who_was_there() -> None:
 
 
 def test_a_course_has_gaps_where_the_face_was_away() -> None:
-    drawn = course(track([HAPPY] * 20, begin=4.0), LABELS, 0.0, 10.0, 50)
+    drawn = binned(track([HAPPY] * 20, begin=4.0), LABELS, 0.0, 10.0, 50)
     seen = ~np.isnan(drawn.unsure)
     assert not seen[:19].any()
     assert seen[21:29].all()

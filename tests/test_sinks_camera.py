@@ -121,7 +121,7 @@ def test_a_driver_that_goes_away_is_one_line(driver: type[Driver], root: Path) -
     [
         ("OBS", r"needs the device of a virtual camera: write camera:/dev/video9"),
         ("/dev/video7", r"no such device; install the driver .*modprobe v4l2loopback video_nr=7 "),
-        ("/dev/video0", r"is a real camera, which takes no pictures; install the driver"),
+        ("/dev/video0", r"is a real camera and accepts no pictures; install the driver"),
     ],
 )
 def test_what_is_no_virtual_camera_is_told_with_what_to_install(target: str, said: str, root: Path) -> None:

@@ -169,7 +169,7 @@ def test_frames_that_cannot_be_written_are_counted_once(
     assert rows(path, "SELECT count(*) FROM frames") == [(0,)]
 
 
-def test_a_database_that_is_deleted_is_begun_again_and_what_it_held_is_lost(
+def test_a_database_that_is_deleted_is_reopening_and_what_it_held_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeemo.sinks.presence.CHECK_S", 0.0)

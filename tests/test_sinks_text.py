@@ -298,7 +298,7 @@ def test_a_file_that_is_replaced_is_rotated_by_what_the_new_run_wrote(tmp_path: 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_file_that_is_renamed_or_deleted_is_begun_again_and_what_is_lost_is_counted(
+def test_a_file_that_is_renamed_or_deleted_is_reopening_and_what_is_lost_is_counted(
     tmp_path: Path, kind: str, deleted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeemo.sinks.presence.CHECK_S", 0.0)

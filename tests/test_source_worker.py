@@ -213,7 +213,7 @@ def test_frames_in_are_those_processed_dropped_and_waiting() -> None:
     assert status.processed == len(running.frames) > 0
 
 
-def test_a_damaged_file_is_not_begun_again() -> None:
+def test_a_damaged_file_is_not_reopening() -> None:
     with Running(Openings(FakeSource(5, error=SourceError("breaks off")), FakeSource(5))) as running:
         until(lambda: running.worker.ended)
     assert len(running.frames) == 5

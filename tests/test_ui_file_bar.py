@@ -19,7 +19,7 @@ from windows import Studio, Windows, shows
 from edgeemo.capture import open_source
 from edgeemo.capture.ffmpeg import open_video
 from edgeemo.capture.file import play
-from edgeemo.capture.playhead import Place, Playhead, go_to
+from edgeemo.capture.playhead import Playhead, SeekTarget, go_to
 from edgeemo.config import Config
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.window import Window
@@ -112,7 +112,7 @@ def test_a_recording_and_a_replay_keep_the_file_from_being_wound(qtbot: QtBot, w
     shown = window.video.result
     window.file_bar.seek(1.0)
     assert window.player.playhead is not None
-    assert not window.player.playhead.wound
+    assert not window.player.playhead.has_seeked
     assert window.video.result is shown
     window.record_or_end()
     qtbot.waitUntil(lambda: not window.recording.active)
@@ -159,11 +159,11 @@ def test_every_frame_of_a_container_is_found_and_the_one_before(name: str, make_
     assert video is not None
     assert video.can_seek
     for frame in (33, 7, 49, 0, 12):
-        assert go_to(video, Place(frame / FPS))
+        assert go_to(video, SeekTarget(frame / FPS))
         assert video.time == pytest.approx(frame / FPS, abs=2e-3)
-        assert go_to(video, Place(frame / FPS, before=True))
+        assert go_to(video, SeekTarget(frame / FPS, before=True))
         assert video.time == pytest.approx(max(0, frame - 1) / FPS, abs=2e-3)
-    assert go_to(video, Place(99.0))
+    assert go_to(video, SeekTarget(99.0))
     assert video.time == pytest.approx((FRAMES - 1) / FPS, abs=2e-3)
     video.close()
 

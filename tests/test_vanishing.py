@@ -60,7 +60,7 @@ VANISH = {"renamed": rename, "deleted": Path.unlink, "folder": remove_folder}
 
 @pytest.mark.parametrize("way", VANISH)
 @pytest.mark.parametrize("kind", SUFFIX)
-def test_what_vanishes_is_begun_again_and_every_result_is_counted_once(tmp_path: Path, kind: str, way: str) -> None:
+def test_what_vanishes_is_reopening_and_every_result_is_counted_once(tmp_path: Path, kind: str, way: str) -> None:
     path = tmp_path / "folder" / SUFFIX[kind]
     path.parent.mkdir()
     sink = sink_worker(f"{kind}:{path}", size=512)
@@ -88,7 +88,7 @@ def test_what_vanishes_is_begun_again_and_every_result_is_counted_once(tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "sqlite"])
-def test_renamed_files_are_begun_again_at_once_where_somebody_says_so(tmp_path: Path, kind: str) -> None:
+def test_renamed_files_are_reopening_at_once_where_somebody_says_so(tmp_path: Path, kind: str) -> None:
     path = tmp_path / SUFFIX[kind]
     sink = open_sink(f"{kind}:{path}", SinkContext(LABELS, draw=lambda each: each.frame.image, lasting=True))
     sink.write(result(1))

@@ -160,7 +160,7 @@ class Recogniser:
             A generator of Results. If you keep a reference to it and stop early, call its `close()`.
 
         Raises:
-            SourceError: there is no such source; or, from the generator, it broke off.
+            SourceError: there is no such source; from the generator: the source failed.
             ConfigError, SinkError: an option or a sink is wrong.
         """
         return self._watch(
@@ -201,7 +201,7 @@ class Recogniser:
             A pandas.DataFrame, polars.DataFrame or pyarrow.Table.
 
         Raises:
-            SourceError: there is no such source, or it broke off.
+            SourceError: there is no such source, or it failed.
             ConfigError: no such library is installed; an option or a sink is wrong; a camera or stream without `end`.
         """
         library = find_library(to)

@@ -116,7 +116,7 @@ class Dataset:
                     folder.mkdir(parents=True, exist_ok=True)
                 shutil.rmtree(self.drafts, ignore_errors=True)  # from a killed run
                 self.drafts.mkdir()
-                self._agree(settings)
+                self._check_manifest(settings)
             except OSError as error:
                 raise SinkError(f"cannot write {error.filename or path}: {error.strerror or error}") from error
             self._resources = stack.pop_all()
@@ -203,7 +203,7 @@ class Dataset:
         for folder in (self.rows, self.parts, self._failures):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _agree(self, settings: Mapping[str, Any]) -> None:
+    def _check_manifest(self, settings: Mapping[str, Any]) -> None:
         """Write the manifest, or compare it with the existing one."""
         wanted = {"format": FORMAT, **json.loads(json.dumps(settings))}
         path = self.path / MANIFEST

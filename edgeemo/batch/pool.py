@@ -35,7 +35,7 @@ OnOutcome = Callable[[Task, Outcome], "list[Task]"]  # returned tasks are done f
 
 
 @dataclass
-class _Hand:
+class _WorkerProcess:
     """The parent's view of a worker process."""
 
     process: BaseProcess
@@ -54,60 +54,60 @@ class Pool:
         self._context = multiprocessing.get_context("spawn")
         self._job = job
         self._count = count
-        self._hands: list[_Hand] = []
+        self._workers: list[_WorkerProcess] = []
         self._attempts: dict[Task, int] = {}
 
     def run(self, tasks: list[Task], on_progress: OnProgress, on_outcome: OnOutcome, stop: threading.Event) -> None:
         """Return when all tasks and their follow-ups have an outcome, or soon after `stop` is set."""
         waiting = deque(tasks)
         try:
-            while not stop.is_set() and (waiting or any(hand.task for hand in self._hands)):
-                while waiting and len(self._hands) < min(self._count, len(waiting) + self._busy()):
-                    self._hands.append(self._start())
-                for hand in self._hands:
-                    if hand.task is None and waiting:
-                        self._give(hand, waiting.popleft())
+            while not stop.is_set() and (waiting or any(worker.task for worker in self._workers)):
+                while waiting and len(self._workers) < min(self._count, len(waiting) + self._busy()):
+                    self._workers.append(self._start())
+                for worker in self._workers:
+                    if worker.task is None and waiting:
+                        self._give(worker, waiting.popleft())
                 self._listen(waiting, on_progress, on_outcome)
         finally:
             self._end()
 
     def _busy(self) -> int:
-        return sum(hand.task is not None for hand in self._hands)
+        return sum(worker.task is not None for worker in self._workers)
 
-    def _start(self) -> _Hand:
+    def _start(self) -> _WorkerProcess:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._job), daemon=True)
         process.start()
         theirs.close()
-        return _Hand(process, ours)
+        return _WorkerProcess(process, ours)
 
-    def _give(self, hand: _Hand, task: Task) -> None:
-        hand.task = task
+    def _give(self, worker: _WorkerProcess, task: Task) -> None:
+        worker.task = task
         with contextlib.suppress(OSError):  # it just died; `_listen` handles this
-            hand.connection.send(task)
+            worker.connection.send(task)
 
     def _listen(self, waiting: deque[Task], on_progress: OnProgress, on_outcome: OnOutcome) -> None:
-        ready = wait([hand.connection for hand in self._hands], POLL_S)
-        for hand in list(self._hands):
-            if hand.connection not in ready:
+        ready = wait([worker.connection for worker in self._workers], POLL_S)
+        for worker in list(self._workers):
+            if worker.connection not in ready:
                 continue
             try:
-                message = hand.connection.recv()
+                message = worker.connection.recv()
             except (EOFError, OSError):
-                self._bury(hand, waiting, on_outcome)
+                self._replace_dead(worker, waiting, on_outcome)
                 continue
-            assert hand.task is not None
+            assert worker.task is not None
             if isinstance(message, Outcome):
-                task, hand.task = hand.task, None
+                task, worker.task = worker.task, None
                 waiting.extendleft(reversed(on_outcome(task, message)))
             else:
-                on_progress(hand.task, *message)
+                on_progress(worker.task, *message)
 
-    def _bury(self, hand: _Hand, waiting: deque[Task], on_outcome: OnOutcome) -> None:
-        self._hands.remove(hand)
-        hand.connection.close()
-        hand.process.join(STOP_S)
-        task, code = hand.task, hand.process.exitcode
+    def _replace_dead(self, worker: _WorkerProcess, waiting: deque[Task], on_outcome: OnOutcome) -> None:
+        self._workers.remove(worker)
+        worker.connection.close()
+        worker.process.join(STOP_S)
+        task, code = worker.task, worker.process.exitcode
         if task is None:
             return
         self._attempts[task] = self._attempts.get(task, 0) + 1
@@ -120,18 +120,18 @@ class Pool:
         waiting.extendleft(reversed(on_outcome(task, Outcome("failed", reason))))
 
     def _end(self) -> None:
-        for hand in self._hands:
-            hand.connection.close()  # idle workers end when the connection closes
-        for hand in self._hands:
-            if hand.task is not None:
-                hand.process.terminate()
+        for worker in self._workers:
+            worker.connection.close()  # idle workers end when the connection closes
+        for worker in self._workers:
+            if worker.task is not None:
+                worker.process.terminate()
         deadline = time.monotonic() + STOP_S
-        for hand in self._hands:
-            hand.process.join(max(0.1, deadline - time.monotonic()))
-            if hand.process.is_alive():
-                hand.process.kill()
-                hand.process.join()
-        self._hands = []
+        for worker in self._workers:
+            worker.process.join(max(0.1, deadline - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._workers = []
 
 
 def _serve(connection: Connection, job: Job) -> None:

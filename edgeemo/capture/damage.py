@@ -97,7 +97,9 @@ class Damage:
             self._untimed += self._pictures([packet])
 
     def _pictures(self, packets: list[Any]) -> int:
-        """How many of them hold a picture; what cannot be parsed did, before it was damaged."""
+        """How many of the packets contain a picture; packets that cannot be parsed are counted, because they did before
+        the damage.
+        """
         found = [nal_types(bytes(packet), self._codec) for packet in packets]
         return sum(not kinds or any(kind in PICTURES[self._codec] for kind in kinds) for kinds in found)
 

@@ -165,7 +165,7 @@ def play(
             video.close()
         if held is not None:
             yield replace(held, damage=held.damage + video.damage.take())
-        decoded = round(last * video.fps) + 1 if playhead.wound else index - first
+        decoded = round(last * video.fps) + 1 if playhead.has_seeked else index - first
         _expect_all(video, shown, decoded, broken)
         if not loop:
             return
@@ -174,11 +174,11 @@ def play(
 
 def _grab(video: Video, playhead: Playhead, pace: Pace | None, index: int) -> bool:
     """Grab the frame at the playhead's target, or the next one without a target; False at the end."""
-    place = playhead.take(index)
-    if pace is not None and (place is not None or playhead.held or pace.speed != playhead.speed):
+    target = playhead.take(index)
+    if pace is not None and (target is not None or playhead.held or pace.speed != playhead.speed):
         pace.restart(playhead.speed)
-    here = video.grab() if place is None else go_to(video, place)
-    return here or (playhead.rest() and _grab(video, playhead, pace, index))
+    here = video.grab() if target is None else go_to(video, target)
+    return here or (playhead.wait_at_end() and _grab(video, playhead, pace, index))
 
 
 def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:

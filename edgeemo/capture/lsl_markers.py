@@ -1,4 +1,7 @@
-"""Markers that other programs send over the Lab Streaming Layer: `lsl:NAME`, a stream of type Markers."""
+"""Receive markers of other programs over the Lab Streaming Layer: `lsl:NAME`, a stream of type Markers.
+
+Called by `edgeemo.run`.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ from edgeemo.values import marker_label
 
 log = logging.getLogger(__name__)
 
-RESOLVE_S = 0.5  # of one search for the stream
-PULL_S = 0.2  # for one marker; also how soon closing is noticed
-TOLD_AFTER_S = 5.0  # a stream that is not there so long after the start is told
+RESOLVE_S = 0.5  # time-out of one search for the stream
+PULL_S = 0.2  # time-out for one marker; also the delay of closing
+TOLD_AFTER_S = 5.0  # log a stream that is missing for this long after the start
 CLOSE_S = 3.0
-MOST_WAITING = 10_000  # markers that nobody takes; then the oldest goes
+MOST_WAITING = 10_000  # queue of markers; when it is full, the oldest is dropped
 
 
 def open_markers(text: str) -> MarkerSource | None:
-    """Listen to a stream of markers as `Config.markers` names it, for example "lsl:PsychoPy"; None for "".
+    """Listen to a stream of markers as in `Config.markers`, for example "lsl:PsychoPy"; None for "".
 
     Raises:
         ConfigError: pylsl or liblsl is missing.
@@ -33,13 +36,13 @@ def open_markers(text: str) -> MarkerSource | None:
 
 
 class LslMarkers(MarkerSource):
-    """Listens in a thread of its own from the moment the stream is there, and again when it comes back.
+    """Listens to a stream in a separate thread; waits for the stream at the start and when it is lost.
 
-    A stamp is that of the sender, corrected by liblsl for the difference of two computers' clocks. Of several channels
-    the values are joined by spaces; numbers become texts.
+    Time stamps are the sender's; liblsl corrects the offset of the computers' clocks. Values of several channels are
+    joined by spaces; numbers become texts.
 
     Args:
-        name: of the stream; its type is Markers.
+        name: name of the stream, whose type is Markers.
 
     Raises:
         ConfigError: pylsl or liblsl is missing.
@@ -70,20 +73,20 @@ class LslMarkers(MarkerSource):
             if not found:
                 if not told and monotonic() - began > TOLD_AFTER_S:
                     told = True
-                    log.warning("markers: no stream %s of type Markers is there; waiting for it", self._name)
+                    log.warning("markers: there is no stream %s of type Markers; waiting for it", self._name)
                 continue
             try:
                 self._receive(found[0])
-            except (RuntimeError, OSError) as error:  # pylsl's LostError and TimeoutError are of these
-                log.warning("markers: the stream %s has gone (%s); waiting for it", self._name, error)
+            except (RuntimeError, OSError) as error:  # includes pylsl's LostError and TimeoutError
+                log.warning("markers: lost the stream %s (%s); waiting for it", self._name, error)
                 began, told = monotonic(), True
 
     def _receive(self, info: Any) -> None:
-        # found again by its name here: liblsl would wait for the same source_id
+        # search again by name, because liblsl would wait for the same source_id
         inlet = self._lsl.StreamInlet(info, recover=False, processing_flags=self._lsl.proc_clocksync)
         try:
             inlet.open_stream(RESOLVE_S * 10)
-            log.info("markers come from %s on %s", self._name, info.hostname())
+            log.info("receiving markers from %s on %s", self._name, info.hostname())
             while not self._stop.is_set():
                 sample, stamp = inlet.pull_sample(timeout=PULL_S)
                 if sample is not None:

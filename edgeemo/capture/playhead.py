@@ -14,7 +14,7 @@ POLL_S = 0.1  # interval for checking whether `held` was cleared
 
 
 @dataclass(frozen=True)
-class Place:
+class SeekTarget:
     """A seek target: the frame at a media time in seconds, or with `before` the frame preceding it."""
 
     time: float
@@ -28,39 +28,39 @@ class Playhead:
         duration: seconds from the container; 0 if it states none or if the file cannot seek.
         speed: playback speed; 1 is that of the file.
         held: frame-by-frame mode: a frame is read when the previous one is taken, and none is skipped.
-        wound: `seek` was applied at least once.
+        has_seeked: `seek` was applied at least once.
     """
 
     def __init__(self) -> None:
         self.duration = 0.0
         self.speed = 1.0
-        self.held = self.wound = False
+        self.held = self.has_seeked = False
         self._lock = threading.Lock()
         self._moved = threading.Event()
-        self._place: Place | None = None
+        self._target: SeekTarget | None = None
         self._first = 0
 
     def seek(self, time: float, *, before: bool = False) -> None:
         """Continue at a media time. Frames already read but not yet shown become stale."""
         with self._lock:
-            self._place = Place(max(0.0, time), before)
+            self._target = SeekTarget(max(0.0, time), before)
             self._moved.set()
 
-    def take(self, index: int) -> Place | None:
+    def take(self, index: int) -> SeekTarget | None:
         """Take the pending seek target, whose frame will get the number `index`; None if there is none."""
         with self._lock:
-            place, self._place = self._place, None
+            target, self._target = self._target, None
             self._moved.clear()
-            if place is not None:
-                self._first, self.wound = index, True
-            return place
+            if target is not None:
+                self._first, self.has_seeked = index, True
+            return target
 
     def is_stale(self, index: int) -> bool:
         """Whether a frame was read before the latest `seek`."""
         with self._lock:
-            return self._place is not None or index < self._first
+            return self._target is not None or index < self._first
 
-    def rest(self) -> bool:
+    def wait_at_end(self) -> bool:
         """At the end of the file: wait while `held`. Returns whether a seek came meanwhile."""
         while self.held and not self._moved.wait(POLL_S):
             pass
@@ -83,7 +83,7 @@ class Seekable(Protocol):
     def playhead(self) -> Playhead | None: ...
 
 
-def go_to(video: Video, place: Place) -> bool:
+def go_to(video: Video, target: SeekTarget) -> bool:
     """Grab the frame at a seek target, or the last frame if the target is beyond the end.
 
     Returns:
@@ -92,7 +92,7 @@ def go_to(video: Video, place: Place) -> bool:
     Raises:
         OSError: the file or the network failed.
     """
-    at = _time_before(video, place.time) if place.before else place.time
+    at = _time_before(video, target.time) if target.before else target.time
     if _grab_at(video, at) or (video.time < at and _grab_at(video, video.time)):
         return True
     video.seek(0.0)

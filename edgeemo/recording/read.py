@@ -22,12 +22,12 @@ from edgeemo.recording.recording import Recording, Track
 from edgeemo.recording.rows import (
     BaselineRow,
     CutRow,
-    Damaged,
+    DamagedRows,
+    DecodingErrors,
     DoubtRow,
     FaceRow,
     FrameRow,
     MarkerRow,
-    Spoiled,
     checked,
     lines,
 )
@@ -48,7 +48,7 @@ def load(target: str | Path) -> Recording:
         target: folder or name of a session, a .sqlite or .db file (PATH#2: its second run; default: the last run), or a
             .jsonl file.
 
-    Damaged rows are skipped; `missing` has their number.
+    DamagedRows rows are skipped; `missing` has their number.
 
     Raises:
         RecordingError: there is no such session, it cannot be read, or it has no usable rows.
@@ -134,11 +134,11 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     if chosen is None:
         raise RecordingError(f"{path} has no run {run}; it has {', '.join(str(number) for number, *_ in runs)}")
     number, started, stored, engine_name = chosen
-    damaged = Damaged()
+    damaged = DamagedRows()
     labels = _labels(stored, damaged)
     later = ", ".join(name if _has(database, "frames", name) else "NULL" for name in ("wall", "damage"))
     found = database.execute(f"SELECT frame, time, origin, {later} FROM frames WHERE run = ?", (number,))
-    spoiled = Spoiled()
+    spoiled = DecodingErrors()
     walls: dict[int, float] = {}
     frames = []
     for row in checked(found, FrameRow, "frames", damaged):
@@ -164,7 +164,7 @@ def _has(database: sqlite3.Connection, table: str, column: str) -> bool:
     return any(name == column for _, name, *_ in database.execute(f"PRAGMA table_info({table})"))
 
 
-def _labels(stored: object, damaged: Damaged) -> tuple[str, ...]:
+def _labels(stored: object, damaged: DamagedRows) -> tuple[str, ...]:
     """The classes of a run. If the list is damaged, all known classes; those without values are 0."""
     try:
         labels = tuple(label for label in msgspec.json.decode(str(stored), type=list[str]) if label in LABELS)
@@ -186,7 +186,7 @@ class _Notes:
     cuts: tuple[tuple[float, float], ...] = ()
 
     @classmethod
-    def read(cls, database: sqlite3.Connection, tables: set[str], run: int, damaged: Damaged) -> _Notes:
+    def read(cls, database: sqlite3.Connection, tables: set[str], run: int, damaged: DamagedRows) -> _Notes:
         doubts: dict[int, dict[int, str]] = defaultdict(dict)
         told: Iterable[tuple[Any, ...]] = ()
         if _has(database, "faces", "unsure"):
@@ -208,7 +208,7 @@ class _Notes:
         )
 
 
-def _markers(database: sqlite3.Connection, run: int, damaged: Damaged) -> tuple[Marker, ...]:
+def _markers(database: sqlite3.Connection, run: int, damaged: DamagedRows) -> tuple[Marker, ...]:
     """Those of a run, and those of a session, which have no run."""
     duration = "duration" if _has(database, "markers", "duration") else "0.0"
     mine = f"WHERE run IS NULL OR run = {run}" if _has(database, "markers", "run") else ""
@@ -224,7 +224,7 @@ def _from_lines(path: Path) -> Recording:
     doubts: dict[int, dict[int, str]] = defaultdict(dict)
     labels: tuple[str, ...] = ()
     markers: list[Marker] = []
-    damaged, spoiled = Damaged(), Spoiled()
+    damaged, spoiled = DamagedRows(), DecodingErrors()
     try:
         with path.open("rb") as file:
             for event in lines(file, damaged):
@@ -265,7 +265,7 @@ def _assemble(
     rows: Iterable[FaceRow],
     notes: _Notes,
     *,
-    damaged: Damaged,
+    damaged: DamagedRows,
 ) -> Recording:
     frames.sort(key=lambda row: (row[1], row[0]))
     times = {frame: time for frame, time, _ in frames}

@@ -18,7 +18,7 @@ from edgeemo.errors import EdgeemoError, RecordingError, SinkError
 from edgeemo.recording.anonymous import Anonymiser
 from edgeemo.recording.encoder import CLOSE_S, VideoEncoder
 from edgeemo.recording.folder import SessionFolder
-from edgeemo.recording.rows import Spoiled
+from edgeemo.recording.rows import DecodingErrors
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.sqlite import MARKERS
 from edgeemo.types import F32, Result, Sink
@@ -96,7 +96,7 @@ class Recorder(Sink):
         self._lock = threading.Lock()
         self._losses: list[Loss] = []
         self._missing: list[str] = []
-        self._spoiled = Spoiled()
+        self._spoiled = DecodingErrors()
         self._warning = ""
         self._open = True
         self._broken = False

@@ -102,7 +102,7 @@ class Event(msgspec.Struct):
     markers: list[MarkerEvent] = []
 
 
-class Spoiled:
+class DecodingErrors:
     """Counts the decoding errors of the source, from the `damage` of each frame."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Spoiled:
         return (f"{pictures} of the source, lost or decoded with errors (the first at {minutes}:{seconds:02})",)
 
 
-class Damaged:
+class DamagedRows:
     """Counts the skipped rows and stores the reason of the first."""
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class Damaged:
             raise RecordingError(f"{path} has no usable results: {self.note()[0]}")
 
 
-def checked(rows: Iterable[Any], kind: type[T], table: str, damaged: Damaged) -> Iterator[T]:
+def checked(rows: Iterable[Any], kind: type[T], table: str, damaged: DamagedRows) -> Iterator[T]:
     """The valid rows of a table; the others are counted."""
     for number, row in enumerate(rows, 1):
         try:
@@ -156,7 +156,7 @@ def checked(rows: Iterable[Any], kind: type[T], table: str, damaged: Damaged) ->
             damaged.add(f"row {number} of {table}", error)
 
 
-def lines(file: Any, damaged: Damaged) -> Iterator[Event]:
+def lines(file: Any, damaged: DamagedRows) -> Iterator[Event]:
     """The events of an open file of JSON lines; invalid lines are counted.
 
     Args:

@@ -70,7 +70,7 @@ def transitions(track: Track, labels: tuple[str, ...]) -> dict[tuple[str, str], 
 
 
 @dataclass(frozen=True, eq=False)
-class Around:
+class MarkerChange:
     """A person's probabilities around a marker.
 
     Attributes:
@@ -89,7 +89,7 @@ class Around:
         return np.asarray(self.after - self.before, np.float32)
 
 
-def around_markers(recording: Recording) -> list[Around]:
+def marker_changes(recording: Recording) -> list[MarkerChange]:
     """Each marker with each person visible near it."""
     found = []
     for marker in recording.markers:
@@ -97,12 +97,12 @@ def around_markers(recording: Recording) -> list[Around]:
             before = _mean(track, marker.time - AROUND_S, marker.time)
             after = _mean(track, marker.time, marker.time + AROUND_S)
             if before is not None or after is not None:
-                found.append(Around(marker, track.person, before, after))
+                found.append(MarkerChange(marker, track.person, before, after))
     return found
 
 
 @dataclass(frozen=True)
-class Inside:
+class IntervalShares:
     """Shares of a person's time in an interval.
 
     Attributes:
@@ -116,7 +116,7 @@ class Inside:
     parts: dict[str, float]
 
 
-def in_intervals(recording: Recording) -> list[Inside]:
+def interval_shares(recording: Recording) -> list[IntervalShares]:
     """Each interval with each person visible during it."""
     found = []
     for marker in recording.markers:
@@ -124,12 +124,12 @@ def in_intervals(recording: Recording) -> list[Inside]:
             inside = (track.times >= marker.time) & (track.times < marker.time + marker.duration)
             if inside.any():
                 spent = shares(track, recording.labels, inside)
-                found.append(Inside(marker, track.person, spent.seconds, spent.parts))
+                found.append(IntervalShares(marker, track.person, spent.seconds, spent.parts))
     return found
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class BinnedTrack:
     """A person's probabilities in equal bins of time.
 
     Attributes:
@@ -143,7 +143,7 @@ class Course:
     unsure: F32
 
 
-def course(track: Track, labels: tuple[str, ...], begin: float, seconds: float, bins: int) -> Course:
+def binned(track: Track, labels: tuple[str, ...], begin: float, seconds: float, bins: int) -> BinnedTrack:
     """Average a track in bins; an empty bin between two close rows repeats the earlier row."""
     edges = np.linspace(begin, begin + max(seconds, 1e-3), bins + 1)
     place = np.clip(np.searchsorted(edges, track.times, side="right") - 1, 0, bins - 1)
@@ -163,7 +163,7 @@ def course(track: Track, labels: tuple[str, ...], begin: float, seconds: float, 
         empty = 0 if seen[index] else empty + 1
         if 0 < empty <= patience and not np.isnan(unsure[index - 1]) and seen[index : index + patience].any():
             values[index], unsure[index] = values[index - 1], unsure[index - 1]
-    return Course(edges, values, unsure)
+    return BinnedTrack(edges, values, unsure)
 
 
 def _mean(track: Track, begin: float, end: float) -> F32 | None:

@@ -22,7 +22,7 @@ from edgeemo.report.colours import DARK_CLASSES, LIGHT_CLASSES
 from edgeemo.report.compared import compared
 from edgeemo.report.inference import Analysis, Groups, analyse
 from edgeemo.report.markdown import to_html
-from edgeemo.report.numbers import around_markers, course, in_intervals, shares, transitions
+from edgeemo.report.numbers import binned, interval_shares, marker_changes, shares, transitions
 from edgeemo.report.plots import BINS, clock, share_bar, timeline
 from edgeemo.types import F32
 
@@ -197,7 +197,7 @@ def _lasts(track: Track) -> bool:
 
 def _person(recording: Recording, track: Track) -> _Person:
     each = shares(track, recording.labels)
-    drawn = course(track, recording.labels, recording.begin, recording.seconds, max(1, min(BINS, len(recording.times))))
+    drawn = binned(track, recording.labels, recording.begin, recording.seconds, max(1, min(BINS, len(recording.times))))
     pairs = list(transitions(track, recording.labels).items())
     relative = track.relative
     title = f"Probabilities over time, {track.person}"
@@ -255,14 +255,14 @@ def _intervals(recording: Recording) -> list[_Interval]:
             each.seconds,
             sorted(each.parts.items(), key=lambda item: -item[1])[:3],
         )
-        for each in in_intervals(recording)
+        for each in interval_shares(recording)
     ]
 
 
 def _markers(recording: Recording) -> list[_Marker]:
     rows = []
     seen = set()
-    for each in around_markers(recording):
+    for each in marker_changes(recording):
         change, at = each.change(), each.marker.time - recording.begin
         seen.add(each.marker)
         if change is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeemo.recording import Marker
 from edgeemo.report.classes import UNSURE, name_of
-from edgeemo.report.numbers import Course
+from edgeemo.report.numbers import BinnedTrack
 
 WIDE, TALL = 960, 150
 LEFT, TOP, BOTTOM = 40, 20, 34
@@ -31,9 +31,9 @@ def clock(seconds: float, longest: float = 0.0) -> str:
     return f"{sign}{hours}:{minutes:02}:{rest:02}" if round(extent) >= 3600 else f"{sign}{minutes}:{rest:02}"
 
 
-def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], title: str) -> str:
+def timeline(track: BinnedTrack, labels: Sequence[str], markers: Sequence[Marker], title: str) -> str:
     """Stacked probabilities of one person, with markers above and unsure times below."""
-    begin, end = float(course.edges[0]), float(course.edges[-1])
+    begin, end = float(track.edges[0]), float(track.edges[-1])
     width = WIDE - LEFT - 8
 
     def across(time: float) -> float:
@@ -45,9 +45,9 @@ def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], t
         f"<title>{escape(title)}</title>",
         f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{width}" height="{TALL}"/>',
     ]
-    sums = np.cumsum(course.values, axis=1)
-    for first, last in _seen(course):
-        xs = [across(float(edge)) for edge in course.edges[first : last + 1]]
+    sums = np.cumsum(track.values, axis=1)
+    for first, last in _seen(track):
+        xs = [across(float(edge)) for edge in track.edges[first : last + 1]]
         below = np.zeros(last - first)
         for column, label in enumerate(labels):
             above = np.minimum(sums[first:last, column], 1.0)
@@ -55,7 +55,7 @@ def timeline(course: Course, labels: Sequence[str], markers: Sequence[Marker], t
                 parts.append(f'<path d="{_area(xs, below, above)}" class="k-{label}"/>')
             below = above
         for index in range(first, last):
-            if course.unsure[index] > 0.5:
+            if track.unsure[index] > 0.5:
                 left, right = xs[index - first], xs[index - first + 1]
                 parts.append(
                     f'<rect x="{left:.1f}" y="{TOP + TALL + 2}" width="{right - left + 0.2:.1f}" height="5" '
@@ -97,9 +97,9 @@ def share_bar(parts: dict[str, float], title: str) -> str:
     )
 
 
-def _seen(course: Course) -> list[tuple[int, int]]:
+def _seen(track: BinnedTrack) -> list[tuple[int, int]]:
     """Runs of bins in which the face was visible, as [first, last)."""
-    seen = ~np.isnan(course.unsure)
+    seen = ~np.isnan(track.unsure)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 

@@ -1,6 +1,6 @@
-"""A virtual camera for OBS and video calls: the picture with its overlay, through pyvirtualcam.
+"""The sink `camera`: a virtual camera for OBS and video calls with picture and overlay, through pyvirtualcam.
 
-On Linux the driver is v4l2loopback; on Windows and macOS OBS brings a camera of its own.
+On Linux the driver is v4l2loopback; OBS includes one for Windows and macOS.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgeemo.sinks.video import fitted
 from edgeemo.types import Result, Sink
 
 DEVICE = re.compile(r"/dev/video(\d{1,3})")
-FPS = 30.0  # a hint for the driver; frames are sent when they come
+FPS = 30.0  # a hint for the driver; frames are sent as they arrive
 DRIVER = (
     "install the driver (Debian, Ubuntu: sudo apt install v4l2loopback-dkms) and load it: "
     "sudo modprobe v4l2loopback video_nr={number} card_label=edgeemo exclusive_caps=1"
@@ -25,16 +25,16 @@ DRIVER = (
 
 
 class CameraSink(Sink):
-    """`camera:/dev/videoN`: other programs see what edgeemo sees, with boxes and names, as a camera.
+    """`camera:/dev/videoN`: other programs see the picture with boxes and names as a camera.
 
-    The camera has the size of the first picture (even sides); later ones of another size are fitted into it. Of
-    several sources the first one is shown.
+    The camera has the size of the first picture (with even sides); later sizes are fitted into it. With several
+    sources, the first one is shown.
 
     Args:
-        root: of the file system with `dev` and `sys`.
+        root: root of the file system with `dev` and `sys`.
 
     Raises:
-        ConfigError: the target is no virtual camera; the line says what to install.
+        ConfigError: the target is not a virtual camera; the message says what to install.
     """
 
     pictures = True
@@ -55,7 +55,7 @@ class CameraSink(Sink):
         try:
             if camera is None:
                 height, width = picture.shape[:2]
-                # drivers keep one colour sample for each 2x2 pixels
+                # drivers store one colour sample per 2x2 pixels
                 size = max(2, width // 2 * 2), max(2, height // 2 * 2)
                 camera = self._camera = pyvirtualcam.Camera(
                     *size, FPS, fmt=pyvirtualcam.PixelFormat.BGR, device=self._target
@@ -85,4 +85,4 @@ def _expect_virtual(target: str, root: Path) -> None:
     known = root / "sys/class/video4linux" / f"video{match[1]}"
     # a link to where the device hangs: .../devices/virtual/... or .../devices/pci...
     if known.exists() and "virtual" not in known.resolve().parts:
-        raise ConfigError(f"sink camera:{target} is a real camera, which takes no pictures; {advice}")
+        raise ConfigError(f"sink camera:{target} is a real camera and accepts no pictures; {advice}")

@@ -1,6 +1,6 @@
-"""Lab Streaming Layer: expressions as a signal and their changes as markers, for LabRecorder and experiment software.
+"""The sink `lsl`: expressions as a signal and their changes as markers, for LabRecorder and experiment software.
 
-Protocol and library: Kothe et al., "The Lab Streaming Layer", 2024; liblsl through pylsl. Channel metadata follow XDF's
+Protocol and library: Kothe et al., "The Lab Streaming Layer", 2024; liblsl through pylsl. Channel metadata are XDF's
 `desc/channels/channel/{label,unit,type}`.
 """
 
@@ -28,12 +28,12 @@ class LslSink(Sink):
     """`lsl:NAME`: two outlets, `NAME` of type Expression and `NAME-changes` of type Markers; per source of a service
     `NAME-SOURCE`.
 
-    Expression: float32, one channel per class and `face_present`, of the largest face; without a face its channels are
-    NaN and `face_present` is 0. Its rate is irregular (0): a sample is stamped with its frame's time.
-    Markers: the expression that is shown whenever it changes, `unsure` and `no face` among them.
+    Expression: float32, one channel per class of the largest face (NaN without a face) and `face_present` (1 or 0). The
+    rate is irregular (0): samples have the time of their frame. Markers: the shown expression whenever it changes,
+    including `unsure` and `no face`.
 
-    A live frame has the time of its capture in LSL's clock, whenever its result comes; the frames of a file have their
-    media times, counted from the first result.
+    Live frames have their capture time in LSL's clock; frames of a file have their media times, relative to the first
+    result.
 
     Raises:
         ConfigError: the name has other characters, or liblsl is missing.
@@ -55,7 +55,7 @@ class LslSink(Sink):
         outlets.write(result)
 
     def close(self) -> None:
-        self._outlets.clear()  # pylsl ends a stream when its outlet is collected
+        self._outlets.clear()  # pylsl closes a stream when its outlet is garbage-collected
 
     def _open(self, source: str) -> _Outlets:
         name = f"{self._name}-{source}" if source else self._name
@@ -88,7 +88,7 @@ class _Outlets:
         self._lsl = lsl
         self._signal = signal
         self._markers = markers
-        self._began: float | None = None  # of media time, in LSL's clock
+        self._began: float | None = None  # zero of media time in LSL's clock
         self._shown = ""
 
     def write(self, result: Result) -> None:
@@ -115,7 +115,7 @@ class _Outlets:
 
 
 def _engine_hash(name: str) -> str:
-    """Of the FP32 model that the engine was made from; "" where it is not known."""
+    """Hash of the engine's FP32 model; "" if unknown."""
     try:
         manifest = find_bundle(name).manifest
     except EngineError:

@@ -71,12 +71,12 @@ class Outbox:
             raise SinkError(f"cannot use {path} for unsent messages: {error}; choose another [mqtt] spool") from error
 
     def adopt(self, path: Path) -> int:
-        """Move what waits in another outbox, which nobody else uses, behind what waits here; also the sink's topics.
+        """Append the messages of another, unused outbox to this one; also the sink's topics.
 
-        A crash in the middle has messages in both: each arrives at least once.
+        After a crash during the move, messages may be in both: each is delivered at least once.
 
         Returns:
-            How many messages that were.
+            Number of messages.
 
         Raises:
             SinkError: one of the files cannot be used.

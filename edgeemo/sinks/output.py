@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edgeemo.errors import SinkError
 from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
-from edgeemo.sinks.presence import Presence, begun_again
+from edgeemo.sinks.presence import Presence, reopening
 from edgeemo.system.lock import try_lock
 from edgeemo.system.outputs import check_output, refusal
 from edgeemo.types import Sink
@@ -175,7 +175,7 @@ class TextOutput:
         self._presence = None
         os.close(self._descriptor)
         self._descriptor = CLOSED
-        with begun_again(self._name):
+        with reopening(self._name):
             self._descriptor = _opened(self._check())
             self._lock()
             self._watch()

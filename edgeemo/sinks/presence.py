@@ -17,7 +17,7 @@ CHECK_S = 0.5  # interval of the checks
 
 
 @contextlib.contextmanager
-def begun_again(name: str) -> Iterator[None]:
+def reopening(name: str) -> Iterator[None]:
     """Wraps reopening an output whose file was moved: logs one line, or raises one error.
 
     Raises:

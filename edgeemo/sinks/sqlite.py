@@ -16,7 +16,7 @@ from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.event import codes, event
 from edgeemo.sinks.output import writable
-from edgeemo.sinks.presence import Presence, begun_again
+from edgeemo.sinks.presence import Presence, reopening
 from edgeemo.types import Result, Sink
 from engines.spec import LABELS
 
@@ -205,7 +205,7 @@ class SqliteSink(Sink):
         with contextlib.suppress(sqlite3.Error):
             self._release()
         self._presence, self._runs, self._stored = None, {}, 0
-        with begun_again(str(self._path)):
+        with reopening(str(self._path)):
             self._open()
 
     def _flush(self) -> None:

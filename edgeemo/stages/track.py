@@ -27,7 +27,7 @@ MAX_COAST_S = 0.15  # how long an undetected face is still reported at its predi
 COAST_DECAY_S = 0.3  # time constant with which the predicted speed of an undetected face decays
 MIN_CUTOFF_HZ = 1.5  # of the low-pass filter for a face at rest; lower is steadier
 BETA = 8.0  # Hz added to the cut-off for a speed of one face size per second; higher means less lag
-PAST_FRAMES = 3000  # of a file that are remembered, for somebody who winds it back
+PAST_FRAMES = 3000  # frames of a file whose tracks are stored, for seeking back
 MIN_STEP_S = 1e-3  # assumed interval of two frames with the same time
 
 
@@ -80,7 +80,7 @@ class FaceTracker:
             else:
                 track.update(points[row], float(faces.scores[row]), frame.time)
             rows.append(track)
-        if frame.captured is None:  # nobody winds a live source
+        if frame.captured is None:  # live sources cannot seek
             self._past.note(frame.time, rows)
         carried = [track for track in self._tracks if self._carries(track, rows, frame)]
         return _faces(

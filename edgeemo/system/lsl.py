@@ -1,4 +1,4 @@
-"""The library of the Lab Streaming Layer, for whoever sends or receives streams."""
+"""Load the library of the Lab Streaming Layer. Called by `sinks.lsl`, `capture.lsl_markers` and `doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NO_LIBRARY = "liblsl, which pylsl brings for x86-64 only, is not installed; its 
 
 
 def library_fault() -> str:
-    """Why streams cannot be opened, in one clause; empty when they can."""
+    """Why streams cannot be opened, in one clause; empty if they can."""
     try:
         import pylsl  # noqa: F401
     except ModuleNotFoundError:
@@ -25,7 +25,7 @@ def library(user: str) -> Any:
     """The module pylsl.
 
     Args:
-        user: what needs it, for the message.
+        user: the part that needs it, for the message.
 
     Raises:
         ConfigError: it or liblsl is missing.

@@ -52,7 +52,7 @@ class Baselines:
         return tr("Against the neutral baseline: {changes}", changes=told or tr("no difference"))
 
 
-class Taking:
+class BaselineCapture:
     """A baseline being taken from the rows after a media time.
 
     Args:
@@ -87,7 +87,7 @@ class BaselineControl(QObject):
     ) -> None:
         super().__init__(parent)
         self._player, self._timeline, self._recording, self._banner = player, timeline, recording, banner
-        self._taking: Taking | None = None
+        self._taking: BaselineCapture | None = None
         self.reset()
         recording.changed.connect(self._record_all)
 
@@ -112,7 +112,7 @@ class BaselineControl(QObject):
                 "notice", tr("A neutral baseline is taken while the picture plays and a face is tracked.")
             )
             return
-        self._taking = Taking(person, self._timeline.history.end)
+        self._taking = BaselineCapture(person, self._timeline.history.end)
         self._banner.show_message(
             "notice",
             tr("Person {number}: look neutral for %n seconds.", round(TAKE_S), number=person),

@@ -40,7 +40,7 @@ class FileBar(Transport):
         self._player.changed.connect(self._on_state)
 
     @property
-    def winds(self) -> bool:
+    def can_seek(self) -> bool:
         return self.isVisible() and self.isEnabled()
 
     @property
@@ -57,7 +57,7 @@ class FileBar(Transport):
 
     def seek(self, time: float, *, hold: bool = False) -> None:
         """Go to a media time. A file that has ended is reopened; it plays unless `hold` is set."""
-        if not self.winds:
+        if not self.can_seek:
             return
         if self._player.state is PlayerState.ENDED:
             self._after_opening = time, hold

@@ -1,4 +1,4 @@
-"""The window's file dialogs. Each begins in the folder where the last one of its purpose ended, also the next time."""
+"""File dialogs of the window, which remember the last folder for each purpose."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class History:
             self.labels = result.labels
             self.begin = result.frame.time
         if result.frame.time < self.end:
-            self._wind_back(result.frame.time)
+            self._truncate(result.frame.time)
         self.begin = min(self.begin, result.frame.time)
         self.end = result.frame.time
         for row, person in enumerate(result.faces.ids.tolist()):
@@ -94,7 +94,7 @@ class History:
             )
             self.rows += 1
 
-    def _wind_back(self, time: float) -> None:
+    def _truncate(self, time: float) -> None:
         """Delete everything from a media time on, because the file is played again from there."""
         for person, columns in list(self._people.items()):
             columns.cut(time)

@@ -1,7 +1,7 @@
-"""The window's language. Its texts are in Qt translation files, `languages/edgeemo_<code>.ts`, and read from them.
+"""Translations of the window, read from Qt translation files `languages/edgeemo_<code>.ts`. Used by all widgets.
 
-`scripts/update-translations` collects the texts that `tr` and `translatable` mark. Only the window is translated: what
-is written to files and standard output is English in every language.
+`scripts/update-translations` collects the texts that `tr` and `translatable` mark. Only the window is translated: files
+and standard output are always English.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def tr(text: str, count: int | None = None, /, **values: object) -> str:
     """A text in the window's language.
 
     Args:
-        text: in English; a literal, or one that is marked by `translatable`.
+        text: English; a literal, or a text marked with `translatable`.
         count: chooses the plural form and replaces `%n`.
         values: replace `{name}`.
     """
@@ -38,22 +38,22 @@ def _found(text: str, count: int) -> str:
 
 
 def translatable(text: str) -> str:
-    """Mark a text that is kept in English and given to `tr` when it is shown."""
+    """Mark a text that is stored in English and passed to `tr` when it is shown."""
     return text
 
 
 def languages() -> dict[str, str]:
-    """Code and name, in the language itself, of every language that the window has."""
+    """Code and native name of every available language."""
     codes = sorted(path.stem.removeprefix("edgeemo_") for path in FOLDER.glob("edgeemo_*.ts"))
     return {code: "English" if code == ENGLISH else QLocale(code).nativeLanguageName() for code in codes}
 
 
 def use_language(app: QCoreApplication, choice: str, system: QLocale | None = None) -> str:
-    """Show texts, numbers and dates from now on in a language. What is on screen already stays as it is.
+    """Set the language of new texts, numbers and dates; texts already on screen do not change.
 
     Args:
-        choice: a code out of `languages`, or "system": the desktop's, where the window has it, else English.
-        system: the desktop's language; None: as it is set.
+        choice: a code from `languages`, or "system": the desktop's language if available, else English.
+        system: the desktop's language; None: the current setting.
 
     Returns:
         The code.
@@ -68,7 +68,7 @@ def use_language(app: QCoreApplication, choice: str, system: QLocale | None = No
     for old in app.findChildren(QTranslator):
         app.removeTranslator(old)
         old.deleteLater()
-    of_qt = QTranslator(app)  # the texts of Qt's own dialogs
+    of_qt = QTranslator(app)  # the texts of Qt's dialogs
     if code != ENGLISH and of_qt.load(f"qtbase_{code}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):
         app.installTranslator(of_qt)
     app.installTranslator(Texts(code, app))
@@ -94,22 +94,20 @@ class Texts(QTranslator):
     def translate(  # type: ignore[override]
         self, context: str | None, source: str | None, disambiguation: str | None = None, n: int = -1
     ) -> str | None:
-        """None: Qt asks its next translator, and shows the source at last."""
+        """The translation; None makes Qt try its next translator, or show the source text."""
         forms = self._forms.get(source or "") if context == CONTEXT else None
         return None if forms is None else forms[min(plural_form(self._code, n), len(forms) - 1)]
 
 
 def plural_form(code: str, n: int) -> int:
-    """Which of a language's forms goes with a number, as Qt numbers them. Languages with other rules get a row here."""
+    """The index of the plural form for a number, in Qt's numbering. Languages with other rules need a row here."""
     if code in ("fr", "pt"):
         return int(n > 1)
     return int(n != 1) if n >= 0 else 0
 
 
 def read_texts(path: Path) -> Mapping[str, Forms]:
-    """English text -> its forms in the language of a .ts file: one, or one for each plural. Unfinished ones are left
-    out.
-    """
+    """English text -> its translation in a .ts file: one form, or one per plural; unfinished ones are skipped."""
     texts: dict[str, Forms] = {}
     for message in ElementTree.parse(path).iter("message"):
         translation = message.find("translation")

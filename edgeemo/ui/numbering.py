@@ -12,7 +12,7 @@ from edgeemo.types import UNTRACKED, Result, Sink
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPosition:
     """The position of a run.
 
     Attributes:
@@ -39,7 +39,7 @@ class Numbering(Sink):
         place: current position; `after` until the first result.
     """
 
-    def __init__(self, after: Place | None = None, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, after: RunPosition | None = None, now: Callable[[], float] = monotonic) -> None:
         self.place = after
         self._now = now
         self._after = after
@@ -56,7 +56,7 @@ class Numbering(Sink):
             self._persons = after.person
         highest = self.place.person if self.place is not None else 0
         person = max([highest, *(number + self._persons for number in result.faces.ids.tolist())])
-        self.place = Place(result.frame.index + self._frames, result.frame.time + self._seconds, now, person)
+        self.place = RunPosition(result.frame.index + self._frames, result.frame.time + self._seconds, now, person)
 
     def close(self) -> None:
         return

@@ -232,10 +232,10 @@ class QueueDialog(QDialog):
             self._thread = None
             self._on_end()
         elif self._watcher is not None and not self._stop.is_set():
-            self._tell(self._watcher)
+            self._show_progress(self._watcher)
         self.fill()
 
-    def _tell(self, watcher: QueueWatcher) -> None:
+    def _show_progress(self, watcher: QueueWatcher) -> None:
         """Show progress, speed and the estimated remaining time."""
         passed = max(monotonic() - self._began, 1e-3)
         share = watcher.share

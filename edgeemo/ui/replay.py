@@ -48,7 +48,7 @@ class ReplayBar(Transport):
         return self._scenes.recording if self._scenes is not None else None
 
     @property
-    def winds(self) -> bool:
+    def can_seek(self) -> bool:
         return self._scenes is not None
 
     @property

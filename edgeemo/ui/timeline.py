@@ -61,7 +61,10 @@ class Timeline(QWidget):
         self._at: float | None = None  # the cursor's media time
         self._hover: float | None = None
         self._drawn = NOTHING
-        self._told, self._untold = -math.inf, False  # time of the last text update; whether the plot changed since
+        self._texts_at, self._texts_stale = (
+            -math.inf,
+            False,
+        )  # time of the last text update; whether the plot changed since
         self._following = True
         self._baseline_of: Callable[[int], F32 | None] = lambda person: None
         self._names: Mapping[int, str] = {}
@@ -93,17 +96,17 @@ class Timeline(QWidget):
         self._theme = theme
         self.plot.set_theme(theme)
         self.distribution.set_theme(theme)
-        self._begin_anew()
+        self._restart()
 
     def show_names(self, names: Mapping[int, str]) -> None:
         """Show these names instead of numbers."""
         self._names = names
-        self._begin_anew()
+        self._restart()
 
     def change_history(self, history: History) -> None:
         """Show the same time range of a history after changes of persons or markers."""
         self._history = history
-        self._begin_anew()
+        self._restart()
         self.show_markers()
         self.refresh()
 
@@ -111,7 +114,7 @@ class Timeline(QWidget):
         """Show another history: completely, or its newest seconds."""
         self._history = history
         self._person = None
-        self._begin_anew()
+        self._restart()
         self._following = not whole
         self.follow.hide()
         self._at = None
@@ -125,12 +128,12 @@ class Timeline(QWidget):
     def show_baselines(self, baseline_of: Callable[[int], F32 | None]) -> None:
         """Set the function that returns a person's (K,) neutral baseline or None."""
         self._baseline_of = baseline_of
-        self._begin_anew()
+        self._restart()
 
     def show_person(self, person: int | None) -> None:
         """Show one person; None: whoever is present."""
         self._person, self._everyone = person, ""
-        self._begin_anew()
+        self._restart()
         self.refresh()
         if person is not None:
             self.chosen.emit(person)
@@ -138,13 +141,13 @@ class Timeline(QWidget):
     def show_everyone(self, shown: str) -> None:
         """Show one class for everyone, one curve per person."""
         self._everyone = shown
-        self._begin_anew()
+        self._restart()
         self.refresh()
 
     def show_class(self, shown: str, visible: bool) -> None:
         """Show or hide the curve of a class."""
         (self._hidden.discard if visible else self._hidden.add)(shown)
-        self._begin_anew()
+        self._restart()
         self.refresh()
 
     def show_cursor(self, time: float) -> None:
@@ -175,7 +178,7 @@ class Timeline(QWidget):
         state = (history.rows, -2 if person is None else person, begin, end)
         if state != self._drawn:
             self._drawn = state
-            self._untold = True
+            self._texts_stale = True
             wide = self.width() >= NARROW
             self.plot.names.setVisible(wide)
             self.classes.setVisible(wide and person is not None)
@@ -186,9 +189,9 @@ class Timeline(QWidget):
             else:
                 self.plot.show_lines(self._lines(person, begin, end))
         # also after the last picture, so that the text matches the plot
-        if self._untold and person is not None and monotonic() - self._told >= WORDS_S:
-            self._untold, self._told = False, monotonic()
-            self._tell(person)
+        if self._texts_stale and person is not None and monotonic() - self._texts_at >= WORDS_S:
+            self._texts_stale, self._texts_at = False, monotonic()
+            self._show_texts(person)
 
     def _lines(self, person: int, begin: float, end: float) -> list[Line]:
         baseline = self._baseline_of(person)
@@ -226,13 +229,13 @@ class Timeline(QWidget):
         return self._names.get(person) or (tr("Faces") if person < 0 else person_name(person))
 
     def _show_nobody(self) -> None:
-        self._told = -math.inf
+        self._texts_at = -math.inf
         self.title.setText(tr("Timeline"))
         self.dot.hide()
         self.legend.setText(tr("Expressions over time appear here."))
         self.plot.show_lines([])
 
-    def _tell(self, person: int) -> None:
+    def _show_texts(self, person: int) -> None:
         """Show the person and shares of time, or the values under the pointer."""
         if self._everyone:
             self.title.setText(tr("{expression} of everyone", expression=name_of(self._everyone)))
@@ -264,9 +267,9 @@ class Timeline(QWidget):
         pairs = list(zip(keys, folded(values, self._history.labels).tolist(), strict=True))
         return [*self.axis.tickStrings([self._hover], 1.0, 0.1), *_ranked(pairs)]
 
-    def _begin_anew(self) -> None:
+    def _restart(self) -> None:
         self._drawn = NOTHING
-        self._told = -math.inf
+        self._texts_at = -math.inf
 
     def _moved(self, *_: object) -> None:
         if self._following:
@@ -275,11 +278,11 @@ class Timeline(QWidget):
 
     def _on_hover(self, time: float | None) -> None:
         self._hover = time
-        self._told, self._untold = -math.inf, True
+        self._texts_at, self._texts_stale = -math.inf, True
 
     def _on_relative(self, relative: bool) -> None:
         self.plot.show_relative(relative)
-        self._begin_anew()
+        self._restart()
         self.refresh()
 
     def _on_asked(self, where: QPoint) -> None:

@@ -51,7 +51,7 @@ class Transport(QWidget):
         self.hide()
 
     @property
-    def winds(self) -> bool:
+    def can_seek(self) -> bool:
         """Whether something can seek."""
         raise NotImplementedError
 
@@ -94,7 +94,7 @@ class Transport(QWidget):
 
     def press(self, event: QKeyEvent) -> bool:
         """Handle a key; False if it has no meaning."""
-        if not self.winds:
+        if not self.can_seek:
             return False
         key, leaps = event.key(), bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         if key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
