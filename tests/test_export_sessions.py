@@ -129,3 +129,15 @@ def test_elan_without_a_video_begins_at_the_first_frame(tmp_path: Path) -> None:
     export([recorded(tmp_path)], path)
     assert tiers(path)["Person 1"][0] == (0, 800, "Happiness")
     assert not list(ElementTree.parse(path).getroot().iter("MEDIA_DESCRIPTOR"))
+
+
+def test_elan_links_the_recorded_video_and_has_its_times(tmp_path: Path) -> None:
+    """The recorded video begins with the first frame and lacks the pauses; it is preferred to the file analysed."""
+    video, file = tmp_path / "video.mkv", tmp_path / "talk.mp4"
+    file.write_bytes(b"not read for this")
+    read = replace(recorded(tmp_path, file=file), video=video, cuts=((1.2, 0.3),))
+    path = tmp_path / "out.eaf"
+    export([read], path)
+    assert tiers(path)["Person 1"] == [(0, 500, "Happiness"), (500, 1300, "Sadness"), (1300, 1700, "Unsure")]
+    (media,) = ElementTree.parse(path).getroot().iter("MEDIA_DESCRIPTOR")
+    assert media.attrib["MEDIA_URL"] == video.as_uri()

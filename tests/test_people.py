@@ -97,6 +97,17 @@ def test_what_cannot_be_is_refused_in_one_line(folder: Path, edit: Merge | Name 
         edited(load(folder), [edit])
 
 
+def test_times_of_edits_are_told_from_the_beginning_of_the_recording(tmp_path: Path) -> None:
+    recorder = Recorder(SessionFolder.create(tmp_path, SessionInfo("Visit")), LABELS)
+    for index, time in enumerate((100.0, 100.5, 101.0)):
+        recorder.write(result(1 if index == 0 else 2, index=index, time=time))
+    recorder.close()
+    read = load(recorder.folder.path)
+    with pytest.raises(RecordingError, match=r"Person 2 and Person 1 are seen together \(0\.5 s from the beginning\)"):
+        edited(read, [Merge(1, 2)])
+    assert described(edited(read, [Split(1, 100.5, 3)])) == ("person 1 is person 3 from 0.5 s on",)
+
+
 @pytest.mark.parametrize(
     "text", ["[", "{}", '[{"edit": "drop", "person": 1}]', '[{"edit": "name", "person": "1"}]', "[1]", "[" * 100_000]
 )

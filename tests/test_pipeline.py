@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from fakes import FakeBackend, FakeClassifier, FakeDetector, FakeSmoother, FakeTracker, faces, frame, probabilities
 
 from edgeemo.stages.classify import EngineClassifier
 from edgeemo.stages.overlay import title_of
-from edgeemo.stages.pipeline import STAGES, Pipeline
+from edgeemo.stages.pipeline import STAGES, Pipeline, step_together
 from edgeemo.types import F32, Doubt, Faces, Frame, Judged, Result
 from engines import LABELS, Engine, ModelSpec
 from engines.errors import ModelError
@@ -36,6 +39,35 @@ def test_every_stage_is_timed(count: int) -> None:
 def test_the_result_belongs_to_the_very_frame_that_was_given() -> None:
     given = frame(7)
     assert build(1)[0].step(given).frame is given
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("sources", [1, 4])
+def test_frames_of_several_sources_share_one_call_and_keep_their_order(sources: int, at_once: bool) -> None:
+    classifier = FakeClassifier()
+    work = [
+        (Pipeline(FakeDetector(number), FakeTracker(), classifier, FakeSmoother()), frame(number))
+        for number in range(sources)
+    ]
+    with ThreadPoolExecutor(4) as threads:
+        results = step_together(work, classifier, threads if at_once else None)
+    assert [(each.frame.index, len(each.faces)) for each in results] == [(number, number) for number in range(sources)]
+    assert classifier.calls == ([6] if sources == 4 else [])
+    assert len({each.timings["classify"] for each in results}) == 1
+
+
+def test_detectors_of_several_sources_run_at_once() -> None:
+    meeting = threading.Barrier(3)
+
+    class Meeting(FakeDetector):
+        def detect(self, frame: Frame) -> Faces:
+            meeting.wait(10)
+            return super().detect(frame)
+
+    classifier = FakeClassifier()
+    work = [(Pipeline(Meeting(), FakeTracker(), classifier, FakeSmoother()), frame()) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        assert len(step_together(work, classifier, threads)) == 3
 
 
 def test_a_video_keeps_the_memory_of_tracker_and_smoother_and_stills_clear_it() -> None:

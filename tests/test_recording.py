@@ -22,7 +22,6 @@ from pyarrow import parquet
 from edgeemo.columns import QUALITY, column_names
 from edgeemo.errors import RecordingError, SinkError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
-from edgeemo.recording.anonymous import Anonymiser
 from edgeemo.recording.encoder import QUEUE, VideoEncoder
 from edgeemo.recording.export import columns_of, export
 from edgeemo.recording.folder import list_sessions, sessions_folder
@@ -318,20 +317,6 @@ def test_a_long_pause_is_cut_out_of_the_video_and_found_again(tmp_path: Path) ->
     assert len(frames_of(folder.video)) <= 21
     assert read.video_time(60.4) == pytest.approx(0.4, abs=0.05)
     assert read.video_time(0.2) == pytest.approx(0.2)
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_anonymising_covers_every_face_and_holds_on_for_a_moment(count: int) -> None:
-    image = np.random.default_rng(1).integers(0, 255, (100, 100, 3), dtype=np.uint8)
-    before = image.copy()
-    box = np.array([[30, 30, 60, 60]], np.float32)[:count]
-    cover = Anonymiser()
-    first = cover.apply(image, box, 0.0)
-    assert (image == before).all()
-    assert (first == image).all() == (count == 0)
-    missed = cover.apply(image, np.zeros((0, 4), np.float32), 0.3)
-    assert (missed == image).all() == (count == 0)
-    assert (cover.apply(image, np.zeros((0, 4), np.float32), 2.0) == image).all()
 
 
 def test_sessions_are_listed_newest_first_renamed_and_deleted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from fakes import result
 
 from edgeemo.errors import RecordingError
-from edgeemo.recording import SessionFolder, SessionInfo, load
+from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
+from edgeemo.recording.recorder import Loss
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.sinks import SinkContext, open_sink
 from engines import LABELS
@@ -43,6 +45,45 @@ def test_a_session_without_events_is_empty(tmp_path: Path) -> None:
     write("sqlite", folder.events)
     assert (folder.read().frames, folder.read().seconds) == (0, 0.0)
     assert load(folder.path).seconds == 0.0
+
+
+def test_a_recording_lasts_to_the_end_of_its_newest_frame(tmp_path: Path) -> None:
+    recorder = Recorder(SessionFolder.create(tmp_path, SessionInfo("Visit")), LABELS)
+    lasted = [recorder.seconds]
+    for index, time in enumerate((10.0, 10.25, 10.75, 20.0)):  # a pause is not taken for a long frame
+        recorder.write(result(0, index=index, time=time))
+        lasted.append(recorder.seconds)
+    assert lasted == [0.0, 0.0, 0.5, 1.25, 11.0]
+    assert recorder.now == 20.0
+    recorder.close()
+    assert (recorder.folder.read().frames, recorder.folder.read().seconds) == (4, 11.0)
+
+
+def test_a_loss_says_what_ended_when_and_why() -> None:
+    assert str(Loss("the video", "disk full", 65.9)) == "the video could not go on after 1:05: disk full"
+
+
+@pytest.mark.parametrize(
+    ("free", "warning"),
+    [
+        (2 << 30, ""),
+        (1 << 30, ""),
+        ((1 << 30) - 1, r"1\.1 GB of disk space left"),
+        (100_000_000, r"0\.1 GB of disk space left(, enough for about \d+ minutes)?"),
+        (70_000_000, r"70 MB of disk space left(, enough for about \d+ minutes)?"),
+        (1_000_000, r"1 MB of disk space left, enough for about \d minutes"),
+    ],
+)
+def test_little_room_on_the_disk_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, warning: str
+) -> None:
+    monkeypatch.setattr("edgeemo.recording.recorder.WATCH_S", 0.0)
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit"))
+    recorder = Recorder(folder, LABELS, free_bytes=lambda path: free)
+    recorder.write(result(0))
+    assert re.fullmatch(warning, recorder.warning), recorder.warning
+    assert recorder.losses == ()  # there is no video that could end
+    recorder.close()
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "jsonl"])

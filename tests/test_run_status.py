@@ -3,11 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from time import perf_counter
 
+import pytest
 from fakes import result
 
-from edgeemo.run.status import Rate, Tally
+from edgeemo.run.headless import summary, undelivered
+from edgeemo.run.status import RECENT_RESULTS, Rate, Tally
 from edgeemo.stages.pipeline import STAGES
-from edgeemo.types import Counters
+from edgeemo.types import Counters, SinkStatus, Status
 
 
 def test_a_rate_is_of_the_last_seconds() -> None:
@@ -35,3 +37,68 @@ def test_counters_sum_frames_faces_and_expressions() -> None:
     assert counters.timings == {**dict.fromkeys(STAGES, 2.0), "sink": 0.5}
     assert counters.seconds > 0
     assert 0 < counters.latency_ms <= counters.latency_p95_ms
+
+
+def test_rates_latencies_and_timings_are_those_of_the_latest_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("edgeemo.run.status.perf_counter", lambda: now)
+    tally = Tally()
+    for index in range(RECENT_RESULTS + 80):
+        now += 0.1
+        old = index < 80
+        latency_ms = 900 if old else index - 79  # 1 to 120
+        shown = result(0, index=index)
+        tally.add(replace(shown, timings={"detect": 50.0 if old else 2.0, "track": index}), now - latency_ms / 1e3)
+    counters = tally.counters(dropped=0, damaged=0, sink_ms=0.0)
+    assert counters.frames == RECENT_RESULTS + 80
+    assert counters.fps == pytest.approx(10.0)
+    assert counters.latency_ms == pytest.approx(60.5)
+    assert counters.latency_p95_ms == pytest.approx(114)
+    assert (counters.timings["detect"], counters.timings["track"]) == (2.0, 139.5)
+    assert counters.timings["classify"] == 0.0
+    assert counters.seconds == pytest.approx(20.8)  # since the first frame was captured
+    now += 5
+    tally.finish()
+    assert tally.counters(dropped=0, damaged=0, sink_ms=0.0).seconds == pytest.approx(25.8)
+
+
+def test_one_result_has_no_rate() -> None:
+    tally = Tally()
+    tally.add(result(1), perf_counter())
+    assert tally.counters(dropped=0, damaged=0, sink_ms=0.0).fps == 0.0
+    tally = Tally()
+    tally.finish()
+    assert tally.counters(dropped=0, damaged=0, sink_ms=0.0).seconds == 0.0
+
+
+@pytest.mark.parametrize(
+    ("counters", "line"),
+    [
+        (Counters(), "0 frames, 0 faces"),
+        (
+            Counters(1, 1, 0, 0.5, emotions={"anger": 1}),
+            "1 frame, 1 face, 2.0 frames per second: anger 100%",
+        ),
+        (
+            Counters(10, 8, 3, 4.0, emotions={"none": 1, "fear": 2, "anger": 4, "disgust": 1}, damaged=1),
+            "10 frames, 8 faces, 2.5 frames per second, 3 dropped, 1 picture damaged: anger 50%, fear 25%, none 12%",
+        ),
+    ],
+)
+def test_the_summary_of_a_run_is_one_line(counters: Counters, line: str) -> None:
+    assert summary(counters) == line
+
+
+def test_only_sinks_that_lack_results_are_named_when_a_run_ends() -> None:
+    sinks = (
+        SinkStatus("csv:a", 10),
+        SinkStatus("csv:b", 9, 1, error="disk full"),
+        SinkStatus("mqtt://h/t", 3, 2, 5, kept=1),
+        SinkStatus("mqtt://h/u", 3, kept=7, error="the broker is away"),
+    )
+    kept = "kept on disk, to be sent by the next run with this sink"
+    assert undelivered(Status(sinks=sinks)) == [
+        "sink csv:b: 1 result did not arrive (disk full)",
+        f"sink mqtt://h/t: 7 results did not arrive and 1 result {kept}",
+        f"sink mqtt://h/u: 7 results {kept} (the broker is away)",
+    ]

@@ -127,6 +127,14 @@ def test_an_idle_sink_is_ticked() -> None:
     assert worker.close(10)
 
 
+def test_the_time_of_a_write_is_measured() -> None:
+    with held(3) as (worker, sink):
+        assert worker.write_ms == 0.0
+        sink.release.set()
+        until(lambda: worker.idle)
+        assert worker.write_ms > 0.0
+
+
 def test_what_a_sink_lost_later_and_its_fault_are_in_the_status() -> None:
     class Away(FakeSink):
         @property

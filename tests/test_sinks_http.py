@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import logging
 import re
@@ -19,16 +20,16 @@ import cv2
 import numpy as np
 import pytest
 from browser import find_chromium
-from fakes import result
+from fakes import probabilities, result
 from servers import until
 
 from edgeemo.config import Config, MetricsConfig, WebConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.access import Guard, address, is_loopback, is_own_name
-from edgeemo.sinks.http import OncePerMinute
+from edgeemo.sinks.http import BURST, REQUESTS_PER_S, OncePerMinute, _TokenBucket
 from edgeemo.sinks.metrics import MetricsSink, temperatures
-from edgeemo.sinks.web import WebSink
+from edgeemo.sinks.web import PICTURE_S, WebSink
 from edgeemo.types import SinkStatus, SourceStatus, State, Status
 from engines import LABELS
 
@@ -184,7 +185,10 @@ def test_many_connections_that_say_nothing_do_not_end_it(metrics: MetricsSink, p
         until(answered)
 
 
-def test_a_connection_that_asks_for_nothing_is_closed(page: WebSink, metrics: MetricsSink) -> None:
+def test_a_connection_that_asks_for_nothing_is_closed(
+    page: WebSink, metrics: MetricsSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.sinks.http.IDLE_S", 0.3)
     silent = [socket.create_connection(("127.0.0.1", sink.port), 30) for sink in (page, metrics)]
     for each in silent:
         each.sendall(b"GET / HTTP/1.1\r\nHo")
@@ -405,3 +409,85 @@ def test_the_lines_that_are_left_out_are_counted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("edgeemo.sinks.http.QUIET_S", 0.0)
     assert limit.filter(records[4])
     assert records[4].getMessage() == "refused (and 3 more since the last such line)"
+
+
+def test_a_token_is_asked_for_as_bearer_and_compared_as_a_whole(token: str) -> None:
+    guard = Guard("web", "0.0.0.0", token)
+    assert guard.wants_token
+    for right in (f"Bearer {TOKEN}", f"bearer  {TOKEN} "):
+        assert guard.allows(right, "evil.example")
+    for wrong in (
+        "",
+        TOKEN,
+        "Bearer",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Basic {TOKEN}",
+        "Bearer \xf6",
+    ):
+        assert not guard.allows(wrong, "localhost")
+
+
+def test_a_token_of_sixteen_characters_is_long_enough(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("x" * 16 + "\n")
+    assert Guard("web", "0.0.0.0", str(path)).allows("Bearer " + "x" * 16, "")
+
+
+def test_requests_are_limited_on_average_with_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 50.0
+    monkeypatch.setattr("edgeemo.sinks.http.monotonic", lambda: now)
+    bucket = _TokenBucket()
+
+    def taken() -> int:
+        return next(count for count in itertools.count() if not bucket.take())
+
+    assert taken() == BURST
+    now += 0.5
+    assert taken() == REQUESTS_PER_S / 2
+    now += 3600
+    assert taken() == BURST
+
+
+def test_the_history_has_the_mean_of_each_second_with_faces(page: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    sad = replace(result(1, origin="door"), probabilities=probabilities(1, best=2))
+    for second, shown in ((10.2, result(2, origin="door")), (10.9, sad), (11.5, result(0, origin="door")), (12, sad)):
+        monkeypatch.setattr("edgeemo.sinks.web.time", lambda second=second: second)
+        page.write(shown)
+    history = page.figures()["history"]["door"]["seconds"]
+    assert [(second, values[1:3]) for second, values in history] == [(10, [0.603, 0.307]), (12, [0.01, 0.9])]
+
+
+def test_the_history_is_of_so_many_sources_and_seconds(page: WebSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(70):
+        page.write(result(1, origin=f"{index}.jpg"))
+    page.write(result(2, origin="3.jpg"))
+    assert len(page.figures()["history"]) == 64
+    assert len(page.figures()["history"]["3.jpg"]["faces"]) == 2
+    assert page.faces("69.jpg") is None
+    for second in range(200):
+        monkeypatch.setattr("edgeemo.sinks.web.time", lambda second=second: second)
+        page.write(result(1, origin="0.jpg"))
+    assert [second for second, _ in page.figures()["history"]["0.jpg"]["seconds"]] == list(range(80, 200))
+
+
+def test_a_picture_is_small_and_drawn_once_for_a_frame_and_not_too_often(
+    page: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def size() -> tuple[int, ...]:
+        picture = page.picture("door")
+        assert picture is not None
+        return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape
+
+    now = 9.0
+    monkeypatch.setattr("edgeemo.sinks.web.monotonic", lambda: now)
+    assert page.picture("door") is None
+    page.write(result(1, origin="door", size=400))
+    assert size() == (320, 640, 3)
+    page.write(result(1, index=1, origin="door", size=200))
+    assert size() == (320, 640, 3)
+    now += PICTURE_S * 1.1
+    assert size() == (200, 400, 3)
+    now += PICTURE_S * 1.1
+    first = page.picture("door")
+    assert page.picture("door") is first

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import operator
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -21,9 +22,8 @@ from edgeemo.cli import main
 from edgeemo.config import Config, MqttConfig, SourceConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.announcements import Announcer, Ledger, Withdrawal
-from edgeemo.sinks.mqtt import MqttSink
-from edgeemo.sinks.outbox import Outbox
+from edgeemo.sinks.announcements import Ledger, Withdrawal
+from edgeemo.sinks.mqtt import MAX_INFLIGHT, MqttSink
 from edgeemo.types import Sink, SourceStatus, State, Status
 from engines import LABELS
 
@@ -127,6 +127,32 @@ def test_an_orderly_end_and_a_sudden_one_both_leave_offline(
     process.wait()
     until(lambda: listener.text("home/edge/status")[3:] == ["offline"])
     listener.close()
+
+
+def test_a_broker_that_confirms_nothing_learns_that_the_sink_has_ended(
+    opened: Callable[..., MqttSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An orderly end takes the last will back, so `offline` must get out although the results before it wait."""
+    monkeypatch.setattr("edgeemo.sinks.mqtt.FLUSH_S", 0.05)
+    heard = bytearray()
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            heard.extend(connection.recv(65536))
+            connection.sendall(bytes([0x20, 3, 0, 0, 0]))  # CONNACK: accepted, no properties
+            while data := connection.recv(65536):
+                heard.extend(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        sink = opened(server.getsockname()[1])
+        for index in range(2 * MAX_INFLIGHT):
+            sink.write(result(0, index=index, origin="door"))
+        until(lambda: heard.count(b"/door/results") == MAX_INFLIGHT)
+        sink.close()
+        until(lambda: heard.rfind(b"offline") > heard.rfind(b"/door/results"))
 
 
 def test_home_assistant_finds_each_source(broker: Broker, opened: Callable[..., MqttSink]) -> None:
@@ -275,67 +301,6 @@ def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path, opened: Call
         opened(1, ca_file=str(tmp_path / "none"))
     with pytest.raises(SinkError, match="spool"):
         opened(1, spool=str(tmp_path))
-
-
-def test_the_outbox_keeps_the_order_whatever_happens(tmp_path: Path) -> None:
-    box = Outbox(tmp_path / "box.db", 10**6, "s")
-
-    def put(*numbers: int) -> None:
-        for number in numbers:
-            box.append("t", str(number).encode())
-
-    def taken(count: int) -> tuple[list[int], list[int]]:
-        got = box.take(count)
-        return [message.key for message in got], [int(message.payload) for message in got]
-
-    put(1, 2)
-    box.rewind()
-    assert taken(1)[1] == [1]
-    put(3)
-    box.rewind()
-    put(4)
-    box.rewind()
-    keys, numbers = taken(3)
-    assert numbers == [1, 2, 3]
-    box.done(keys)
-    put(5)
-    keys, numbers = taken(9)
-    assert numbers == [4, 5]
-    box.done(keys)
-    put(6, 7)
-    keys, numbers = taken(1)
-    assert numbers == [6]
-    box.close()
-    again = Outbox(tmp_path / "box.db", 10**6, "s")
-    again.rewind()
-    assert [int(message.payload) for message in again.take(9)] == [6, 7]
-    again.close()
-
-
-def test_a_message_that_arrives_before_an_older_one_hides_no_later_one(tmp_path: Path) -> None:
-    box = Outbox(tmp_path / "box.db", 10**6, "s")
-    box.append("t", b"1")
-    box.append("t", b"2")
-    first, second = box.take(2)
-    box.done([second.key])
-    box.append("t", b"3")
-    assert [message.payload for message in box.take(9)] == [b"3"]
-    box.rewind()
-    assert [message.payload for message in box.take(9)] == [b"1", b"3"]
-    box.done([first.key])
-    assert len(box) == 1
-    box.close()
-
-
-def test_the_outbox_is_bounded_and_drops_the_oldest(tmp_path: Path) -> None:
-    box = Outbox(tmp_path / "box.db", 1000, "s")
-    for number in range(300):
-        box.append("t", b"%03d" % number + bytes(7))
-    assert box.dropped == 200
-    assert len(box) == 100
-    box.rewind()
-    assert int(box.take(1)[0].payload[:3]) == 200
-    box.close()
 
 
 def test_results_count_as_kept_until_the_broker_has_confirmed_them(
@@ -509,25 +474,6 @@ def test_what_a_sink_left_with_the_broker_is_cleared_when_it_is_gone_or_has_anot
         withdrawal.close()
         for sink in running:
             sink.close()
-
-
-def test_what_others_have_announced_is_left_alone(
-    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    Ledger("a.toml").add(Announcer("mqtt://localhost:1/a", tmp_path / "spool.db", MqttConfig()))
-    assert [each.sink for each in Ledger("a.toml").others(())] == ["mqtt://localhost:1/a"]
-    assert Ledger("a.toml").others(("mqtt://localhost:1/a",)) == []
-    assert Ledger("b.toml").others(()) == []
-
-
-def test_a_ledger_that_cannot_be_written_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
-    Ledger("a.toml").add(Announcer("mqtt://localhost:1/a", tmp_path / "spool.db", MqttConfig()))
-    assert "cannot be used" in caplog.text
 
 
 AWAY = "mqtt://localhost:1/"

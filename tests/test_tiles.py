@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeemo.stages.tiles import STILL_SCALE, TILE_PX, Tile, tiles_of
+from edgeemo.stages.tiles import CELL_PX, MARGIN_PX, STILL_SCALE, TILE_PX, Tile, tiles_of
 
 SIZES = [(360, 640), (1080, 1920), (1920, 1080), (2160, 3840), (130, 2000), (97, 131)]
 
@@ -47,9 +47,12 @@ def test_flat_borders_are_left_out_and_flat_tiles_altogether() -> None:
     picture[200:230, 300:340] = np.random.default_rng(0).integers(0, 255, (30, 40, 3))
     part = whole.textured(picture)
     assert part is not None
-    assert (part.left, part.top) <= (300, 200)
-    assert (part.left + part.width, part.top + part.height) >= (340, 230)
-    assert part.width * part.height < 200 * 200
+    assert part.scale == whole.scale
+    # exact to the cells in which the texture begins and ends
+    assert 0 <= 300 - MARGIN_PX - part.left <= 2 * CELL_PX
+    assert 0 <= 200 - MARGIN_PX - part.top <= 2 * CELL_PX
+    assert 0 <= part.left + part.width - (340 + MARGIN_PX) <= 2 * CELL_PX
+    assert 0 <= part.top + part.height - (230 + MARGIN_PX) <= 2 * CELL_PX
 
 
 def test_points_of_a_cut_tile_lie_where_they_were_in_the_picture() -> None:

@@ -28,7 +28,6 @@ def new_client(config: MqttConfig, password: str, tls: ssl.SSLContext | None) ->
         CallbackAPIVersion.VERSION2,
         f"edgeemo-{secrets.token_hex(6)}",
         protocol=paho.MQTTv5,
-        reconnect_on_failure=False,
     )
     client.connect_timeout = 3.0
     if config.user:
