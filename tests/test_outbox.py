@@ -196,4 +196,4 @@ def test_a_ledger_that_cannot_be_written_is_a_warning(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
     Ledger("a.toml").add(Announcer(LEDGER_SINK, tmp_path / "spool.db", MqttConfig()))
-    assert "cannot be used" in caplog.text
+    assert "mqtt-sinks.db, which records" in caplog.text

@@ -103,9 +103,10 @@ def test_times_of_edits_are_told_from_the_beginning_of_the_recording(tmp_path: P
         recorder.write(result(1 if index == 0 else 2, index=index, time=time))
     recorder.close()
     read = load(recorder.folder.path)
-    with pytest.raises(RecordingError, match=r"Person 2 and Person 1 are seen together \(0\.5 s from the beginning\)"):
+    with pytest.raises(RecordingError, match=r"^Person 2 and Person 1 .*\(0\.5 s "):
         edited(read, [Merge(1, 2)])
-    assert described(edited(read, [Split(1, 100.5, 3)])) == ("person 1 is person 3 from 0.5 s on",)
+    (split,) = described(edited(read, [Split(1, 100.5, 3)]))
+    assert "person 3 from 0.5 s" in split
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,19 @@ def test_boxes_at_and_beyond_the_border_do_no_harm(box: tuple[float, ...]) -> No
     assert quality.light >= 0
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        (-90, 10, -10, 90), (10, -90, 90, -10), (400, 10, 480, 90), (10, 400, 90, 480),
+        (10, 10, 10, 10), (90, 10, 10, 90), (np.nan, 0, 5, 5),
+    ],
+)  # fmt: skip
+def test_of_a_face_outside_the_picture_only_the_size_is_known(box: tuple[float, ...]) -> None:
+    quality = assess(texture(), np.array(box, np.float32), head())
+    assert (quality.sharpness, quality.light, quality.contrast) == (0, 0, 0)
+    np.testing.assert_equal(quality.face_px, box[2] - box[0])
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_the_pipeline_gives_every_face_its_reasons(count: int) -> None:
     pipeline = Pipeline(FakeDetector(count), FakeTracker(), FakeClassifier(), FakeSmoother(), QualityJudge())

@@ -265,7 +265,7 @@ def test_a_session_whose_end_cannot_be_written_has_not_ended_and_says_why(tmp_pa
     recorder.close()
     (loss,) = recorder.losses
     assert loss.part == "recording"
-    assert "cannot go on writing" in loss.reason
+    assert "no such table: faces" in loss.reason
     assert recorder.writing == ()
     assert recorder.folder.read().ended == ""
     assert str(loss) in recorder.folder.read().missing

@@ -159,11 +159,11 @@ def test_frames_that_cannot_be_written_are_counted_once(
     rows(path, "DROP TABLE faces")
     if each_second:
         monkeypatch.setattr("edgeemo.sinks.sqlite.BATCH_S", 0.0)
-        with pytest.raises(SinkError, match="cannot go on writing"):
+        with pytest.raises(SinkError, match="no such table: faces"):
             sink.write(result(1, index=3))
         sink.close()
     else:
-        with pytest.raises(SinkError, match="cannot go on writing"):
+        with pytest.raises(SinkError, match="no such table: faces"):
             sink.close()
     assert sink.lost == 3
     assert rows(path, "SELECT count(*) FROM frames") == [(0,)]
