@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from edgeemo.capture.lsl_markers import open_markers
 from edgeemo.config import Config, SourceConfig
 from edgeemo.run.runner import Runner
 from edgeemo.run.sink_worker import SinkWorker
@@ -231,7 +232,7 @@ class FakeParts:
         return sink
 
     def markers(self, config: Config) -> MarkerSource | None:
-        return self.marker_source
+        return self.marker_source or open_markers(config.markers)
 
     def draw(self, result: Result) -> U8:
         return result.frame.image

@@ -125,7 +125,8 @@ def test_conditions_are_compared_within_units() -> None:
     assert of(difference.value, analysis.keys) == pytest.approx(0.1, abs=0.01)
     # the spread between sessions, 0.15, is not part of the error
     assert 0.01 < of(difference.high, analysis.keys) - of(difference.low, analysis.keys) < 0.06
-    assert "the difference is within the 6 units that have both; 1 that are in only one" in page([("A", sessions)])
+    said = "film: the difference is within the 6 units that have both; excluded are those that have only one (1)."
+    assert said in page([("A", sessions)])
 
 
 def test_a_marker_without_duration_stands_for_the_two_seconds_after_it() -> None:
@@ -204,6 +205,16 @@ def test_the_command_compares_groups_and_writes_the_numbers(
     (difference,) = (row for row in happy if row["row"] == "difference")
     assert (difference["group"], difference["against"], difference["units"]) == ("treated", "control", "12")
     assert float(difference["low"]) * 100 == pytest.approx(numbers[7], abs=0.06)
+
+
+def test_sessions_without_groups_have_one_mean(twelve: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", *twelve[:6], "--output", "page.html"]) == 0
+    text = Path("page.html").read_text()
+    assert "<h2>All sessions</h2>" in text
+    assert "<h3>all sessions <span" in text
+    row = re.search(r"Happiness</span></td>(.*?)</tr>", text)
+    assert row is not None
+    assert len(re.findall(r"\d+\.\d", row[1])) == 3  # mean, low, high
 
 
 def test_persons_of_one_session_can_be_in_different_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,6 +89,28 @@ def test_an_analysed_file_that_is_damaged_says_so_in_window_session_and_report(
     assert f"{lost} of the 200 frames" in page([("", [recording])])
 
 
+def test_markers_of_another_program_are_in_timeline_and_session(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    lsl = pytest.importorskip("pylsl", reason="the extra lsl is not installed", exc_type=(ImportError, RuntimeError))
+    name = f"test-window-{os.getpid()}"
+    sender = lsl.StreamOutlet(lsl.StreamInfo(name, "Markers", 1, lsl.IRREGULAR_RATE, "string", f"id-{name}"))
+    window = make(Config(source="rtsp://camera/live", markers=f"lsl:{name}"))
+    start(qtbot, window, "none")
+    qtbot.waitUntil(sender.have_consumers, timeout=30_000)
+    sender.push_sample(["stimulus 1"])
+    markers = window.timeline.history.markers
+    qtbot.waitUntil(lambda: [marker.label for marker in markers] == ["stimulus 1"], timeout=30_000)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (folder,) = (tmp_path / "sessions").iterdir()
+    (kept,) = load(folder).markers
+    assert (kept.label, kept.time) == ("stimulus 1", pytest.approx(markers[0].time, abs=1e-3))
+    # by the clock it lies where its time lies among the frames
+    recording = load(folder)
+    walls = [recording.walls[frame] for frame in recording.frames.tolist()]
+    assert kept.wall is not None
+    assert walls[0] - 1 < kept.wall < walls[-1] + 1
+
+
 LOST = SourceError("the stream broke off; check the camera")
 
 

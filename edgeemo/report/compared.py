@@ -105,12 +105,14 @@ def _table(comparison: Comparison, keys: Sequence[str]) -> Table:
     highest = np.max([sample.mean for sample in comparison.samples], axis=0)
     order = [int(place) for place in np.argsort(-highest, kind="stable") if highest[place] > 0]
     title = comparison.title or ("Side by side" if len(comparison.samples) > 1 else "All sessions")
-    first, *others = comparison.names
+    # sessions in no groups have the names of all of them for a name
+    names = comparison.names if comparison.title or len(comparison.names) > 1 else ["all sessions"]
+    first, *others = names
     return Table(
         title,
         [
             Column(name, sample, Markup(share_bar(_parts(sample, keys), f"Share of time, {title}, {name}")))
-            for name, sample in zip(comparison.names, comparison.samples, strict=True)
+            for name, sample in zip(names, comparison.samples, strict=True)
         ],
         max(sample.seconds for sample in comparison.samples),
         [f"{name} less {first}" for name in others],
@@ -123,7 +125,7 @@ def _table(comparison: Comparison, keys: Sequence[str]) -> Table:
             for place in order
         ],
         any(not np.isnan(each.effect).all() for each in comparison.differences),
-        _notes(comparison),
+        _notes(comparison, names),
     )
 
 
@@ -140,10 +142,10 @@ def _number(scale: float, value: F64, low: F64, high: F64, place: int, effect: F
     )
 
 
-def _notes(comparison: Comparison) -> list[str]:
+def _notes(comparison: Comparison, names: Sequence[str]) -> list[str]:
     few = [
         f"{name} {len(sample.units)}"
-        for name, sample in zip(comparison.names, comparison.samples, strict=True)
+        for name, sample in zip(names, comparison.samples, strict=True)
         if len(sample.units) < FEWEST
     ]
     notes = []
@@ -152,12 +154,13 @@ def _notes(comparison: Comparison) -> list[str]:
             f"Independent units: {', '.join(few)}. With fewer than {FEWEST}, no intervals and effect sizes are given: "
             "the numbers describe only these sessions."
         )
-    notes += [_pairing(each, name) for name, each in zip(comparison.names[1:], comparison.differences, strict=True)]
+    notes += [_pairing(each, name) for name, each in zip(names[1:], comparison.differences, strict=True)]
     return [note for note in dict.fromkeys(notes) if note]
 
 
 def _pairing(difference: Difference, name: str) -> str:
     if not difference.paired:
         return ""
-    missing = f"; {difference.left_out} that are in only one are excluded" if difference.left_out else ""
-    return f"{name}: the difference is within the {difference.units} units that have both{missing}."
+    units = "one unit that has" if difference.units == 1 else f"{difference.units} units that have"
+    missing = f"; excluded are those that have only one ({difference.left_out})" if difference.left_out else ""
+    return f"{name}: the difference is within the {units} both{missing}."
