@@ -33,7 +33,7 @@ from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import clock, number
+from edgeemo.ui.words import clock, number, table_time
 
 if TYPE_CHECKING:  # these import pyarrow, which is optional
     from edgeemo.batch.command import Ending
@@ -273,7 +273,7 @@ class QueueDialog(QDialog):
         if file in watcher.ended_files or file not in watcher.todo or self._finished:
             return tr(DONE)
         if self.running and file in watcher.places:
-            return tr("at {time}", time=clock(watcher.places[file]))
+            return tr("at {time}", time=table_time(watcher.places[file]))
         return tr(WAITS)
 
     def _ask_for_files(self) -> None:
