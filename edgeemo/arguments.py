@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from edgeemo import commands
-from edgeemo.commands import MISTAKE
 from edgeemo.config import POLICY_ALIASES
-from edgeemo.system.terminal import printable
 from edgeemo.values import shortened, whole_number
 from engines.installation import installed_version
 from engines.standard import Parser
@@ -17,7 +15,7 @@ from engines.standard import Parser
 
 def parser() -> argparse.ArgumentParser:
     """The parser of `edgeemo`; the parsed namespace has the command in `command`."""
-    made = _Parser(
+    made = Parser(
         prog="edgeemo",
         description="Facial expressions in video, in real time, on this machine. Without a command: the desktop app.",
         epilog="Sources: 0 (a camera), /dev/video2, clip.mp4, pictures/, rtsp://..., http://..., csi://0, demo. "
@@ -28,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     _common(made, default=None)
     _add_markers(made, default=None)
     made.set_defaults(command=commands.app, verbose=0)
-    added = made.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    added = made.add_subparsers(title="commands", metavar="COMMAND")
     _add_run(added)
     _add_batch(added)
     _add_doctor(added)
@@ -214,13 +212,6 @@ def _count(text: str) -> int:
     if not number:
         raise argparse.ArgumentTypeError(f"{shortened(text)} must be a positive integer")
     return number
-
-
-class _Parser(Parser):
-    """Reports errors in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(MISTAKE, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
 
 class _Version(argparse.Action):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import faulthandler
 import logging
 import os
@@ -13,15 +12,10 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from edgeemo.arguments import parser
-from edgeemo.commands import DONE, FAULT, INTERRUPTED, MISTAKE, one_line
+from edgeemo.commands import DONE, FAULT, INTERRUPTED
 from edgeemo.errors import EdgeemoError
-from edgeemo.system.terminal import printable
-from engines.standard import NOT_DELIVERED, finish, is_output_fault, tell
-
-PATH_FAULTS = (
-    errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC,
-    errno.EDQUOT,
-)  # fmt: skip
+from engines.standard import MISTAKE, NOT_DELIVERED, finish, is_about_a_file, is_output_fault, tell
+from engines.terminal import one_line, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +61,7 @@ def _perform(arguments: argparse.Namespace) -> int:
     except Exception as error:
         if is_output_fault(error):
             return _not_written(error)
-        if isinstance(error, EdgeemoError) or _is_about_a_file(error):
+        if isinstance(error, EdgeemoError) or is_about_a_file(error):
             if verbose > 1:
                 traceback.print_exc()
             tell(f"edgeemo: {one_line(error)}")
@@ -80,11 +74,6 @@ def _perform(arguments: argparse.Namespace) -> int:
 def _not_written(error: Exception) -> int:
     tell(f"edgeemo: the output is not complete: {one_line(error)}")
     return NOT_DELIVERED
-
-
-def _is_about_a_file(error: Exception) -> bool:
-    """Whether the system refused a path from the user: no permission, name too long, read-only disk."""
-    return isinstance(error, OSError) and error.filename is not None and error.errno in PATH_FAULTS
 
 
 def _occupy_standard_descriptors() -> None:

@@ -12,12 +12,11 @@ from typing import Any
 
 from edgeemo.config import Config, load_config
 from edgeemo.errors import ConfigError
-from edgeemo.system.terminal import printable
 from engines.files import user_path
-from engines.standard import tell
+from engines.standard import MISTAKE, tell
+from engines.terminal import one_line
 
-DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-LONGEST_LINE = 1000  # characters of an error message: a path of 4,000 would fill the screen
+DONE, FAULT, INTERRUPTED = 0, 1, 130
 
 
 def app(arguments: argparse.Namespace) -> int:
@@ -238,8 +237,3 @@ def config_of(arguments: argparse.Namespace) -> Config:
     if given.get("policy"):
         changes["detect"] = replace(config.detect, policy=given["policy"])
     return replace(config, **changes)
-
-
-def one_line(error: BaseException) -> str:
-    line = printable(" ".join(str(error).split()))
-    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"

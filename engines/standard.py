@@ -11,21 +11,49 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
+from engines.errors import PathError
+from engines.files import user_path
+from engines.terminal import printable
+
+MISTAKE = 2  # exit code: a mistake of the user, told in one line
 NOT_DELIVERED = 4  # exit code: done, but an output did not receive everything
 _OUTPUT_FAULTS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)
+_PATH_FAULTS = (
+    errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC,
+    errno.EDQUOT,
+)  # fmt: skip
 _silenced: set[int] = set()
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports errors while writing help; argparse ignores them."""
+    """A parser that reports errors while writing help, which argparse ignores, and checks every argument of type Path.
+
+    Sub-parsers are of the same class.
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.register("type", Path, _path)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line."""
+        self.exit(MISTAKE, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message and file is not None and file is sys.stdout:
             file.write(message)
             return
         super()._print_message(message, file)
+
+
+def _path(text: str) -> Path:
+    try:
+        return user_path(text)
+    except PathError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def perform(name: str, command: Callable[[], int]) -> int:
@@ -83,6 +111,11 @@ def finish(code: int, name: str = "edgeemo") -> int:
 def is_output_fault(error: BaseException) -> bool:
     """Whether the error is a failed write: a full disk, a broken stream."""
     return isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_FAULTS
+
+
+def is_about_a_file(error: BaseException) -> bool:
+    """Whether the system refused a path from the user: no permission, name too long, read-only disk."""
+    return isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_FAULTS
 
 
 def _fault(stream: TextIO | None) -> str:

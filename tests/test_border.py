@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from edgeemo.recording import load
 from edgeemo.report import page
 from edgeemo.sinks.access import Guard, address, is_own_name
 from edgeemo.values import LARGEST_NUMBER, expect_host, shortened, whole_number
+from engines.export import cli as export_cli
+from trainer import cli as train_cli
 
 hypothesis = pytest.importorskip("hypothesis")
 
@@ -98,6 +102,62 @@ def test_odd_names_on_the_command_line_are_one_line(
     said = capsys.readouterr().err
     assert code == 2
     assert said.count("\n") == 1
+    assert "Traceback" not in said
+
+
+def path_options(parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The beginning of a command line for each option and argument that is a path."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield from path_options(command, (*before, name))
+        elif action.type is Path:
+            yield (*before, *action.option_strings[:1])
+
+
+COMMANDS = {
+    "edgeemo-export": (export_cli.main, export_cli._parser),
+    "edgeemo-train": (train_cli.main, train_cli._parser),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [(name, before) for name, (_, parser) in COMMANDS.items() for before in path_options(parser())],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)
+def test_odd_names_of_any_path_option_are_one_line(
+    command: str, before: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for named in (LONG, "~nobody-of-this-name/x", "a\0b", "d/" * 3000):
+        with pytest.raises(SystemExit) as end:
+            COMMANDS[command][0]([*before, named])
+        said = capsys.readouterr().err
+        assert end.value.code == 2
+        assert said.startswith(command)
+        assert said.count("\n") == 1
+        assert "the path" in said
+
+
+@pytest.mark.parametrize("named", [LONG, "~nobody-of-this-name/x", "a\0b", "d/" * 3000, "\x1b[31mred"])
+def test_odd_names_of_data_sets_are_one_line(named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("ferplus", "folder", "fer2013", "wds"):
+        for arguments in (["evaluate", "--engine", "hybrid_lite", "--data"], ["data", "info"]):
+            assert train_cli.main([*arguments, f"{kind}:{named}"]) == 2
+            printed = capsys.readouterr()
+            said = printed.out + printed.err
+            assert said.startswith(("edgeemo-train: ", "train: "))
+            assert printed.err.count("\n") <= 1  # data info says on standard output what each split lacks
+            assert "\x1b" not in said
+
+
+def test_a_file_that_the_system_refuses_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert export_cli.main(["--write-manifest", str(loop)]) == 2
+    assert train_cli.main(["weights", str(loop / "best.pt"), "--output", str(tmp_path / "x.safetensors")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 2
     assert "Traceback" not in said
 
 

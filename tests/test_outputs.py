@@ -22,8 +22,8 @@ from edgeemo.cli import main
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.system.outputs import OUTPUTS, check_output
-from edgeemo.system.terminal import printable
 from engines import LABELS
+from engines.terminal import printable
 
 CONTEXT = SinkContext(LABELS, draw=lambda each: each.frame.image)
 NAMES = {"jsonl": "a.jsonl", "csv": "a.csv", "sqlite": "a.db", "video": "a.mp4"}

@@ -12,7 +12,8 @@ from typing import Any
 
 from engines.errors import EdgeemoError
 from engines.installation import pip_install
-from engines.standard import Parser, perform
+from engines.standard import MISTAKE, Parser, is_about_a_file, perform
+from engines.terminal import one_line
 from trainer.config import SAFETENSORS
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
@@ -32,16 +33,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         command: int = options.run_command(options)
         return command
-    except (TrainerError, EdgeemoError) as error:
+    except (TrainerError, EdgeemoError, OSError) as error:
+        if isinstance(error, OSError) and not is_about_a_file(error):
+            raise
         # of several processes started by torchrun one speaks
         if os.environ.get("RANK", "0") == "0":
-            print(f"edgeemo-train: {error}", file=sys.stderr)
-        return 2
+            print(f"edgeemo-train: {one_line(error)}", file=sys.stderr)
+        return MISTAKE
     except ModuleNotFoundError as error:
         if error.name not in OPTIONAL:
             raise
         print(f"edgeemo-train: {error.name} is not installed: {pip_install('train')}", file=sys.stderr)
-        return 2
+        return MISTAKE
     except KeyboardInterrupt:
         print("edgeemo-train: interrupted; the same command continues from the last epoch", file=sys.stderr)
         return 130

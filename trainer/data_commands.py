@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.layout import cache_folder
+from engines.terminal import one_line
 from trainer.fit_options import add_alias, positive
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _info(options: argparse.Namespace) -> int:
         try:
             found[split] = open_data(options.data, split)
         except DataError as error:
-            print(f"{split}: {error}")
+            print(f"{split}: {one_line(error)}")
     if not found:
         return 2
     print(f"{'':12}" + "".join(f"{split:>10}" for split in found))

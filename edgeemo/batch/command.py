@@ -22,11 +22,11 @@ from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.run.open import Stages
 from edgeemo.system.process import usable_cpus
 from edgeemo.system.signals import ending_on_signals
-from edgeemo.system.terminal import printable
 from edgeemo.values import expect_range
 from engines.bundle import find_bundle
 from engines.files import user_path
 from engines.installation import installed_version, pip_install
+from engines.terminal import printable
 
 DONE, PARTLY, INCOMPLETE, INTERRUPTED = 0, 3, 4, 130
 SHOWN_FAILURES = 10

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from edgeemo.batch.remote import find_remote, is_remote
 from edgeemo.errors import ConfigError, SourceError
-from edgeemo.system.terminal import printable
 from engines.files import user_path
+from engines.terminal import printable
 
 # suffixes searched for in folders; a file given by name may have any suffix
 SUFFIXES = (

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from edgeemo.batch.work import Task
-from edgeemo.system.terminal import printable
+from engines.terminal import printable
 
 LINE_S = 30.0  # interval of lines without a terminal
 

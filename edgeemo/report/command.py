@@ -14,8 +14,8 @@ from edgeemo.report.groups import grouped
 from edgeemo.report.inference import Analysis, Groups, analyse
 from edgeemo.report.page import side_by_side, write_report
 from edgeemo.system.outputs import check_output
-from edgeemo.system.terminal import printable
 from engines.files import user_path
+from engines.terminal import printable
 
 DONE = 0
 PAGES = (".html", ".htm", "")  # suffixes of a report

@@ -16,9 +16,9 @@ from edgeemo.sinks import ReaderGone
 from edgeemo.sinks.announcements import Withdrawal
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.system.signals import ending_on_signals
-from edgeemo.system.terminal import printable
 from edgeemo.types import Counters, Status
 from engines.standard import NOT_DELIVERED, finish, tell
+from engines.terminal import printable
 
 DONE, PARTLY, INTERRUPTED = 0, 3, 130
 

@@ -17,12 +17,14 @@ from engines.bundle import Bundle, find_bundle, load_bundle, user_folder
 from engines.errors import BundleNotFound, EdgeemoError, EngineError
 from engines.export.plan_command import build, expect_tensorrt, show_plan, tensorrt_usable
 from engines.export.shipped import is_accepted, show_accepted
+from engines.files import user_path
 from engines.installation import pip_install
 from engines.layout import FILES, MANIFEST, SPEC, UNTRAINED, cache_folder
 from engines.manifest import drop_fp32, write_manifest
-from engines.standard import Parser, perform
+from engines.standard import MISTAKE, Parser, is_about_a_file, perform
+from engines.terminal import one_line
 
-DONE, FAULT, MISTAKE, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, FAULT, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 3, 130
 UNTRAINED_FACES = 16
 
 
@@ -44,8 +46,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         if options.drop_fp32 is not None:
             return _drop_fp32(options.drop_fp32)
         return _export(options)
-    except EdgeemoError as error:
-        print(f"edgeemo-export: {' '.join(str(error).split())}", file=sys.stderr)
+    except (EdgeemoError, OSError) as error:
+        if not isinstance(error, EdgeemoError) and not is_about_a_file(error):
+            raise
+        print(f"edgeemo-export: {one_line(error)}", file=sys.stderr)
         return MISTAKE
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("onnx", "onnxconverter_common", "sympy"):
@@ -164,7 +168,7 @@ class _Faces:
         self.calibration = None
         if options.calibration:
             count = options.calibration_limit
-            if options.calibration == source and Path(source).expanduser().exists():
+            if options.calibration == source and user_path(source).exists():
                 self.calibration, self.data = self.data.halves(count)
             else:
                 self.calibration = load_faces(options.calibration, bundle.spec, split="train", limit=count)

@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from engines.export.errors import ExportError
 from engines.face_detector import FaceDetector, largest
+from engines.files import user_path
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 
@@ -107,7 +108,7 @@ def load_faces(source: str | None, spec: ModelSpec, *, split: str = "valid", lim
     if not source:
         return portrait(spec)
     kind, colon, rest = source.partition(":")
-    path = Path(source).expanduser()
+    path = user_path(source)
     if colon and rest and not path.exists() and len(kind) > 1:
         return _from_trainer(source, spec, split, limit)
     if path.suffix == ".npz":

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from engines.files import user_path
 from trainer.data.affectnet import open_affectnet
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.expw import open_expw
@@ -27,7 +27,7 @@ class Reader:
 
     open: Callable[..., Dataset]
     options: Mapping[str, type] = field(default_factory=dict)
-    place: Callable[[str], Any] = lambda text: Path(text).expanduser()
+    place: Callable[[str], Any] = user_path
 
 
 READERS = {

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from engines.files import atomic_path, atomic_write
+from engines.files import atomic_path, atomic_write, user_path
 from engines.installation import pip_install
 from engines.preprocess import F32, U8
 from engines.spec import LABELS, ModelSpec
@@ -177,8 +177,8 @@ def shard_index(where: str, split: str) -> ShardIndex:
             raise DataError(f"reading shards needs webdataset: {pip_install('shards')}") from error
         named = [url.rpartition("/")[2] for url in braceexpand.braceexpand(where)]
         place = where.rpartition("/")[0] or "."
-    content = _read_remote(f"{place}/{INDEX}") if "://" in place else _read_index_file(Path(place).expanduser() / INDEX)
-    root = place if "://" in place else str(Path(place).expanduser())
+    content = _read_remote(f"{place}/{INDEX}") if "://" in place else _read_index_file(user_path(place) / INDEX)
+    root = place if "://" in place else str(user_path(place))
     return _index(content, f"{root}/", split, named)
 
 

@@ -1,9 +1,10 @@
-"""Make any text safe to print on a terminal. Called by the commands and the log."""
+"""Make any text safe to print on a terminal. Called by the three commands and the log."""
 
 from __future__ import annotations
 
 import re
 
+LONGEST_LINE = 1000  # of an error: a path of 4,000 characters would fill the screen
 # C0 and C1 control characters (terminal escapes begin with one), line separators, text direction marks, and bytes that
 # are not UTF-8
 _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -12,6 +13,12 @@ _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u206
 def printable(text: str) -> str:
     r"""The text with control and undecodable characters written as escapes, for example \x1b."""
     return _UNSAFE.sub(lambda found: _written_out(ord(found[0])), text)
+
+
+def one_line(error: BaseException) -> str:
+    """What is said about an error."""
+    line = printable(" ".join(str(error).split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
 
 
 def _written_out(code: int) -> str:
