@@ -1,16 +1,25 @@
 """Column names of tables: one scheme for CSV, Parquet and Python, with one row per face and frame.
 
 origin      name of the source: a file name, "camera 0", an address; `file` (the path) in a table of several sources
-frame       number of the frame, from 0 time        media time in seconds wall        capture time, seconds since the
-epoch; only on request markers     labels of markers that start at or span this frame, separated by ";"; only in exports
-of sessions face_id     number of the face, from 1 person      name given in a session, else "Person 1" for face 1 x1 y1
-x2 y2 box in pixels score       the detector's confidence, 0..1 emotion     the expression shown confidence  its
-calibrated probability, 0..1 ...         one column per class of the engine: its probability, 0..1 doubts      codes of
-why the expression is unsure, separated by ";"; empty if it is not unsure face_px     width of the box in pixels yaw_deg
-yaw to the person's left (positive) or right, from six keypoints, accurate to about ten degrees roll_deg    roll,
-clockwise on the screen positive sharpness   standard deviation of the Laplacian of the face at 48 pixels, over its
-contrast light mean grey level of the face, 0..255 contrast    standard deviation of the face's grey levels turned
-rotation of the head in a still picture: 90, 180 or 270 degrees clockwise; 0 if upright and in videos
+frame       number of the frame, from 0
+time        media time in seconds
+wall        capture time, seconds since the epoch; only on request
+markers     labels of markers that start at or span this frame, separated by ";"; only in exports of sessions
+face_id     number of the face, from 1
+person      name given in a session, else "Person 1" for face 1
+x1 y1 x2 y2 box in pixels
+score       the detector's confidence, 0..1
+emotion     the expression shown
+confidence  its calibrated probability, 0..1
+...         one column per class of the engine: its probability, 0..1
+doubts      codes of why the expression is unsure, separated by ";"; empty if it is not unsure
+face_px     width of the box in pixels
+yaw_deg     yaw to the person's left (positive) or right, from six keypoints, accurate to about ten degrees
+roll_deg    roll, clockwise on the screen positive
+sharpness   standard deviation of the Laplacian of the face at 48 pixels, over its contrast
+light       mean grey level of the face, 0..255
+contrast    standard deviation of the face's grey levels
+turned      rotation of the head in a still picture: 90, 180 or 270 degrees clockwise; 0 if upright and in videos
 """
 
 from __future__ import annotations

@@ -322,7 +322,7 @@ def _lacks(own: Path, shipped: Path) -> str:
         if fewer and mine.source_sha256 == theirs.source_sha256:
             return f"it lacks {', '.join(sorted(fewer))}"
     except ModelError:
-        # whoever opens it gets the reason
+        # opening it gives the reason
         return ""
     return ""
 

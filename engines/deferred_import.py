@@ -1,4 +1,4 @@
-"""Postpone what a package imports for parts of it that are not used here. Called by `engines.mediapipe_detector`."""
+"""Postpone imports that a package needs only for unused parts. Called by `engines.mediapipe_detector`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 @contextmanager
 def deferred(*names: str) -> Iterator[None]:
-    """Within the block, `import NAME` gives a placeholder that imports the module when it is first used.
+    """Within the block, `import NAME` returns a placeholder that imports the module on first use.
 
-    Modules that are imported already stay as they are. After the block an import gives the real module again, and
-    whoever got a placeholder keeps it.
+    Modules that are already imported are not affected. After the block, an import returns the real module; modules that
+    imported a placeholder keep it.
 
     Args:
         names: modules, packages before their submodules: "matplotlib", "matplotlib.pyplot".
@@ -34,7 +34,7 @@ def deferred(*names: str) -> Iterator[None]:
 
 class _Placeholder(ModuleType):
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # asked for by the import system
+        if name.startswith("__"):  # requested by the import system
             raise AttributeError(name)
         _remove_placeholders()
         return getattr(importlib.import_module(self.__name__), name)

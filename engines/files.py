@@ -29,7 +29,7 @@ LARGEST_SMALL_FILE = 1 << 20  # configuration, token, spec, manifest: a thousand
 STANDARD_INPUT_S = 1.0  # for somebody to begin writing, and between two parts
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, limits.h of Linux
 BLOCK = 1 << 20
-ABANDONED_S = 86400.0  # a scratch folder that names no process is somebody's for so long
+ABANDONED_S = 86400.0  # a scratch folder without a process id is not removed before this age
 RETRIES = 7  # pauses from 10 ms, doubling: 1.3 s in total
 
 

@@ -25,6 +25,17 @@ BANNED = {
     r"\bholds the walls\b": "enforces the layering",
     r"\bthe house\b": "the repository layout",
     r"\btold to be (none|unsure)\b": "rejected, or labelled unsure",
+    r"\b(breaks?|broke) off\b": "is cut off, or ends",
+    r"\b(begins?|began|begun) again\b": "starts again, or is reopened",
+    r"\bleft behind\b": "keeps running, or remains",
+    r"\bstands? still\b": "does not move, or is blocked",
+    r"\bto the (last )?bit\b|\bnot by a bit\b": "bit-identical",
+    r"\bwho is who\b": "identity, or matching of tracks",
+    r"\b(one|a (row|line)) an? (frame|face|source|class|second|file)\b": "one per frame, one row per face",
+    r"\bfault of (ours|edgeemo)": "a bug in edgeemo",
+    r"\bwhat really runs\b": "the engine in use",
+    r"(?<!there )\bis no (file|folder|video|picture|camera|session|address|database)\b": "is not a file",
+    r"\bat present\b": "now",
 }
 
 

@@ -113,7 +113,7 @@ def _add_fit(commands: Any, cached: argparse.ArgumentParser) -> None:
         description="Train a network; the same command resumes. Several GPUs: "
         "torchrun --nproc-per-node N -m trainer.cli fit --device cuda ...",
     )
-    # torchrun takes --run, wherever it stands, for an abbreviation of its own --run-path
+    # torchrun interprets --run anywhere as an abbreviation of its --run-path
     run_help = "run folder (default: runs/NAME); under torchrun write --run-folder"
     fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
     fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")

@@ -212,7 +212,7 @@ def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet
 def replace_fp32(
     folder: Path, valid: Dataset, faces: FaceSet, data: str, cache: Path, precisions: Sequence[str]
 ) -> ParityRecord:
-    """Replace model.onnx by files of other precisions; a file that fails the comparison with it is left out.
+    """Replace model.onnx by files of other precisions; a file that fails the comparison with it is omitted.
 
     INT8 is calibrated on training faces. A rejected file is reported on standard output and not kept.
 

@@ -125,7 +125,7 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 def open_loggers(names: Sequence[str], run: Path, config: FitConfig, first_epoch: int) -> Loggers:
-    """The named loggers; TensorBoard is left out where tensorboardX is not installed.
+    """The named loggers; TensorBoard is omitted if tensorboardX is not installed.
 
     Raises:
         RunError: a library is not installed, or its logger cannot be opened.

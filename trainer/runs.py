@@ -90,7 +90,7 @@ def checkpoint_bytes(parameters: int) -> int:
 
 
 def load_state(run: Path) -> dict[str, Any] | None:
-    """The content of last.pt, or None if the run has not begun.
+    """The content of last.pt, or None if the run has not started.
 
     Raises:
         RunError: it is damaged.

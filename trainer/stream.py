@@ -81,7 +81,7 @@ class ShardSource:
         shards = len(self.index.shards)
         if shards < self.dist.world:
             raise DataError(f"{shards} shards cannot be shared by {self.dist.world} processes: write smaller ones")
-        # every worker needs a shard of its own
+        # every worker needs its own shard
         self.num_workers = min(self.num_workers, shards // self.dist.world)
         _library()
 

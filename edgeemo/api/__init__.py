@@ -8,9 +8,11 @@ Result, Face   the results
 
 Errors that the user can correct have a message of one line:
 
-EdgeemoError ├── EngineError       an engine or backend is missing or incompatible ├── ConfigError       an option or a
-configuration is wrong; also a ValueError ├── SourceError       a picture or video cannot be read └── SinkError an
-output cannot be written
+EdgeemoError
+├── EngineError       an engine or backend is missing or incompatible
+├── ConfigError       an option or a configuration is wrong; also a ValueError
+├── SourceError       a picture or video cannot be read
+└── SinkError         an output cannot be written
 
 Any other exception is a bug in edgeemo or a wrong call (TypeError, RuntimeError after `close`).
 """

@@ -92,8 +92,8 @@ class Ending:
     """The end of a batch.
 
     Attributes:
-        totals: of the dataset; its failures are those of the files of this run.
-        full: what the disk said when it was full; empty: it was not.
+        totals: totals of the dataset, with the failures of this run's files.
+        full: the error of a full disk; empty if it was not full.
         said: the watcher's summary.
     """
 
@@ -167,7 +167,7 @@ class _Work:
         runner(tasks, progress.running, on_outcome, stop)
 
     def finish(self, inputs: tuple[Input, ...]) -> Totals:
-        """As `Dataset.finish`; a disk that is full by then only lacks the summary."""
+        """See `Dataset.finish`; if the disk is full now, only the summary is missing."""
         try:
             return self._dataset.finish(inputs)
         except OSError as error:

@@ -1,9 +1,12 @@
 """Sources of frames, and how a text names one. Called by `edgeemo.run`, `edgeemo.api` and `edgeemo.ui`.
 
-0, 1, /dev/video2, /dev/v4l/by-id/…   a camera clip.mp4                              a video file, every frame
-clip.mkv#stream=1                     a video stream other than the default one, counted from 0 pictures/, face.jpg a
-folder of pictures, or a single picture rtsp://…, http://…, https://…         a stream, or a video file at that address
-csi://0                               a camera on a Jetson's CSI connector demo the clip that ships with edgeemo
+0, 1, /dev/video2, /dev/v4l/by-id/…   a camera
+clip.mp4                              a video file, every frame
+clip.mkv#stream=1                     a video stream other than the default one, counted from 0
+pictures/, face.jpg                   a folder of pictures, or a single picture
+rtsp://…, http://…, https://…         a stream, or a video file at that address
+csi://0                               a camera on a Jetson's CSI connector
+demo                                  the clip that ships with edgeemo
 """
 
 from __future__ import annotations

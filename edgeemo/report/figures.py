@@ -1,11 +1,14 @@
 """Write the numbers of an analysis as CSV, one number per row, for R, spreadsheets and the like.
 
-row         person (one in one session), mean (of a group in a condition), difference (of two such) title       of its
-table on the page; empty for persons and complete sessions group       its name; against: that of the subtracted sample;
-likewise condition and against_condition session     and person, in rows of persons, with their unit units       number
-of units of a mean or difference; paired: 1 if the same units are in both samples seconds     of faces expression  a
-class, or other, or unsure value       share of time, 0..1, or a difference of two shares low, high   95 % interval;
-deviation: standard deviation between units; effect: Hedges' g; empty: unknown
+row         person (one in one session), mean (of a group in a condition), difference (of two such)
+title       of its table on the page; empty for persons and complete sessions
+group       its name; against: that of the subtracted sample; likewise condition and against_condition
+session     and person, in rows of persons, with their unit
+units       number of units of a mean or difference; paired: 1 if the same units are in both samples
+seconds     of faces
+expression  a class, or other, or unsure
+value       share of time, 0..1, or a difference of two shares
+low, high   95 % interval; deviation: standard deviation between units; effect: Hedges' g; empty: unknown
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gives the markers of another program to results, in the media time of each source."""
+"""Add markers of another program to results, in the media time of each source. Called by `runner`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from edgeemo.types import Marker, MarkerSource, Result
 
 
 class MarkerFeed:
-    """Every source gets every marker, with its next result.
+    """Adds every marker to the next result of every source.
 
     Args:
-        source: where they come from; None: nowhere.
+        source: source of the markers; None: no markers.
     """
 
     def __init__(self, source: MarkerSource | None) -> None:
@@ -21,13 +21,14 @@ class MarkerFeed:
         self._waiting: dict[str, list[tuple[float, str]]] = {}
 
     def add_to(self, result: Result, name: str, names: Iterable[str]) -> Result:
-        """The result with the markers that came since the last one of its source.
+        """Add the markers that arrived since the last result of the same source.
 
-        A live frame tells which moment its media time is, so a marker is placed exactly, wherever between two frames it
-        falls and however late results come. Of a file, which has no moments, it is placed at this frame.
+        The capture time of a live frame is known, so a marker gets its exact media time, also between two frames and if
+        results are late. Frames of a file have no capture time, so the marker is put at this frame.
 
         Args:
-            name: of the result's source. names: of all sources.
+            name: name of the result's source.
+            names: names of all sources.
         """
         if self._source is None:
             return result

@@ -13,13 +13,12 @@ from edgeemo.types import Doubt, Marker, Quality, Result
 def event(result: Result) -> dict[str, Any]:
     """Convert the result of one frame.
 
-    Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. A number that
-    JSON cannot carry (NaN, infinity) becomes null. A service adds `wall`, seconds since the epoch; a face whose
-    expression is unsure has `doubts`, a code and a value for each reason, a lying or upside-down one of a still picture
-    `turned`: 90, 180 or 270 degrees clockwise, one that was judged `quality`, whose figures have the names of
-    `edgeemo.columns`. `damage` counts decoding errors since the event before, where there were any;
-    `markers`, those of another program, have media times too. `id` (now
-    `face_id`) and `unsure` (the reasons in words) stay for one version.
+    Boxes are pixels with one decimal, times seconds with four, probabilities have four decimals. NaN and infinity
+    become null. A service adds `wall`, seconds since the epoch. `damage` counts decoding errors since the previous
+    event, if any. `markers` of other programs have media times. Optional keys of a face: `doubts` (code and value of
+    each reason why it is unsure), `turned` (90, 180 or 270 degrees clockwise, for a lying or upside-down head in a
+    still picture), `quality` (figures named as in `edgeemo.columns`). `id` (now `face_id`) and `unsure` (the reasons in
+    words) remain for one version.
     """
     faces = result.faces
     wall = result.frame.wall

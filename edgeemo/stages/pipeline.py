@@ -88,7 +88,7 @@ class Pipeline:
         )
 
     def close(self) -> None:
-        """Close the detector and the other stages; whoever opened the classifier closes it."""
+        """Close the detector and the other stages, but not the classifier."""
         self.detector.close()
 
 

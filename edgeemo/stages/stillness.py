@@ -14,14 +14,14 @@ import numpy.typing as npt
 from edgeemo.stages.face_window import SeenFace, Window
 from edgeemo.types import U8, Frame
 
-SAMPLED_PX = 32  # a window is sampled at so many pixels a side ...
-BLOCKS = 8  # ... and averaged in so many blocks, so that a camera's noise does not count as movement
+SAMPLED_PX = 32  # a window is sampled at this many pixels per side ...
+BLOCKS = 8  # ... and averaged in this many blocks per side, so that camera noise does not count as movement
 MAX_CHANGE = 4  # grey levels of one block; a mouth that opens changes some by 10 and more
 I16 = npt.NDArray[np.int16]
 
 
 class Stillness:
-    """Remembers the windows around the faces of the last detection; the whole picture where there were none."""
+    """Stores the windows around the faces of the last detection, or the whole picture if there were none."""
 
     def __init__(self) -> None:
         self._seen: list[I16] = []
@@ -30,10 +30,10 @@ class Stillness:
         self._seen = _summaries(frame.image, faces)
 
     def holds(self, frame: Frame, faces: Sequence[SeenFace]) -> bool:
-        """Whether the frame looks as the remembered one did. Slow drifts count as soon as they add up.
+        """Whether the frame looks like the stored one; slow changes accumulate, because the stored frame stays.
 
         Args:
-            faces: those that were remembered.
+            faces: the faces given to `remember`.
         """
         now = _summaries(frame.image, faces)
         return len(now) == len(self._seen) and all(

@@ -107,7 +107,7 @@ class Unit:
             f"WorkingDirectory=%S/{self.name}",
             f"Environment=HOME=%S/{self.name}",
             "UMask=0027",
-            "# includes the process that builds a TensorRT plan: if only that one is killed, the service goes on",
+            "# includes the process that builds a TensorRT plan: if only that one is killed, the service continues",
             f"MemoryMax={self.memory}",
             "OOMPolicy=continue",
             "TasksMax=256",

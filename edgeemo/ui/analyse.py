@@ -36,7 +36,8 @@ class AnalyseDialog(QDialog):
     """Analyses every frame of a file; cancelling deletes the session.
 
     Signals:
-        analysed: the SessionFolder, and one line for each missing part. failed: an exception.
+        analysed: the SessionFolder, and one line for each missing part.
+        failed: an exception.
     """
 
     analysed = pyqtSignal(object, object)

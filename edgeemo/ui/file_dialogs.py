@@ -19,11 +19,11 @@ ALL = translatable("All files (*)")
 def open_dialog(
     settings: Settings, purpose: str, title: str, parent: QWidget, filters: Sequence[str], *, several: bool = False
 ) -> QFileDialog:
-    """Asks for a file that is there; the caller connects and opens it.
+    """A dialog for an existing file; the caller connects and opens it.
 
     Args:
         purpose: dialogs of one purpose share a folder: "video", "engine", "events", "export", "plot", "dataset".
-        filters: marked by `translatable`.
+        filters: texts marked with `translatable`.
     """
     modes = QFileDialog.FileMode
     dialog = _dialog(settings, purpose, title, parent)
@@ -33,7 +33,7 @@ def open_dialog(
 
 
 def folder_dialog(settings: Settings, purpose: str, title: str, parent: QWidget) -> QFileDialog:
-    """Asks for a folder."""
+    """A dialog for a folder."""
     dialog = _dialog(settings, purpose, title, parent)
     dialog.setFileMode(QFileDialog.FileMode.Directory)
     dialog.setOption(QFileDialog.Option.ShowDirsOnly)
@@ -43,10 +43,10 @@ def folder_dialog(settings: Settings, purpose: str, title: str, parent: QWidget)
 def save_dialog(
     settings: Settings, purpose: str, title: str, parent: QWidget, filters: Sequence[str], name: str
 ) -> QFileDialog:
-    """Asks where to write a file.
+    """A dialog for the path of a new file.
 
     Args:
-        name: of the file that is proposed; its ending is added where none is typed.
+        name: proposed name; its suffix is added if none is typed.
     """
     dialog = _dialog(settings, purpose, title, parent)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)

@@ -33,7 +33,7 @@ class Library(QObject):
 
     Signals:
         read: a Recording to replay.
-        wanted: "video" or "analysis": what the empty list offers.
+        wanted: "video" or "analysis", offered by the empty list.
         failed: an exception.
     """
 

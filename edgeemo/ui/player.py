@@ -74,8 +74,9 @@ class Player(QObject):
     """Plays at most one run at a time and emits its results as signals.
 
     Signals:
-        changed: the state changed. arrived: a Result to show. failed: the exception that ended or prevented a run, or
-        came from closing it.
+        changed: the state changed.
+        arrived: a Result to show.
+        failed: the exception that ended or prevented a run, or came from closing it.
 
     Attributes:
         failure: the error of the latest run, set before its state becomes FAILED.

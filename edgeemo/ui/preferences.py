@@ -36,7 +36,9 @@ class SettingsDialog(QDialog):
         sessions: where sessions are kept now.
 
     Signals:
-        theme, folder: it is another one. preset, video: its name. confidence: below it a face is unsure, 0..1.
+        theme, folder: it changed.
+        preset, video: name of the choice.
+        confidence: probability below which a face is unsure, 0..1.
     """
 
     theme = pyqtSignal()

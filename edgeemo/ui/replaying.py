@@ -37,7 +37,7 @@ class Replaying(QObject):
     Signals:
         begins: the Recording about to be shown.
         began: it is shown.
-        asked_for_sessions: nothing is replayed, and one is to be chosen.
+        asked_for_sessions: nothing is replayed, and the user wants to select a session.
     """
 
     begins = pyqtSignal(object)

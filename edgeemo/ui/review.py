@@ -27,7 +27,8 @@ class Review(QObject):
         time: returns the media time of the frame on screen.
 
     Signals:
-        changed: the Recording after a change. failed: an exception: a change is not possible or could not be stored.
+        changed: the Recording after a change.
+        failed: an exception: a change is not possible or could not be stored.
         exported: number of markers, and the file.
     """
 

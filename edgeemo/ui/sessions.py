@@ -42,8 +42,9 @@ class SessionsDialog(QDialog):
 
     Signals:
         replayed, reported, exported: the selection: a SessionFolder; a list of them; a list of them and a Path.
-        compared: [(name of a group, its SessionFolders), ...]. wanted: "video" to open one, "analysis" to analyse one:
-        what the empty list offers. failed: an exception.
+        compared: [(name of a group, its SessionFolders), ...].
+        wanted: "video" to open one, "analysis" to analyse one; offered by the empty list.
+        failed: an exception.
     """
 
     wanted = pyqtSignal(str)

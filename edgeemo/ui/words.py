@@ -1,4 +1,4 @@
-"""Expressions, doubts, times and numbers as the window writes them in its language."""
+"""Names of expressions, doubts, times and numbers in the language of the window. Used by all widgets."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ IN_SENTENCES = (
     translatable("other"),
     translatable("unsure"),
 )
-# a recording keeps the words of a doubt, so they are recognised by them (`stages.quality`, `stages.pipeline`)
+# recordings store doubts as text, so the text identifies them (`stages.quality`, `stages.pipeline`)
 DOUBTS = (
     (re.compile(r"face (\S+) px"), translatable("face {value} px")),
     (re.compile(r"turned (\S+) degrees"), translatable("turned {value} degrees")),
@@ -76,17 +76,17 @@ def name_of(shown: str) -> str:
 
 
 def word_of(label: str) -> str:
-    """The same within a sentence: "happiness", "other"."""
+    """The name within a sentence: "happiness", "other"."""
     return tr(classes.name_of(label).lower())
 
 
 def display_of(label: str) -> str:
-    """A label by its own name, also where cards fold it into "other"."""
+    """The name of a label itself, also if cards show it as "other"."""
     return tr(Emotion.of(label).display)
 
 
 def doubt_words(doubt: str) -> str:
-    """A reason of `Result.reasons`; one that is not known stays as it is."""
+    """Translate a reason of `Result.reasons`; unknown reasons are unchanged."""
     if (between := BETWEEN.fullmatch(doubt)) is not None:
         first, second = (tr(name) for name in between.groups())
         return tr("between {first} and {second}", first=first, second=second)
@@ -97,7 +97,7 @@ def doubt_words(doubt: str) -> str:
 
 
 def title_of(result: Result, row: int, *, confidence: bool = True, names: Names = NO_NAMES) -> str:
-    """What stands over a face: `stages.overlay.title_of` in the window's language."""
+    """The text over a face: `stages.overlay.title_of` in the window's language."""
     number = int(result.faces.ids[row])
     parts = [] if number == UNTRACKED else [names.get(number) or f"#{number}"]
     if reasons := result.reasons(row):
@@ -107,22 +107,22 @@ def title_of(result: Result, row: int, *, confidence: bool = True, names: Names 
 
 
 def person_name(number: int) -> str:
-    """A person without a name."""
+    """The default name of a person."""
     return tr("Person {number}", number=number)
 
 
 def number(value: float, digits: int = 0) -> str:
-    """With the decimal point or comma of the language."""
+    """A number with the decimal separator of the language."""
     return QLocale().toString(float(value), "f", digits)
 
 
 def clock(seconds: float) -> str:
-    """`report.plots.clock` with the decimal point or comma of the language."""
+    """`report.plots.clock` with the decimal separator of the language."""
     return plots.clock(seconds).replace(".", QLocale().decimalPoint())
 
 
 def table_time(seconds: float) -> str:
-    """The same for every time of a table, long or short: "0:04.6", "1:02:05.0"."""
+    """A time in one format for tables: "0:04.6", "1:02:05.0"."""
     tenths = round(seconds * 10)
     hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600
     point = QLocale().decimalPoint()
@@ -131,6 +131,6 @@ def table_time(seconds: float) -> str:
 
 
 def date(started: str) -> str:
-    """A date and time of day (ISO 8601, local) as the language writes it; what is none stays as it is."""
+    """A local date and time (ISO 8601) in the format of the language; other texts are unchanged."""
     moment = QDateTime.fromString(started[:19], "yyyy-MM-ddTHH:mm:ss")
     return QLocale().toString(moment, tr("d MMM yyyy HH:mm")) if moment.isValid() else started

@@ -69,7 +69,7 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
         loaded = import_module(module)
     except ImportError as error:
         raise BackendUnavailable(name, hint=f"{install_hint(name)} ({error})") from error
-    # a bundle that already is at another precision was chosen by whoever opened it
+    # the caller chose a bundle that already has another precision
     if precision or bundle.precision == "FP32":
         bundle = bundle.at(precision or usual)
     backend: Backend = getattr(loaded, cls)(bundle, threads=threads)

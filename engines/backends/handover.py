@@ -98,7 +98,7 @@ class SwappingBackend:
                 log.warning("%s", self._state)
             return
         except Exception:
-            # whatever a builder throws, the engine that serves goes on
+            # the engine in use continues after any error of the builder
             self._state = f"{self._build.name} failed"
             log.exception("%s", self._state)
             return

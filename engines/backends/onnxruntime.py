@@ -45,7 +45,7 @@ class OrtBackend:
             raise BackendUnavailable(provider, hint=reason)
         self._session = _open(bundle.read(), bundle.model, threads, _providers(provider))
         if wanted not in self._session.get_providers():
-            # onnxruntime goes on with the CPU and only logs it
+            # onnxruntime falls back to the CPU and only logs it
             raise BackendUnavailable(
                 provider, hint=f"{wanted} did not start: check that its CUDA and cuDNN libraries are installed"
             )

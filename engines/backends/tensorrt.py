@@ -20,7 +20,7 @@ from engines.errors import BackendUnavailable, ModelError
 
 
 def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
-    """Open the plan for this GPU; without one, ONNX Runtime, which hands over when the plan is built.
+    """Open the plan for this GPU; without one, ONNX Runtime until the plan is built.
 
     Args:
         bundle: at the wanted precision.

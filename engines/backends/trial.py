@@ -88,7 +88,7 @@ def _main() -> int:
             for each in session.get_inputs()
             if each.type == "tensor(float)"
         }
-        if len(inputs) == len(session.get_inputs()):  # any other fault is told by whoever compares it with its spec
+        if len(inputs) == len(session.get_inputs()):  # other faults are found by comparing it with its spec
             session.run(None, inputs)
     except Exception as error:  # onnxruntime raises its own classes, which share no base
         print(" ".join(str(error).split())[:LONGEST_REASON])

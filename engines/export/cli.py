@@ -184,7 +184,7 @@ def _make(bundle: Bundle, precisions: list[str], options: argparse.Namespace, fa
     from engines.export.bundle_copy import prepare_output
     from engines.export.exporter import Exporter
 
-    # a plan is compiled from a file that was judged on ONNX Runtime
+    # a plan is compiled from a file that was checked on ONNX Runtime
     backend = "onnx" if options.backend in (None, "tensorrt") else options.backend
     bundle, output = prepare_output(bundle, options.output)
     exporter = Exporter(bundle, output, faces.data, faces.calibration, threads=options.threads)
@@ -236,7 +236,7 @@ def _check(bundle: Bundle, precisions: list[str], missing: list[str], options: a
 
 def _write_manifest(folder: Path) -> int:
     manifest = write_manifest(folder)
-    # whoever runs it should learn here, not at the next start, that something is wrong
+    # report errors here, not only at the next start
     load_bundle(folder).read()
     print(f"{folder / MANIFEST}: {len(manifest.files)} files, FP32 model {manifest.source_sha256[:16]}...")
     return DONE
