@@ -67,6 +67,13 @@ def test_a_frame_of_a_file_has_no_moment_so_the_marker_is_at_the_frame() -> None
     assert placed.markers == (Marker(3.0, "go"),)
 
 
+@pytest.mark.parametrize(("played", "expected"), [(49.9, 3.1), (20.0, 3.0)])
+def test_a_file_that_is_played_has_moments_unless_it_was_paused(played: float, expected: float) -> None:
+    shown = replace(result(1), frame=frame(0, time=3.0))
+    (placed,) = MarkerFeed(Given((50.0, "go"))).add_to(shown, "a", ["a"], played=played).markers
+    assert placed.time == pytest.approx(expected)
+
+
 def test_what_the_window_did_not_take_is_merged_into_what_it_gets() -> None:
     box: Mailbox[list[int]] = Mailbox(newest_only=True, merge=lambda old, new: old + new)
     for item in ([1], [2], [3]):

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from time import perf_counter, time
 
-from edgeemo.types import Marker, MarkerSource, Result
+from edgeemo.types import Frame, Marker, MarkerSource, Result
+
+PAUSED_S = 1.0  # between a marker and the next frame of a file: the file was paused
 
 
 class MarkerFeed:
@@ -20,15 +22,17 @@ class MarkerFeed:
         self._source = source
         self._waiting: dict[str, list[tuple[float, str]]] = {}
 
-    def add_to(self, result: Result, name: str, names: Iterable[str]) -> Result:
+    def add_to(self, result: Result, name: str, names: Iterable[str], *, played: float | None = None) -> Result:
         """Add the markers that arrived since the last result of the same source.
 
         The capture time of a live frame is known, so a marker gets its exact media time, also between two frames and if
-        results are late. Frames of a file have no capture time, so the marker is put at this frame.
+        results are late. The same holds for files played at their own speed, except while they are paused. Frames of
+        files read as fast as possible have no such time, so the marker is put at this frame.
 
         Args:
             name: name of the result's source.
             names: names of all sources.
+            played: time at which the frame of a file was played, by `perf_counter`; None: it was not played.
         """
         if self._source is None:
             return result
@@ -38,17 +42,20 @@ class MarkerFeed:
         waiting = self._waiting.pop(name, [])
         if not waiting:
             return result
-        frame, offset = result.frame, time() - perf_counter()
-        markers = [
-            Marker(
-                frame.time if frame.captured is None else frame.time + moment - frame.captured,
-                label,
-                wall=moment + offset,
-            )
-            for moment, label in waiting
-        ]
+        offset = time() - perf_counter()
+        markers = (
+            Marker(_media_time(result.frame, moment, played), label, wall=moment + offset) for moment, label in waiting
+        )
         return replace(result, markers=tuple(markers))
 
     def close(self) -> None:
         if self._source is not None:
             self._source.close()
+
+
+def _media_time(frame: Frame, moment: float, played: float | None) -> float:
+    if frame.captured is not None:
+        return frame.time + moment - frame.captured
+    if played is not None and abs(moment - played) <= PAUSED_S:
+        return frame.time + moment - played
+    return frame.time

@@ -407,7 +407,8 @@ class Runner:
         if playhead is None or not playhead.is_stale(result.frame.index):
             self._steps = 0
             now = self._now
-            result = now.markers.add_to(result, lane.config.name, now.lanes)
+            played = captured.at if lane.config.paced else None
+            result = now.markers.add_to(result, lane.config.name, now.lanes, played=played)
             self._hand_out(result, captured)
         lane.worker.done(len(result.faces))
         self._tally.add(result, captured.at)
