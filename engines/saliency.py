@@ -1,4 +1,6 @@
-"""Saliency maps of an engine: class activation if the bundle has it, else occlusion. Called by `edgeemo.ui.saliency`.
+"""Saliency maps of an engine: class activation if the bundle has it, else occlusion.
+
+Called by `edgeemo.ui.saliency_overlay`.
 
 Class activation shows the evidence for a class; occlusion, which works for any engine, shows which parts of the face
 the prediction depends on.

@@ -27,12 +27,12 @@ from edgeemo.config import Config
 from edgeemo.errors import SourceError
 from edgeemo.recording import Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.types import Counters, Frame, Result
-from edgeemo.ui.baseline import BaselineCapture, Baselines
 from edgeemo.ui.camera_watch import CameraWatch
-from edgeemo.ui.groups import GroupsDialog
+from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.health import HealthDialog, Paints, power, temperatures
 from edgeemo.ui.health import load as load_average
 from edgeemo.ui.history import MOST_PEOPLE, MOST_ROWS, History, thinned
+from edgeemo.ui.neutral_baseline import BaselineCapture, Baselines
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.scenes import Scenes
 from edgeemo.ui.sessions import SessionsDialog

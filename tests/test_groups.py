@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer.cli import main
-from trainer.groups import COLUMNS, is_grey, tone, typology_angle
+from trainer.picture_groups import COLUMNS, is_grey, tone, typology_angle
 
 POINTS = np.array([[40, 40], [80, 40], [60, 60], [60, 80], [30, 45], [90, 45]], np.float32)
 

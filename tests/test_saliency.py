@@ -21,7 +21,7 @@ from trainer.data.faces import load_faces
 from trainer.ensemble import Ensemble
 from trainer.export import add_saliency, export_onnx
 from trainer.models import ARCHITECTURES, Classifier, build
-from trainer.saliency import choose, grad_cam, overlay
+from trainer.saliency_page import choose, grad_cam, overlay
 
 torch.set_num_threads(1)
 

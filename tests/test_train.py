@@ -30,7 +30,7 @@ from trainer.models.hybrid_lite import grow
 from trainer.optim import learning_rate
 from trainer.predict import predict
 from trainer.runs import load_checkpoint
-from trainer.saliency import grad_cam
+from trainer.saliency_page import grad_cam
 from trainer.train import fit
 
 SPEC = ARCHITECTURES["hybrid_lite"].spec

@@ -16,7 +16,7 @@ from windows import Windows, shows
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog, save_dialog
-from edgeemo.ui.groups import GroupsDialog
+from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
 from edgeemo.ui.words import table_time

@@ -394,7 +394,7 @@ def _saliency(options: argparse.Namespace) -> int:
     from trainer.data import open_data
     from trainer.data.faces import load_faces
     from trainer.runs import find_checkpoint, load_checkpoint
-    from trainer.saliency import write_page
+    from trainer.saliency_page import write_page
 
     _, model = load_checkpoint(find_checkpoint(options.checkpoint))
     spec = model.spec

@@ -176,7 +176,7 @@ def _print_duplicates(found: dict[str, Dataset], cache: Path, *, near: bool) -> 
 
 
 def _groups(options: argparse.Namespace) -> int:
-    from trainer.groups import write_groups
+    from trainer.picture_groups import write_groups
 
     counts = write_groups(options.data, options.split, options.output)
     print(f"{options.output}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))

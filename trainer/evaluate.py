@@ -227,7 +227,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    from trainer.plots import draw_confusion, draw_reliability
+    from trainer.charts import draw_confusion, draw_reliability
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

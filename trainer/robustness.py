@@ -333,7 +333,7 @@ def write_report(folder: Path, table: Sequence[Row]) -> None:
     Raises:
         DataError: the folder cannot be written.
     """
-    from trainer.plots import RobustnessCurve, draw_robustness
+    from trainer.charts import RobustnessCurve, draw_robustness
 
     try:
         folder.mkdir(parents=True, exist_ok=True)

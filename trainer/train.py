@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from engines.metrics import Scores
 from engines.preprocess import F32
 from trainer.augment import augment, make_non_faces, mix
+from trainer.charts import draw_curves
 from trainer.config import FitConfig
 from trainer.data.faces import FaceSet
 from trainer.data.loader import Loader
@@ -31,7 +32,6 @@ from trainer.models.cost import count_parameters
 from trainer.models.hybrid_lite import HybridLite, grow
 from trainer.optim import build_ema, build_optimiser, learning_rate
 from trainer.parallel import DistContext, distributed, gradients_stay_local, joined, sync_batchnorm
-from trainer.plots import draw_curves
 from trainer.predict import cross_entropy, predict_logits, resized, score_logits, to_input
 from trainer.run_log import LOG, RunLog
 from trainer.runs import (

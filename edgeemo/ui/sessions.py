@@ -22,7 +22,7 @@ from edgeemo.errors import EdgeemoError
 from edgeemo.recording.folder import TRASH, SessionFolder, SessionInfo, list_sessions
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.file_dialogs import save_dialog
-from edgeemo.ui.groups import GroupsDialog
+from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable

@@ -20,7 +20,7 @@ from edgeemo.types import U8, UNTRACKED, Result
 from edgeemo.ui.health import Paints
 from edgeemo.ui.language import tr
 from edgeemo.ui.pixels import as_image
-from edgeemo.ui.saliency import Heat
+from edgeemo.ui.saliency_overlay import Heat
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, person_colour
 from edgeemo.ui.words import display_of, title_of
 from engines.preprocess import square

@@ -24,7 +24,6 @@ from edgeemo.recording import sessions_folder
 from edgeemo.recording.folder import SESSIONS_VARIABLE
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Banner
-from edgeemo.ui.baseline import BaselineControl
 from edgeemo.ui.camera_watch import DEVICES
 from edgeemo.ui.cards import WIDTH as PANEL
 from edgeemo.ui.cards import FacePanel
@@ -39,12 +38,13 @@ from edgeemo.ui.library import Library
 from edgeemo.ui.live import LiveControl
 from edgeemo.ui.marking import Marking
 from edgeemo.ui.menus import Menus, connect_menus
+from edgeemo.ui.neutral_baseline import BaselineControl
 from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.queue import QueueDialog, dropped_paths, is_for_queue
 from edgeemo.ui.record import MODES, RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.replaying import Replaying
-from edgeemo.ui.saliency import Saliency
+from edgeemo.ui.saliency_overlay import Saliency
 from edgeemo.ui.screen import fit_to_screen
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.showing import Showing
