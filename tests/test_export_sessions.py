@@ -86,6 +86,8 @@ def test_runs_are_stretches_of_one_expression(tmp_path: Path) -> None:
         (1.2, 2.0, 2),
         (2.0, 2.4, None),
     ]
+    neutral = replace(track, emotions=np.zeros(len(track), np.int64))
+    assert [column for *_, column in runs(neutral)] == [0, None]
     nothing = track.part(np.zeros(len(track), bool))
     assert list(runs(nothing)) == []
     away = track.part((track.frames < 5) | (track.frames > 45))

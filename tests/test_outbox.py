@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeemo.config import MqttConfig
-from edgeemo.sinks.announcements import Announcer, Ledger
+from edgeemo.config import Config, MqttConfig, SourceConfig
+from edgeemo.sinks.announcements import Announcer, Ledger, kept_by
 from edgeemo.sinks.outbox import Outbox
 
 
@@ -197,3 +197,16 @@ def test_a_ledger_that_cannot_be_written_is_a_warning(
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
     Ledger("a.toml").add(Announcer(LEDGER_SINK, tmp_path / "spool.db", MqttConfig()))
     assert "mqtt-sinks.db, which records" in caplog.text
+
+
+def test_topics_that_a_configured_sink_has_with_the_same_broker_are_kept(announcer: Announcer) -> None:
+    sinks = ("csv:out.csv", "mqtt://127.0.0.1:1/home", "mqtt://127.0.0.1:2/port", "mqtt://192.0.2.1:1/host")
+    config = Config(sinks=sinks, sources=(SourceConfig("door", "0"),), mqtt=MqttConfig(discovery="ha"))
+    assert kept_by(config, announcer) == {
+        "home/status",
+        "home/door/availability",
+        "home/door/state",
+        "ha/sensor/edgeemo_home_door/emotion/config",
+        "ha/sensor/edgeemo_home_door/faces/config",
+    }
+    assert kept_by(Config(sinks=sinks[2:]), announcer) == set()

@@ -288,3 +288,25 @@ def test_names_that_are_not_utf_8_can_be_written(tmp_path: Path, demo_clip: Path
 
 def test_every_kind_of_output_has_a_name() -> None:
     assert set(NAMES) < set(OUTPUTS)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts the open files of a process as Linux shows them")
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "sqlite"])
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_sink_that_is_closed_leaves_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, renamed: bool
+) -> None:
+    monkeypatch.setattr("edgeemo.sinks.presence.CHECK_S", 0.0)
+    path = tmp_path / f"out.{kind}"
+
+    def open_files() -> set[str]:
+        return {link for each in Path("/proc/self/fd").iterdir() if str(tmp_path) in (link := os.path.realpath(each))}
+
+    sink = open_sink(f"{kind}:{path}", CONTEXT)
+    sink.write(result(1))
+    assert open_files()
+    if renamed:
+        path.rename(tmp_path / "old")
+        sink.write(result(1, index=1))
+    sink.close()
+    assert open_files() == set()

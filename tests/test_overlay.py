@@ -255,3 +255,31 @@ def test_text_on_every_colour_can_be_told_from_it() -> None:
         ink = np.array(overlay.ink_on(emotion), np.float64) @ (0.114, 0.587, 0.299)
         ground = np.array(emotion.bgr, np.float64) @ (0.114, 0.587, 0.299)
         assert abs(ink - ground) > 75
+
+
+@pytest.mark.parametrize(
+    ("other", "area"),
+    [
+        (Rect(10, 10, 20, 10), 200),
+        (Rect(0, 0, 20, 15), 50),
+        (Rect(25, 12, 100, 2), 10),
+        (Rect(30, 10, 5, 5), 0),
+        (Rect(10, 40, 20, 10), 0),
+        (Rect(90, 90, 20, 10), 0),
+    ],
+)
+def test_rectangles_overlap_only_where_they_do_in_both_directions(other: Rect, area: float) -> None:
+    one = Rect(10, 10, 20, 10)
+    assert one.overlap(other) == other.overlap(one) == area
+
+
+def test_a_rectangle_is_moved_into_the_picture() -> None:
+    for at, moved in (((-5, 90), (0, 90)), ((95, -1), (80, 0)), ((50, 99), (50, 90)), ((3, 4), (3, 4))):
+        assert Rect(*at, 20, 10).kept_inside(100, 100) == Rect(*moved, 20, 10)
+    assert Rect(50, 50, 200, 300).kept_inside(100, 100) == Rect(0, 0, 200, 300)
+
+
+def test_a_frame_for_a_small_screen_is_averaged_and_not_sampled() -> None:
+    image = picture(640, 360, 0)
+    image[:, ::2] = 254
+    np.testing.assert_allclose(fitted(image, 160, 90)[..., :3], 127, atol=1)

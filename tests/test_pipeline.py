@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,6 +35,14 @@ def test_every_stage_is_timed(count: int) -> None:
     result = build(count)[0].step(frame())
     assert tuple(result.timings) == STAGES
     assert all(taken >= 0 for taken in result.timings.values())
+
+
+def test_times_of_stages_are_milliseconds_and_that_of_the_engine_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("edgeemo.stages.pipeline.perf_counter", lambda: next(ticks) / 1000)
+    one, other = build(1)[0], build(2)[0]
+    for result in step_together([(one, frame()), (other, frame())], one.classifier):
+        assert result.timings == pytest.approx({"detect": 1.0, "track": 1.0, "classify": 0.5, "smooth": 1.0})
 
 
 def test_the_result_belongs_to_the_very_frame_that_was_given() -> None:

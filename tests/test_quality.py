@@ -177,6 +177,19 @@ def test_the_judge_of_no_faces_says_nothing() -> None:
     assert QualityJudge().judge(frame(), Faces.none(), []) == ((), ())
 
 
+@pytest.mark.parametrize(
+    ("roll", "turned", "left"), [(80, 0, 80), (85, 90, -5), (-95, 90, 175), (175, 180, -5), (-90, 270, 0), (10, 0, 10)]
+)
+def test_a_head_that_lies_in_a_still_picture_leans_by_what_is_left(roll: int, turned: int, left: int) -> None:
+    points = head(roll=roll)
+    found = Faces(BOX[None], points[None], np.ones(1, np.float32), np.ones(1, np.int64), np.array([turned], np.int64))
+    given = frame()
+    judged = QualityJudge().judge(replace(given, image=texture(), still=True), found, [0.9])
+    leaning = [each.value for each in judged.doubts[0] if each.code == "leaning_head"]
+    assert leaning == ([pytest.approx(left, abs=0.1)] if abs(left) > quality.MAX_ROLL_DEG else [])
+    assert judged.quality[0].roll_deg == pytest.approx(roll, abs=0.1)
+
+
 def test_the_overlay_says_unsure_with_the_first_reason_and_in_grey() -> None:
     sure = result(1)
     unsure = replace(sure, doubts=(("face 31 px", "turned 50 degrees"),))

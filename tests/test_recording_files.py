@@ -13,6 +13,7 @@ from fakes import result
 
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
+from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.recorder import Loss
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.sinks import SinkContext, open_sink
@@ -102,6 +103,7 @@ def test_the_origin_of_each_frame_is_kept_where_there_are_several(tmp_path: Path
     assert (one.source, one.origins) == ("clip.mp4", {})
     two = load(write(kind, tmp_path / f"two.{kind}", (0.0, "a.jpg", 0), (0.5, "b.jpg", 0)))
     assert (two.source, two.origins) == ("two", {0: "a.jpg", 1: "b.jpg"})
+    assert one.times.tolist() == two.times.tolist() == [0.0, 0.5]
 
 
 def test_a_line_without_a_time_is_at_the_beginning(tmp_path: Path) -> None:
@@ -131,3 +133,25 @@ def test_a_video_is_known_by_its_size_and_its_first_middle_and_last_mebibyte(tmp
         if other != content:
             with pytest.raises(RecordingError, match="is not the video that was analysed"):
                 about.moved_to(moved)
+
+
+@pytest.mark.parametrize("error", [OSError("no room\nfor more"), OSError(28, "no room")])
+def test_a_file_that_cannot_be_written_is_left_as_it_was_and_the_reason_is_one_line(
+    tmp_path: Path, error: OSError
+) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("before")
+
+    def fail() -> None:
+        with atomic_draft(path) as draft:
+            draft.write_text("half of it")
+            raise error
+
+    with pytest.raises(RecordingError, match=r"out\.csv \(no room\); ") as caught:
+        fail()
+    assert "\n" not in str(caught.value)
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["before"]
+    with atomic_draft(path) as draft:
+        draft.write_text("after")
+        assert path.read_text() == "before"
+    assert path.read_text() == "after"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from fakes import (
 from runs import QUICK, Endless, Keeper, configuration, running
 from servers import until
 
-from edgeemo.config import Config, SourceConfig
+from edgeemo.config import Config, SourceConfig, TrackConfig
 from edgeemo.errors import ConfigError, EdgeemoError, SinkError, SourceError
 from edgeemo.run.runner import Runner
 from edgeemo.stages.pipeline import Pipeline, step_together
@@ -215,6 +216,16 @@ def test_a_configuration_with_a_mistake_is_not_taken(fault: str) -> None:
         assert camera.opened == 1
 
 
+def test_stages_that_were_opened_for_a_configuration_with_a_mistake_are_closed() -> None:
+    parts = FakeParts({"a": Endless(), "b": Endless()}, {"keep": Keeper(), "bad": SinkError("no such folder")})
+    changed = configuration("a", "b", sinks=("keep", "bad"), engine="other", track=TrackConfig(max_age_s=9.0))
+    with Runner(configuration("a"), parts) as runner:
+        with pytest.raises(SinkError, match="no such folder"):
+            runner.apply(changed)
+        assert [each.closed for each in parts.detectors] == [False, True, True]
+        assert [each.closed for each in parts.classifiers] == [False, True]
+
+
 def test_the_watchdog_is_fed_while_the_loop_turns() -> None:
     class Notes:
         def __init__(self) -> None:
@@ -228,14 +239,19 @@ def test_the_watchdog_is_fed_while_the_loop_turns() -> None:
             self.fed += 1
 
     notes: Any = Notes()
-    stop = threading.Event()
-    with Runner(configuration("a"), FakeParts({"a": Endless()}, {"keep": Keeper()}), notifier=notes) as runner:
-        thread = threading.Thread(target=runner.run, args=(stop,))
+    stop, reload = threading.Event(), threading.Event()
+    config = configuration("a")
+    with Runner(config, FakeParts({"a": Endless()}, {"keep": Keeper()}), notifier=notes) as runner:
+        thread = threading.Thread(target=runner.run, args=(stop, reload, lambda: config))
         thread.start()
         until(lambda: notes.fed > 2)
+        reload.set()
+        until(lambda: len(notes.told) == 3)
         stop.set()
         thread.join()
-    assert notes.told == ["READY=1", "STOPPING=1"]
+    told = [message.partition("\n")[0] for message in notes.told]
+    assert told == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
+    assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", notes.told[1])
 
 
 def test_a_hanging_source_and_sink_are_left_behind_in_time() -> None:

@@ -166,6 +166,12 @@ def test_the_window_gets_the_error_of_a_background_run() -> None:
             runner.screen.take(timeout=10)
 
 
+def test_a_window_that_has_gone_ends_the_run() -> None:
+    with fake_runner(FakeSource(3000), screen=True) as runner:
+        runner.screen.close()
+        assert runner.run().frames < 3000
+
+
 def test_a_reader_that_has_gone_ends_a_background_run() -> None:
     sink = FakeSink(fails_at=1, error=ReaderGone("gone"))
     with fake_runner(FakeSource(1000), [sink]) as runner:
@@ -201,6 +207,7 @@ def test_frames_that_were_read_before_a_leap_are_counted_but_not_handed_out() ->
 
     sink = FakeSink()
     with fake_runner(Wound(7), [sink]) as runner:
+        assert runner.playhead is Wound.playhead
         assert runner.run().frames == 7
     assert sink.frames == [4, 5, 6]
 

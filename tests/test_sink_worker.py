@@ -127,6 +127,22 @@ def test_an_idle_sink_is_ticked() -> None:
     assert worker.close(10)
 
 
+def test_a_busy_sink_is_not_ticked_after_every_result() -> None:
+    class Ticking(FakeSink):
+        ticks = 0
+
+        def tick(self) -> None:
+            self.ticks += 1
+
+    sink = Ticking()
+    worker = SinkWorker("ticking", lambda: sink, size=500, first=sink)
+    for index in range(500):
+        worker.offer(result(0, index=index), must_arrive=True)
+    assert worker.close(10)
+    assert len(sink.frames) == 500
+    assert sink.ticks < 100
+
+
 def test_the_time_of_a_write_is_measured() -> None:
     with held(3) as (worker, sink):
         assert worker.write_ms == 0.0
@@ -154,9 +170,10 @@ def test_what_a_sink_lost_later_and_its_fault_are_in_the_status() -> None:
     assert worker.close(10)
 
 
-def test_a_sink_that_hangs_is_left_behind() -> None:
+@pytest.mark.parametrize("reopen", [False, True])
+def test_a_sink_that_hangs_is_left_behind(reopen: bool) -> None:
     sink = Held()
-    worker = SinkWorker("hanging", lambda: sink, size=8, first=sink)
+    worker = SinkWorker("hanging", lambda: sink, size=8, first=sink, reopen=reopen)
     worker.offer(result(0))
     assert sink.writing.wait(10)
     assert not worker.close(0.05)

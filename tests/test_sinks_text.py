@@ -259,13 +259,19 @@ def test_a_service_adds_to_what_a_file_holds(tmp_path: Path) -> None:
         assert len(path.read_text().splitlines()) == lines
 
 
-def test_half_a_line_that_a_crash_left_is_cut_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", ["", '{"fra', "x" * 200_000])
+@pytest.mark.parametrize("whole", ['{"frame": 0}\n', '{"frame": 0}\n' + "x" * 70_000 + "\n"])
+def test_half_a_line_that_a_crash_left_is_cut_off(tmp_path: Path, whole: str, half: str) -> None:
     path = tmp_path / "out.jsonl"
-    path.write_text('{"frame": 0}\n{"fra')
+    path.write_text(whole + half)
     sink = lasting(path)
     sink.write(result(0, index=1))
     sink.close()
-    assert [json.loads(text)["frame"] for text in path.read_text().splitlines()] == [0, 1]
+    assert path.read_text() == whole + line(result(0, index=1)) + "\n"
+
+
+def test_text_is_written_as_it_is_and_not_escaped() -> None:
+    assert '"Zo\xeb \u5bb6"' in line(result(0, origin="Zo\xeb \u5bb6"))
 
 
 def test_files_rotate_by_size_and_the_oldest_goes(tmp_path: Path) -> None:

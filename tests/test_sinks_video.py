@@ -278,3 +278,17 @@ def test_what_a_crash_left_of_a_video_is_known_as_ours(tmp_path: Path, name: str
         sink.write(empty(index, index / 10))
     sink.close()
     assert len(read(path)[0]) == 3
+
+
+def test_the_pictures_of_a_video_that_is_deleted_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.sinks.presence.CHECK_S", 0.0)
+    path = tmp_path / "out.avi"
+    sink = open_sink(f"video:{path}", CONTEXT)
+    for index in range(3):
+        sink.write(empty(index, index / 10))
+    assert sink.lost == 0
+    path.unlink()
+    with pytest.raises(SinkError, match="deleted"):
+        sink.write(empty(3, 0.3))
+    sink.close()
+    assert sink.lost == 3

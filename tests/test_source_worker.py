@@ -270,6 +270,30 @@ def test_the_pause_before_a_source_is_opened_again_doubles_up_to_a_limit() -> No
         assert pause >= least - 0.002
 
 
+def test_a_source_that_gives_a_single_frame_is_not_opened_again_sooner_for_it() -> None:
+    config = replace(QUICK, backoff_s=0.02, backoff_max_s=0.08)
+    failing = [FakeSource(1, live=True, error=SourceError("gone")) for _ in range(5)]
+    with Running(Openings(*failing), config) as running:
+        until(lambda: running.states.count(State.CONNECTING) > 4)
+        history = list(running.worker.history)
+    opened = [at for at, state in history if state is State.CONNECTING]
+    for pause, least in zip((after - before for before, after in pairwise(opened)), (0.04, 0.08, 0.08), strict=False):
+        assert pause >= least - 0.002
+
+
+def test_faces_and_rates_are_those_of_a_live_source() -> None:
+    worker = reading(Camera())
+    assert (worker.status().faces, worker.status().process_fps, worker.status().camera_fps) == (0, 0, 0)
+    worker.start()
+    for _ in range(3):
+        until(worker.take)
+        worker.done(7)
+    status = worker.status()
+    assert (status.state, status.faces, status.processed) == (State.LIVE, 7, 3)
+    assert min(status.process_fps, status.camera_fps) > 0
+    assert worker.stop(5)
+
+
 def test_it_stops_while_it_waits_for_a_source() -> None:
     with Running(Openings(), ServiceConfig(backoff_s=60, backoff_max_s=60)) as running:
         until(lambda: running.worker.status().state is State.BACK_OFF)
