@@ -28,7 +28,7 @@ def parse(content: bytes) -> dict[str, Any]:
         ConfigError: it is not TOML, is nested too deeply, or contains a number or text that `expect_plain` refuses.
     """
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # editors on Windows begin files with a byte order mark
         if (found := _LONG_KEY.search(text)) is not None:
             raise ConfigError(f"the dotted key that begins with {found[0][:40]!r} has more than {MOST_PARTS} parts")
         data = tomllib.loads(text)

@@ -6,6 +6,7 @@ copied, mixed up or edited. It is not a signature: whoever can change a model ca
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,7 +52,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ModelError: it is unreadable or malformed.
         """
         path = folder / MANIFEST
-        return load_record(path, cls, name="manifest", remedy=remedy(folder)) if path.is_file() else None
+        # a folder, a pipe or a dangling link in its place is no reason to skip the check
+        return load_record(path, cls, name="manifest", remedy=remedy(folder)) if os.path.lexists(path) else None
 
     def missing(self, folder: Path) -> list[str]:
         """Listed files that are missing."""

@@ -274,6 +274,38 @@ def test_a_full_disk_stops_it_with_what_is_done_kept(undisturbed, tmp_path):
         subprocess.run(["umount", "-l", str(mount)], check=False)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are Unix's")
+def test_pipes_and_a_damaged_dataset_are_neither_waited_for_nor_a_fault(media, tmp_path, capsys):
+    folder, dataset = tmp_path / "clips", tmp_path / "d"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe.mp4")
+    assert batch(folder / "pipe.mp4", "--output", dataset) == 2
+    assert "pipe.mp4 is not a regular file" in capsys.readouterr().err
+    shutil.copy(media / "two_faces.mp4", folder)
+    (clip,) = find_inputs([str(folder)]).files
+    for place in ("rows", ".work/failures"):
+        (dataset / place).mkdir(parents=True)
+    os.mkfifo(dataset / "rows/other.parquet")
+    (dataset / f"rows/{clip.key}.parquet").write_bytes(b"PAR1 and nothing PAR1")
+    for name, content in (("a", '{"a": 1}'), ("b", "nonsense"), (clip.key, "[" * 9999)):
+        (dataset / f".work/failures/{name}.json").write_text(content)
+    assert batch(folder, "--output", dataset, *QUICK) == 0
+    assert "1 not a regular file" in capsys.readouterr().err
+    (row,) = pd.read_parquet(dataset / "files.parquet").to_dict("records")
+    assert row["file"] == clip.file
+    assert row["people"] == 2
+    (dataset / "manifest.json").write_text("[" * 99_999)
+    assert batch(folder, "--output", dataset, *QUICK) == 2
+    assert "manifest.json is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--every", "nan"), ("--every", "-1"), ("--workers", 9999)])
+def test_a_wrong_number_begins_no_dataset(option, value, demo_clip, tmp_path, capsys):
+    assert batch(demo_clip, "--output", tmp_path / "d", option, value) == 2
+    assert f"{option[2:]} must be between" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 def test_two_runs_on_one_dataset_are_refused_and_two_shards_make_a_whole(undisturbed, tmp_path, capsys):
     folder, expected = undisturbed
     dataset = tmp_path / "d"

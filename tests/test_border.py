@@ -14,7 +14,7 @@ import pytest
 
 from edgeemo import toml
 from edgeemo.cli import main
-from edgeemo.config import Config, from_mapping
+from edgeemo.config import Config, from_mapping, load_config
 from edgeemo.errors import ConfigError, EdgeemoError
 from edgeemo.recording import load
 from edgeemo.report import page
@@ -159,6 +159,24 @@ def test_a_file_that_the_system_refuses_is_one_line(capsys: pytest.CaptureFixtur
     said = capsys.readouterr().err
     assert said.count("\n") == 2
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are Unix's")
+@pytest.mark.parametrize(
+    "arguments", ["weights {}.pt --output x.safetensors", "fit --config {}.toml", "fit --config {}.json"]
+)
+def test_the_trainer_waits_for_no_pipe(arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for suffix in ("pt", "toml", "json"):
+        os.mkfifo(tmp_path / f"pipe.{suffix}")
+    assert train_cli.main(arguments.format(tmp_path / "pipe").split()) == 2
+    said = capsys.readouterr().err
+    assert "not a regular file" in said
+    assert said.count("\n") == 1
+
+
+def test_a_configuration_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "edge.toml").write_bytes(b"\xef\xbb\xbfframes = 7\n")
+    assert load_config(tmp_path / "edge.toml").frames == 7
 
 
 def test_a_token_file_is_read_bounded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

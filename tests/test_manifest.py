@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 
 import numpy as np
@@ -118,6 +119,19 @@ def test_a_malformed_manifest_is_one_line(tmp_path, content, said):
     with pytest.raises(ModelError, match=said) as error:
         load_bundle(folder)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are Unix's")
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling link"])
+def test_what_is_no_file_in_place_of_a_manifest_does_not_switch_the_check_off(tmp_path, kind):
+    folder = make_bundle(tmp_path / "tiny")
+    manifest = folder / "manifest.json"
+    manifest.unlink(missing_ok=True)
+    {"folder": manifest.mkdir, "pipe": lambda: os.mkfifo(manifest), "dangling link": lambda: manifest.symlink_to("x")}[
+        kind
+    ]()
+    with pytest.raises(ModelError, match=r"manifest\.json is not a valid manifest"):
+        load_bundle(folder)
 
 
 def test_a_folder_that_is_no_bundle_gets_no_manifest(tmp_path):

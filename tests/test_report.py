@@ -370,6 +370,8 @@ def test_damaged_recordings_give_a_page_that_counts_or_one_line(
         ('"emotion": "anger"', '"emotion": {}'),
         ('"anger": 0.7', '"anger": 40'),
         ('"fear": 0.3', '"fear": "much"'),
+        ('"anger": 0.7, "fear": 0.3', ""),
+        ('"anger": 0.7, "fear": 0.3', '"glee": 1.0'),
         ('"origin": "x"', '"origin": 5'),
         ('"faces": [', '"faces": 7, "rest": ['),
         ('{"frame"', '[{"frame"'),
@@ -400,6 +402,19 @@ def test_a_line_without_end_is_left_out(tmp_path: Path) -> None:
     read = load(path)
     assert len(read.frames) == 1
     assert read.missing[0].startswith("2 damaged rows")
+
+
+def test_a_database_with_damaged_names_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "results.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(SCHEMA)
+    # SQLite quotes what it cannot parse, and that is not UTF-8
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \xb1\x92BLE"))
+    assert main(["report", str(path)]) == 2
+    assert main(["run", "--source", "demo", "--sink", f"sqlite:{path}"]) == 2
+    said = capsys.readouterr().err
+    assert "is not a database of results" in said
+    assert said.count("\n") == 2
 
 
 @pytest.mark.parametrize(

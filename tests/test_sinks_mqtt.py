@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import operator
+import os
 import shutil
 import socket
 import subprocess
@@ -283,7 +284,8 @@ def test_tls_checks_who_the_broker_is(tmp_path: Path, opened: Callable[..., Mqtt
     [
         ("mqtt://h", "lacks a topic"),
         ("mqtt:///t", "lacks a host"),
-        ("mqtt://h:port/t", "the port is not a number"),
+        ("mqtt://h:port/t", "the port or the host is not valid"),
+        ("mqtt://h:0/t", "the port must not be 0"),
         ("mqtt://h/a/#", "write mqtt://HOST:PORT/TOPIC"),
         ("mqtts://u:secret@h/t", "put them under"),
     ],
@@ -299,6 +301,10 @@ def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path, opened: Call
         opened(1, password_file=str(tmp_path / "none"))
     with pytest.raises(SinkError, match="cannot use the certificates"):
         opened(1, ca_file=str(tmp_path / "none"))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(SinkError, match="not a regular file"):
+            opened(1, ca_file=str(tmp_path / "pipe"))
     with pytest.raises(SinkError, match="spool"):
         opened(1, spool=str(tmp_path))
 

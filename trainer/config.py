@@ -19,8 +19,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from engines.files import read_file
 from trainer.errors import RunError
 
+LARGEST_FILE = 1 << 16  # bytes of settings; the TOML parser takes minutes for some larger ones
 SAFETENSORS = ".safetensors"
 CHECKPOINT_SUFFIXES = (".pt", SAFETENSORS)
 
@@ -223,7 +225,7 @@ def settings_from_file(path: Path) -> dict[str, Any]:
         RunError: it cannot be read, or has an unknown key or a value of the wrong type.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, limit=LARGEST_FILE).decode()
         if path.suffix.lower() == ".json":
             config = config_from_json(text)
             return {item.name: getattr(config, item.name) for item in fields(config)}
@@ -245,7 +247,7 @@ def settings_from_file(path: Path) -> dict[str, Any]:
         config = msgspec.convert(stored | fold, FitConfig)
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, TypeError) as error:  # TOML's, JSON's and msgspec's errors are ValueError
+    except (ValueError, TypeError, RecursionError) as error:  # TOML's, JSON's and msgspec's errors are ValueError
         raise RunError(f"{path} is not a valid training configuration: {error}") from error
     given = {key: getattr(config, key) for key in stored}
     return find_recipe(config.recipe).settings() | given if config.recipe else given

@@ -60,7 +60,7 @@ def open_model(name: str, *, backend: str = "onnx", device: str = "cpu") -> Iter
         EngineError, RunError: there is none, or it is damaged.
     """
     path = Path(name)
-    if path.suffix in CHECKPOINT_SUFFIXES or (path / "best.pt").is_file():
+    if path.suffix in CHECKPOINT_SUFFIXES or os.path.isfile(path / "best.pt"):
         from trainer.runs import Checkpoint, find_checkpoint
 
         yield Checkpoint(find_checkpoint(path), device)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from engines.files import atomic_path, atomic_write
+from engines.files import atomic_path, atomic_write, read_file
 from engines.preprocess import F32, U8, batch
 from trainer.config import SAFETENSORS, FitConfig, changed_settings, config_from_json, config_to_json, is_longer
 from trainer.errors import RunError
@@ -115,7 +115,7 @@ def load_config(run: Path) -> FitConfig:
         RunError: it is not a run folder.
     """
     try:
-        return config_from_json((run / CONFIG).read_text(encoding="utf-8"))
+        return config_from_json(read_file(run / CONFIG).decode())
     except (OSError, ValueError) as error:
         raise RunError(f"{run} is not a run folder (it needs a readable config.json): {error}") from error
 
@@ -139,6 +139,8 @@ def load_checkpoint(path: Path) -> tuple[str, Classifier]:
     Raises:
         RunError: the file is missing, damaged or has another layout.
     """
+    if path.exists() and not path.is_file():  # a pipe would wait for its writer
+        raise RunError(f"{path} is not a regular file; give a run folder or a checkpoint")
     try:
         state = _read_weights(path) if path.suffix == SAFETENSORS else _read_state(path)
         model = build(state["arch"])

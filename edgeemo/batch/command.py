@@ -31,6 +31,7 @@ from engines.terminal import printable
 DONE, PARTLY, INCOMPLETE, INTERRUPTED = 0, 3, 4, 130
 SHOWN_FAILURES = 10
 LONGEST_MINUTES = 1e6
+MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,14 @@ def perform(
     Raises:
         EdgeemoError: a mistake that the user can correct, before any processing.
     """
+    expect_range("workers", options.workers, 0, MOST_WORKERS)
+    sampling = Sampling(options.every)  # a mistake in it comes out before the dataset is begun
     dataset = Dataset(
         user_path(options.output), _settings(config, options), Shard.parse(options.shard), restart=options.restart
     )
     try:
         todo = [each for each in inputs if not dataset.is_done(each)]
-        work = _Work(config, dataset, Job(config, Sampling(options.every), dataset.drafts, options.split_minutes * 60))
+        work = _Work(config, dataset, Job(config, sampling, dataset.drafts, options.split_minutes * 60))
         watcher = watch(todo)
         work.do(todo, watcher, stop, _runner(options, work.job))
         said = watcher.summary()

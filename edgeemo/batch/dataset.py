@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgeemo.batch.inputs import Input, Shard
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.system.lock import hold_lock
@@ -141,9 +143,7 @@ class Dataset:
         return about is not None and (about["size"], about["modified_ns"]) == this
 
     def failure_of(self, each: Input) -> Failure | None:
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            return Failure(**json.loads(read_file(self._failures / f"{each.key}.json")))
-        return None
+        return _failure(self._failures / f"{each.key}.json")
 
     def add_failure(self, each: Input, reason: str, frames: int, *, final: bool) -> None:
         failure = Failure(each.file, reason, frames, each.size, each.modified_ns, final)
@@ -173,9 +173,7 @@ class Dataset:
             What the dataset holds, with the failures of `inputs`.
         """
         abouts = {path.stem: about for path in sorted(self.rows.glob("*.parquet")) if (about := about_rows(path))}
-        failures = {
-            path.stem: Failure(**json.loads(path.read_bytes())) for path in sorted(self._failures.glob("*.json"))
-        }
+        failures = {path.stem: found for path in sorted(self._failures.glob("*.json")) if (found := _failure(path))}
         people = [person for about in abouts.values() for person in about["people"]]
         labels = json.loads(read_file(self.path / MANIFEST))["labels"]
         self._write("files.parquet", pyarrow.Table.from_pylist(_files(abouts, failures), FILE_SCHEMA))
@@ -214,7 +212,7 @@ class Dataset:
             found = json.loads(read_file(path))
             if not isinstance(found, dict):
                 raise ValueError("no object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is damaged ({error}); use --restart to start the dataset again") from error
         differences = list(_differences(found, wanted))
         if differences:
@@ -226,12 +224,14 @@ class Dataset:
 
 def about_rows(path: Path) -> dict[str, Any] | None:
     """The metadata of a file of rows; None if it is missing or incomplete."""
+    if not path.is_file():  # a pipe would wait for its writer
+        return None
     try:
         metadata = parquet.read_metadata(path).metadata or {}
-        found = json.loads(metadata[b"edgeemo"])
-    except (OSError, pyarrow.ArrowException, KeyError, ValueError):
+        found = msgspec.json.decode(metadata[b"edgeemo"], type=dict[str, Any])
+    except (OSError, pyarrow.ArrowException, KeyError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if {"file", "size", "modified_ns", "people"} <= found.keys() else None
 
 
 def summary_schema(labels: Iterable[str]) -> Any:
@@ -260,6 +260,13 @@ def _files(abouts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]
     ]
     unread = [failure for key, failure in failures.items() if key not in abouts]
     return found + [{"file": each.file, "frames": 0, "rows": 0, "people": 0, "broken": each.reason} for each in unread]
+
+
+def _failure(path: Path) -> Failure | None:
+    """None where it is missing or damaged; then its file is read again."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        return msgspec.json.decode(read_file(path), type=Failure)
+    return None
 
 
 def _expect_ours(path: Path) -> None:

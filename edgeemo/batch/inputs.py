@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -86,6 +87,11 @@ def find_inputs(paths: Iterable[str]) -> Inputs:
                 raise SourceError(f"there is no file or folder {text!r}; check the path")
             for file in inside:
                 status = file.stat()
+                if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for its writer
+                    if file != path:
+                        left_out["not a regular file"] += 1
+                        continue
+                    raise SourceError(f"{text} is not a regular file; copy the video into one")
                 found[os.path.realpath(file)] = Input(str(file), status.st_size, status.st_mtime_ns)
         except OSError as error:
             raise SourceError(f"cannot read {error.filename or text}: {error.strerror or error}") from error

@@ -44,7 +44,7 @@ def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
                 database.execute("ALTER TABLE markers ADD COLUMN duration REAL NOT NULL DEFAULT 0")
             database.execute("DELETE FROM markers")
             database.executemany("INSERT INTO markers (time, label, wall, duration) VALUES (?, ?, ?, ?)", rows)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise RecordingError(f"cannot write the markers of {folder} ({error})") from error
 
 

@@ -37,6 +37,9 @@ from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
+# SQLite quotes damaged names in its messages, which are then not UTF-8
+DATABASE_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+
 UNFINISHED = "The end: the recording was not closed (a crash or a full disk), so up to one second is missing."
 _FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
 
@@ -108,14 +111,14 @@ def _from_database(path: Path, run: int | None) -> Recording:
         # writable, because SQLite repairs a database on opening after a crash
         with contextlib.closing(sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True)) as database:
             return _read(database, path, run)
-    except sqlite3.Error:
+    except DATABASE_FAULTS:
         pass
     try:
         with contextlib.closing(
             sqlite3.connect(path.absolute().as_uri() + "?mode=ro&immutable=1", uri=True)
         ) as database:
             return _read(database, path, run)
-    except sqlite3.Error as error:
+    except DATABASE_FAULTS as error:
         raise RecordingError(f"{path} is not a database of results ({error})") from error
 
 
@@ -232,6 +235,9 @@ def _from_lines(path: Path) -> Recording:
                 spoiled.add(event.time or 0.0, event.damage)
                 markers += [Marker(each.time, each.label, 0.0, each.wall) for each in event.markers]
                 for face in event.faces:
+                    if not any(label in LABELS for label in face.probabilities):
+                        damaged.add(f"a face of frame {event.frame}", "it has no probabilities of known classes")
+                        continue
                     labels = labels or tuple(label for label in face.probabilities if label in LABELS)
                     if face.unsure:
                         doubts[face.id][event.frame] = "; ".join(face.unsure)

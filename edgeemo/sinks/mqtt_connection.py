@@ -46,9 +46,11 @@ def address(scheme: str, target: str) -> tuple[str, int, str]:
     form = f"write {scheme}://HOST:PORT/TOPIC"
     try:
         parts = urlsplit(f"{scheme}:{target}")
-        port = parts.port or (8883 if scheme == "mqtts" else 1883)
+        port = (8883 if scheme == "mqtts" else 1883) if parts.port is None else parts.port
     except ValueError as error:
-        raise ConfigError(f"sink {scheme}: the port is not a number; {form}") from error
+        raise ConfigError(f"sink {scheme}: the port or the host is not valid; {form}") from error
+    if not port:
+        raise ConfigError(f"sink {scheme}: the port must not be 0; {form}")
     if parts.username is not None or parts.password is not None:
         # addresses appear in messages and in the list of processes
         raise ConfigError(f"sink {scheme}: user and password are not allowed in the address; put them under [mqtt]")
@@ -94,12 +96,16 @@ def password_of(config: MqttConfig) -> str:
 
 
 def tls_of(config: MqttConfig) -> ssl.SSLContext:
+    named = [str(user_path(name)) if name else None for name in (config.ca_file, config.cert_file, config.key_file)]
+    files = ", ".join(name for name in named if name)
+    ca, certificate, key = named
     try:
-        context = ssl.create_default_context(cafile=config.ca_file or None)
-        if config.cert_file:
-            context.load_cert_chain(config.cert_file, config.key_file or None)
+        for name in filter(None, named):
+            read_file(name)  # a pipe or a device in its place would never end
+        context = ssl.create_default_context(cafile=ca)
+        if certificate:
+            context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
-        files = ", ".join(name for name in (config.ca_file, config.cert_file, config.key_file) if name)
         raise SinkError(f"cannot use the certificates {files}: {error.strerror or error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

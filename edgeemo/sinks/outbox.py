@@ -67,7 +67,7 @@ class Outbox:
             self.retained: set[str] = set()
             self._rows = self._bytes = self.last_key = 0
             self._count()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # damaged names are in SQLite's messages
             raise SinkError(f"cannot use {path} for unsent messages: {error}; choose another [mqtt] spool") from error
 
     def adopt(self, path: Path) -> int:

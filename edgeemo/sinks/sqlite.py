@@ -299,5 +299,5 @@ class SqliteSink(Sink):
                 self._database.executescript(f"BEGIN;{steps}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
             if self._keep_s:
                 self._database.execute("CREATE INDEX IF NOT EXISTS frames_by_wall ON frames (wall)")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # damaged names are in SQLite's messages
             raise SinkError(f"cannot use {self._path} as a database: {error}; choose another path") from error
