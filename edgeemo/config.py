@@ -79,9 +79,9 @@ class DetectConfig:
             with the full-frame score reaches the threshold. In still pictures several crops of the region decide
             (`edgeemo.stages.still`). Higher: fewer false faces; lower: fewer missed faces.
         scan_s: seconds between two detections in the whole frame; 0: every frame, which costs more.
-        skip_still: leave a detection out while nothing moves around the known faces, or anywhere if there is none, at
-            most until the next detection on the whole frame. Boxes then stay where they are; expressions are still
-            read from every frame. Without effect under the policy small.
+        skip_still: skip detection while nothing moves around the known faces (or in the whole picture without faces),
+            at most until the next detection in the whole frame. Boxes then stay unchanged; expressions are still
+            classified in every frame. No effect with the policy small.
         max_faces: in video only this many of the largest faces are kept; in still pictures all.
         runtime: runtime of the detection models: `mediapipe`, `onnx`, or `auto`, which uses MediaPipe if the installed
             version was tested to send no data, else onnx. Tiles always use the ONNX files.
@@ -336,7 +336,7 @@ class Config:
         threads: threads for the engine.
         allow_modified: accept an engine whose files differ from its manifest.
         sinks: where results go, each KIND:TARGET.
-        markers: another program's markers, lsl:NAME; they are put among the results. Empty: none.
+        markers: markers of another program, lsl:NAME, which are added to the results. Empty: none.
         frames: stop after this many frames; 0: at the end of the source.
         overwrite: outputs may replace files that edgeemo did not write; never an input.
         capture, detect, track, smooth, quality: the configuration of a stage.

@@ -17,10 +17,10 @@ class Closed(Exception):
 class Mailbox(Generic[T]):
     """Passes items from one thread to another, in order.
 
-    With `newest_only` an untaken item is replaced and the drop counted (live sources, the window); what of it must not
-    be lost `merge` (old, new) puts into the new one. Without, `put`
-    waits until fewer than `size` items are left (files: every frame counts). An exception given to `fail` is raised in
-    the reader, after the items that were put before it.
+    With `newest_only`, `put` replaces an item that was not taken and counts the drop (live sources, the window);
+    `merge` (old, new) returns the new item with what must not be lost of the old one. Without `newest_only`, `put`
+    waits until fewer than `size` items are queued (files: every frame is needed). An exception given to `fail` is
+    raised in the reader after the items put before it.
     """
 
     def __init__(self, *, newest_only: bool, size: int = 1, merge: Callable[[T, T], T] = lambda old, new: new) -> None:

@@ -42,7 +42,7 @@ class Frame:
         origin: display name of the source: a file name, "camera 0", a URL without its password.
         still: a single picture (from a folder): nothing is tracked or smoothed across it.
         wall: capture time in seconds since the epoch; only set by a service, else None.
-        captured: when it came, by `time.perf_counter`; of a file only in results for a window, else None.
+        captured: arrival by `time.perf_counter`; for files only set in results for a window, else None.
         damage: decoding errors since the previous frame: the number of lost pictures, plus 1 if this one has errors.
     """
 
@@ -186,7 +186,8 @@ class Result:
             without doubts; () without a judge.
         quality: N measurements; () without a judge.
         plausible_from: threshold of the engine's 95 % conformal sets (`engines.conformal`); 0: it has none.
-        markers: those that another program has sent since the result before; they may be of shortly before this frame.
+        markers: markers that another program sent since the previous result; their times may be shortly before this
+            frame.
     """
 
     frame: Frame
@@ -423,7 +424,7 @@ class MarkerSource(Protocol):
     """Markers of another program."""
 
     def take(self) -> list[tuple[float, str]]:
-        """Those that have come since: when, by `time.perf_counter`, and a label in one line."""
+        """Markers since the last call: time by `time.perf_counter`, and a label of one line."""
         ...
 
     def close(self) -> None: ...

@@ -34,7 +34,7 @@ def whole_number(text: str, *, high: int = LARGEST_NUMBER) -> int | None:
 
 
 def marker_label(text: str) -> str:
-    """A marker's label in one line, of bounded length."""
+    """A marker's label as one line of limited length."""
     return " ".join(text.split())[:LONGEST_LABEL] or "mark"
 
 

@@ -531,7 +531,7 @@ def test_what_waits_goes_once_to_the_broker_that_is_configured_now(
     moves.start(here, spool=spool)
     assert [event["frame"] for event in listener.of("new/place/door/results")] == list(range(7))
     assert not any("home/edge/door/results" in topic for topic, _ in listener.heard)
-    assert (f"4 results that waited for {away} go to {here} now" in caplog.text) == (not spool)
+    assert (f"4 unsent results for {away} now go to {here}" in caplog.text) == (not spool)
     listener.close()
 
 

@@ -1,11 +1,9 @@
 """The output folder of a batch. Called by `command`.
 
-manifest.json       engine, configuration, versions: what all rows have in common
-rows/KEY.parquet    a row per face and frame of one file, see `edgeemo.batch.rows`
-files.parquet       a row per file: frames, damaged pictures, people
-summary.parquet     a row per person and file
-failures.parquet    a row per file that could not be read to its end, with the reason
-.work/              parts of long files, failures, drafts; nothing that readers need
+manifest.json       engine, configuration, versions: what all rows have in common rows/KEY.parquet    a row per face and
+frame of one file, see `edgeemo.batch.rows` files.parquet       one row per file: frames, damaged pictures, people
+summary.parquet     a row per person and file failures.parquet    a row per file that could not be read to its end, with
+the reason .work/              parts of long files, failures, drafts; nothing that readers need
 """
 
 from __future__ import annotations
@@ -71,11 +69,11 @@ class Totals:
     """What a dataset holds.
 
     Attributes:
-        files: with rows, also those without a face.
-        people: in all of them.
+        files: number of files with results, including those without a face.
+        people: number of persons in all files.
         damaged: pictures that were lost or decoded with errors, in all of them.
-        damaged_files: files that have such pictures.
-        failures: of the files that were asked for.
+        damaged_files: number of files with damaged pictures.
+        failures: failures of the requested files.
     """
 
     files: int = 0
@@ -167,10 +165,11 @@ class Dataset:
         shutil.rmtree(self.parts / each.key, ignore_errors=True)
 
     def finish(self, inputs: Iterable[Input]) -> Totals:
-        """Write files.parquet, summary.parquet and failures.parquet from all that is done, also by other shards.
+        """Write files.parquet, summary.parquet and failures.parquet from all finished files, including those of other
+        shards.
 
         Returns:
-            What the dataset holds, with the failures of `inputs`.
+            Totals of the dataset, with the failures of `inputs`.
         """
         abouts = {path.stem: about for path in sorted(self.rows.glob("*.parquet")) if (about := about_rows(path))}
         failures = {path.stem: found for path in sorted(self._failures.glob("*.json")) if (found := _failure(path))}
@@ -252,7 +251,7 @@ def _failure_schema() -> Any:
 
 
 def _files(abouts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]) -> list[dict[str, Any]]:
-    """The rows of files.parquet; `damaged` is empty where an earlier version did not count."""
+    """The rows of files.parquet; `damaged` is empty if an earlier version did not count it."""
     found = [
         {name: about.get(name) for name in ("file", "sha256", "frames", "seconds", "rows", "damaged", "broken")}
         | {"people": len(about["people"])}

@@ -105,7 +105,7 @@ class VideoPart(VideoFile):
         video = open_video(os.path.abspath(self._path))  # not a hardware decoder, which cannot seek
         if video is None:
             raise SourceError(f"{self._path} can no longer be read; check the file")
-        held: Frame | None = None  # until it is known whether pictures behind it are lost
+        held: Frame | None = None  # delivered when it is known whether pictures after it are lost
         try:
             video.seek(part.key_time)
             while (index + 1 < part.end or part.last) and video.grab():

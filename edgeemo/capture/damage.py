@@ -84,7 +84,7 @@ class Damage:
         return lost
 
     def restart(self) -> None:
-        """What waits is forgotten: decoding continues at another place of the video, or is over."""
+        """Forget packets without a picture: decoding continues at another position, or has ended."""
         self._began = False
         self._waiting.clear()
         self._untimed = None
@@ -105,7 +105,9 @@ class Damage:
 
 
 def nal_types(data: bytes, codec: str) -> list[int]:
-    """The types of the NAL units in a packet of H.264 or HEVC; [] unless start codes or 4-byte lengths part them."""
+    """The types of the NAL units in a packet of H.264 or HEVC; [] unless they are separated by start codes or 4-byte
+    lengths.
+    """
     starts = []
     at = data.find(b"\0\0\1")
     if 0 <= at <= 1:

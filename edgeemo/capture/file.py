@@ -136,7 +136,7 @@ def play(
         playhead.duration = video.count / video.fps if video.can_seek else 0.0
         first, last = index, 0.0
         broken = ""
-        held: Frame | None = None  # until it is known whether pictures behind it are lost
+        held: Frame | None = None  # delivered when it is known whether pictures after it are lost
         if not video.rate_is_stated:
             log.warning("%s has no timestamps and no frame rate; assuming %g frames per second", shown, FALLBACK_RATE)
         try:

@@ -67,7 +67,7 @@ class Playhead:
         return self.held and self._moved.is_set()
 
     def now(self) -> float:
-        """Seconds of the clock that the file is held back to."""
+        """Seconds of the clock that playback follows."""
         return clock.monotonic()
 
     def sleep(self, seconds: float) -> None:

@@ -212,7 +212,7 @@ class _Notes:
 
 
 def _markers(database: sqlite3.Connection, run: int, damaged: DamagedRows) -> tuple[Marker, ...]:
-    """Those of a run, and those of a session, which have no run."""
+    """Markers of a run, and markers of a session, which have no run."""
     duration = "duration" if _has(database, "markers", "duration") else "0.0"
     mine = f"WHERE run IS NULL OR run = {run}" if _has(database, "markers", "run") else ""
     rows = database.execute(f"SELECT time, label, {duration}, wall FROM markers {mine} ORDER BY time")

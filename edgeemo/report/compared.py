@@ -38,7 +38,7 @@ class Table:
     """One comparison.
 
     Attributes:
-        longest: seconds of faces of the sample that has most.
+        longest: seconds of faces of the largest sample.
         differences: headings of the differences.
         rows: (class, means, differences) each.
         notes: lines below the table.
@@ -60,7 +60,7 @@ class Compared:
     Attributes:
         keys: the shown classes that occur.
         people: shares of the persons, in this order.
-        longest: seconds of the person seen longest.
+        longest: seconds of the person visible longest.
         more: number of persons not shown.
         intervals: number of intervals on the page.
         fewest: minimum number of units for an interval.
@@ -105,7 +105,7 @@ def _table(comparison: Comparison, keys: Sequence[str]) -> Table:
     highest = np.max([sample.mean for sample in comparison.samples], axis=0)
     order = [int(place) for place in np.argsort(-highest, kind="stable") if highest[place] > 0]
     title = comparison.title or ("Side by side" if len(comparison.samples) > 1 else "All sessions")
-    # sessions in no groups have the names of all of them for a name
+    # the name of ungrouped sessions would list all of them
     names = comparison.names if comparison.title or len(comparison.names) > 1 else ["all sessions"]
     first, *others = names
     return Table(

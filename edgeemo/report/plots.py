@@ -20,7 +20,7 @@ def clock(seconds: float, longest: float = 0.0) -> str:
     """For example "1:05" or "1:02:05"; "4.3 s" below ten seconds.
 
     Args:
-        longest: of those that stand beside it, in a column or on an axis: all have the form that this one needs.
+        longest: largest time in the same column or axis; all get the format that it needs.
     """
     extent = max(abs(seconds), longest)
     if extent < 10:

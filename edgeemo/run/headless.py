@@ -87,7 +87,7 @@ def undelivered(status: Status) -> list[str]:
         lost = sink.dropped + sink.waiting
         parts = [f"{_counted(lost, 'result')} did not arrive"] if lost else []
         if sink.kept:
-            parts.append(f"{_counted(sink.kept, 'result')} kept on disk, to be sent by the next run with this sink")
+            parts.append(f"{_counted(sink.kept, 'result')} kept on disk for the next run with this sink")
         if parts:
             reason = f" ({sink.error})" if sink.error else ""
             lines.append(f"sink {sink.name}: {' and '.join(parts)}{reason}")

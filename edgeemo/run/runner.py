@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # interval for checking the stop event
 DRAIN_S = 0.005  # interval for checking whether the sinks have written everything
-AHEAD = 3  # frames of a file in which faces are searched before the engine has them
+AHEAD = 3  # frames of a file in which faces are detected ahead of the engine
 CHECK_S = 0.25  # interval for checking the sources
 IDLE_S = 2.0  # time for the loop to end after `close` from another thread
 
@@ -393,7 +393,7 @@ class Runner:
             self._finish(self._ahead.popleft())
 
     def _finish_ahead(self) -> None:
-        """Finish the frames that were given to the detecting thread."""
+        """Finish the frames given to the detecting thread."""
         while self._ahead:
             self._finish(self._ahead.popleft())
 
@@ -482,5 +482,5 @@ class Runner:
 
 
 def _with_markers(old: Result, new: Result) -> Result:
-    """The newer of two results, with the markers of the one that the window did not take."""
+    """The newer of two results, with the markers of the older one, which the window did not take."""
     return replace(new, markers=old.markers + new.markers) if old.markers else new

@@ -148,7 +148,7 @@ class SinkWorker:
         """Start writing the queue and closing; several sinks can do so in parallel."""
         with self._changed:
             self._closing = True
-            self._retry_at = 0.0  # one that failed gets a last chance
+            self._retry_at = 0.0  # a failed sink is tried a last time
             self._changed.notify()
             sink = self._sink
         if sink is not None:

@@ -1,8 +1,8 @@
-"""What MQTT sinks have left with their brokers and on the disk, and who cares for it when one is no longer configured.
+"""Retained topics and unsent results of MQTT sinks that were removed from a configuration. Called by `edgeemo.run`.
 
 A sink clears the topics of removed sources itself. The topics of a sink that was removed, or whose topic or broker
-changed, must be cleared separately; so each sink is recorded in a ledger on disk, per configuration.
-By the ledger a new sink also finds the results that wait for the one that it replaces.
+changed, must be cleared separately; so each sink is recorded in a ledger on disk, per configuration. With the ledger a
+new sink also finds the unsent results of the sink that it replaces.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Ledger:
         self._execute("INSERT OR REPLACE INTO announcers VALUES (?, ?, ?, ?, 0)", values)
 
     def replaced(self, sink: str) -> None:
-        """Another sink has taken its place, and the results that waited for it."""
+        """Record that another sink replaced it and took its unsent results."""
         self._execute("UPDATE announcers SET replaced = 1 WHERE owner = ? AND sink = ?", (self._owner, sink))
 
     def remove(self, sink: str) -> None:
@@ -84,7 +84,7 @@ class Ledger:
         return found
 
     def knows(self, sink: str) -> bool:
-        """Whether it was configured before, and no other has replaced it since."""
+        """Whether it was configured before and has not been replaced since."""
         if not self._path.is_file():
             return False
         query = "SELECT sink FROM announcers WHERE owner = ? AND sink = ? AND NOT replaced"
@@ -208,7 +208,7 @@ def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> 
         keep: topics that other sinks publish; these are only removed from the list.
 
     Returns:
-        How many results wait for it.
+        Number of its unsent results.
 
     Raises:
         EdgeemoError, OSError: the broker is unreachable or refuses; confirmed topics are cleared.

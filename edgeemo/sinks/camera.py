@@ -83,6 +83,6 @@ def _expect_virtual(target: str, root: Path) -> None:
     if not (root / target.lstrip("/")).exists():
         raise ConfigError(f"sink camera:{target}: there is no such device; {advice}")
     known = root / "sys/class/video4linux" / f"video{match[1]}"
-    # a link to where the device hangs: .../devices/virtual/... or .../devices/pci...
+    # link to the parent of the device: .../devices/virtual/... or .../devices/pci...
     if known.exists() and "virtual" not in known.resolve().parts:
         raise ConfigError(f"sink camera:{target} is a real camera and accepts no pictures; {advice}")

@@ -54,8 +54,8 @@ class MqttSink(Sink):
     An unreachable broker is not an error: results are stored in a file of limited size and sent in order later. A
     single run waits up to `ACKNOWLEDGE_S` for the last confirmations; `kept` counts what remains in the file.
 
-    What waits for a sink that this one replaces in the same configuration (another broker or topic) is taken over, and
-    so is what waits in a file that `[mqtt] spool` names: each goes to the broker and topic that are configured now.
+    Unsent results of a sink that this one replaces in the same configuration (another broker or topic), and those in a
+    file named by `[mqtt] spool`, are taken over and go to the currently configured broker and topic.
 
     Retained topics are listed in the same file. The sink clears those of removed sources; `edgeemo.sinks.announcements`
     clears those of removed sinks.
@@ -99,7 +99,7 @@ class MqttSink(Sink):
         self._thread.start()
 
     def _opened(self, ours: Announcer) -> Outbox:
-        """The outbox, with what waits for sinks that this one takes the place of in the same configuration."""
+        """The outbox, with the unsent results of sinks that this one replaces in the same configuration."""
         with ExitStack() as undo:
             if not undo.enter_context(_locked(ours.spool)):
                 raise SinkError(f"{ours.spool} is used by another run or sink; choose another [mqtt] spool or topic")
@@ -113,18 +113,18 @@ class MqttSink(Sink):
         return outbox
 
     def _take_over(self, outbox: Outbox, ours: Announcer, ledger: Ledger) -> None:
-        """Move in what waits for sinks that this one replaces, or for this one in the file that it had before."""
+        """Take over the unsent results of replaced sinks, and of this sink's former file."""
         known = ledger.knows(ours.sink)
         for other in ledger.others(set(self._context.config.sinks) - {ours.sink}):
             if other.sink != ours.sink and known:
-                continue  # it was there beside the other, and has delivered the same results
+                continue  # it existed beside the other sink and delivered the same results
             try:
                 if other.spool != ours.spool and other.spool.is_file():
                     with _locked(other.spool) as free:
                         if not free:
                             continue
                         if moved := outbox.adopt(other.spool):
-                            log.warning("%d results that waited for %s go to %s now", moved, other.sink, ours.sink)
+                            log.warning("%d unsent results for %s now go to %s", moved, other.sink, ours.sink)
             except SinkError as error:
                 log.warning("%s", error)
                 continue
@@ -229,7 +229,7 @@ class MqttSink(Sink):
                 told = now
                 self._publish_state(client)
             for message in self._outbox.take(MAX_INFLIGHT - self._outbox.out):
-                # earlier versions kept whole topics
+                # earlier versions stored complete topics
                 topic = "/".join((self._topic, *message.topic.split("/")[-2:]))
                 self._inflight[client.publish(topic, message.payload, qos=1).mid] = message.key
             if self._stop.is_set():

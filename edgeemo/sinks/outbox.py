@@ -18,7 +18,7 @@ BEFORE_FIRST = -(1 << 62)
 
 @dataclass(frozen=True)
 class Message:
-    """One message; `key` is for `done`, `topic` without that of the sink."""
+    """One message; `key` is for `done`, `topic` is relative to the sink's topic."""
 
     key: int
     topic: str
@@ -34,7 +34,7 @@ class Outbox:
     Args:
         path: the file; created if missing.
         limit_bytes: maximum payload; beyond it the oldest messages are dropped and counted.
-        sink: whose retained topics are asked for; one after the other, several sinks may use a file.
+        sink: the sink whose retained topics are used; several sinks may use a file one after the other.
 
     Raises:
         SinkError: the file cannot be used.
@@ -81,7 +81,7 @@ class Outbox:
         Raises:
             SinkError: one of the files cannot be used.
         """
-        Outbox(path, self._limit, self._sink).close()  # it has every table, and is whole
+        Outbox(path, self._limit, self._sink).close()  # creates missing tables and repairs the file
         with self._lock:
             try:
                 self._database.execute("ATTACH ? AS other", (str(path),))

@@ -45,7 +45,7 @@ UPGRADES = {
     + "".join(f"ALTER TABLE faces ADD COLUMN {name} REAL;" for name in QUALITY)
     + VIEW,
 }
-# made when the first marker comes; a session's own ones have no run
+# created with the first marker; markers set in a session have no run
 MARKERS = """
 CREATE TABLE IF NOT EXISTS markers (
     time REAL NOT NULL, label TEXT NOT NULL, wall REAL, duration REAL NOT NULL DEFAULT 0, run INTEGER

@@ -107,7 +107,7 @@ class BlazeFaceDetector:
             self._looks.close()
 
     def _may_skip(self, frame: Frame) -> bool:
-        """Whether the faces are where they were: nothing moved around them, none is missing, no search is due."""
+        """Whether detection can be skipped: nothing moved around the faces, none is missing, and no search is due."""
         tiles_are_due = self._config.policy == "small"
         if not self._config.skip_still or tiles_are_due or self._missing or not self._scanned:
             return False

@@ -1,6 +1,6 @@
-"""Whether anything has moved where faces are looked for, so that a detection may be left out.
+"""Detect that nothing has moved around the faces, so that detection can be skipped.
 
-Called by `edgeemo.stages.detect` where `[detect] skip_still` is set.
+Called by `edgeemo.stages.detect` if `[detect] skip_still` is set.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgeemo.types import U8, Frame
 
 SAMPLED_PX = 32  # a window is sampled at this many pixels per side ...
 BLOCKS = 8  # ... and averaged in this many blocks per side, so that camera noise does not count as movement
-MAX_CHANGE = 4  # grey levels of one block; a mouth that opens changes some by 10 and more
+MAX_CHANGE = 4  # grey levels of one block; an opening mouth changes some blocks by 10 and more
 I16 = npt.NDArray[np.int16]
 
 

@@ -124,17 +124,17 @@ class FaceTracker:
 
 
 class _Past:
-    """Who was where in the latest frames of a file."""
+    """Tracks in the latest frames of a file, for seeking back."""
 
     def __init__(self) -> None:
         self._frames: deque[tuple[float, list[tuple[int, NDF, float]]]] = deque(maxlen=PAST_FRAMES)
 
     def note(self, time: float, present: list[_Track]) -> None:
-        # no copies: a track never writes into its arrays
+        # no copies, because tracks never write into their arrays
         self._frames.append((time, [(track.id, track.points, track.score) for track in present]))
 
     def back_to(self, time: float, max_age_s: float) -> list[_Track]:
-        """The tracks as of a media time, whose frame is about to be seen again; what came later is forgotten."""
+        """The tracks at a media time whose frame is about to be processed again; later entries are deleted."""
         while self._frames and self._frames[-1][0] > time + MIN_STEP_S / 2:
             self._frames.pop()
         if not self._frames or time - self._frames[-1][0] > max_age_s:

@@ -41,7 +41,7 @@ INDENTED = ("To the result", *STAGES.values())
 
 
 class Paints:
-    """What showing the latest pictures took, in milliseconds."""
+    """Milliseconds that showing the latest pictures took."""
 
     def __init__(self) -> None:
         self._taken: deque[float] = deque(maxlen=300)
@@ -50,7 +50,7 @@ class Paints:
     def add(self, milliseconds: float, delay_ms: float | None = None) -> None:
         """
         Args:
-            milliseconds: that the window needed to paint a picture.
+            milliseconds: time to paint a picture.
             delay_ms: from the capture of a frame that is painted for the first time until it was painted.
         """
         self._taken.append(milliseconds)

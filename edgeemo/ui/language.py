@@ -33,7 +33,7 @@ def tr(text: str, count: int | None = None, /, **values: object) -> str:
 
 @lru_cache(maxsize=2048)
 def _found(text: str, count: int) -> str:
-    # remembered: cards ask for some twenty texts per face and frame, and asking Qt takes 6 us
+    # cached: cards need about twenty texts per face and frame, and a look-up in Qt takes 6 us
     return QCoreApplication.translate(CONTEXT, text, "", count)
 
 

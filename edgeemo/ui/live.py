@@ -104,7 +104,7 @@ class LiveControl(QObject):
 
     @property
     def recorded_name(self) -> str:
-        """The same in English: recordings and what is made of them are so."""
+        """The English name, for recordings and their exports."""
         return shown_name(self._config.source, self._cameras(), str.format)
 
     @property

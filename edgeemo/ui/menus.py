@@ -126,7 +126,7 @@ class Menus(QObject):
         self.video.emit(name)
 
     def ask_for_file(self) -> None:
-        """Ask which video is to be analysed."""
+        """Ask for a video to analyse."""
         window = self._bar.window()
         assert window is not None
         dialog = open_dialog(self._settings, "video", tr("Analyse a video file"), window, [VIDEOS])

@@ -33,7 +33,7 @@ HINT = translatable(
 
 
 def called(track: Track) -> str:
-    """A person's name, else number."""
+    """A person's name, or number."""
     return track.name or person_name(track.id)
 
 

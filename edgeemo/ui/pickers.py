@@ -79,7 +79,7 @@ class Picker(QPushButton):
 
     @property
     def _over(self) -> QWidget:
-        """The window over which dialogs open."""
+        """The parent window of dialogs."""
         return self.window() or self
 
     def _ask(self, dialog: QFileDialog) -> None:

@@ -51,7 +51,7 @@ def analyse(
     Raises:
         EdgeemoError, EngineError: the source, the engine or the sink failed.
     """
-    # markers of another program are of now, not of the file
+    # markers of another program belong to the present time, not to the file
     with opener(replace(config, markers="")) as runner:
         sink = sink_of(runner.labels, runner.engine_description)
         try:

@@ -106,7 +106,7 @@ class QueueDialog(QDialog):
         self._inputs: tuple[Input, ...] = ()
         self._faults: dict[str, str] = {}
         self._watcher: QueueWatcher | None = None
-        self._ended: set[str] = set()  # files that earlier runs of this queue have read
+        self._ended: set[str] = set()  # files finished by earlier runs of this queue
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._ending: Ending | None = None

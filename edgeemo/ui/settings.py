@@ -110,7 +110,7 @@ class Settings:
         self._put("sessions", value)
 
     def folder(self, purpose: str) -> str:
-        """Where the last file dialog of a purpose ended; empty: there was none."""
+        """Folder of the last file dialog for a purpose; empty if there was none."""
         return self._folders().get(purpose, "")
 
     def keep_folder(self, purpose: str, path: str) -> None:

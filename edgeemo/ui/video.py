@@ -83,7 +83,7 @@ class VideoView(QWidget):
         """Show a text over the dimmed picture or instead of it.
 
         Args:
-            offer: show the button that opens a video below it.
+            offer: also show the button that opens a video.
         """
         self.offer.setVisible(offer)
         self._place_offer()

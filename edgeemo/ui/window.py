@@ -212,7 +212,7 @@ class Window(QMainWindow):
         return dialog
 
     def ask_for_video(self, purpose: str) -> None:
-        """What an empty state offers: "video" to watch one, "analysis" to analyse one."""
+        """Act on an empty state's offer: "video" opens a video, "analysis" analyses one."""
         if purpose == "analysis":
             self.menus.ask_for_file()
         else:
