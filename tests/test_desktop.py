@@ -689,7 +689,7 @@ def test_what_differs_most_from_the_face_at_rest_is_told_first() -> None:
 def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=10, error=SourceError("the camera was unplugged; plug it in again"))
     window = make(Config(source="/dev/video7"))
-    qtbot.waitUntil(lambda: "Trying again by itself" in window.banner.text)
+    qtbot.waitUntil(lambda: "Retrying automatically" in window.banner.text)
     last = window.video.result
     assert last is not None
     studio.clip = Clip
@@ -700,7 +700,7 @@ def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Windows, studio:
 def test_trying_again_can_be_stopped(qtbot: QtBot, make: Windows, studio: Studio) -> None:
     studio.clip = lambda name: Clip(name, frames=10, error=SourceError("the camera was unplugged; plug it in again"))
     window = make(Config(source="/dev/video7"))
-    qtbot.waitUntil(lambda: "Trying again by itself" in window.banner.text)
+    qtbot.waitUntil(lambda: "Retrying automatically" in window.banner.text)
     (stop,) = window.banner.buttons
     qtbot.mouseClick(stop, Qt.MouseButton.LeftButton)
     assert not window.live.retrying

@@ -46,7 +46,7 @@ class EngineFacts:
         told, speed = tr("No accuracy is stated for it."), tr("Not measured on this machine yet.")
         if self.accuracy is not None:
             percent = number(self.accuracy * 100, 1)
-            told = tr("Names {percent} % of the faces of {data} as people did.", percent=percent, data=self.data)
+            told = tr("Accuracy on {data}: {percent} %.", percent=percent, data=self.data)
         if self.ms is not None:
             speed = tr("{ms} ms per face on this machine.", ms=number(self.ms, 1))
         return f"{told}\n{speed}"

@@ -15,7 +15,7 @@ from edgeemo.ui.words import clock
 
 MS = 1000  # steps of the slider per second
 ANYWHERE = (PlayerState.PLAYING, PlayerState.PAUSED, PlayerState.ENDED)
-WRITES = translatable("A recording and outputs take the file from beginning to end: wind it when they have ended.")
+WRITES = translatable("Seeking is disabled while a recording or an output needs the whole file.")
 
 
 class FileBar(Transport):

@@ -128,7 +128,7 @@ class GroupsDialog(QDialog):
     def _enable(self) -> None:
         names = [name.text().strip() for name in self.names]
         if not all(names) or len(set(names)) < len(names):
-            hint = tr("Give each group a name of its own.")
+            hint = tr("Give each group a different name.")
         elif not all(self.members(group) for group in range(NAME_COLUMN)):
             hint = tr("Tick at least one session for each group.")
         else:

@@ -84,7 +84,7 @@ class Library(QObject):
                 self._banner.show_message(
                     "notice",
                     tr(
-                        "The video {name} is not at {folder} any more, so no picture is shown.",
+                        "The video {name} is no longer in {folder}, so no picture is shown.",
                         name=moved[0].name,
                         folder=moved[0].parent,
                     ),

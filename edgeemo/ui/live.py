@@ -233,7 +233,7 @@ class LiveControl(QObject):
             text = " ".join(str(error).split())
             self._banner.show_message(
                 "error",
-                tr("{error}. Trying again by itself.", error=text[:1].upper() + text[1:]),
+                tr("{error}. Retrying automatically.", error=text[:1].upper() + text[1:]),
                 (tr("Stop trying"), self._give_up),
             )
             return

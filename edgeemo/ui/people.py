@@ -27,8 +27,8 @@ from edgeemo.ui.theme import named
 from edgeemo.ui.words import person_name, table_time
 
 HINT = translatable(
-    "Choose two or more to say that they are one person. A split begins at the frame that is shown. "
-    "The recording itself stays as it is."
+    "Select two or more to merge them into one person. A split starts at the current frame. "
+    "The recording itself does not change."
 )
 
 
@@ -65,7 +65,7 @@ def person_menu(review: Review, person: int, parent: QWidget) -> QMenu | None:
     same.setEnabled(bool(others))
     for other in others:
         same.addAction(called(other).replace("&", "&&"), partial(review.merge, [person, other.id]))
-    menu.addAction(tr("Somebody else from here on"), partial(review.split, person))
+    menu.addAction(tr("Another person from here on"), partial(review.split, person))
     menu.addAction(tr("Leave out"), partial(review.exclude, person))
     if review.can_undo:
         menu.addSeparator()

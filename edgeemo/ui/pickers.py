@@ -179,7 +179,7 @@ class EnginePicker(Picker):
         self._engine = ""
         self._facts: dict[str, EngineFacts] = {}
         self.measure = QAction(tr("Measure their speed here"), self)
-        self.measure.setToolTip(tr("Takes some seconds per engine; what plays is slower meanwhile"))
+        self.measure.setToolTip(tr("Takes some seconds per engine; playback is slower meanwhile"))
         self.measure.triggered.connect(lambda: self._ask_for_facts(measure=True))
         self.choices.aboutToShow.connect(self._ask_for_facts)
         self.open_bundle = QAction(tr("Open engine folder…"), self)

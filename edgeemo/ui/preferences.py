@@ -62,9 +62,7 @@ class SettingsDialog(QDialog):
         self.limit.setMinimumHeight(self.themes.sizeHint().height())
         self.limit.setSuffix(" %")
         self.limit.setValue(round(settings.min_confidence * 100))
-        self.limit.setToolTip(
-            tr("{percent} unless you choose otherwise", percent=percent(QualityConfig().min_confidence))
-        )
+        self.limit.setToolTip(tr("Default: {percent}", percent=percent(QualityConfig().min_confidence)))
         self.place = QLabel(str(sessions()))
         self.place.setWordWrap(True)
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -80,7 +78,7 @@ class SettingsDialog(QDialog):
         form.addRow(tr("&Unsure below"), self.limit)
         form.addRow(tr("Sessions in"), row)
         self.hint = named(
-            QLabel(tr("What plays goes on; a change of smoothing or limit is marked in the recording.")), "muted"
+            QLabel(tr("Playback continues; a recording gets a marker for a change of smoothing or limit.")), "muted"
         )
         self.hint.setWordWrap(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

@@ -179,7 +179,7 @@ class QueueDialog(QDialog):
         if not self.running:
             super().reject()
             return
-        words = tr("Stop the queue? What is done is kept, and it can be resumed.")
+        words = tr("Stop the queue? Finished files are kept, and it can be resumed.")
         box = QMessageBox(QMessageBox.Icon.NoIcon, tr("Stop"), words, parent=self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         go_on = box.addButton(tr("Go on"), QMessageBox.ButtonRole.RejectRole)
@@ -251,7 +251,7 @@ class QueueDialog(QDialog):
             self.figures.setText(" ".join(str(self._error).split()))
             self.failed.emit(self._error)
         elif ending is not None and ending.full:
-            self.figures.setText(tr("The disk is full ({path}); make room, then resume.", path=ending.full))
+            self.figures.setText(tr("The disk is full ({path}); free space, then resume.", path=ending.full))
         elif ending is not None and not self._stop.is_set():
             self._finished = True
             self._faults = {failure.file: failure.reason for failure in ending.failures}
@@ -261,7 +261,7 @@ class QueueDialog(QDialog):
             self.figures.setText(", ".join(words))
             self._settings.queue = ()
         else:
-            self.figures.setText(tr("Paused. What is done is kept."))
+            self.figures.setText(tr("Paused. Finished files are kept."))
         self._stop.clear()
 
     def _state_of(self, file: str) -> str:

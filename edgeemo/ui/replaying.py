@@ -22,9 +22,7 @@ from edgeemo.ui.settings import Settings
 from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.video import VideoView
 
-NO_REPLAY = translatable(
-    "Persons and markers of a session are edited while it is replayed: choose one under Recorded sessions."
-)
+NO_REPLAY = translatable("To edit persons and markers, replay a session: choose one under Recorded sessions.")
 
 
 class Replaying(QObject):

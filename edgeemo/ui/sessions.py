@@ -84,7 +84,7 @@ class SessionsDialog(QDialog):
         self.rename = action_button(tr("Rename…"), self.rename_chosen, tr("Give it another name (F2)"))
         self.delete = action_button(tr("Delete…"), self.delete_chosen, tr("Move it to the trash (Delete)"))
         self.undo = action_button(
-            tr("Undo delete"), self.restore_deleted, tr("Bring back what was moved to the trash (Ctrl+Z)")
+            tr("Undo delete"), self.restore_deleted, tr("Restore what was moved to the trash (Ctrl+Z)")
         )
         self._deleted: list[SessionFolder] = []
         row = QHBoxLayout()
@@ -191,7 +191,7 @@ class SessionsDialog(QDialog):
             return
         names = ", ".join(folder.read().name for folder in chosen[:3]) + (tr(" and others") if len(chosen) > 3 else "")
         words = tr(
-            "Move {names} to the trash? Undo brings it back; the trash is the folder {trash} of the sessions.",
+            "Move {names} to the trash? Undo restores it; the trash is the folder {trash} of the sessions.",
             names=names,
             trash=TRASH,
         )

@@ -20,8 +20,8 @@ USUAL = "Balanced"
 THEMES = ("system", "light", "dark")
 # what a recording stores of the pictures -> text, and advice
 VIDEO_CHOICES = {
-    "none": (translatable("Data only, no pictures"), translatable("Nobody can be recognised from it")),
-    "blurred": (translatable("Video with faces covered"), translatable("A face that is not found is not covered")),
+    "none": (translatable("Data only, no pictures"), translatable("Nobody can be identified from it")),
+    "blurred": (translatable("Video with faces covered"), translatable("Undetected faces are not covered")),
     "whole": (translatable("Video as it is"), translatable("Those filmed must have agreed")),
 }
 

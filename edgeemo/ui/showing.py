@@ -60,7 +60,7 @@ class Showing(QObject):
         if state in (PlayerState.PLAYING, PlayerState.FAILED, PlayerState.STOPPED):
             self._window.status_bar.describe(self._window.player.engine_description)
         if state is PlayerState.STOPPED:
-            words = tr("Stopped. Press Start to go on.") if self._window.config.source else ""
+            words = tr("Stopped. Press Start to continue.") if self._window.config.source else ""
             self._window.video.show_message(words, offer=True)
             self._window.faces.clear(tr(NO_FACES))
         elif state is PlayerState.ENDED:
@@ -150,7 +150,7 @@ class Showing(QObject):
 
     def after_replay(self) -> None:
         self.forget_people()
-        words = tr("Press Start to go on.") if self._window.config.source else ""
+        words = tr("Press Start to continue.") if self._window.config.source else ""
         self._window.video.show_message(words, offer=True)
         self._window.faces.clear(tr(NO_FACES))
         self.show_buttons()

@@ -37,7 +37,7 @@ class StatusBar(QWidget):
         self.figures = named(QLabel(), "muted")
         self.figures.setToolTip(
             tr(
-                "Frames recognised a second; time from a frame's capture until it is on the screen (median); "
+                "Frames recognised per second; time from a frame's capture until it is on the screen (median); "
                 "frames of a live source that were skipped to keep up"
             )
         )

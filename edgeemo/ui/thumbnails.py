@@ -33,7 +33,7 @@ class Thumbnails(QListWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("thumbnails")
-        self.setAccessibleName(tr("Pictures looked at so far"))
+        self.setAccessibleName(tr("Pictures shown so far"))
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setFlow(QListView.Flow.LeftToRight)
         self.setWrapping(False)

@@ -110,7 +110,7 @@ class Toolbar(QWidget):
         self.record_button.setIcon(icon("stop" if self._recording else "record", LAMP, disabled=self._theme.muted))
         words = tr("End the recording") if self._recording else tr("Record ({mode})", mode=self._mode)
         self.record_button.setText("" if not self._wide else tr("End") if self._recording else words)
-        self.record_button.setToolTip(tr("{what} (Ctrl+R); what is kept is chosen under Session", what=words))
+        self.record_button.setToolTip(tr("{what} (Ctrl+R); choose what to store in the Session menu", what=words))
         self.record_button.setAccessibleName(words)
         self.record_button.setEnabled(self._state in (PlayerState.PLAYING, PlayerState.PAUSED))
 
@@ -120,7 +120,7 @@ class Toolbar(QWidget):
             self.start_button.setEnabled(True)
             return
         name, words, tip = {
-            PlayerState.PLAYING: ("pause", tr("Pause"), tr("Hold the picture (Space)")),
+            PlayerState.PLAYING: ("pause", tr("Pause"), tr("Pause (Space)")),
             PlayerState.PAUSED: ("play", tr("Resume"), tr("Resume (Space)")),
             PlayerState.OPENING: ("play", tr("Opening …"), tr("The source is being opened")),
         }.get(self._state, ("play", tr("Start"), tr("Start (Space)")))

@@ -64,49 +64,6 @@
         <translation>Das ist ein Fehler von edgeemo, bitte melden Sie ihn: {error}</translation>
     </message>
     <message>
-        <location filename="../baseline.py"/>
-        <source>Against the neutral baseline: {changes}</source>
-        <translation>Gegenüber der neutralen Baseline: {changes}</translation>
-    </message>
-    <message>
-        <location filename="../baseline.py"/>
-        <source>no difference</source>
-        <translation>kein Unterschied</translation>
-    </message>
-    <message>
-        <location filename="../baseline.py"/>
-        <source>A neutral baseline is taken while the picture plays and a face is tracked.</source>
-        <translation>Eine neutrale Baseline wird aufgenommen, während das Bild läuft und ein Gesicht verfolgt wird.</translation>
-    </message>
-    <message numerus="yes">
-        <location filename="../baseline.py"/>
-        <source>Person {number}: look neutral for %n seconds.</source>
-        <translation>
-            <numerusform>Person {number}: bitte %n Sekunde lang neutral schauen.</numerusform>
-            <numerusform>Person {number}: bitte %n Sekunden lang neutral schauen.</numerusform>
-        </translation>
-    </message>
-    <message>
-        <location filename="../baseline.py"/>
-        <source>Person {number} was seen too rarely in these seconds.</source>
-        <translation>Person {number} war in diesen Sekunden zu selten zu sehen.</translation>
-    </message>
-    <message>
-        <location filename="../baseline.py"/>
-        <source>Again</source>
-        <translation>Noch einmal</translation>
-    </message>
-    <message>
-        <location filename="../baseline.py"/>
-        <source>Person {number}: the neutral baseline is taken.</source>
-        <translation>Person {number}: Die neutrale Baseline ist aufgenommen.</translation>
-    </message>
-    <message>
-        <location filename="../baseline.py"/>
-        <source>Undo</source>
-        <translation>Rückgängig</translation>
-    </message>
-    <message>
         <location filename="../cards.py"/>
         <source>Expressions, not feelings.
 Nothing leaves this machine.</source>
@@ -177,7 +134,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../engine_facts.py"/>
-        <source>Names {percent} % of the faces of {data} as people did.</source>
+        <source>Accuracy on {data}: {percent} %.</source>
         <translation>Benennt {percent} % der Gesichter von {data} so, wie Menschen es taten.</translation>
     </message>
     <message>
@@ -187,7 +144,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../file_bar.py"/>
-        <source>A recording and outputs take the file from beginning to end: wind it when they have ended.</source>
+        <source>Seeking is disabled while a recording or an output needs the whole file.</source>
         <translation>Eine Aufnahme und Ausgaben nehmen die Datei von Anfang bis Ende: Spulen geht, wenn sie beendet sind.</translation>
     </message>
     <message>
@@ -221,57 +178,57 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <translation>Alle Dateien (*)</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Compare groups</source>
         <translation>Gruppen vergleichen</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Group {letter}</source>
         <translation>Gruppe {letter}</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Name of group {letter}</source>
         <translation>Name der Gruppe {letter}</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Name of &amp;{letter}:</source>
         <translation>Name von &amp;{letter}:</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Session</source>
         <translation>Sitzung</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Recorded</source>
         <translation>Aufgenommen</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Sessions and their groups</source>
         <translation>Sitzungen und ihre Gruppen</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>In group {letter}</source>
         <translation>In Gruppe {letter}</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Make the page</source>
         <translation>Seite erstellen</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
-        <source>Give each group a name of its own.</source>
+        <location filename="../groups_dialog.py"/>
+        <source>Give each group a different name.</source>
         <translation>Geben Sie jeder Gruppe einen eigenen Namen.</translation>
     </message>
     <message>
-        <location filename="../groups.py"/>
+        <location filename="../groups_dialog.py"/>
         <source>Tick at least one session for each group.</source>
         <translation>Kreuzen Sie für jede Gruppe mindestens eine Sitzung an.</translation>
     </message>
@@ -447,7 +404,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../keys.py"/>
-        <source>In a replay or a file one frame back or on; in a folder one picture</source>
+        <source>One frame back or forward (replay, file); one picture (folder)</source>
         <translation>In Wiedergabe oder Datei ein Bild zurück oder vor; im Ordner ein Foto</translation>
     </message>
     <message>
@@ -457,7 +414,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../keys.py"/>
-        <source>In a replay or a file five seconds back or on</source>
+        <source>Five seconds back or forward (replay, file)</source>
         <translation>In Wiedergabe oder Datei fünf Sekunden zurück oder vor</translation>
     </message>
     <message>
@@ -467,7 +424,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../keys.py"/>
-        <source>Begin and end of a replay or file</source>
+        <source>Start and end of a replay or file</source>
         <translation>Anfang und Ende von Wiedergabe oder Datei</translation>
     </message>
     <message>
@@ -531,7 +488,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../library.py"/>
-        <source>The video {name} is not at {folder} any more, so no picture is shown.</source>
+        <source>The video {name} is no longer in {folder}, so no picture is shown.</source>
         <translation>Das Video {name} liegt nicht mehr in {folder}, deshalb wird kein Bild gezeigt.</translation>
     </message>
     <message>
@@ -591,7 +548,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../live.py"/>
-        <source>{error}. Trying again by itself.</source>
+        <source>{error}. Retrying automatically.</source>
         <translation>{error}. Es wird von selbst erneut versucht.</translation>
     </message>
     <message>
@@ -678,6 +635,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../markers.py"/>
         <source>Delete</source>
         <translation>Löschen</translation>
+    </message>
+    <message>
+        <location filename="../markers.py"/>
+        <source>Undo</source>
+        <translation>Rückgängig</translation>
     </message>
     <message>
         <location filename="../markers.py"/>
@@ -815,8 +777,46 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <translation>Videodatei auswerten</translation>
     </message>
     <message>
+        <location filename="../neutral_baseline.py"/>
+        <source>Against the neutral baseline: {changes}</source>
+        <translation>Gegenüber der neutralen Baseline: {changes}</translation>
+    </message>
+    <message>
+        <location filename="../neutral_baseline.py"/>
+        <source>no difference</source>
+        <translation>kein Unterschied</translation>
+    </message>
+    <message>
+        <location filename="../neutral_baseline.py"/>
+        <source>A neutral baseline is taken while the picture plays and a face is tracked.</source>
+        <translation>Eine neutrale Baseline wird aufgenommen, während das Bild läuft und ein Gesicht verfolgt wird.</translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../neutral_baseline.py"/>
+        <source>Person {number}: look neutral for %n seconds.</source>
+        <translation>
+            <numerusform>Person {number}: bitte %n Sekunde lang neutral schauen.</numerusform>
+            <numerusform>Person {number}: bitte %n Sekunden lang neutral schauen.</numerusform>
+        </translation>
+    </message>
+    <message>
+        <location filename="../neutral_baseline.py"/>
+        <source>Person {number} was seen too rarely in these seconds.</source>
+        <translation>Person {number} war in diesen Sekunden zu selten zu sehen.</translation>
+    </message>
+    <message>
+        <location filename="../neutral_baseline.py"/>
+        <source>Again</source>
+        <translation>Noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../neutral_baseline.py"/>
+        <source>Person {number}: the neutral baseline is taken.</source>
+        <translation>Person {number}: Die neutrale Baseline ist aufgenommen.</translation>
+    </message>
+    <message>
         <location filename="../people.py"/>
-        <source>Choose two or more to say that they are one person. A split begins at the frame that is shown. The recording itself stays as it is.</source>
+        <source>Select two or more to merge them into one person. A split starts at the current frame. The recording itself does not change.</source>
         <translation>Wählen Sie zwei oder mehr, um zu sagen, dass sie eine Person sind. Eine Teilung beginnt beim gezeigten Bild. Die Aufnahme selbst bleibt, wie sie ist.</translation>
     </message>
     <message>
@@ -841,7 +841,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../people.py"/>
-        <source>Somebody else from here on</source>
+        <source>Another person from here on</source>
         <translation>Ab hier jemand anderes</translation>
     </message>
     <message>
@@ -956,7 +956,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../pickers.py"/>
-        <source>Takes some seconds per engine; what plays is slower meanwhile</source>
+        <source>Takes some seconds per engine; playback is slower meanwhile</source>
         <translation>Dauert einige Sekunden pro Engine; was läuft, ist währenddessen langsamer</translation>
     </message>
     <message>
@@ -1011,7 +1011,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../preferences.py"/>
-        <source>{percent} unless you choose otherwise</source>
+        <source>Default: {percent}</source>
         <translation>{percent}, wenn Sie nichts anderes wählen</translation>
     </message>
     <message>
@@ -1051,7 +1051,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../preferences.py"/>
-        <source>What plays goes on; a change of smoothing or limit is marked in the recording.</source>
+        <source>Playback continues; a recording gets a marker for a change of smoothing or limit.</source>
         <translation>Was läuft, läuft weiter; eine andere Glättung oder Grenze wird in der Aufnahme markiert.</translation>
     </message>
     <message>
@@ -1114,7 +1114,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../queue.py"/>
-        <source>Stop the queue? What is done is kept, and it can be resumed.</source>
+        <source>Stop the queue? Finished files are kept, and it can be resumed.</source>
         <translation>Warteschlange beenden? Was fertig ist, bleibt, und sie kann fortgesetzt werden.</translation>
     </message>
     <message>
@@ -1134,7 +1134,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../queue.py"/>
-        <source>The disk is full ({path}); make room, then resume.</source>
+        <source>The disk is full ({path}); free space, then resume.</source>
         <translation>Die Festplatte ist voll ({path}); schaffen Sie Platz und setzen Sie dann fort.</translation>
     </message>
     <message numerus="yes">
@@ -1163,7 +1163,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../queue.py"/>
-        <source>Paused. What is done is kept.</source>
+        <source>Paused. Finished files are kept.</source>
         <translation>Angehalten. Was fertig ist, bleibt.</translation>
     </message>
     <message>
@@ -1303,7 +1303,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../replaying.py"/>
-        <source>Persons and markers of a session are edited while it is replayed: choose one under Recorded sessions.</source>
+        <source>To edit persons and markers, replay a session: choose one under Recorded sessions.</source>
         <translation>Personen und Marken einer Sitzung werden während ihrer Wiedergabe bearbeitet: Wählen Sie eine unter Aufgenommene Sitzungen.</translation>
     </message>
     <message numerus="yes">
@@ -1411,7 +1411,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
-        <source>Bring back what was moved to the trash (Ctrl+Z)</source>
+        <source>Restore what was moved to the trash (Ctrl+Z)</source>
         <translation>Zurückholen, was in den Papierkorb verschoben wurde (Strg+Z)</translation>
     </message>
     <message>
@@ -1436,7 +1436,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
-        <source>Move {names} to the trash? Undo brings it back; the trash is the folder {trash} of the sessions.</source>
+        <source>Move {names} to the trash? Undo restores it; the trash is the folder {trash} of the sessions.</source>
         <translation>{names} in den Papierkorb verschieben? Rückgängig holt es zurück; der Papierkorb ist der Ordner {trash} bei den Sitzungen.</translation>
     </message>
     <message>
@@ -1476,7 +1476,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../settings.py"/>
-        <source>Nobody can be recognised from it</source>
+        <source>Nobody can be identified from it</source>
         <translation>Niemand kann daran erkannt werden</translation>
     </message>
     <message>
@@ -1486,7 +1486,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../settings.py"/>
-        <source>A face that is not found is not covered</source>
+        <source>Undetected faces are not covered</source>
         <translation>Ein Gesicht, das nicht gefunden wird, wird nicht verdeckt</translation>
     </message>
     <message>
@@ -1511,7 +1511,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../showing.py"/>
-        <source>Stopped. Press Start to go on.</source>
+        <source>Stopped. Press Start to continue.</source>
         <translation>Gestoppt. Mit „Starten“ geht es weiter.</translation>
     </message>
     <message>
@@ -1541,7 +1541,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../showing.py"/>
-        <source>Press Start to go on.</source>
+        <source>Press Start to continue.</source>
         <translation>Mit „Starten“ geht es weiter.</translation>
     </message>
     <message>
@@ -1556,7 +1556,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../status_bar.py"/>
-        <source>Frames recognised a second; time from a frame's capture until it is on the screen (median); frames of a live source that were skipped to keep up</source>
+        <source>Frames recognised per second; time from a frame's capture until it is on the screen (median); frames of a live source that were skipped to keep up</source>
         <translation>Erkannte Bilder pro Sekunde; Zeit von der Aufnahme eines Bildes, bis es auf dem Bildschirm ist (Median); Bilder einer Live-Quelle, die ausgelassen wurden, um Schritt zu halten</translation>
     </message>
     <message>
@@ -1579,7 +1579,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../thumbnails.py"/>
-        <source>Pictures looked at so far</source>
+        <source>Pictures shown so far</source>
         <translation>Bisher betrachtete Bilder</translation>
     </message>
     <message>
@@ -1704,12 +1704,12 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../toolbar.py"/>
-        <source>{what} (Ctrl+R); what is kept is chosen under Session</source>
+        <source>{what} (Ctrl+R); choose what to store in the Session menu</source>
         <translation>{what} (Strg+R); was behalten wird, wählen Sie unter Sitzung</translation>
     </message>
     <message>
         <location filename="../toolbar.py"/>
-        <source>Hold the picture (Space)</source>
+        <source>Pause (Space)</source>
         <translation>Das Bild anhalten (Leertaste)</translation>
     </message>
     <message>

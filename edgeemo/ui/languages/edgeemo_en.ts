@@ -4,14 +4,6 @@
 <context>
     <name>edgeemo</name>
     <message numerus="yes">
-        <location filename="../baseline.py"/>
-        <source>Person {number}: look neutral for %n seconds.</source>
-        <translation>
-            <numerusform>Person {number}: look neutral for %n second.</numerusform>
-            <numerusform>Person {number}: look neutral for %n seconds.</numerusform>
-        </translation>
-    </message>
-    <message numerus="yes">
         <location filename="../library.py"/>
         <source>%n rows written to {path}</source>
         <translation>
@@ -33,6 +25,14 @@
         <translation>
             <numerusform>%n annotation written to {path}</numerusform>
             <numerusform>%n annotations written to {path}</numerusform>
+        </translation>
+    </message>
+    <message numerus="yes">
+        <location filename="../neutral_baseline.py"/>
+        <source>Person {number}: look neutral for %n seconds.</source>
+        <translation>
+            <numerusform>Person {number}: look neutral for %n second.</numerusform>
+            <numerusform>Person {number}: look neutral for %n seconds.</numerusform>
         </translation>
     </message>
     <message numerus="yes">
