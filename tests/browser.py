@@ -25,14 +25,19 @@ def find_chromium() -> str:
     return browser
 
 
-def overflow_at_320_px(page: Path) -> str:
-    """By how many pixels a page of a file is wider than a telephone, as the browser's own text."""
+def measured(page: Path, expression: str, *, width: int = 320) -> str:
+    """A figure of a page of a file, as the browser's own text.
+
+    Args:
+        expression: JavaScript about `page`, the document.
+        width: of what it is shown in, in pixels.
+    """
     browser = find_chromium()
     frame = page.with_name("frame.html")
     frame.write_text(
-        f"<body><iframe src={page.name} style='width:320px;height:900px;border:0'></iframe><script>onload=()=>{{"
-        "const d=document.querySelector('iframe').contentDocument.documentElement;"
-        "document.title='overflow '+(d.scrollWidth-d.clientWidth)}</script>"
+        f"<body><iframe src={page.name} style='width:{width}px;height:900px;border:0'></iframe><script>onload=()=>{{"
+        "const page=document.querySelector('iframe').contentDocument;"
+        f"document.title='measured '+({expression})}}</script>"
     )
     done = subprocess.run(
         [
@@ -41,7 +46,12 @@ def overflow_at_320_px(page: Path) -> str:
         ],
         capture_output=True, text=True, timeout=60, env={**os.environ, "HOME": str(page.parent)}, check=True,
     )  # fmt: skip
-    return done.stdout.partition("<title>overflow ")[2].partition("</title>")[0]
+    return done.stdout.partition("<title>measured ")[2].partition("</title>")[0]
+
+
+def overflow_at_320_px(page: Path) -> str:
+    """By how many pixels a page of a file is wider than a telephone."""
+    return measured(page, "page.documentElement.scrollWidth - page.documentElement.clientWidth")
 
 
 def axe_script() -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from browser import overflow_at_320_px
+from browser import measured, overflow_at_320_px
 
 from edgeemo.report.colours import contrast
+from engines import LABELS
 
 PAGE = Path(__file__).parents[1] / "edgeemo" / "sinks" / "page.html"
 
@@ -20,6 +21,16 @@ def test_the_page_fits_a_telephone(tmp_path: Path) -> None:
         re.sub(r"<script>.*?</script>", "", text, flags=re.S).replace("</main>", f"{card}</main>")
     )
     assert overflow_at_320_px(tmp_path / "page.html") == "0"
+
+
+def test_the_heading_beside_the_legend_stays_in_one_line(tmp_path: Path) -> None:
+    text = re.sub(r"<script>.*?</script>", "", PAGE.read_text(encoding="utf-8"), flags=re.S)
+    legend = "".join(f"<li>{label}</li>" for label in LABELS)
+    text = text.replace('id="sinks" hidden', 'id="sinks"').replace('<ul id="legend">', f'<ul id="legend">{legend}')
+    (tmp_path / "page.html").write_text(text)
+    heading = "page.querySelector('#sinks h2')"
+    line = f"parseFloat(page.defaultView.getComputedStyle({heading}).lineHeight)"
+    assert measured(tmp_path / "page.html", f"Math.round({heading}.offsetHeight / {line})", width=700) == "1"
 
 
 def test_both_preferences_have_readable_texts() -> None:
