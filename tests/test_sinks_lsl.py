@@ -17,6 +17,7 @@ from fakes import frame, result
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError
 from edgeemo.sinks import SinkContext, open_sink
+from edgeemo.system.lsl import clock_offset
 from engines import LABELS
 from engines.bundle import find_bundle
 
@@ -159,7 +160,7 @@ def test_labrecorder_aligns_expressions_with_the_markers_of_others(tmp_path):
     with recorded(tmp_path / "run.xdf", *names):
         for index in range(frames):
             captured = time.perf_counter()
-            sender.push_sample([f"frame {index}"])
+            sender.push_sample([f"frame {index}"], captured - clock_offset(pylsl))
             time.sleep(0.02)  # as long as a result takes
             shown = at(index * 0.04, faces=index % 2)
             sink.write(replace(shown, frame=replace(shown.frame, captured=captured)))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any
 
-from edgeemo.system.lsl import library
+from edgeemo.system.lsl import clock_offset, library
 from edgeemo.types import MarkerSource
 from edgeemo.values import marker_label
 
@@ -90,7 +90,7 @@ class LslMarkers(MarkerSource):
             while not self._stop.is_set():
                 sample, stamp = inlet.pull_sample(timeout=PULL_S)
                 if sample is not None:
-                    moment = perf_counter() - self._lsl.local_clock() + stamp
+                    moment = stamp + clock_offset(self._lsl)
                     self._came.append((moment, marker_label(" ".join(map(str, sample)))))
         finally:
             inlet.close_stream()

@@ -7,14 +7,13 @@ Protocol and library: Kothe et al., "The Lab Streaming Layer", 2024; liblsl thro
 from __future__ import annotations
 
 import re
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
-from edgeemo.system.lsl import library
+from edgeemo.system.lsl import clock_offset, library
 from edgeemo.types import Result, Sink
 from engines.bundle import find_bundle
 from engines.errors import EngineError
@@ -106,11 +105,11 @@ class _Outlets:
             self._markers.push_sample([shown], stamp)
 
     def _stamp(self, result: Result) -> float:
-        frame, now = result.frame, float(self._lsl.local_clock())
+        frame = result.frame
         if frame.captured is not None:
-            return now - (perf_counter() - frame.captured)
+            return frame.captured - clock_offset(self._lsl)
         if self._began is None:
-            self._began = now - frame.time
+            self._began = float(self._lsl.local_clock()) - frame.time
         return self._began + frame.time
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from edgeemo.errors import ConfigError
@@ -35,3 +36,16 @@ def library(user: str) -> Any:
     import pylsl
 
     return pylsl
+
+
+def clock_offset(lsl: Any) -> float:
+    """`time.perf_counter` less the clock of the streams, in seconds.
+
+    Args:
+        lsl: the module pylsl.
+    """
+    readings = []
+    for _ in range(3):  # the thread may lose the processor between two clocks
+        before, clock, after = perf_counter(), float(lsl.local_clock()), perf_counter()
+        readings.append((after - before, (before + after) / 2 - clock))
+    return min(readings)[1]
