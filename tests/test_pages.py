@@ -24,8 +24,8 @@ from edgeemo.report.inference import Groups, analyse
 SINKS = Path(__file__).parents[1] / "edgeemo" / "sinks"
 DARK, LIGHT = "prefers-color-scheme:dark", "prefers-color-scheme: light"
 LABELS = [
-    {"name": "happiness", "display": "Happiness", "colour": "#b67e00"},
-    {"name": "neutral", "display": "Neutral", "colour": "#818d99"},
+    {"name": "happiness", "display": "Happiness", "colour": "#f9c543", "light": "#b67e00"},
+    {"name": "neutral", "display": "Neutral", "colour": "#9ba3ae", "light": "#818d99"},
 ]
 FACE = {"id": 1, "box": [0.2, 0.2, 0.2, 0.3], "emotion": "happiness", "name": "Happiness", "confidence": 0.8}
 

@@ -25,6 +25,7 @@ from servers import until
 
 from edgeemo.config import Config, MetricsConfig, WebConfig
 from edgeemo.errors import ConfigError, SinkError
+from edgeemo.report.colours import contrast
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.access import Guard, address, is_loopback, is_own_name
 from edgeemo.sinks.http import BURST, REQUESTS_PER_S, OncePerMinute, _TokenBucket
@@ -258,6 +259,10 @@ def test_the_status_holds_what_the_page_shows(page: WebSink) -> None:
     figures = json.loads(text)
     assert code == 200
     assert [label["name"] for label in figures["labels"]] == list(LABELS)
+    assert len({label["display"] for label in figures["labels"]}) == 9  # eight expressions, and other
+    for label in figures["labels"]:
+        assert contrast(label["colour"], "#1d232a") >= 3
+        assert contrast(label["light"], "#ffffff") >= 3
     assert figures["status"]["sources"][0]["state"] == "live"
     assert [face["emotion"] for face in figures["history"]["door"]["faces"]] == ["happiness"] * 2
     assert figures["history"]["door"]["seconds"][-1][1][1] == pytest.approx(0.9)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgeemo.palette import OTHER, UNSURE
 from edgeemo.types import F32
 from engines.spec import Emotion
 
-OTHER = "other"
-UNSURE = "unsure"
+__all__ = ["DASHED", "OTHER", "UNSURE", "folded", "name_of", "shown_class", "shown_classes"]
+
 # drawn with broken lines, so that curves do not differ only by colour
 DASHED = ("disgust", "contempt")
 

@@ -7,38 +7,11 @@ both. Used by reports and the app.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
-from edgeemo.report.classes import OTHER, UNSURE
 from edgeemo.types import F32
 
 CONTRAST = 3.0
-LIGHT_CLASSES: Mapping[str, str] = {
-    "neutral": "#818d99",
-    "happiness": "#b67e00",
-    "sadness": "#3776c7",
-    "surprise": "#db6941",
-    "fear": "#8d65b5",
-    "disgust": "#50874f",
-    "anger": "#c02436",
-    "contempt": "#b76f46",
-    OTHER: "#5b616b",
-    UNSURE: "#2b3340",
-}
-DARK_CLASSES: Mapping[str, str] = {
-    "neutral": "#9ba3ae",
-    "happiness": "#f9c543",
-    "sadness": "#80a9eb",
-    "surprise": "#eb8543",
-    "fear": "#8f61ba",
-    "disgust": "#6cb565",
-    "anger": "#d13f40",
-    "contempt": "#9d6646",
-    OTHER: "#69737d",
-    UNSURE: "#e8ebf0",
-}
 _DEUTERANOPIA = np.array(
     [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]], np.float32
 )

@@ -14,11 +14,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from edgeemo.palette import DARK_CLASSES, LIGHT_CLASSES
 from edgeemo.recording import Recording, Track
 from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.people import described
 from edgeemo.report.classes import folded, name_of, shown_classes
-from edgeemo.report.colours import DARK_CLASSES, LIGHT_CLASSES
 from edgeemo.report.compared import compared
 from edgeemo.report.inference import Analysis, Groups, analyse
 from edgeemo.report.markdown import to_html

@@ -14,6 +14,7 @@ import numpy as np
 from fastapi import FastAPI, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from edgeemo.palette import DARK_CLASSES, LIGHT_CLASSES, OTHER
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.http import HttpServer
 from edgeemo.sinks.metrics import Metrics
@@ -76,10 +77,7 @@ class WebSink(Sink):
         status = self._context.status
         return {
             "now": time(),
-            "labels": [
-                {"name": each.label, "display": each.display, "colour": each.colour}
-                for each in map(Emotion.of, self._context.labels)
-            ],
+            "labels": [_label(each) for each in map(Emotion.of, self._context.labels)],
             "preview": self.pictures,
             "status": status().to_mapping() if status is not None else None,
             "history": history,
@@ -181,6 +179,12 @@ class _History:
         return [
             [second, [round(each, 3) for each in (total / count).tolist()]] for second, total, count in self._seconds
         ]
+
+
+def _label(emotion: Emotion) -> dict[str, str]:
+    """A class as the page shows it: whatever is no expression is "Other". `colour` is for dark backgrounds."""
+    key, display = (emotion.label, emotion.display) if emotion.is_expression else (OTHER, OTHER.capitalize())
+    return {"name": emotion.label, "display": display, "colour": DARK_CLASSES[key], "light": LIGHT_CLASSES[key]}
 
 
 def _shown(result: Result) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from typing import TypeVar
 from PyQt6.QtCore import QObject, Qt
 from PyQt6.QtGui import QColor, QGuiApplication, QPalette
 
-from edgeemo.report.colours import CONTRAST, DARK_CLASSES, LIGHT_CLASSES, channels, contrast, luminance
+from edgeemo.palette import DARK_CLASSES, LIGHT_CLASSES
+from edgeemo.report.colours import CONTRAST, channels, contrast, luminance
 from engines.spec import Emotion
 
 Thing = TypeVar("Thing", bound=QObject)
