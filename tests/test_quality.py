@@ -135,6 +135,16 @@ def test_a_large_face_is_measured_like_a_small_one() -> None:
     assert near.sharpness == pytest.approx(far.sharpness, rel=0.2)
 
 
+def test_a_large_face_is_measured_alike_wherever_it_is() -> None:
+    noise = np.random.default_rng(0).integers(60, 180, (600, 600, 1), np.uint8).repeat(3, axis=2)
+    image = np.zeros((2000, 2400, 3), np.uint8)
+    found = []
+    for left, top in ((0, 0), (1800, 0), (0, 1400), (1800, 1400)):
+        image[top : top + 600, left : left + 600] = noise
+        found.append(assess(image, np.array([left, top, left + 600, top + 600], np.float32), head()))
+    assert set(found) == {found[0]}
+
+
 @pytest.mark.parametrize(
     "box",
     [(-500, -500, -400, -400), (10, 10, 10, 10), (np.nan, 0, 5, 5), (150, 150, 400, 400), (-50, -50, 5000, 5000)],
