@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import shutil
 import struct
@@ -15,11 +16,12 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeemo import recognise
 from edgeemo.capture import open_source
 from edgeemo.capture.picture_header import animation_of, picture_size
 from edgeemo.capture.pictures import read_picture
 from edgeemo.cli import main
-from edgeemo.errors import SourceError
+from edgeemo.errors import PartlyReadError, SourceError
 
 
 def faces(source: Path, folder: Path) -> list[int]:
@@ -145,6 +147,19 @@ def test_a_folder_with_a_broken_picture_ends_with_3(
     assert "1 of 4 pictures could not be read: broken.jpg" in said
     assert "1 file skipped: not a picture: notes.txt" in caplog.text
     assert len(output.read_text().splitlines()) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are Unix's")
+def test_pipes_devices_and_dangling_links_are_pictures_that_could_not_be_read(pictures: Path) -> None:
+    os.mkfifo(pictures / "pipe.jpg")
+    (pictures / "endless.png").symlink_to("/dev/zero")
+    (pictures / "gone.png").symlink_to("nowhere")
+    with pytest.raises(PartlyReadError, match=r"3 of 6 pictures could not be read: endless\.png, gone\.png, pipe\.jpg"):
+        list(open_source(str(pictures)).frames())
+    for name in ("pipe.jpg", "endless.png"):
+        for opener in (open_source, recognise):
+            with pytest.raises(SourceError, match="is not a regular file"):
+                opener(str(pictures / name))
 
 
 def test_a_single_broken_picture_is_a_mistake(tmp_path: Path) -> None:

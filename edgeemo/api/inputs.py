@@ -163,6 +163,8 @@ def _from_path(value: str | os.PathLike[str]) -> Image:
     if not exists:
         hint = "; for a stream use edgeemo.watch" if "://" in os.fspath(value) else ""
         raise SourceError(f"there is no file {str(path)!r}{hint}")
+    if not path.is_file():  # a pipe would wait for its writer
+        raise SourceError(f"{path} is not a regular file")
     pixels = read_picture(path)
     if pixels is None:
         raise SourceError(f"{path} is not a readable picture; for a video use edgeemo.watch")

@@ -111,9 +111,16 @@ def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None
         return Pictures(path, pause_s=PICTURE_S if paced else 0.0)
     if uri.startswith("/dev/") and not stat.S_ISREG(kind):
         return CameraSource(str(path), name=uri, wanted=camera)
+    if not stat.S_ISREG(kind):  # reading a pipe would wait for its writer
+        raise SourceError(f"{shortened(uri)} is not a regular file; a source is {_GRAMMAR}")
     if is_picture(path):
-        with path.open("rb") as file:
-            animation = animation_of(file.read(1 << 20))
+        try:
+            with path.open("rb") as file:
+                animation = animation_of(file.read(1 << 20))
+        except OSError as error:
+            raise SourceError(
+                f"cannot read {uri}: {error.strerror or error}; check the path and its permissions"
+            ) from error
         if animation == "webp":
             return AnimatedWebp(path)
         if not animation:

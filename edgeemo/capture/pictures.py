@@ -169,6 +169,8 @@ def _pictures_in(path: Path) -> Iterator[U8]:
     Raises:
         SourceError: it cannot be read; of a damaged animation, raised after the readable frames.
     """
+    if path.exists() and not path.is_file():  # a pipe would wait for its writer
+        raise SourceError(f"{path} is not a regular file")
     try:
         with path.open("rb") as file:
             kind = animation_of(file.read(1 << 20))
@@ -245,7 +247,7 @@ def _heif_tile(path: Path) -> U8 | None:
 def _files_of(folder: Path) -> tuple[list[Path], list[str]]:
     """The pictures of a folder, and the names of its other files; without hidden files and folders."""
     try:
-        files = [file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file()]
+        files = [file for file in folder.iterdir() if not file.name.startswith(".") and not file.is_dir()]
     except OSError as error:
         raise SourceError(
             f"cannot read the folder {folder}: {error.strerror or error}; check its permissions"
