@@ -115,6 +115,12 @@ def test_what_the_hardware_cannot_decode_is_ffmpegs(
     assert (len(frames), said, source.decoder) == (25, "", "FFmpeg")
 
 
+@pytest.mark.parametrize("name", ["no-such-element", "\udcff", "~nobody/x", "n" * 9000])
+def test_an_odd_name_of_a_decoder_leaves_it_to_ffmpeg(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOICE, name)
+    assert element_for("h264") == ""
+
+
 @pytest.mark.parametrize("broken", ["h264parse", "identity"])
 def test_an_element_that_gives_no_picture_is_replaced_by_ffmpeg_with_a_warning(
     element: str, demo_clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str

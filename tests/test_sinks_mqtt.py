@@ -296,6 +296,15 @@ def test_a_mistake_in_the_address_is_told_at_once_without_secrets(text: str, say
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["x" * 70_000, "\udcff"])
+def test_a_password_that_mqtt_cannot_carry_is_told_at_once(
+    password: str, opened: Callable[..., MqttSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEEMO_MQTT_PASSWORD", password)
+    with pytest.raises(ConfigError, match="EDGEEMO_MQTT_PASSWORD must be UTF-8"):
+        opened(1)
+
+
 def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path, opened: Callable[..., MqttSink]) -> None:
     with pytest.raises(ConfigError, match="cannot read the broker's password"):
         opened(1, password_file=str(tmp_path / "none"))

@@ -85,7 +85,10 @@ def expect_settings(config: MqttConfig) -> None:
 
 def password_of(config: MqttConfig) -> str:
     if not config.password_file:
-        return os.environ.get(PASSWORD_VARIABLE, "")
+        given = os.environ.get(PASSWORD_VARIABLE, "")
+        if len(os.fsencode(given)) > LONGEST_PASSWORD or re.search("[\ud800-\udfff]", given):
+            raise ConfigError(f"{PASSWORD_VARIABLE} must be UTF-8 of at most {LONGEST_PASSWORD} bytes")
+        return given
     try:
         password = read_file(user_path(config.password_file), limit=LONGEST_PASSWORD).decode().strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from engines.files import user_path
+
 
 def data_folder() -> Path:
     """The folder for recorded sessions. Linux: $XDG_DATA_HOME/edgeemo or ~/.local/share/edgeemo."""
@@ -18,4 +20,4 @@ def state_folder() -> Path:
     user's.
     """
     own = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(own) if own else platformdirs.user_state_path("edgeemo", appauthor=False)
+    return user_path(own) if own else platformdirs.user_state_path("edgeemo", appauthor=False)
