@@ -16,7 +16,7 @@ from tqdm import tqdm
 from edgeemo.batch.work import Task
 from engines.terminal import printable
 
-LINE_S = 30.0  # interval of lines without a terminal
+LINE_S = 30.0  # interval of progress lines if the output is not a terminal
 
 
 class Watcher(Protocol):
@@ -27,7 +27,7 @@ class Watcher(Protocol):
         ...
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
-        """A task is done; `whole`: and with it its file."""
+        """Report that a task is done. `whole`: its file is complete too."""
         ...
 
     def summary(self) -> str:
@@ -70,7 +70,6 @@ class Progress:
         self._show()
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
-        """A task is done; `whole`: and with it its file."""
         self._running.pop(task, None)
         self._frames += frames
         if whole:
@@ -119,5 +118,5 @@ def duration(seconds: float) -> str:
 
 
 def counted(parts: Mapping[str, int]) -> str:
-    """ "3 .txt, 1 .srt"."""
+    """Counts as text, for example "3 .txt, 1 .srt"."""
     return ", ".join(f"{count} {name}" for name, count in sorted(parts.items()))

@@ -20,7 +20,7 @@ def clock(seconds: float, longest: float = 0.0) -> str:
     """For example "1:05" or "1:02:05"; "4.3 s" below ten seconds.
 
     Args:
-        longest: largest time in the same column or axis; all get the format that it needs.
+        longest: largest time in the same column or axis; it decides the format of all of them.
     """
     extent = max(abs(seconds), longest)
     if extent < 10:
@@ -32,7 +32,7 @@ def clock(seconds: float, longest: float = 0.0) -> str:
 
 
 def timeline(track: BinnedTrack, labels: Sequence[str], markers: Sequence[Marker], title: str) -> str:
-    """Stacked probabilities of one person, with markers above and unsure times below."""
+    """Stacked probabilities of one person, with markers above; a bar below marks unsure expressions."""
     begin, end = float(track.edges[0]), float(track.edges[-1])
     width = WIDE - LEFT - 8
 

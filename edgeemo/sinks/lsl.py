@@ -24,18 +24,18 @@ FACE_PRESENT = "face_present"
 
 
 class LslSink(Sink):
-    """`lsl:NAME`: two outlets, `NAME` of type Expression and `NAME-changes` of type Markers; per source of a service
-    `NAME-SOURCE`.
+    """`lsl:NAME` opens two outlets, `NAME` of type Expression and `NAME-changes` of type Markers; with several sources
+    two per source, `NAME-SOURCE` and `NAME-SOURCE-changes`.
 
-    Expression: float32, one channel per class of the largest face (NaN without a face) and `face_present` (1 or 0). The
-    rate is irregular (0): samples have the time of their frame. Markers: the shown expression whenever it changes,
-    including `unsure` and `no face`.
+    Expression: float32, one channel per class with its probability for the largest face (NaN without a face), and
+    `face_present` (1 or 0). The rate is irregular (0): samples have the time of their frame. Markers: the shown
+    expression whenever it changes, including `unsure` and `no face`.
 
-    Live frames have their capture time in LSL's clock; frames of a file have their media times, relative to the first
-    result.
+    Samples of live frames have the capture time in LSL's clock. Samples of a file have the time of the first result in
+    LSL's clock plus the media time passed since then.
 
     Raises:
-        ConfigError: the name has other characters, or liblsl is missing.
+        ConfigError: the name is not 1 to 64 letters, digits, - or _, or liblsl is missing.
     """
 
     def __init__(self, target: str, context: SinkContext) -> None:

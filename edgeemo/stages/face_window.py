@@ -1,4 +1,4 @@
-"""A face as one detection found it, and the upright window in which the next detection looks for it.
+"""A face found by one detection, and the window, rotated with the head, in which the next detection looks for it.
 
 Called by `edgeemo.stages.detect` and `edgeemo.stages.still`.
 """
@@ -19,7 +19,7 @@ SAME_OVERLAP = 0.4  # minimum intersection over union of two boxes of the same f
 SAME_CENTRE = 0.35  # maximum distance of their centres, in sides of the smaller box
 # grid to which the search regions of followed faces are rounded
 SIDES_PER_OCTAVE, CENTRES_PER_SIDE, ROLL_STEP = 32, 64, np.radians(1.5)
-AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # step towards the face just found: x, y, side, roll
+AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # share of the distance to the face just found: x, y, side, roll
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class SeenFace:
         search_roi: (4,) where to look for it next: centre x and y, side of the box, roll in radians. It moves only part
             of the way to the box just found: the detected box depends slightly on the window, so a window that follows
             each box exactly makes the boxes oscillate.
-        turned: as in `edgeemo.types.Faces`.
+        turned: clockwise rotation of the head in degrees, see `edgeemo.types.Faces`.
     """
 
     box: F32
@@ -89,10 +89,10 @@ class Window:
 
     @classmethod
     def at(cls, search_roi: F32, size: int, scale: float = WINDOW_SCALE, *, on_grid: bool = False) -> Window:
-        """The window around a search region (centre, side, roll), `scale` of its sides wide.
+        """The window around a search region (centre, side, roll); its side is `scale` times the region's.
 
         Args:
-            on_grid: round the region. The window then does not depend on the track's history: some frames after the
+            on_grid: round the region, so that small differences in the track's history vanish: some frames after the
                 start, the boxes of a video are bit-identical wherever playback began.
         """
         x, y, side, angle = (float(value) for value in search_roi)
@@ -113,7 +113,15 @@ class Window:
         return np.asarray(picture, np.uint8)
 
     def face(self, box: F32, keypoints: F32, score: float, corner: F32, time: float) -> SeenFace:
-        """A detection in this window's picture, which is at `corner` of the canvas, as an upright box in the frame."""
+        """Map a detection from the canvas of `Looks` to the frame.
+
+        Args:
+            box, keypoints: (4,) and (6, 2) in pixels of the canvas, where this window's picture begins at `corner`.
+            time: media time of the frame in seconds.
+
+        Returns:
+            The face with an axis-aligned box in pixels of the frame.
+        """
         middle = corner + np.float32(self.size / 2)
         centre = self.centre + self.turn @ ((box[:2] + box[2:]) / 2 - middle)
         half = (box[2:] - box[:2]) / 2 * np.hypot(self.turn[0, 0], self.turn[1, 0])

@@ -30,7 +30,7 @@ class Stillness:
         self._seen = _summaries(frame.image, faces)
 
     def holds(self, frame: Frame, faces: Sequence[SeenFace]) -> bool:
-        """Whether the frame looks like the stored one; slow changes accumulate, because the stored frame stays.
+        """Whether the frame looks like the stored one. Only `remember` replaces that, so slow changes accumulate.
 
         Args:
             faces: the faces given to `remember`.

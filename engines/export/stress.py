@@ -26,7 +26,7 @@ def stress_inputs(spec: ModelSpec) -> dict[str, U8]:
         "ramp down": np.tile(ramp[:, None], (1, size)),
         "checkerboard": board,
         "halves": halves,
-        # the largest square that a normalisation can meet: (255 - mean)^2 of one pixel
+        # the largest squared difference that a normalisation can meet: (255 - mean)^2 at one pixel
         "one bright pixel": bright,
         "one dark pixel": np.asarray(255 - bright, np.uint8),
     }
