@@ -1,4 +1,7 @@
-"""Names of a bundle's files, folders of bundles, and the user's cache. Called by the modules of all packages."""
+"""Names of a bundle's files, folders of bundles, and the user's cache. Called by the modules of all packages.
+
+A bundle is the folder of one trained network: specification, model files, card, parity report, manifest.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ SCORES = "scores.json"
 SALIENCY = "saliency.onnx"
 UNTRAINED = "UNTRAINED.txt"  # beside a model with random weights, which is for timing only
 
-# int8_tensorrt is signed and symmetric: the form that TensorRT takes; int8 is the form for processors
+# int8_tensorrt has signed, symmetric values, as TensorRT requires; int8 is for CPUs
 PRECISIONS = ("fp32", "fp16", "int8", "int8_tensorrt")
 FILES = {
     "fp32": "model.onnx",
@@ -25,7 +28,7 @@ FILES = {
     "int8": "model.int8.onnx",
     "int8_tensorrt": "model.int8_tensorrt.onnx",
 }
-# what a manifest has the hashes of: everything that decides what an engine answers
+# the files whose hashes are in the manifest: all that determine an engine's output
 HASHED = (SPEC, *FILES.values(), SALIENCY, PARITY)
 
 ZOO = Path(__file__).parent / "zoo"
@@ -40,5 +43,8 @@ def user_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Folder of recreatable data: plans, speeds, face crops. Linux: $XDG_CACHE_HOME/edgeemo or ~/.cache/edgeemo."""
+    """Folder of data that can be made again: TensorRT plans, measured speeds, face crops.
+
+    Linux: $XDG_CACHE_HOME/edgeemo or ~/.cache/edgeemo.
+    """
     return platformdirs.user_cache_path("edgeemo", appauthor=False)

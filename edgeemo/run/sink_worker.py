@@ -17,8 +17,8 @@ from edgeemo.types import Result, Sink, SinkStatus
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2  # interval of `Sink.tick`
-BATCH = 8  # results of a file per wake-up of the thread: a wake-up costs the runner 0.3 ms of CPU time
-MAX_BYTES = 64 << 20  # limit for the pictures in a queue: eight of 8K would take 800 MB
+BATCH = 8  # results taken per wake-up if the source is a file: a wake-up costs the runner 0.3 ms of CPU
+MAX_BYTES = 64 << 20  # bytes of the pictures in a queue: eight pictures of 8K video would take 800 MB
 REOPEN_S = 1.0  # pause before a failed sink is reopened
 
 
@@ -35,7 +35,7 @@ class SinkWorker:
         name: for the log and the status.
         opener: opens the sink.
         size: length of the queue.
-        first: a sink that is already open, so that mistakes were raised earlier.
+        first: a sink that the caller has opened, so that errors of opening it were raised to the caller.
         wake: called when there is room again and when `failure` was set.
 
     Attributes:
@@ -60,7 +60,7 @@ class SinkWorker:
         self._opener = opener
         self._sink = first
         self._size = size
-        # one picture at a time keeps an encoder busy
+        # no batch of pictures: the encoder starts with the first one instead of waiting for eight
         self._batch = 1 if self.pictures else max(1, min(BATCH, size // 2))
         self.reopen = reopen
         self._wake = wake
@@ -155,7 +155,9 @@ class SinkWorker:
             sink.stop_waiting()
 
     def close(self, timeout: float = 2.0) -> bool:
-        """Wait for the end of `begin_closing`: as long as results leave the queue, then at most `timeout` seconds.
+        """Wait for the end of `begin_closing`: at most `timeout` seconds.
+
+        Without `reopen`, `timeout` starts again whenever a result leaves the queue.
 
         Returns:
             False if it hangs; its queue is lost then.
@@ -166,7 +168,7 @@ class SinkWorker:
         while self._thread.is_alive() and (now := monotonic()) < deadline:
             self._thread.join(min(TICK_S, deadline - now))
             if not self.reopen and len(self._waiting) < left:
-                # lossless: wait as long as there is progress
+                # without `reopen` no result may be lost: wait as long as there is progress
                 left, deadline = len(self._waiting), monotonic() + timeout
         if self._thread.is_alive():
             self._abandoned = True

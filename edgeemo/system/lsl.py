@@ -8,7 +8,7 @@ from typing import Any
 from edgeemo.errors import ConfigError
 from engines.installation import pip_install
 
-NO_LIBRARY = "liblsl, which pylsl brings for x86-64 only, is not installed; its project has packages (sccn/liblsl)"
+NO_LIBRARY = "liblsl is not installed (pylsl has it for x86-64 only): install a package from github.com/sccn/liblsl"
 
 
 def library_fault() -> str:

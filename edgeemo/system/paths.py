@@ -16,8 +16,9 @@ def data_folder() -> Path:
 
 
 def state_folder() -> Path:
-    """The folder for what must survive a restart (undelivered messages): a systemd service's $STATE_DIRECTORY, or the
-    user's.
+    """The folder for what must survive a restart (undelivered messages).
+
+    $STATE_DIRECTORY in a systemd service, otherwise the user's state folder.
     """
     own = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     return user_path(own) if own else platformdirs.user_state_path("edgeemo", appauthor=False)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from engines.export.errors import ExportError
 from engines.preprocess import F32
 
-PROBE_PIXELS = 8 * 64 * 64  # of inputs that are looked into at once: every tensor of the graph is held
+PROBE_PIXELS = 8 * 64 * 64  # input pixels per run of `watch`, which keeps every tensor of the graph in memory
 AnyArray = npt.NDArray[np.generic]
 
 

@@ -1,4 +1,4 @@
-"""Read AffectNet in the layouts in which it circulates into one table. `trainer.data.affectnet` calls it."""
+"""Read AffectNet, in any layout in which it is distributed, into one table. `trainer.data.affectnet` calls it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Table:
 
     Attributes:
         images: unique names.
-        labels: (N,) rows of `LABELS`.
+        labels: (N,) indices into `LABELS`.
         parts: (N,) 0: the training set, 1: the validation set.
         boxes, keypoints: as in `Dataset`, NaN where unknown.
         has_validation: the layout has a validation set.
