@@ -28,7 +28,7 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
     """Read AffectNet in any layout that `trainer.data.affectnet_layouts` recognises.
 
     The crop follows the landmarks (`landmarks.detector_boxes`), so that it equals the crop at run time. A row without
-    usable landmarks gets AffectNet's own face box, shifted and scaled as in the median row that has both.
+    usable landmarks gets AffectNet's own face box, corrected by the median shift and scale between both boxes.
 
     Args:
         classes: 11, 8 (the expressions) or 7 (without contempt).
