@@ -6,17 +6,20 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from fakes import make_bundle
+from fakes import make_bundle, result
 from onnx import TensorProto, helper
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows, shows
 
 from edgeemo.config import Config
+from edgeemo.ui.saliency_overlay import SIDE, Heat
+from edgeemo.ui.video import VideoView
 from engines import LABELS, Engine, ModelSpec
 from engines.layout import SALIENCY
 from engines.model_file import sha256_of
@@ -148,6 +151,24 @@ def test_without_a_face_nothing_is_asked(qtbot: QtBot, make: Windows, studio: St
     window.menus.saliency_action.trigger()
     qtbot.wait(300)
     assert window.video.heat is None
+
+
+def test_the_map_of_a_picture_is_not_painted_over_the_next_one(qtbot: QtBot) -> None:
+    view = VideoView()
+    qtbot.addWidget(view)
+    pixels = np.full((SIDE, SIDE, 4), 255, np.uint8)
+    heat = Heat(1, ModelSpec("eye", labels=("neutral", "anger"), size=48), pixels, "neutral", frame=0)
+
+    def changes(index: int) -> bool:
+        shown = result(index=index)
+        view.show_result(replace(shown, frame=replace(shown.frame, still=True)))
+        view.show_heat(None)
+        before = view.grab().toImage()
+        view.show_heat(heat)
+        return bool(view.grab().toImage() != before)
+
+    assert changes(0)
+    assert not changes(1)
 
 
 def test_an_engine_that_cannot_be_opened_is_told_and_the_entry_is_off(qtbot: QtBot, make: Windows) -> None:

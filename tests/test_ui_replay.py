@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import pytest
 from conftest import MakeClip
-from fakes import result
+from fakes import make_bundle, result
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
-from windows import Studio, Windows
+from windows import Studio, Windows, shows
 
 from edgeemo.capture import open_source
+from edgeemo.config import Config
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Marker, Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.recording.people import Name, write_edits
@@ -235,6 +236,20 @@ def test_markers_are_set_ended_renamed_deleted_and_exchanged(qtbot: QtBot, make:
     review.import_markers(tmp_path / "none.tsv")
     assert "cannot read" in window.banner.text.lower()
     qtbot.waitUntil(lambda: load(folder.path).markers == (Marker(3.0, "mark 2"),))
+
+
+def test_a_saliency_map_of_the_source_is_not_painted_over_a_replay(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = make(Config(source="clip.mp4", engine=str(make_bundle(tmp_path / "tiny"))))
+    shows(qtbot, window)
+    window.menus.saliency_action.trigger()
+    qtbot.waitUntil(lambda: window.video.heat is not None)
+    window.library.replay(recorded(tmp_path))
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    assert window.video.heat is None
+    assert not window.saliency.active
+    window.replay.end()
+    window.start_or_pause()
+    qtbot.waitUntil(lambda: window.video.heat is not None)
 
 
 def test_persons_and_markers_need_a_replay(make: Windows) -> None:

@@ -44,12 +44,14 @@ class Heat:
         spec: determines the square of the frame that it covers.
         pixels: (SIDE, SIDE, 4) BGRA, premultiplied, transparent where the saliency is low.
         emotion: the label that it explains.
+        frame: index of the frame that it was computed from.
     """
 
     person: int
     spec: ModelSpec
     pixels: U8
     emotion: str
+    frame: int
 
 
 class Saliency(QObject):
@@ -173,7 +175,7 @@ def _look(spec: ModelSpec, heat_of: HeatOf, result: Result, row: int) -> Heat | 
     faces = result.faces
     face = crop(result.frame.image, faces.boxes[row], faces.keypoints[row], spec)
     heat = heat_of(face, spec.labels.index(label))
-    return Heat(int(faces.ids[row]), spec, _coloured(heat), label)
+    return Heat(int(faces.ids[row]), spec, _coloured(heat), label, result.frame.index)
 
 
 def _coloured(heat: F32) -> U8:

@@ -34,7 +34,7 @@ class Showing(QObject):
         self.forget_people()
         self._window.thumbnails.start()
         self._window.video.show_heat(None)
-        if self._window.saliency.active:
+        if self._window.menus.saliency_action.isChecked():
             self._window.saliency.start(config)
         self._window.toolbar.source.show_source(config.source)
         self._window.toolbar.engine.show_engine(config.engine)
@@ -145,6 +145,9 @@ class Showing(QObject):
 
     def on_replay(self, recording: Recording) -> None:
         self._window.thumbnails.start()
+        # the map is of a face of the source, and the session numbers its persons alike
+        self._window.saliency.stop()
+        self._window.video.show_heat(None)
         self._window.neutral_baseline.take_over(recording)
         self._window.setWindowTitle(f"{recording.name} - edgeemo")
 

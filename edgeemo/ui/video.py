@@ -248,6 +248,9 @@ def described(result: Result) -> str:
 
 
 def _paint_heat(painter: QPainter, heat: Heat, result: Result, scale: float) -> None:
+    if result.frame.still and result.frame.index != heat.frame:
+        # persons of separate pictures have the same numbers
+        return
     for row, person in enumerate(result.faces.ids.tolist()):
         if person != heat.person:
             continue
