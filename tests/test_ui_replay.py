@@ -74,7 +74,7 @@ def test_an_analysed_file_is_seen_under_its_replay_and_asked_for_once_when_moved
 
     moved = clip.rename(tmp_path / "elsewhere.mp4")
     window.library.replay(folder)
-    qtbot.waitUntil(lambda: "talk.mp4 is not at" in window.banner.text)
+    qtbot.waitUntil(lambda: "talk.mp4 is no longer in" in window.banner.text)
     (find,) = window.banner.buttons
     find.click()
     (dialog,) = window.findChildren(QFileDialog)
@@ -255,7 +255,7 @@ def test_a_saliency_map_of_the_source_is_not_painted_over_a_replay(qtbot: QtBot,
 def test_persons_and_markers_need_a_replay(make: Windows) -> None:
     window = make(begin=False)
     window.replaying.show_people()
-    assert "while it is replayed" in window.banner.text
+    assert "replay a session" in window.banner.text
     assert window.replaying.people is None
 
 
