@@ -38,6 +38,21 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **named)
         self.register("type", Path, _path)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but an argument that a command does not know is an error of that command."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            given = sys.argv[1:] if args is None else list(args)
+            commands = {
+                name: parser
+                for action in self._actions
+                if isinstance(action, argparse._SubParsersAction)
+                for name, parser in action.choices.items()
+            }
+            chosen = next((commands[word] for word in given if word in commands), self)
+            chosen.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line."""
         self.exit(MISTAKE, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")

@@ -87,6 +87,7 @@ def test_the_hostile_configurations_that_were_kept_are_refused(
         ("run", "--source", "demo", "--sink", "web:127.0.0.1:{}"),
         ("run", "--source", "nothing", "--frames", "{}x"),
         ("report", "{}"),
+        ("run", "{}"),
     ],
 )
 def test_odd_names_on_the_command_line_are_one_line(
@@ -103,6 +104,18 @@ def test_odd_names_on_the_command_line_are_one_line(
     assert code == 2
     assert said.count("\n") == 1
     assert "Traceback" not in said
+
+
+def test_an_argument_that_a_command_does_not_know_points_to_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, said in ((main, "edgeemo run"), (train_cli.main, "edgeemo-train fit")):
+        with pytest.raises(SystemExit) as end:
+            command(
+                [said.split()[1], "--data", "x", "--sinks", "csv:a"] if command is not main else ["run", "clip.mp4"]
+            )
+        assert end.value.code == 2
+        printed = capsys.readouterr().err
+        assert printed.startswith(f"{said}: unrecognized arguments: ")
+        assert printed.endswith(f"; see {said} --help\n")
 
 
 def path_options(parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -76,7 +76,7 @@ def test_what_is_also_in_the_validation_split_is_not_trained_on(leaky, tmp_path,
     assert "left out 3 training pictures that are also in the validation or test split" in capsys.readouterr().out
     arguments = ["fit", "--network", "hybrid_lite", "--data", f"ferplus:{leaky}", "--batch", "22", "--epochs", "1"]
     assert main([*arguments, "--run", str(tmp_path / "more"), "--cache", str(tmp_path / "cache")]) == 2
-    assert "21 faces do not fill one batch of 22" in capsys.readouterr().err
+    assert "21 training faces do not fill one batch of 22" in capsys.readouterr().err
 
 
 def test_evaluate_gives_the_accuracy_without_leaked_pictures_too(leaky, tmp_path, capsys):

@@ -229,7 +229,7 @@ def test_fp32_is_not_dropped_where_nothing_else_was_accepted(mine, capsys):
     [
         (
             ["--arch", "resnet50"],
-            r"^edgeemo-export: pip install .*, then train it: edgeemo-train fit --network resnet50",
+            r"^edgeemo-export: no engine named 'resnet50'; there are: .* edgeemo-train fit --network resnet50",
         ),
         (["--bundle", "nowhere"], "no engine folder at nowhere"),
         (["--bundle", "nowhere", "--untrained"], "--untrained needs --arch"),

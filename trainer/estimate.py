@@ -110,7 +110,9 @@ def estimate(config: FitConfig, run: Path, *, cache: Path, device: str, num_work
             data = load_training_data(config, input_spec(config), cache=cache, dist=dist, num_workers=num_workers)
             train, valid = data.count, 0 if data.valid is None else len(data.valid)
         if train < config.batch:
-            raise DataError(f"{train} faces do not fill one batch of {config.batch}: lower --batch")
+            raise DataError(
+                f"{train} training faces do not fill one batch of {config.batch}: choose --batch {train} or less"
+            )
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch)
             if (run / LAST).is_file():

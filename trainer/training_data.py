@@ -83,7 +83,9 @@ def load_training_data(
     leaked = ~held & also_in(np.concatenate(digests), np.concatenate(forbidden))
     kept = np.flatnonzero(~held & ~leaked)
     if len(kept) < config.batch:
-        raise DataError(f"{len(kept)} faces do not fill one batch of {config.batch}: lower --batch")
+        raise DataError(
+            f"{len(kept)} training faces do not fill one batch of {config.batch}: choose --batch {len(kept)} or less"
+        )
     if valid_faces is not None and not valid_faces.scored.any():
         raise DataError("the data set's protocol scores no picture of the validation split, so no epoch can be chosen")
     targets = np.concatenate([part.targets for part in parts])
@@ -96,7 +98,9 @@ def _streamed(config: FitConfig, crops: ModelSpec, *, cache: Path, dist: DistCon
         raise RunError("faces in shards are streamed; --all, --folds and --extra-data need a data set that is not wds:")
     index = shard_index(parse_data(config.data)[1], "train")
     if index.faces < config.batch:
-        raise DataError(f"{index.faces} faces do not fill one batch of {config.batch}: lower --batch")
+        raise DataError(
+            f"{index.faces} training faces do not fill one batch of {config.batch}: choose --batch {index.faces}"
+        )
     if crop_key(index.colour, index.crop) != crop_key(crops.colour, asdict(crops.crop)):
         raise DataError(
             f"the shards ({index.colour}) have another colour or crop geometry than {crops.name} ({crops.colour}): "

@@ -266,8 +266,8 @@ def _bundle(options: argparse.Namespace) -> Bundle:
         if os.sep in name:
             raise
         raise BundleNotFound(
-            f"{pip_install('train')}, then train it: edgeemo-train fit --network {name} --data KIND:PATH, "
-            f"edgeemo-train bundle runs/{name} --data KIND:PATH --output {user_folder() / name} ({error})"
+            f"{error}. To train it: {pip_install('train')}, edgeemo-train fit --network {name} --data KIND:PATH, "
+            f"edgeemo-train bundle runs/{name} --data KIND:PATH --output {user_folder() / name}"
         ) from error
 
 

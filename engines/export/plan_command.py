@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engines.backends import install_hint
 from engines.bundle import Bundle
 from engines.errors import BackendUnavailable
+from engines.layout import ZOO
 
 if TYPE_CHECKING:
     from engines.export.face_data import FaceData
@@ -22,10 +23,11 @@ def expect_tensorrt(bundle: Bundle, precisions: list[str]) -> None:
         from engines.backends import tensorrt
     except ImportError as error:
         flags = " ".join(f"--{name.replace('_', '-')}" for name in precisions)
+        chosen = f"--arch {bundle.folder.name}" if bundle.folder.parent == ZOO else f"--bundle {bundle.folder.name}"
         raise BackendUnavailable(
             "tensorrt",
             hint=f"{install_hint('tensorrt')} ({error}). Here, omit --backend, which makes the ONNX file; "
-            f"then run on the device: edgeemo-export --bundle {bundle.folder.name} {flags} --backend tensorrt",
+            f"then run on the device: edgeemo-export {chosen} {flags} --backend tensorrt",
         ) from error
     tensorrt.expect_usable()
 
