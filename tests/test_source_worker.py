@@ -355,15 +355,17 @@ def test_an_rtsp_stream_comes_back_after_its_server_was_killed() -> None:
         server.kill()
 
 
-@pytest.mark.parametrize(("size", "ahead"), [(64, 4), (1200, 2), (2200, 1)])
-def test_a_file_is_decoded_a_few_frames_ahead_fewer_where_they_are_large(size: int, ahead: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "paced", "ahead"), [(64, False, 4), (1200, False, 2), (2200, False, 1), (64, True, 1)]
+)
+def test_a_file_is_decoded_ahead_less_where_frames_are_large_or_watched(size: int, paced: bool, ahead: int) -> None:
     class Large(FakeSource):
         def frames(self) -> Iterator[Frame]:
             for index in range(12):
                 yield frame(index, size=size)
 
     source = Large()
-    worker = SourceWorker("clip", lambda: source, threading.Event(), QUICK, reopen=False)
+    worker = SourceWorker("clip", lambda: source, threading.Event(), QUICK, reopen=False, paced=paced)
     worker.start()
     try:
         # one more than fit has left the decoder and waits

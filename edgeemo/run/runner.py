@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # interval for checking the stop event
 DRAIN_S = 0.005  # interval for checking whether the sinks have written everything
-AHEAD = 3  # frames of a file in which faces are detected ahead of the engine
+AHEAD = 3  # frames of a file that are in detection or wait for the engine ...
+PACED_AHEAD = 2  # ... and of one that is watched at its own speed: more would show it late
 CHECK_S = 0.25  # interval for checking the sources
 IDLE_S = 2.0  # time for the loop to end after `close` from another thread
 
@@ -383,7 +384,8 @@ class Runner:
         """
         now = self._now
         limit = now.config.frames
-        while len(self._ahead) < AHEAD and (not limit or self._tally.frames + len(self._ahead) < limit):
+        most = PACED_AHEAD if lane.config.paced else AHEAD
+        while len(self._ahead) < most and (not limit or self._tally.frames + len(self._ahead) < limit):
             captured = lane.worker.take() if all(sink.has_room for sink in now.sinks.values()) else None
             if captured is None:
                 break

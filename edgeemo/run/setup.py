@@ -164,6 +164,7 @@ class Assembler:
             first=first,
             reopen=several,
             newest_only=source.paced and several,
+            paced=source.paced,
         )
         return Lane(source, worker, self._parts.pipeline(config, classifier))
 

@@ -57,6 +57,7 @@ class SourceWorker:
         wake: set when a frame has arrived or the source has ended.
         first: the source if it was already made, so that a mistake in its address was raised earlier.
         newest_only: treat a source that is not live as live (a file that plays at its own speed).
+        paced: it plays at its own speed, so that frames decoded ahead would be shown late.
 
     Attributes:
         history: the latest (time, state), by the monotonic clock.
@@ -73,6 +74,7 @@ class SourceWorker:
         first: Source | None = None,
         reopen: bool = True,
         newest_only: bool = False,
+        paced: bool = False,
     ) -> None:
         self.name = name
         self.history: deque[tuple[float, State]] = deque(maxlen=HISTORY)
@@ -83,6 +85,7 @@ class SourceWorker:
         self._config = config
         self._reopen = reopen
         self._newest_only = newest_only
+        self._paced = paced
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._box: Mailbox[Captured] = Mailbox(newest_only=True)
@@ -265,7 +268,8 @@ class SourceWorker:
                 if not self._current():
                     return
                 if box is None:
-                    ahead = 1 if newest_only else min(READ_AHEAD, 1 + READ_AHEAD_BYTES // frame.image.nbytes)
+                    few = newest_only or self._paced
+                    ahead = 1 if few else min(READ_AHEAD, 1 + READ_AHEAD_BYTES // frame.image.nbytes)
                     box = self._connected(Mailbox(newest_only=newest_only, size=ahead), source.decoder)
                 with self._lock:
                     # a late player skips frames
