@@ -31,7 +31,7 @@ class TrainingData:
 
     Attributes:
         train: one set per data set and split; indices run through the sets in order.
-        targets: (N, 11) of all these faces; for streamed faces, (1, 11) their mean.
+        targets: (N, 11) class probabilities of all faces in `train`; for streamed faces their mean, (1, 11).
         kept: (M,) indices of the faces to train on.
         leaked: number of faces left out because their pictures are also in the validation or test split.
         valid: validation faces, or None.
@@ -113,7 +113,7 @@ def _streamed(config: FitConfig, crops: ModelSpec, *, cache: Path, dist: DistCon
 
 
 def crop_spec(config: FitConfig, spec: ModelSpec) -> ModelSpec:
-    """Spec of the cached faces of a run: its largest size."""
+    """The spec with the largest input size of a run; its faces are cached at this size."""
     return replace(spec, size=max([spec.size, *(size for size, _ in config.sizes)]))
 
 
@@ -129,9 +129,10 @@ def out_of_fold_faces(config: FitConfig, spec: ModelSpec, *, cache: Path) -> Fac
 
 
 def fold_numbers(digests: npt.NDArray[np.uint64], folds: int) -> npt.NDArray[np.int64]:
-    """(N,) fold of each picture, from 0. Pictures of equal digests share a fold, which does not depend on the others.
+    """(N,) fold of each picture, from 0. Pictures with equal digests get the same fold.
 
-    The fold of an unreadable picture (`UNREADABLE`) comes from its position.
+    A picture's fold does not depend on the other pictures. The fold of an unreadable picture (`UNREADABLE`) comes from
+    its position.
     """
     lone = digests == UNREADABLE
     keys = np.where(lone, np.arange(len(digests), dtype=np.uint64), digests)

@@ -42,7 +42,7 @@ def as_fex(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str, Col
 
 
 def as_openface(columns: dict[str, Column], labels: tuple[str, ...]) -> dict[str, Column]:
-    """Rename the columns to the first five of OpenFace 2's CSV, followed by edgeemo's own.
+    """Rename columns to the first five columns of OpenFace 2's CSV, followed by edgeemo's own.
 
     Columns: frame (from 1), face_id (from 0), timestamp (seconds), confidence (of the detection), success (always 1,
     because undetected faces have no row). Then x1, y1, x2, y2, emotion, one column per expression, doubts, the quality

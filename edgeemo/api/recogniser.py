@@ -141,8 +141,8 @@ class Recogniser:
         """Recognise faces in a video, a folder of pictures, a camera or a stream, frame by frame.
 
         Faces are tracked and their expressions smoothed in time, as by `edgeemo run`. Every frame of a file is
-        processed, however long the loop takes. A camera or stream delivers its newest frame; frames that arrive
-        meanwhile are dropped. Leaving the loop releases everything.
+        processed, however long the loop takes. From a camera or stream, the newest frame is processed; frames that
+        arrive while the loop is busy are dropped. Leaving the loop releases everything.
 
         Args:
             source: a path, a camera number, an address (rtsp://, http://), "demo", an open file or bytes of a video; or
@@ -193,7 +193,7 @@ class Recogniser:
         Args:
             source: as in `watch`; a camera or stream needs an `end`. Or a list of paths.
             to: "pandas", "polars" or "pyarrow"; None: the first one installed.
-            columns: naming scheme: "edgeemo", "fex" (py-feat's) or "openface" (OpenFace's first five).
+            columns: naming scheme: "edgeemo", "fex" (py-feat's) or "openface" (OpenFace's first five columns).
             every, start, end, fps, color, sinks, on_progress: as in `watch`.
             progress: show a progress bar; None: on a terminal and in a notebook.
 
@@ -379,7 +379,7 @@ def _of_file(result: Result, name: Watchable) -> Result:
 
 
 def _engine_name(engine: str | os.PathLike[str]) -> str:
-    """The engine as a configuration names it: names without a separator are looked up, paths are not."""
+    """The engine as text for a configuration: a string is kept, because it may be a name; a path becomes absolute."""
     return engine if isinstance(engine, str) else str(user_path(engine).absolute())
 
 
@@ -388,7 +388,7 @@ def _reopened(config: Config) -> Recogniser:
 
 
 _living: weakref.WeakSet[Recogniser] = weakref.WeakSet()
-_inherited: list[_Models] = []  # of a parent process: never closed here, because their threads exist only there
+_inherited: list[_Models] = []  # the parent process's models: never closed here, where their threads do not exist
 
 
 _unfinished: weakref.WeakSet[Generator[Result, None, None]] = weakref.WeakSet()

@@ -46,8 +46,8 @@ class Face:
         plausible: conformal set of expressions, the most probable first: it contains the right one for 95 % of faces
             like those of the calibration set (the engine's card has the share per class; smoothing in videos makes it
             approximate). Empty if the engine has no such calibration.
-        doubts: why the expression is unsure: texts ("face 31 px") with `code` ("small_face") and `value` (31.0); empty
-            if it is not unsure.
+        doubts: reasons why the expression is unsure: strings ("face 31 px") with the attributes `code` ("small_face")
+            and `value` (31.0); empty if there is none.
         quality: size, pose, sharpness and light; None if not measured.
         turned: rotation of the head in a still picture: 90, 180 or 270 degrees clockwise; 0 if upright and in videos.
         frame: its frame.

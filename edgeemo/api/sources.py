@@ -30,7 +30,7 @@ def is_named(value: object) -> TypeGuard[int | str | os.PathLike[str]]:
 
 
 def find_source(value: Watchable, *, fps: float, colour: Colour | None, stack: ExitStack) -> Source:
-    """Convert a value to a source; checks everything that does not need opening.
+    """Convert a value to a source without opening it, and check what can be checked before opening.
 
     Args:
         fps: frame rate of frames without a time.

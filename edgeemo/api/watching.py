@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.1  # interval for checking for an interrupt
 WAITING = 8  # queue length of a slow sink; results contain pictures
 FOREVER_S = 1e9
-TICK_S = 1e-3  # frame times are rounded
+TICK_S = 1e-3  # tolerance, because frame times are rounded
 
 OnProgress = Callable[[int, int | None], None]
 
@@ -65,7 +65,10 @@ class Sampling:
         return self.end is not None and time >= self.end - TICK_S
 
     def picker(self) -> Callable[[float], bool]:
-        """A predicate for one pass over a source: whether to process the frame at a time; one per `every`."""
+        """Make a predicate for one pass over a source: given a frame's time, whether to process this frame.
+
+        It accepts one frame in each interval of `every` seconds, or every frame if `every` is 0.
+        """
         last = -1
 
         def picks(time: float) -> bool:
@@ -96,12 +99,12 @@ def watching(
     """Recognise a source frame by frame; everything is released when the generator ends or is closed.
 
     Args:
-        open_pipeline: opens the stages, which the stack closes.
+        open_pipeline: opens the stages; the ExitStack that it gets closes them.
         sinks: as for `edgeemo run --sink`.
         folder: the folder of pictures, for the paths of results.
         progress: show a bar.
         on_progress: called with the number of frames read so far and the total (None if unknown).
-        resources: of the source; closed at the end.
+        resources: holds what the source has opened; closed at the end.
         whole: all results are collected, so the source must have an end.
 
     Raises:
@@ -134,7 +137,7 @@ class Outputs:
     """Additional sinks, each in its own thread, as in `edgeemo run`.
 
     Args:
-        must_arrive: the source is not live: wait for slow sinks and drop nothing.
+        must_arrive: wait for slow sinks instead of dropping results; set if the source is not live.
 
     Raises:
         ConfigError, SinkError: one of them cannot be opened.
@@ -186,7 +189,7 @@ class Outputs:
 
 
 def frames_of(source: Source, resources: ExitStack) -> Iterator[Frame]:
-    """The frames of a source: of a live source the newest, of any other all."""
+    """Iterate over the frames of a source: all of them, or only the newest ones if the source is live."""
     if isinstance(source, GivenFrames):
         # in this thread, because the caller's generator may depend on it
         yield from source.frames()

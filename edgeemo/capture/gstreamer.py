@@ -137,7 +137,7 @@ def has_element(name: str, takes: str = "") -> bool:
         gst = module()
     except GStreamerError:
         return False
-    if not name.isascii():  # no element's name; GLib takes no bytes that are not UTF-8
+    if not name.isascii():  # no element has such a name, and GLib accepts only UTF-8
         return False
     factory = gst.ElementFactory.find(name)
     return factory is not None and (not takes or factory.can_sink_any_caps(gst.Caps.from_string(takes)))

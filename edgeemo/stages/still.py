@@ -21,8 +21,8 @@ from engines.preprocess import roll
 
 SURE_SCORE = 0.84  # a single look with this score is decisive
 PROMISING_SCORE = 0.5  # a candidate with this score gets another look if the first finds nothing
-BEST_SCORE = 0.8  # highest score that looks at a doubtful face reach
-MEAN_BELOW = 0.02  # how much lower the mean of several looks may be than the score that one look needs in video
+BEST_SCORE = 0.8  # a look at a doubtful face scores at most this
+MEAN_BELOW = 0.02  # one look in video needs `confirm_score`; the mean of several looks may be lower by this
 SMALL_PX = 48.0  # smaller faces score lower, so their mean may be lower by SMALL_BELOW ...
 SMALL_BELOW = 0.02
 TINY_PX = 20.0  # ... unless they are too small for an expression
@@ -34,9 +34,9 @@ MIDDLE_SCALE = 1.9
 # scale of the window; whether left and right are exchanged
 FURTHER_LOOKS = ((WINDOW_SCALE, True), (MIDDLE_SCALE, False), (MIDDLE_SCALE, True), (3.2, False))
 TURNED_ABOVE = 0.08  # added to the score that turned faces need: three more searches raise the risk of false detections
-MISAIMED_ROLL = np.radians(20)  # difference of roll between two looks from which the box is off by a fifth
+MISAIMED_ROLL = np.radians(20)  # if the roll of two looks differs by this, the box is off by a fifth
 MISAIMED_SIZE = 1.3
-OTHER_WAY_UP_ABOVE = 0.1  # by how much the score of the inverted orientation must be higher
+OTHER_WAY_UP_ABOVE = 0.1  # by how much the score after a half turn must be higher
 TURNED_PX = 512  # longer side of turned pictures; finds faces from 24 px in them
 LEANING_DEG = 60.0  # roll up to which a head counts as upright
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
@@ -124,7 +124,10 @@ def _aimed_again(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace
 
 
 def _right_way_up(looks: Looks, frame: Frame, look: SeenFace) -> SeenFace:
-    """The look, or a better one with the picture inverted: a tenth of upside-down faces also passes as upright."""
+    """Look again with the window turned by 180 degrees and return the better look.
+
+    A tenth of upside-down faces also passes as upright.
+    """
     half_turn = np.array([0, 0, 0, np.pi], np.float32)
     (other,) = looks.closer(frame, [replace(look, search_roi=_aimed(look).search_roi + half_turn)])
     return other if other is not None and other.score >= look.score + OTHER_WAY_UP_ABOVE else look
@@ -162,7 +165,7 @@ def _aimed(face: SeenFace) -> SeenFace:
 
 
 def _turned(face: SeenFace, turned: int, shape: tuple[int, ...]) -> SeenFace:
-    """A face found in the picture turned back by `turned` degrees, in pixels of the original picture."""
+    """Convert a face to pixels of the original picture; it was found in a copy turned back by `turned` degrees."""
     corners = _turned_points(face.box.reshape(2, 2), turned, shape)
     box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
     points = _turned_points(face.keypoints, turned, shape)
@@ -170,7 +173,10 @@ def _turned(face: SeenFace, turned: int, shape: tuple[int, ...]) -> SeenFace:
 
 
 def _turned_points(points: F32, turned: int, shape: tuple[int, ...]) -> F32:
-    """(N, 2) points of the upright picture -> of the picture of `shape`, which is turned clockwise by `turned`."""
+    """Convert (N, 2) points of the upright copy to the same points of the original picture.
+
+    The original has this `shape` and is turned clockwise by `turned` degrees relative to the copy.
+    """
     height, width = shape[:2]
     x, y = points.T
     places = {90: (width - y, x), 180: (width - x, height - y), 270: (y, height - x)}
