@@ -25,7 +25,7 @@ ACCEPTED = "give a file, a folder, a camera number, an address, or an iterable o
 
 
 def is_named(value: object) -> TypeGuard[int | str | os.PathLike[str]]:
-    """Whether a source is a text as for `edgeemo run --source`, a number or a Path."""
+    """Whether a source is given as a string (as after `edgeemo run --source`), a number or a path."""
     return isinstance(value, str | os.PathLike | int | np.integer) and not isinstance(value, bool)
 
 
@@ -100,7 +100,10 @@ class GivenFrames:
 
 
 def _as_file(value: bytes | BinaryFile, stack: ExitStack) -> Path:
-    """Copy an open file or bytes to a file on disk, because decoders seek and not every file object can."""
+    """A path for an open file or bytes: its own path if it has one on disk, else that of a copy.
+
+    Decoders seek, and not every file object can.
+    """
     name: Any = getattr(value, "name", None)
     if isinstance(name, str) and os.path.isfile(name):
         return Path(name)

@@ -3,9 +3,10 @@
 The full-range model finds nearly every face of a whole frame, but costs three times as much as the short-range model,
 which misses faces below a fifth of the frame's height. Therefore the whole frame is searched only a few times per
 second. In between, every known face is followed: a window around it, turned upright and enlarged, goes to the
-short-range model, up to four faces side by side in one picture. This costs one short-range call per frame at any
-distance of the faces. All boxes get the same geometry (upright, the face fills two fifths of the window); on a whole
-frame, the box sizes of the two models differ by up to 20 % and boxes of tilted heads are too small.
+short-range model, up to four faces side by side in one picture. For up to four faces this costs one short-range call
+per frame, however far they are from the camera. It also gives all boxes the same geometry: the face is upright and
+fills two fifths of the window. On a whole frame the box sizes of the two models would differ by up to 20 %, and boxes
+of tilted heads would be too small.
 
 With the policy "small" a video is also searched in overlapping tiles, a few per frame. `edgeemo.stages.still` searches
 still pictures, which have no previous or next frame.
@@ -28,7 +29,8 @@ from engines.face_detector import Range
 
 KEEP_SCORE = 0.4  # minimum score to keep a known face
 SEARCH_S = 0.1  # interval of full-range detections while a face is missing
-MAX_SEARCH_S = 0.5  # how long a missing face is searched for at that interval, and where it was last seen
+# how long a missing face is searched for: in whole frames every SEARCH_S, and in every frame where it was last seen
+MAX_SEARCH_S = 0.5
 TILES_S = 0.4  # time in which the policy "small" searches all tiles of a video's frame once
 MAX_REAPPEAR = 3.0  # distance in face sides up to which a new face is taken to be the missing one
 TICK_S = 1e-3  # frame times are rounded
@@ -38,7 +40,9 @@ SCANNERS: dict[Policy, tuple[Range, ...]] = {
     "full_range": ("full_range",),
     "small": ("full_range", "short_range"),
 }
-NEARLY = 0.1  # a closer look's score may be this much too low if its mean with the first look's score is high enough
+# a new face is accepted although the closer look's score is up to this much below `confirm_score`, if the mean of both
+# looks' scores reaches `confirm_score`
+NEARLY = 0.1
 
 
 class BlazeFaceDetector:
@@ -182,7 +186,7 @@ class BlazeFaceDetector:
         """Whether the scores of two looks are enough for a new face.
 
         In 2,029 pictures of FER+ and facial_expressions the closer look alone misses 72 faces. The mean of both looks
-        finds 15 of these, and accepts 3 more of the 880 shapes of scripts/bench-nonfaces.
+        finds 15 of these, but wrongly accepts 3 more of the 880 shapes of scripts/bench-nonfaces.
         """
         enough = self._config.confirm_score
         return closer >= enough or (closer >= enough - NEARLY and (first + closer) / 2 >= enough)

@@ -60,7 +60,8 @@ class OrtBackend:
     def infer(self, faces: F32) -> F32:
         try:
             (probabilities,) = self._session.run([self._spec.output], {self._spec.input: faces})
-        except Exception as error:  # as above; a graph can be wrong in a way that only shows when it runs
+        except Exception as error:
+            # onnxruntime's errors share no base class; some errors in a graph show only when it runs
             reason = str(error).splitlines()[0][:200]
             raise ModelError(f"{self._spec.name} cannot be run on {len(faces)} faces: {reason}") from error
         return np.asarray(probabilities, dtype=np.float32)
@@ -92,7 +93,7 @@ class OrtMaps:
         """(N, C, S, S) float32 in 0..255 with N >= 1 -> (N, K, h, w) class-activation maps."""
         try:
             (maps,) = self._session.run([self._output], {self._spec.input: faces})
-        except Exception as error:  # as below
+        except Exception as error:  # onnxruntime's errors share no base class
             reason = str(error).splitlines()[0][:200]
             raise ModelError(f"the maps of {self._spec.name} cannot be computed: {reason}") from error
         if maps.ndim != 4 or maps.shape[:2] != (len(faces), len(self._spec.labels)) or 0 in maps.shape:
@@ -104,7 +105,7 @@ class OrtMaps:
 
 
 class OrtCudaBackend(OrtBackend):
-    """ONNX Runtime with CUDA; it is an error if CUDA is missing, without a fallback to the CPU."""
+    """ONNX Runtime with CUDA. If CUDA is missing it raises an error and does not fall back to the CPU."""
 
     def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         super().__init__(bundle, threads=threads, provider="onnx-cuda")
@@ -125,7 +126,7 @@ def missing_provider(backend: str, *, jetson: Path = Path("/etc/nv_tegra_release
 def check_graph(
     spec: ModelSpec, inputs: dict[str, tuple[str, list[Any]]], outputs: dict[str, tuple[str, list[Any]]]
 ) -> None:
-    """Compare a graph's (type, shape) by name with a spec.
+    """Compare the inputs and outputs of a graph with a spec. Both dicts map a name to (type, shape).
 
     Raises:
         SpecError: they differ; the message says how.
@@ -159,9 +160,9 @@ def _open(content: bytes, path: Path, threads: int, providers: list[Any]) -> Any
     # a spinning thread would take a core from the detector
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        # the bytes that were checked, not the path: it may hold other ones by now
+        # the bytes that were checked, not the path: the file may have changed since
         return ort.InferenceSession(content, sess_options=options, providers=providers, enable_fallback=0)
-    except Exception as error:  # onnxruntime raises its own classes, which share no base
+    except Exception as error:  # onnxruntime's errors share no base class
         reason = str(error).splitlines()[0][:200]
         raise ModelError(f"cannot load {path}: {reason}; export or download the bundle again") from error
 

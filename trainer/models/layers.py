@@ -1,4 +1,4 @@
-"""Layers of the poster's networks, recovered from their parameter counts (docs/networks.md)."""
+"""Layers of the networks of a published poster, recovered from the parameter counts it prints (docs/networks.md)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class Network(nn.Module):
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
-    """Convolution that keeps the map's size, and batch norm. The poster counts the bias."""
+    """Convolution that keeps the map's size, and batch norm.
+
+    The bias has no effect before batch norm, but the poster's parameter counts include it.
+    """
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2), nn.BatchNorm2d(outputs))
 
 
@@ -37,8 +40,9 @@ class Head(nn.Sequential):
     """Flatten, linear, batch norm, ReLU, dropout, linear. The poster gives no dropout; 0.5 is ours.
 
     Args:
-        channels, side: of the last map (N, channels, side, side) at the network's own input size. A map of another
-            side (from another input size) is resized to it (bilinear), so no parameter depends on the input size.
+        channels, side: of the last map (N, channels, side, side) at the network's own input size. With another
+            input size the last map has another side; it is then resized bilinearly to `side`, so no parameter depends
+            on the input size.
         hidden: features of the first linear layer.
     """
 
