@@ -2,6 +2,7 @@
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from trainer.cli import main
 from trainer.data import open_data
 from trainer.data.affectnet_layouts import _read_original
 from trainer.data.faces import load_faces
+from trainer.data.parquet import _encoded
 from trainer.errors import DataError
 
 torch.set_num_threads(1)
@@ -259,3 +261,15 @@ def test_bad_parquet_is_one_clear_line_and_bad_cells_are_skipped(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a complete Parquet file"):
         open_data(f"affectnet:{tmp_path}", "train")
+
+
+def test_several_threads_read_one_parquet_file(tmp_path):
+    count = 400
+    content = [number.to_bytes(2, "big") * 600 for number in range(count)]
+    table = pyarrow.table({"image": content, "label": ["happy"] * count})
+    parquet.write_table(table, tmp_path / "train.parquet", row_group_size=8)
+    with ThreadPoolExecutor(4) as threads:
+        # far apart, so that each needs another group
+        order = [row for first in range(8) for row in range(first, count, 8)]
+        found = list(threads.map(lambda row: _encoded(tmp_path / "train.parquet", row), order * 3))
+    assert found == [content[row] for row in order * 3]

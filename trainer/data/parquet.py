@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,8 @@ from trainer.errors import DataError, PictureError
 LABEL_COLUMNS = ("label", "labels", "emotion", "expression")
 # row groups that stay decoded: pictures are mostly read in their own order
 GROUPS_KEPT = 2
+# pyarrow waits for ever where several threads read one ParquetFile
+_reading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def _encoded(path: Path, row: int) -> object:
     for group in range(opened.num_row_groups):
         count = opened.metadata.row_group(group).num_rows
         if row < first + count:
-            cell = _group(path, file_identity(path), group)[row - first].as_py()
+            with _reading:
+                cell = _group(path, file_identity(path), group)[row - first].as_py()
             return cell.get("bytes") if isinstance(cell, dict) else cell
         first += count
     raise IndexError(f"{path.name} has {first} rows")
