@@ -14,6 +14,7 @@ import mmap
 import platform
 import sys
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +33,10 @@ from engines.preprocess import F32, U8
 SILENT = {("1.2.2", "Linux", "x86_64")}
 # what MediaPipe imports to draw and to record sound: half of its start-up time and 40 MB of memory
 UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
+WARNING, MOST_BLANK = b"memory is not aligned", 12  # a blank picture takes 2 ms
 LOOK_UPS = (b"getaddrinfo", b"gethostbyname", b"gethostbyname2", b"gethostbyname_r", b"gethostbyname2_r", b"res_query")
+
+_has_warned = False
 
 
 class MediaPipeModel:
@@ -59,13 +63,15 @@ class MediaPipeModel:
         options = vision.FaceDetectorOptions(
             base_options=BaseOptions(model_asset_buffer=path.read_bytes()), min_detection_confidence=min_score
         )
-        with native_noise_dropped():
+        with native_noise_dropped() as logged:
             self._detector: Any = vision.FaceDetector.create_from_options(options)
             _call_in_own_thread(self._detector)
-            # the first picture is logged too
-            blank = np.zeros((64, 64, 3), np.uint8)
-            self._detector.detect(mp.Image(image_format=mp.ImageFormat.SRGB, data=blank))
+            _provoke_warning(self._detect_blank, logged)
         self.description = f"MediaPipe {version()}"
+
+    def _detect_blank(self, size: int) -> None:
+        blank = np.zeros((size, size, 3), np.uint8)
+        self._detector.detect(self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=blank))
 
     def detect(self, image: U8) -> tuple[F32, F32, F32]:
         # cvtColor also makes a contiguous copy: MediaPipe silently misreads views
@@ -87,6 +93,21 @@ class MediaPipeModel:
     def close(self) -> None:
         with self._lock, native_noise_dropped():
             self._detector.close()
+
+
+def _provoke_warning(detect_blank: Callable[[int], object], logged: Callable[[], bytes]) -> None:
+    """Detect in blank pictures until MediaPipe has logged, once per process, that memory is not aligned.
+
+    Otherwise the line would come in the middle of a run, from the first picture whose memory happens to lie badly.
+    """
+    global _has_warned
+    kept = []
+    for attempt in range(1 if _has_warned else MOST_BLANK):
+        detect_blank(64 + 16 * attempt)
+        kept.append(np.empty(1000 + 336 * attempt, np.uint8))  # shifts the next picture's memory
+        if WARNING in logged():
+            _has_warned = True
+            return
 
 
 class _Finished:

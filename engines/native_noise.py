@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
@@ -24,17 +24,22 @@ NOISE = re.compile(
     rb"|libpng (warning|error): |(Corrupt JPEG data|Premature end of JPEG file|Unsupported marker type|Invalid SOS)"
 )
 
+MOST_READ = 1 << 16  # bytes that a block may look at
+
 _lock = threading.Lock()
 
 
 @contextmanager
-def native_noise_dropped() -> Iterator[None]:
+def native_noise_dropped() -> Iterator[Callable[[], bytes]]:
     """Buffer descriptor 2 inside the block and write it at the end, without the library's log lines.
 
     Errors of the library and lines of other threads are kept. With the logging level DEBUG nothing is changed.
+
+    Yields:
+        A function that returns what was written so far; empty on Windows, and if nothing is buffered.
     """
     if log.isEnabledFor(logging.DEBUG):
-        yield
+        yield bytes
         return
     with _lock:
         try:
@@ -42,14 +47,14 @@ def native_noise_dropped() -> Iterator[None]:
         except OSError:  # standard error is closed
             kept = -1
         if kept < 0:
-            yield
+            yield bytes
             return
         try:
             with tempfile.TemporaryFile() as caught:
                 _flush()
                 os.dup2(caught.fileno(), 2)
                 try:
-                    yield
+                    yield lambda: _written(caught.fileno())
                 finally:
                     _flush()
                     os.dup2(kept, 2)
@@ -59,6 +64,12 @@ def native_noise_dropped() -> Iterator[None]:
                         os.write(2, rest)
         finally:
             os.close(kept)
+
+
+def _written(descriptor: int) -> bytes:
+    if sys.platform == "win32":  # could only read after moving the position that the others write at
+        return b""
+    return os.pread(descriptor, MOST_READ, 0)
 
 
 def _flush() -> None:

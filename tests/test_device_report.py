@@ -57,5 +57,5 @@ def test_a_part_that_fails_is_told_and_the_page_is_still_made(tmp_path, monkeypa
 
 def test_a_place_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(EdgeemoError, match="choose another place"):
+    with pytest.raises(EdgeemoError, match="choose another path"):
         write_report(Config(), tmp_path / "file" / "x.json", say=lambda line: pytest.fail("it measured"))

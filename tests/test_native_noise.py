@@ -40,6 +40,28 @@ def test_an_error_inside_leaves_standard_error_as_it_was(capfd: pytest.CaptureFi
     assert capfd.readouterr().err == "after\n"
 
 
+def test_what_was_written_so_far_can_be_read_inside(capfd: pytest.CaptureFixture[str]) -> None:
+    with native_noise_dropped() as written:
+        assert written() == b""
+        os.write(2, b"W0000 00:00:1.5 9723 a.cc:1] one\n")
+        assert b"a.cc:1] one" in written()
+        os.write(2, b"mine\n")
+    assert capfd.readouterr().err == "mine\n"
+
+
+@pytest.mark.parametrize(("warns_at", "pictures"), [(1, 1), (3, 3), (99, mediapipe_detector.MOST_BLANK)])
+def test_blank_pictures_are_tried_until_mediapipe_has_warned(
+    monkeypatch: pytest.MonkeyPatch, warns_at: int, pictures: int
+) -> None:
+    monkeypatch.setattr(mediapipe_detector, "_has_warned", False)
+    sizes: list[int] = []
+    provoke = mediapipe_detector._provoke_warning
+    provoke(sizes.append, lambda: LINES.encode() if len(sizes) >= warns_at else b"")
+    assert len(sizes) == len(set(sizes)) == pictures
+    provoke(sizes.append, lambda: b"")
+    assert len(sizes) == pictures + (1 if warns_at <= pictures else pictures)
+
+
 def test_mediapipe_says_nothing_in_a_notebook() -> None:
     if mediapipe_detector.missing():
         pytest.skip("MediaPipe is not installed")
