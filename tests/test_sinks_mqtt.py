@@ -384,12 +384,12 @@ def test_refused_credentials_end_a_single_run_with_code_2(
 @pytest.mark.parametrize(
     ("options", "topic", "says"),
     [
-        ({"discovery": "a/#"}, "edge", r"discovery: the topic 'a/#' holds"),
+        ({"discovery": "a/#"}, "edge", r"discovery: the topic 'a/#' contains"),
         ({"discovery": "a+"}, "edge", "discovery"),
         ({"user": "a\0b"}, "edge", "user"),
         ({}, "t" * 61_000, "more than 60000 bytes"),
         ({}, "a/" * 200 + "b", "190 levels"),
-        ({}, "$SYS/x", "begins with"),
+        ({}, "$SYS/x", "starts with"),
     ],
 )
 def test_settings_that_break_mqtts_rules_are_refused(
