@@ -70,8 +70,7 @@ class MediaPipeModel:
         self.description = f"MediaPipe {version()}"
 
     def _detect_blank(self, size: int) -> None:
-        blank = np.zeros((size, size, 3), np.uint8)
-        self._detector.detect(self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=blank))
+        self.detect(np.zeros((size, size, 3), np.uint8))
 
     def detect(self, image: U8) -> tuple[F32, F32, F32]:
         # cvtColor also makes a contiguous copy: MediaPipe silently misreads views

@@ -41,7 +41,7 @@ class Keeper(FakeSink):
 
 
 class Endless:
-    """A live source until it is told to end."""
+    """A live source that runs until `ends` is set."""
 
     live = True
     pause_s = 0.0

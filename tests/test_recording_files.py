@@ -23,7 +23,7 @@ MEBIBYTE = 1 << 20
 
 
 def write(sink: str, path: Path, *frames: tuple[float, str, int]) -> Path:
-    """Results without faces at these times, of these origins, with so many decoding errors."""
+    """Results without faces; each with its time, its origin and its number of decoding errors."""
     opened = open_sink(f"{sink}:{path}", SinkContext(LABELS, draw=lambda each: each.frame.image))
     for index, (time, origin, damage) in enumerate(frames):
         shown = result(0, index=index, time=time, origin=origin)

@@ -195,7 +195,7 @@ def test_a_file_s_sink_gets_the_time_it_needs_as_long_as_it_writes() -> None:
 
 
 class Deaf(Held):
-    """Nobody takes what it writes: it waits until it is told that the run ends, and fails then."""
+    """Its reader takes nothing: `write` waits until `stop_waiting` is called, and fails then."""
 
     def write(self, result: Result) -> None:
         super().write(result)

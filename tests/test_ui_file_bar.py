@@ -121,7 +121,7 @@ def test_a_recording_and_a_replay_keep_the_file_from_being_wound(qtbot: QtBot, w
 
 
 class ClockedPlayhead(Playhead):
-    """Its clock goes on only by what is slept."""
+    """Its clock advances only while it sleeps."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -25,9 +25,11 @@ _workers: dict[Job, Worker] = {}  # per process of Ray, so that models are loade
 
 
 class Cluster:
-    """Args:
-    job: common settings of all tasks.
-      address: address of the cluster's head, or "auto".
+    """A Ray cluster that processes the tasks.
+
+    Args:
+        job: common settings of all tasks.
+        address: address of the cluster's head, or "auto".
 
     Raises:
         ConfigError: there is no cluster at this address.

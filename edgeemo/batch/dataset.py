@@ -1,9 +1,11 @@
 """The output folder of a batch. Called by `command`.
 
-manifest.json       engine, configuration, versions: what all rows have in common rows/KEY.parquet    a row per face and
-frame of one file, see `edgeemo.batch.rows` files.parquet       one row per file: frames, damaged pictures, people
-summary.parquet     a row per person and file failures.parquet    a row per file that could not be read to its end, with
-the reason .work/              parts of long files, failures, drafts; nothing that readers need
+manifest.json       engine, configuration, versions: what all rows have in common
+rows/KEY.parquet    a row per face and frame of one file, see `edgeemo.batch.rows`
+files.parquet       a row per file: frames, damaged pictures, people
+summary.parquet     a row per person and file
+failures.parquet    a row per file that could not be read to its end, with the reason
+.work/              parts of long files, failures, drafts; nothing that readers need
 """
 
 from __future__ import annotations

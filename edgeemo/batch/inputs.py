@@ -49,9 +49,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Attributes:
-    files: sorted by path, without duplicates.
-      left_out: suffix -> number of files in folders that are not videos.
+    """The videos that the command line names.
+
+    Attributes:
+        files: sorted by path, without duplicates.
+        left_out: suffix -> number of files in folders that are not videos.
     """
 
     files: tuple[Input, ...]

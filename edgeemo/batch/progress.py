@@ -36,10 +36,12 @@ class Watcher(Protocol):
 
 
 class Progress:
-    """Args:
-    files, size: number of files and bytes to process.
-      quiet: print nothing.
-      clock: returns seconds.
+    """Prints how far a batch is, and how long it still takes.
+
+    Args:
+        files, size: number of files and bytes to process.
+        quiet: print nothing.
+        clock: returns seconds.
     """
 
     def __init__(

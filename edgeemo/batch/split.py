@@ -62,9 +62,11 @@ def split(path: Path, length_s: float) -> tuple[Part, ...]:
 
 
 def _parts(times: npt.NDArray[np.float64], keys: npt.NDArray[np.int64], count: int) -> tuple[Part, ...]:
-    """Args:
-    times: media time of every frame.
-      keys: numbers of the key frames.
+    """Split a video into up to `count` parts of about equal length, each from a key frame on.
+
+    Args:
+        times: media time of every frame.
+        keys: numbers of the key frames.
     """
     wanted = np.arange(1, count) * times[-1] / count
     starts = sorted({0, *(int(keys[np.abs(times[keys] - at).argmin()]) for at in wanted)})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeemo.errors import EdgeemoError
-from edgeemo.recording import load
+from edgeemo.recording import Recording, load
 from edgeemo.recording.export import ENDINGS, export
 from edgeemo.report.figures import write_figures
 from edgeemo.report.groups import grouped
@@ -53,7 +53,7 @@ def run(options: Options) -> int:
     """
     groups = _groups(options)
     sessions = [recording for _, members in groups for recording in members]
-    analysis = _analysis(options, groups)
+    _expect_conditions(options, sessions)
     chosen = user_path(options.output) if options.output else _page_of(sessions[0].path)
     kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
     if kind == "report" and chosen.suffix.lower() not in PAGES:
@@ -70,6 +70,7 @@ def run(options: Options) -> int:
         what = "annotations" if kind == "elan" else "rows"
         print(f"{export(sessions, output, bom=options.bom)} {what} written to {printable(str(output))}")
         return DONE
+    analysis = _analysis(options, groups)
     print(printable(str(write_report(groups, output, analysis))))
     if table is not None and analysis is not None:
         print(f"{write_figures(analysis, table)} rows written to {printable(str(table))}")
@@ -91,18 +92,17 @@ def _groups(options: Options) -> Groups:
 def _analysis(options: Options, groups: Groups) -> Analysis | None:
     """The comparison; None for a single session without groups or conditions."""
     sessions = [recording for _, members in groups for recording in members]
-    labels = list(dict.fromkeys(marker.label for recording in sessions for marker in recording.markers))
-    for label in options.condition or ():
-        if label not in labels:
-            raise EdgeemoError(_unknown(label, labels))
     if len(sessions) == 1 and not (options.group or options.condition or options.statistics):
         return None
     return analyse(groups if options.group else side_by_side(groups), options.condition or ())
 
 
-def _unknown(label: str, labels: Sequence[str]) -> str:
-    known = f"its markers are {', '.join(labels[:12])}" if labels else "no session has markers"
-    return f"condition {label!r} is in no session; {known}"
+def _expect_conditions(options: Options, sessions: Sequence[Recording]) -> None:
+    labels = list(dict.fromkeys(marker.label for recording in sessions for marker in recording.markers))
+    for label in options.condition or ():
+        if label not in labels:
+            known = f"its markers are {', '.join(labels[:12])}" if labels else "no session has markers"
+            raise EdgeemoError(f"condition {label!r} is in no session; {known}")
 
 
 def _table(options: Options, inputs: Sequence[Path]) -> Path | None:

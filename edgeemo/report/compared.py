@@ -119,8 +119,8 @@ def _table(comparison: Comparison, keys: Sequence[str]) -> Table:
         [
             (
                 keys[place],
-                [_number(100, sample.mean, sample.low, sample.high, place) for sample in comparison.samples],
-                [_number(100, each.value, each.low, each.high, place, each.effect) for each in comparison.differences],
+                [_number(sample.mean, sample.low, sample.high, place) for sample in comparison.samples],
+                [_number(each.value, each.low, each.high, place, each.effect) for each in comparison.differences],
             )
             for place in order
         ],
@@ -133,12 +133,14 @@ def _parts(sample: Sample, keys: Sequence[str]) -> dict[str, float]:
     return {key: float(part) for key, part in zip(keys, sample.mean, strict=True) if part > 0}
 
 
-def _number(scale: float, value: F64, low: F64, high: F64, place: int, effect: F64 | None = None) -> Number:
+def _number(value: F64, low: F64, high: F64, place: int, effect: F64 | None = None) -> Number:
+    """One class of a sample or difference, shares in percent."""
+
     def known(values: F64, factor: float) -> float | None:
         return None if np.isnan(values[place]) else float(values[place]) * factor
 
     return Number(
-        float(value[place]) * scale, known(low, scale), known(high, scale), None if effect is None else known(effect, 1)
+        float(value[place]) * 100, known(low, 100), known(high, 100), None if effect is None else known(effect, 1)
     )
 
 

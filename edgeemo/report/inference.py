@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from edgeemo.recording import Marker, Recording, Track
 from edgeemo.report.classes import UNSURE, shown_classes
-from edgeemo.report.numbers import AROUND_S, Shares, shares
+from edgeemo.report.numbers import AROUND_S, Shares, rows_between, shares
 
 FEWEST = 5  # units; with fewer, the coverage of the intervals is too low
 RESAMPLES = 4000
@@ -228,7 +228,7 @@ def _inside(track: Track, markers: Sequence[Marker], label: str) -> npt.NDArray[
     inside = np.zeros(len(track), np.bool_)
     for marker in markers:
         if marker.label == label:
-            inside |= (track.times >= marker.time) & (track.times < marker.time + (marker.duration or AROUND_S))
+            inside |= rows_between(track, marker.time, marker.time + (marker.duration or AROUND_S))
     return inside
 
 

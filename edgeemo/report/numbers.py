@@ -121,7 +121,7 @@ def interval_shares(recording: Recording) -> list[IntervalShares]:
     found = []
     for marker in recording.markers:
         for track in recording.tracks if marker.duration > 0 else ():
-            inside = (track.times >= marker.time) & (track.times < marker.time + marker.duration)
+            inside = rows_between(track, marker.time, marker.time + marker.duration)
             if inside.any():
                 spent = shares(track, recording.labels, inside)
                 found.append(IntervalShares(marker, track.person, spent.seconds, spent.parts))
@@ -166,6 +166,11 @@ def binned(track: Track, labels: tuple[str, ...], begin: float, seconds: float, 
     return BinnedTrack(edges, values, unsure)
 
 
+def rows_between(track: Track, begin: float, end: float) -> npt.NDArray[np.bool_]:
+    """(n,) mask of the rows from `begin` to before `end`, in media time."""
+    return (track.times >= begin) & (track.times < end)
+
+
 def _mean(track: Track, begin: float, end: float) -> F32 | None:
-    inside = (track.times >= begin) & (track.times < end)
+    inside = rows_between(track, begin, end)
     return np.asarray(track.probabilities[inside].mean(axis=0), np.float32) if inside.any() else None

@@ -157,9 +157,6 @@ class Withdrawal:
                         )
             stop.wait(RETRY_S)
 
-    def _spools(self, config: Config) -> set[Path]:
-        return {each.spool for each in self._ledger.others(()) if each.sink in config.sinks}
-
 
 def kept_by(config: Config, announcer: Announcer) -> set[str]:
     """The retained topics of an announcer that a configured sink also publishes to the same broker."""

@@ -72,11 +72,8 @@ PRAGMA user_version = {SCHEMA_VERSION};
 
 
 class SqliteSink(Sink):
-    """`sqlite:PATH`: tables runs, frames (one row each) and faces (one row each, one column a class; a class that the
-    engine doesn't know stays NULL; `unsure` holds the reasons in words). A frame's `damage` counts decoding errors.
-    Both are NULL where there are none. `doubts`, quality figures and `turned`: see `edgeemo.columns`; NULL in older
-    rows. The view `results` has a row per face and frame under the names of `edgeemo.columns`. The table `markers` is
-    there once another program has sent one. Write-ahead log: others may read while it grows.
+    """`sqlite:PATH`: the tables runs, frames and faces, with one row for each of them. The table `markers` is created
+    with the first marker of another program.
 
     faces has one column per class (NULL if the engine lacks the class) and `unsure` with the reasons in words. frames
     has `damage`, the number of decoding errors. Both are NULL if there are none. `doubts`, quality figures and

@@ -111,13 +111,25 @@ def text_size(height: float) -> float:
     return min(max(height / 34, SMALLEST_TEXT), LARGEST_TEXT)
 
 
-def title_of(result: Result, row: int, *, confidence: bool = True, names: Names = NO_NAMES) -> str:
-    """For example "#1 Happiness 91 %" or "Anna Unsure: face 31 px"; without a number if faces are not tracked."""
+def title_of(
+    result: Result,
+    row: int,
+    *,
+    confidence: bool = True,
+    names: Names = NO_NAMES,
+    display: Callable[[str], str] = lambda label: Emotion.of(label).display,
+    unsure: Callable[[str], str] = "Unsure: {}".format,
+) -> str:
+    """For example "#1 Happiness 91 %" or "Anna Unsure: face 31 px"; without a number if faces are not tracked.
+
+    Args:
+        display: the name of a label. unsure: the words for a reason of doubt. The window passes translations.
+    """
     number = int(result.faces.ids[row])
     parts = [] if number == UNTRACKED else [names.get(number) or f"#{number}"]
     if reasons := result.reasons(row):
-        return " ".join([*parts, f"Unsure: {reasons[0]}"])
-    parts.append(Emotion.of(result.emotions[row]).display)
+        return " ".join([*parts, unsure(reasons[0])])
+    parts.append(display(result.emotions[row]))
     if confidence:
         parts.append(percent(result.confidence(row)))
     return " ".join(parts)

@@ -12,9 +12,8 @@ from edgeemo.recording import Marker, Recording
 from edgeemo.types import F32, I64, Result
 
 MOST_PEOPLE = 300
-MOST_ROWS = (
-    1 << 18
-)  # per person: about two and a half hours at thirty frames per second; then the oldest half is deleted
+# per person: about two and a half hours at thirty frames per second; then the oldest half is deleted
+MOST_ROWS = 1 << 18
 SHORT_VISIT = 1 << 13  # rows: about five minutes
 AWAY_S = 1.0  # no line is drawn across a longer absence
 LEFT_S = 3.0  # a person absent for longer has left

@@ -7,8 +7,9 @@ import re
 from PyQt6.QtCore import QDateTime, QLocale
 
 from edgeemo.report import classes, plots
+from edgeemo.stages import overlay
 from edgeemo.stages.overlay import NO_NAMES, Names, percent
-from edgeemo.types import UNTRACKED, Result
+from edgeemo.types import Result
 from edgeemo.ui.language import tr, translatable
 from engines.spec import Emotion
 
@@ -98,12 +99,11 @@ def doubt_words(doubt: str) -> str:
 
 def title_of(result: Result, row: int, *, confidence: bool = True, names: Names = NO_NAMES) -> str:
     """The text over a face: `stages.overlay.title_of` in the window's language."""
-    number = int(result.faces.ids[row])
-    parts = [] if number == UNTRACKED else [names.get(number) or f"#{number}"]
-    if reasons := result.reasons(row):
-        return " ".join([*parts, tr("Unsure: {reason}", reason=doubt_words(reasons[0]))])
-    parts.append(display_of(result.emotions[row]))
-    return " ".join([*parts, percent(result.confidence(row))] if confidence else parts)
+    return overlay.title_of(result, row, confidence=confidence, names=names, display=display_of, unsure=_unsure_words)
+
+
+def _unsure_words(reason: str) -> str:
+    return tr("Unsure: {reason}", reason=doubt_words(reason))
 
 
 def person_name(number: int) -> str:
