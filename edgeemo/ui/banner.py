@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolic
 from edgeemo.errors import EdgeemoError
 from edgeemo.ui.icons import icon, pixmap
 from edgeemo.ui.language import tr
+from edgeemo.ui.messages import error_words
 from edgeemo.ui.theme import LIGHT, Theme, named
 from engines.errors import EngineError
 
@@ -97,10 +98,11 @@ class Banner(QFrame):
 
     def show_error(self, error: BaseException, *actions: Action) -> None:
         """Show an error; one that is not an `EdgeemoError` or `EngineError` is reported as a bug."""
-        text = " ".join(str(error).split())
+        text = error_words(error)
         if not isinstance(error, EdgeemoError | EngineError):
-            text = tr("This is a bug in edgeemo, please report it: {error}", error=f"{type(error).__name__}: {text}")
-        self.show_message("error", text[:1].upper() + text[1:], *actions)
+            plain = " ".join(str(error).split())
+            text = tr("This is a bug in edgeemo, please report it: {error}", error=f"{type(error).__name__}: {plain}")
+        self.show_message("error", text, *actions)
 
     def dismiss(self) -> None:
         self._timer.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeemo.ui.language import tr
+from edgeemo.ui.messages import error_words
 from edgeemo.ui.words import number
 from engines import EngineError, find_bundle
 from engines.backends.autoselect import benchmark, best, remembered
@@ -71,4 +72,4 @@ def facts_of(name: str, *, threads: int = 1, measure: bool = False) -> EngineFac
             min(bundle.sizes().values(), default=bundle.model.stat().st_size) / 1e6,
         )
     except (EngineError, OSError) as error:
-        return EngineFacts(name, fault=" ".join(str(error).split()))
+        return EngineFacts(name, fault=error_words(error))

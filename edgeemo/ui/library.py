@@ -17,6 +17,7 @@ from edgeemo.report import write_report
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.file_dialogs import VIDEOS, open_dialog
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.messages import message_words
 from edgeemo.ui.overlay_video import ENDING as OVERLAY
 from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.player import Player
@@ -155,7 +156,7 @@ class Library(QObject):
             return
         self._banner.show_message(
             "error" if missing else "notice",
-            tr("Recorded with losses: {name}. {losses}", name=name, losses="; ".join(missing))
+            tr("Recorded with losses: {name}. {losses}", name=name, losses="; ".join(map(message_words, missing)))
             if missing
             else tr("Recorded: {name}", name=name),
             (tr("Replay"), lambda: self.replay(folder)),

@@ -20,6 +20,7 @@ from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.camera_watch import CameraWatch
 from edgeemo.ui.engine_facts import EngineFacts, facts_of
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.messages import error_words
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import Opener, Player, PlayerState
 from edgeemo.ui.settings import PRESETS, USUAL, Settings
@@ -230,10 +231,9 @@ class LiveControl(QObject):
             # an unplugged camera, or a stream whose server restarts
             self._lost = True
             self._retry.start()
-            text = " ".join(str(error).split())
             self._banner.show_message(
                 "error",
-                tr("{error}. Retrying automatically.", error=text[:1].upper() + text[1:]),
+                tr("{error}. Retrying automatically.", error=error_words(error)),
                 (tr("Stop trying"), self._give_up),
             )
             return

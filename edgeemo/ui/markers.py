@@ -20,6 +20,7 @@ from edgeemo.recording import Marker
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.file_dialogs import open_dialog, save_dialog
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.messages import marker_words
 from edgeemo.ui.review import Review
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
@@ -93,7 +94,7 @@ class MarkersDialog(QDialog):
         for marker in self._listed:
             lasts = table_time(marker.duration) if marker.duration else ""
             at = marker.time - begin
-            cells.append((marker.label, (table_time(at), at), (lasts, marker.duration)))
+            cells.append((marker_words(marker.label), (table_time(at), at), (lasts, marker.duration)))
         self.table.fill(cells)
         self.nothing.setVisible(not self._listed)
         self._enable()
@@ -110,7 +111,7 @@ class MarkersDialog(QDialog):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(tr("Rename"))
         dialog.setLabelText(tr("Label of the marker:"))
-        dialog.setTextValue(marker.label)
+        dialog.setTextValue(marker_words(marker.label))
         dialog.textValueSelected.connect(lambda label: self._review.rename_marker(marker, label))
         dialog.open()
 

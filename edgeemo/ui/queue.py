@@ -30,6 +30,7 @@ from edgeemo.errors import EdgeemoError
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.messages import error_words, message_words
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
 from edgeemo.ui.theme import named
@@ -130,7 +131,7 @@ class QueueDialog(QDialog):
         try:
             found = find_inputs([*self._paths, *paths])
         except EdgeemoError as error:
-            self.figures.setText(" ".join(str(error).split()))
+            self.figures.setText(error_words(error))
             return
         self._paths += [path for path in paths if path not in self._paths]
         self._inputs, self._finished = found.files, False
@@ -248,7 +249,7 @@ class QueueDialog(QDialog):
     def _on_end(self) -> None:
         ending = self._ending
         if self._error is not None:
-            self.figures.setText(" ".join(str(self._error).split()))
+            self.figures.setText(error_words(self._error))
             self.failed.emit(self._error)
         elif ending is not None and ending.full:
             self.figures.setText(tr("The disk is full ({path}); free space, then resume.", path=ending.full))
@@ -267,7 +268,7 @@ class QueueDialog(QDialog):
     def _state_of(self, file: str) -> str:
         watcher = self._watcher
         if file in self._faults:
-            return tr("failed: {reason}", reason=self._faults[file])
+            return tr("failed: {reason}", reason=message_words(self._faults[file]))
         if watcher is None:
             return tr(DONE) if file in self._ended else tr(WAITS)
         if file in watcher.ended_files or file not in watcher.todo or self._finished:

@@ -11,6 +11,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.messages import message_words
 from edgeemo.ui.player import Player, PlayerState
 from edgeemo.ui.words import clock
 from engines import EngineError, find_bundle
@@ -149,7 +150,10 @@ class RecordControl(QObject):
         elif recorder.warning and not self._warned:
             self._warned = True
             self.warned.emit(
-                tr("The disk is nearly full: {space}. Free some space or end the recording.", space=recorder.warning)
+                tr(
+                    "The disk is nearly full: {space}. Free some space or end the recording.",
+                    space=message_words(recorder.warning),
+                )
             )
         if not recorder.writing:
             self.end()

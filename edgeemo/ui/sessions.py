@@ -24,6 +24,7 @@ from edgeemo.ui.buttons import action_button
 from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.messages import message_words
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
@@ -125,7 +126,8 @@ class SessionsDialog(QDialog):
         selected = {each.path for each in self.chosen}
         self._listed = list(list_sessions(folder))
         self.table.fill(
-            [_cells(info) for _, info in self._listed], ["\n".join(info.missing) for _, info in self._listed]
+            [_cells(info) for _, info in self._listed],
+            ["\n".join(map(message_words, info.missing)) for _, info in self._listed],
         )
         for part in self.nothing:
             part.setVisible(not self._listed)

@@ -16,6 +16,7 @@ from PyQt6.QtWidgets import QSizePolicy, QWidget
 from edgeemo.recording import Marker
 from edgeemo.types import F32
 from edgeemo.ui.language import tr
+from edgeemo.ui.messages import marker_words
 from edgeemo.ui.theme import LIGHT, Theme
 from edgeemo.ui.words import clock, number
 
@@ -241,7 +242,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         pixels = self._marked_scale = self._scale
         taken = [-np.inf] * MARKER_ROWS  # end of the last label in each row
         for marker in self._markers:
-            label = marker.label[:20]
+            label = marker_words(marker.label)[:20]
             at = marker.time * pixels
             row = next((row for row in range(MARKER_ROWS) if taken[row] <= at), int(np.argmin(taken)))
             taken[row] = at + (len(label) + 1) * LETTER

@@ -777,6 +777,801 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <translation>Videodatei auswerten</translation>
     </message>
     <message>
+        <location filename="../messages.py"/>
+        <source>No such file or directory</source>
+        <translation>Datei oder Ordner gibt es nicht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>Permission denied</source>
+        <translation>keine Berechtigung</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>No space left on device</source>
+        <translation>kein Platz mehr auf dem Datenträger</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>Read-only file system</source>
+        <translation>der Datenträger ist nur lesbar</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>Input/output error</source>
+        <translation>Fehler beim Lesen oder Schreiben des Datenträgers</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>Is a directory</source>
+        <translation>das ist ein Ordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>Not a directory</source>
+        <translation>das ist kein Ordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>Network is unreachable</source>
+        <translation>das Netz ist nicht erreichbar</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>No route to host</source>
+        <translation>kein Weg zu diesem Rechner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>database or disk is full</source>
+        <translation>der Datenträger ist voll</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>attempt to write a readonly database</source>
+        <translation>die Datenbank ist nur lesbar</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>disk I/O error</source>
+        <translation>Fehler beim Lesen oder Schreiben des Datenträgers</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>unable to open database file</source>
+        <translation>die Datenbank kann nicht geöffnet werden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>file is not a database</source>
+        <translation>die Datei ist keine Datenbank</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>database disk image is malformed</source>
+        <translation>die Datenbank ist beschädigt</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>there is no file or folder {name}</source>
+        <translation>es gibt keine Datei und keinen Ordner {name}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>a source is a camera number, a video file, a folder of pictures, an rtsp:// or http:// address, or demo</source>
+        <translation>eine Quelle ist die Nummer einer Kamera, eine Videodatei, ein Ordner mit Bildern, eine Adresse mit rtsp:// oder http://, oder demo</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} is not a regular file</source>
+        <translation>{name} ist keine gewöhnliche Datei</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a file</source>
+        <translation>{path} ist keine Datei</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the path</source>
+        <translation>prüfen Sie den Pfad</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the file's permissions</source>
+        <translation>prüfen Sie die Berechtigungen der Datei</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the path and its permissions</source>
+        <translation>prüfen Sie den Pfad und seine Berechtigungen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check its permissions</source>
+        <translation>prüfen Sie die Berechtigungen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot read {path}: {reason}</source>
+        <translation>{path} kann nicht gelesen werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot read the folder {path}: {reason}</source>
+        <translation>der Ordner {path} kann nicht gelesen werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is empty</source>
+        <translation>{path} ist leer</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>copy or record it again</source>
+        <translation>kopieren oder filmen Sie es noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a video that FFmpeg can read</source>
+        <translation>{path} ist kein Video, das FFmpeg lesen kann</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a video</source>
+        <translation>{path} ist kein Video</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>give a video file such as .mp4, .mkv or .avi</source>
+        <translation>wählen Sie eine Videodatei, etwa .mp4, .mkv oder .avi</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} has no frame that can be decoded</source>
+        <translation>{path} enthält kein lesbares Bild</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not complete: it ends before its first frame can be read</source>
+        <translation>{path} ist unvollständig: es endet vor dem ersten lesbaren Bild</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is cut off after frame {frame} of {count}: the file is not complete ({reason})</source>
+        <translation>{path} endet nach Bild {frame} von {count}: die Datei ist unvollständig ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is cut off after frame {frame}: the file is not complete ({reason})</source>
+        <translation>{path} endet nach Bild {frame}: die Datei ist unvollständig ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the rest cannot be decoded</source>
+        <translation>der Rest ist nicht lesbar</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>its last frame is not complete</source>
+        <translation>das letzte Bild ist unvollständig</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>its index lists frames beyond the file's end</source>
+        <translation>laut Verzeichnis hat die Datei mehr Bilder</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>it should last {seconds} s</source>
+        <translation>laut Datei dauert es {seconds} s</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>reading failed</source>
+        <translation>das Lesen schlug fehl</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a readable picture</source>
+        <translation>{path} ist kein lesbares Bild</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no pictures in the folder {path}</source>
+        <translation>im Ordner {path} sind keine Bilder</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>it needs .jpg, .png or other picture files, not subfolders</source>
+        <translation>nötig sind .jpg, .png oder andere Bilddateien, keine Unterordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>none of the {count} pictures in {path} can be read</source>
+        <translation>keines der {count} Bilder in {path} ist lesbar</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>give another folder</source>
+        <translation>wählen Sie einen anderen Ordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>there is no {name}</source>
+        <translation>{name} ist nicht vorhanden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name}: {device} does not exist</source>
+        <translation>{name}: {device} gibt es nicht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no camera is connected</source>
+        <translation>keine Kamera ist angeschlossen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>connect one, or try the source demo</source>
+        <translation>schließen Sie eine an, oder wählen Sie die Quelle demo</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>connected: {cameras}</source>
+        <translation>angeschlossen: {cameras}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{device} is not a camera</source>
+        <translation>{device} ist keine Kamera</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot open {name}: {reason}</source>
+        <translation>{name} kann nicht geöffnet werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>permission denied</source>
+        <translation>keine Berechtigung</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>add yourself to the group video and log in again</source>
+        <translation>nehmen Sie sich in die Gruppe video auf und melden Sie sich neu an</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>another program uses it</source>
+        <translation>ein anderes Programm benutzt sie</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>another program may be using it</source>
+        <translation>vielleicht benutzt ein anderes Programm sie</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>close that first</source>
+        <translation>schließen Sie es zuerst</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} stopped after {count} frames</source>
+        <translation>{name} liefert nach {count} Bildern nichts mehr</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} ended after {count} frames</source>
+        <translation>{name} endete nach {count} Bildern</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check its cable, then start again</source>
+        <translation>prüfen Sie das Kabel und starten Sie neu</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check its cable</source>
+        <translation>prüfen Sie das Kabel</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} delivers no picture</source>
+        <translation>{name} liefert kein Bild</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>close other programs that use it, or reconnect it</source>
+        <translation>schließen Sie Programme, die sie benutzen, oder stecken Sie sie neu ein</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} ended after {count} frames: {reason}</source>
+        <translation>{name} endete nach {count} Bildern: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the camera, then start again</source>
+        <translation>prüfen Sie die Kamera und starten Sie neu</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the connection failed</source>
+        <translation>die Verbindung brach ab</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the server closed the connection</source>
+        <translation>der Server hat die Verbindung beendet</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no data for {seconds} s</source>
+        <translation>seit {seconds} s keine Daten</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>there is no host {host}</source>
+        <translation>es gibt keinen Rechner {host}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the address</source>
+        <translation>prüfen Sie die Adresse</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{host} refuses the connection</source>
+        <translation>{host} weist die Verbindung ab</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the port, and whether the camera is on</source>
+        <translation>prüfen Sie den Port, und ob die Kamera an ist</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{host} does not answer</source>
+        <translation>{host} antwortet nicht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the address and the network</source>
+        <translation>prüfen Sie die Adresse und das Netz</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{host} cannot be reached ({reason})</source>
+        <translation>{host} ist nicht erreichbar ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check the network</source>
+        <translation>prüfen Sie das Netz</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{host} answers, but not with a video</source>
+        <translation>{host} antwortet, aber nicht mit einem Video</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check path, user name and password</source>
+        <translation>prüfen Sie Pfad, Benutzername und Passwort</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>give the address of a video</source>
+        <translation>geben Sie die Adresse eines Videos an</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} names no host</source>
+        <translation>{name} nennt keinen Rechner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} is not a valid address</source>
+        <translation>{name} ist keine gültige Adresse</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>write it as rtsp://host:port/path</source>
+        <translation>schreiben Sie sie als rtsp://host:port/path</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no engine folder at {path}</source>
+        <translation>{path} ist kein Ordner einer Engine</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no engine named {name}</source>
+        <translation>es gibt keine Engine {name}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>there are: {names} (or give the path of a bundle folder)</source>
+        <translation>vorhanden sind: {names} (oder wählen Sie den Ordner einer Engine)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot load {path}: {reason}</source>
+        <translation>{path} kann nicht geladen werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>export or download the bundle again</source>
+        <translation>exportieren oder laden Sie die Engine noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>export or download it again</source>
+        <translation>exportieren oder laden Sie die Engine noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>copy or make the bundle again</source>
+        <translation>kopieren oder erzeugen Sie die Engine noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>copy or make the bundle again, or, if you edited it on purpose, run: edgeemo-export --write-manifest {path}</source>
+        <translation>kopieren oder erzeugen Sie die Engine noch einmal; nach einer gewollten Änderung hilft: edgeemo-export --write-manifest {path}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>reinstall edgeemo, or, if you edited it on purpose, add --allow-modified</source>
+        <translation>installieren Sie edgeemo neu; nach einer gewollten Änderung hilft --allow-modified</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>make the bundle again</source>
+        <translation>erzeugen Sie die Engine noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>make it again</source>
+        <translation>erzeugen Sie sie noch einmal</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>it is damaged or cut off</source>
+        <translation>die Datei ist beschädigt oder unvollständig</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>it is damaged or cut off ({length} bytes announced, {rest} present)</source>
+        <translation>die Datei ist beschädigt oder unvollständig ({length} Bytes angekündigt, {rest} vorhanden)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>it is not an ONNX model</source>
+        <translation>die Datei ist kein ONNX-Modell</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>it is cut off</source>
+        <translation>die Datei ist unvollständig</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is missing</source>
+        <translation>{path} fehlt</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} has {size} bytes, {manifest} lists {listed}</source>
+        <translation>{path} hat {size} Bytes, laut {manifest} {listed}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not the file that {manifest} beside it lists</source>
+        <translation>{path} ist nicht die Datei, die {manifest} daneben nennt</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} has neither {model} nor an accepted export in {manifest}</source>
+        <translation>{path} enthält weder {model} noch einen geprüften Export laut {manifest}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} has no {precision} model</source>
+        <translation>{name} hat kein Modell mit {precision}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a bundle: it has no {name}</source>
+        <translation>{path} ist keine Engine: {name} fehlt</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} cannot be used ({backend}): {reason}</source>
+        <translation>{name} ist nicht verwendbar ({backend}): {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>backend {name} is not available: {reason}</source>
+        <translation>das Backend {name} ist nicht verfügbar: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} has other classes than the outputs being written</source>
+        <translation>{name} hat andere Klassen als die laufenden Ausgaben</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>stop these first</source>
+        <translation>beenden Sie diese zuerst</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot record into {path} ({reason})</source>
+        <translation>in {path} kann nicht aufgenommen werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot record into {path}: {reason}</source>
+        <translation>in {path} kann nicht aufgenommen werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>choose another folder or free some space</source>
+        <translation>wählen Sie einen anderen Ordner oder schaffen Sie Platz</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot record: {path} is a file, not a folder</source>
+        <translation>Aufnahme nicht möglich: {path} ist eine Datei, kein Ordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>move it away</source>
+        <translation>verschieben Sie sie</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the folder {path} was moved or deleted</source>
+        <translation>der Ordner {path} wurde verschoben oder gelöscht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>recording could not continue after {time}: {reason}</source>
+        <translation>die Aufnahme brach nach {time} ab: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the video could not continue after {time}: {reason}</source>
+        <translation>das Video brach nach {time} ab: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>a note could not continue after {time}: {reason}</source>
+        <translation>eine Notiz konnte nach {time} nicht gespeichert werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{space} of disk space left, enough for about {minutes} minutes</source>
+        <translation>noch {space} Speicherplatz, genug für etwa {minutes} Minuten</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{space} of disk space left</source>
+        <translation>noch {space} Speicherplatz</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the data continue</source>
+        <translation>die Daten werden weiter aufgenommen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{count} pictures of the video: the encoder was too slow</source>
+        <translation>{count} Bilder des Videos: der Encoder war zu langsam</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>The end of the file: {reason}</source>
+        <translation>Das Ende der Datei: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{lost} of the {count} frames that {name} should have could not be read</source>
+        <translation>{lost} der {count} Bilder, die {name} haben sollte, waren nicht lesbar</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the file is damaged</source>
+        <translation>die Datei ist beschädigt</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>1 picture of the source, lost or decoded with errors (the first at {time})</source>
+        <translation>1 Bild der Quelle, verloren oder fehlerhaft (bei {time})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{count} pictures of the source, lost or decoded with errors (the first at {time})</source>
+        <translation>{count} Bilder der Quelle, verloren oder fehlerhaft (das erste bei {time})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>The end: the recording was not closed (a crash or a full disk), so up to one second is missing.</source>
+        <translation>Das Ende: Die Aufnahme wurde nicht beendet (Absturz oder voller Datenträger), bis zu eine Sekunde fehlt.</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a recorded session: {file} is missing or damaged</source>
+        <translation>{path} ist keine aufgenommene Sitzung: {file} fehlt oder ist beschädigt</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} has no events</source>
+        <translation>{path} enthält keine Ereignisse</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the session ended within its first second</source>
+        <translation>die Sitzung endete in ihrer ersten Sekunde</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a database of results ({reason})</source>
+        <translation>{path} ist keine Datenbank mit Ergebnissen ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>a session needs a name</source>
+        <translation>eine Sitzung braucht einen Namen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>type one</source>
+        <translation>geben Sie einen ein</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot delete {path} ({reason})</source>
+        <translation>{path} kann nicht gelöscht werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot move {path} to {folder} ({reason})</source>
+        <translation>{path} kann nicht nach {folder} verschoben werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{first} and {second} are visible together ({seconds} s from the start), so they differ</source>
+        <translation>{first} und {second} sind zugleich im Bild ({seconds} s nach dem Beginn), sind also verschieden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{person} cannot be split there: choose a moment while that face is visible</source>
+        <translation>{person} kann dort nicht geteilt werden: Wählen Sie eine Stelle, an der das Gesicht zu sehen ist</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{file} needs a first line with the columns onset, duration and trial_type (or label)</source>
+        <translation>{file} braucht eine erste Zeile mit den Spalten onset, duration und trial_type (oder label)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{file} line {number}: {name} {text} is not a number of seconds</source>
+        <translation>{file}, Zeile {number}: {name} {text} ist keine Zahl von Sekunden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{file} line {number}: a duration is 0 or more seconds</source>
+        <translation>{file}, Zeile {number}: eine Dauer ist 0 oder mehr Sekunden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot write {path}: {reason}</source>
+        <translation>{path} kann nicht geschrieben werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot write {path} ({reason})</source>
+        <translation>{path} kann nicht geschrieben werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot write {path}: it is a folder</source>
+        <translation>{path} kann nicht geschrieben werden: das ist ein Ordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot write {path}: the folder {folder} does not exist</source>
+        <translation>{path} kann nicht geschrieben werden: den Ordner {folder} gibt es nicht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>create it first</source>
+        <translation>legen Sie ihn zuerst an</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>give the name of a file</source>
+        <translation>geben Sie den Namen einer Datei an</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>choose another path</source>
+        <translation>wählen Sie einen anderen Pfad</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>choose another folder</source>
+        <translation>wählen Sie einen anderen Ordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot continue writing {path}: the disk is full</source>
+        <translation>{path} kann nicht weiter geschrieben werden: der Datenträger ist voll</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot continue writing {path}: its folder was moved or deleted</source>
+        <translation>{path} kann nicht weiter geschrieben werden: der Ordner wurde verschoben oder gelöscht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot continue writing {path}: {reason}</source>
+        <translation>{path} kann nicht weiter geschrieben werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot continue writing {path} ({reason})</source>
+        <translation>{path} kann nicht weiter geschrieben werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>earlier results are kept</source>
+        <translation>frühere Ergebnisse sind gespeichert</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>earlier frames are kept</source>
+        <translation>frühere Bilder sind gespeichert</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>results before the last second are kept</source>
+        <translation>Ergebnisse bis zur letzten Sekunde sind gespeichert</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is being written by another run</source>
+        <translation>{path} wird gerade von einem anderen Lauf geschrieben</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot export to {file}: give a name that ends in {endings} or {last}</source>
+        <translation>Export nach {file} nicht möglich: Der Name muss auf {endings} oder {last} enden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot export {count} sessions to {file}: an .eaf file contains one session</source>
+        <translation>{count} Sitzungen passen nicht in {file}: eine .eaf-Datei enthält eine Sitzung</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>mark {number}</source>
+        <translation>Marke {number}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no signal</source>
+        <translation>kein Signal</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>unsure below {percent} %</source>
+        <translation>unsicher unter {percent} %</translation>
+    </message>
+    <message>
         <location filename="../neutral_baseline.py"/>
         <source>Against the neutral baseline: {changes}</source>
         <translation>Gegenüber der neutralen Baseline: {changes}</translation>
