@@ -89,3 +89,17 @@ def shortened(value: object, *, quoted: bool = True) -> str:
         return f"{value:g}"
     text = repr(value) if quoted else str(value)
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+def clock(seconds: float, digits: int = 1) -> str:
+    """A time or length: "0:04.6", "1:02:05.0".
+
+    Args:
+        digits: decimals of the seconds; 0: "0:05".
+    """
+    scale = 10**digits
+    steps = round(abs(seconds) * scale)
+    sign = "-" if seconds < 0 and steps else ""
+    hours, minutes, rest = steps // (3600 * scale), steps // (60 * scale) % 60, steps % (60 * scale)
+    ending = f"{rest // scale:02}" + (f".{rest % scale:0{digits}}" if digits else "")
+    return f"{sign}{hours}:{minutes:02}:{ending}" if hours else f"{sign}{minutes}:{ending}"

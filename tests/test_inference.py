@@ -223,7 +223,7 @@ def test_persons_of_one_session_can_be_in_different_groups(tmp_path: Path, capsy
     assert main([*given, "--output", str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text()
     assert "<h3>patients" in text
-    assert "1 person, 2.0 s of faces" in text
+    assert "1 person, 0:02.0 of faces" in text
 
 
 @pytest.mark.parametrize(

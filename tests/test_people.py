@@ -57,7 +57,7 @@ def test_edits_merge_split_name_and_exclude_and_are_taken_back(folder: Path) -> 
     assert extent(read) == {1: (100, 0.0, 3.96), 4: (25, 3.0, 3.96)}
     assert [track.person for track in read.tracks] == ["Anna B.", "Person 4"]
     assert [track.id for track in excluded_people(read)] == [2]
-    assert described(read) == ("person 3 is person 1", "person 2 is person 4 from 3.0 s on", "person 2 was excluded")
+    assert described(read) == ("person 3 is person 1", "person 2 is person 4 from 0:03.0 on", "person 2 was excluded")
     assert next_number(read) == 5
     assert extent(edited(read, edits[:-1])) == extent(read) | {2: (75, 0.0, 2.96)}
     write_edits(folder, ())
@@ -103,10 +103,10 @@ def test_times_of_edits_are_told_from_the_beginning_of_the_recording(tmp_path: P
         recorder.write(result(1 if index == 0 else 2, index=index, time=time))
     recorder.close()
     read = load(recorder.folder.path)
-    with pytest.raises(RecordingError, match=r"^Person 2 and Person 1 .*\(0\.5 s "):
+    with pytest.raises(RecordingError, match=r"^Person 2 and Person 1 .*\(at 0:00\.5\)"):
         edited(read, [Merge(1, 2)])
     (split,) = described(edited(read, [Split(1, 100.5, 3)]))
-    assert "person 3 from 0.5 s" in split
+    assert "person 3 from 0:00.5 on" in split
 
 
 @pytest.mark.parametrize(

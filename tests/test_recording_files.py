@@ -61,7 +61,7 @@ def test_a_recording_lasts_to_the_end_of_its_newest_frame(tmp_path: Path) -> Non
 
 
 def test_a_loss_says_what_ended_when_and_why() -> None:
-    assert re.fullmatch("the video .* after 1:05: disk full", str(Loss("the video", "disk full", 65.9)))
+    assert re.fullmatch("the video .* after 1:05.9: disk full", str(Loss("the video", "disk full", 65.9)))
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,12 @@ def test_little_room_on_the_disk_is_a_warning(
 
 @pytest.mark.parametrize("kind", ["sqlite", "jsonl"])
 def test_damaged_pictures_are_counted_and_the_first_one_is_named(tmp_path: Path, kind: str) -> None:
-    frames = ((0.0, "a", 0), (61.5, "a", 1), (70.0, "a", 2), (71.0, "a", 0))
+    # recording began while the source was running
+    frames = ((300.0, "a", 0), (361.5, "a", 1), (370.0, "a", 2), (371.0, "a", 0))
     read = load(write(kind, tmp_path / f"out.{kind}", *frames))
-    assert read.missing == ("3 pictures of the source, lost or decoded with errors (the first at 1:01)",)
+    assert read.missing == ("3 pictures of the source, lost or decoded with errors (the first at 1:01.5)",)
     read = load(write(kind, tmp_path / f"one.{kind}", *frames[:2]))
-    assert read.missing == ("1 picture of the source, lost or decoded with errors (the first at 1:01)",)
+    assert read.missing == ("1 picture of the source, lost or decoded with errors (the first at 1:01.5)",)
     assert load(write(kind, tmp_path / f"none.{kind}", *frames[:1])).missing == ()
 
 
@@ -112,7 +113,7 @@ def test_a_line_without_a_time_is_at_the_beginning(tmp_path: Path) -> None:
     path.write_text(json.dumps(event))
     read = load(path)
     assert read.times.tolist() == [0.0]
-    assert "the first at 0:00" in read.missing[0]
+    assert "the first at 0:00.0" in read.missing[0]
 
 
 @pytest.mark.parametrize("size", [0, 10, MEBIBYTE, 2 * MEBIBYTE + 7, 5 * MEBIBYTE])

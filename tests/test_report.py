@@ -22,9 +22,10 @@ from edgeemo.recording.rows import LONGEST_LINE
 from edgeemo.report import page, write_report
 from edgeemo.report.classes import UNSURE
 from edgeemo.report.markdown import to_html
-from edgeemo.report.numbers import binned, marker_changes, shares, transitions
-from edgeemo.report.plots import clock
+from edgeemo.report.numbers import BinnedTrack, binned, marker_changes, shares, transitions
+from edgeemo.report.plots import timeline
 from edgeemo.sinks.sqlite import SCHEMA
+from edgeemo.values import clock
 from engines import LABELS
 
 NEUTRAL, HAPPY, SAD = 0, 1, 2
@@ -113,17 +114,21 @@ def test_a_course_has_gaps_where_the_face_was_away() -> None:
     assert not seen[36:].any()
 
 
+def test_times_have_one_form_everywhere() -> None:
+    assert [clock(seconds) for seconds in (0, 4.26, 59.96, 65, 3725, -0.3)] == [
+        "0:00.0", "0:04.3", "1:00.0", "1:05.0", "1:02:05.0", "-0:00.3",
+    ]  # fmt: skip
+    assert [clock(seconds, 0) for seconds in (0, 4.6, 59.8, 4000, -0.3)] == ["0:00", "0:05", "1:00", "1:06:40", "0:00"]
+    assert clock(61.25, 2) == "1:01.25"
+
+
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0.0 s"), (4.26, "4.3 s"), (65, "1:05"), (59.8, "1:00"), (3725, "1:02:05")]
+    ("seconds", "words"), [(4.0, ["0:00.0", "0:00.5", "0:01.0"]), (20.0, ["0:00", "0:02", "0:04"])]
 )
-def test_times_are_read_easily(seconds: float, words: str) -> None:
-    assert clock(seconds) == words
-
-
-def test_times_beside_each_other_have_one_form() -> None:
-    assert [clock(seconds, 60) for seconds in (0, 4.6, 30, 60, -2)] == ["0:00", "0:05", "0:30", "1:00", "-0:02"]
-    assert [clock(seconds, 4000) for seconds in (5, 4000)] == ["0:00:05", "1:06:40"]
-    assert [clock(seconds, 8) for seconds in (-0.3, 8)] == ["-0.3 s", "8.0 s"]
+def test_ticks_have_the_decimals_that_they_need(seconds: float, words: list[str]) -> None:
+    track = BinnedTrack(np.linspace(100, 100 + seconds, 3), np.zeros((2, 1), np.float32), np.zeros(2, np.float32))
+    drawn = timeline(track, ["neutral"], (), "Probabilities")
+    assert re.findall(r'text-anchor="middle">([^<]*)<', drawn)[:3] == words
 
 
 class Reader(HTMLParser):
@@ -321,8 +326,8 @@ def test_one_length_is_shown_everywhere(tmp_path: Path) -> None:
     read = load(folder.path)
     assert folder.read().seconds == pytest.approx(read.seconds) == pytest.approx(1.6)
     text = page([("", [read])])
-    assert "Length</span> 1.6 s" in text
-    assert text.count("seen for 1.6 s") == 2
+    assert "Length</span> 0:01.6" in text
+    assert text.count("seen for 0:01.6") == 2
 
 
 def test_every_table_header_has_words() -> None:

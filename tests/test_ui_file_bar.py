@@ -73,7 +73,7 @@ def test_a_paused_file_goes_to_places_and_frames_by_slider_and_keys(qtbot: QtBot
     assert window.player.state is PlayerState.PAUSED
     window.timeline.sought.emit(0.4)
     waits_for(qtbot, window, 10)
-    assert bar.place.text() == "0.4 s of 2.0 s"
+    assert bar.place.text() == "0:00.4 of 0:02.0"
     # the timeline holds one value for each moment, however often it was seen
     for person in window.history.people:
         times = window.history.series(person).times

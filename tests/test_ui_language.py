@@ -107,7 +107,7 @@ def test_the_desktops_language_is_used_where_the_window_has_it(qapp: QApplicatio
 def test_plurals_numbers_dates_and_expressions_follow_the_language(german: None) -> None:
     assert [tr("%n files", count) for count in (0, 1, 2)] == ["0 Dateien", "1 Datei", "2 Dateien"]
     assert tr("{done} of %n files", 1, done=0) == "0 von 1 Datei"
-    assert (words.clock(4.62), words.number(1234.5, 1)) == ("4,6 s", "1234,5")
+    assert (words.clock(4.62), words.number(1234.5, 1)) == ("0:04,6", "1234,5")
     assert words.date("2026-03-05T09:12:03+01:00") == "5. März 2026 09:12"
     assert words.doubt_words("between neutral and happiness") == "zwischen neutral und Freude"
     assert words.doubt_words("face 31 px") == "Gesicht 31 px"

@@ -19,7 +19,7 @@ from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog, save_dia
 from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
-from edgeemo.ui.words import table_time
+from edgeemo.ui.words import clock
 
 
 def first_column(table: RowTable) -> list[str]:
@@ -40,7 +40,7 @@ def table(qtbot: QtBot) -> RowTable:
     table = RowTable("Lengths", ["Name", "Length"], wide=0)
     qtbot.addWidget(table)
     table.resize(400, 200)
-    table.fill([("b", (table_time(65), 65)), ("C", (table_time(9.5), 9.5)), ("a", (table_time(3605), 3605))])
+    table.fill([("b", (clock(65), 65)), ("C", (clock(9.5), 9.5)), ("a", (clock(3605), 3605))])
     table.show()
     return table
 
@@ -65,7 +65,7 @@ def test_a_table_is_sorted_by_value_and_a_third_click_brings_its_own_order_back(
 
 
 def test_times_of_tables_have_one_format() -> None:
-    assert [table_time(seconds) for seconds in (0, 4.62, 59.96, 65, 3725.25)] == [
+    assert [clock(seconds) for seconds in (0, 4.62, 59.96, 65, 3725.25)] == [
         "0:00.0", "0:04.6", "1:00.0", "1:05.0", "1:02:05.2",
     ]  # fmt: skip
 

@@ -129,16 +129,18 @@ def test_a_full_disk_and_losses_are_german(german: None) -> None:
     assert "kein Platz mehr auf dem Datenträger" in error_words(caught.value)
     loss = Loss("the video", "60 MB of disk space left, enough for about 2 minutes; the data continue", 12.0)
     assert message_words(str(loss)) == (
-        "das Video brach nach 0:12 ab: noch 60 MB Speicherplatz, genug für etwa 2 Minuten; "
+        "das Video brach nach 0:12,0 ab: noch 60 MB Speicherplatz, genug für etwa 2 Minuten; "
         "die Daten werden weiter aufgenommen"
     )
     assert message_words(str(Loss("recording", "database or disk is full", 3.0))).endswith(": der Datenträger ist voll")
     assert message_words(str(Loss("a note", "disk I/O error", 3.0))).startswith("eine Notiz ")
     errors = DecodingErrors()
     errors.add(4.0, 1)
-    assert [message_words(note) for note in errors.note()] == ["1 Bild der Quelle, verloren oder fehlerhaft (bei 0:04)"]
+    assert [message_words(note) for note in errors.note()] == [
+        "1 Bild der Quelle, verloren oder fehlerhaft (bei 0:00,0)"
+    ]
     errors.add(9.0, 2)
-    assert message_words(errors.note()[0]) == "3 Bilder der Quelle, verloren oder fehlerhaft (das erste bei 0:04)"
+    assert message_words(errors.note()[0]) == "3 Bilder der Quelle, verloren oder fehlerhaft (das erste bei 0:00,0)"
 
 
 def test_unknown_clauses_stay_english(german: None) -> None:

@@ -191,11 +191,11 @@ def test_a_marker_stands_at_one_time_in_timeline_scrubber_and_report(
     window.replay.pause()
     window.timeline.refresh()
     axis = window.timeline.axis
-    assert axis.tickStrings([1.67], 1.0, 0.1) == ["0.9 s"]
+    assert axis.tickStrings([1.67], 1.0, 0.1) == ["0:00.9"]
     assert 0.77 in axis.tickValues(0.77, 4.73, 600)[0][1]
     (marker,) = window.timeline.history.markers
     window.replay.seek(marker.time)
-    assert window.replay.place.text().startswith("0.9 s of")
+    assert window.replay.place.text().startswith("0:00.9 of")
 
 
 def test_after_a_cut_the_timeline_shows_who_is_there(qtbot: QtBot) -> None:

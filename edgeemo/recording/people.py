@@ -17,6 +17,7 @@ import numpy as np
 from edgeemo.errors import RecordingError
 from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.recording import Recording, Track
+from edgeemo.values import clock
 
 FILE = "people.json"
 LONGEST_NAME = 60
@@ -107,8 +108,7 @@ def described(recording: Recording) -> tuple[str, ...]:
         if isinstance(edit, Merge):
             lines.append(f"person {edit.person} is person {edit.into}")
         elif isinstance(edit, Split):
-            seconds = edit.time - recording.begin
-            lines.append(f"person {edit.person} is person {edit.new} from {seconds:.1f} s on")
+            lines.append(f"person {edit.person} is person {edit.new} from {clock(edit.time - recording.begin)} on")
     lines += [f"person {track.id} was excluded" for track in excluded_people(recording)]
     return tuple(lines)
 
@@ -146,10 +146,8 @@ def _merged(into: Track, other: Track, begin: float) -> Track:
     """
     both, at, _ = np.intersect1d(into.frames, other.frames, return_indices=True)
     if len(both):
-        seconds = float(into.times[at[0]]) - begin
-        raise RecordingError(
-            f"{into.person} and {other.person} are visible together ({seconds:.1f} s from the start), so they differ"
-        )
+        when = clock(float(into.times[at[0]]) - begin)
+        raise RecordingError(f"{into.person} and {other.person} are visible together (at {when}), so they differ")
     order = np.argsort(np.concatenate([into.times, other.times]), kind="stable")
 
     def joined(name: str) -> Any:

@@ -22,6 +22,7 @@ from edgeemo.recording.rows import DecodingErrors
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.sqlite import MARKERS
 from edgeemo.types import F32, Result, Sink
+from edgeemo.values import clock
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,7 @@ class Loss:
     seconds: float
 
     def __str__(self) -> str:
-        minutes, seconds = divmod(int(self.seconds), 60)
-        return f"{self.part} could not continue after {minutes}:{seconds:02}: {self.reason}"
+        return f"{self.part} could not continue after {clock(self.seconds)}: {self.reason}"
 
 
 class Recorder(Sink):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from edgeemo.errors import RecordingError
+from edgeemo.values import clock
 
 LONGEST_LINE = 8 << 20  # bytes; a frame with 256 faces has 200 kB
 MOST_SECONDS = 4e9  # also allows seconds since the epoch
@@ -107,9 +108,11 @@ class DecodingErrors:
 
     def __init__(self) -> None:
         self._count = 0
-        self._first = math.inf
+        self._begin = self._first = math.inf
 
     def add(self, time: float, damage: int | None) -> None:
+        """Call it for every frame: the first one is the beginning."""
+        self._begin = min(self._begin, time)
         if damage:
             self._count += damage
             self._first = min(self._first, time)
@@ -119,8 +122,8 @@ class DecodingErrors:
         if not self._count:
             return ()
         pictures = "1 picture" if self._count == 1 else f"{self._count:,} pictures"
-        minutes, seconds = divmod(int(self._first + 1e-3), 60)
-        return (f"{pictures} of the source, lost or decoded with errors (the first at {minutes}:{seconds:02})",)
+        first = clock(self._first - self._begin)
+        return (f"{pictures} of the source, lost or decoded with errors (the first at {first})",)
 
 
 class DamagedRows:

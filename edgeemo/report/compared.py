@@ -38,7 +38,6 @@ class Table:
     """One comparison.
 
     Attributes:
-        longest: seconds of faces of the largest sample.
         differences: headings of the differences.
         rows: (class, means, differences) each.
         notes: lines below the table.
@@ -46,7 +45,6 @@ class Table:
 
     title: str
     columns: Sequence[Column]
-    longest: float
     differences: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Number], Sequence[Number]]]
     effects: bool
@@ -60,7 +58,6 @@ class Compared:
     Attributes:
         keys: the shown classes that occur.
         people: shares of the persons, in this order.
-        longest: seconds of the person visible longest.
         more: number of persons not shown.
         intervals: number of intervals on the page.
         fewest: minimum number of units for an interval.
@@ -71,7 +68,6 @@ class Compared:
     tables: Sequence[Table]
     keys: Sequence[str]
     people: Sequence[tuple[Observation, Mapping[str, float]]]
-    longest: float
     more: int
     several_groups: bool
     intervals: int
@@ -92,7 +88,6 @@ def compared(analysis: Analysis, recordings: Iterable[Recording]) -> Compared:
         shown,
         keys,
         [(each, each.spent.parts) for each in whole[:MOST_PEOPLE]],
-        max((each.spent.seconds for each in whole), default=0.0),
         max(0, len(whole) - MOST_PEOPLE),
         len({each.group for each in whole}) > 1,
         sum(number.low is not None for number in numbers),
@@ -114,7 +109,6 @@ def _table(comparison: Comparison, keys: Sequence[str]) -> Table:
             Column(name, sample, Markup(share_bar(_parts(sample, keys), f"Share of time, {title}, {name}")))
             for name, sample in zip(names, comparison.samples, strict=True)
         ],
-        max(sample.seconds for sample in comparison.samples),
         [f"{name} less {first}" for name in others],
         [
             (

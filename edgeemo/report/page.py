@@ -23,8 +23,9 @@ from edgeemo.report.compared import compared
 from edgeemo.report.inference import Analysis, Groups, analyse
 from edgeemo.report.markdown import to_html
 from edgeemo.report.numbers import binned, interval_shares, marker_changes, shares, transitions
-from edgeemo.report.plots import BINS, clock, share_bar, timeline
+from edgeemo.report.plots import BINS, share_bar, timeline
 from edgeemo.types import F32
+from edgeemo.values import clock
 
 MOST_PEOPLE = 12  # persons shown in detail; those visible most briefly share one line
 MOST_PAIRS = 10
@@ -69,7 +70,6 @@ class _Marker:
 @dataclass(frozen=True)
 class _Session:
     name: str
-    seconds: float
     facts: Sequence[tuple[str, str]]
     missing: Sequence[str]
     people: Sequence[_Person]
@@ -180,7 +180,6 @@ def _session(recording: Recording) -> _Session:
     main = [track for track in people[:MOST_PEOPLE] if len(people) == 1 or _lasts(track)] or people[:1]
     return _Session(
         recording.name,
-        recording.seconds,
         [(name, value) for name, value in facts if value],
         recording.missing,
         [_person(recording, track) for track in sorted(main, key=lambda track: track.id)],

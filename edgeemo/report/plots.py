@@ -10,25 +10,11 @@ import numpy as np
 from edgeemo.recording import Marker
 from edgeemo.report.classes import UNSURE, name_of
 from edgeemo.report.numbers import BinnedTrack
+from edgeemo.values import clock
 
 WIDE, TALL = 960, 150
 LEFT, TOP, BOTTOM = 40, 20, 34
 BINS = 420
-
-
-def clock(seconds: float, longest: float = 0.0) -> str:
-    """For example "1:05" or "1:02:05"; "4.3 s" below ten seconds.
-
-    Args:
-        longest: largest time in the same column or axis; it decides the format of all of them.
-    """
-    extent = max(abs(seconds), longest)
-    if extent < 10:
-        return f"{seconds:.1f} s"
-    whole = round(abs(seconds))
-    sign = "-" if seconds < 0 and whole else ""
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{sign}{hours}:{minutes:02}:{rest:02}" if round(extent) >= 3600 else f"{sign}{minutes}:{rest:02}"
 
 
 def timeline(track: BinnedTrack, labels: Sequence[str], markers: Sequence[Marker], title: str) -> str:
@@ -64,9 +50,11 @@ def timeline(track: BinnedTrack, labels: Sequence[str], markers: Sequence[Marker
     for value, words in ((0.0, "0"), (0.5, "50 %"), (1.0, "100 %")):
         y = TOP + TALL * (1 - value)
         parts.append(f'<text class="axis" x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{words}</text>')
-    for at in _ticks(begin, end):
+    ticks = _ticks(begin, end)
+    digits = int(any(abs((at - begin) - round(at - begin)) > 1e-6 for at in ticks))
+    for at in ticks:
         x = across(at)
-        words = clock(at - begin, end - begin)
+        words = clock(at - begin, digits)
         parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP + TALL}" y2="{TOP + TALL + 9}"/>')
         parts.append(f'<text class="axis" x="{x:.1f}" y="{TOP + TALL + 24}" text-anchor="middle">{words}</text>')
     for marker in markers:

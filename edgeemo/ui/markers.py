@@ -25,7 +25,7 @@ from edgeemo.ui.review import Review
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import table_time
+from edgeemo.ui.words import clock
 
 TABLES = translatable("Events (*.tsv *.csv *.txt)")
 
@@ -92,9 +92,9 @@ class MarkersDialog(QDialog):
         begin = recording.begin if recording is not None else 0.0
         cells: list[Sequence[Cell]] = []
         for marker in self._listed:
-            lasts = table_time(marker.duration) if marker.duration else ""
+            lasts = clock(marker.duration) if marker.duration else ""
             at = marker.time - begin
-            cells.append((marker_words(marker.label), (table_time(at), at), (lasts, marker.duration)))
+            cells.append((marker_words(marker.label), (clock(at), at), (lasts, marker.duration)))
         self.table.fill(cells)
         self.nothing.setVisible(not self._listed)
         self._enable()

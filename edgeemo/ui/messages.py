@@ -19,7 +19,7 @@ from edgeemo.ui.settings import PRESETS
 BETWEEN_CLAUSES = "; "
 REASON = "reason"
 FIELD = re.compile(r"\{(\w+)\}")
-THOUSANDS, DECIMAL = re.compile(r"\d{1,3}(,\d{3})+"), re.compile(r"\d+\.\d+")
+THOUSANDS, DECIMAL = re.compile(r"\d{1,3}(,\d{3})+"), re.compile(r"(\d+:)*\d+\.\d+")
 
 SYSTEM = (
     translatable("No such file or directory"),
@@ -169,7 +169,7 @@ RECORDINGS = (
     translatable("type one"),
     translatable("cannot delete {path} ({reason})"),
     translatable("cannot move {path} to {folder} ({reason})"),
-    translatable("{first} and {second} are visible together ({seconds} s from the start), so they differ"),
+    translatable("{first} and {second} are visible together (at {time}), so they differ"),
     translatable("{person} cannot be split there: choose a moment while that face is visible"),
     translatable("{file} needs a first line with the columns onset, duration and trial_type (or label)"),
     translatable("{file} line {number}: {name} {text} is not a number of seconds"),

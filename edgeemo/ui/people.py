@@ -24,7 +24,7 @@ from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import person_name, table_time
+from edgeemo.ui.words import clock, person_name
 
 HINT = translatable(
     "Select two or more to merge them into one person. A split starts at the current frame. "
@@ -152,8 +152,8 @@ def _cells(track: Track, excluded: bool, begin: float) -> Sequence[Cell]:
     return (
         called(track),
         (str(track.id), track.id),
-        (table_time(first) if len(track) else "", first),
-        (table_time(seconds), seconds),
+        (clock(first) if len(track) else "", first),
+        (clock(seconds), seconds),
         tr("left out") if excluded else "",
     )
 

@@ -34,7 +34,7 @@ from edgeemo.ui.messages import error_words, message_words
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import clock, number, table_time
+from edgeemo.ui.words import clock, number
 
 if TYPE_CHECKING:  # these import pyarrow, which is optional
     from edgeemo.batch.command import Ending
@@ -243,7 +243,7 @@ class QueueDialog(QDialog):
         self.progress.setValue(round(share * 1000))
         words = [watcher.summary(), tr("{rate} frames per second", rate=number(watcher.frames_so_far / passed))]
         if share > 0:
-            words.append(tr("about {time} left", time=clock(max(passed / share - passed, 10.0))))
+            words.append(tr("about {time} left", time=clock(max(passed / share - passed, 10.0), 0)))
         self.figures.setText(", ".join(words))
 
     def _on_end(self) -> None:
@@ -274,7 +274,7 @@ class QueueDialog(QDialog):
         if file in watcher.ended_files or file not in watcher.todo or self._finished:
             return tr(DONE)
         if self.running and file in watcher.places:
-            return tr("at {time}", time=table_time(watcher.places[file]))
+            return tr("at {time}", time=clock(watcher.places[file], 0))
         return tr(WAITS)
 
     def _ask_for_files(self) -> None:

@@ -77,10 +77,10 @@ class RecordControl(QObject):
         if recorder is None:
             return ""
         if self._waiting and recorder.writing:
-            return tr("REC {time}  waiting for the source", time=clock(recorder.seconds))
+            return tr("REC {time}  waiting for the source", time=clock(recorder.seconds, 0))
         mode = MODES[self._mode] if "video" in recorder.writing else MODES["none"]
         return (
-            tr("REC {time}  {mode}", time=clock(recorder.seconds), mode=tr(mode))
+            tr("REC {time}  {mode}", time=clock(recorder.seconds, 0), mode=tr(mode))
             if recorder.writing
             else tr("RECORDING STOPPED")
         )

@@ -28,7 +28,7 @@ from edgeemo.ui.messages import message_words
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
-from edgeemo.ui.words import date, table_time
+from edgeemo.ui.words import clock, date
 
 EXPORTS = (("CSV", ".csv"), ("Parquet", ".parquet"), ("ELAN", ".eaf"), (translatable("Video with overlay"), ".mp4"))
 VIDEO_WORDS = {
@@ -251,7 +251,7 @@ class SessionsDialog(QDialog):
 
 
 def _cells(info: SessionInfo) -> Sequence[Cell]:
-    length = table_time(info.seconds) + ("" if info.ended and not info.missing else tr(" (incomplete)"))
+    length = clock(info.seconds) + ("" if info.ended and not info.missing else tr(" (incomplete)"))
     video = tr(VIDEO_WORDS.get(info.video, info.video))
     return info.name, (date(info.started), info.started), (length, info.seconds), info.source, video
 

@@ -18,7 +18,7 @@ from edgeemo.types import F32
 from edgeemo.ui.language import tr
 from edgeemo.ui.messages import marker_words
 from edgeemo.ui.theme import LIGHT, Theme
-from edgeemo.ui.words import clock, number
+from edgeemo.ui.words import clock
 
 WIDTH = 2  # line width in logical pixels
 NAMES_WIDTH = 92
@@ -95,14 +95,8 @@ class ClockAxis(pg.AxisItem):  # type: ignore[misc]
 
 
 def moment(seconds: float, spacing: float) -> str:
-    """A time on the axis in the format of `clock`, with the decimals that the tick spacing needs."""
-    digits = next((digits for digits in (0, 1, 2) if spacing * 10**digits >= 0.999), 3)
-    if not digits or (digits == 1 and seconds < 10):
-        return clock(seconds)
-    if seconds < 10:
-        return f"{number(seconds, digits)} s"
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{number(rest, digits):0>{digits + 3}}"
+    """A time on the axis with the decimals that the tick spacing needs."""
+    return clock(seconds, next((digits for digits in (0, 1, 2) if spacing * 10**digits >= 0.999), 3))
 
 
 class EndNames(QWidget):

@@ -6,7 +6,8 @@ import re
 
 from PyQt6.QtCore import QDateTime, QLocale
 
-from edgeemo.report import classes, plots
+from edgeemo import values
+from edgeemo.report import classes
 from edgeemo.stages import overlay
 from edgeemo.stages.overlay import NO_NAMES, Names, percent
 from edgeemo.types import Result
@@ -116,18 +117,13 @@ def number(value: float, digits: int = 0) -> str:
     return QLocale().toString(float(value), "f", digits)
 
 
-def clock(seconds: float) -> str:
-    """`report.plots.clock` with the decimal separator of the language."""
-    return plots.clock(seconds).replace(".", QLocale().decimalPoint())
+def clock(seconds: float, digits: int = 1) -> str:
+    """A time or length, "0:04.6" or "1:02:05.0", with the decimal separator of the language.
 
-
-def table_time(seconds: float) -> str:
-    """A time in one format for tables: "0:04.6", "1:02:05.0"."""
-    tenths = round(seconds * 10)
-    hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600
-    point = QLocale().decimalPoint()
-    ending = f"{rest // 10:02}{point}{rest % 10}"
-    return f"{hours}:{minutes:02}:{ending}" if hours else f"{minutes}:{ending}"
+    Args:
+        digits: decimals of the seconds; 0 for a time that runs.
+    """
+    return values.clock(seconds, digits).replace(".", QLocale().decimalPoint())
 
 
 def date(started: str) -> str:

@@ -1443,8 +1443,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>{first} and {second} are visible together ({seconds} s from the start), so they differ</source>
-        <translation>{first} und {second} sind zugleich im Bild ({seconds} s nach dem Beginn), sind also verschieden</translation>
+        <source>{first} and {second} are visible together (at {time}), so they differ</source>
+        <translation>{first} und {second} sind zugleich im Bild (bei {time}), sind also verschieden</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
