@@ -10,6 +10,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -357,6 +358,33 @@ def test_names_that_no_file_can_have_are_refused_in_one_line(uri: str) -> None:
     with pytest.raises(SourceError) as error:
         open_source(uri)
     assert "\n" not in str(error.value)
+
+
+WITHOUT_PYAV = """
+import sys
+sys.modules["av"] = None
+from edgeemo.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--source", "demo"], ["--source", "http://127.0.0.1:1/a.mp4"], ["--source", "PICTURE", "--sink", "video:OUT"]],
+)
+def test_where_pyav_has_no_wheel_videos_name_the_package_and_pictures_work(
+    cases: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    places = {"PICTURE": str(cases / "hidden_face.png"), "video:OUT": f"video:{tmp_path}/out.mp4"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT_PYAV, "run", "--quiet", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = run(*(places.get(word, word) for word in arguments))
+    assert done.returncode == 2
+    assert re.fullmatch(r"edgeemo: videos need the package av \(PyAV\), .*: pip install av\n", done.stderr)
+    assert run("--source", places["PICTURE"]).returncode == 0
 
 
 # over the network

@@ -117,6 +117,29 @@ def hevc(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return clip
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_a_joint_of_two_recordings_is_not_damage(codec: str, tmp_path: Path) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip(f"PyAV has no {codec}")
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    recording = encoded(tmp_path / "one.ts", codec, **options).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(recording * 3)
+    frames = list(open_source(str(tmp_path / "joined.ts")).frames())
+    assert [frame.damage for frame in frames] == [0] * (3 * FRAMES)
+
+
+def test_pictures_lost_before_a_joint_are_counted() -> None:
+    damage = Damage("h264")
+    for pts, answered in ((5, 5), (6, None), (7, None), (0, 6), (1, 0), (2, 1)):  # 7 is lost; then times restart
+        packet = av.Packet(b"\0\0\0\1\x65data")
+        packet.pts = packet.dts = pts
+        damage.sent(packet)
+        if answered is not None:
+            damage.given(SimpleNamespace(pts=answered, is_corrupt=False, interlaced_frame=False))
+    assert damage.take() == 1
+    assert damage.end() == 1  # 2
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".hevc"])
 @pytest.mark.parametrize("packets", [2, 5])
 def test_pictures_lost_at_the_end_are_counted_with_the_last_frame(

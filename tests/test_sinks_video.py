@@ -156,6 +156,19 @@ def test_an_mp4_is_what_browsers_play(tmp_path: Path) -> None:
     assert content.index(b"moov") < content.index(b"mdat")
 
 
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_without_x264_a_video_is_vp9(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
+    path = tmp_path / name
+    sink = open_sink(f"video:{path}", CONTEXT)
+    for index in range(8):
+        sink.write(empty(index, index / 8))
+    sink.close()
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name in ("vp9", "libvpx-vp9")
+    assert read(path)[1] == pytest.approx([index / 8 for index in range(8)], abs=1.1e-3)
+
+
 PAGE = """<body><video id=v muted autoplay src="NAME"></video><script>
 const tell = words => fetch("/told?" + encodeURIComponent(words));
 v.onended = () => tell([v.videoWidth, v.videoHeight, v.currentTime.toFixed(2)].join(" "));

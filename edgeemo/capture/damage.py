@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 MOST_REORDERED = 64  # packets whose picture has not come yet; decoders reorder up to 16
@@ -37,6 +38,8 @@ class Damage:
         self._began = False
         self._follows = codec in PICTURES
         self._waiting: dict[int, Any] = {}  # presentation time -> packet whose picture has not come
+        self._before: dict[int, Any] | None = None  # at a joint: the same of the recording before it
+        self._sent = self._shown = -math.inf  # decoding time of the last packet, presentation time of the last picture
         self._untimed: int | None = None  # packets without a time whose pictures have not come
 
     def take(self) -> int:
@@ -56,6 +59,10 @@ class Damage:
         if packet.pts is None:
             self._sent_untimed(packet)
             return
+        decoding = packet.pts if packet.dts is None else packet.dts
+        if decoding < self._sent and packet.pts < self._shown:  # times restart: another recording was appended
+            self._before, self._waiting, self._shown = {**(self._before or {}), **self._waiting}, {}, -math.inf
+        self._sent = decoding
         self._waiting[packet.pts] = packet
         if len(self._waiting) > MOST_REORDERED:
             self.end()
@@ -66,19 +73,17 @@ class Damage:
             self.add()
         if frame.interlaced_frame:  # a packet may contain only one of two fields
             self._follows, self._untimed = False, None
-            self._waiting.clear()
+            self._waiting, self._before = {}, None
         if frame.pts is not None:
-            due = [self._waiting.pop(pts) for pts in [pts for pts in self._waiting if pts < frame.pts]]
-            self._waiting.pop(frame.pts, None)
-            # pictures due before the first one depend on pictures before the start
-            self.add(self._pictures(due) if self._began else 0)
+            self._answered(frame.pts)
         elif self._untimed is not None:
             self._untimed -= 1
         self._given, self._began = self._given + 1, True
 
     def end(self) -> int:
         """The end: count the packets whose picture has not come as lost; returns how many."""
-        lost = self._pictures(list(self._waiting.values())) + max(0, self._untimed or 0) if self._began else 0
+        waiting = [*(self._before or {}).values(), *self._waiting.values()]
+        lost = self._pictures(waiting) + max(0, self._untimed or 0) if self._began else 0
         self.add(lost)
         self.restart()
         return lost
@@ -86,8 +91,23 @@ class Damage:
     def restart(self) -> None:
         """Forget packets without a picture: decoding continues at another position, or has ended."""
         self._began = False
-        self._waiting.clear()
-        self._untimed = None
+        self._waiting, self._before, self._untimed = {}, None, None
+        self._sent = self._shown = -math.inf
+
+    def _answered(self, pts: int) -> None:
+        """Remove the packet of a picture; earlier packets have lost theirs."""
+        waiting = self._waiting
+        if self._before is not None and pts in self._before:
+            waiting = self._before
+        else:
+            self._shown = pts
+            if self._before is not None:  # the decoder has left the recording before the joint
+                self.add(self._pictures(list(self._before.values())) if self._began else 0)
+                self._before, self._began = None, False
+        due = [waiting.pop(each) for each in [each for each in waiting if each < pts]]
+        waiting.pop(pts, None)
+        # pictures due before the first one depend on pictures before the start
+        self.add(self._pictures(due) if self._began else 0)
 
     def _sent_untimed(self, packet: Any) -> None:
         kinds = nal_types(bytes(packet), self._codec)

@@ -377,6 +377,12 @@ def opaque(picture: U8) -> U8:
     return np.rint(mixed).astype(np.uint8)
 
 
+def expect_pyav() -> None:
+    """Raise SourceError if PyAV cannot be loaded on this machine."""
+    if MISSING:
+        raise SourceError(MISSING)
+
+
 def open_video(
     address: str,
     *,
@@ -398,8 +404,7 @@ def open_video(
     Raises:
         SourceError: it contains no video or no such stream, or PyAV is missing.
     """
-    if MISSING:
-        raise SourceError(MISSING)
+    expect_pyav()
     waits = (open_timeout or None, read_timeout or None)
     every = {"framerate": f"{UNSTATED.numerator}/{UNSTATED.denominator}", **(options or {})}
     try:

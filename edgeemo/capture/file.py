@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from edgeemo.capture.ffmpeg import FALLBACK_RATE, Video, open_video
+from edgeemo.capture.ffmpeg import FALLBACK_RATE, Video, expect_pyav, open_video
 from edgeemo.capture.hardware_video import open_decoder
 from edgeemo.capture.playhead import Playhead, go_to
 from edgeemo.errors import SourceError
@@ -96,6 +96,7 @@ class VideoFile:
             raise SourceError(f"cannot read {path}: {error.strerror or error}; check the file's permissions") from error
         if not head:
             raise SourceError(f"{path} is empty; copy or record it again")
+        expect_pyav()
         try:
             # FFmpeg would take the text before a colon for a protocol
             self._video = video = open_video(os.path.abspath(path), stream=self._stream, make=open_decoder)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from edgeemo.capture.ffmpeg import Video, open_video, since
+from edgeemo.capture.ffmpeg import Video, expect_pyav, open_video, since
 from edgeemo.capture.file import play
 from edgeemo.capture.hardware_video import open_decoder
 from edgeemo.errors import SourceError
@@ -142,6 +142,7 @@ class Stream:
         raise SourceError(f"{self.name} ended after {count} frames: {why}; check the camera, then start again")
 
     def _open(self) -> Video:
+        expect_pyav()
         try:
             video = open_video(
                 self._url,
