@@ -106,7 +106,7 @@ def _add_report(added: Any) -> None:
         metavar="SESSION",
         help="folder or name of a session, or a file written by sqlite: or jsonl:",
     )
-    report.add_argument("--against", nargs="+", metavar="SESSION", help="sessions to compare with the first ones")
+    report.add_argument("--against", nargs="+", metavar="SESSION", help="compare these sessions with the first ones")
     report.add_argument(
         "--group",
         action="append",
@@ -124,7 +124,8 @@ def _add_report(added: Any) -> None:
     report.add_argument(
         "--output",
         metavar="PATH",
-        help="the page (default: beside the first session); the rows of all as .csv or .parquet; one as .eaf (ELAN)",
+        help="file to write: .html: the page (default: beside the first session); .csv, .parquet: the rows of all "
+        "sessions; .eaf: one session for ELAN",
     )
     report.add_argument(
         "--overwrite", action="store_true", help="replace files that edgeemo did not write; never an input"
@@ -180,7 +181,7 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None, source: boo
         choices=("auto", "short_range", "full_range", "small"),
         default=argparse.SUPPRESS,
         help="model for whole frames of video: short_range finds faces within about 2 m and is fastest, "
-        "full_range from 5 %% of the frame's width, auto alternates both, small also searches tiles for "
+        "full_range finds faces wider than 5 %% of the frame, auto alternates both, small also searches tiles for "
         "faces from 24 pixels. Still pictures are always searched in tiles",
     )
     for policy in ("near", "far"):

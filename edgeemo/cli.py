@@ -48,7 +48,7 @@ def _perform(arguments: argparse.Namespace) -> int:
         handlers=[_StandardError()],
     )
     command: Callable[[argparse.Namespace], int] = arguments.command
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # not a file of the system
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # standard error has no file descriptor
         faulthandler.enable()
     try:
         return command(arguments)

@@ -128,8 +128,8 @@ class SmoothConfig:
 
     Attributes:
         time_constant_s: of the exponential average over a face's probabilities; 0: no average.
-        margin: another emotion is shown if its averaged probability exceeds the shown one's by this ...
-        hold_s: ... for this long. Margin 0 and hold 0: the most probable emotion is always shown.
+        margin: the label changes to an emotion that leads by this averaged probability for `hold_s`.
+        hold_s: with `margin` 0 and `hold_s` 0, the most probable emotion is always shown.
     """
 
     time_constant_s: float = 0.1
@@ -299,8 +299,8 @@ class ServiceConfig:
     Attributes:
         stalled_s: a live source without a frame for this long counts as stalled.
         hang_s: a source without a frame for this long is abandoned and reopened.
-        backoff_s: pause before a lost source is reopened; doubled with each failure ...
-        backoff_max_s: ... up to this.
+        backoff_s: pause before a lost source is reopened; doubled with each failure, up to `backoff_max_s`.
+        backoff_max_s: maximum pause before a lost source is reopened.
         open_timeout_s, read_timeout_s: time-outs of a stream for opening and for the next frame.
         queue: length of a sink's queue; when it is full, the oldest result is dropped.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-OTHER = "other"  # whatever is no expression: none, uncertain, no_face
+OTHER = "other"  # the classes that are not expressions: none, uncertain, no_face
 UNSURE = "unsure"
 LIGHT_CLASSES: Mapping[str, str] = {
     "neutral": "#818d99",

@@ -15,7 +15,7 @@ else:
     import tomli as tomllib
 
 LARGEST_FILE = 1 << 16  # bytes; docs/edge.toml has 4000. The slowest file of this size takes one second
-MOST_PARTS = 16  # of a dotted key, also inside strings; the parser's time is quadratic in them
+MOST_PARTS = 16  # maximum parts of a dotted key, also inside strings; the parser's time is quadratic in them
 _PART = r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'"""
 # the look-behind makes the search linear
 _LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_PART})(?:[ \t]*\.[ \t]*(?:{_PART})){{{MOST_PARTS}}}")

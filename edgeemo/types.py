@@ -183,8 +183,8 @@ class Result:
         emotions: N names from `labels`: the emotion shown for each face (with hysteresis, so not always the arg max).
         timings: milliseconds per stage.
         doubts: N tuples of reasons why an expression is unsure, each a text ("face 31 px") or `Doubt`, empty for faces
-            without doubts; () without a judge.
-        quality: N measurements; () without a judge.
+            without doubts; () without the quality stage.
+        quality: N measurements; () without the quality stage.
         plausible_from: threshold of the engine's 95 % conformal sets (`engines.conformal`); 0: it has none.
         markers: markers that another program sent since the previous result; their times may be shortly before this
             frame.
@@ -228,7 +228,7 @@ class Result:
 
 @lru_cache(maxsize=16)
 def _black(shape: tuple[int, ...]) -> U8:
-    """Pages that are never touched take no memory."""
+    """A black picture; pages that are never written take no memory."""
     return np.zeros(shape, np.uint8)
 
 

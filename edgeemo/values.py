@@ -11,8 +11,8 @@ from typing import Any
 from edgeemo.errors import ConfigError
 
 LONGEST_TEXT = 8192  # characters; paths and addresses have at most half of this
-LONGEST_LABEL = 120  # of a marker
-LARGEST_NUMBER = 2**53  # up to here a double represents every integer exactly
+LONGEST_LABEL = 120  # maximum length of a marker's label
+LARGEST_NUMBER = 2**53  # a double represents every integer up to this exactly
 
 
 def expect_range(name: str, value: float, low: float, high: float) -> None:

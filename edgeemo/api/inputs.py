@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 ACCEPTED = "give a path, an (H, W, 3) array, a PIL image, a tensor or a decoded frame"
 CHANNELS = (1, 3, 4)
 FLOAT_TOLERANCE = 1e-3  # tolerance for rounding errors outside 0..1
-MIN_UINT16_MAX = 4096  # a smaller maximum more likely means 8, 10 or 12 bits in uint16 than a dark picture
+MIN_UINT16_MAX = 4096  # a smaller maximum is more likely a picture of 8, 10 or 12 bits than a dark one
 
 
 class HasArray(Protocol):

@@ -388,7 +388,7 @@ def _reopened(config: Config) -> Recogniser:
 
 
 _living: weakref.WeakSet[Recogniser] = weakref.WeakSet()
-_inherited: list[_Models] = []  # the parent process's models: never closed here, where their threads do not exist
+_inherited: list[_Models] = []  # models of the parent process: do not close them, their threads are not here
 
 
 _unfinished: weakref.WeakSet[Generator[Result, None, None]] = weakref.WeakSet()
@@ -396,7 +396,7 @@ _unfinished: weakref.WeakSet[Generator[Result, None, None]] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    # at exit, before libraries lose what they need for closing and print errors
+    # close models before the interpreter unloads libraries, which would print errors
     for results in list(_unfinished):
         with contextlib.suppress(ValueError):  # another thread is using it
             results.close()

@@ -127,7 +127,7 @@ def perform(
         EdgeemoError: a mistake that the user can correct, before any processing.
     """
     expect_range("workers", options.workers, 0, MOST_WORKERS)
-    sampling = Sampling(options.every)  # a mistake in it comes out before the dataset is begun
+    sampling = Sampling(options.every)  # raises its errors before the dataset is created
     dataset = Dataset(
         user_path(options.output), _settings(config, options), Shard.parse(options.shard), restart=options.restart
     )

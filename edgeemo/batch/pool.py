@@ -25,13 +25,13 @@ else:
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3  # a file that kills its process this often is a failure
+ATTEMPTS = 3  # a file fails if this many processes died while reading it
 POLL_S = 0.2
 REPORT_S = 0.5  # interval of progress reports
 STOP_S = 5.0  # time for a worker to end
 
 OnProgress = Callable[[Task, int, float], None]
-OnOutcome = Callable[[Task, Outcome], "list[Task]"]  # returned tasks are done first
+OnOutcome = Callable[[Task, Outcome], "list[Task]"]  # returns follow-up tasks, which run first
 
 
 @dataclass

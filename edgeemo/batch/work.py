@@ -136,7 +136,7 @@ class Worker:
             try:
                 for frame in frames:
                     ours = task.part is None or task.part.start <= frame.index
-                    damaged += frame.damage if ours else 0  # also of frames that are not looked at
+                    damaged += frame.damage if ours else 0  # also counts frames that are not processed
                     if not picks(frame.time):
                         continue
                     writer.add(pipeline.step(frame))
@@ -146,7 +146,7 @@ class Worker:
             except SourceError as error:
                 broken = _line(error)
             if not count:
-                raise SourceError(broken or f"{path} has no frame to look at")
+                raise SourceError(broken or f"{path} has no frame to process")
             about = _about(task.file, inside, last, broken, damaged)
             if task.part is not None:
                 about |= {"start": task.part.start, "end": task.part.end}

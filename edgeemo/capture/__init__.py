@@ -1,4 +1,4 @@
-"""Sources of frames, and how a text names one. Called by `edgeemo.run`, `edgeemo.api` and `edgeemo.ui`.
+"""Sources of frames, and the syntax of their names. Called by `edgeemo.run`, `edgeemo.api` and `edgeemo.ui`.
 
 0, 1, /dev/video2, /dev/v4l/by-id/…   a camera
 clip.mp4                              a video file, every frame
@@ -46,7 +46,7 @@ def open_source(
     open_timeout: float = OPEN_TIMEOUT_S,
     read_timeout: float = READ_TIMEOUT_S,
 ) -> Source:
-    """Make the source that a text names. Syntax and paths are checked now; `frames()` opens the device or stream.
+    """Make a source from its name. Syntax and paths are checked now; `frames()` opens the device or stream.
 
     Args:
         uri: see above; `demo?loop` repeats the demo clip for ever.
@@ -57,7 +57,7 @@ def open_source(
         open_timeout, read_timeout: seconds, for streams.
 
     Raises:
-        SourceError: what the text names does not exist, or this kind of source is not supported.
+        SourceError: the source does not exist, or its kind is not supported.
     """
     if not uri:
         raise SourceError(f"the source is empty; give {_GRAMMAR}")

@@ -166,7 +166,7 @@ def _ask(device: Path, query: Callable[[Path], bytes]) -> _Node:
     try:
         answer = query(device)
     except OSError as error:
-        # listed all the same: opening it gives the reason
+        # list it anyway: opening it reports the reason
         return _Node("", "", error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY))
     driver, bus = (answer[start:end].partition(b"\0")[0].decode("ascii", "replace") for start, end in _NAMES)
     capabilities, device_caps = struct.unpack_from("=II", answer, 84)

@@ -167,7 +167,7 @@ class HardwareVideo(Video):
 
     def _start(self) -> Pipeline:
         media, parser, _ = CODECS[self.codec_context.name]
-        # what an element of NVIDIA's gives lies in memory that only its own converter reads
+        # NVIDIA's decoder returns pictures in NVMM memory, which only nvvidconv can read
         convert = "nvvidconv ! video/x-raw,format=BGRx ! " if self.decoder.startswith("nv") else ""
         self._pipeline = Pipeline(
             f"appsrc name=packets format=time caps={media},stream-format=byte-stream,alignment=au ! {parser} "

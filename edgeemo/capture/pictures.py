@@ -274,7 +274,7 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _looks_complete(data: bytes) -> bool:
-    """Whether a PNG or JPEG has its end; libpng and libjpeg would print about a cut file on standard error."""
+    """Whether a PNG or JPEG has its end; for a truncated file, libpng and libjpeg print a warning."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         at = 8
         while at + 12 <= len(data):

@@ -119,7 +119,7 @@ def _grab_at(video: Video, at: float) -> bool:
 
 
 def _land(video: Video, at: float) -> bool:
-    """Grab a frame not after `at`, and near it if the container's index allows."""
+    """Grab a frame at or before `at`, as near to it as the container's index allows."""
     for back in (*STEPS_BACK_S, at):
         video.seek(at - back)
         if video.grab() and video.time <= at + 0.5 / video.fps:

@@ -51,7 +51,7 @@ def load(target: str | Path) -> Recording:
         target: folder or name of a session, a .sqlite or .db file (PATH#2: its second run; default: the last run), or a
             .jsonl file.
 
-    DamagedRows rows are skipped; `missing` has their number.
+    Damaged rows are skipped; `missing` has their number.
 
     Raises:
         RecordingError: there is no such session, it cannot be read, or it has no usable rows.
@@ -154,7 +154,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
     quality = QUALITY if _has(database, "faces", QUALITY[0]) else ()
     columns = ", ".join((*_FACE_COLUMNS, *(f'"{label}"' for label in labels), turned, *quality))
     rows = database.execute(f"SELECT {columns} FROM faces WHERE run = ?", (number,))
-    # nested like FaceRow
+    # nest the columns as in FaceRow
     behind = 9 + len(labels)
     nested = ((*row[:2], row[2:6], *row[6:9], row[9:behind], row[behind], row[behind + 1 :]) for row in rows)
     read = _assemble(

@@ -27,11 +27,11 @@ from edgeemo.values import clock
 log = logging.getLogger(__name__)
 
 GAP_S = 5.0  # a longer pause is removed from the video
-LONGEST_FRAME_S = 1.0  # what a frame lasts at most where its length is to be guessed
-KEPT_S = 0.04  # of a pause that was removed
-WATCH_S = 1.0  # between two looks at the disk
-WARN_BYTES, WARN_S = 1 << 30, 300.0  # less free space, or less time until the disk is full, gives a warning
-RESERVE_BYTES = 64 << 20  # kept for the data: with less free space the video ends
+LONGEST_FRAME_S = 1.0  # maximum assumed duration of a frame
+KEPT_S = 0.04  # duration that a removed pause keeps in the video
+WATCH_S = 1.0  # interval of checking the disk
+WARN_BYTES, WARN_S = 1 << 30, 300.0  # warn if less free space, or less time until the disk is full, is left
+RESERVE_BYTES = 64 << 20  # free space reserved for the data: with less, the video ends
 NOTES = f"""
 {MARKERS};
 CREATE TABLE IF NOT EXISTS baselines (id INTEGER NOT NULL, label TEXT NOT NULL, value REAL, PRIMARY KEY (id, label));

@@ -42,7 +42,7 @@ class Observation:
         session, person: their names.
         unit: number of the unit.
         spent: shares of the person's time.
-        weight: seconds; for still pictures their number in millionths.
+        weight: seconds; still pictures, which have no duration, count a millionth each.
     """
 
     group: str

@@ -31,8 +31,8 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
 
     Args:
         quiet: no summary on standard error.
-        owner: path of the configuration; identifies the MQTT topics that an earlier run of this service announced and
-            that are no longer used, which are then cleared.
+        owner: path of the configuration. MQTT topics that an earlier run of this configuration announced and that are
+            no longer used are cleared.
 
     Returns:
         The exit code: 0 done (also if the reader of a pipe closed it), 3 done but some pictures of a folder could not

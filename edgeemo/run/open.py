@@ -59,7 +59,7 @@ class Stages:
     """The concrete stages; heavy libraries are imported when one is opened.
 
     Args:
-        owner: as `SinkContext` has it.
+        owner: see `SinkContext`.
     """
 
     def __init__(self, owner: str = "") -> None:
@@ -102,7 +102,7 @@ class Stages:
         from edgeemo.capture.camera import CameraFormat
 
         if not config.sources:
-            # a single source ends with its first error, so streams use their longer default time-outs
+            # keep the longer default time-outs of streams: a single source is not reopened
             return open_source(source.uri, loop=source.loop, paced=source.paced)
         return open_source(
             source.uri,

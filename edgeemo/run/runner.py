@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # interval for checking the stop event
 DRAIN_S = 0.005  # interval for checking whether the sinks have written everything
-AHEAD = 3  # frames of a file that are in detection or wait for the engine ...
-PACED_AHEAD = 2  # ... and of one that is watched at its own speed: more would show it late
+AHEAD = 3  # frames of a file that are in detection or wait for the engine
+PACED_AHEAD = 2  # the same for a file that plays at its own speed; more frames would delay the picture
 CHECK_S = 0.25  # interval for checking the sources
 IDLE_S = 2.0  # time for the loop to end after `close` from another thread
 
@@ -111,7 +111,7 @@ class Runner:
         self._detecting = ThreadPoolExecutor(1, thread_name_prefix="edgeemo-ahead")  # frame after frame
         self._assembler = Assembler(parts, self._wake, self.status)
         self._ahead: deque[Ahead] = deque()
-        self._setup: Setup | None = None  # None while it is being opened, when sinks may already ask for the status
+        self._setup: Setup | None = None  # None until it is open; sinks may ask for the status before
         self._setup = self._assembler.open(config)
 
     @property
@@ -287,7 +287,7 @@ class Runner:
             log.warning("%s", " ".join(str(unwritten).split()))
 
     def apply(self, config: Config, *, reopen_engine: bool = True) -> None:
-        """Switch to another configuration; what is the same in both continues undisturbed. May be called from any
+        """Switch to another configuration; parts that are the same in both continue. May be called from any
         thread.
 
         Persons keep their ids if the settings of detection and tracking are the same. Sinks in both configurations and

@@ -119,7 +119,7 @@ class Assembler:
         return Setup(config, classifier, lanes, sinks, markers)
 
     def change(self, old: Setup, config: Config, *, reopen_engine: bool, may_change_labels: bool) -> Setup:
-        """A setup for another configuration that reuses what is the same in the old one. `retire` closes the rest.
+        """A setup for another configuration; it reuses the unchanged parts of the old one. `retire` closes the rest.
 
         Args:
             reopen_engine: reopen the engine even if its name is the same, because its files may have changed.
@@ -275,7 +275,7 @@ def stop_sources(lanes: Iterable[Lane], timeout: float) -> bool:
     for lane in lanes:
         lane.worker.begin_stopping()
     deadline = monotonic() + timeout
-    # a list: stop all, not only up to the first that hangs
+    # a list, because `all` of a generator would stop at the first source that hangs
     stopped = [lane.worker.stop(deadline - monotonic()) for lane in lanes]
     return all(stopped)
 

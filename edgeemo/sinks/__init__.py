@@ -71,7 +71,7 @@ class SinkContext:
         sources: names of the sources, if there are several; empty for a single source.
         status: returns the run's status; None without a run (a recording).
         lasting: append to existing files instead of replacing them.
-        owner: path of the configuration; identifies what earlier runs left with a broker. Empty: none.
+        owner: path of the configuration, by which topics retained by earlier runs are found. Empty: none.
     """
 
     labels: tuple[str, ...]

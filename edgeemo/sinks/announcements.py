@@ -41,7 +41,7 @@ class Announcer:
     Attributes:
         sink: as it was configured.
         spool: the file that lists its retained topics.
-        config: its settings; not the password, only where it is read from.
+        config: its settings, without the password; they name the file that has it.
     """
 
     sink: str

@@ -90,7 +90,7 @@ class MqttSink(Sink):
         self._clearing: dict[int, str] = {}  # paho's message id -> retained topic being cleared
         self._arrived: list[int] = []
         self._fault = "not connected yet"
-        self._told = ""  # the fault that was logged last
+        self._told = ""  # the last fault logged
         self._refusal: ConfigError | None = None
         self._first_key = self._outbox.last_key + 1
         self._taken = self._confirmed = self._rejected = 0
@@ -117,7 +117,7 @@ class MqttSink(Sink):
         known = ledger.knows(ours.sink)
         for other in ledger.others(set(self._context.config.sinks) - {ours.sink}):
             if other.sink != ours.sink and known:
-                continue  # it existed beside the other sink and delivered the same results
+                continue  # an existing sink delivered the same results itself
             try:
                 if other.spool != ours.spool and other.spool.is_file():
                     with _locked(other.spool) as free:

@@ -23,8 +23,8 @@ from engines.spec import LABELS
 BATCH_S = 1.0  # a crash loses at most this
 RETENTION_S = 60.0  # interval of deleting old results
 RETENTION_ROWS = 2000  # frames per transaction, so that writing is not delayed
-LEAP_S = 3600.0  # after the wall clock jumps by more than this ...
-DOUBT_S = 86400.0  # ... nothing is deleted for this long, because the clock may be corrected
+LEAP_S = 3600.0  # a larger jump of the wall clock pauses deletion
+DOUBT_S = 86400.0  # duration of this pause, in which the clock may be corrected
 SCHEMA_VERSION = 7
 # the names of `edgeemo.columns`
 VIEW = f"""
@@ -244,7 +244,7 @@ class SqliteSink(Sink):
             return
         self._database.execute(MARKERS)
         if all(name != "run" for _, name, *_ in self._database.execute("PRAGMA table_info(markers)")):
-            self._database.execute("ALTER TABLE markers ADD COLUMN run INTEGER")  # of a session of before
+            self._database.execute("ALTER TABLE markers ADD COLUMN run INTEGER")  # a session of an earlier version
         self._database.executemany(
             "INSERT INTO markers (run, time, label, wall) VALUES (?, ?, ?, ?)",
             [(runs[run], *row) for run, *row in self._markers],

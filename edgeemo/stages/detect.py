@@ -40,8 +40,8 @@ SCANNERS: dict[Policy, tuple[Range, ...]] = {
     "full_range": ("full_range",),
     "small": ("full_range", "short_range"),
 }
-# a new face is accepted although the closer look's score is up to this much below `confirm_score`, if the mean of both
-# looks' scores reaches `confirm_score`
+# a new face whose score in the closer look is up to this much below `confirm_score` is accepted if the mean of both
+# looks reaches `confirm_score`
 NEARLY = 0.1
 
 
@@ -122,7 +122,7 @@ class BlazeFaceDetector:
         self._known, self._missing, self._scanned, self._tiles, self._owed = [], [], {}, [], 0.0
 
     def _follow(self, frame: Frame) -> tuple[list[SeenFace], bool]:
-        """Look where faces were last seen. Returns the faces found, and whether one has just gone missing."""
+        """Search the places where faces were last seen. Returns the faces found, and whether one is newly missing."""
         expected = self._known + self._missing
         enough = [KEEP_SCORE] * len(self._known) + [self._config.confirm_score] * len(self._missing)
         looks: list[SeenFace | None] = []
@@ -139,7 +139,7 @@ class BlazeFaceDetector:
         return [kept[row] for row in sorted(kept)], any(row < len(self._known) for row in lost)
 
     def _due(self, now: float, just_lost: bool) -> list[Range]:
-        """Which models look at the whole frame this time."""
+        """The models that search the whole frame this time."""
         if just_lost or not self._scanned:
             return list(self._scanners)
         waited = {model: now - self._scanned[model] + TICK_S for model in self._scanners}

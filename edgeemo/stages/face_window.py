@@ -19,7 +19,8 @@ SAME_OVERLAP = 0.4  # minimum intersection over union of two boxes of the same f
 SAME_CENTRE = 0.35  # maximum distance of their centres, in sides of the smaller box
 # grid to which the search regions of followed faces are rounded
 SIDES_PER_OCTAVE, CENTRES_PER_SIDE, ROLL_STEP = 32, 64, np.radians(1.5)
-AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)  # share of the distance to the face just found: x, y, side, roll
+# share of the way to the new detection that `search_roi` moves: x, y, side, roll
+AIM_SHARE = np.array([0.5, 0.5, 0.3, 0.5], np.float32)
 
 
 @dataclass(frozen=True, eq=False)

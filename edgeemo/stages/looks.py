@@ -22,9 +22,9 @@ MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # order of keypoints after exchanging left
 UPSCALE = 2  # MediaPipe gets the canvas at twice its size, because its boxes are integers
 GREATEST_CHANGE = 2.0  # maximum ratio of a face's sizes in two consecutive looks
 TOGETHER = 4  # faces per short-range call; nine in one picture are too small to be found
-MIN_SCORE = 0.4  # of a detection in a whole frame or a closer look; callers apply higher thresholds
-SEARCH_SCORE = 0.4  # minimum score in a tile, which 99 of 100 photographs reach from 40 px on ...
-SMALL_SEARCH_SCORE, SMALL_PX = 0.2, 40  # ... and for smaller faces, which 99 of 100 reach from 32 px on
+MIN_SCORE = 0.4  # minimum score in a whole frame or a closer look; callers apply higher thresholds
+SEARCH_SCORE = 0.4  # minimum score in a tile; 99 % of faces of 40 px and more reach it
+SMALL_SEARCH_SCORE, SMALL_PX = 0.2, 40  # minimum score of smaller faces; 99 % of those of 32 px and more reach it
 
 
 class Looks:

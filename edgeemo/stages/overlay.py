@@ -23,9 +23,9 @@ PANEL, TRACK = (30, 26, 22), (104, 94, 86)
 PANEL_OPACITY = 0.82
 SMALLEST_TEXT, LARGEST_TEXT = 9.0, 48.0
 
-# in units of the text size
+# lengths in units of the text size
 PAD, GAP, ROW, TITLE, BAR, CAPITAL = 0.5, 0.45, 1.35, 1.8, 5.0, 0.72
-# the bars are omitted if a larger share of the panel would cover other faces or labels, or of the face be hidden
+# bars are omitted if more than these shares of the panel would cover other faces or labels, or the face itself
 OTHERS_COVERED, FACE_HIDDEN = 0.02, 0.05
 
 
@@ -101,7 +101,7 @@ NO_NAMES: Names = {}
 
 
 class Title(Protocol):
-    """What stands over a face; without its confidence where the room for any of them is measured."""
+    """The text over a face; without the confidence, which gets room for its widest value."""
 
     def __call__(self, result: Result, row: int, *, confidence: bool, names: Names) -> str: ...
 

@@ -15,7 +15,7 @@ from edgeemo.config import QualityConfig
 from edgeemo.types import F32, U8, Doubt, Faces, Frame, Judged, Quality
 
 PATCH = 48  # pixels; faces are resampled to this size, so that sharpness does not depend on distance
-EAR_LINE_END = 0.75  # end of the profile between the ears; the hidden ear's position beyond it is unreliable
+EAR_LINE_END = 0.75  # beyond this offset of the nose between the ears, the position of the hidden ear is unreliable
 MAX_YAW_DEG = 45.0  # estimated from six keypoints, accurate to about ten degrees
 MAX_ROLL_DEG = 60.0  # crops are rotated upright, so only a face on its side is a problem
 MIN_SHARPNESS = 0.12  # standard deviation of the Laplacian of the face at `PATCH` pixels, over its contrast

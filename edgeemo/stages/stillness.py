@@ -14,8 +14,8 @@ import numpy.typing as npt
 from edgeemo.stages.face_window import SeenFace, Window
 from edgeemo.types import U8, Frame
 
-SAMPLED_PX = 32  # a window is sampled at this many pixels per side ...
-BLOCKS = 8  # ... and averaged in this many blocks per side, so that camera noise does not count as movement
+SAMPLED_PX = 32  # pixels per side at which a window is sampled
+BLOCKS = 8  # blocks per side in which the samples are averaged, so that camera noise does not count as movement
 MAX_CHANGE = 4  # grey levels of one block; an opening mouth changes some blocks by 10 and more
 I16 = npt.NDArray[np.int16]
 

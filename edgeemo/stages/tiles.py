@@ -18,11 +18,11 @@ STILL_SCALE = 7 / 6  # scale of the finest tiles of a still picture: enlarges a 
 VIDEO_SCALE = 1.0  # in video, a later frame finds what one frame misses
 SCALE_STEP = 4
 TILE_PX = 512  # longest side of a tile; larger tiles cost more per pixel, smaller ones overlap more
-OVERLAP_PX = 96  # of adjacent tiles, so that each face is complete in one of them
+OVERLAP_PX = 96  # overlap of adjacent tiles, so that each face is complete in one of them
 SMALLEST_PX = 128  # longer side of a scaled picture below which searching the whole picture does as well
 CELL_PX = 8  # the picture is averaged in cells of this size to find flat regions
 FLAT = 3.0  # grey levels between neighbouring cells; below this there is no recognisable face
-MARGIN_PX = 48  # kept around textured regions
+MARGIN_PX = 48  # margin around textured regions
 
 
 @dataclass(frozen=True)

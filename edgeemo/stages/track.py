@@ -19,13 +19,13 @@ from edgeemo.types import U8, Faces, Frame
 
 NDF = npt.NDArray[np.float64]
 
-GATE_DISTANCE = 0.6  # largest distance of a face from its predicted position, in sides of its box ...
-GATE_GROWTH_PER_S = 4.0  # ... plus this for each second since it was seen ...
-MAX_GATE_DISTANCE = 1.5  # ... up to this: farther away it may be another person
+GATE_DISTANCE = 0.6  # maximum distance of a face from its predicted position, in sides of its box
+GATE_GROWTH_PER_S = 4.0  # growth of this distance per second since the face was seen
+MAX_GATE_DISTANCE = 1.5  # limit of its growth: a face farther away may be another person
 MAX_LOG_SCALE = math.log(2.0)
 MAX_COAST_S = 0.15  # how long an undetected face is still reported at its predicted position
 COAST_DECAY_S = 0.3  # time constant with which the predicted speed of an undetected face decays
-MIN_CUTOFF_HZ = 1.5  # of the low-pass filter for a face at rest; lower is steadier
+MIN_CUTOFF_HZ = 1.5  # cut-off of the low-pass filter for a face at rest; lower is steadier
 BETA = 8.0  # Hz added to the cut-off for a speed of one face size per second; higher means less lag
 PAST_FRAMES = 3000  # frames of a file whose tracks are stored, for seeking back
 MIN_STEP_S = 1e-3  # assumed interval of two frames with the same time
@@ -34,8 +34,8 @@ MIN_STEP_S = 1e-3  # assumed interval of two frames with the same time
 class FaceTracker:
     """The track stage: matches faces to tracks by position and size, with the least total cost.
 
-    Ids count up from 1 and are not used again until `reset()`. Where a file is wound back to a frame that was seen
-    (its time is earlier, its number is not) the faces get the ids that they had there.
+    Ids count up from 1 and are not used again until `reset()`. If a file is sought back to a frame that was processed
+    before (its time is earlier, its number is not), the faces get their ids of then.
     """
 
     def __init__(self, config: TrackConfig | None = None) -> None:

@@ -58,7 +58,7 @@ class AboutDialog(QDialog):
 
 
 def parts() -> list[tuple[str, str, str]]:
-    """(name, version, licence) of the installed parts, as their packages state them."""
+    """(name, version, licence) of the installed parts, from the metadata of their packages."""
     found = []
     for name in PARTS:
         try:

@@ -1,4 +1,4 @@
-"""The settings: theme, language, folder of sessions, what a recording keeps, smoothing, the limit of doubt."""
+"""The settings: theme, language, folder of sessions, what a recording stores, smoothing, minimum confidence."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ THEME_WORDS = {"system": translatable("As the desktop"), "light": translatable("
 
 
 class SettingsDialog(QDialog):
-    """Every change is kept, and holds, at once; another language holds from the next start on.
+    """Changes are stored and take effect at once; another language takes effect at the next start.
 
     Args:
-        sessions: where sessions are kept now.
+        sessions: the current folder of sessions.
 
     Signals:
         theme, folder: it changed.
