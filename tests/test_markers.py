@@ -86,6 +86,7 @@ def test_after_a_source_came_back_markers_count_on_as_its_frames_do() -> None:
     came = replace(result(1), frame=frame(0, time=0.0), markers=(Marker(-0.5, "go"),))
     numbering.write(came)
     assert numbering.of(came).markers == (Marker(11.5, "go"),)
+    assert numbering.of_run(Marker(11.5, "go")) == Marker(-0.5, "go")
 
 
 def test_markers_are_in_files_and_sessions_and_read_back(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from edgeemo.config import Config
 from edgeemo.errors import ConfigError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.system.lsl import clock_offset
+from edgeemo.types import Marker
 from engines import LABELS
 from engines.bundle import find_bundle
 
@@ -65,6 +66,18 @@ def test_samples_and_changes_arrive_with_the_stamps_of_their_frames():
     words, times = taken(changes, 3)
     assert [word for (word,) in words] == ["happiness", "no face", "unsure"]
     assert times == [stamps[0], stamps[2], stamps[3]]
+    sink.close()
+
+
+def test_markers_are_sent_with_their_own_times_and_told_from_expressions():
+    sink = opened(f"{NAME}-marks")
+    signal, changes = inlet(f"{NAME}-marks"), inlet(f"{NAME}-marks-changes")
+    sink.write(at(1.0))
+    sink.write(at(1.2, markers=(Marker(1.15, "happiness"), Marker(0.4, "film", 2.0))))
+    _, stamps = taken(signal, 2)
+    words, times = taken(changes, 3)
+    assert [word for (word,) in words] == ["happiness", "marker: happiness", "marker: film"]
+    assert np.array(times) - stamps[0] == pytest.approx([0.0, 0.15, -0.6], abs=1e-6)
     sink.close()
 
 

@@ -87,6 +87,33 @@ def test_groups_stay_with_their_sessions_however_the_list_is_sorted(qtbot: QtBot
     assert dialog.members(0) == [], "a session is in two groups"
 
 
+def test_more_than_two_groups_are_compared(qtbot: QtBot, tmp_path: Path) -> None:
+    listed = [(SessionFolder(tmp_path / name), SessionInfo(name, "clip.mp4", "fake", ("neutral",))) for name in "pqrs"]
+    dialog = GroupsDialog(listed, [listed[0][0], listed[1][0]])
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert not dialog.remove.isEnabled()
+    qtbot.mouseClick(dialog.add, Qt.MouseButton.LeftButton)
+    assert not dialog.compare.isEnabled(), "a group is empty"
+    headings = [dialog.table.horizontalHeaderItem(column) for column in range(5)]
+    assert [heading.text() for heading in headings if heading] == ["A", "B", "C", "Session", "Recorded"]
+    dialog.choose(2, 2)
+    dialog.choose(3, 1)
+    dialog.names[2].setText("After a year")
+    with qtbot.waitSignal(dialog.compared) as compared:
+        qtbot.mouseClick(dialog.compare, Qt.MouseButton.LeftButton)
+    assert [(name, [folder.path.name for folder in members]) for name, members in compared.args[0]] == [
+        ("Group A", ["p"]), ("Group B", ["q", "s"]), ("After a year", ["r"]),
+    ]  # fmt: skip
+
+    qtbot.mouseClick(dialog.remove, Qt.MouseButton.LeftButton)
+    assert [len(dialog.members(group)) for group in range(3)] == [1, 2, 0]
+    assert len(dialog.names) == 2
+    for _ in range(9):
+        qtbot.mouseClick(dialog.add, Qt.MouseButton.LeftButton)
+    assert len(dialog.names) == 8
+
+
 def test_a_dialog_begins_where_the_last_one_of_its_purpose_ended(qtbot: QtBot, tmp_path: Path) -> None:
     store = str(tmp_path / "s.ini")
     settings = Settings(QSettings(store, QSettings.Format.IniFormat))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeClip
+from fakes import FakeSink
 from pytestqt.qtbot import QtBot
 from windows import Clip, Studio, Windows, shows
 
@@ -18,6 +19,7 @@ from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import SourceError
 from edgeemo.recording import load
 from edgeemo.report.page import page
+from edgeemo.types import Marker, Result
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.window import Window
 
@@ -109,6 +111,43 @@ def test_markers_of_another_program_are_in_timeline_and_session(qtbot: QtBot, ma
     walls = [recording.walls[frame] for frame in recording.frames.tolist()]
     assert kept.wall is not None
     assert walls[0] - 1 < kept.wall < walls[-1] + 1
+
+
+class MarkerSink(FakeSink):
+    """Keeps the markers that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.markers: list[Marker] = []
+
+    def write(self, result: Result) -> None:
+        self.markers += result.markers
+
+
+def test_markers_set_in_the_window_reach_the_outputs_once_and_the_session_once(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
+    kept = MarkerSink()
+    studio.sinks["keep"] = kept
+    window = make(Config(source="clip.mp4", sinks=("keep",)))
+    start(qtbot, window, "none")
+    window.mark("smile")
+    (marker,) = window.history.markers
+    qtbot.waitUntil(lambda: bool(kept.markers))
+    window.player.pause()
+    window.mark()
+    window.player.resume()
+    qtbot.waitUntil(lambda: len(kept.markers) == 2)
+    assert kept.markers == window.history.markers
+    assert kept.markers[0].wall is not None
+    window.record_or_end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (folder,) = (tmp_path / "sessions").iterdir()
+    assert [(each.label, each.time) for each in load(folder).markers] == [
+        ("smile", marker.time),
+        ("mark 2", kept.markers[1].time),
+    ]
+    assert [each.label for each in window.history.markers] == ["smile", "mark 2"]
 
 
 LOST = SourceError("the stream broke off; check the camera")

@@ -33,7 +33,7 @@ from edgeemo.sinks import ReaderGone
 from edgeemo.stages.pipeline import DETECT_TIMEOUT_S, Found, finish_together, step_together
 from edgeemo.system.process import usable_cpus
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.types import Counters, Result, Sink, Status
+from edgeemo.types import Counters, Marker, Result, Sink, Status
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class Runner:
         self._closed = False
         self._left_behind = False
         self._attached: tuple[Sink, ...] = ()
+        self._marked: tuple[Marker, ...] = ()  # for the sinks, with the next result
         self._raised: list[Exception] = []
         self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="edgeemo-detect")
         self._detecting = ThreadPoolExecutor(1, thread_name_prefix="edgeemo-ahead")  # frame after frame
@@ -220,6 +221,14 @@ class Runner:
         """Give a sink no more results; one in flight may still arrive."""
         with self._lock:
             self._attached = tuple(each for each in self._attached if each is not sink)
+
+    def mark(self, marker: Marker) -> None:
+        """Give a marker of the window to the sinks of the configuration, with the next result.
+
+        Attached sinks and `screen` do not get it: the window has shown and recorded it already.
+        """
+        with self._lock:
+            self._marked = (*self._marked, marker)
 
     def counters(self) -> Counters:
         """Totals and recent rates; may be called from any thread."""
@@ -416,12 +425,15 @@ class Runner:
         self._tally.add(result, captured.at)
 
     def _hand_out(self, result: Result, captured: Captured) -> None:
+        with self._lock:
+            marked, self._marked = self._marked, ()
         bare: Result | None = None
+        told = replace(result, markers=result.markers + marked) if marked else result
         for sink in self._now.sinks.values():
             if sink.pictures:
-                sink.offer(result, must_arrive=captured.must_arrive)
+                sink.offer(told, must_arrive=captured.must_arrive)
                 continue
-            bare = bare or result.without_picture()
+            bare = bare or told.without_picture()
             sink.offer(bare, must_arrive=captured.must_arrive)
         for attached in self._attached:
             attached.write(result)

@@ -21,6 +21,7 @@ from engines.face_detector import largest
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FACE_PRESENT = "face_present"
+MARKER = "marker: "  # tells a label from the name of an expression
 
 
 class LslSink(Sink):
@@ -29,7 +30,8 @@ class LslSink(Sink):
 
     Expression: float32, one channel per class with its probability for the largest face (NaN without a face), and
     `face_present` (1 or 0). The rate is irregular (0): samples have the time of their frame. Markers: the shown
-    expression whenever it changes, including `unsure` and `no face`.
+    expression whenever it changes, including `unsure` and `no face`; and `marker: LABEL` for every marker of the
+    results, with the time of the marker.
 
     Samples of live frames have the capture time in LSL's clock. Samples of a file have the time of the first result in
     LSL's clock plus the media time passed since then.
@@ -103,6 +105,8 @@ class _Outlets:
         if shown != self._shown:
             self._shown = shown
             self._markers.push_sample([shown], stamp)
+        for marker in result.markers:
+            self._markers.push_sample([f"{MARKER}{marker.label}"], stamp + marker.time - result.frame.time)
 
     def _stamp(self, result: Result) -> float:
         frame = result.frame

@@ -1,4 +1,4 @@
-"""The dialog that assigns sessions to two named groups for a report. Opened by `sessions`."""
+"""The dialog that assigns sessions to named groups for a report. Opened by `sessions`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from PyQt6.QtWidgets import (
 )
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
+from edgeemo.ui.buttons import action_button
 from edgeemo.ui.language import tr
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import date
 
-GROUPS = ("A", "B")
-NAME_COLUMN = len(GROUPS)
+LETTERS = "ABCDEFGH"
+FEWEST = 2  # groups
+NAMES_IN_A_ROW = 2
 
 
 class GroupsDialog(QDialog):
-    """One check box per session and group; a session is in at most one group.
+    """Two to eight groups; one check box per session and group. A session is in at most one group.
 
     Args:
         listed: all sessions.
@@ -48,38 +50,21 @@ class GroupsDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Compare groups"))
-        self._folders = [folder for folder, _ in listed]
-        self.names: list[QLineEdit] = []
-        fields = QGridLayout()
-        for column, group in enumerate(GROUPS):
-            name = QLineEdit(tr("Group {letter}", letter=group))
-            name.setAccessibleName(tr("Name of group {letter}", letter=group))
-            name.setMaxLength(60)
-            label = QLabel(tr("Name of &{letter}:", letter=group))
-            label.setBuddy(name)
-            fields.addWidget(label, 0, 2 * column)
-            fields.addWidget(name, 0, 2 * column + 1)
-            name.textChanged.connect(self._enable)
-            self.names.append(name)
-        headings = [*GROUPS, tr("Session"), tr("Recorded")]
-        self.table = RowTable(tr("Sessions and their groups"), headings, wide=NAME_COLUMN)
-        unticked: list[Cell] = [("", row) for row in range(len(listed))]
-        self.table.fill(
-            [
-                (*[unticked[row]] * NAME_COLUMN, info.name, (date(info.started), info.started))
-                for row, (_, info) in enumerate(listed)
-            ]
-        )
+        self._listed = list(listed)
+        self._group_of: list[int | None] = [None] * len(self._listed)
         paths = [folder.path for folder in chosen]
-        for row, (folder, _) in enumerate(listed):
-            place = paths.index(folder.path) if folder.path in paths else -1
-            for column in range(NAME_COLUMN):
-                box = self._box(row, column)
-                box.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
-                box.setToolTip(tr("In group {letter}", letter=GROUPS[column]))
-                inside = place >= 0 and min(place, NAME_COLUMN - 1) == column
-                box.setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
-        self.table.itemChanged.connect(self._on_changed)
+        for row, (folder, _) in enumerate(self._listed):
+            if folder.path in paths:
+                self._group_of[row] = min(paths.index(folder.path), FEWEST - 1)
+        self.names: list[QLineEdit] = []
+        self._labels: list[QLabel] = []
+        self._fields = QGridLayout()
+        self.add = action_button(tr("Add a group"), self.add_group)
+        self.remove = action_button(tr("Remove the last group"), self.remove_group)
+        changes = QHBoxLayout()
+        changes.addWidget(self.add)
+        changes.addWidget(self.remove)
+        changes.addStretch()
         self.hint = named(QLabel(), "muted")
         self.hint.setWordWrap(True)
         self.compare = QPushButton(tr("Make the page"))
@@ -91,25 +76,79 @@ class GroupsDialog(QDialog):
         row_of_buttons.addWidget(self.hint, 1)
         row_of_buttons.addWidget(cancel)
         row_of_buttons.addWidget(self.compare)
-        layout = QVBoxLayout(self)
-        layout.addLayout(fields)
-        layout.addWidget(self.table, 1)
-        layout.addLayout(row_of_buttons)
+        for _ in range(FEWEST):
+            self._add_name()
+        self.table = self._filled_table()
+        self._column = QVBoxLayout(self)
+        self._column.addLayout(self._fields)
+        self._column.addLayout(changes)
+        self._column.addWidget(self.table, 1)
+        self._column.addLayout(row_of_buttons)
         self._enable()
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(700, 420)
+        return QSize(700, 440)
 
     def members(self, group: int) -> list[SessionFolder]:
         """The sessions in a group, from top to bottom."""
-        return [folder for row, folder in enumerate(self._folders) if self._checked(row, group)]
+        return [folder for (folder, _), which in zip(self._listed, self._group_of, strict=True) if which == group]
 
     def choose(self, row: int, group: int, inside: bool = True) -> None:
         """Add a session to a group, or remove it."""
         self._box(row, group).setCheckState(Qt.CheckState.Checked if inside else Qt.CheckState.Unchecked)
 
-    def _checked(self, row: int, group: int) -> bool:
-        return self._box(row, group).checkState() == Qt.CheckState.Checked
+    def add_group(self) -> None:
+        self._add_name()
+        self._show_groups()
+        self.names[-1].setFocus()
+
+    def remove_group(self) -> None:
+        """Remove the last group; its sessions are in no group then."""
+        last = len(self.names) - 1
+        for widget in (self.names.pop(), self._labels.pop()):
+            self._fields.removeWidget(widget)
+            widget.deleteLater()
+        self._group_of = [None if group == last else group for group in self._group_of]
+        self._show_groups()
+
+    def _add_name(self) -> None:
+        group = len(self.names)
+        letter = LETTERS[group]
+        name = QLineEdit(tr("Group {letter}", letter=letter))
+        name.setAccessibleName(tr("Name of group {letter}", letter=letter))
+        name.setMaxLength(60)
+        name.textChanged.connect(self._enable)
+        label = QLabel(tr("Name of &{letter}:", letter=letter))
+        label.setBuddy(name)
+        row, place = divmod(group, NAMES_IN_A_ROW)
+        self._fields.addWidget(label, row, 2 * place)
+        self._fields.addWidget(name, row, 2 * place + 1)
+        self.names.append(name)
+        self._labels.append(label)
+
+    def _show_groups(self) -> None:
+        old, self.table = self.table, self._filled_table()
+        self._column.replaceWidget(old, self.table)
+        old.deleteLater()
+        self._enable()
+
+    def _filled_table(self) -> RowTable:
+        letters = LETTERS[: len(self.names)]
+        table = RowTable(tr("Sessions and their groups"), [*letters, tr("Session"), tr("Recorded")], wide=len(letters))
+        cells: list[Sequence[Cell]] = []
+        for row, (_, info) in enumerate(self._listed):
+            unticked: list[Cell] = [("", row)] * len(letters)
+            cells.append((*unticked, info.name, (date(info.started), info.started)))
+        table.fill(cells)
+        for row, group in enumerate(self._group_of):
+            for column, letter in enumerate(letters):
+                box = table.item(table.row_of(row), column)
+                assert box is not None
+                box.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled)
+                box.setToolTip(tr("In group {letter}", letter=letter))
+                box.setCheckState(Qt.CheckState.Checked if group == column else Qt.CheckState.Unchecked)
+        table.itemChanged.connect(self._on_changed)
+        return table
 
     def _box(self, row: int, group: int) -> QTableWidgetItem:
         """The box of a session, wherever the table is sorted to."""
@@ -118,24 +157,31 @@ class GroupsDialog(QDialog):
         return item
 
     def _on_changed(self, item: QTableWidgetItem) -> None:
-        if item.column() < NAME_COLUMN and item.checkState() == Qt.CheckState.Checked:
-            for other in range(NAME_COLUMN):
-                row = self.table.record_at(item.row())
-                if other != item.column() and self._checked(row, other):
-                    self.choose(row, other, inside=False)
+        group = item.column()
+        if group < len(self.names):
+            row = self.table.record_at(item.row())
+            if item.checkState() == Qt.CheckState.Checked:
+                before, self._group_of[row] = self._group_of[row], group
+                if before is not None and before != group:
+                    self.choose(row, before, inside=False)
+            elif self._group_of[row] == group:
+                self._group_of[row] = None
         self._enable()
 
     def _enable(self) -> None:
         names = [name.text().strip() for name in self.names]
-        if not all(names) or len(set(names)) < len(names):
+        different = all(names) and len(set(names)) == len(names)
+        complete = all(self.members(group) for group in range(len(names)))
+        if not different:
             hint = tr("Give each group a different name.")
-        elif not all(self.members(group) for group in range(NAME_COLUMN)):
+        elif not complete:
             hint = tr("Tick at least one session for each group.")
         else:
             hint = ", ".join(f"{name}: {len(self.members(group))}" for group, name in enumerate(names))
         self.hint.setText(hint)
-        ready = all(names) and len(set(names)) == len(names)
-        self.compare.setEnabled(ready and all(self.members(group) for group in range(NAME_COLUMN)))
+        self.compare.setEnabled(different and complete)
+        self.add.setEnabled(len(names) < len(LETTERS))
+        self.remove.setEnabled(len(names) > FEWEST)
 
     def _compare(self) -> None:
         self.compared.emit([(name.text().strip(), self.members(group)) for group, name in enumerate(self.names)])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from time import time
 
 from PyQt6.QtCore import QObject
 
@@ -11,6 +13,7 @@ from edgeemo.config import Config, QualityConfig
 from edgeemo.recording import Marker
 from edgeemo.types import Result
 from edgeemo.ui.live import preset_of
+from edgeemo.ui.player import Player
 from edgeemo.ui.record import RecordControl
 from edgeemo.ui.review import Review
 from edgeemo.ui.timeline import Timeline
@@ -18,13 +21,20 @@ from edgeemo.ui.video import VideoView
 
 
 class Marking(QObject):
-    """Sets markers in the timeline and in the recorded or replayed session."""
+    """Sets markers in the timeline, the outputs, and the recorded or replayed session."""
 
     def __init__(
-        self, timeline: Timeline, video: VideoView, recording: RecordControl, review: Review, parent: QObject
+        self,
+        timeline: Timeline,
+        video: VideoView,
+        player: Player,
+        recording: RecordControl,
+        review: Review,
+        parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._timeline, self._video, self._recording, self._review = timeline, video, recording, review
+        self._timeline, self._video, self._player = timeline, video, player
+        self._recording, self._review = recording, review
 
     def mark(self, label: str = "") -> None:
         """Set a marker at the frame on screen."""
@@ -53,5 +63,6 @@ class Marking(QObject):
     def _keep(self, marker: Marker) -> None:
         self._timeline.history.markers.append(marker)
         self._timeline.show_markers()
+        self._player.mark(replace(marker, wall=time()))
         if self._recording.recorder is not None:
             self._recording.recorder.mark(marker.label, marker.time, marker.duration)

@@ -8,7 +8,7 @@ from time import monotonic
 
 import numpy as np
 
-from edgeemo.types import UNTRACKED, Result, Sink
+from edgeemo.types import UNTRACKED, Marker, Result, Sink
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Numbering(Sink):
         ids = np.where(result.faces.ids == UNTRACKED, UNTRACKED, result.faces.ids + self._persons)
         markers = tuple(replace(marker, time=marker.time + self._seconds) for marker in result.markers)
         return replace(result, frame=frame, faces=replace(result.faces, ids=ids), markers=markers)
+
+    def of_run(self, marker: Marker) -> Marker:
+        """A marker of the window in the times of the run."""
+        return replace(marker, time=marker.time - self._seconds)
 
 
 class NumberedSink(Sink):

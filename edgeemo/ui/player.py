@@ -20,7 +20,7 @@ from edgeemo.config import Config
 from edgeemo.mailbox import Closed
 from edgeemo.run.open import open_runner
 from edgeemo.run.runner import Runner
-from edgeemo.types import Counters, Sink
+from edgeemo.types import Counters, Marker, Sink
 from edgeemo.ui.numbering import NumberedSink, Numbering
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,11 @@ class Player(QObject):
         attached = self._attached.pop(sink, None)
         if self._runner is not None and attached is not None:
             self._runner.detach(attached)
+
+    def mark(self, marker: Marker) -> None:
+        """Give a marker to the sinks of the configuration that plays."""
+        if self._runner is not None:
+            self._runner.mark(self._numbering.of_run(marker))
 
     def stats(self) -> Counters | None:
         """Counters of the run; None if nothing plays."""

@@ -76,9 +76,7 @@ class SessionsDialog(QDialog):
         self.report = action_button(
             tr("Report"), self.report_chosen, tr("A page with plots; choose two for side by side")
         )
-        self.compare = action_button(
-            tr("Compare…"), self.compare_chosen, tr("Two groups of sessions side by side, with names")
-        )
+        self.compare = action_button(tr("Compare…"), self.compare_chosen, tr("Named groups of sessions side by side"))
         self.export = action_button(
             tr("Export…"), self.export_chosen, tr("As CSV, Parquet, annotations for ELAN, or video")
         )
@@ -144,7 +142,7 @@ class SessionsDialog(QDialog):
             self.reported.emit(self.chosen)
 
     def compare_chosen(self) -> None:
-        """Open the dialog for two groups of sessions, which start with the selected ones."""
+        """Open the dialog for groups of sessions, which start with the selected ones."""
         if len(self._listed) < 2:
             return
         dialog = GroupsDialog(self._listed, self.chosen if len(self.chosen) > 1 else (), self)

@@ -322,7 +322,7 @@ class Window(QMainWindow):
             self.settings,
             self,
         )
-        self.marking = Marking(self.timeline, self.video, self.recording, self.replaying.review, self)
+        self.marking = Marking(self.timeline, self.video, self.player, self.recording, self.replaying.review, self)
         self.saliency = Saliency(self)
         self.neutral_baseline = BaselineControl(self.player, self.timeline, self.recording, self.banner, self)
         self.dialogs = Dialogs(self.live, self.video.paints, self.settings, self)

@@ -184,6 +184,21 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../groups_dialog.py"/>
+        <source>Add a group</source>
+        <translation>Gruppe hinzufügen</translation>
+    </message>
+    <message>
+        <location filename="../groups_dialog.py"/>
+        <source>Remove the last group</source>
+        <translation>Letzte Gruppe entfernen</translation>
+    </message>
+    <message>
+        <location filename="../groups_dialog.py"/>
+        <source>Make the page</source>
+        <translation>Seite erstellen</translation>
+    </message>
+    <message>
+        <location filename="../groups_dialog.py"/>
         <source>Group {letter}</source>
         <translation>Gruppe {letter}</translation>
     </message>
@@ -199,6 +214,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../groups_dialog.py"/>
+        <source>Sessions and their groups</source>
+        <translation>Sitzungen und ihre Gruppen</translation>
+    </message>
+    <message>
+        <location filename="../groups_dialog.py"/>
         <source>Session</source>
         <translation>Sitzung</translation>
     </message>
@@ -209,18 +229,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../groups_dialog.py"/>
-        <source>Sessions and their groups</source>
-        <translation>Sitzungen und ihre Gruppen</translation>
-    </message>
-    <message>
-        <location filename="../groups_dialog.py"/>
         <source>In group {letter}</source>
         <translation>In Gruppe {letter}</translation>
-    </message>
-    <message>
-        <location filename="../groups_dialog.py"/>
-        <source>Make the page</source>
-        <translation>Seite erstellen</translation>
     </message>
     <message>
         <location filename="../groups_dialog.py"/>
@@ -2176,8 +2186,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
-        <source>Two groups of sessions side by side, with names</source>
-        <translation>Zwei Gruppen von Sitzungen nebeneinander, mit Namen</translation>
+        <source>Named groups of sessions side by side</source>
+        <translation>Benannte Gruppen von Sitzungen nebeneinander</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
