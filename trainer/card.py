@@ -252,7 +252,7 @@ def _settings(config: FitConfig, epoch: int) -> list[str]:
     if config.non_faces:
         parts.append(f"{config.non_faces:.0%} of the faces turned into non-faces with the label no_face")
     if config.start_from:
-        parts.append(f"initial weights from another run of this trainer ({Path(config.start_from).name})")
+        parts.append(f"initial weights from a run or engine of this trainer ({Path(config.start_from).name})")
     else:
         parts.append("random initial weights")
     if config.teachers:

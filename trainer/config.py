@@ -119,8 +119,9 @@ class FitConfig:
         arch: the network, see `trainer.models.ARCHITECTURES`.
         data: KIND:PATH, see `trainer.data.open_data`; its validation split chooses the best epoch.
         extra_data: further data sets; their training splits are added.
-        start_from: a run or checkpoint of the same architecture that gives the initial weights, or "". A hybrid_wide
-            also starts from a hybrid_lite, see `trainer.models.hybrid_lite.grow`.
+        start_from: a run, checkpoint or engine of the same network that gives the initial weights, or "". A hybrid_wide
+            also starts from a hybrid_lite, see `trainer.models.hybrid_lite.grow`. densenet and hybrid also start from
+            each other: their trunks are the same, the other layers get random weights.
         batch: faces per step, over all processes.
         accumulate: gradients of a step are accumulated over this many parts, which takes less memory; batch norms
             see one part at a time.

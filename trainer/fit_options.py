@@ -107,7 +107,11 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
     what.add_argument("--network", metavar="NAME", help="a network, see edgeemo-train models")
     what.add_argument("--arch", dest="network", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     what.add_argument("--recipe", metavar="NAME", help="a row of the poster's table, see edgeemo-train table")
-    fit.add_argument("--start-from", metavar="RUN", help="run folder or .pt that gives the initial weights")
+    fit.add_argument(
+        "--start-from",
+        metavar="RUN_OR_ENGINE",
+        help="run folder, .pt or engine that gives the initial weights, for example hybrid_lite",
+    )
     held = fit.add_argument_group("validation (default: the validation split)")
     held.add_argument(
         "--all",

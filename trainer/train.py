@@ -24,12 +24,12 @@ from trainer.data.faces import FaceSet
 from trainer.data.loader import Loader
 from trainer.distill import Teachers, override_no_face
 from trainer.errors import RunError
+from trainer.initial import MEASURED_FACES, initial_model
 from trainer.loggers import Loggers, check_loggers, open_loggers
 from trainer.losses import Objective, soft_target_loss
 from trainer.memory import keep_freed_memory
-from trainer.models import Classifier, build, input_spec
+from trainer.models import Classifier, input_spec
 from trainer.models.cost import count_parameters
-from trainer.models.hybrid_lite import HybridLite, grow
 from trainer.optim import build_ema, build_optimiser, learning_rate
 from trainer.parallel import DistContext, distributed, gradients_stay_local, joined, sync_batchnorm
 from trainer.predict import cross_entropy, predict_logits, resized, score_logits, to_input
@@ -40,9 +40,7 @@ from trainer.runs import (
     append_metrics,
     check_run_dir,
     checkpoint_bytes,
-    find_checkpoint,
     init_run_dir,
-    load_checkpoint,
     load_state,
     read_metrics,
     reason,
@@ -158,7 +156,8 @@ class Trainer:
         self.steps = data.count // config.batch
         spec = input_spec(config)
         torch.manual_seed(config.seed)
-        model = _initial_model(config)
+        self.source = self._source(num_workers)
+        model = initial_model(config, lambda: self._first_faces(spec.size))
         model.spec = spec
         _set_dropout(model, config.dropout)
         self.model: Classifier = sync_batchnorm(model, dist).to(dist.device)  # type: ignore[assignment]
@@ -173,7 +172,6 @@ class Trainer:
         if config.teachers:
             self.teachers = Teachers(config.teachers, spec, config.teacher_temperature, dist.device)
         self.generator = torch.Generator(dist.device)
-        self.source = self._source(num_workers)
         self.progress = Progress()
         self._resume()
         costs = [float(self.size_at(epoch) ** 2) for epoch in range(config.epochs)]
@@ -186,6 +184,15 @@ class Trainer:
             return ShardSource(data.shards, config, crops, self.steps, dist, num_workers)
         loader = Loader([part.faces for part in data.train], data.targets, dist.device)
         return MappedSource(loader, data.kept, config, self.steps, dist)
+
+    def _first_faces(self, size: int) -> Tensor:
+        """(N, C, size, size) of the first epoch, in 0..255, on the CPU."""
+        batches: list[Tensor] = []
+        for faces, _ in self.source.batches(0, 0):
+            batches.append(resized(to_input(faces), self.config.size_at(0) or size).cpu())
+            if sum(map(len, batches)) >= MEASURED_FACES:
+                break
+        return torch.cat(batches)
 
     def loop(self, loggers: Sequence[str] = ()) -> None:
         """Train until all epochs are done, or accuracy has not improved for `patience` epochs."""
@@ -411,27 +418,6 @@ class Trainer:
                 "with --precision fp32; the last checkpoint is intact"
             )
         return mean
-
-
-def _initial_model(config: FitConfig) -> Classifier:
-    """Random weights, or those of `start_from`."""
-    if not config.start_from:
-        return build(config.arch)
-    path = find_checkpoint(Path(config.start_from))
-    arch, model = load_checkpoint(path)
-    if arch == config.arch:
-        return model
-    larger = build(config.arch)
-    if isinstance(model.network, HybridLite) and isinstance(larger.network, HybridLite):
-        try:
-            grow(model.network, larger.network)
-        except ValueError as error:
-            raise RunError(f"{path} is a {arch} and does not fit into a {config.arch}: {error}") from error
-        return larger
-    raise RunError(
-        f"{path} is a {arch}, not a {config.arch}: --start-from needs the same architecture, "
-        "or a hybrid_lite for a hybrid_wide"
-    )
 
 
 def _set_dropout(model: nn.Module, share: float | None) -> None:
