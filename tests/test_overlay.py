@@ -178,7 +178,7 @@ def test_text_and_tracks_keep_a_margin_inside_the_panel(bars: bool) -> None:
         assert bar.name.y <= bar.track.y < bar.track.bottom <= bar.name.bottom
         assert bar.name.y >= above - 1e-9
         above = bar.name.bottom
-    assert above < tag.panel.bottom or not bars
+    assert above == pytest.approx(tag.panel.bottom - (pad if bars else 0))
 
 
 @pytest.mark.parametrize(
@@ -266,6 +266,8 @@ def test_text_on_every_colour_can_be_told_from_it() -> None:
         (Rect(30, 10, 5, 5), 0),
         (Rect(10, 40, 20, 10), 0),
         (Rect(90, 90, 20, 10), 0),
+        (Rect(29.5, 10, 20, 10), 5),
+        (Rect(10, 19.5, 20, 10), 10),
     ],
 )
 def test_rectangles_overlap_only_where_they_do_in_both_directions(other: Rect, area: float) -> None:
@@ -283,3 +285,47 @@ def test_a_frame_for_a_small_screen_is_averaged_and_not_sampled() -> None:
     image = picture(640, 360, 0)
     image[::2, ::2] = 252
     np.testing.assert_allclose(fitted(image, 160, 90)[..., :3], 63, atol=1)
+
+
+@pytest.mark.parametrize(("width", "height", "box"), [(640, 360, (200, 100, 320, 230)), (99, 66, (20, 10, 60, 55))])
+def test_the_outline_is_as_thick_as_the_text_asks_and_inside_the_face_box(width: int, height: int, box: Box) -> None:
+    image = picture(width, height)
+    out = draw(image, result(image, [box]), bars=False)
+    colour = (out == np.array(Emotion.HAPPINESS.bgr, np.uint8)).all(axis=2)
+    thickness = max(1, round(text_size(height) / 7))
+    x1, y1, x2, y2 = (int(edge) for edge in box)
+    across = np.flatnonzero(colour[(y1 + y2) // 2])
+    down = np.flatnonzero(colour[:, (x1 + x2) // 2][y1:y2]) + y1
+    assert (across.min(), across.max()) == pytest.approx((x1, x2 - 1), abs=1)
+    assert (down.min(), down.max()) == pytest.approx((y1, y2 - 1), abs=1)
+    assert x1 <= across.min()
+    assert across.max() < x2
+    assert len(across) == pytest.approx(2 * thickness, abs=2)
+
+
+def test_bars_have_their_length_beside_the_longest_name() -> None:
+    found = result(picture(1280, 720), [(500, 300, 620, 430)], emotion="fear", tracked=False)
+    (tag,) = arrange(found, 1.0, 12, ten_pixels_a_letter)
+    assert tag.title == "Fear 90 %"
+    assert {bar.name.width for bar in tag.bars} == {10 * len("Happiness")}
+    assert {round(bar.track.width, 6) for bar in tag.bars} == {overlay.BAR * 12}
+
+
+def test_a_box_that_reaches_outside_ends_at_the_edge_of_the_picture() -> None:
+    (tag,) = arrange(result(picture(640, 360), [(-50, -40, 700, 380)]), 1.0, 12, ten_pixels_a_letter)
+    assert tag.box == Rect(0, 0, 640, 360)
+
+
+def test_a_frame_that_is_reduced_in_one_direction_only_keeps_the_other() -> None:
+    image = picture(640, 300, 0)
+    image[1::2] = 255
+    np.testing.assert_array_equal(fitted(image, 160, 300)[..., :3], image[:, :160])
+    image = picture(300, 640, 0)
+    image[:, 1::2] = 255
+    np.testing.assert_array_equal(fitted(image, 300, 160)[..., :3], image[:160])
+
+
+def test_a_label_goes_onto_its_own_face_before_it_covers_another() -> None:
+    found = result(picture(240, 100), [(0, 20, 240, 100), (0, 0, 240, 20)])
+    lower = next(tag for tag in arrange(found, 1.0, 12, ten_pixels_a_letter, bars=False) if tag.row == 0)
+    assert lower.label.overlap(Rect(0, 0, 240, 20)) == 0

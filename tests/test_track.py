@@ -9,6 +9,7 @@ import pytest
 
 from edgeemo.config import TrackConfig
 from edgeemo.errors import ConfigError
+from edgeemo.stages import track
 from edgeemo.stages.detect import BlazeFaceDetector
 from edgeemo.stages.track import CutDetector, FaceTracker, assign
 from edgeemo.types import UNTRACKED, Faces, Frame
@@ -314,3 +315,53 @@ def test_a_cut_is_seen_in_the_smallest_picture() -> None:
     cut = CutDetector()
     black, white = np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)
     assert [cut.seen(image) for image in (black, black, white, white)] == [False, False, True, False]
+
+
+def test_a_film_cut_needs_both_new_colours_and_new_pixels() -> None:
+    halves = np.zeros((64, 64, 3), np.uint8)
+    halves[:, 32:] = 255
+    cut = CutDetector()
+    assert not cut.seen(halves)
+    assert not cut.seen(np.ascontiguousarray(halves[:, ::-1])), "the same colours elsewhere: a movement"
+    cut = CutDetector()
+    assert not cut.seen(np.full((64, 64, 3), 60, np.uint8))
+    assert not cut.seen(np.full((64, 64, 3), 70, np.uint8)), "all pixels change their bin, by a little: exposure"
+
+
+def test_a_face_that_jumped_has_its_former_id_before_the_jump() -> None:
+    tracker = FaceTracker()
+
+    def see(x: float, number: int, time: float) -> list[int]:
+        return tracker.update(faces((x, 200)), Frame(IMAGE, number, time, "clip")).ids.tolist()
+
+    assert see(100, 0, 0.04) == [1]
+    assert see(400, 1, 0.08)[:1] == [2]
+    assert see(100, 2, 0.04) == [1]
+
+
+def test_stepping_back_and_forth_does_not_push_out_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(track, "PAST_FRAMES", 20)
+    tracker = FaceTracker()
+    places = [*range(10), *[8, 9] * 20, 0]
+    for number, index in enumerate(places):
+        tracked = tracker.update(faces((150, 200)), Frame(IMAGE, number, index / 25, "clip"))
+    assert tracked.ids.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("centre", "carried"),
+    [((0, 200), 1), ((639, 200), 1), ((640, 200), 0), ((300, 0), 1), ((300, 479), 1), ((300, 480), 0)],
+)
+def test_a_missed_face_is_carried_while_its_centre_is_in_the_picture(centre: tuple[float, float], carried: int) -> None:
+    tracker = FaceTracker()
+    tracker.update(faces(centre), frame(0))
+    assert len(tracker.update(Faces.none(), frame(0.04))) == carried
+
+
+def test_a_face_at_rest_that_shifts_a_little_is_drawn_there_soon() -> None:
+    tracker = FaceTracker()
+    for index in range(30):
+        tracker.update(faces((200, 150)), frame(index / 30))
+    for index in range(30, 39):
+        tracked = tracker.update(faces((202, 150)), frame(index / 30))
+    assert middles(tracked)[0, 0] == pytest.approx(202, abs=0.1)
