@@ -90,3 +90,9 @@ def test_windows_on_the_grid_are_equal_to_a_bit_for_regions_that_are_nearly_so()
     # rounding moves a window by less than a hundredth of its side
     np.testing.assert_allclose(window(0, on_grid=True)[1], [150.3, 100.2], atol=0.4)
     np.testing.assert_allclose(window(0, on_grid=True)[0], window(0, on_grid=False)[0], atol=0.02)
+
+
+@pytest.mark.parametrize("lean", np.linspace(-0.6, 0.6, 9).tolist())
+def test_a_window_on_the_grid_leans_at_most_a_degree_differently(lean: float) -> None:
+    turn = Window.at(np.array([150, 100, 40, lean], np.float32), 160, on_grid=True).turn
+    assert np.degrees(np.arctan2(turn[1, 0], turn[0, 0]) - lean) == pytest.approx(0, abs=1)

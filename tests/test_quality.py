@@ -221,3 +221,14 @@ def test_the_columns_of_quality_are_its_fields() -> None:
 def test_thresholds_out_of_range_are_mistakes() -> None:
     with pytest.raises(ConfigError, match="min_confidence must be between 0 and 1"):
         QualityConfig(min_confidence=1.5)
+
+
+def test_sharpness_does_not_depend_on_the_contrast() -> None:
+    squares = np.kron(np.indices((20, 20)).sum(axis=0) % 2, np.ones((8, 8), int))[..., None].repeat(3, axis=2)
+    low, high = (assess((120 + step * squares).astype(np.uint8), BOX, head()) for step in (3, 30))
+    assert 1 < low.contrast < 1.6
+    assert low.sharpness == pytest.approx(high.sharpness, rel=0.15)
+
+
+def test_a_face_of_which_one_column_is_in_the_picture_is_measured() -> None:
+    assert assess(texture(), np.array([-100, 10, 14.5, 90], np.float32), head()).light > 60

@@ -9,7 +9,7 @@ from fakes import FakeSink, result
 from servers import until
 
 from edgeemo.errors import SinkError
-from edgeemo.run.sink_worker import SinkWorker
+from edgeemo.run.sink_worker import BATCH, TICK_S, SinkWorker
 from edgeemo.sinks import ReaderGone
 from edgeemo.types import Result
 
@@ -124,6 +124,9 @@ def test_an_idle_sink_is_ticked() -> None:
     sink = Ticking()
     worker = SinkWorker("ticking", lambda: sink, size=8, first=sink)
     until(lambda: sink.ticks > 2)
+    before = sink.ticks
+    threading.Event().wait(3 * TICK_S)
+    assert sink.ticks - before <= 4
     assert worker.close(10)
 
 
@@ -146,6 +149,7 @@ def test_a_busy_sink_is_not_ticked_after_every_result() -> None:
 def test_the_time_of_a_write_is_measured() -> None:
     with held(3) as (worker, sink):
         assert worker.write_ms == 0.0
+        assert not worker.idle
         sink.release.set()
         until(lambda: worker.idle)
         assert worker.write_ms > 0.0
@@ -219,3 +223,64 @@ def test_a_sink_that_nobody_reads_is_told_of_the_end_and_not_opened_again() -> N
     assert not again
     assert worker.status().dropped == 5
     assert worker.status().error == "nobody reads it"
+
+
+def test_results_of_a_file_are_written_as_soon_as_there_is_a_batch_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.run.sink_worker.TICK_S", 60.0)
+    sink = FakeSink()
+    worker = SinkWorker("file", lambda: sink, size=64, first=sink)
+    threading.Event().wait(0.05)
+    for index in range(BATCH):
+        worker.offer(result(0, index=index), must_arrive=True)
+    until(lambda: len(sink.frames) == BATCH)
+    assert worker.close(10)
+
+
+def test_a_live_result_is_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.run.sink_worker.TICK_S", 60.0)
+    sink = FakeSink()
+    worker = SinkWorker("live", lambda: sink, size=64, first=sink)
+    threading.Event().wait(0.05)
+    worker.offer(result(0))
+    until(lambda: sink.frames == [0])
+    assert worker.close(10)
+
+
+def test_a_flush_writes_what_waits_for_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.run.sink_worker.TICK_S", 60.0)
+    sink = FakeSink()
+    worker = SinkWorker("file", lambda: sink, size=64, first=sink)
+    threading.Event().wait(0.05)
+    worker.offer(result(0), must_arrive=True)
+    worker.flush()
+    until(lambda: sink.frames == [0])
+    assert worker.close(10)
+
+
+def test_a_sink_that_fails_at_its_end_is_not_opened_again() -> None:
+    opened: list[FakeSink] = []
+
+    class Broken(FakeSink):
+        def close(self) -> None:
+            raise SinkError("disk full")
+
+    worker = SinkWorker("frail", lambda: opened.append(FakeSink()) or opened[-1], size=8, first=Broken())  # type: ignore[func-returns-value]
+    assert worker.close(10)
+    assert worker.status().error == "disk full"
+    assert not opened
+
+
+def test_a_file_that_was_rotated_is_reopened_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Rotated(FakeSink):
+        reopened = 0
+
+        def reopen(self) -> None:
+            self.reopened += 1
+
+    monkeypatch.setattr("edgeemo.run.sink_worker.TICK_S", 60.0)
+    sink = Rotated()
+    worker = SinkWorker("file", lambda: sink, size=64, first=sink)
+    threading.Event().wait(0.05)
+    worker.reopen_file()
+    until(lambda: sink.reopened == 1)
+    assert worker.close(10)

@@ -180,6 +180,7 @@ def test_stopping_does_not_wait_for_the_next_picture_of_a_folder_that_is_shown()
 def test_a_lost_source_goes_through_every_state_and_its_numbers_go_on() -> None:
     first, second = Camera(), Camera()
     with Running(Openings(SourceError("not yet"), first, SourceError("gone"), second)) as running:
+        assert not running.worker.must_arrive, "what it opens may be live"
         until(lambda: running.worker.status().state is State.LIVE)
         first.silent.set()
         until(lambda: running.worker.status().state is State.STALLED)

@@ -10,7 +10,7 @@ SIZES = [(360, 640), (1080, 1920), (1920, 1080), (2160, 3840), (130, 2000), (97,
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("side", [24, 40, 90, 200])
-def test_each_face_lies_whole_in_a_tile_where_it_has_28_to_128_pixels(size: tuple[int, int], side: int) -> None:
+def test_each_face_lies_whole_in_a_tile_where_it_has_24_to_128_pixels(size: tuple[int, int], side: int) -> None:
     height, width = size
     if side > min(size):
         pytest.skip("a face larger than the picture")
@@ -62,3 +62,13 @@ def test_points_of_a_cut_tile_lie_where_they_were_in_the_picture() -> None:
     rows, columns = np.nonzero(tile.cut(picture)[..., 0] > 127)
     middle = np.array([[columns.mean() + 0.5, rows.mean() + 0.5]], np.float32)
     np.testing.assert_allclose(tile.restore(middle), [[404, 204]], atol=0.5)
+
+
+def test_a_reduced_tile_is_averaged_and_not_sampled() -> None:
+    picture = np.zeros((256, 256, 3), np.uint8)
+    picture[::4, ::4] = 240
+    np.testing.assert_allclose(Tile(0, 0, 256, 256, 0.25).cut(picture), 15, atol=1)
+
+
+def test_the_finest_tiles_of_a_still_picture_enlarge_a_face_of_24_pixels_to_28() -> None:
+    assert 24 * tiles_of(1080, 1920, STILL_SCALE)[-1].scale == pytest.approx(28)
