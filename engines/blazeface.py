@@ -24,10 +24,10 @@ import numpy as np
 from engines.preprocess import F32, U8
 
 KEYPOINTS = 6  # right eye, left eye, nose tip, mouth, right ear, left ear
-COORDINATES = 4 + 2 * KEYPOINTS  # of a regressor: centre, size, keypoints
-MIN_OVERLAP = 0.3  # intersection over union above which two boxes are one face
-SUBPIXELS = 32  # samples lie on such parts of a pixel, as in the OpenCV 4 inside MediaPipe
-LOGIT_LIMIT = 100.0  # logits are clipped to it before the sigmoid
+COORDINATES = 4 + 2 * KEYPOINTS  # columns of a regressor: centre, size, keypoints
+MIN_OVERLAP = 0.3  # boxes with a larger intersection over union are the same face
+SUBPIXELS = 32  # subpixel positions per pixel, as in the OpenCV 4 inside MediaPipe
+LOGIT_LIMIT = 100.0  # logits are clipped to +-LOGIT_LIMIT before the sigmoid
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def letterbox(height: int, width: int, input_px: int) -> Letterbox:
     """The letterbox of pictures of one size."""
     scale = max(height, width) / input_px
     offset = (input_px - np.array([width, height]) / scale) / 2
-    # through the same matrices as MediaPipe: where samples fall between two subpixels their rounding errors decide
+    # use MediaPipe's matrices: their rounding errors decide between two neighbouring subpixels
     corners = np.array([[0, 1], [0, 0], [1, 0], [1, 1]], np.float32)
     low = np.array([width, height], np.float32) / 2 - np.float32(max(height, width) / 2)
     source = low + corners * np.float32(max(height, width))
@@ -131,7 +131,7 @@ def decode(regressors: F32, logits: F32, anchors: F32, min_score: float) -> tupl
     Returns:
         Points (M, 8, 2): top left, bottom right, keypoints, in input pixels; scores (M,).
     """
-    # a sigmoid is monotonic: only the few logits above the threshold are worth one
+    # compare logits, because the sigmoid is monotonic: it is computed only for the few above the threshold
     limit = np.log(min_score / (1 - min_score)) if min_score < 1 else np.inf
     rows = np.flatnonzero(logits >= limit)
     clipped = np.clip(logits[rows], -LOGIT_LIMIT, LOGIT_LIMIT)

@@ -222,7 +222,7 @@ class Bundle:
         if listed is not None and listed.sha256 != digest:
             fault = f"{path} is not the file that {MANIFEST} beside it lists"
         elif self.manifest is not None and listed is None and path.name == FILES["fp32"]:
-            # put into a bundle that ships without it
+            # the user added the FP32 model to a bundle that ships without it
             fault = "" if digest == self.manifest.source_sha256 else f"{path} is not the model that {MANIFEST} names"
         elif path == self.model and self.sha256 and self.sha256 != digest:
             fault = f"{path} is not the file that its parity report describes"
@@ -322,7 +322,7 @@ def _lacks(own: Path, shipped: Path) -> str:
         if fewer and mine.source_sha256 == theirs.source_sha256:
             return f"it lacks {', '.join(sorted(fewer))}"
     except ModelError:
-        # opening it gives the reason
+        # opening the bundle reports the reason
         return ""
     return ""
 

@@ -1,8 +1,9 @@
-"""Sets of expressions that hold the right one in a stated share of faces: split conformal prediction.
+"""Sets of expressions that contain the right one for a stated share of faces: split conformal prediction.
 
-A set holds the expressions whose probability among the eight reaches a threshold. The threshold is chosen on faces
-whose expression is known, so that the stated share of them is covered; the same then holds for other faces of the kind
-(Vovk et al., "Algorithmic Learning in a Random World", 2005), with the smallest sets on average (Sadinle et al., 2019).
+A set has the expressions whose probability among the eight reaches a threshold. The threshold is chosen on labelled
+faces so that the sets contain the right expression for the stated share. The same then holds for similar faces
+(Vovk et al., "Algorithmic Learning in a Random World", 2005); the sets are the smallest on average (Sadinle et al.,
+2019).
 `trainer.export` calibrates; `edgeemo.api` and the cards form sets.
 """
 
@@ -21,14 +22,14 @@ COVERAGE = 0.95
 
 
 def calibrate(probabilities: F32, truth: npt.NDArray[np.int64], coverage: float = COVERAGE) -> float:
-    """The threshold above which sets hold the right expression in at least this share of faces.
+    """The threshold with which sets contain the right expression for at least this share of faces.
 
     Args:
         probabilities: (N, 8) over the expressions, rows that sum to 1.
         truth: (N,) their columns.
 
     Returns:
-        0..1, rounded down to four digits; 0 where there are too few faces: then every expression is in every set.
+        0..1, rounded down to four digits; 0 if there are too few faces: every set then has all expressions.
     """
     right = np.sort(probabilities[np.arange(len(truth)), truth])[::-1]
     rank = math.ceil((len(truth) + 1) * coverage)
@@ -36,7 +37,7 @@ def calibrate(probabilities: F32, truth: npt.NDArray[np.int64], coverage: float 
 
 
 def in_set(probabilities: F32, labels: tuple[str, ...], threshold: float) -> npt.NDArray[np.bool_]:
-    """(N, K) probabilities over `labels` -> (N, 8) which expressions are in each face's set; the leading one always is.
+    """(N, K) probabilities over `labels` -> (N, 8) membership in each face's set, which has the leading expression.
 
     Raises:
         ValueError: the columns do not match the labels.

@@ -25,8 +25,8 @@ from pathlib import Path
 from engines.errors import PathError
 
 STANDARD_INPUT = "-"
-LARGEST_SMALL_FILE = 1 << 20  # configuration, token, spec, manifest: a thousand times what they have
-STANDARD_INPUT_S = 1.0  # for somebody to begin writing, and between two parts
+LARGEST_SMALL_FILE = 1 << 20  # limit for configuration, token, spec and manifest, which are about a thousandth of it
+STANDARD_INPUT_S = 1.0  # time-out for the first part of standard input and between two parts
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, limits.h of Linux
 BLOCK = 1 << 20
 ABANDONED_S = 86400.0  # a scratch folder without a process id is not removed before this age
@@ -76,7 +76,9 @@ def read_file(path: str | os.PathLike[str], *, limit: int = LARGEST_SMALL_FILE) 
             raise OSError(errno.EINVAL, f"it is {what}", os.fspath(path))
         if found.st_size <= limit:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                content = file.read(limit + 1)  # one byte more: it may grow, and files of /proc say 0
+                content = file.read(
+                    limit + 1
+                )  # one byte more, because the file may grow, and files of /proc state size 0
     finally:
         os.close(descriptor)
     if content is None or len(content) > limit:
@@ -116,9 +118,9 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
         OSError: the folder cannot be written to, or the disk is full.
     """
     path = Path(os.path.realpath(path))
-    # not the path's own name, which may be as long as names can be
+    # not an extension of the path's name, which may have the maximum length
     draft = path.with_name(f".{secrets.token_hex(8)}{path.suffix[:16]}")
-    # not mkstemp: the file shall get the permissions that the umask allows, as any other file
+    # not mkstemp, so that the file gets the permissions of the umask like any other file
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield draft
@@ -129,7 +131,7 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    if durable and sys.platform != "win32":  # a folder cannot be opened there
+    if durable and sys.platform != "win32":  # Windows cannot open a folder
         _sync(path.parent)
 
 
@@ -193,7 +195,7 @@ def _is_left_behind(folder: Path, name: str, machine: str) -> bool:
         if folder.is_symlink() or not folder.is_dir():
             return False
         if not (known := re.fullmatch(r"([A-Za-z0-9]*)-(\d+)-\w{8}", name)) or sys.platform == "win32":
-            # of an older version; asking whether a process lives would end it on Windows
+            # the name is of an older version; on Windows, os.kill(pid, 0) would end the process
             named = known is not None or re.fullmatch(r"\w{8}", name) is not None
             return named and time.time() - folder.stat().st_mtime > ABANDONED_S
         if known[1] != machine:

@@ -16,7 +16,7 @@ def pip_install(extra: str = "") -> str:
 
 def installed_version() -> str:
     """The installed distribution's version; empty if it is not installed."""
-    from importlib import metadata  # here, for the same reason as in `_origin`
+    from importlib import metadata  # imported here, as in `_origin`, because it is slow
 
     try:
         return metadata.version("edgeemo")
@@ -26,7 +26,7 @@ def installed_version() -> str:
 
 def _origin() -> str:
     """The clone or wheel of this installation (PEP 610); empty if unknown."""
-    # here, because these modules take longer to import than most commands take to start
+    # imported here, because these imports take longer than most commands take to start
     import json
     from importlib import metadata
     from urllib.parse import urlsplit

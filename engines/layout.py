@@ -18,7 +18,7 @@ PARITY = "parity.json"
 CARD = "CARD.md"
 SCORES = "scores.json"
 SALIENCY = "saliency.onnx"
-UNTRAINED = "UNTRAINED.txt"  # beside a model with random weights, which is for timing only
+UNTRAINED = "UNTRAINED.txt"  # marks a bundle with random weights, for timing only
 
 # int8_tensorrt has signed, symmetric values, as TensorRT requires; int8 is for CPUs
 PRECISIONS = ("fp32", "fp16", "int8", "int8_tensorrt")

@@ -52,7 +52,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ModelError: it is unreadable or malformed.
         """
         path = folder / MANIFEST
-        # a folder, a pipe or a dangling link in its place is no reason to skip the check
+        # lexists: a folder, a pipe or a dangling link with this name must be an error, not skip the check
         return load_record(path, cls, name="manifest", remedy=remedy(folder)) if os.path.lexists(path) else None
 
     def missing(self, folder: Path) -> list[str]:

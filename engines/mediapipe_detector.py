@@ -1,6 +1,6 @@
 """MediaPipe's face detector, with its telemetry blocked. Called by `engines.face_detector`.
 
-Since 0.10.31 MediaPipe's library sends usage metrics to Google when a task closes, without an option against it. It
+Since 0.10.31 MediaPipe's library sends usage metrics to Google when a task closes; no option disables this. It
 resolves hosts with the C library's `getaddrinfo`, so the library's reference to that function is replaced by one that
 always fails. Nothing else in the process is affected: proxies, streams and brokers can still resolve hosts.
 """
@@ -29,9 +29,9 @@ from engines.installation import pip_install
 from engines.native_noise import native_noise_dropped
 from engines.preprocess import F32, U8
 
-# (version, system, machine) that tests/test_silence.py has seen make no look-up and no connection
+# (version, system, machine) that made no look-up and no connection in tests/test_silence.py
 SILENT = {("1.2.2", "Linux", "x86_64")}
-# what MediaPipe imports to draw and to record sound: half of its start-up time and 40 MB of memory
+# modules that MediaPipe imports for drawing and recording sound: half of its start-up time and 40 MB of memory
 UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
 WARNING, MOST_BLANK = b"memory is not aligned", 12  # a blank picture takes 2 ms
 LOOK_UPS = (b"getaddrinfo", b"gethostbyname", b"gethostbyname2", b"gethostbyname_r", b"gethostbyname2_r", b"res_query")
@@ -95,22 +95,22 @@ class MediaPipeModel:
 
 
 def _provoke_warning(detect_blank: Callable[[int], object], logged: Callable[[], bytes]) -> None:
-    """Detect in blank pictures until MediaPipe has logged, once per process, that memory is not aligned.
+    """Detect in blank pictures until MediaPipe has logged its once-per-process warning about unaligned memory.
 
-    Otherwise the line would come in the middle of a run, from the first picture whose memory happens to lie badly.
+    Otherwise the warning would come in the middle of a run, at the first picture with unaligned memory.
     """
     global _has_warned
     kept = []
     for attempt in range(1 if _has_warned else MOST_BLANK):
         detect_blank(64 + 16 * attempt)
-        kept.append(np.empty(1000 + 336 * attempt, np.uint8))  # shifts the next picture's memory
+        kept.append(np.empty(1000 + 336 * attempt, np.uint8))  # changes the address of the next picture
         if WARNING in logged():
             _has_warned = True
             return
 
 
 class _Finished:
-    """What `Executor.submit` returns, of a call that was made already."""
+    """The result of a call that is already done, with the interface of a future."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -122,8 +122,8 @@ class _Finished:
 def _call_in_own_thread(detector: Any) -> None:
     """Let a task call MediaPipe's library in the caller's thread.
 
-    MediaPipe's Python package has a thread for each task that makes these calls one by one. Changing threads twice per
-    picture costs up to a third of the time of a frame; a lock does the same.
+    MediaPipe's Python package makes these calls in a separate thread for each task. Changing threads twice per
+    picture costs up to a third of the time of a frame; a lock is enough.
     """
     executor: Any = getattr(getattr(detector, "_lib", None), "_executor", None)
     if hasattr(executor, "submit"):
@@ -167,7 +167,7 @@ def _fault() -> str:
     try:
         with deferred(*UNUSED):
             importlib.import_module("mediapipe.tasks.python.vision")
-    except Exception as error:  # whatever a broken installation raises
+    except Exception as error:  # a broken installation may raise anything
         return f"MediaPipe cannot be imported ({' '.join(str(error).split())})"
     return ""
 
@@ -184,11 +184,11 @@ def block_look_ups() -> bool:
         return False
     path = Path(folder.submodule_search_locations[0]) / "tasks" / "c" / "libmediapipe.so"
     try:
-        library = ctypes.CDLL(str(path))  # MediaPipe gets the same copy later
+        library = ctypes.CDLL(str(path))  # MediaPipe later loads the same copy
     except OSError:
         return False
-    # getpid takes no arguments, has no effect and is never 0: to a caller of getaddrinfo that is an error. A function
-    # in Python would need the interpreter in a thread that outlives it.
+    # getpid takes no arguments, has no effect and never returns 0, which callers of getaddrinfo take for an error. A
+    # Python function would fail in a thread that outlives the interpreter.
     refuse = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p).value or 0
     slots = [slot for name, slot in _imports(library) if name in LOOK_UPS]
     for slot in slots:

@@ -88,7 +88,7 @@ def wilson(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
     share, spread = hits / count, z * z / count
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
-    # rounding takes none of many, or all of them, a hair beyond
+    # for shares of 0 and 1, rounding errors exceed the range slightly
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 

@@ -13,18 +13,18 @@ from pathlib import Path
 from engines.errors import ModelError
 from engines.files import read_file, sha256_of_file
 
-LARGEST_FILE = 1 << 30  # protobuf itself ends at 2 GiB; a face classifier is far below
+LARGEST_FILE = 1 << 30  # protobuf's own limit is 2 GiB; face classifiers are far smaller
 DEEPEST = 8
-MOST_NODES = 20_000  # hybrid has 400; a node costs ONNX Runtime some 0.1 ms to open
-MOST_FIELDS = 2_000_000  # of the whole file: reading them takes 2 s
+MOST_NODES = 20_000  # hybrid has 400; ONNX Runtime takes about 0.1 ms per node to open a file
+MOST_FIELDS = 2_000_000  # in the whole file; reading so many takes 2 s
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
-# they run other graphs, for as long as they like; no classifier of faces needs one
+# control flow: may run without end, and no face classifier needs it
 REFUSED = ("If", "Loop", "Scan")
 
 MOST_DIMENSION_BYTES = 256
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-# (message, field) -> message that the field holds; what is not listed is skipped by its length
+# (message, field) -> type of message in the field; other fields are skipped by their length
 _NESTED = {
     ("model", 7): "graph",
     ("model", 25): "function",
@@ -116,7 +116,7 @@ def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
             seen.graphs += (message, inner) == ("model", "graph")
             seen.nodes += inner == "node"
             if inner == "function":
-                # ONNX Runtime copies a function into every node that calls it, and those into their callers
+                # ONNX Runtime inlines functions recursively, so a small file can expand without limit
                 raise DamagedModel("it defines functions, which no face classifier needs: inline them")
             _walk(value, inner, seen, depth + 1)
         elif message == "tensor":
@@ -130,7 +130,7 @@ def _walk(data: memoryview, message: str, seen: _Seen, depth: int) -> None:
                 op = _text(value)
             elif number == 7:
                 domain = _text(value)
-    # four-bit weights are the smallest: two of them a byte; string and packed forms take no less than a bit
+    # the smallest weights have four bits; no form takes less than one bit per value
     if message == "tensor" and elements > 8 * len(data):
         raise DamagedModel(f"a tensor claims {elements} values in {len(data)} bytes")
     if message == "node":

@@ -24,7 +24,7 @@ NOISE = re.compile(
     rb"|libpng (warning|error): |(Corrupt JPEG data|Premature end of JPEG file|Unsupported marker type|Invalid SOS)"
 )
 
-MOST_READ = 1 << 16  # bytes that a block may look at
+MOST_READ = 1 << 16  # maximum bytes that `written` returns
 
 _lock = threading.Lock()
 
@@ -67,7 +67,7 @@ def native_noise_dropped() -> Iterator[Callable[[], bytes]]:
 
 
 def _written(descriptor: int) -> bytes:
-    if sys.platform == "win32":  # could only read after moving the position that the others write at
+    if sys.platform == "win32":  # reading would move the position at which other threads write
         return b""
     return os.pread(descriptor, MOST_READ, 0)
 

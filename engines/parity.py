@@ -14,7 +14,7 @@ import msgspec
 from engines.json_record import load_record, save_record
 from engines.layout import FILES, PARITY
 
-EMULATED = "emulated"  # among the backends of a report: what a GPU would compute
+EMULATED = "emulated"  # name of the emulated FP16 arithmetic among the backends of a report
 
 
 class ExportRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +39,7 @@ class ExportRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reports: dict[str, dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
-        # a record names files of its own folder, and never one elsewhere
+        # a record may only name files of its own folder
         if FILES.get(self.precision) != self.file:
             raise ValueError(f"unknown file {self.file!r} of precision {self.precision!r}")
 

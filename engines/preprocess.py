@@ -30,7 +30,7 @@ def square(box: F32, keypoints: F32 | None, spec: ModelSpec) -> tuple[float, flo
     x1, y1, x2, y2 = (float(value) for value in box)
     width, height = max(x2 - x1, 1.0), max(y2 - y1, 1.0)
     angle = roll(keypoints) if spec.crop.align and keypoints is not None else 0.0
-    # the way up from the box's centre turns with the head
+    # the shift from the box's centre is rotated with the head
     centre_x = (x1 + x2) / 2 + float(np.sin(angle)) * spec.crop.rise * height
     centre_y = (y1 + y2) / 2 - float(np.cos(angle)) * spec.crop.rise * height
     return centre_x, centre_y, spec.crop.scale * max(width, height), angle
@@ -58,7 +58,7 @@ def crop(image: U8, box: F32, keypoints: F32 | None, spec: ModelSpec) -> U8:
     centre_x, centre_y, side, angle = square(box, keypoints, spec)
     sin, cos = np.sin(angle), np.cos(angle)
 
-    # Interpolation alone aliases when a face is made much smaller, so a large face is first averaged down.
+    # average a large face first: interpolation alone would alias when downscaling
     shrink = max(1, int(side // spec.size))
     if shrink > 1:
         image, left, top = _shrunk_window(image, centre_x, centre_y, side, shrink)

@@ -79,7 +79,7 @@ def occlusion(engine: Engine, face: U8, column: int, *, grid: int = GRID) -> F32
     answers = engine.infer([face, *covered])[:, column]
     lost = np.maximum(answers[0] - answers[1:], 0.0).reshape(grid, grid)
     most = float(lost.max())
-    # less than a hundredth of the answer is noise, not evidence
+    # a drop below a hundredth of the probability is noise, not evidence
     return np.asarray(lost / most if most > 0.01 * float(answers[0]) else np.zeros_like(lost), np.float32)
 
 

@@ -18,7 +18,7 @@ from engines.errors import PathError
 from engines.files import user_path
 from engines.terminal import printable
 
-MISTAKE = 2  # exit code: a mistake of the user, told in one line
+MISTAKE = 2  # exit code: a mistake of the user, reported in one line
 NOT_DELIVERED = 4  # exit code: done, but an output did not receive everything
 _OUTPUT_FAULTS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG)
 _PATH_FAULTS = (

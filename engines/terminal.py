@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-LONGEST_LINE = 1000  # of an error: a path of 4,000 characters would fill the screen
+LONGEST_LINE = 1000  # maximum characters of an error; a path of 4,000 would fill the screen
 # C0 and C1 control characters (terminal escapes begin with one), line separators, text direction marks, and bytes that
 # are not UTF-8
 _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -16,7 +16,7 @@ def printable(text: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What is said about an error."""
+    """An error's message in one printable line."""
     line = printable(" ".join(str(error).split()))
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
 

@@ -72,7 +72,7 @@ def _tensor(data: memoryview) -> bytes:
         elif number == 9 and isinstance(value, memoryview):
             parts.append(_message(9, np.frombuffer(value, "<f2").astype("<f4").tobytes()))
         elif number == 5 and value is not None:
-            # the other way to store them: the sixteen bits of each value as an integer, packed or one by one
+            # the other form of storage: the sixteen bits of each value as an integer, packed or one by one
             integers += [value] if isinstance(value, int) else varints(value)
         else:
             parts.append(bytes(raw))

@@ -318,7 +318,7 @@ def test_a_bundle_that_trusts_the_detector_calls_fewer_faces_none_and_changes_no
     nothing = LABELS.index("no_face")
     assert moved[:, nothing] == pytest.approx(np.full(len(faces), -2.0), abs=1e-2)
     assert np.delete(moved, nothing, axis=1) == pytest.approx(0, abs=1e-2)
-    assert "`no_face` must be 7.4 times as likely" in (tmp_path / "trusting" / "CARD.md").read_text()
+    assert "divides the odds of `no_face` by 7.4" in (tmp_path / "trusting" / "CARD.md").read_text()
 
 
 def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, cache, tmp_path, capsys):

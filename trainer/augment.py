@@ -79,7 +79,7 @@ def mix(
         return faces, targets
     cut = cutmix > 0 and (mixup <= 0 or float(_uniform((1,), 0, 1, faces, generator)) < 0.5)
     strength = cutmix if cut else mixup
-    # Beta(a, a); torch's own takes no generator, NumPy's does through a seed
+    # Beta(a, a) from NumPy, seeded by the generator: torch's Beta takes no generator
     seed = int(torch.randint(2**31, (1,), generator=generator, device=faces.device))
     random = np.random.default_rng(seed)
     share = float(random.beta(strength, strength))
@@ -181,7 +181,7 @@ def _drawings(faces: Tensor, generator: torch.Generator) -> Tensor:
     middle = drawn(-0.15, 0.15)
     x, y = position.view(1, 1, 1, side) - middle, position.view(1, 1, side, 1)
     top = drawn(-0.9, 0.1)
-    # how often, how far from the middle, how high, half the width, half the height
+    # probability, distance from the middle, height, half the width, half the height
     spots = (
         (0.9, (0.2, 0.6), top + drawn(0.0, 0.4), (0.05, 0.4), (0.03, 0.2)),  # eyes, lamps, windows
         (0.3, (0.2, 0.8), top + drawn(0.3, 1.4), (0.05, 0.3), (0.03, 0.2)),
@@ -192,7 +192,7 @@ def _drawings(faces: Tensor, generator: torch.Generator) -> Tensor:
     for often, apart, height, wide, high in spots:
         distance = (((x.abs() - drawn(*apart)) / drawn(*wide)) ** 2 + ((y - height) / drawn(*high)) ** 2).sqrt()
         inside = ((1 - distance) * drawn(2, 15)).sigmoid() * (drawn(0, 1) < often)
-        # mostly darker than what is around it
+        # mostly darker than the surroundings
         level = made.mean(dim=(2, 3), keepdim=True) + deviation * torch.where(drawn(0, 1) < 0.8, -1, 1) * drawn(0.7, 3)
         made = made + inside * (level - made)
     return made.clamp(0, 255).expand(faces.shape)

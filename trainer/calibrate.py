@@ -62,7 +62,7 @@ def adjust_logits(model: Classifier, targets: F32, amount: float) -> None:
         return
     columns = [LABELS.index(name) for name in EXPRESSIONS]
     share = targets.mean(axis=0)[columns]
-    # a class that never occurs is left alone, and the mean logit stays what it was relative to the other classes
+    # absent classes are not changed; the mean logit keeps its distance to the other classes
     logs = np.where(share > 0, np.log(np.maximum(share, 1e-12)), 0.0)
     _subtract(model, columns, amount * (logs - (logs * share).sum() / share.sum()))
 

@@ -28,7 +28,7 @@ class CardFacts:
 
     Attributes:
         spec: of the bundle.
-        title: the architectures that the model consists of.
+        title: the model's architectures.
         data: kind of the data set that validates it.
         trained_on: training splits.
         training: how it was trained, see `training_summary`.
@@ -36,7 +36,7 @@ class CardFacts:
         model: what was exported.
         evaluation: of the exported model, on the validation split.
         difference: largest difference of a probability from torch.
-        without_fp32: the export report, where the bundle ships without its FP32 model; else None.
+        without_fp32: the export report if the bundle ships without its FP32 model; else None.
         folds: number of runs whose out-of-fold predictions were evaluated; 0: the exported model was evaluated.
     """
 
@@ -90,7 +90,7 @@ Reproduce: `edgeemo-train evaluate --engine {spec.name} --data {facts.data}:PATH
 
 
 def _posters_network(facts: CardFacts) -> str:
-    """One line for a network of the poster, whether it is run at the poster's size or a smaller one."""
+    """One line that compares a network of the poster and its input size with the poster; "" for other networks."""
     if poster_accuracy(facts.title) is None:
         return ""
     full, size = ARCHITECTURES[facts.title].spec, facts.spec.size
@@ -147,7 +147,7 @@ def _accuracy(facts: CardFacts) -> str:
 
 
 def _without_duplicates(evaluation: Evaluation) -> str:
-    """The accuracy without pictures that are also in the training split; "" where there are none."""
+    """The accuracy without pictures that are also in the training split; "" if there are none."""
     hits, count = evaluation.unseen_hits
     if count == evaluation.scores.count or not count:
         return ""
@@ -170,8 +170,8 @@ def _calibration(facts: CardFacts) -> str:
         )
     if facts.no_face_margin:
         adjusted += (
-            f"{facts.no_face_margin:g} is subtracted from the no_face logit: `no_face` must be "
-            f"{np.exp(facts.no_face_margin):.1f} times as likely as in training to be predicted.\n"
+            f"{facts.no_face_margin:g} is subtracted from the no_face logit, which divides the odds of `no_face` by "
+            f"{np.exp(facts.no_face_margin):.1f}, because most detections are faces.\n"
         )
     return f"""Expected calibration error {evaluation.scores.calibration_error:.4f} (15 bins) with temperature \
 {facts.spec.temperature}, which was
@@ -183,7 +183,7 @@ fitted on the same faces.
 
 
 def _sets(facts: CardFacts) -> str:
-    """The section on 95 % sets; "" where they are not calibrated."""
+    """The section on 95 % sets; "" if they are not calibrated."""
     evaluation, threshold = facts.evaluation, facts.spec.plausible_from
     rows = np.array([name in EXPRESSIONS for name in evaluation.classes])[evaluation.truth]
     if not threshold or not rows.any():
@@ -196,10 +196,10 @@ def _sets(facts: CardFacts) -> str:
         f"{name} {right[truth == row].mean():.0%}" for row, name in enumerate(EXPRESSIONS) if (truth == row).any()
     )
     return f"""## 95 % sets
-The expressions whose share of the eight expressions' probability is {threshold:g} or more hold the right one in
+A set has the expressions with at least {threshold:g} of the eight expressions' probability. The right one is in it for
 {right.mean():.1%} of these faces, on which the threshold was chosen. A set has {inside.sum(axis=1).mean():.2f} \
 expressions on average; {(inside.sum(axis=1) == 1).mean():.0%} have one.
-The share holds for all faces together, not for each class: {by_class}.
+This is the share over all faces. By class: {by_class}.
 
 """
 
@@ -208,7 +208,7 @@ def _limits(classes: tuple[str, ...]) -> str:
     missing = ", ".join(f"`{name}`" for name in LABELS if name not in classes)
     lines = [
         "Strong yaw, darkness and occlusion lower the accuracy.",
-        "Classes with few faces above are learned and measured poorly: see their recall.",
+        "Classes with few faces in the table above are learned and measured poorly: see their recall.",
     ]
     if missing:
         lines.append(f"{missing}: not scored by this protocol, and rare or absent in the data; do not rely on them.")
@@ -217,7 +217,7 @@ def _limits(classes: tuple[str, ...]) -> str:
 
 
 def training_summary(checkpoint: Path) -> str:
-    """How a checkpoint was trained, from its own metadata or its run folder; "" where neither says."""
+    """How a checkpoint was trained, from its own metadata or its run folder; "" if unknown."""
     about = about_checkpoint(checkpoint)
     if about:
         return about

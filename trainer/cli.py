@@ -19,12 +19,12 @@ from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
 
-# imported late, and named to the user when they are missing
+# imported on demand; an error names the missing one
 OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib", "safetensors")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 2 the user's mistake, 4 standard output did not take everything, 130 interrupted."""
+    """Exit codes: 0 done, 2 the user's mistake, 4 standard output is not complete, 130 interrupted."""
     return perform("edgeemo-train", lambda: _run(arguments))
 
 
@@ -36,7 +36,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (TrainerError, EdgeemoError, OSError) as error:
         if isinstance(error, OSError) and not is_about_a_file(error):
             raise
-        # of several processes started by torchrun one speaks
+        # of the processes started by torchrun only rank 0 prints
         if os.environ.get("RANK", "0") == "0":
             print(f"edgeemo-train: {one_line(error)}", file=sys.stderr)
         return MISTAKE

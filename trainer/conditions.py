@@ -20,18 +20,18 @@ from trainer.errors import DataError
 
 F64 = npt.NDArray[np.float64]
 
-READ_NOISE = 1.5  # grey levels, standard deviation; what a small sensor adds whatever the light
-SHOT_NOISE = 0.125  # variance per grey level: 8 electrons a level, a small sensor at high gain
-# shares of the detector's box where eyes and mouth lie, medians over FER2013Valid and facial_expressions' valid
+READ_NOISE = 1.5  # standard deviation in grey levels of a small sensor's noise in any light
+SHOT_NOISE = 0.125  # variance per grey level: 8 electrons per level, a small sensor at high gain
+# vertical ranges of eyes and mouth in the detector's box (medians over FER2013Valid and facial_expressions, valid)
 EYES, MOUTH = (0.10, 0.42), (0.58, 1.0)
-BESIDE = 0.15  # what covers a face reaches so far beyond its box, in sides
+BESIDE = 0.15  # how far a cover extends beyond the face's box, in sides
 COVERS = {
     "left half": (-BESIDE, 0.5, -BESIDE, 1 + BESIDE),
     "right half": (0.5, 1 + BESIDE, -BESIDE, 1 + BESIDE),
     "eyes": (-BESIDE, 1 + BESIDE, *EYES),
     "mouth": (-BESIDE, 1 + BESIDE, *MOUTH),
 }
-# gains of blue, green and red: a lamp's light, a screen's or the sky's, a fluorescent tube's, no colour at all
+# gains of blue, green and red: no colour, lamp, screen or sky, fluorescent tube
 CASTS = {"grey": None, "warm": (0.55, 0.85, 1.1), "cold": (1.15, 0.95, 0.7), "green": (0.8, 1.1, 0.8)}
 
 

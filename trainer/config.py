@@ -59,9 +59,9 @@ class AugmentConfig:
     flip: float = 0.5
     rotate_degrees: float = 15.0
     scale: float = 0.12  # 0.12: 0.88 to 1.12 times
-    shift: float = 0.06  # of the side
+    shift: float = 0.06  # in sides of the picture
     brightness: float = 0.2  # of the range 0..255
-    dim: float = 0.12  # how often the light is only an eighth to a half of what it was
+    dim: float = 0.12  # probability of dimming the light to between an eighth and a half
     contrast: float = 0.3
     gamma: float = 0.3
     noise: float = 6.0  # grey levels
@@ -89,8 +89,8 @@ OFF = AugmentConfig(
     saturation=0.0,
     hue_degrees=0.0,
 )
-# "light" is for the last epochs after "full" ones: a small network learns more of faces as they mostly are.
-# "poster" is the poster's DA: horizontal flip and colour jitter; it does not print how strong, these are common values.
+# "light" is for the last epochs after "full": a small network then learns more from faces as they usually look.
+# "poster" is the poster's DA: horizontal flip and colour jitter; their strength is not stated, these are common values.
 PRESETS: dict[str, AugmentConfig] = {
     "full": AugmentConfig(),
     "light": AugmentConfig(

@@ -63,7 +63,7 @@ class Teachers:
         total = torch.zeros((len(faces), len(LABELS)), device=faces.device)
         for spec, predict in asked:
             probabilities = predict(fit_input(faces, spec)).float().clamp_min(1e-8)
-            # softening probabilities is softening logits: their logarithm differs by a constant a row
+            # log-probabilities differ from logits by a constant per row, which softmax cancels
             total += (probabilities.log() / self._temperature).softmax(dim=1)
         return total / len(asked)
 

@@ -29,7 +29,7 @@ from trainer.training_data import TrainingData, crop_spec, load_training_data
 STEPS = 20
 WARM_UP = 3  # the first steps also fill caches and choose kernels
 SAMPLE = 256  # pictures of a split that are cropped to estimate the rest
-VALIDATED = 512  # faces that time the validation
+VALIDATED = 512  # faces with which the validation is timed
 
 
 @dataclass(frozen=True)

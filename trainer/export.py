@@ -47,7 +47,7 @@ from trainer.runs import trains_on_all
 
 LARGEST_DIFFERENCE = 1e-4
 CALIBRATION_FACES = 512
-LARGEST_MAP_DIFFERENCE = 1e-2  # of the largest value: weights rounded to float16
+LARGEST_MAP_DIFFERENCE = 1e-2  # relative to the largest value; weights are rounded to float16
 
 
 def make_bundle(
@@ -65,7 +65,7 @@ def make_bundle(
     int8_only: bool = False,
     out_of_fold: Sequence[Path] = (),
 ) -> Evaluation:
-    """Write spec.json, model.onnx, scores.json and CARD.md into a folder, and saliency.onnx where the network has a
+    """Write spec.json, model.onnx, scores.json and CARD.md into a folder, and saliency.onnx if the network has a
     pooling head. The folder is changed only after all checks have passed.
 
     The temperature is fitted on the validation split of `data`, on the faces that its protocol scores, or on the
@@ -149,7 +149,7 @@ def write_untrained(name: str, folder: Path) -> None:
         last.bias.copy_(torch.linspace(0, 3, last.out_features))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # first, so that the model never lies there without it
+        # written first, so that the model is never without this mark
         atomic_write(folder / UNTRAINED, f"{name} with random weights: for timing only. Nothing runs this bundle.\n")
         atomic_write(folder / SPEC, model.spec.to_json())
         atomic_write(folder / CARD, f"# {name}\n\nRandom weights, for timing only.\n")
@@ -268,7 +268,7 @@ def _move(draft: Path, output: Path) -> None:
         replace_file(path, output / path.name)
     manifest = Manifest.load(output)
     assert manifest is not None
-    write_manifest(output, source_sha256=manifest.source_sha256)  # also lists exports that were there
+    write_manifest(output, source_sha256=manifest.source_sha256)  # also lists earlier exports
 
 
 def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
@@ -299,7 +299,7 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec, output: str) -> onnx.ModelP
     assert program is not None
     proto = program.model_proto
     for part in (proto.graph, *proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
-        # the exporter writes the path of each layer's source: this machine's folders are private
+        # remove the source paths of layers that the exporter writes: folders of this machine are private
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     onnx.checker.check_model(proto, full_check=True)

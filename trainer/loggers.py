@@ -106,7 +106,7 @@ class Loggers:
     def _call(self, logger: MetricsLogger, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception as error:  # whatever a tracking library raises, days of training are worth more
+        except Exception as error:  # an error of a tracking library must not end days of training
             log.warning("%s failed and receives no further figures: %s", type(logger).__name__, error)
             self._loggers.remove(logger)
 

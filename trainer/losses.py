@@ -28,7 +28,7 @@ class Objective:
         share = share / share.sum().clamp_min(1e-12)
         present = share > 0
         weight = torch.where(present, share.clamp_min(1e-12) ** -config.class_weight, torch.zeros_like(share))
-        # one face weighs 1 on average, so that the learning rate keeps its meaning
+        # the mean weight of a face is 1, so that the learning rate needs no change
         self._weight = weight / (weight * share).sum().clamp_min(1e-12)
         self._weight[nothing] = 1
         log_share = share.clamp_min(1e-6).log()
@@ -49,7 +49,7 @@ class Objective:
         if config.class_weight:
             terms = terms * self._weight
         if config.focal:
-            # a power of exactly 0 has an infinite slope
+            # the gradient of a power is infinite at 0
             terms = terms * (1 - log_probabilities.exp()).clamp_min(1e-6) ** config.focal
         return -terms.sum(dim=1).mean()
 

@@ -50,6 +50,6 @@ def ema_update(decay: float) -> EmaUpdate:
             if old.is_floating_point():
                 old.lerp_(new.to(old.dtype), share)
             else:
-                old.copy_(new)  # counters of batch norms
+                old.copy_(new)  # integer counters of batch norms are not averaged
 
     return update

@@ -145,7 +145,7 @@ class SharedBatchNorm(_BatchNorm):
         exact = x if x.dtype == torch.float64 else x.float()
         mean = _mean_of_all(exact.mean(dim=over))
         centred = exact - mean.view(shape)
-        # a second message: the mean square minus the squared mean would lose digits
+        # a second exchange, because the mean square minus the squared mean would lose digits
         variance = _mean_of_all(centred.square().mean(dim=over))
         count = x.numel() / x.shape[1] * torch.distributed.get_world_size()
         assert self.running_mean is not None
@@ -193,7 +193,7 @@ class Logits(nn.Module):
 
 
 def distributed(model: nn.Module, dist: DistContext) -> nn.Module:
-    """Images -> logits; where there are several processes, their gradients are averaged."""
+    """Images -> logits; with several processes, their gradients are averaged."""
     logits = Logits(model)
     if dist.world == 1:
         return logits

@@ -44,7 +44,7 @@ def is_grey(image: U8) -> bool:
 
 
 def typology_angle(image: U8, keypoints: F32) -> float | None:
-    """ITA in degrees of the cheeks, median of both; None where they lie outside the picture.
+    """ITA in degrees of the cheeks, median of both; None if they are outside the picture.
 
     Args:
         image: (H, W, 3) BGR.

@@ -12,7 +12,7 @@ from engines.preprocess import F32, U8
 from trainer.data.faces import FaceSet
 from trainer.models import Classifier
 
-# 256 faces are 14 GB of activations in the DenseNet, and on a CPU no faster than 32
+# 256 faces need 14 GB for activations in DenseNet; on a CPU they are no faster than 32
 BATCH_CUDA = 256
 BATCH_CPU = 32
 
@@ -29,7 +29,7 @@ def predict_logits(model: Classifier, faces: U8, device: torch.device, size: int
     training = model.training
     model.eval()
     parts = []
-    # one batch even without faces: it knows the number of columns
+    # run one batch even without faces, to get the number of columns
     for start in range(0, max(len(faces), 1), batch):
         images = to_input(torch.from_numpy(np.array(faces[start : start + batch])).to(device))
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):

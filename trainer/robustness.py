@@ -35,8 +35,8 @@ from trainer.errors import DataError, PictureError
 from trainer.evaluate import Model
 
 CHUNK = 16  # pictures that a process changes at once: with 30 conditions 72 MB of colour faces of 224 px
-LEANS = math.radians(8)  # from here on a head is looked at again, upright, as the running program does
-DEAR = 5.0  # points that no condition of a webcam should cost
+LEANS = math.radians(8)  # a head with more roll is detected again upright, as in the detect stage
+DEAR = 5.0  # maximum accuracy drop in points that a webcam's condition should cause
 UNCHANGED = "unchanged"
 COLUMNS = (
     *("condition", "kind", "level", "how", "webcam", "faces", "missed", "accuracy", "low", "high"),
@@ -184,7 +184,7 @@ def _parts(
             for piece in pieces:
                 yield _under_all(data, piece, spec, conditions, seed, detector)
         return
-    # fresh interpreters: a fork would copy MediaPipe's threads half-way through their locks
+    # new interpreters: a fork would copy locks that MediaPipe's threads hold
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     waiting: deque[tuple[npt.NDArray[np.int64], Future[_Part]]] = deque()
@@ -267,7 +267,7 @@ def _look(changed: Changed, detector: FaceDetector, enlarge: float, near: F32 | 
     A tilted face is detected again in the picture rotated upright, as the detect stage does, because the detector
     returns smaller boxes for tilted heads.
     """
-    # a picture made smaller is enlarged to what the detector got before
+    # a downscaled picture is enlarged to the original size for the detector
     enlarge = enlarge / changed.scale if enlarge != 1 else 1.0
     found = find_face(changed.image, detector, enlarge, near=near)
     if found is None or abs(roll(found[1])) < LEANS:

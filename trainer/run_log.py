@@ -46,7 +46,7 @@ class RunLog:
         self._started = self._said = clock()
         self._done = 0.0  # cost of the steps of this process
         self._last: tuple[int, int] | None = None
-        self._since = (clock(), 0)  # of the current epoch: when this process began it, and at which step
+        self._since = (clock(), 0)  # when and at which step this process began the current epoch
 
     def say(self, text: str) -> None:
         """Print a line and append it to log.txt."""
@@ -99,6 +99,6 @@ class RunLog:
     def _write(self, text: str) -> None:
         if self._path is None:
             return
-        # a full disk stops the run where a checkpoint is written, not here
+        # ignore a full disk here: writing the checkpoint reports it
         with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")

@@ -62,7 +62,7 @@ def init_run_dir(run: Path, config: FitConfig) -> None:
     check_run_dir(run, config)
     try:
         run.mkdir(parents=True, exist_ok=True)
-        for draft in run.glob(".*.pt"):  # left by a kill in the middle of a write
+        for draft in run.glob(".*.pt"):  # the rest of a write that was killed
             draft.unlink()
         text = config_to_json(config)
         if not (run / CONFIG).is_file() or config_from_json((run / CONFIG).read_text(encoding="utf-8")) != config:
@@ -99,7 +99,7 @@ def load_state(run: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        _metric_rows(run)  # not first after an epoch of hours
+        _metric_rows(run)  # report damage now, not after an epoch of hours
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
     except RunError:
@@ -198,7 +198,7 @@ def about_checkpoint(path: Path) -> str:
     """How a loadable checkpoint was made, if its metadata says so (see `trainer.average`); else ""."""
     if path.suffix == SAFETENSORS:
         return str(_read_weights(path).get("about", ""))
-    # mapped: the weights are not read once more
+    # mapped, so that the weights are not read
     return str(torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("about", ""))
 
 

@@ -153,7 +153,7 @@ def _figure(
     )
     said = f"{names[1]} {answer[guess]:.0%}"
     if guess != truth:
-        said += f" (left), truly {names[2]} {answer[truth]:.0%} (right)"
+        said += f" (left), true class {names[2]} {answer[truth]:.0%} (right)"
     return f"<figure>{cells}<figcaption>{html.escape(said)}<br>{html.escape(name)}</figcaption></figure>"
 
 

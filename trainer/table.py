@@ -82,7 +82,7 @@ def measured(arch: str, runs: Path, zoo: Path) -> str:
         return f"{scores['accuracy']:.1%} ({scores['data']} {scores['split']}, {len(scores['classes'])} classes)"
     results = []
     for run in find_runs([runs]) if runs.is_dir() else []:
-        with contextlib.suppress(RunError):  # a run of which no epoch is done has nothing to say
+        with contextlib.suppress(RunError):  # skip runs without a finished epoch
             results.append(load_result(run))
     best = max((one for one in results if one.arch == arch), key=lambda one: one.accuracy, default=None)
     return "-" if best is None else f"{best.accuracy:.1%} ({best.measured_on}, run {best.run.name})"

@@ -31,7 +31,7 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-# name -> (module, class or function, precision where none is asked for); it takes (bundle, threads)
+# name -> (module, class or function that takes (bundle, threads), default precision)
 BACKENDS = {
     "onnx": ("engines.backends.onnxruntime", "OrtBackend", "fp32"),
     "onnx-cuda": ("engines.backends.onnxruntime", "OrtCudaBackend", "fp32"),
@@ -69,7 +69,7 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
         loaded = import_module(module)
     except ImportError as error:
         raise BackendUnavailable(name, hint=f"{install_hint(name)} ({error})") from error
-    # the caller chose a bundle that already has another precision
+    # without a requested precision, keep that of the bundle if it is not FP32
     if precision or bundle.precision == "FP32":
         bundle = bundle.at(precision or usual)
     backend: Backend = getattr(loaded, cls)(bundle, threads=threads)
@@ -77,7 +77,7 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
 
 
 def parse_choice(choice: str) -> tuple[str, str]:
-    """BACKEND[:PRECISION] -> its two parts, the second "" where it is missing.
+    """BACKEND[:PRECISION] -> its two parts; the second is "" if it is missing.
 
     Raises:
         BackendUnavailable: one of them is unknown.

@@ -40,7 +40,7 @@ WARM_UP, CALLS, FEWEST_CALLS = 5, 30, 4
 CALLS_S = 0.6  # time limit for one measurement
 # largest difference of a probability from FP32 on synthetic inputs; beyond it the runtime is broken on this machine
 MAX_PROB_DIFF = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8_tensorrt": 0.5}
-MIN_SPEEDUP = 1 / 0.9  # over FP32 on ONNX Runtime; below it the precision is not changed
+MIN_SPEEDUP = 1 / 0.9  # minimum speed-up over FP32 on ONNX Runtime for which another option is chosen
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def options_of(bundle: Bundle) -> list[Option]:
         for precision in bundle.precisions():
             if (backend == "tensorrt") != (precision == "int8_tensorrt") and precision in ("int8", "int8_tensorrt"):
                 continue
-            # FP32 that is expanded from FP16 computes what the FP16 file does on a CPU
+            # FP32 expanded from FP16 gives the same results as the FP16 file on a CPU
             judged = "fp16" if precision == "fp32" and not bundle.has_fp32 else precision
             export = record.of(judged) if record is not None else None
             passed = judged == "fp32" or (export is not None and export.accepted_on(backend))
@@ -195,7 +195,7 @@ def _measured(bundle: Bundle, threads: int) -> Iterable[Option]:
         except EngineError as error:
             yield replace(option, fault=str(error))
             continue
-        # a plan is only found when its own parity report, made on this GPU, was accepted
+        # a plan is only found if its own parity report, made on this GPU, was accepted
         option = replace(option, passed=option.passed or option.backend == "tensorrt", description=backend.description)
         try:
             probabilities = backend.infer(inputs)
@@ -211,7 +211,7 @@ def _measured(bundle: Bundle, threads: int) -> Iterable[Option]:
 
 def _open(option: Option, bundle: Bundle, threads: int) -> Backend:
     if option.backend == "tensorrt":
-        # a plan is built when somebody asks for TensorRT, not to find out how fast it would be
+        # measure only an existing plan: plans are built when TensorRT is requested
         opened: Backend = import_module(BACKENDS["tensorrt"][0]).open_plan(bundle.at(option.precision))
         return opened
     return open_backend(option.choice, bundle, threads=threads)
@@ -250,12 +250,12 @@ def _inputs(bundle: Bundle) -> F32:
 
 
 def _key(bundle: Bundle, threads: int) -> str:
-    """What a measured speed depends on."""
+    """Cache key of the measurements: runtimes, files, threads and machine."""
     runtimes = []
     for name in RUNTIMES:
         with contextlib.suppress(PackageNotFoundError):
             runtimes.append(f"{name} {version(name)}")
-    # a bundle's manifest stands for its files: what is opened is held against it
+    # the manifest identifies the files, because opened files are checked against it
     names = [MANIFEST] if bundle.manifest is not None else [*FILES.values(), PARITY]
     files = [f"{name} {sha256_of_file(bundle.folder / name)}" for name in names if (bundle.folder / name).is_file()]
     plans = [path.name for path in plan_files(bundle)]

@@ -16,8 +16,8 @@ from engines.spec import ModelSpec
 if TYPE_CHECKING:
     from engines.backends import Backend
 
-PROBES = (1, 2, 5)  # faces in a call: one, a small batch, and more than a graph that was made for a fixed batch takes
-# the softmax of the shipped files is FP32, whatever their precision: off by 2e-7; one in FP16 rounds to 1e-3
+PROBES = (1, 2, 5)  # faces per call; three sizes, because a graph may have been exported with a fixed batch size
+# the softmax of all shipped files is FP32 and sums to 1 within 2e-7; a softmax in FP16 would be within 1e-3
 RANGE_TOLERANCE = 1e-2
 SUM_TOLERANCE = 2e-2
 

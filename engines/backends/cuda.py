@@ -18,7 +18,7 @@ from engines.backends import install_hint
 from engines.errors import BackendUnavailable, EngineError
 from engines.preprocess import F32
 
-# TensorRT 10.3 and later: CUDA 12 and 13. First as the loader of the system finds it, then in pip packages of NVIDIA.
+# TensorRT 10.3 and later need CUDA 12 or 13; the system's library is tried before those of NVIDIA's pip packages
 LIBRARIES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so", "/usr/local/cuda/lib64/libcudart.so")
 PACKAGED = "nvidia/*/lib/libcudart.so.*"
 WINDOWS_LIBRARIES = ("cudart64_13.dll", "cudart64_12.dll")
@@ -27,7 +27,7 @@ TO_DEVICE, TO_HOST = 1, 2
 NON_BLOCKING = 1
 CAPTURE_THREAD_LOCAL = 1
 MULTIPROCESSORS, CAPABILITY_MAJOR, CAPABILITY_MINOR = 16, 75, 76  # of cudaDeviceAttr
-INSUFFICIENT_DRIVER = 35  # cudaErrorInsufficientDriver: this library is newer than the driver
+INSUFFICIENT_DRIVER = 35  # cudaErrorInsufficientDriver: this library needs a newer driver
 LARGEST_PROPERTIES = 8192  # bytes; cudaDeviceProp has about 1,000 and begins with the name
 CALLS = (
     "cudaDeviceGetAttribute",

@@ -75,7 +75,7 @@ class OpenVinoFaceNetwork:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # else it computes in bfloat16 where the processor can
+            "INFERENCE_PRECISION_HINT": "f32",  # by default it computes in bfloat16 if the processor supports it
         }
         core = ov.Core()
         try:

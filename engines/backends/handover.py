@@ -46,7 +46,7 @@ class Build(Protocol):
 
 
 class SwappingBackend:
-    """Runs `first`, and after `build` the backend that `prepare` opens. No call waits for either.
+    """Runs `first`; when `build` is done, it changes to the backend that `prepare` opens. No call waits for either.
 
     If the build fails, `first` stays in use and `description` says so.
     """
@@ -57,7 +57,7 @@ class SwappingBackend:
         self._prepare = prepare
         self._state = f"{build.name} is being built"
         self._closed = False
-        # held while a call runs, so that nobody closes an engine under it
+        # held during a call, so that no other thread closes the engine in use
         self._lock = threading.Lock()
         log.info("%s: %s; %s runs meanwhile", build.name, why or "no plan yet", first.description)
         self._thread = threading.Thread(target=self._work, name="edgeemo-swap", daemon=True)
@@ -98,7 +98,7 @@ class SwappingBackend:
                 log.warning("%s", self._state)
             return
         except Exception:
-            # the engine in use continues after any error of the builder
+            # after any error of the builder, the engine in use continues
             self._state = f"{self._build.name} failed"
             log.exception("%s", self._state)
             return

@@ -20,7 +20,7 @@ from engines.model_file import read_model
 from engines.preprocess import F32
 from engines.spec import ModelSpec
 
-# backend -> (execution provider, how a description calls it)
+# backend -> (execution provider, its name in descriptions)
 PROVIDERS = {
     "onnx": ("CPUExecutionProvider", "CPU"),
     "onnx-cuda": ("CUDAExecutionProvider", "CUDA"),
@@ -45,7 +45,7 @@ class OrtBackend:
             raise BackendUnavailable(provider, hint=reason)
         self._session = _open(bundle.read(), bundle.model, threads, _providers(provider))
         if wanted not in self._session.get_providers():
-            # onnxruntime falls back to the CPU and only logs it
+            # onnxruntime falls back to the CPU with only a log line
             raise BackendUnavailable(
                 provider, hint=f"{wanted} did not start: check that its CUDA and cuDNN libraries are installed"
             )

@@ -30,7 +30,7 @@ class OpenVinoBackend:
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # else it computes in bfloat16 where the processor can
+            "INFERENCE_PRECISION_HINT": "f32",  # by default it computes in bfloat16 if the processor supports it
         }
         try:
             model = core.read_model(content)
@@ -40,7 +40,7 @@ class OpenVinoBackend:
             raise ModelError(f"OpenVINO cannot load {bundle.model}: {reason}; use --backend onnx") from error
         check_graph(
             bundle.spec,
-            # a tensor keeps the names of those that were merged into it
+            # a merged tensor has several names
             {_name(port, bundle.spec.input): _described(port) for port in compiled.inputs},
             {_name(port, bundle.spec.output): _described(port) for port in compiled.outputs},
         )

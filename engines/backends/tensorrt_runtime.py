@@ -23,8 +23,8 @@ from engines.spec import ModelSpec
 
 log = logging.getLogger(__name__)
 
-GRAPHS = 6  # batch sizes that get a CUDA graph and with it a context and its memory
-# strongly typed networks as they are used here, checked against the bindings of 10.3
+GRAPHS = 6  # number of batch sizes with a CUDA graph; each needs a context and its memory
+# first version with strongly typed networks as used here; checked against its bindings
 OLDEST = (10, 3)
 FLOAT = np.dtype(np.float32).itemsize
 _LOGS: list[tuple[Any, Any]] = []  # module -> logger; more than one module only in tests
@@ -136,7 +136,7 @@ class PlanRunner:
             context = self._shared
         if not context.set_input_shape(self._spec.input, (size, self._spec.channels, self._spec.size, self._spec.size)):
             raise ModelError(f"the plan does not take {size} faces ({last_error(self._messages)})")
-        # TensorRT wants one run before it is recorded: that is when it sets itself up for a shape
+        # run once before recording, because TensorRT prepares a shape during its first run
         self._enqueue(context, size)
         execution = _Execution(context)
         if recorded:
@@ -155,7 +155,7 @@ class PlanRunner:
                 graph = self._cuda.end_capture(self._stream)
             return graph
         except (CudaError, ModelError):
-            # some layers cannot be recorded; then every call is enqueued
+            # some layers cannot be recorded; every call is then enqueued
             self._records = False
             return 0
 

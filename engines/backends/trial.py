@@ -29,7 +29,7 @@ def expect_opens(content: bytes, path: Path, *, limit_s: float = TRIAL_S) -> Non
     Raises:
         ModelError: it took longer than `limit_s` or more than 8 GiB, crashed, or ONNX Runtime rejects the file.
     """
-    # a frozen program's executable is no Python
+    # the executable of a frozen program is not a Python interpreter
     if path.parent.parent == ZOO or getattr(sys, "frozen", False):
         return
     passed = _record(content)
@@ -58,7 +58,7 @@ def _record(content: bytes) -> Path:
 
     try:
         runtime = version("onnxruntime")
-    except ImportError:  # under another name, such as onnxruntime-gpu
+    except ImportError:  # installed under another name, such as onnxruntime-gpu
         runtime = "other"
     return cache_folder() / "opened" / f"{hashlib.sha256(content).hexdigest()}-{runtime}"
 
@@ -88,7 +88,7 @@ def _main() -> int:
             for each in session.get_inputs()
             if each.type == "tensor(float)"
         }
-        if len(inputs) == len(session.get_inputs()):  # other faults are found by comparing it with its spec
+        if len(inputs) == len(session.get_inputs()):  # other faults are found when it is compared with its spec
             session.run(None, inputs)
     except Exception as error:  # onnxruntime raises its own classes, which share no base
         print(" ".join(str(error).split())[:LONGEST_REASON])

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="edgeemo-export",
         description="Convert a trained network to engines that passed a parity report.",
         epilog="Exit codes: 0 done, 2 user error, 3 out of budget (the file is renamed), "
-        "4 standard output did not take everything, 130 interrupted.",
+        "4 standard output is not complete, 130 interrupted.",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--arch", metavar="NAME", help="bundle by name: your own first, then the shipped ones")
@@ -122,7 +122,7 @@ def _export(options: argparse.Namespace) -> int:
     bundle = _bundle(options)
     if options.backend == "tensorrt":
         expect_tensorrt(bundle, chosen)
-    # own faces make a new report
+    # the user's own faces require a new report
     fresh = options.force or options.data or options.calibration or "fp32" in chosen
     if options.backend == "tensorrt":
         to_make = [name for name in chosen if not is_accepted(bundle, name)]
@@ -161,7 +161,7 @@ class _Faces:
 
         source = options.data or options.calibration
         if bundle.untrained and not source:
-            # they only show that the file runs; DenseNet's emulation takes a second per face
+            # few faces are enough to show that the file runs; DenseNet's emulation takes a second per face
             self.data = portrait(bundle.spec, UNTRAINED_FACES)
         else:
             self.data = load_faces(source, bundle.spec, split="valid", limit=options.limit)
@@ -294,7 +294,7 @@ def _untrained_bundle(options: argparse.Namespace) -> Bundle:
     Its folder is in the cache, outside the engine folders, and `Engine.open` refuses it.
     """
     folder: Path = options.output or cache_folder() / "untrained" / options.arch
-    options.output = None  # the bundle lies there already
+    options.output = None  # the bundle is already in this folder
     if options.force or not (folder / UNTRAINED).is_file():
         if (folder / SPEC).is_file() and not (folder / UNTRAINED).is_file():
             raise EngineError(f"{folder} holds a trained engine; choose another --output")

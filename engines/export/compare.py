@@ -52,7 +52,9 @@ class Budget:
 
 
 BUDGETS = {
-    "fp32": Budget(agreement=0.999, difference=0.002),  # another runtime; TF32 units round to 10 bits
+    "fp32": Budget(
+        agreement=0.999, difference=0.002
+    ),  # FP32 on another runtime, which may round to the 10 bits of TF32
     "fp16": Budget(agreement=0.995, difference=0.02),
     "int8": Budget(accuracy_drop_pp=0.5, miscalibration=0.02),
     "int8_tensorrt": Budget(accuracy_drop_pp=0.5, miscalibration=0.02),
@@ -244,7 +246,7 @@ def latency(engines: Sequence[Runnable], face: U8, spec: ModelSpec, calls: int) 
     began = perf_counter()
     for engine in engines:
         engine.infer(one)
-    # a large network need not be timed for minutes
+    # fewer calls for a large network, whose timing would take minutes
     calls = int(np.clip(LATENCY_S / max(perf_counter() - began, 1e-9), FEWEST_CALLS, max(calls, FEWEST_CALLS)))
     taken = np.zeros((len(engines), calls))
     for engine in engines:

@@ -46,7 +46,7 @@ def emulate_half(model: ModelProto) -> ModelProto:
         copy = NodeProto()
         copy.CopyFrom(node)
         if target in (TensorProto.FLOAT16, TensorProto.FLOAT):
-            # from float32 it does nothing, and the rounding behind it does the rest
+            # a cast from float32 does nothing; the rounding added after it emulates FP16
             copy = helper.make_node("Cast", node.input, node.output, node.name, to=TensorProto.FLOAT)
         rounded = [name for name in node.output if name in half] if node.op_type != "Constant" else []
         for row, name in enumerate(copy.output):

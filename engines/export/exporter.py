@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 PROBE_FACES = 256
-EMULATED_FACES, FEWEST_EMULATED = 1024, 48  # the emulation takes some ten times as long
-EMULATION_S = 120  # so a large network's is done on fewer faces
+EMULATED_FACES, FEWEST_EMULATED = 1024, 48  # the emulation takes about ten times as long as the graph
+EMULATION_S = 120  # time limit of the emulation; a large network gets fewer faces
 REJECTED = "rejected"
 
 Say = Callable[[str], None]
@@ -89,7 +89,7 @@ class Exporter:
         return outcomes
 
     def _convert(self, precision: str) -> Outcome:
-        # a device that only builds plans has no onnx
+        # imported here, because a device that only builds plans has no onnx
         from engines.export.graph import parse
         from engines.export.half import to_half
         from engines.export.opset import lowered
@@ -147,7 +147,7 @@ class Exporter:
         return Outcome(report, path)
 
     def _compare(self, backend: str, precision: str, path: Path) -> Report:
-        # it is not listed yet, or another file of its name is
+        # without the manifest, which lists no file or an older one of this name
         candidate = replace(self.bundle, model=path, precision=precision.upper(), manifest=None, expanded=False)
         with ExitStack() as stack:
             reference = stack.enter_context(closing(open_backend("onnx", self.bundle, threads=self.threads)))

@@ -25,12 +25,12 @@ from engines.export.errors import ExportError
 from engines.export.graph import constants, predict, producers, try_predict, watch
 from engines.preprocess import F32
 
-SMALLEST = 5.96e-8  # of FP16, a subnormal
-HEADROOM = 4.0  # the data that decided is not all there will be
-TARGET = 0.01  # half the budget, for the same reason
+SMALLEST = 5.96e-8  # smallest number of FP16, a subnormal
+HEADROOM = 4.0  # safety factor, because other data may have larger values
+TARGET = 0.01  # largest error: half the budget, for the same reason
 MOST_FLIPS = 0.0025
-PROBES, FEWEST = 64, 4  # inputs that a ranking looks at
-RANKING_S = 300  # and how long it may take, roughly
+PROBES, FEWEST = 64, 4  # number of inputs for ranking the nodes
+RANKING_S = 300  # approximate time limit of the ranking
 MADE_BY = "onnxconverter-common"
 
 
@@ -150,13 +150,13 @@ def convert(model: ModelProto, kept: list[str]) -> ModelProto:
     copy.CopyFrom(model)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of every weight that rounds to the smallest FP16 number
+            warnings.simplefilter("ignore")  # it warns about every weight that rounds to the smallest FP16 number
             half: Any = convert_float_to_float16(
                 copy,
                 min_positive_val=SMALLEST,
                 max_finite_val=LARGEST,
                 keep_io_types=True,
-                # its usual list of operators is for other runtimes; here measurement decides
+                # no operators are excluded by default: the nodes to keep were found by measurement
                 op_block_list=[],
                 node_block_list=list(kept),
             )

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, helper
 from engines.export.graph import constants
 
 OPSET = 17
-# their axes became an input in 18
+# reductions whose axes became an input in opset 18
 _REDUCTIONS = (
     "ReduceL1",
     "ReduceL2",
@@ -24,7 +24,7 @@ _REDUCTIONS = (
     "ReduceProd",
     "ReduceSumSquare",
 )
-# attributes that came after 17, with the value that means what 17 does
+# attributes added after opset 17, with the value that equals the behaviour of 17
 _NEW = {("Cast", "saturate"): 1, ("QuantizeLinear", "saturate"): 1, ("Reshape", "allowzero"): 0}
 
 
@@ -62,7 +62,7 @@ def lowered(model: ModelProto) -> ModelProto:
     made.ir_version = min(made.ir_version, 8)
     try:
         onnx.checker.check_model(made, full_check=True)
-    except Exception:  # an operator that is newer than 17, or changed in a way that is not known here
+    except Exception:  # the graph has an operator that is newer than 17, or has changed since
         return model
     return made
 

@@ -64,9 +64,9 @@ def build_plan(
         raise ExportError(f"TensorRT {api.__version__} cannot read the model: {_parser_error(parser, messages)}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(api.MemoryPoolType.WORKSPACE, options.workspace)
-    # FP32 shall mean FP32: its ten bits would be FP16's
+    # TF32 would round FP32 to the precision of FP16
     config.clear_flag(api.BuilderFlag.TF32)
-    # what the inspector tells about layers is kept in the plan
+    # store in the plan the details of layers that the inspector reports
     config.profiling_verbosity = api.ProfilingVerbosity.DETAILED
     profile = builder.create_optimization_profile()
     least, usual, most = ((size, spec.channels, spec.size, spec.size) for size in options.batch)
@@ -74,7 +74,7 @@ def build_plan(
     config.add_optimization_profile(profile)
     cache = config.create_timing_cache(options.timing)
     if cache is None or not config.set_timing_cache(cache, False):
-        # one of another device or version: begin an empty one
+        # the cache is of another device or version: start with an empty one
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, False)
     monitor = _monitor(api, progress, began) if progress is not None else None
@@ -147,7 +147,7 @@ def _monitor(api: Any, progress: Progress, began: float) -> Any:
             if phase_name in self._phases:
                 parent, steps, _ = self._phases[phase_name]
                 self._phases[phase_name] = (parent, steps, min(step + 1, steps))
-            # never back: phases that were not announced would make it jump
+            # monotonic, because unannounced phases would make the progress jump back
             self._furthest = max(self._furthest, min(fraction(self._phases), 0.999))
             taken = perf_counter() - began
             left = taken * (1 - self._furthest) / self._furthest if self._furthest > 0.02 else None

@@ -92,7 +92,7 @@ class PlanExporter:
             half_layers=built.half_layers,
             report=report.to_mapping(),
         )
-        # last: without it the plan is not looked at
+        # write the manifest last: a plan without it is ignored
         manifest.save(path.with_suffix(".json"))
         if report.accepted:
             self._sweep(path)

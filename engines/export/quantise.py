@@ -43,11 +43,11 @@ from engines.spec import ModelSpec
 
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Split", "Relu")
 WEIGHTED = ("Conv", "Gemm", "MatMul")
-TARGET = 0.005  # mean KL on the faces kept out; a network that quantises well stays below a tenth of it
-HELD_OUT = 4  # every fourth face decides, the others calibrate
+TARGET = 0.005  # largest mean KL on held-out faces; a network that quantises well is below a tenth of it
+HELD_OUT = 4  # every fourth face is held out, the others calibrate
 FEWEST = 32
 BATCH = 16
-HISTOGRAM_MEMORY = 1 << 30  # the histograms' tool keeps every activation of every face
+HISTOGRAM_MEMORY = 1 << 30  # limit for the histograms, whose tool stores every activation of every face
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Quantised:
 class _Faces(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, name: str, faces: F32) -> None:
         self._name = name
-        # the histograms' tool wants batches of one size
+        # the histograms' tool needs batches of equal size
         self._faces = faces[: max(len(faces) // BATCH, 1) * BATCH]
         self._next = 0
 
@@ -87,7 +87,7 @@ class _Job:
         path = self.folder / "quantised.onnx"
         options: dict[str, Any] = {"ActivationSymmetric": self.signed, "WeightSymmetric": True}
         if self.signed:
-            # TensorRT takes biases as float32 and wants to see the pair at the weights
+            # TensorRT needs float32 biases, and Q/DQ pairs at the weights
             options |= {"QuantizeBias": False, "AddQDQPairToWeight": True}
         try:
             with _quietly():

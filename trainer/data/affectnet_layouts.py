@@ -104,7 +104,7 @@ def _original(root: Path) -> Table | None:
 
 @lru_cache(maxsize=1)
 def _read_original(images: Path, tables: tuple[Path, ...], identities: tuple[str, ...]) -> Table:
-    """Read all rows; cached until a file changes, since every split needs all 420,000, which takes seconds."""
+    """Read all 420,000 rows, which takes seconds; cached for all splits until a file changes."""
     index = _Index()
     for part, table in enumerate(tables):
         _read_csv(table, part, index)

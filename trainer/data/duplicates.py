@@ -26,7 +26,7 @@ from trainer.errors import DataError, PictureError
 Digests = npt.NDArray[np.uint64]
 
 UNREADABLE = 0  # the digest of a picture that cannot be read: equal to no other
-SIDE = 9  # pixels across of the small picture that a perceptual hash compares; it has 8 differences a row
+SIDE = 9  # width of the small picture of a perceptual hash, which has 8 differences per row
 
 
 def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: bool = False) -> Digests:

@@ -37,16 +37,16 @@ from trainer.data.ferplus import TYPICAL_BOX
 from trainer.errors import DataError, PictureError
 
 CHUNK = 128  # pictures that a process crops at once; 6 MB of faces at 128 px
-CACHE_VERSION = 3  # goes up when the same picture would be cropped differently: older caches are not used any more
-SMALL = 2000  # below it starting processes costs more than it saves
-HEADER = 128  # bytes of a .npy header with a shape of any length that occurs
+CACHE_VERSION = 3  # increment it when crops change: older caches are then ignored
+SMALL = 2000  # fewer pictures are cropped in this process, because starting others would take longer
+HEADER = 128  # bytes of a .npy header, enough for every shape that occurs
 NO_FACE = "no face found"
 WHOLE_PICTURE = "no face found: the whole picture is used"
 BOX_OUTSIDE = "the data set's box is outside the picture"
-# pictures at most this large and this elongated, in which the detector finds nothing, are taken for tight face crops
+# pictures without a detection are taken for tight face crops up to this size and aspect ratio
 CROP_SIDE, CROP_RATIO = 256, 1.5
-BLANK = 4.0  # standard deviation in grey levels of a picture that shows nothing
-MIN_IOU = 0.3  # a detected face that overlaps less with the data set's box is another one
+BLANK = 4.0  # a picture with a smaller standard deviation of grey levels is blank
+MIN_IOU = 0.3  # a detection that overlaps less with the data set's box is another face
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,7 +289,7 @@ def _prepare(data: Dataset, spec: ModelSpec, folder: Path, num_workers: int) -> 
                 raise _nothing(data, _read_skipped(folder / "skipped.csv"))
             faces.seek(0)
             faces.write(_header((progress.faces, *shape)))
-        # comes last: its presence says that the cache is complete
+        # written last: this file marks the cache as complete
         with atomic_path(folder / "rows.npy") as draft:
             np.save(draft, np.fromfile(folder / "rows.part", "<i8"))
         for name in ("rows.part", "progress.json"):
@@ -349,7 +349,7 @@ def _chunks(data: Dataset, spec: ModelSpec, first: int, num_workers: int) -> Ite
         for start in starts:
             yield _crop_chunk(data.part(start, start + CHUNK), start, spec)
         return
-    # fresh interpreters: a fork would copy MediaPipe's and torch's threads half-way through their locks
+    # new interpreters: a fork would copy locks that MediaPipe's and torch's threads hold
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
     waiting: deque[Future[_Crops]] = deque()
@@ -468,7 +468,7 @@ def save_crops(
 def _key(data: Dataset, spec: ModelSpec) -> str:
     facts: list[object] = [CACHE_VERSION, resolve_runtime()[0], spec.size, spec.colour, asdict(spec.crop), data.enlarge]
     if data.default_box is None:
-        facts.append(WHOLE_PICTURE)  # what becomes of a picture without a face: older caches left it out
+        facts.append(WHOLE_PICTURE)  # older caches left out pictures without a detected face
     digest = hashlib.sha256(json.dumps(facts).encode() + data.content_key.encode())
     for known in (data.boxes, data.keypoints):
         if known is not None:

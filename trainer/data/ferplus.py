@@ -113,7 +113,7 @@ def _pictures(path: Path, folder: str) -> FolderPictures | ZipPictures:
                 return FolderPictures(root)
         raise DataError(f"no FER+ split in {path}: {hint}")
     if not path.is_file():
-        raise DataError(f"{path} is not there: {hint}")
+        raise DataError(f"there is no {path}: {hint}")
     try:
         names = zipfile.ZipFile(path).namelist()
     except zipfile.BadZipFile as error:

@@ -21,17 +21,17 @@ from trainer.data.pictures import FolderPictures, Pictures, ZipPictures
 from trainer.errors import DataError
 
 SPLITS = ("train", "valid", "test", "all")
-# what other people call the folders of the splits, in lower case
+# usual names of split folders, in lower case
 SPLIT_FOLDERS = {
     **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
     **dict.fromkeys(("valid", "val", "validation", "valid_set", "val_set", "validation_set"), "valid"),
     **dict.fromkeys(("test", "testing", "test_set", "testing_set"), "test"),
 }
-# and the columns of labels.csv
+# usual names of the columns of labels.csv
 IMAGE_COLUMNS, EMOTION_COLUMNS = ("image", "pth", "path", "file", "filename"), ("emotion", "label", "expression")
-VALID_SHARE = 0.05  # of train, where there is no folder of validation pictures
+VALID_SHARE = 0.05  # share of train that is held out if there is no validation folder
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-# what other people call the classes
+# usual names of the classes
 OTHER_NAMES = {
     "happy": "happiness",
     "joy": "happiness",
@@ -134,7 +134,7 @@ def _listing(path: Path) -> tuple[list[str], FolderPictures | ZipPictures]:
         found = [item.relative_to(path).as_posix() for item in path.rglob("*") if item.is_file()]
         return sorted(found), FolderPictures(path)
     if not path.is_file():
-        raise DataError(f"{path} is not there: {HINT}")
+        raise DataError(f"there is no {path}: {HINT}")
     try:
         with zipfile.ZipFile(path) as archive:
             return sorted(name for name in archive.namelist() if not name.endswith("/")), ZipPictures(path)

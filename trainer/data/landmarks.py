@@ -20,7 +20,7 @@ from engines.preprocess import F32
 
 COUNT = 68
 RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
-NOSE_TIP, RIGHT_EAR, LEFT_EAR = 30, 0, 16  # the ends of the jaw line lie next to the ears
+NOSE_TIP, RIGHT_EAR, LEFT_EAR = 30, 0, 16  # the ends of the jaw line are near the ears
 
 
 def keypoints_of(landmarks: F32) -> F32:

@@ -1,4 +1,4 @@
-"""Batches of faces on the device: from its memory where they fit, else prefetched from the mapped cache.
+"""Batches of faces on the device: from its memory if they fit, else prefetched from the mapped cache.
 
 `trainer.stream` calls it.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engines.preprocess import F32, U8
 
-SHARE_OF_DEVICE = 0.4  # of a GPU's free memory that the faces may take
+SHARE_OF_DEVICE = 0.4  # share of a GPU's free memory that the faces may take
 COPY = 4096  # faces copied to the device at once
 
 
@@ -74,7 +74,7 @@ class Loader:
     def _read(self, line: npt.NDArray[np.int64]) -> Tensor:
         faces = torch.empty((len(line), *self._shape), dtype=torch.uint8, pin_memory=self._device.type == "cuda")
         if len(self._parts) == 1:
-            # in this mode take writes straight into the buffer and lets other threads run
+            # mode "clip": `take` writes directly into the buffer and releases the GIL
             np.take(self._parts[0], line, axis=0, out=faces.numpy(), mode="clip")
             return faces
         place = faces.numpy()

@@ -22,7 +22,7 @@ from trainer.errors import DataError, PictureError
 LABEL_COLUMNS = ("label", "labels", "emotion", "expression")
 # row groups that stay decoded: pictures are mostly read in their own order
 GROUPS_KEPT = 2
-# pyarrow waits for ever where several threads read one ParquetFile
+# pyarrow deadlocks if several threads read one ParquetFile
 _reading = threading.Lock()
 
 

@@ -20,7 +20,7 @@ class Pictures(Protocol):
     """Reads a picture by its name; must be picklable, so that several processes can crop faces."""
 
     def __call__(self, name: str) -> U8:
-        """(H, W, 3) BGR or (H, W) grey; raises `PictureError` where it is missing or unreadable."""
+        """(H, W, 3) BGR or (H, W) grey; raises `PictureError` if it is missing or unreadable."""
         ...
 
     def identity(self, name: str) -> str:
@@ -119,14 +119,14 @@ def decode(encoded: bytes, name: str) -> U8:
     return np.asarray(image, np.uint8)
 
 
-# in compressed data 0xff is followed by 0x00, or by another 0xff; everything else is a marker
+# in compressed data 0xff is followed by 0x00 or 0xff; any other pair is a marker
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _SOS, _EOI, _RST0 = 0xDA, 0xD9, 0xD0
 # markers that may follow compressed data: tables, comments, application data, number of lines
 _BETWEEN_SCANS = {0xC4, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)}
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # they state height and width
-_ZEROS = bytes(256)  # blocks of a file that were never written
-_FLAT = 0.05  # bytes per pixel; only pictures of a single colour take less, and hold such zeros
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers with height and width
+_ZEROS = bytes(256)  # found in blocks of a file that were never written
+_FLAT = 0.05  # bytes per pixel; only pictures of a single colour have less, and may contain such zeros
 
 
 def jpeg_is_whole(encoded: bytes) -> bool:
@@ -158,7 +158,7 @@ def jpeg_is_whole(encoded: bytes) -> bool:
 
 
 def _goes_on(behind: bytes) -> bool:
-    """The end marker was not the picture's own (but a preview's, say): another end without a start follows."""
+    """The end marker belongs to an embedded preview: another end marker without a start follows."""
     return behind.rstrip(b"\0").endswith(b"\xff\xd9") and b"\xff\xd8\xff" not in behind
 
 

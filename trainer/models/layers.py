@@ -1,4 +1,4 @@
-"""Layers of the networks of a published poster, recovered from the parameter counts it prints (docs/networks.md)."""
+"""Layers of the poster's networks, reconstructed from its parameter counts (docs/networks.md)."""
 
 from __future__ import annotations
 
