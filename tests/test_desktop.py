@@ -431,15 +431,16 @@ def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Windows, 
     listed.export_chosen()
     (files,) = listed.findChildren(QFileDialog)
     files.setDirectory(str(tmp_path))
-    assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.csv"
+    name = folder.read().name
+    assert Path(files.selectedFiles()[0]).name == f"{name}.csv"
     files.selectNameFilter("ELAN (*.eaf)")
     files.filterSelected.emit("ELAN (*.eaf)")
-    assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.eaf"
+    assert Path(files.selectedFiles()[0]).name == f"{name}.eaf"
     files.selectNameFilter("Parquet (*.parquet)")
     files.filterSelected.emit("Parquet (*.parquet)")
-    assert Path(files.selectedFiles()[0]).name == f"{folder.path.name}.parquet"
+    assert Path(files.selectedFiles()[0]).name == f"{name}.parquet"
     files.accept()
-    parquet_file = tmp_path / f"{folder.path.name}.parquet"
+    parquet_file = tmp_path / f"{name}.parquet"
     qtbot.waitUntil(lambda: str(parquet_file) in window.banner.text)
     assert parquet.read_table(parquet_file).num_rows == 30
     listed.rename_chosen()

@@ -202,6 +202,14 @@ def test_two_groups_stand_side_by_side_with_their_difference() -> None:
     assert re.findall(r"[-+]?\d+\.\d", row[1]) == ["80.0", "30.0", "-50.0"]
 
 
+def test_the_legend_has_every_class_that_a_timeline_shows() -> None:
+    seen = track([NEUTRAL] * 50)
+    seen.probabilities[:] = 0.001
+    seen.probabilities[20:30, SAD] = 0.2
+    (legend,) = re.findall(r'<p class="legend">(.*?)</p>', page([("", [recording(seen)])]))
+    assert re.findall(r"</span>?([A-Z][a-z]+)", legend) == ["Neutral", "Sadness"]
+
+
 def test_a_crowd_is_cut_to_those_seen_longest() -> None:
     people = [track([HAPPY] * (100 - number), number=number) for number in range(1, 31)]
     text = page([("", [recording(*people)])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
@@ -94,9 +95,21 @@ def test_everyone_is_shown_over_one_another(timeline: Timeline) -> None:
 
 def test_the_values_under_the_pointer_are_told(qtbot: QtBot, timeline: Timeline) -> None:
     timeline.plot.hovered.emit(5.0)
-    qtbot.waitUntil(lambda: timeline.legend.text().startswith("5.0 s   Happiness 90 %"))
+    qtbot.waitUntil(lambda: timeline.legend.text().startswith("0:05.0   Happiness 90 %"))
     timeline.plot.hovered.emit(None)
     qtbot.waitUntil(lambda: timeline.legend.text().startswith("Happiness 100 %"))
+
+
+def test_persons_who_pass_by_take_little_memory() -> None:
+    history = History()
+    tracemalloc.start()
+    for index in range(300):
+        shown = result(1, index=index)
+        history.add(replace(shown, faces=replace(shown.faces, ids=np.array([index + 1]))))
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(history.people) == 300
+    assert taken < 1 << 20
 
 
 def test_markers_side_by_side_have_labels_at_different_heights(timeline: Timeline) -> None:
@@ -150,11 +163,11 @@ def test_names_lie_apart_and_inside(wanted: list[float]) -> None:
 @pytest.mark.parametrize(
     ("seconds", "spacing", "words"),
     [
-        (0, 5, "0.0 s"),
-        (5, 5, "5.0 s"),
+        (0, 5, "0:00"),
+        (5, 5, "0:05"),
         (65, 5, "1:05"),
         (12.5, 0.5, "0:12.5"),
-        (2.25, 0.05, "2.25 s"),
+        (2.25, 0.05, "0:02.25"),
         (3725, 60, "1:02:05"),
     ],
 )

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 from PyQt6.QtCore import QPoint, QSettings, Qt
-from PyQt6.QtWidgets import QFileDialog, QWidget
+from PyQt6.QtGui import QIcon
+from PyQt6.QtWidgets import QFileDialog, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 from windows import Windows, shows
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog, save_dialog
 from edgeemo.ui.groups_dialog import GroupsDialog
+from edgeemo.ui.sessions import file_name
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
 from edgeemo.ui.words import clock
@@ -141,6 +143,31 @@ def test_a_dialog_begins_where_the_last_one_of_its_purpose_ended(qtbot: QtBot, t
     assert Path(folder.directory().path()) == videos
     exports.rmdir()
     assert Path(save_dialog(again, "export", "Export", parent, [], "x.csv").directory().path()) != exports
+
+
+def test_the_buttons_of_a_file_dialog_show_their_icons(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = make(begin=False)
+    dialog = open_dialog(Settings(), "video", "Open", window, [VIDEOS])
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.show()
+    buttons = [button for button in dialog.findChildren(QToolButton) if button.isVisible()]
+    assert len(buttons) >= 5
+    for button in buttons:
+        drawn = button.grab().toImage()
+        colours = {drawn.pixel(x, y) for x in range(drawn.width()) for y in range(drawn.height())}
+        button.setIcon(QIcon())
+        plain = button.grab().toImage()
+        assert colours - {plain.pixel(x, y) for x in range(plain.width()) for y in range(plain.height())}, (
+            button.toolTip()
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "proposed"),
+    [("Visit 1: a/b?", "Visit 1  a b"), ("Größe.", "Größe"), ("...", "session"), ("x" * 99, "x" * 80)],
+)
+def test_an_export_is_called_as_its_session(name: str, proposed: str) -> None:
+    assert file_name(name) == proposed
 
 
 def test_empty_states_offer_to_open_a_video(qtbot: QtBot, make: Windows) -> None:

@@ -57,6 +57,9 @@ def test_dropped_videos_become_one_dataset_and_a_damaged_one_is_told(
     qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
     assert states(dialog)[:2] == ["done", "done"]
     assert states(dialog)[2].startswith("failed: ")
+    bar = dialog.table.horizontalScrollBar()
+    assert bar is not None
+    assert bar.maximum() == 0, "the reason widens the table"
     assert "1 failed" in dialog.figures.text()
     assert dialog.progress.value() == dialog.progress.maximum()
     assert window.settings.queue == ()

@@ -163,7 +163,7 @@ def test_persons_are_named_merged_split_and_left_out_and_every_step_is_undone(
     window.replaying.show_people()
     dialog, review = window.replaying.people, window.replaying.review
     assert dialog is not None
-    dialog.table.selectRow(0)
+    assert dialog.table.chosen == [0]
     qtbot.mouseClick(dialog.name, Qt.MouseButton.LeftButton)
     (asked,) = dialog.findChildren(QInputDialog)
     asked.setTextValue("Anna")
@@ -177,6 +177,7 @@ def test_persons_are_named_merged_split_and_left_out_and_every_step_is_undone(
     assert "visible together" in window.banner.text
     dialog.table.selectRow(1)
     qtbot.mouseClick(dialog.split, Qt.MouseButton.LeftButton)
+    assert window.banner.text == "", "an old refusal is still shown"
     assert [card.person.text() for card in window.faces.cards] == ["Anna", "Person 3"]
     window.replay.slider.setValue(49)
     assert [card.person.text() for card in window.faces.cards] == ["Anna", "Person 2"]

@@ -31,6 +31,7 @@ MOST_PEOPLE = 12  # persons shown in detail; those visible most briefly share on
 MOST_PAIRS = 10
 MOST_REASONS = 5
 BRIEF_S = 0.5
+LEAST_SEEN = 0.03  # a probability that is drawn at least this high is in the legend
 Changes = Sequence[tuple[str, float]]  # (class, points)
 
 
@@ -160,10 +161,15 @@ def _style() -> str:
 
 
 def _legend(sessions: Sequence[Recording]) -> list[str]:
+    """The classes that the page shows: as labels, or as part of a timeline."""
     seen: dict[str, None] = {}
     for recording in sessions:
+        keys = shown_classes(recording.labels)
         for track in recording.tracks:
             seen.update(dict.fromkeys(shares(track, recording.labels).parts))
+            if len(track):
+                highest = folded(track.probabilities, recording.labels).max(axis=0)
+                seen.update(dict.fromkeys(key for key, value in zip(keys, highest, strict=True) if value >= LEAST_SEEN))
     return list(seen)
 
 

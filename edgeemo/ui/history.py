@@ -135,9 +135,9 @@ class History:
 
 
 class _Columns:
-    """Arrays that grow by doubling."""
+    """Arrays that grow by doubling. They begin small, because many persons are visible for a moment only."""
 
-    def __init__(self, classes: int, room: int = 256) -> None:
+    def __init__(self, classes: int, room: int = 32) -> None:
         self._times: F64 = np.zeros(room)
         self._values: F32OrF16 = np.zeros((room, classes), np.float16)
         self._emotions: I8 = np.zeros(room, np.int8)

@@ -299,7 +299,7 @@ class QueueDialog(QDialog):
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._output)))
 
     def _make_parts(self) -> None:
-        self.table = RowTable(tr("Videos"), [tr("File"), tr("Size"), tr("State")], wide=0)
+        self.table = RowTable(tr("Videos"), [tr("File"), tr("Size"), tr("State")], wide=2)
         self.nothing = named(QLabel(tr(EMPTY)), "muted")
         self.place = named(QLabel(), "muted")
         self.place.setWordWrap(True)

@@ -58,11 +58,12 @@ class Replaying(QObject):
         self._video, self._faces, self._timeline = views
         self.review = Review(player, lambda: bar.time, self)
         self.review.changed.connect(self._on_changed)
-        self.review.failed.connect(banner.show_error)
+        self.review.failed.connect(self._on_failed)
         self.review.exported.connect(self._on_exported)
         self._faces.asked.connect(self._on_asked)
         self._timeline.sought.connect(bar.seek)
         bar.left.connect(self._on_left)
+        self._refused = ""  # why the latest change was not possible
         self.people: PeopleDialog | None = None
         self.markers: MarkersDialog | None = None
 
@@ -84,6 +85,7 @@ class Replaying(QObject):
             if self.people is None:
                 self.people = PeopleDialog(self.review, self._window)
             self.people.fill()
+            self.people.table.choose_first()
             self.people.show()
 
     def show_markers(self) -> None:
@@ -93,6 +95,7 @@ class Replaying(QObject):
                 self.markers = MarkersDialog(self.review, self._settings, self._window)
                 self.markers.sought.connect(self._bar.seek)
             self.markers.fill()
+            self.markers.table.choose_first()
             self.markers.show()
 
     def _can_edit(self) -> bool:
@@ -101,7 +104,15 @@ class Replaying(QObject):
             self._banner.show_message("notice", tr(NO_REPLAY), offer, seconds=10)
         return self.review.recording is not None
 
+    def _on_failed(self, error: Exception) -> None:
+        self._banner.show_error(error)
+        self._refused = self._banner.text
+
     def _on_changed(self, recording: Recording) -> None:
+        if self._refused and self._banner.text == self._refused:
+            # another change succeeded
+            self._banner.dismiss()
+        self._refused = ""
         self._show_names(recording)
         self._timeline.change_history(History.of(recording))
         self._bar.change(recording)

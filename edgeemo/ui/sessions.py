@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ VIDEO_WORDS = {
     "blurred": translatable("faces covered"),
     "whole": translatable("whole"),
 }
+ANALYSED = translatable("the analysed file")
 
 
 class SessionsDialog(QDialog):
@@ -156,8 +158,8 @@ class SessionsDialog(QDialog):
         if not folders:
             return
         kinds = EXPORTS if len(folders) == 1 else EXPORTS[:2]
-        stem = folders[0].path.name if len(folders) == 1 else f"{len(folders)} sessions"
-
+        names = {folder.path: info.name for folder, info in self._listed}
+        stem = file_name(names[folders[0].path]) if len(folders) == 1 else f"{len(folders)} sessions"
         filters = [f"{tr(name)} (*{end})" for name, end in kinds]
         dialog = save_dialog(self._settings, "export", tr("Export"), self, filters, f"{stem}.csv")
 
@@ -250,8 +252,13 @@ class SessionsDialog(QDialog):
 
 def _cells(info: SessionInfo) -> Sequence[Cell]:
     length = clock(info.seconds) + ("" if info.ended and not info.missing else tr(" (incomplete)"))
-    video = tr(VIDEO_WORDS.get(info.video, info.video))
+    video = tr(ANALYSED) if info.file is not None else tr(VIDEO_WORDS.get(info.video, info.video))
     return info.name, (date(info.started), info.started), (length, info.seconds), info.source, video
+
+
+def file_name(name: str) -> str:
+    """The name of a session as a name of a file, on every operating system."""
+    return re.sub(r'[\x00-\x1f<>:"/\\|?*]+', " ", name).strip(" .")[:80] or "session"
 
 
 def _restore(folder: SessionFolder) -> None:

@@ -40,7 +40,7 @@ def _menus_and_bars(theme: Theme) -> str:
         background: {theme.surface}; color: {theme.muted}; border: none; border-bottom: 1px solid {theme.line};
         padding: 4px 8px;
     }}
-    QTableWidget, QPlainTextEdit {{ border: 1px solid {theme.line}; border-radius: 8px; }}
+    QTableWidget, QPlainTextEdit {{ border: 1px solid {theme.line}; border-radius: 8px; outline: none; }}
     QTableWidget::item {{ padding: 0 8px; }}
     QProgressBar {{
         background: {theme.track}; border: none; border-radius: 6px; height: 14px; text-align: center;
@@ -65,6 +65,8 @@ def _buttons(theme: Theme) -> str:
     QToolButton:hover, QPushButton:hover {{ background: {theme.hover}; }}
     QToolButton:focus, QPushButton:focus {{ border: 2px solid {theme.accent}; padding: 5px 11px; }}
     QToolButton:disabled, QPushButton:disabled {{ color: {theme.muted}; background: {theme.surface}; }}
+    QFileDialog QToolButton {{ padding: 2px; min-height: 0; border-radius: 6px; }}
+    QFileDialog QToolButton:focus {{ padding: 1px; }}
     QPushButton#small {{ padding: 2px 10px; min-height: 16px; border-radius: 6px; }}
     QPushButton#small:focus {{ padding: 1px 9px; }}
     QPushButton#small:checked {{ background: {theme.hover}; border-color: {theme.text}; }}

@@ -47,6 +47,7 @@ class RowTable(QTableWidget):
         assert numbers is not None
         assert columns is not None
         numbers.hide()
+        columns.setHighlightSections(False)
         columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         columns.setSectionResizeMode(wide, QHeaderView.ResizeMode.Stretch)
@@ -102,6 +103,11 @@ class RowTable(QTableWidget):
         for record in records:
             self.selectRow(self.row_of(record))
         self.setSelectionMode(mode)
+
+    def choose_first(self) -> None:
+        """Select the uppermost record if none is selected."""
+        if self.rowCount() and not self.chosen:
+            self.choose([self.record_at(0)])
 
     def _on_sorting(self, column: int) -> None:
         model = self.model()

@@ -2136,6 +2136,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../sessions.py"/>
+        <source>the analysed file</source>
+        <translation>die ausgewertete Datei</translation>
+    </message>
+    <message>
+        <location filename="../sessions.py"/>
         <source>Sessions</source>
         <translation>Sitzungen</translation>
     </message>
