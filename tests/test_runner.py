@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -214,6 +215,49 @@ def test_a_configuration_with_a_mistake_is_not_taken(fault: str) -> None:
         until(lambda: len(keep.seen) > before + 20)
         assert [each.name for each in runner.status().sinks] == ["keep"]
         assert camera.opened == 1
+
+
+@pytest.mark.parametrize("fault", ["sink", "markers"])
+def test_stages_that_were_opened_before_a_mistake_was_met_are_closed(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pylsl", None)
+    keep = Keeper()
+    parts = FakeParts({"a": Endless(), "b": Endless()}, {"keep": keep, "bad": SinkError("no such folder")})
+    sinks = ("keep", "bad") if fault == "sink" else ("keep",)
+    config = configuration("a", "b", sinks=sinks, markers="lsl:Task" if fault == "markers" else "")
+    with pytest.raises(EdgeemoError, match="no such folder" if fault == "sink" else "pylsl is missing"):
+        Runner(config, parts)
+    assert [each.closed for each in parts.detectors] == [True, True]
+    assert [each.closed for each in parts.classifiers] == [True]
+    assert keep.closed
+
+
+def test_a_sink_that_was_detached_gets_nothing_more_and_the_others_go_on() -> None:
+    stays, goes = Keeper(), Keeper()
+    with running(configuration("a"), FakeParts({"a": Endless()}, {"keep": Keeper()})) as (runner, _, _):
+        runner.attach(stays)
+        runner.attach(goes)
+        until(lambda: goes.seen)
+        runner.detach(goes)
+        before = len(stays.seen)
+        until(lambda: len(stays.seen) > before + 2)
+        left = len(goes.seen)
+        until(lambda: len(stays.seen) > before + 12)
+        assert len(goes.seen) == left
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_at_the_end_of_files_their_last_results_are_written_at_once(
+    several: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.run.sink_worker.TICK_S", 60.0)
+    keep = Keeper()
+    parts = FakeParts({"a": lambda: FakeSource(3), "b": lambda: FakeSource(3)}, {"keep": keep})
+    config = configuration("a", "b") if several else Config(source="a", sinks=("keep",))
+    with Runner(config, parts) as runner:
+        runner.run(threading.Event())
+        assert len(keep.seen) == (6 if several else 3)
 
 
 def test_stages_that_were_opened_for_a_configuration_with_a_mistake_are_closed() -> None:

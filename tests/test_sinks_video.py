@@ -123,7 +123,7 @@ def test_a_video_whose_end_found_no_room_is_an_error_in_one_line(tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "could not be finished" in done.stdout
+    assert "could not be finished (File too large)" in done.stdout
     assert done.stdout.count("\n") == 1
 
 
@@ -252,6 +252,32 @@ def test_a_fitted_picture_is_whole_and_centred() -> None:
     assert canvas.shape == (100, 100, 3)
     assert canvas[25:75].min() == 200
     assert canvas[:25].max() == canvas[75:].max() == 0
+    tall = fitted(np.full((100, 50, 3), 200, np.uint8), (100, 100))
+    assert tall[:, 25:75].min() == 200
+    assert tall[:, :25].max() == tall[:, 75:].max() == 0
+
+
+@pytest.mark.parametrize("odd", [(64, 128), (65, 128), (64, 129), (65, 129)])
+def test_an_odd_picture_loses_its_last_row_and_column_and_is_not_resampled(odd: tuple[int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (*odd, 3), np.uint8)
+    np.testing.assert_array_equal(fitted(picture, (128, 64)), picture[:64, :128])
+
+
+@pytest.mark.parametrize(
+    ("name", "full"), [("out.mp4", False), ("out.mkv", False), ("out.webm", False), ("out.avi", True)]
+)
+def test_colours_are_those_of_the_picture_and_their_range_is_in_the_file(tmp_path: Path, name: str, full: bool) -> None:
+    colours = np.array([[0, 0, 0], [255, 255, 255], [200, 40, 40], [40, 200, 40]], np.uint8)
+    picture = colours.repeat(32, axis=0)[None].repeat(64, axis=0)
+    sink = open_sink(f"video:{tmp_path / name}", SinkContext(LABELS, draw=lambda each: picture))
+    for index in range(3):
+        sink.write(empty(index, index / 10))
+    sink.close()
+    with av.open(str(tmp_path / name)) as container:
+        assert (container.streams.video[0].codec_context.color_range == 2) is full
+    shown = read(tmp_path / name)[0][-1]
+    for column, colour in enumerate(colours.tolist()):
+        np.testing.assert_allclose(shown[32, column * 32 + 16], colour, atol=8)
 
 
 def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
@@ -265,8 +291,8 @@ def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
     sink._checked = -10.0  # type: ignore[attr-defined]
     with pytest.raises(SinkError, match="the disk is full; earlier frames are kept"):
         sink.write(empty(3, 0.3))
-    sink.close()
     assert len(read(path)[0]) == 3
+    sink.close()
     assert sink.lost == 0
 
 

@@ -165,7 +165,8 @@ class VideoSink(Sink):
         coder = stream.codec_context
         coder.time_base = Fraction(1, self._ticks)
         coder.thread_count = 1  # the other stages need the CPUs
-        coder.colorspace, coder.color_primaries, coder.color_trc = 1, 1, 1  # BT.709
+        # BT.709; a motion JPEG is always BT.601
+        coder.colorspace, coder.color_primaries, coder.color_trc = (5, 5, 6) if codec == MJPEG else (1, 1, 1)
         coder.color_range = 2 if codec == MJPEG else 1
         return stream  # type: ignore[no-any-return]
 
@@ -175,7 +176,7 @@ class VideoSink(Sink):
         frame = self._converter.reformat(
             av.VideoFrame.from_numpy_buffer(fitted(picture, self._size), "bgr24"),
             format="yuvj420p" if full else "yuv420p",
-            dst_colorspace="ITU709",  # type: ignore[arg-type]
+            dst_colorspace="ITU601" if full else "ITU709",  # type: ignore[arg-type]
             dst_color_range="JPEG" if full else "MPEG",
             threads=1,
         )
