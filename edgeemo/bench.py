@@ -21,7 +21,7 @@ from edgeemo.stages.pipeline import STAGES
 from edgeemo.system.process import peak_memory_mb, usable_cpus
 from edgeemo.types import Frame
 
-WARM_UP = 10  # frames: caches, first allocations, start of the detector
+WARM_UP = 10  # frames that are not measured: caches, first allocations, start of the detector
 REPEATS = 3
 
 

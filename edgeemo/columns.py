@@ -28,7 +28,7 @@ import re
 
 BOX = ("x1", "y1", "x2", "y2")
 INTEGERS = ("frame", "face_id", "turned")
-SECONDS = ("time", "wall")  # in double precision, which seconds since the epoch need
+SECONDS = ("time", "wall")  # columns in double precision: seconds since the epoch need it
 TEXTS = ("origin", "person", "emotion", "doubts")
 QUALITY = ("face_px", "yaw_deg", "roll_deg", "sharpness", "light", "contrast")  # the fields of `types.Quality`
 BEFORE_CLASSES = (

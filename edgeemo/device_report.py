@@ -47,7 +47,7 @@ CHOICES = ("onnx:fp32", "onnx:fp16", "onnx:int8", "openvino:fp32", "openvino:int
 PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "opencv-contrib-python", "tensorrt", "PyQt6")
 FACES = (1, 2, 4, 8)
 PATH_S = 60.0
-CALLS_S, MOST_CALLS = 1.5, 100  # per engine, runtime and number of faces
+CALLS_S, MOST_CALLS = 1.5, 100  # limits per engine, runtime and number of faces
 SAMPLE_S = 2.0
 
 Say = Callable[[str], None]
@@ -97,7 +97,7 @@ def measure(config: Config, *, path_s: float, say: Say) -> dict[str, Any]:
             say(f"{name} ...")
             try:
                 report[name] = part()
-            except Exception as error:  # the report should contain whatever fails on the device
+            except Exception as error:  # the report should contain every failure on the device
                 report[name] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     return {**report, "sensors": sensors, "seconds": round(monotonic() - began, 1)}
 

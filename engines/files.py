@@ -203,7 +203,7 @@ def _is_left_behind(folder: Path, name: str, machine: str) -> bool:
         os.kill(int(known[2]), 0)
     except ProcessLookupError:
         return True
-    except (OSError, OverflowError):  # somebody else's
+    except (OSError, OverflowError):  # it belongs to another user
         return False
     return False
 

@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_saliency(commands, data)
     add_data_commands(commands, cached)
     shown = commands.add_parser("models", help="list the networks: size, the poster's accuracy, ours")
-    shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder that holds the runs")
+    shown.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the runs")
     shown.set_defaults(run_command=_models)
     compared = commands.add_parser("table", help="compare run folders with the poster's table, as Markdown")
     compared.add_argument("runs", type=Path, nargs="*", default=[Path("runs")], help="run folders, or folders of them")

@@ -118,7 +118,7 @@ def change(image: U8, box: F32, keypoints: F32 | None, condition: Condition, ran
     Args:
         image: (H, W, 3) BGR.
         box: (4,) of the face, in pixels; blur and size are relative to its width.
-        keypoints: (6, 2) pixels, where known: the cover is tilted with the face.
+        keypoints: (6, 2) pixels, by which a cover is tilted with the face; None if unknown.
     """
     still = np.eye(2, 3)
     side = float(max(box[2] - box[0], box[3] - box[1], 1.0))

@@ -82,7 +82,7 @@ class Evaluation:
         scored: (N,) which faces the protocol scores: M of them.
         predictions: (M, C) probabilities over `classes` of the scored faces; `truth`: (M,) their class.
         scores, calibration: over the scored faces.
-        unseen: (M,) which of them are of pictures outside the training split; all True where that is unknown.
+        unseen: (M,) which of them are of pictures outside the training split; all True if that is unknown.
     """
 
     images: tuple[str, ...]

@@ -26,7 +26,7 @@ from trainer.data.shards import ShardIndex, decode_targets
 from trainer.errors import DataError, PictureError
 from trainer.parallel import DistContext
 
-SHUFFLED = 4096  # faces that a worker holds and draws from; shards are shuffled too
+SHUFFLED = 4096  # size of a worker's shuffle buffer in faces; shards are shuffled too
 
 
 class Source(Protocol):
@@ -64,7 +64,7 @@ class ShardSource:
     """Faces streamed from shards by WebDataset, which splits the shards over ranks and workers.
 
     The order of shards is seeded by the epoch. A resumed epoch continues at a shard boundary, so faces of one shard may
-    be seen twice or not at all. A rank whose shards hold fewer faces than its share repeats them.
+    be seen twice or not at all. A rank whose shards have fewer faces than its share repeats them.
 
     Raises:
         DataError: webdataset is not installed, or there are fewer shards than processes.

@@ -75,7 +75,7 @@ def load_result(run: Path) -> Result:
 
 
 def measured(arch: str, runs: Path, zoo: Path) -> str:
-    """Accuracy of a network for the list of networks: of its bundle, else of its best run, else "-"."""
+    """Accuracy of a network for the list of networks: that of its bundle, else of its best run, else "-"."""
     bundle = zoo / arch / "scores.json"
     if bundle.is_file():
         scores = json.loads(bundle.read_text(encoding="utf-8"))

@@ -68,7 +68,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Totals:
-    """What a dataset holds.
+    """Totals of a dataset.
 
     Attributes:
         files: number of files with results, including those without a face.
@@ -264,7 +264,7 @@ def _files(abouts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]
 
 
 def _failure(path: Path) -> Failure | None:
-    """None where it is missing or damaged; then its file is read again."""
+    """None if it is missing or damaged; its file is then read again."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         return msgspec.json.decode(read_file(path), type=Failure)
     return None

@@ -122,7 +122,7 @@ def _walk(folder: Path, left_out: Counter[str]) -> Iterable[Path]:
 
 @dataclass(frozen=True)
 class Shard:
-    """The I-th of N equal shares of the files, I from 1 to N: for array jobs of a cluster."""
+    """The I-th of N equal shares of the files, I from 1 to N, for array jobs of a cluster."""
 
     index: int = 1
     count: int = 1
@@ -138,7 +138,7 @@ class Shard:
         return cls(int(found[1]), int(found[2]))
 
     def of(self, files: Sequence[Input]) -> tuple[Input, ...]:
-        """Every N-th file, which distributes the files of a folder, as they are often similar."""
+        """Every N-th file: neighbouring files are often similar, so this balances the shares."""
         return tuple(files[self.index - 1 :: self.count])
 
     def __str__(self) -> str:

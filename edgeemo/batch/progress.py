@@ -27,7 +27,7 @@ class Watcher(Protocol):
         ...
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
-        """Report that a task is done. `whole`: its file is complete too."""
+        """Report that a task is done; `whole` if its file is now complete."""
         ...
 
     def summary(self) -> str:
@@ -36,7 +36,7 @@ class Watcher(Protocol):
 
 
 class Progress:
-    """Prints how far a batch is, and how long it still takes.
+    """Prints the progress of a batch and the remaining time.
 
     Args:
         files, size: number of files and bytes to process.

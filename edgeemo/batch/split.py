@@ -16,7 +16,7 @@ from edgeemo.capture.file import VideoFile
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
-WARM_UP_S = 12.0  # after this, the slowest average of the smoother (3 s) has settled to 2 %
+WARM_UP_S = 12.0  # duration after which the slowest average of the smoother (3 s) has settled to 2 %
 TOLERANCE_S = 1e-4
 FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # containers with an index and presentation times
 

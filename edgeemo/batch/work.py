@@ -163,7 +163,7 @@ class Worker:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a disk or quota is full; pyarrow reports it only in the message."""
+    """Whether an error means a full disk or quota, which pyarrow reports only in its message."""
     return error.errno in FULL or "No space left" in str(error)
 
 

@@ -15,7 +15,7 @@ from edgeemo.errors import SourceError
 from edgeemo.types import Frame
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0
-FIRST_S = 10.0  # the camera daemon takes seconds to start a sensor
+FIRST_S = 10.0  # time-out for the first picture; the camera daemon takes seconds to start a sensor
 SILENCE_S = 3.0
 POLL_S = 0.25
 # the element that reads a CSI camera -> advice if it delivers no picture

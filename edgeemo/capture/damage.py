@@ -1,4 +1,4 @@
-"""Count the pictures of a video that decoding errors spoiled. Called by `ffmpeg` for every packet and picture."""
+"""Count the pictures of a video that are lost or damaged. Called by `ffmpeg` for every packet and picture."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Damage:
                 self._before, self._began = None, False
         due = [waiting.pop(each) for each in [each for each in waiting if each < pts]]
         waiting.pop(pts, None)
-        # pictures due before the first one depend on pictures before the start
+        # not counted before the first picture: those pictures depend on others before the start
         self.add(self._pictures(due) if self._began else 0)
 
     def _sent_untimed(self, packet: Any) -> None:

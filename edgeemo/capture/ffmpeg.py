@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 FALLBACK_RATE = 25.0  # frames per second of a stream that states none
 RAW = ("h264", "hevc", "vvc", "m4v", "mjpeg", "mpegvideo", "cavsvideo", "vc1", "obu")  # elementary streams: no times
-UNSTATED = Fraction(25001, 1000)  # requested from a raw demuxer; if it comes back unchanged, the stream states no rate
+UNSTATED = Fraction(25001, 1000)  # rate given to a raw demuxer, which keeps it if the stream states none
 JOINT_S = 10.0  # a longer jump in a transport stream is a boundary of two recordings, not a pause
 MAX_ASPECT = 10  # a larger sample aspect ratio is taken for damage
 MAX_SIDE = 16384

@@ -17,10 +17,10 @@ from edgeemo.types import Frame
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT_S = 0.5  # upper limit for the wait of a caller who stops the source
-LATE_S = 0.1  # a paced source that is later than this skips frames: the machine is too slow
-PAUSE_S = 1.0  # a source that is later than this was paused
-# first bytes of containers that need data further behind: a file that ends before it was cut off
+LONGEST_WAIT_S = 0.5  # maximum sleep, so that the source can be stopped soon
+LATE_S = 0.1  # delay from which a paced source skips frames, because the machine is too slow
+PAUSE_S = 1.0  # a longer delay means that the source was paused
+# first bytes of containers that need data at their end: a file without this data is cut off
 BEGINNINGS = ((4, b"ftyp"), (0, b"RIFF"), (0, b"\x1aE\xdf\xa3"))
 SHORTEST = 64  # bytes; no container is shorter
 
@@ -29,9 +29,9 @@ class VideoFile:
     """A video file, read by FFmpeg.
 
     With `paced` it plays at its own speed: each frame is delivered when it is due. If the reader is too slow, frames
-    are skipped (the index shows the gap); after a pause, playback continues where it was. `live` is still False: during
-    a pause the clip must not run on. Unless it loops, a paced file can be moved by its `playhead`: the index continues
-    to count, times are those of the file.
+    are skipped (the index shows the gap); after a pause, playback continues at the same place. `live` is still False:
+    the clip must not continue during a pause. A paced file that does not loop has a `playhead` for seeking: the index
+    continues to count, times are those of the file.
 
     Args:
         stream: which of its video streams, from 0 on; None: the default one.

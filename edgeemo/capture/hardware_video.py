@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 CHOICE = "EDGEEMO_DECODER"  # the name of a GStreamer element, or "ffmpeg"
 AUTOMATIC = "nvv4l2decoder"
-# the element's plugin; if the file is missing, GStreamer (8 MB, 30 ms) is not loaded to ask for the element
+# the element's plugin; if the file is missing, GStreamer (8 MB, 30 ms) need not be loaded
 PLUGINS = (Path("/usr/lib"), "*/gstreamer-1.0/**/libgstnvvideo4linux2.so")
 # FFmpeg's codec name -> media type, parser, bitstream filter that makes packets self-contained
 CODECS = {
@@ -129,7 +129,7 @@ class HardwareVideo(Video):
         """Pictures in the order of presentation.
 
         Args:
-            unanswered: receives the packets read before the first picture came.
+            unanswered: receives the packets read before the first picture.
 
         Raises:
             GStreamerError: an element is missing or has failed.

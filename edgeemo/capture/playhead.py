@@ -61,7 +61,7 @@ class Playhead:
             return self._target is not None or index < self._first
 
     def wait_at_end(self) -> bool:
-        """At the end of the file: wait while `held`. Returns whether a seek came meanwhile."""
+        """At the end of the file: wait while `held`; returns whether there was a seek meanwhile."""
         while self.held and not self._moved.wait(POLL_S):
             pass
         return self.held and self._moved.is_set()

@@ -85,7 +85,7 @@ class Stream:
 
     @cached_property
     def live(self) -> bool:
-        """Whether frames arrive in real time; an http address is requested once for that (a file states its length)."""
+        """Whether frames arrive in real time; an http address is requested once, because a file states its length."""
         if not self._scheme.startswith("http"):
             return True
         headers = self._ask("HEAD")
@@ -220,7 +220,7 @@ def _is_host(text: str) -> bool:
 
 
 def _is_ambiguous(url: str) -> bool:
-    """Whether an @ after the host suggests that "the host" is part of a password: FFmpeg splits at the first @."""
+    """Whether an @ after the host means that the password contains one, because FFmpeg splits at the first @."""
     rest = url.partition("://")[2]
     authority, end, behind = re.match(r"([^/?#]*)([/?#]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
     if "@" not in behind:

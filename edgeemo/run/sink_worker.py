@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.2  # interval of `Sink.tick`
 BATCH = 8  # results taken per wake-up if the source is a file: a wake-up costs the runner 0.3 ms of CPU
-MAX_BYTES = 64 << 20  # bytes of the pictures in a queue: eight pictures of 8K video would take 800 MB
+MAX_BYTES = 64 << 20  # limit for the pictures in a queue: eight of 8K video would take 800 MB
 REOPEN_S = 1.0  # pause before a failed sink is reopened
 
 
@@ -168,7 +168,7 @@ class SinkWorker:
         while self._thread.is_alive() and (now := monotonic()) < deadline:
             self._thread.join(min(TICK_S, deadline - now))
             if not self.reopen and len(self._waiting) < left:
-                # without `reopen` no result may be lost: wait as long as there is progress
+                # without `reopen` no result may be lost, so wait while there is progress
                 left, deadline = len(self._waiting), monotonic() + timeout
         if self._thread.is_alive():
             self._abandoned = True

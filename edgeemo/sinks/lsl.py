@@ -21,7 +21,7 @@ from engines.face_detector import largest
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FACE_PRESENT = "face_present"
-MARKER = "marker: "  # tells a label from the name of an expression
+MARKER = "marker: "  # prefix that distinguishes a label from the name of an expression
 
 
 class LslSink(Sink):

@@ -24,7 +24,7 @@ from engines.files import replace_file
 log = logging.getLogger(__name__)
 
 PIPE_POLL_S = 0.1
-READER_S = 0.5  # time for a pipe's reader after the end of the run
+READER_S = 0.5  # time-out for a pipe's reader after the end of the run
 PIPE_BYTES = 4096  # PIPE_BUF of Linux: this many bytes do not block if `poll` reports the pipe as writable
 NOT_YET = -1  # descriptor of a named pipe without a reader
 CLOSED = -2  # descriptor after a failed reopening

@@ -175,7 +175,7 @@ def arrange(
         scale: drawn pixels per pixel of the frame.
         size: text size in drawn pixels.
         measure: returns a text's width in drawn pixels at that size.
-        bars: show bars where there is room.
+        bars: show bars if there is room.
         names: names of persons by their number.
         title: returns the text over a face; None: `title_of`.
 

@@ -15,7 +15,7 @@ from edgeemo.types import F32, UNTRACKED, Faces, Frame
 
 SETTLE_S = 0.25  # a new face has no hysteresis yet, because its first frame may be an outlier
 FORGET_S = 1.0  # an average restarts after this long without the face
-# if the long averages of two emotions are closer than this, the face lies between them and noise alone changes the
+# if the long averages of two emotions are closer than this, noise alone changes the
 # leading one, so the margin is larger there; a clear change is shown without extra delay
 LONG_S = 3.0
 MAX_SHARE = 0.5  # largest weight of one frame in the average

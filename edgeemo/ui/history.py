@@ -12,7 +12,7 @@ from edgeemo.recording import Marker, Recording
 from edgeemo.types import F32, I64, Result
 
 MOST_PEOPLE = 300
-# per person: about two and a half hours at thirty frames per second; then the oldest half is deleted
+# rows per person, about two and a half hours at thirty frames per second; the oldest half is then deleted
 MOST_ROWS = 1 << 18
 SHORT_VISIT = 1 << 13  # rows: about five minutes
 AWAY_S = 1.0  # no line is drawn across a longer absence

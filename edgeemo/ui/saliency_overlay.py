@@ -42,7 +42,7 @@ class Heat:
     Attributes:
         person: track id of the face.
         spec: determines the square of the frame that it covers.
-        pixels: (SIDE, SIDE, 4) BGRA, premultiplied, transparent where the saliency is low.
+        pixels: (SIDE, SIDE, 4) BGRA, premultiplied, transparent at low saliency.
         emotion: the label that it explains.
         frame: index of the frame that it was computed from.
     """

@@ -8,7 +8,7 @@ FRAME = 40  # pixels of the desktop's title bar and borders
 
 
 def fit_to_screen(window: QWidget, smallest: tuple[int, int]) -> None:
-    """Limit a window to the screen's size, whatever the scale and the remembered size.
+    """Limit a window to the screen's size at any scale and remembered size.
 
     Args:
         smallest: minimum width and height in logical pixels, if the screen is large enough.

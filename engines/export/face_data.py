@@ -4,7 +4,7 @@ PATH          a folder or zip of pictures. Optional labels: a labels.csv with th
               are ignored), or folders named after the expressions.
 PATH.npz      cropped faces: `faces` (N, S, S, C) uint8, and `truth` (N,), see `FaceData`
 KIND:PATH     a data set that edgeemo-train reads, for example ferplus:data/ferplus.zip; no torch is needed
-(nothing)     variations of the portrait that ships with this package
+(no source)   variations of the portrait that ships with this package
 
 Called by `engines.export.cli`.
 """

@@ -296,7 +296,7 @@ def class_of(text: str) -> int | None:
 
 
 def _number(text: str) -> int | None:
-    match = re.fullmatch(r"\s*(\d+)(?:\.0*)?\s*", text)  # pandas writes 1 as 1.0 where a column has gaps
+    match = re.fullmatch(r"\s*(\d+)(?:\.0*)?\s*", text)  # pandas writes 1 as 1.0 in a column with missing values
     return int(match[1]) if match is not None and int(match[1]) < len(NUMBERING) else None
 
 

@@ -38,7 +38,7 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
             brightness differences between neighbours in a picture of 9x8 pixels).
 
     Returns:
-        (N,) uint64; `UNREADABLE` where a picture cannot be read.
+        (N,) uint64; `UNREADABLE` for pictures that cannot be read.
 
     Raises:
         DataError: the cache cannot be written.

@@ -420,7 +420,7 @@ def _nothing(data: Dataset, skipped: list[Skipped]) -> DataError:
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Make commands that prepare the same faces wait for each other, where the system has file locks."""
+    """Make commands that prepare the same faces wait for each other, if the system has file locks."""
     if sys.platform == "win32":
         yield
         return
@@ -442,7 +442,7 @@ def save_crops(
 ) -> int:
     """Write crops and labels in the form that edgeemo-export reads; returns their number.
 
-    A label is an index into `EXPRESSIONS`, or -1 where the data set's protocol does not score the face.
+    A label is an index into `EXPRESSIONS`, or -1 if the data set's protocol does not score the face.
 
     Raises:
         DataError: the file cannot be written.

@@ -32,7 +32,7 @@ COLUMNS = (
     "no_face",  # "NF"
 )
 FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
-# where the detector's box lies in a 48x48 picture, median over those where it finds a face
+# the detector's box in a 48x48 picture, median over the pictures with a detection
 TYPICAL_BOX = (3.5, 7.5, 44.75, 48.5)
 ABOUT = (
     "FER+: 48x48 grey pictures from the web; the votes of ten annotators as target distributions, single votes "

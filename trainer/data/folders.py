@@ -51,7 +51,7 @@ HINT = (
 
 
 def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
-    """Read `CLASS/*.jpg`, `SPLIT/CLASS/*.jpg`, or `labels.csv` (image, emotion and, where known, x, y, w, h: the
+    """Read `CLASS/*.jpg`, `SPLIT/CLASS/*.jpg`, or `labels.csv` (image, emotion and optionally x, y, w, h: the
     detector's box) with the pictures beside it or in `images/`, from a folder or a zip file; or a folder of Parquet
     files, see `trainer.data.parquet`.
 

@@ -1,6 +1,6 @@
 """Data sets in Parquet files, as model hubs publish them: one column of encoded pictures, one of labels.
 
-Called by the readers of AffectNet and of folders. pyarrow is imported only where there is a Parquet file.
+Called by the readers of AffectNet and of folders. pyarrow is imported only if there is a Parquet file.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def open_rafdb(path: Path, split: str) -> Dataset:
     """Read RAF-DB: its own release or one folder per class. 5 % of its training set, chosen by name, are held
     out for validation.
 
-    The aligned pictures are tight face crops of 100 pixels; where there are only the original ones, the detector takes
+    The aligned pictures are tight face crops of 100 pixels; if there are only the original ones, the detector takes
     the largest face.
 
     Raises:

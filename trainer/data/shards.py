@@ -1,4 +1,4 @@
-"""Face crops in WebDataset shards (tar files): for more faces than one disk holds, or remote storage.
+"""Face crops in WebDataset shards (tar files): for more faces than fit on one disk, or remote storage.
 
 `edgeemo-train data shard` writes them. With `--data wds:...`, `trainer.stream` streams the training split, and the
 other splits are read like any data set. No torch.
@@ -33,7 +33,7 @@ QUALITY = 95  # of the JPEG crops
 
 @dataclass(frozen=True)
 class Shard:
-    """A tar file and how many faces it holds."""
+    """A tar file and its number of faces."""
 
     url: str
     faces: int
