@@ -65,20 +65,17 @@ def make_bundle(
     int8_only: bool = False,
     out_of_fold: Sequence[Path] = (),
 ) -> Evaluation:
-    """Write spec.json, model.onnx, scores.json and CARD.md into a folder, and saliency.onnx if the network has a
-    pooling head. The folder is changed only after all checks have passed.
+    """Write spec.json, model.onnx, scores.json, CARD.md and, for networks with a pooling head, saliency.onnx.
 
-    The temperature is fitted on the validation split of `data`, on the faces that its protocol scores, or on the
-    predictions of `out_of_fold`.
+    The folder is changed only after all checks have passed. The temperature is fitted on the validation split of
+    `data`, on the faces that its protocol scores, or on the predictions of `out_of_fold`.
 
     Args:
         checkpoints: one, or several that become an ensemble, see `Ensemble`.
         extra_data: further data sets it was trained on, for the card.
-        logit_adjustment: see `adjust_logits`.
+        logit_adjustment, no_face_margin: see `trainer.calibrate`.
         mirror: predict the mean over the face and its mirror image, at twice the cost.
-        no_face_margin: see `subtract_no_face_margin`.
-        without_fp32: export FP16 and INT8, compare both with the FP32 model on the validation split, and omit the FP32
-            model from the bundle; its hash stays in the manifest.
+        without_fp32: export FP16 and INT8, compare both with FP32 on the validation split, and omit the FP32 model.
         int8_only: as `without_fp32`, and without the FP16 file.
         out_of_fold: the runs of `fit --folds`, for a network that was trained on all faces (`fit --all`).
 
@@ -98,38 +95,29 @@ def make_bundle(
     valid = open_data(data, "valid")
     faces = load_faces(valid, made_for, cache)
     folds = _out_of_fold(checkpoints, out_of_fold, cache)
-    logits, judged = (predict(model, faces), faces) if folds is None else (folds.logits, folds.faces)
-    fitted = temperature(logits, judged)
-    threshold = set_threshold(logits, judged, fitted)
-    spec = dataclasses.replace(made_for, name=name or made_for.name, temperature=fitted, plausible_from=threshold)
-    model.temperature = spec.temperature
+    spec = _calibrated(model, dataclasses.replace(made_for, name=name or made_for.name), faces, folds)
     precisions = ("int8",) if int8_only else ("fp16", "int8") if without_fp32 else ()
-    try:
-        with _draft(output, keep_record=not precisions) as draft:
-            difference = write_model(model, spec, draft, faces)
-            evaluation = _evaluated(draft, data, cache) if folds is None else folds.evaluation(fitted)
-            record = replace_fp32(draft, valid, faces, data, cache, precisions) if precisions else None
-            adjustments = logit_adjustment, no_face_margin
-            kind, training = data.partition(":")[0], _training(checkpoints)
-            facts = CardFacts(
-                spec,
-                title,
-                kind,
-                trained_on,
-                training,
-                *adjustments,
-                model,
-                evaluation,
-                difference,
-                record,
-                len(out_of_fold),
-            )
-            atomic_write(draft / CARD, card(facts))
-            atomic_write(draft / SCORES, _scores_json(valid, "valid" if folds is None else "out of fold", evaluation))
-            _move(draft, output)
-    except OSError as error:
-        raise RunError(f"cannot write the bundle {output}: {error.strerror or error}") from error
+    with _draft(output, keep_record=not precisions) as draft:
+        difference = write_model(model, spec, draft, faces)
+        evaluation = _evaluated(draft, data, cache) if folds is None else folds.evaluation(spec.temperature)
+        record = replace_fp32(draft, valid, faces, data, cache, precisions) if precisions else None
+        kind, training, adjustments = data.partition(":")[0], _training(checkpoints), (logit_adjustment, no_face_margin)
+        facts = CardFacts(
+            spec, title, kind, trained_on, training, *adjustments,
+            model, evaluation, difference, record, folds=len(out_of_fold),
+        )  # fmt: skip
+        atomic_write(draft / CARD, card(facts))
+        atomic_write(draft / SCORES, _scores_json(valid, "valid" if folds is None else "out of fold", evaluation))
+        _move(draft, output)
     return evaluation
+
+
+def _calibrated(model: Classifier, spec: ModelSpec, faces: FaceSet, folds: OutOfFold | None) -> ModelSpec:
+    """Fit temperature and threshold of the 95 % sets; the temperature is also set in the model."""
+    logits, judged = (predict(model, faces), faces) if folds is None else (folds.logits, folds.faces)
+    model.temperature = temperature(logits, judged)
+    threshold = set_threshold(logits, judged, model.temperature)
+    return dataclasses.replace(spec, temperature=model.temperature, plausible_from=threshold)
 
 
 def write_untrained(name: str, folder: Path) -> None:
@@ -161,12 +149,19 @@ def write_untrained(name: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _draft(output: Path, *, keep_record: bool) -> Iterator[Path]:
-    """A temporary folder beside `output`, with the parity record of earlier exports of the same model."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(output.parent, f".{output.name}.") as folder:
-        if keep_record and (output / PARITY).is_file():
-            shutil.copy(output / PARITY, folder)
-        yield folder
+    """A temporary folder beside `output`, with the parity record of earlier exports of the same model.
+
+    Raises:
+        RunError: a file cannot be written, here or in the block.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with scratch_folder(output.parent, f".{output.name}.") as folder:
+            if keep_record and (output / PARITY).is_file():
+                shutil.copy(output / PARITY, folder)
+            yield folder
+    except OSError as error:
+        raise RunError(f"cannot write the bundle {output}: {error.strerror or error}") from error
 
 
 def _out_of_fold(checkpoints: Sequence[Path], runs: Sequence[Path], cache: Path) -> OutOfFold | None:

@@ -112,20 +112,7 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
         metavar="RUN_OR_ENGINE",
         help="run folder, .pt or engine that gives the initial weights, for example hybrid_lite",
     )
-    held = fit.add_argument_group("validation (default: the validation split)")
-    held.add_argument(
-        "--all",
-        dest="train_on_all",
-        action="store_true",
-        default=None,
-        help="no validation: train on that split too and keep the last epoch",
-    )
-    held.add_argument(
-        "--folds", type=positive, metavar="K", help="validate on one of K parts of train and validation split"
-    )
-    held.add_argument(
-        "--fold", type=positive, metavar="I", help="number of the part, from 1; equal pictures share a part"
-    )
+    _add_validation(fit)
     loop = fit.add_argument_group("loop")
     length = loop.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, metavar="N", help=f"default: {FitConfig().epochs}")
@@ -159,6 +146,23 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
         default=None,
         help="each step uses one teacher, drawn at random, on the faces or their mirror images: the mean of "
         "all at the cost of one",
+    )
+
+
+def _add_validation(fit: argparse.ArgumentParser) -> None:
+    held = fit.add_argument_group("validation (default: the validation split)")
+    held.add_argument(
+        "--all",
+        dest="train_on_all",
+        action="store_true",
+        default=None,
+        help="no validation: train on that split too and keep the last epoch",
+    )
+    held.add_argument(
+        "--folds", type=positive, metavar="K", help="validate on one of K parts of train and validation split"
+    )
+    held.add_argument(
+        "--fold", type=positive, metavar="I", help="number of the part, from 1; equal pictures share a part"
     )
 
 

@@ -133,13 +133,10 @@ def play(
     pace = Pace(playhead.now, playhead.sleep) if paced else None
     index, start = 0, 0.0
     while True:
-        video = opener()
-        playhead.duration = video.count / video.fps if video.can_seek else 0.0
+        video = _opened(opener, shown, playhead)
         first, last = index, 0.0
         broken = ""
         held: Frame | None = None  # delivered when it is known whether pictures after it are lost
-        if not video.rate_is_stated:
-            log.warning("%s has no timestamps and no frame rate; assuming %g frames per second", shown, FALLBACK_RATE)
         try:
             while _grab(video, playhead, pace, index):
                 last = video.time
@@ -171,6 +168,14 @@ def play(
         if not loop:
             return
         start += last + 1 / video.fps
+
+
+def _opened(opener: Callable[[], Video], shown: str, playhead: Playhead) -> Video:
+    video = opener()
+    playhead.duration = video.count / video.fps if video.can_seek else 0.0
+    if not video.rate_is_stated:
+        log.warning("%s has no timestamps and no frame rate; assuming %g frames per second", shown, FALLBACK_RATE)
+    return video
 
 
 def _grab(video: Video, playhead: Playhead, pace: Pace | None, index: int) -> bool:

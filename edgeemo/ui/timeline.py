@@ -88,7 +88,7 @@ class Timeline(QWidget):
 
     @property
     def person(self) -> int | None:
-        """The person shown: the selected one if present at the cursor or newest frame, else another one who is present."""
+        """The person shown: the selected one if present at the cursor or newest frame, else another visible one."""
         time = self._history.end if self._at is None else self._at
         return self._history.shown_at(time, self._person)
 
