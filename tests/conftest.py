@@ -18,9 +18,12 @@ from edgeemo.types import U8
 
 if TYPE_CHECKING:  # tests without a window do without Qt
     from pytestqt.qtbot import QtBot
+    from servers import Broker
     from windows import Studio, Windows
 
     from edgeemo.api import Recogniser
+    from edgeemo.sinks.mqtt import MqttSink
+    from edgeemo.types import Status
 
 CLIP_FRAMES = 24
 MakeClip = Callable[..., Path]
@@ -190,3 +193,42 @@ def make(qtbot: QtBot, studio: Studio, tmp_path: Path) -> Iterator[Windows]:
     windows = Windows(qtbot, studio, tmp_path)
     yield windows
     windows.close()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A running MQTT broker."""
+    from servers import Broker
+
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., MqttSink]]:
+    """Opens MQTT sinks, and closes them at the end."""
+    from edgeemo.config import Config, MqttConfig
+    from edgeemo.sinks import SinkContext, open_sink
+    from edgeemo.sinks.mqtt import MqttSink
+    from engines import LABELS
+
+    sinks: list[MqttSink] = []
+
+    def make(
+        port: int, status: Callable[[], Status] | None = None, *, lasting: bool = True, **options: Any
+    ) -> MqttSink:
+        config = MqttConfig(**{"spool": str(tmp_path / "spool.db"), **options})
+        context = SinkContext(
+            LABELS, draw=lambda each: each.frame.image, config=Config(mqtt=config), status=status, lasting=lasting
+        )
+        scheme = "mqtts" if config.ca_file else "mqtt"
+        sink = open_sink(f"{scheme}://localhost:{port}/home/edge", context)
+        assert isinstance(sink, MqttSink)
+        sinks.append(sink)
+        return sink
+
+    yield make
+    for sink in sinks:
+        sink.close()

@@ -13,6 +13,7 @@ from time import sleep
 
 import numpy as np
 from fakes import FakeClassifier, FakeParts, FakeSink
+from PyQt6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from edgeemo.capture import CameraInfo
@@ -30,6 +31,7 @@ keep_opencvs_qt_out(os.environ)
 
 WIDTH, HEIGHT = 320, 180
 GREY = 60
+CAMERA = CameraInfo(uri="/dev/v4l/by-id/a-camera", name="Desk camera", device="/dev/video0")
 
 
 class Clip:
@@ -176,3 +178,8 @@ def shows(qtbot: QtBot, window: Window) -> Result:
     result = window.video.result
     assert result is not None
     return result
+
+
+def press(qtbot: QtBot, window: Window, words: str) -> None:
+    (button,) = [button for button in window.banner.buttons if button.text() == words]
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)

@@ -1,0 +1,75 @@
+"""Closing the window ends every thread; the window answers while a source is opened."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+import threading
+from time import monotonic, sleep
+
+from PyQt6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from windows import Clip, Studio, Windows, shows
+
+from edgeemo.ui.player import PlayerState
+
+
+def own_threads(before: set[threading.Thread]) -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread not in before]
+
+
+def test_closing_ends_every_thread(qtbot: QtBot, make: Windows) -> None:
+    before = set(threading.enumerate())
+    window = make()
+    shows(qtbot, window)
+    assert own_threads(before)
+    began = monotonic()
+    window.close()
+    assert monotonic() - began < 2.0
+    assert own_threads(before) == []
+
+
+def test_closing_while_a_source_is_slow_ends_every_thread(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    before = set(threading.enumerate())
+    studio.clip = lambda name: Clip(name, stuck=True)
+    window = make()
+    shows(qtbot, window)
+    window.close()
+    assert own_threads(before) == []
+
+
+def test_closing_while_a_session_is_being_opened_closes_that_too(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    before = set(threading.enumerate())
+    studio.delay = 0.3
+    window = make()
+    qtbot.waitUntil(lambda: bool(studio.configs))
+    window.close()
+    assert own_threads(before) == []
+    assert window.player.state is not PlayerState.PLAYING
+
+
+def test_closing_a_paused_window_ends_every_thread(qtbot: QtBot, make: Windows) -> None:
+    before = set(threading.enumerate())
+    window = make()
+    shows(qtbot, window)
+    window.player.pause()
+    window.close()
+    assert own_threads(before) == []
+
+
+def test_the_window_answers_while_a_session_is_being_opened(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.delay = 0.4
+    window = make()
+    assert window.player.state is PlayerState.OPENING
+    assert "Opening" in window.video.message
+    assert not window.toolbar.start_button.isEnabled()
+    assert window.toolbar.stop_button.isEnabled()
+    turns = 0
+    while window.player.state is PlayerState.OPENING and turns < 10_000:
+        QApplication.processEvents()
+        sleep(0.001)
+        turns += 1
+    assert turns > 10
+    shows(qtbot, window)

@@ -1,0 +1,86 @@
+"""The neutral baseline of a person."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fakes import result as made_result
+from pytestqt.qtbot import QtBot
+from windows import Clip, Studio, Windows, shows
+
+from edgeemo.recording import load
+from edgeemo.types import Frame
+from edgeemo.ui.history import History
+from edgeemo.ui.neutral_baseline import BaselineCapture, Baselines
+from engines import LABELS
+
+# the neutral baseline
+
+
+class FastClip(Clip):
+    """Ten seconds of media time in a fraction of one."""
+
+    def frames(self) -> Iterator[Frame]:
+        for shown in super().frames():
+            yield replace(shown, time=shown.index * 0.1)
+
+
+def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
+    studio.clip = FastClip
+    window = make()
+    shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.active)
+    window.neutral_baseline.take()
+    assert "look neutral for 10 seconds" in window.banner.text
+    qtbot.waitUntil(lambda: "baseline is taken" in window.banner.text)
+    qtbot.waitUntil(lambda: window.faces.cards[0].relative.text() == "Against the neutral baseline: no difference")
+    window.timeline.refresh()
+    assert window.timeline.relative.isVisible()
+    window.timeline.relative.click()
+    assert window.timeline.relative.isChecked()
+    window.recording.end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (path,) = (tmp_path / "sessions").iterdir()
+    (track,) = load(path).tracks
+    assert track.baseline is not None
+    assert track.baseline[1] == pytest.approx(0.9, abs=0.01)
+    assert track.probabilities[:, 1] == pytest.approx(0.9, abs=0.01)
+    window.neutral_baseline.forget()
+    qtbot.waitUntil(lambda: window.faces.cards[0].relative.isHidden())
+    window.timeline.refresh()
+    assert not window.timeline.relative.isVisible()
+
+
+def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.faces = 0
+    window = make()
+    shows(qtbot, window)
+    window.neutral_baseline.take()
+    assert "a face is tracked" in window.banner.text
+
+
+def test_a_face_that_was_hardly_seen_gives_no_face_at_rest() -> None:
+    history = History()
+    for index in range(5):
+        history.add(made_result(1, index=index))
+    taking = BaselineCapture(1, 0.0)
+    assert taking.finish(history.series(1), history.labels) is None
+    assert taking.left(4.0) == pytest.approx(6)
+
+
+def test_what_differs_most_from_the_face_at_rest_is_told_first() -> None:
+    shown = made_result(1)
+    baselines = Baselines(LABELS)
+    assert baselines.words(shown, 0) == ""
+    baselines.keep(1, {"happiness": 0.3, "neutral": 0.7})
+    assert baselines.words(shown, 0) == "Against the neutral baseline: neutral -69, happiness +60"

@@ -1,0 +1,52 @@
+"""The strip of small pictures of a folder."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+import pytest
+from fakes import result as made_result
+from PyQt6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+from windows import Clip, Studio, Windows, shows
+
+from edgeemo.config import Config
+from edgeemo.types import Result
+from edgeemo.ui.player import PlayerState
+from edgeemo.ui.thumbnails import LONGEST, Thumbnails
+
+# pictures of a folder
+
+
+def test_pictures_fill_a_strip_to_step_back_in(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.clip = lambda name: Clip(name, frames=4, still=True, stuck=True)
+    window = make(Config(source="pictures"))
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.ENDED and window.thumbnails.count() == 4)
+    assert window.thumbnails.isVisible()
+    window.setFocus()
+    qtbot.keyClick(window, Qt.Key.Key_Left)
+    assert window.video.result is not None
+    assert window.video.result.frame.index == 2
+    window.thumbnails.setCurrentRow(0)
+    assert window.video.result.frame.index == 0
+
+
+def test_a_video_has_no_strip(qtbot: QtBot, make: Windows) -> None:
+    window = make()
+    shows(qtbot, window)
+    assert not window.thumbnails.isVisible()
+
+
+def test_large_pictures_are_kept_smaller_with_their_faces(qtbot: QtBot) -> None:
+    strip = Thumbnails()
+    qtbot.addWidget(strip)
+    kept: list[Result] = []
+    strip.chosen.connect(kept.append)
+    strip.add(made_result(2, size=1600))
+    strip.add(made_result(0, index=1, size=20))
+    strip.setCurrentRow(0)
+    assert kept[0].frame.image.shape[1] == LONGEST
+    assert kept[0].faces.boxes[0].tolist() == pytest.approx((made_result(2).faces.boxes[0] * 0.4).tolist())
