@@ -69,8 +69,8 @@ class Letterbox:
     and without averaging.
 
     Attributes:
-        pixels: (2 S, 2 S) x and y of the four pixels around each sample: top left, top right, bottom left, bottom right
-            in the quarters.
+        pixels: (2 S, 2 S) x and y of the four pixels around each sample; the quarters of the array are top left, top
+            right, bottom left, bottom right.
         across, down: (S, S, 1) distance of a sample from the top left pixel, 0..1.
     """
 

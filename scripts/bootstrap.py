@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Sets an environment up and starts the app (`run`) or every check (`test`): what scripts/run and scripts/test call.
+"""Set up an environment and start the app (`run`) or all checks (`test`). Called by scripts/run and scripts/test.
 
     python scripts/bootstrap.py run [ARGUMENTS OF edgeemo]
     python scripts/bootstrap.py test [ARGUMENTS OF pytest]
     python scripts/bootstrap.py packages LIBRARY=PACKAGE...     install missing system libraries (Linux)
 
-Needs Python 3.10 or later and nothing else; on Windows there is no bash, so everything that is not needed to find a
-Python is here. Does nothing where everything is installed already.
+Needs only Python 3.10 or later. The shell scripts only find a Python, because Windows has no bash. If everything is
+installed already, nothing is changed.
 """
 
 from __future__ import annotations
@@ -126,9 +126,9 @@ def side_by_side(arguments: Sequence[str]) -> list[str]:
 
 
 def check_types(python: str) -> None:
-    """mypy for this system, then for the two others, which finds what exists on some systems only.
+    """mypy for this system, then for the two others, to find names that exist only on some systems.
 
-    Each has a cache of its own, because a cache holds for one platform.
+    Each has a separate cache, because a cache is valid for one platform.
     """
     for system in ("", "win32", "darwin"):
         options = ["--platform", system, "--cache-dir", f".mypy_cache/{system}"] if system else []
@@ -143,7 +143,7 @@ def say(text: str) -> None:
 
 
 def missing_libraries(pairs: Iterable[str]) -> list[str]:
-    """Packages of the LIBRARY=PACKAGE pairs whose library the loader does not know."""
+    """Packages of those LIBRARY=PACKAGE pairs whose library the loader does not find."""
     if not sys.platform.startswith("linux"):
         return []
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -194,7 +194,7 @@ def install_packages(packages: Sequence[str]) -> None:
 
 
 def want_gstreamer() -> None:
-    """Optional: only some machines have a Python that PyGObject fits; elsewhere those tests are skipped and say so."""
+    """Optional: PyGObject fits only some Pythons; without it, its tests are skipped with a message."""
     there = any(Path("/usr/lib").glob("*/girepository-1.0/GstRtspServer-1.0.typelib"))
     if there or not sys.platform.startswith("linux") or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
@@ -245,7 +245,7 @@ def glibc_version() -> tuple[int, int] | None:
 
 
 def make_environment(name: str, *unlocked: str) -> None:
-    """An environment in .venv with what the locks name, plus packages without hashes, plus this checkout (editable)."""
+    """Make an environment in .venv with the locked packages, packages without hashes, and this checkout (editable)."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise Refused(f"Python 3.{OLDEST[1]} to 3.{NEWEST[1]} is needed; this is {platform.python_version()}")
     files = locks(name, platform.machine(), glibc_version())

@@ -1,6 +1,6 @@
 """Out-of-fold predictions: each run of `fit --folds` predicts the faces that it was not trained on.
 
-`edgeemo-train bundle --out-of-fold` calibrates and scores a run of `fit --all` with them, which has no faces left.
+`edgeemo-train bundle --out-of-fold` calibrates and scores a run of `fit --all` with them, because no faces are left.
 """
 
 from __future__ import annotations

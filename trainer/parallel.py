@@ -66,7 +66,7 @@ class DistContext:
         return total / self.world
 
     def gather(self, part: F32, count: int) -> F32:
-        """Rows rank, rank + world, ... of every process -> all `count` rows, each once, on all processes."""
+        """Gather all `count` rows in order on every process; each process has the rows rank, rank + world, ..."""
         if self.world == 1:
             return part
         parts: list[F32] = [part] * self.world

@@ -39,7 +39,7 @@ def library(user: str) -> Any:
 
 
 def clock_offset(lsl: Any) -> float:
-    """`time.perf_counter` less the clock of the streams, in seconds.
+    """`time.perf_counter` minus the clock of the streams, in seconds.
 
     Args:
         lsl: the module pylsl.

@@ -125,7 +125,7 @@ def _expect_folder(path: Path, shown: str) -> None:
 
 
 def _is_part_of(path: Path, found: os.stat_result, source: str | os.PathLike[str]) -> bool:
-    """Whether a file is an input, or is in an input folder and has not the form of an output."""
+    """Whether a file is an input, or is in an input folder and does not look like an output."""
     try:
         other = os.stat(user_path(source))
     except (OSError, PathError):  # a camera number or an address

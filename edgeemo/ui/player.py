@@ -152,7 +152,7 @@ class Player(QObject):
         """Close the current run and play another configuration. The latest request wins.
 
         Args:
-            go_on: it is the lost source, so numbers of frames and persons and times continue.
+            go_on: it reopens a lost source, so numbers of frames and persons, and times, continue.
         """
         self._let_go()
         self._numbering = Numbering(self._numbering.place if go_on else None)
@@ -254,7 +254,7 @@ class Player(QObject):
         self._jobs.put(self._job(work, then, otherwise))
 
     def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
-        """As `in_background`, but in a separate thread for work of minutes; not waited for when the window closes."""
+        """As `in_background`, but in a separate thread, for work of minutes; closing the window does not wait for it."""
         threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-export", daemon=True).start()
 
     def _job(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> Job:

@@ -35,7 +35,7 @@ class Dataset:
     """One split of a data set; pictures are read on demand.
 
     Attributes:
-        name: for example "ferplus"; data sets of the same name and split differ in their pictures.
+        name: for example "ferplus"; data sets with the same name and split are distinguished by their pictures.
         split: train, valid or test.
         images: N names, unique within the split.
         targets: (N, 11) float32, rows sum to 1: distribution of the annotators' votes over `LABELS`.
@@ -102,11 +102,11 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def part(self, start: int, stop: int) -> Dataset:
-        """Rows start to stop alone, see `only`."""
+        """Only the rows start to stop; see `only`."""
         return self.only(np.arange(len(self))[start:stop])
 
     def only(self, rows: npt.NDArray[np.int64]) -> Dataset:
-        """These rows alone: small enough to send to another process."""
+        """Only these rows, so that little is sent to another process."""
         return replace(
             self,
             images=tuple(self.images[row] for row in rows),

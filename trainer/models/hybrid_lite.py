@@ -103,7 +103,7 @@ def hybrid_wide(classes: int = 11) -> HybridLite:
 def grow(small: HybridLite, large: HybridLite) -> None:
     """Write a network's weights into a larger one of its kind, so that both predict the same.
 
-    New channels keep their random weights, and old ones read them with weight zero; a new block adds nothing at first.
+    New channels keep random weights, but existing channels get zero weights for them; a new block adds zero at first.
     Training continues from there (after Chen, Goodfellow and Shlens, "Net2Net", 2016).
 
     Raises:
