@@ -254,7 +254,7 @@ class Player(QObject):
         self._jobs.put(self._job(work, then, otherwise))
 
     def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
-        """As `in_background`, but in a separate thread, for work of minutes; closing the window does not wait for it."""
+        """As `in_background`, but in a separate thread for work of minutes; closing does not wait for it."""
         threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-export", daemon=True).start()
 
     def _job(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> Job:

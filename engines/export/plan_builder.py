@@ -23,7 +23,7 @@ Progress = Callable[[float, float | None], bool]
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """Attributes: batch: minimum, typical, maximum faces per call. workspace: bytes. timing: an earlier `Built.timing`."""
+    """Attributes: batch: least, typical, most faces per call. workspace: bytes. timing: an earlier `Built.timing`."""
 
     precision: str = "fp16"
     batch: tuple[int, int, int] = (1, 4, 16)
