@@ -12,14 +12,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PyQt6.QtCore import QPoint
 from PyQt6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows, shows
 
 from edgeemo.config import Config
+from edgeemo.recording.folder import SessionFolder, SessionInfo
+from edgeemo.report.colours import contrast
 from edgeemo.types import Faces, Frame, Result
 from edgeemo.ui.bars import Bars
-from edgeemo.ui.theme import DARK, LIGHT
+from edgeemo.ui.groups_dialog import GroupsDialog
+from edgeemo.ui.style_sheet import apply_theme
+from edgeemo.ui.theme import DARK, LIGHT, Theme
 from edgeemo.ui.video import VideoView
 from edgeemo.ui.window import Window
 from engines import LABELS
@@ -58,7 +63,7 @@ def cut_texts(window: Window) -> list[str]:
 SCALED = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_ui_appearance import Config, Studio, Window, QApplication, cut_texts
+from test_ui_appearance import Config, GroupsDialog, Studio, Window, QApplication, cut_texts
 app = QApplication([])
 studio = Studio()
 studio.faces = 2
@@ -69,9 +74,17 @@ window.begin()
 def look():
     if window.video.result is None:
         return
+    window.player.arrived.disconnect(look)
     window.banner.show_message("notice", "Desk camera was connected.", ("Use it", lambda: None))
     app.processEvents()
     print(window.devicePixelRatioF(), window.width(), window.height(), cut_texts(window))
+    window.library.show()
+    window.show_queue()
+    groups = GroupsDialog([], parent=window)
+    groups.show()
+    app.processEvents()
+    shown = [window.library.dialog, window.queue, groups]
+    print([type(each).__name__ for each in shown if each.width() > 640 or each.height() > 430])
     app.quit()
 window.player.arrived.connect(look)
 app.exec()
@@ -85,7 +98,20 @@ def test_at_twice_the_size_nothing_is_cut_on_a_screen_of_1280_by_860() -> None:
         [sys.executable, "-c", SCALED, str(Path(__file__).parent)],
         capture_output=True, text=True, timeout=300, check=True, env=environment,
     )  # fmt: skip
-    assert done.stdout.split("\n")[0] == "2.0 640 430 []", done.stdout
+    assert done.stdout.split("\n")[:2] == ["2.0 640 430 []", "[]"], done.stdout
+
+
+def test_dialogs_are_not_larger_than_the_screen(qtbot: QtBot, make: Windows) -> None:
+    window = make(begin=False)
+    window.library.show()
+    queue = window.show_queue()
+    screen = window.screen()
+    assert screen is not None
+    room = screen.availableGeometry()
+    for dialog in (window.library.dialog, queue):
+        assert dialog is not None
+        assert dialog.sizeHint().width() <= room.width()
+        assert dialog.sizeHint().height() < room.height()
 
 
 @pytest.mark.parametrize("faces", [0, 1, 2])
@@ -147,3 +173,29 @@ def test_the_words_on_screen_are_about_expressions(qtbot: QtBot, make: Windows) 
     window = make()
     shows(qtbot, window)
     assert window.faces.promise.text().split("\n") == ["Expressions, not feelings.", "Nothing leaves this machine."]
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_fields_and_boxes_have_edges_that_can_be_seen(
+    qapp: QApplication, qtbot: QtBot, tmp_path: Path, theme: Theme
+) -> None:
+    listed = [(SessionFolder(tmp_path / "a"), SessionInfo("a", "clip.mp4", "fake", ("neutral",)))]
+    apply_theme(qapp, theme)
+    dialog = GroupsDialog(listed)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    picture = dialog.grab().toImage()
+
+    def colour(point: QPoint) -> str:
+        return picture.pixelColor(point).name()
+
+    field = dialog.names[1]
+    edge = field.mapTo(dialog, QPoint(0, field.height() // 2))
+    assert contrast(colour(edge), colour(edge - QPoint(4, 0))) >= 3
+    item, view = dialog.table.item(0, 0), dialog.table.viewport()
+    assert item is not None
+    assert view is not None
+    box = dialog.table.visualItemRect(item)
+    start = view.mapTo(dialog, box.topLeft() + QPoint(0, box.height() // 2))
+    row = [colour(start + QPoint(step, 0)) for step in range(box.width())]
+    assert max(contrast(each, theme.surface) for each in row) >= 3, "no box can be seen"

@@ -15,7 +15,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from edgeemo.types import F32, Faces, Frame, Result
-from edgeemo.ui.cards import FacePanel
+from edgeemo.ui.cards import FaceCard, FacePanel
 from edgeemo.ui.video import VideoView
 from edgeemo.ui.words import title_of
 from engines import LABELS
@@ -42,6 +42,17 @@ def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> No
     panel.show_result(judged(values, "fear"))
     assert card.expression.text() == "Fear"
     assert card.reason.isHidden()
+
+
+def test_a_short_unsure_card_names_its_leading_classes(qtbot: QtBot) -> None:
+    card = FaceCard()
+    qtbot.addWidget(card)
+    values = np.full((1, len(LABELS)), 0.001, np.float32)
+    values[0, :2] = 0.51, 0.48
+    card.show_face(judged(values, "happiness", doubts=(("between neutral and happiness",),)), 0, short=True)
+    assert card.others.text() == "Neutral 51 %  ·  Happiness 48 %"
+    card.show_face(judged(values, "neutral"), 0, short=True)
+    assert card.others.text().startswith("Happiness 48 %  ·  ")
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,9 @@ class FaceCard(QFrame):
         classes = list(zip(keys, folded(result.probabilities[row], result.labels).tolist(), strict=True))
         self.bars.show_classes(classes, shown, short=short)
         if short:
-            ranked = [f"{name_of(key)} {percent(probability)}" for key, probability in _by_size(classes, shown)]
+            # an unsure card does not name the leading class elsewhere
+            rest = _by_size(classes, "" if reasons else shown)
+            ranked = [f"{name_of(key)} {percent(probability)}" for key, probability in rest]
             _set(self.others, "  ·  ".join(ranked[:2]))
             self.setToolTip("\n".join(ranked))
         elif self.toolTip():

@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
 from edgeemo.recording.folder import SessionFolder, SessionInfo
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.language import tr
+from edgeemo.ui.screen import size_on_screen
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import date
@@ -87,7 +88,7 @@ class GroupsDialog(QDialog):
         self._enable()
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(700, 440)
+        return size_on_screen(self, 700, 440)
 
     def members(self, group: int) -> list[SessionFolder]:
         """The sessions in a group, from top to bottom."""

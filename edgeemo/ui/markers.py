@@ -22,6 +22,7 @@ from edgeemo.ui.file_dialogs import open_dialog, save_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import marker_words
 from edgeemo.ui.review import Review
+from edgeemo.ui.screen import size_on_screen
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
@@ -79,7 +80,7 @@ class MarkersDialog(QDialog):
         self.fill()
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(560, 380)
+        return size_on_screen(self, 560, 380)
 
     @property
     def chosen(self) -> list[Marker]:

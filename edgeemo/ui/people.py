@@ -22,6 +22,7 @@ from edgeemo.recording.people import excluded_people
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
+from edgeemo.ui.screen import size_on_screen
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import clock, person_name
@@ -111,7 +112,7 @@ class PeopleDialog(QDialog):
         self.fill()
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(620, 360)
+        return size_on_screen(self, 620, 360)
 
     @property
     def chosen(self) -> list[int]:

@@ -31,6 +31,7 @@ from edgeemo.ui.buttons import action_button
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import error_words, message_words
+from edgeemo.ui.screen import size_on_screen
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
 from edgeemo.ui.theme import named
@@ -120,7 +121,7 @@ class QueueDialog(QDialog):
         self.fill()
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(720, 440)
+        return size_on_screen(self, 720, 440)
 
     @property
     def running(self) -> bool:

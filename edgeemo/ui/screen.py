@@ -1,7 +1,8 @@
-"""Keep the window within the screen. Called by `window`."""
+"""Keep the window and its dialogs within the screen. Called by `window` and the dialogs."""
 
 from __future__ import annotations
 
+from PyQt6.QtCore import QSize
 from PyQt6.QtWidgets import QWidget
 
 FRAME = 40  # pixels of the desktop's title bar and borders
@@ -21,3 +22,12 @@ def fit_to_screen(window: QWidget, smallest: tuple[int, int]) -> None:
     window.setMinimumSize(min(smallest[0], width), min(smallest[1], height))
     if not window.isMaximized():
         window.resize(min(window.width(), width), min(window.height(), height))
+
+
+def size_on_screen(dialog: QWidget, width: int, height: int) -> QSize:
+    """The size of a dialog, limited to that of the screen."""
+    screen = dialog.screen()
+    if screen is None:
+        return QSize(width, height)
+    room = screen.availableGeometry()
+    return QSize(min(width, room.width()), min(height, room.height() - FRAME))

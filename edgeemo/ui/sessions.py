@@ -26,6 +26,7 @@ from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import message_words
+from edgeemo.ui.screen import size_on_screen
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
@@ -62,7 +63,6 @@ class SessionsDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Sessions"))
-        self.resize(860, 420)
         self._folder = folder
         self._settings = settings or Settings()
         self._listed: list[tuple[SessionFolder, SessionInfo]] = []
@@ -73,7 +73,9 @@ class SessionsDialog(QDialog):
         words = tr("Nothing is recorded yet. Press the red button while the picture plays, or analyse a video.")
         self.open_video = action_button(tr("Open a video…"), partial(self.wanted.emit, "video"))
         self.analyse = action_button(tr("Analyse a video…"), partial(self.wanted.emit, "analysis"))
-        self.nothing = (named(QLabel(words), "muted"), self.open_video, self.analyse)
+        hint = named(QLabel(words), "muted")
+        hint.setWordWrap(True)
+        self.nothing = (hint, self.open_video, self.analyse)
         self.replay = action_button(tr("Replay"), self.replay_chosen, tr("Play it again (Enter)"))
         self.report = action_button(
             tr("Report"), self.report_chosen, tr("A page with plots; choose two for side by side")
@@ -93,12 +95,13 @@ class SessionsDialog(QDialog):
             row.addWidget(button)
         row.addStretch()
         self.place = named(QLabel(), "muted")
+        self.place.setWordWrap(True)
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
         offers = QHBoxLayout()
-        for part in self.nothing:
-            offers.addWidget(part)
-        offers.addStretch()
+        offers.addWidget(hint, 1)
+        offers.addWidget(self.open_video)
+        offers.addWidget(self.analyse)
         layout.addLayout(offers)
         layout.addWidget(self.table, 1)
         layout.addLayout(row)
@@ -118,7 +121,7 @@ class SessionsDialog(QDialog):
         return [self._listed[record][0] for record in self.table.chosen]
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(860, 420)
+        return size_on_screen(self, 860, 420)
 
     def fill(self) -> None:
         """Reload the folder."""

@@ -42,6 +42,12 @@ def _menus_and_bars(theme: Theme) -> str:
     }}
     QTableWidget, QPlainTextEdit {{ border: 1px solid {theme.line}; border-radius: 8px; outline: none; }}
     QTableWidget::item {{ padding: 0 8px; }}
+    QLineEdit {{
+        background: {theme.surface}; border: 1px solid {theme.muted}; border-radius: 6px; padding: 3px 6px;
+    }}
+    QLineEdit:focus {{ border: 2px solid {theme.accent}; padding: 2px 5px; }}
+    QComboBox QLineEdit, QAbstractSpinBox QLineEdit {{ border: none; padding: 0; background: transparent; }}
+    QTableWidget::indicator:unchecked {{ border: 1px solid {theme.muted}; border-radius: 3px; }}
     QProgressBar {{
         background: {theme.track}; border: none; border-radius: 6px; height: 14px; text-align: center;
     }}

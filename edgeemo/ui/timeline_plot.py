@@ -25,6 +25,7 @@ NAMES_WIDTH = 92
 LEAST_NAMED = 0.04  # a curve that ends lower gets no name, because these names would overlap
 MARKER_ROWS = 3  # rows for the labels of neighbouring markers
 RESCALED = 0.02  # relative change of scale above which labels are placed again
+LABEL_ALPHA = 210  # of the background of labels, which keeps them readable on a curve
 LETTER = 7.0  # approximate width of a letter of a label in pixels
 
 
@@ -233,6 +234,8 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         for mark in self._marks:
             item.removeItem(mark)
         self._marks = []
+        behind = QColor(self._theme.surface)
+        behind.setAlpha(LABEL_ALPHA)
         pixels = self._marked_scale = self._scale
         taken = [-np.inf] * MARKER_ROWS  # end of the last label in each row
         for marker in self._markers:
@@ -254,6 +257,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
                 label=label,
                 labelOpts={
                     "position": 0.92 - 0.14 * row, "color": self._theme.text, "anchors": [(0, 0.5), (0, 0.5)],
+                    "fill": behind,
                 },
             )  # fmt: skip
             item.addItem(line, ignoreBounds=True)
