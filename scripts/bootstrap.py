@@ -118,7 +118,7 @@ def test(arguments: list[str]) -> int:
 def side_by_side(arguments: Sequence[str]) -> list[str]:
     """pytest-xdist's options for a run of everything: each process takes whole test files.
 
-    One process more than cores, because many tests wait: for brokers, servers and processes of their own.
+    One process more than cores, because many tests wait for brokers, servers and other processes.
     """
     if any(argument != "--all" for argument in arguments):
         return []
@@ -285,7 +285,7 @@ def program(name: str) -> Path:
 
 
 def replace_process(command: list[str]) -> int:
-    """Become the command, so that signals reach it; on Windows, where that is not possible, wait for it."""
+    """Replace this process with the command, so that signals reach it; Windows cannot do this, so wait there."""
     if WINDOWS:
         return subprocess.run(command, check=False).returncode
     os.execv(command[0], command)

@@ -196,7 +196,7 @@ def test_jetson_setup_installs_builds_the_plan_and_tries_it_as_the_services_user
     [
         ("# R35 (release), REVISION: 4.1", "JetPack 5 or older) has Python 3.8 and TensorRT 8: not supported"),
         ("# R32 (release), REVISION: 7.1", "not supported. Install JetPack 6.2"),
-        (None, "this is no Jetson"),
+        (None, "this is not a Jetson"),
     ],
 )
 def test_jetson_setup_refuses_what_cannot_work_and_says_why(tmp_path, release, said):

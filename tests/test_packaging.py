@@ -65,7 +65,7 @@ def test_the_set_up_for_a_jetson_refuses_another_machine() -> None:
         [ROOT / "scripts" / "jetson-setup", "--to", "/nonexistent"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "this is no Jetson" in done.stderr
+    assert "this is not a Jetson" in done.stderr
     assert not Path("/nonexistent").exists()
 
 

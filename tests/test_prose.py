@@ -36,6 +36,15 @@ BANNED = {
     r"\bwhat really runs\b": "the engine in use",
     r"(?<!there )\bis no (file|folder|video|picture|camera|session|address|database)\b": "is not a file",
     r"\bat present\b": "now",
+    r"\bwhere (known|missing|there (is|are)|it (is|does|finds) (no|not|none|missing|known))\b": "if known, if there is",
+    r"\b(row|line|changes|faces|bytes) an? (minute|width|gallery|byte|cell|pixel)\b": "one row per width",
+    r"\bof (its|their) own(?! (folder|spec))\b": "separate",
+    r"\b(any more|shall)\b": "no longer; must or will",
+    r"\bgo(es)? on\b": "continues",
+    r"\bon the way\b": "in flight",
+    r"\bwhat (is|was) (left|gained|shown|found|seen|made|there)\b": "name it: the label, the faces found",
+    r"\b(ways?|kinds?) to look\b": "detection policy",
+    r"# \.\.\. ": "a comment names its own quantity and does not continue the line before",
 }
 
 

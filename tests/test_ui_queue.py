@@ -119,7 +119,7 @@ def test_closing_asks_before_it_stops_what_runs(
     (box,) = dialog.findChildren(QMessageBox)
     default = box.defaultButton()
     assert default is not None
-    assert default.text() == "Go on"
+    assert default.text() == "Keep running"
     default.click()
     assert dialog.running
     dialog.reject()

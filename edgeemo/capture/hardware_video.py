@@ -187,7 +187,7 @@ class HardwareVideo(Video):
         """None for a picture that an edit list hides."""
         at = sample.time_us
         packet = waiting.get(at) if at is not None else None
-        # earlier pictures will not come any more
+        # earlier pictures are no longer expected
         answered = [time for time in waiting if time <= at] if at is not None else list(waiting)[:1]
         for time in answered:
             del waiting[time]

@@ -63,7 +63,7 @@ class Presence:
             return True
 
     def is_deleted(self) -> bool:
-        """Whether a moved file has no name any more."""
+        """Whether a file no longer has a name."""
         return self._descriptor is None or not os.fstat(self._descriptor).st_nlink
 
     def close(self) -> None:

@@ -184,7 +184,7 @@ class QueueDialog(QDialog):
         words = tr("Stop the queue? Finished files are kept, and it can be resumed.")
         box = QMessageBox(QMessageBox.Icon.NoIcon, tr("Stop"), words, parent=self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        go_on = box.addButton(tr("Go on"), QMessageBox.ButtonRole.RejectRole)
+        go_on = box.addButton(tr("Keep running"), QMessageBox.ButtonRole.RejectRole)
         stop = box.addButton(tr("Stop"), QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(go_on)
         box.setEscapeButton(go_on)

@@ -46,7 +46,7 @@ class FacesInPictures:
 def open_expw(path: Path, split: str) -> Dataset:
     """Read ExpW. It has no splits: the hash of a picture's name splits it 80 / 10 / 10 %.
 
-    Its boxes come from another detector: ours looks for the face there, and where it finds none, the box is used.
+    Its boxes come from another detector. Ours searches the face at the box; if it finds none, the box is used.
 
     Raises:
         DataError: label.lst or the pictures are missing, or no row is usable.

@@ -1924,7 +1924,7 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../queue.py"/>
-        <source>Go on</source>
+        <source>Keep running</source>
         <translation>Weiter</translation>
     </message>
     <message>
