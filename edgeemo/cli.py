@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from edgeemo.arguments import parser
 from edgeemo.commands import DONE, FAULT, INTERRUPTED
 from edgeemo.errors import EdgeemoError
-from engines.standard import MISTAKE, NOT_DELIVERED, finish, is_about_a_file, is_output_fault, tell
+from engines.standard import MISTAKE, NOT_DELIVERED, finish, is_output_fault, tell, told
 from engines.terminal import one_line, printable
 
 
@@ -48,8 +48,10 @@ def _perform(arguments: argparse.Namespace) -> int:
         handlers=[_StandardError()],
     )
     command: Callable[[argparse.Namespace], int] = arguments.command
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # standard error has no file descriptor
-        faulthandler.enable()
+    with contextlib.suppress(OSError, ValueError):  # no descriptor is left
+        if not faulthandler.is_enabled():
+            # not descriptor 2, which is captured while libraries start
+            faulthandler.enable(os.dup(2))
     try:
         return command(arguments)
     except KeyboardInterrupt:
@@ -61,10 +63,11 @@ def _perform(arguments: argparse.Namespace) -> int:
     except Exception as error:
         if is_output_fault(error):
             return _not_written(error)
-        if isinstance(error, EdgeemoError) or is_about_a_file(error):
+        said = told(error, EdgeemoError)
+        if said:
             if verbose > 1:
                 traceback.print_exc()
-            tell(f"edgeemo: {one_line(error)}")
+            tell(f"edgeemo: {said}")
             return MISTAKE
         traceback.print_exc()
         tell("edgeemo: this is a bug in edgeemo, please report it with the lines above")

@@ -76,9 +76,10 @@ def read_file(path: str | os.PathLike[str], *, limit: int = LARGEST_SMALL_FILE) 
             raise OSError(errno.EINVAL, f"it is {what}", os.fspath(path))
         if found.st_size <= limit:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                content = file.read(
-                    limit + 1
-                )  # one byte more, because the file may grow, and files of /proc state size 0
+                content = file.read(found.st_size)
+                # the file may grow, and files of /proc state size 0; reading all at once would reserve `limit` bytes
+                while len(content) <= limit and (more := file.read(min(BLOCK, limit + 1 - len(content)))):
+                    content += more
     finally:
         os.close(descriptor)
     if content is None or len(content) > limit:

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NoReturn, TextIO
 
 from engines.errors import PathError
 from engines.files import user_path
-from engines.terminal import printable
+from engines.terminal import one_line, printable
 
 MISTAKE = 2  # exit code: a mistake of the user, reported in one line
 NOT_DELIVERED = 4  # exit code: done, but an output did not receive everything
@@ -25,6 +26,14 @@ _PATH_FAULTS = (
     errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.ENOSPC,
     errno.EDQUOT,
 )  # fmt: skip
+OUT_OF_MEMORY = "not enough memory"
+MORE_MEMORY = "close other programs, raise the limit of this process (ulimit -v, container) or use smaller pictures"
+# as NumPy, OpenCV, ONNX Runtime, PyTorch, C++, the loader of libraries and the threads of Python say it
+_NO_MEMORY = re.compile(
+    r"insufficient memory|failed to allocate|unable to allocate|(can't|cannot) allocate memory|bad[_ ]alloc(ation)?\b"
+    r"|not enough memory|out of memory|failed to map segment|can't start new thread",
+    re.IGNORECASE,
+)
 _silenced: set[int] = set()
 
 
@@ -128,9 +137,25 @@ def is_output_fault(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_FAULTS
 
 
-def is_about_a_file(error: BaseException) -> bool:
-    """Whether the system refused a path from the user: no permission, name too long, read-only disk."""
-    return isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_FAULTS
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, or a library in its own words, could not get memory or a thread."""
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+
+
+def told(error: Exception, *kinds: type[Exception]) -> str:
+    """What to say about an error that is not a bug, in one line; "" if it may be one.
+
+    Args:
+        kinds: errors whose message is for the user; besides these, refused paths and a lack of memory are.
+    """
+    if isinstance(error, kinds):
+        return one_line(error)
+    if isinstance(error, OSError) and error.filename is not None and error.errno in _PATH_FAULTS:
+        name = printable(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename))
+        return f"cannot use {name}: {error.strerror}; check the path and its permissions"
+    if is_out_of_memory(error):
+        return f"{OUT_OF_MEMORY} ({one_line(error) or 'an allocation failed'}); {MORE_MEMORY}"
+    return ""
 
 
 def _fault(stream: TextIO | None) -> str:

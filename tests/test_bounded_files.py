@@ -68,3 +68,16 @@ def test_standard_input_is_bounded_in_size_and_time():
     for content, said in (("x" * 102400, "102400"), ("x" * 102401, "larger than 100 KiB")):
         done = subprocess.run(command, input=content, capture_output=True, text=True, timeout=60, check=False)
         assert said in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit of memory as in Linux")
+def test_a_small_file_takes_little_memory_whatever_its_limit(tmp_path):
+    (tmp_path / "small").write_bytes(b"x" * 10)
+    program = (
+        "import resource, sys; from engines.files import read_file; "
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); "
+        "print(len(read_file(sys.argv[1], limit=1 << 32)), len(read_file('/proc/self/status', limit=1 << 32)) > 500)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "small")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "10 True\n", done.stderr

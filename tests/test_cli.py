@@ -19,6 +19,7 @@ from fakes import make_bundle
 
 from engines import LABELS
 from engines.manifest import write_manifest
+from engines.standard import told
 
 LIMIT_S = 120
 
@@ -347,3 +348,45 @@ def test_a_sink_that_would_overwrite_one_of_several_sources_is_refused(command: 
     (command.folder / "my.toml").write_text(f'sinks = ["jsonl:{clip}"]\n[[sources]]\nname = "a"\nuri = "{clip}"\n')
     assert "would overwrite the source" in command.mistake("run", "--config", "my.toml")
     assert clip.read_bytes() == before
+
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from edgeemo.cli import main
+assert main(["run", "--source", "demo", "--frames", "2", "--sink", "jsonl:/dev/null", "--quiet"]) == 0
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
+sys.exit(main(["run", "--source", sys.argv[1], "--sink", "jsonl:/dev/null"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory limits and /proc as in Linux")
+def test_a_lack_of_memory_is_one_sentence(ffmpeg: str, tmp_path: Path) -> None:
+    large = ["-f", "lavfi", "-i", "testsrc=s=7680x4320:d=0.4:r=25", "-c:v", "libx264", "-preset", "ultrafast"]
+    subprocess.run([ffmpeg, "-v", "error", "-nostdin", *large, "large.mp4"], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT_OF_MEMORY, "large.mp4"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("edgeemo: not enough memory (")
+
+
+def test_a_lack_of_memory_is_known_in_the_words_of_each_library() -> None:
+    errors: list[Exception] = [RuntimeError("can't start new thread"), RuntimeError("std::bad_alloc")]
+    for fill in (
+        lambda: np.zeros(1 << 60, np.uint8),
+        lambda: cv2.resize(np.zeros((2, 2), np.uint8), (1 << 24, 1 << 24)),
+    ):
+        with pytest.raises((MemoryError, cv2.error)) as caught:
+            fill()
+        errors.append(caught.value)
+    for error in errors:
+        assert told(error).startswith("not enough memory (")
+        assert "\n" not in told(error)
+    for error in (RuntimeError("bad allocator state"), ValueError("memory"), OSError(2, "No such file", "x")):
+        assert told(error) == ""
+    assert told(PermissionError(13, "Permission denied", "a\x1b")) == (
+        r"cannot use a\x1b: Permission denied; check the path and its permissions"
+    )

@@ -12,8 +12,7 @@ from typing import Any
 
 from engines.errors import EdgeemoError
 from engines.installation import pip_install
-from engines.standard import MISTAKE, Parser, is_about_a_file, perform
-from engines.terminal import one_line
+from engines.standard import MISTAKE, Parser, perform, told
 from trainer.config import SAFETENSORS
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
@@ -33,13 +32,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         command: int = options.run_command(options)
         return command
-    except (TrainerError, EdgeemoError, OSError) as error:
-        if isinstance(error, OSError) and not is_about_a_file(error):
-            raise
-        # of the processes started by torchrun only rank 0 prints
-        if os.environ.get("RANK", "0") == "0":
-            print(f"edgeemo-train: {one_line(error)}", file=sys.stderr)
-        return MISTAKE
     except ModuleNotFoundError as error:
         if error.name not in OPTIONAL:
             raise
@@ -48,6 +40,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         print("edgeemo-train: interrupted; the same command continues from the last epoch", file=sys.stderr)
         return 130
+    except Exception as error:
+        said = told(error, TrainerError, EdgeemoError)
+        if not said:
+            raise
+        # of the processes started by torchrun only rank 0 prints
+        if os.environ.get("RANK", "0") == "0":
+            print(f"edgeemo-train: {said}", file=sys.stderr)
+        return MISTAKE
 
 
 class _DefaultsShown(argparse.HelpFormatter):

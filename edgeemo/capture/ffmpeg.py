@@ -194,6 +194,8 @@ class Video:
         while True:
             try:
                 packet = next(packets, None)
+            except MemoryError:
+                raise
             except av.error.FFmpegError as error:
                 self._broken = OSError(str(getattr(error, "strerror", "") or error))
                 self._broken.__cause__ = error
@@ -208,6 +210,8 @@ class Video:
                 frames = self.codec_context.decode(None) if packet is None else packet.decode()
             except av.error.EOFError:
                 break
+            except MemoryError:
+                raise
             except av.error.FFmpegError:
                 self._count_damage()
                 continue
@@ -411,6 +415,8 @@ def open_video(
         container = av.open(
             address, "r", options=every, timeout=waits if any(waits) else None, metadata_errors="replace"
         )
+    except MemoryError:
+        raise
     except (av.error.FFmpegError, ValueError) as error:
         log.debug("%s: %s", address if not options else "stream", error)
         return None

@@ -17,6 +17,7 @@ from edgeemo.errors import EdgeemoError
 from edgeemo.mailbox import Closed, Mailbox
 from edgeemo.run.status import Rate
 from edgeemo.types import Frame, Source, SourceStatus, State
+from engines.standard import told
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +235,7 @@ class SourceWorker:
             if not self._reopen or (self._finite and (failure is None or gave)):
                 self._end(failure)
                 return
-            if failure is not None and not isinstance(failure, EdgeemoError):
+            if failure is not None and not told(failure, EdgeemoError):
                 log.error("source %s failed", self.name, exc_info=failure)
             pause = self._config.backoff_s if gave > 1 else min(2 * pause, self._config.backoff_max_s)
             with self._lock:

@@ -21,8 +21,7 @@ from engines.files import user_path
 from engines.installation import pip_install
 from engines.layout import FILES, MANIFEST, SPEC, UNTRAINED, cache_folder
 from engines.manifest import drop_fp32, write_manifest
-from engines.standard import MISTAKE, Parser, is_about_a_file, perform
-from engines.terminal import one_line
+from engines.standard import MISTAKE, Parser, perform, told
 
 DONE, FAULT, OUT_OF_BUDGET, INTERRUPTED = 0, 1, 3, 130
 UNTRAINED_FACES = 16
@@ -46,11 +45,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         if options.drop_fp32 is not None:
             return _drop_fp32(options.drop_fp32)
         return _export(options)
-    except (EdgeemoError, OSError) as error:
-        if not isinstance(error, EdgeemoError) and not is_about_a_file(error):
-            raise
-        print(f"edgeemo-export: {one_line(error)}", file=sys.stderr)
-        return MISTAKE
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("onnx", "onnxconverter_common", "sympy"):
             raise
@@ -59,6 +53,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     except KeyboardInterrupt:
         print("edgeemo-export: interrupted; published files are complete", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        said = told(error, EdgeemoError)
+        if not said:
+            raise
+        print(f"edgeemo-export: {said}", file=sys.stderr)
+        return MISTAKE
 
 
 def _parser() -> argparse.ArgumentParser:
