@@ -117,7 +117,7 @@ def _add_report(added: Any) -> None:
         "--condition",
         action="append",
         metavar="LABEL",
-        help="compare what happens in intervals of this label, or in the 2 s after markers of it (default: all "
+        help="compare intervals with this label, or the 2 s after markers with this label (default: all "
         "intervals of several sessions)",
     )
     report.add_argument("--statistics", metavar="PATH.csv", help="also write the comparison as a table")

@@ -57,7 +57,7 @@ _CODES = (
     (r"damaged picture", "damaged_picture"),
     (r"between .+ and .+", "undecided"),
 )
-# a spreadsheet would run a text with such a first character as a formula
+# first characters by which spreadsheets recognise a formula
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -81,7 +81,7 @@ def person_name(face_id: int) -> str:
 
 
 def decimals(name: str) -> int:
-    """Number of decimals that are recorded of a figure."""
+    """Number of decimals with which a figure is recorded."""
     return 1 if name in BOX or (name in QUALITY and name != "sharpness") else 4
 
 

@@ -131,7 +131,7 @@ def decode(regressors: F32, logits: F32, anchors: F32, min_score: float) -> tupl
     Returns:
         Points (M, 8, 2): top left, bottom right, keypoints, in input pixels; scores (M,).
     """
-    # compare logits, because the sigmoid is monotonic: it is computed only for the few above the threshold
+    # compare logits with the threshold first, so that few sigmoids are computed
     limit = np.log(min_score / (1 - min_score)) if min_score < 1 else np.inf
     rows = np.flatnonzero(logits >= limit)
     clipped = np.clip(logits[rows], -LOGIT_LIMIT, LOGIT_LIMIT)

@@ -1,6 +1,6 @@
 """Hide the log lines of native libraries on standard error.
 
-MediaPipe and the picture codecs inside OpenCV have no option for it. `engines.mediapipe_detector` and
+MediaPipe and the picture codecs inside OpenCV have no option to suppress them. `engines.mediapipe_detector` and
 `edgeemo.capture.pictures` use it around the calls that log.
 """
 

@@ -63,11 +63,11 @@ EXPRESSIONS: tuple[str, ...] = LABELS[:8]
 
 @dataclass(frozen=True)
 class CropGeometry:
-    """Which part of the frame around a detected face the network sees.
+    """The part of the frame around a detected face that is cropped for the network.
 
     Attributes:
         scale: side of the square crop, in sides of the detector's box (its longer side).
-        rise: of the crop's centre above the box's centre, in box heights.
+        rise: distance of the crop's centre above the box's centre, in box heights.
         align: rotate the crop so that the line between the eyes is level.
     """
 

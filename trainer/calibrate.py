@@ -23,7 +23,7 @@ from trainer.predict import softmax
 
 
 def temperature(logits: F32, faces: FaceSet) -> float:
-    """Fit a temperature to the majority class of the scored faces, over the classes that the protocol scores.
+    """Fit the temperature on the scored faces with their majority class as truth, over the protocol's classes.
 
     Args:
         logits: (N, 11) of the faces.

@@ -129,7 +129,7 @@ def _accuracy(facts: CardFacts) -> str:
     if facts.folds:
         measured = (
             f"This network was also trained on the validation split. These figures are of {facts.folds} networks "
-            "trained\nalike, each tested on the part of both splits that it was not trained on"
+            "trained\nwith the same settings, each tested on the fold that it was not trained on"
         )
     low, high = scores.interval
     recalls = "\n".join(
@@ -170,8 +170,8 @@ def _calibration(facts: CardFacts) -> str:
         )
     if facts.no_face_margin:
         adjusted += (
-            f"{facts.no_face_margin:g} is subtracted from the no_face logit, which divides the odds of `no_face` by "
-            f"{np.exp(facts.no_face_margin):.1f}, because most detections are faces.\n"
+            f"{facts.no_face_margin:g} is subtracted from the no_face logit, because most detections are faces; this "
+            f"divides the odds of `no_face` by {np.exp(facts.no_face_margin):.1f}.\n"
         )
     return f"""Expected calibration error {evaluation.scores.calibration_error:.4f} (15 bins) with temperature \
 {facts.spec.temperature}, which was

@@ -188,7 +188,7 @@ def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="RUN",
-        help="runs of fit --folds that give temperature and accuracy, for a RUN of fit --all",
+        help="for a RUN of fit --all: runs of fit --folds, for temperature and accuracy",
     )
     pack.set_defaults(run_command=_bundle)
 
@@ -217,7 +217,7 @@ def _add_saliency(commands: Any, data: argparse.ArgumentParser) -> None:
     look.add_argument("checkpoint", type=Path, help="run folder or best.pt")
     look.add_argument("--split", default="valid", help="which split")
     look.add_argument("--output", type=Path, default=Path("saliency.html"), metavar="HTML", help="the page")
-    look.add_argument("--count", type=positive, default=24, help="correct predictions shown, and as many wrong ones")
+    look.add_argument("--count", type=positive, default=24, help="number of correct and of wrong predictions")
     look.set_defaults(run_command=_saliency)
 
 

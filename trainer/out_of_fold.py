@@ -32,7 +32,7 @@ class OutOfFold:
     faces: FaceSet
 
     def evaluation(self, temperature: float) -> Evaluation:
-        """Score these predictions; the names of pictures are numbers."""
+        """Score these predictions; pictures are named by their number."""
         faces = self.faces
         probabilities = softmax(self.logits / np.float32(temperature))
         predictions = over_expressions(probabilities, classes=faces.classes)[faces.scored]

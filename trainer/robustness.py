@@ -49,7 +49,7 @@ class Row:
     """Accuracy of a model under one condition.
 
     Attributes:
-        condition: None: the unchanged pictures.
+        condition: the condition; None for the unchanged pictures.
         faces: scored pictures; missed: those whose face is not detected.
         accuracy: over all of them, with its 95 % interval: low, high.
         loss: accuracy drop in percentage points, with the 95 % interval of the paired difference.

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 MOST_REORDERED = 64  # packets whose picture has not come yet; decoders reorder up to 16
-# The decoders of these codecs skip what they cannot parse without an error; each packet has one picture, except for
-# fields. Types of NAL units with a picture, and types that reset the decoder (ITU-T H.264 table 7-1, H.265 table 7-1)
+# Codecs whose decoders skip unparsable data without an error; a packet has one picture or a field. Types of NAL units
+# with a picture, and types that reset the decoder (ITU-T H.264 table 7-1, H.265 table 7-1)
 PICTURES = {"h264": range(1, 6), "hevc": range(32)}
 FRESH_STARTS = {"h264": (5,), "hevc": (19, 20)}
 
@@ -38,7 +38,9 @@ class Damage:
         self._began = False
         self._follows = codec in PICTURES
         self._waiting: dict[int, Any] = {}  # presentation time -> packet whose picture has not come
-        self._before: dict[int, Any] | None = None  # at a joint: the same of the recording before it
+        self._before: dict[int, Any] | None = (
+            None  # `_waiting` of the recording before a joint, until its pictures have come
+        )
         self._sent = self._shown = -math.inf  # decoding time of the last packet, presentation time of the last picture
         self._untimed: int | None = None  # packets without a time whose pictures have not come
 
@@ -95,13 +97,13 @@ class Damage:
         self._sent = self._shown = -math.inf
 
     def _answered(self, pts: int) -> None:
-        """Remove the packet of a picture; earlier packets have lost theirs."""
+        """Remove the packet of a picture; the pictures of earlier packets are lost."""
         waiting = self._waiting
         if self._before is not None and pts in self._before:
             waiting = self._before
         else:
             self._shown = pts
-            if self._before is not None:  # the decoder has left the recording before the joint
+            if self._before is not None:  # no more pictures come from before the joint
                 self.add(self._pictures(list(self._before.values())) if self._began else 0)
                 self._before, self._began = None, False
         due = [waiting.pop(each) for each in [each for each in waiting if each < pts]]
@@ -117,9 +119,7 @@ class Damage:
             self._untimed += self._pictures([packet])
 
     def _pictures(self, packets: list[Any]) -> int:
-        """How many of the packets contain a picture; packets that cannot be parsed are counted, because they did before
-        the damage.
-        """
+        """Number of packets that contain a picture, including damaged packets that cannot be parsed."""
         found = [nal_types(bytes(packet), self._codec) for packet in packets]
         return sum(not kinds or any(kind in PICTURES[self._codec] for kind in kinds) for kinds in found)
 

@@ -30,8 +30,8 @@ class VideoFile:
 
     With `paced` it plays at its own speed: each frame is delivered when it is due. If the reader is too slow, frames
     are skipped (the index shows the gap); after a pause, playback continues at the same place. `live` is still False:
-    the clip must not continue during a pause. A paced file that does not loop has a `playhead` for seeking: the index
-    continues to count, times are those of the file.
+    the clip must not continue during a pause. A paced file that does not loop has a `playhead` for seeks; after a seek
+    the index continues to count.
 
     Args:
         stream: which of its video streams, from 0 on; None: the default one.
@@ -118,7 +118,7 @@ def play(
     paced: bool = False,
     playhead: Playhead | None = None,
 ) -> Iterator[Frame]:
-    """Every frame of a video that has an end, in media time.
+    """Every frame of a finite video, in media time.
 
     Args:
         opener: opens the video; called again for each round of a loop.
@@ -136,7 +136,7 @@ def play(
         video = _opened(opener, shown, playhead)
         first, last = index, 0.0
         broken = ""
-        held: Frame | None = None  # delivered when it is known whether pictures after it are lost
+        held: Frame | None = None  # delivered late, because pictures lost after the last frame are counted with it
         try:
             while _grab(video, playhead, pace, index):
                 last = video.time

@@ -98,7 +98,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
         folder.video if folder.video.is_file() else None,
         read.origins,
         read.cuts,
-        # avoid duplicates: the events may also show what the recorder noted
+        # no duplicates: the recorder may have noted a loss that the events show, too
         tuple(dict.fromkeys((*info.missing, *(() if info.ended else (UNFINISHED,)), *read.missing))),
         info.file,
         walls=read.walls,
@@ -181,7 +181,7 @@ def _labels(stored: object, damaged: DamagedRows) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Notes:
-    """Data besides the probabilities: doubts, and what only session folders have."""
+    """Data other than probabilities: doubts, and data that only session folders have."""
 
     markers: tuple[Marker, ...] = ()
     doubts: Mapping[int, Mapping[int, str]] = field(default_factory=dict)  # person -> frame -> doubts

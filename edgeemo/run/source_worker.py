@@ -22,10 +22,10 @@ from engines.standard import told
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
-STOP_S = 1.0  # time for a source that is read alone to stop
+STOP_S = 1.0  # time-out for stopping a single source
 HISTORY = 64
 READ_AHEAD = 4  # frames of a file decoded ahead of recognition
-READ_AHEAD_BYTES = 16 << 20  # limit for their pictures, without the first one
+READ_AHEAD_BYTES = 16 << 20  # limit for the pictures decoded ahead, not counting the first one
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class SourceWorker:
         name: name of the source.
         opener: makes the source; raises `SourceError` while it is not available.
         wake: set when a frame has arrived or the source has ended.
-        first: the source if it was already made, so that a mistake in its address was raised earlier.
+        first: the source, if the caller has made it (to get errors in its address early); else None.
         newest_only: treat a source that is not live as live (a file that plays at its own speed).
         paced: it plays at its own speed, so that frames decoded ahead would be shown late.
 
@@ -340,7 +340,7 @@ class SourceWorker:
 
 
 def read(source: Source, resources: ExitStack) -> Iterator[Frame]:
-    """The frames of a single source, read in a thread that `resources` ends: of a live source the newest, else all.
+    """The frames of a single source: only the newest if it is live, else all. `resources` ends the reading thread.
 
     Raises:
         Exception: the source's error, after its last frame.

@@ -45,7 +45,7 @@ class HttpServer:
         target: HOST:PORT, [HOST]:PORT or PORT; port 0: any free port.
         token_file: see `Guard`.
         add_routes: adds the sink's routes.
-        public: paths that need no token: pages without secrets, which ask for the token.
+        public: paths of pages that need no token; they contain no secrets and ask for the token.
 
     Raises:
         ConfigError: the target is malformed, or it listens beyond this machine without a token.

@@ -63,8 +63,8 @@ class TextOutput:
 
     Args:
         kind: see `edgeemo.system.outputs`.
-        context: names the inputs, and says whether to append (`lasting`); then an incomplete last line (after a
-            crash) is removed.
+        context: names the inputs, and whether to append (`lasting`). Appending removes an incomplete last line (after a
+            crash).
         rotate_bytes: a file that would exceed this is renamed to NAME.1, NAME.1 to NAME.2 and so on; 0: never.
         keep: number of renamed files to keep.
 
@@ -145,8 +145,8 @@ class TextOutput:
             ) from error
 
     def stop_waiting(self) -> None:
-        """The run ends: wait for a pipe's reader at most `READER_S` per `PIPE_BYTES`, and not at all for a missing
-        reader.
+        """The run ends: from now on wait at most `READER_S` per `PIPE_BYTES` for a pipe's reader, and do not wait for a
+        missing one.
         """
         self._ending = True
 

@@ -16,7 +16,7 @@ ENDING = ".mp4"
 
 
 def write_overlay(recording: Recording, path: Path) -> int:
-    """Write every frame of a session with its overlay; without a recorded picture on an empty one.
+    """Write every frame of a session with its overlay; frames without a recorded picture are empty.
 
     Returns:
         Number of frames.

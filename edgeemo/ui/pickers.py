@@ -26,7 +26,7 @@ def shown_name(uri: str, cameras: Sequence[CameraInfo] = (), words: Callable[...
 
     Args:
         uri: as for `edgeemo.capture.open_source`.
-        words: `tr`, or `str.format`: the name that is recorded is English.
+        words: `tr`, or `str.format` for the English name, which is recorded.
     """
     for camera in cameras:
         if uri in (camera.uri, camera.device):

@@ -18,7 +18,7 @@ PRESETS = {
 }
 USUAL = "Balanced"
 THEMES = ("system", "light", "dark")
-# what a recording stores of the pictures -> text, and advice
+# kind of video in a recording -> text and advice
 VIDEO_CHOICES = {
     "none": (translatable("Data only, no pictures"), translatable("Nobody can be identified from it")),
     "blurred": (translatable("Video with faces covered"), translatable("Undetected faces are not covered")),

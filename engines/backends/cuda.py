@@ -28,7 +28,7 @@ NON_BLOCKING = 1
 CAPTURE_THREAD_LOCAL = 1
 MULTIPROCESSORS, CAPABILITY_MAJOR, CAPABILITY_MINOR = 16, 75, 76  # of cudaDeviceAttr
 INSUFFICIENT_DRIVER = 35  # cudaErrorInsufficientDriver: this library needs a newer driver
-LARGEST_PROPERTIES = 8192  # bytes; cudaDeviceProp has about 1,000 and begins with the name
+LARGEST_PROPERTIES = 8192  # size of the buffer for cudaDeviceProp, which has about 1,000 bytes and begins with the name
 CALLS = (
     "cudaDeviceGetAttribute",
     "cudaFree",

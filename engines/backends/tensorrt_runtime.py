@@ -107,7 +107,7 @@ class PlanRunner:
                     step()
                 except CudaError as error:
                     log.warning("while closing the plan: %s", error)
-            # contexts before their engine, the engine before its runtime
+            # release contexts before their engine, and the engine before its runtime
             self._engine = None
             self._runtime = None
 

@@ -18,7 +18,7 @@ _CONSTANTS = {
     "largest": LARGEST,
     "blow": 1e38,
     "normal": SMALLEST_NORMAL,
-    "step": 0.75,  # adding it leaves steps of 2**-24, FP16's smallest
+    "step": 0.75,  # adding it rounds to multiples of 2**-24, FP16's smallest number
 }
 _PREFIX = "half_rounding/"
 

@@ -77,7 +77,7 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
 
 
 def _share(order: npt.NDArray[np.int64], split: str) -> npt.NDArray[np.int64]:
-    """The part of a shuffled order that belongs to a split; exact for the poster's number of pictures."""
+    """The indices of a split in a shuffled order; its size equals the poster's for the poster's number of pictures."""
     whole = sum(POSTER_SPLIT.values())
     first = round(len(order) * POSTER_SPLIT["train"] / whole)
     second = first + round(len(order) * POSTER_SPLIT["valid"] / whole)
