@@ -14,7 +14,7 @@ from fakes import result
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
 from edgeemo.recording.atomic import atomic_draft
-from edgeemo.recording.recorder import Loss
+from edgeemo.recording.recorder import RESERVE_BYTES, Loss
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.sinks import SinkContext, open_sink
 from engines import LABELS
@@ -56,8 +56,9 @@ def test_a_recording_lasts_to_the_end_of_its_newest_frame(tmp_path: Path) -> Non
         lasted.append(recorder.seconds)
     assert lasted == [0.0, 0.0, 0.5, 1.25, 11.0]
     assert recorder.now == 20.0
+    recorder.write(result(0, index=4, time=20.1234))
     recorder.close()
-    assert (recorder.folder.read().frames, recorder.folder.read().seconds) == (4, 11.0)
+    assert (recorder.folder.read().frames, recorder.folder.read().seconds) == (5, 10.247)
 
 
 def test_a_loss_says_what_ended_when_and_why() -> None:
@@ -156,3 +157,27 @@ def test_a_file_that_cannot_be_written_is_left_as_it_was_and_the_reason_is_one_l
         draft.write_text("after")
         assert path.read_text() == "before"
     assert path.read_text() == "after"
+
+
+def test_a_recording_with_video_that_got_no_frame_lacks_nothing(tmp_path: Path) -> None:
+    recorder = Recorder(SessionFolder.create(tmp_path, SessionInfo("Visit", video="whole")), LABELS, video="whole")
+    recorder.close()
+    assert recorder.missing == recorder.folder.read().missing == ()
+
+
+@pytest.mark.parametrize(("free", "goes_on"), [(RESERVE_BYTES, True), (RESERVE_BYTES - 1, False)])
+def test_a_video_ends_when_less_than_the_reserve_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, goes_on: bool
+) -> None:
+    monkeypatch.setattr("edgeemo.recording.recorder.WATCH_S", 0.0)
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit", video="whole"))
+    recorder = Recorder(folder, LABELS, video="whole", free_bytes=lambda path: free)
+    recorder.write(result(0))
+    assert recorder.writing == (("data", "video") if goes_on else ("data",))
+    recorder.close()
+
+
+def test_a_long_name_of_a_session_is_shortened(tmp_path: Path) -> None:
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit"))
+    folder.rename("x" * 300)
+    assert folder.read().name == "x" * 200

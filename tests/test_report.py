@@ -464,3 +464,30 @@ def test_a_damaged_row_of_a_database_is_left_out_and_counted(statement: str, los
     assert read.tracks[0].frames.tolist()[-1] == 1
     assert read.missing[0].startswith("1 damaged row" if lost == 1 else f"{lost} damaged rows")
     assert "damaged row" in page([("x", [read])])
+
+
+@pytest.mark.parametrize(
+    ("turned", "read"), [(0, True), (90, True), (180, True), (270, True), (45, False), (-90, False)]
+)
+def test_heads_are_turned_by_quarters(turned: int, read: bool, tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    other = GOOD.replace(": 0, ", ": 7, ").replace('"id": 1', f'"id": 1, "turned": {turned}')
+    path.write_text(f"{GOOD}\n{other}\n")
+    (seen,) = load(path).tracks
+    assert seen.turned.tolist() == ([0, turned] if read else [0])
+    assert bool(load(path).missing) is not read
+
+
+@pytest.mark.parametrize("number", [107, 100_000, 2**53])
+def test_numbers_of_persons_and_frames_may_be_large(number: int, tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(GOOD.replace('"id": 1', f'"id": {number}').replace('"frame": 0', f'"frame": {number}') + "\n")
+    read = load(path)
+    assert [each.id for each in read.tracks] == read.frames.tolist() == [number]
+    assert read.missing == ()
+
+
+def test_the_first_damaged_line_is_named_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text(f"{GOOD}\n\n{GOOD[:40]}\n{GOOD[:30]}\n")
+    assert "2 damaged rows of results, skipped (the first: line 3" in load(path).missing[0]

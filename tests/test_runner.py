@@ -358,3 +358,16 @@ def test_one_source_and_many_give_the_same_results_of_a_file(count: int) -> None
         for one, other in zip(own, alone, strict=True):
             np.testing.assert_array_equal(one.probabilities, other.probabilities)
             assert one.emotions == other.emotions
+
+
+def test_a_run_of_several_files_waits_for_a_slow_sink_that_makes_progress() -> None:
+    class Slow(Keeper):
+        def write(self, result: Result) -> None:
+            threading.Event().wait(0.05)
+            super().write(result)
+
+    slow = Slow()
+    parts = FakeParts({"a": lambda: FakeSource(6), "b": lambda: FakeSource(6)}, {"keep": slow})
+    with Runner(configuration("a", "b"), parts) as runner:
+        runner.run(threading.Event())
+        assert len(slow.seen) == 12

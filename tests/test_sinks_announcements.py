@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from fakes import result
 from mqtt_listener import retained
 from servers import Broker, until
 
-from edgeemo.config import Config, SourceConfig
+from edgeemo.config import Config, MqttConfig, SourceConfig
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.announcements import Ledger, Withdrawal
+from edgeemo.sinks.announcements import Announcer, Ledger, Withdrawal
 from edgeemo.sinks.mqtt import MqttSink
+from edgeemo.sinks.outbox import Outbox
 from edgeemo.types import Sink, SourceStatus, State, Status
 from engines import LABELS
 
@@ -92,3 +94,15 @@ def test_what_a_sink_left_with_the_broker_is_cleared_when_it_is_gone_or_has_anot
         withdrawal.close()
         for sink in running:
             sink.close()
+
+
+def test_a_withdrawal_that_waits_for_its_broker_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    Ledger("edge.toml").add(Announcer("mqtt://127.0.0.1:1/home", tmp_path / "spool.db", MqttConfig()))
+    Outbox(tmp_path / "spool.db", 1000, "mqtt://127.0.0.1:1/home").remember("home/status")
+    withdrawal = Withdrawal("edge.toml")
+    withdrawal.begin(Config())
+    assert any(each.name == "edgeemo-mqtt-withdrawal" for each in threading.enumerate())
+    withdrawal.close()
+    assert not any(each.name == "edgeemo-mqtt-withdrawal" for each in threading.enumerate())
+    withdrawal.close()

@@ -3,6 +3,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
+import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -344,3 +348,69 @@ def test_a_second_run_cannot_write_to_the_same_file(tmp_path: Path) -> None:
         open_sink(f"csv:{tmp_path / 'out.csv'}", context)
     first.close()
     open_sink(f"csv:{tmp_path / 'out.csv'}", context).close()
+
+
+def test_standard_output_gets_the_lines_and_stays_open(capfd: pytest.CaptureFixture[str]) -> None:
+    for index in range(2):
+        sink = open_sink("jsonl:-", CONTEXT)
+        sink.write(result(1, index=index))
+        sink.close()
+    assert [json.loads(text)["frame"] for text in capfd.readouterr().out.splitlines()] == [0, 1]
+
+
+PROGRAM = """
+import resource, signal, sys
+sys.path.insert(0, sys.argv[1])
+from test_sinks_text import CONTEXT, open_sink, result, SinkError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+sink = open_sink("jsonl:" + sys.argv[2], CONTEXT)
+try:
+    for index in range(100):
+        sink.write(result(1, index=index))
+except SinkError as error:
+    print(index, error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are Unix's")
+def test_a_line_for_which_there_was_no_room_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    command = [sys.executable, "-c", PROGRAM, str(Path(__file__).parent), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    count, _, said = done.stdout.partition(" ")
+    assert said.strip() == f"cannot continue writing {path}: File too large; earlier results are kept"
+    assert [each["frame"] for each in events(path)] == list(range(int(count)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are Unix's")
+def test_a_reader_that_pauses_during_the_run_gets_everything(tmp_path: Path) -> None:
+    path, got = tmp_path / "pipe", []
+    os.mkfifo(path)
+
+    def read() -> None:
+        with path.open() as pipe:
+            threading.Event().wait(0.8)
+            got.extend(pipe.read().splitlines())
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    with closing(open_sink(f"jsonl:{path}", CONTEXT)) as sink:
+        for index in range(150):  # more than a pipe holds
+            sink.write(result(8, index=index))
+    reader.join(20)
+    assert [json.loads(text)["frame"] for text in got] == list(range(150))
+
+
+def test_a_file_that_cannot_be_rotated_is_an_error_and_can_be_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    context = replace(CONTEXT, config=Config(jsonl=JsonlConfig(rotate_mb=0.001, keep=2)))
+    sink = open_sink(f"jsonl:{folder / 'out.jsonl'}", context)
+    sink.write(result(1))
+    (folder / "out.jsonl").unlink()
+    folder.rmdir()
+    with pytest.raises(SinkError, match="cannot continue writing"):
+        _ = [sink.write(result(1, index=index)) for index in range(1, 5)]  # type: ignore[func-returns-value]
+    sink.close()

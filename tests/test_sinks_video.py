@@ -331,3 +331,17 @@ def test_the_pictures_of_a_video_that_is_deleted_are_lost(tmp_path: Path, monkey
         sink.write(empty(3, 0.3))
     sink.close()
     assert sink.lost == 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts the open files of a process as Linux shows them")
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.avi"])
+def test_a_video_that_is_closed_leaves_no_file_open(tmp_path: Path, name: str) -> None:
+    def open_files() -> set[Path]:
+        return {target for each in Path("/proc/self/fd").iterdir() if tmp_path in (target := each.resolve()).parents}
+
+    sink = open_sink(f"video:{tmp_path / name}", CONTEXT)
+    for index in range(3):
+        sink.write(empty(index, index / 10))
+    assert open_files()
+    sink.close()
+    assert open_files() == set()
