@@ -18,6 +18,8 @@ from fakes import make_bundle, result
 from edgeemo.batch.split import VideoPart, split
 from edgeemo.capture import open_source
 from edgeemo.capture.damage import Damage, nal_types
+from edgeemo.capture.gstreamer import has_element
+from edgeemo.capture.hardware_video import CHOICE
 from edgeemo.cli import main
 from edgeemo.errors import SourceError
 from edgeemo.recording import load
@@ -152,6 +154,26 @@ def test_pictures_lost_at_the_end_are_counted_with_the_last_frame(
     lost = FRAMES - len(frames)
     assert lost
     assert [frame.damage for frame in frames] == [0] * (len(frames) - 1) + [lost]
+
+
+def test_a_file_that_plays_at_its_own_speed_tells_of_pictures_lost_at_its_end(hevc: Callable[[str], Path]) -> None:
+    frames = list(open_source(str(spoil_end(hevc(".mkv"), 2)), paced=True).frames())
+    assert [frame.damage for frame in frames][-2:] == [0, 2]
+    assert frames[-1].index == FRAMES - 3
+
+
+def test_a_hardware_decoder_tells_of_pictures_lost_at_the_end(
+    hevc: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_element("avdec_h265"):
+        pytest.skip("no decoder (apt install gstreamer1.0-libav gstreamer1.0-plugins-bad)")
+    monkeypatch.setenv(CHOICE, "avdec_h265")
+    source = open_source(str(spoil_end(hevc(".mkv"), 2)))
+    frames = list(source.frames())
+    assert source.decoder == "avdec_h265"
+    assert sum(frame.damage for frame in frames) == FRAMES - len(frames) == frames[-1].damage
+    whole = list(open_source(str(hevc(".mkv"))).frames())
+    assert [frame.damage for frame in whole] == [0] * FRAMES
 
 
 def test_a_part_of_a_long_file_tells_of_pictures_lost_at_its_end(hevc: Callable[[str], Path]) -> None:

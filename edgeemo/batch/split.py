@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,7 @@ class VideoPart(VideoFile):
         video = open_video(os.path.abspath(self._path))  # not a hardware decoder, which cannot seek
         if video is None:
             raise SourceError(f"{self._path} can no longer be read; check the file")
-        held: Frame | None = None  # delivered when it is known whether pictures after it are lost
+        video.reads_ahead = True
         try:
             video.seek(part.key_time)
             while (index + 1 < part.end or part.last) and video.grab():
@@ -121,15 +121,9 @@ class VideoPart(VideoFile):
                 image = video.image()
                 if image is None:
                     continue
-                if held is not None:
-                    yield held
-                held = Frame(image, index, video.time, self.name, damage=video.damage.take())
-            if held is not None:
-                yield replace(held, damage=held.damage + video.damage.take())
+                yield Frame(image, index, video.time, self.name, damage=video.take_damage())
             self._expect_end(video, index)
         except OSError as error:
-            if held is not None:
-                yield held
             raise SourceError(f"{self._path} cannot be read after frame {index + 1}: {error}") from error
         finally:
             video.close()

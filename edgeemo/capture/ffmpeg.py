@@ -8,6 +8,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,15 @@ MOST_ODD = 2  # packets at the end of an intact file that may contain no picture
 BACKGROUND = 255  # grey level behind transparent pixels: white
 
 
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """What came next from the decoder: a frame, the end (no frame) or an error; and the damage noticed until then."""
+
+    frame: Any
+    damage: int
+    error: OSError | None
+
+
 class Video:
     """One opened video.
 
@@ -57,11 +67,13 @@ class Video:
         damage: pictures that were lost or decoded with errors so far.
         format: FFmpeg's name of the container, for example "matroska,webm".
         finite: the container states its duration.
+        reads_ahead: decode one frame ahead, so that the last one tells of pictures lost after it; not for live video.
         streams: number of video streams.
         decoder: name of the decoder.
     """
 
     decoder = "FFmpeg"
+    reads_ahead = False
 
     def __init__(self, container: InputContainer, number: int | None = None) -> None:
         self._container = container
@@ -99,6 +111,8 @@ class Video:
         self._broken: OSError | None = None
         self._frames = self._decode(self._demux())
         self._frame: Any = None
+        self._ahead: Ahead | None = None
+        self._lost = 0
         self.time = 0.0
         self._display = Display(self._stream)
 
@@ -112,12 +126,33 @@ class Video:
         Raises:
             OSError: the file or the network failed; earlier frames are intact.
         """
-        frame = next(self._frames, None)
-        self._frame = frame
-        if frame is None:
+        here, self._ahead = self._ahead or self._next(), None
+        self._frame = here.frame
+        self._lost += here.damage
+        if here.error is not None:
+            raise here.error
+        if here.frame is None:
             return False
-        self.time = self._timeline.tick(*self._stamp(frame))
+        self.time = self._timeline.tick(*self._stamp(here.frame))
+        if self.reads_ahead:
+            self._ahead = self._next()
+            if self._ahead.frame is None:  # pictures lost at the end belong to the last frame
+                self._lost += self._ahead.damage
+                self._ahead = replace(self._ahead, damage=0)
         return True
+
+    def take_damage(self) -> int:
+        """Damaged pictures since the last call, for `Frame.damage` of the grabbed frame."""
+        lost, self._lost = self._lost, 0
+        return lost
+
+    def _next(self) -> Ahead:
+        frame, error = None, None
+        try:
+            frame = next(self._frames, None)
+        except OSError as raised:
+            error = raised
+        return Ahead(frame, self.damage.take(), error)
 
     def image(self) -> U8 | None:
         """The grabbed frame as a player shows it: upright, square pixels, (H, W, 3) BGR."""
@@ -138,6 +173,7 @@ class Video:
         self._container.seek(start + max(0, round(at / base)), stream=self._stream)
         self._timeline = Timeline(zero=float(start * base))
         self.damage.restart()
+        self._ahead = None
         if self._slots is not None:
             self._slots.clear()
         self._frames = self._decode(self._demux())

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from edgeemo.capture.ffmpeg import FALLBACK_RATE, Video, expect_pyav, open_video
@@ -136,7 +135,6 @@ def play(
         video = _opened(opener, shown, playhead)
         first, last = index, 0.0
         broken = ""
-        held: Frame | None = None  # delivered late, because pictures lost after the last frame are counted with it
         try:
             while _grab(video, playhead, pace, index):
                 last = video.time
@@ -149,20 +147,12 @@ def play(
                     continue
                 if pace is not None:
                     pace.wait(due)
-                frame = Frame(image, index - 1, start + last, name, damage=video.damage.take())
-                if pace is not None:
-                    yield frame
-                    continue
-                if held is not None:
-                    yield held
-                held = frame
+                yield Frame(image, index - 1, start + last, name, damage=video.take_damage())
             broken = video.missing()
         except OSError as error:
             broken = str(error) or "reading failed"
         finally:
             video.close()
-        if held is not None:
-            yield replace(held, damage=held.damage + video.damage.take())
         decoded = round(last * video.fps) + 1 if playhead.has_seeked else index - first
         _expect_all(video, shown, decoded, broken)
         if not loop:
@@ -172,6 +162,7 @@ def play(
 
 def _opened(opener: Callable[[], Video], shown: str, playhead: Playhead) -> Video:
     video = opener()
+    video.reads_ahead = True
     playhead.duration = video.count / video.fps if video.can_seek else 0.0
     if not video.rate_is_stated:
         log.warning("%s has no timestamps and no frame rate; assuming %g frames per second", shown, FALLBACK_RATE)

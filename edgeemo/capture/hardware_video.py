@@ -53,6 +53,8 @@ class Decoded:
     pts: int | None
     duration: int
     key_frame: bool
+    is_corrupt: bool = False  # the elements do not tell
+    interlaced_frame: bool = False
 
     @property
     def width(self) -> int:
@@ -123,6 +125,7 @@ class HardwareVideo(Video):
                 raise OSError(f"{self.decoder} failed: {error}") from error
             log.warning("%s does not decode this video (%s); FFmpeg does", self.decoder, error)
             self.decoder = Video.decoder
+            self.damage.restart()
             yield from super()._decode(chain(unanswered, packets))
 
     def _pictures(self, packets: Iterator[Any], unanswered: list[Any]) -> Iterator[Decoded]:
@@ -153,7 +156,6 @@ class HardwareVideo(Video):
             if len(waiting) >= IN_FLIGHT:
                 if not given:
                     raise GStreamerError(f"no picture after {len(waiting)} packets")
-                self._count_damage()
                 waiting.clear()
         pipeline.end()
         silent_since = monotonic()
@@ -163,6 +165,7 @@ class HardwareVideo(Video):
                 yield decoded
         if not given and pushed:
             raise GStreamerError("no picture in the whole video")
+        self.damage.end()
         self._raise_broken()
 
     def _start(self) -> Pipeline:
@@ -180,6 +183,7 @@ class HardwareVideo(Video):
         while (sample := pipeline.pull(wait_s)) is not None:
             wait_s = 0.0
             if (decoded := self._of_sample(sample, waiting)) is not None:
+                self.damage.given(decoded)
                 yield decoded
         pipeline.has_ended()
 
@@ -224,10 +228,13 @@ class HardwareVideo(Video):
             copy = av.Packet(bytes(packet))  # the filter empties its input
             copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
             try:
-                yield packet, complete.filter(copy)
+                units = complete.filter(copy)
             except av.error.FFmpegError:
                 self._count_damage()
-                yield packet, []
+                units = []
+            else:
+                self.damage.sent(packet)
+            yield packet, units
 
     def _read_matrix(self, packet: Any) -> None:
         """Read the display matrix: FFmpeg reports it with the first picture, so FFmpeg decodes that one."""

@@ -128,7 +128,7 @@ class Stream:
                 if image is None:
                     continue
                 last = since(began, last)
-                yield Frame(image, count, last, self.name, damage=video.damage.take())
+                yield Frame(image, count, last, self.name, damage=video.take_damage())
                 count, asked = count + 1, time.monotonic()
         except OSError:
             why = "the connection failed"
