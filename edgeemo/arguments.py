@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action=_Version)
     _common(made, default=None)
+    _add_sinks(made, "jsonl:PATH", default=None)
     _add_markers(made, default=None)
     made.set_defaults(command=commands.app, verbose=0)
     added = made.add_subparsers(title="commands", metavar="COMMAND")
@@ -40,14 +41,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_run(added: Any) -> None:
     run = added.add_parser("run", help="without a window: recognise a source, write results to sinks")
     _common(run, default=argparse.SUPPRESS)
-    run.add_argument(
-        "--sink",
-        action="append",
-        metavar="KIND:TARGET",
-        help="where results go: jsonl:PATH (jsonl:- is standard output, the default), csv:PATH, sqlite:PATH, "
-        "video:PATH, mqtt://HOST:PORT/TOPIC, metrics:HOST:PORT, web:HOST:PORT, lsl:NAME, camera:/dev/videoN; may be "
-        "given several times",
-    )
+    _add_sinks(run, "jsonl:PATH (jsonl:- is standard output, the default)", default=argparse.SUPPRESS)
     _add_markers(run, default=argparse.SUPPRESS)
     run.add_argument("--frames", type=_count, metavar="N", help="stop after that many frames")
     run.add_argument(
@@ -196,6 +190,17 @@ def _common(parser: argparse.ArgumentParser, *, default: str | None, source: boo
     parser.add_argument("--config", metavar="F", default=default, help="a TOML file; the command line overrides it")
     parser.add_argument(
         "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="log more; twice: everything"
+    )
+
+
+def _add_sinks(added: Any, first: str, *, default: Any) -> None:
+    added.add_argument(
+        "--sink",
+        action="append",
+        default=default,
+        metavar="KIND:TARGET",
+        help=f"where results go: {first}, csv:PATH, sqlite:PATH, video:PATH, mqtt://HOST:PORT/TOPIC, "
+        "metrics:HOST:PORT, web:HOST:PORT, lsl:NAME, camera:/dev/videoN; may be given several times",
     )
 
 

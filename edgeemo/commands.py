@@ -23,6 +23,7 @@ def app(arguments: argparse.Namespace) -> int:
     from edgeemo.doctor import display_fault, qt_fault
 
     config = config_of(arguments)
+    _expect_unread(config, arguments)
     fault = qt_fault() or display_fault(os.environ)
     if not fault:
         try:

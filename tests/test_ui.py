@@ -221,13 +221,9 @@ def test_only_opencvs_own_qt_is_kept_out() -> None:
 @pytest.mark.skipif(not (ZOO / "hybrid_lite" / "model.onnx").is_file(), reason="hybrid_lite is not trained yet")
 def test_the_app_runs_on_the_demo_clip_until_it_is_interrupted(qtbot: QtBot, tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
-    code = (
-        "import sys; from edgeemo.config import Config; from edgeemo.ui import app\n"
-        f"sys.exit(app.run(Config(source='demo', sinks=('jsonl:{results.as_posix()}',))))"
-    )
     root = str(Path(__file__).parents[1])
     with subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-m", "edgeemo", "--source", "demo", "--sink", f"jsonl:{results}"],
         stderr=subprocess.DEVNULL,
         cwd=tmp_path,
         # the settings of whoever runs the tests stay as they are
