@@ -18,7 +18,7 @@ class Mailbox(Generic[T]):
     """Passes items from one thread to another, in order.
 
     With `newest_only`, `put` replaces an item that was not taken and counts the drop (live sources, the window);
-    `merge` (old, new) returns the new item with what must not be lost of the old one. Without `newest_only`, `put`
+    `merge` (old, new) returns the new item with data of the old one that must be kept. Without `newest_only`, `put`
     waits until fewer than `size` items are queued (files: every frame is needed). An exception given to `fail` is
     raised in the reader after the items put before it.
     """

@@ -99,7 +99,7 @@ def watching(
     """Recognise a source frame by frame; everything is released when the generator ends or is closed.
 
     Args:
-        open_pipeline: opens the stages; the ExitStack that it gets closes them.
+        open_pipeline: opens the stages and registers them in the given ExitStack, which closes them.
         sinks: as for `edgeemo run --sink`.
         folder: the folder of pictures, for the paths of results.
         progress: show a bar.
@@ -191,7 +191,7 @@ class Outputs:
 def frames_of(source: Source, resources: ExitStack) -> Iterator[Frame]:
     """Iterate over the frames of a source: all of them, or only the newest ones if the source is live."""
     if isinstance(source, GivenFrames):
-        # in this thread, because the caller's generator may depend on it
+        # read in this thread: the caller's generator may not be usable in others
         yield from source.frames()
         return
     try:

@@ -32,7 +32,7 @@ class CameraInfo:
     """A connected camera.
 
     Attributes:
-        uri: for `open_source`: the stable path, which does not depend on the order of plugging in, if there is one.
+        uri: its name for `open_source`; if possible a path that does not depend on the order of plugging in.
         name: the name that the camera reports.
         device: its device file.
     """

@@ -41,7 +41,7 @@ class Outbox:
 
     Attributes:
         last_key: of the newest message.
-        retained: the topics under which the sink's broker keeps a message of ours.
+        retained: the topics with a retained message of this sink at the broker.
     """
 
     def __init__(self, path: Path, limit_bytes: int, sink: str) -> None:
@@ -67,7 +67,7 @@ class Outbox:
             self.retained: set[str] = set()
             self._rows = self._bytes = self.last_key = 0
             self._count()
-        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # damaged names are in SQLite's messages
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's message contains the damaged name
             raise SinkError(f"cannot use {path} for unsent messages: {error}; choose another [mqtt] spool") from error
 
     def adopt(self, path: Path) -> int:

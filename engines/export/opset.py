@@ -24,7 +24,7 @@ _REDUCTIONS = (
     "ReduceProd",
     "ReduceSumSquare",
 )
-# attributes added after opset 17, with the value that equals the behaviour of 17
+# attributes added after opset 17 -> the value with which an operator behaves as in 17
 _NEW = {("Cast", "saturate"): 1, ("QuantizeLinear", "saturate"): 1, ("Reshape", "allowzero"): 0}
 
 
