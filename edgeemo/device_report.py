@@ -28,6 +28,7 @@ from edgeemo.config import Config
 from edgeemo.doctor import examine, jetson_release
 from edgeemo.errors import EdgeemoError
 from edgeemo.run.open import open_runner
+from edgeemo.system.outputs import check_output
 from edgeemo.system.process import machine_memory_mb
 from edgeemo.system.unit import has_csi
 from engines.backends import open_backend
@@ -70,6 +71,8 @@ def write_report(config: Config, path: Path, *, path_s: float = PATH_S, say: Say
     files = stem.with_name(f"{stem.name}.json"), stem.with_name(f"{stem.name}.html")
     try:
         files[0].parent.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            check_output(file, "device report")
         # check before minutes of work
         atomic_write(files[0], "{}\n")
     except OSError as error:

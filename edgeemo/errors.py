@@ -13,12 +13,13 @@ EdgeemoError                the user can correct it: one line, exit code 2
 
 from __future__ import annotations
 
-from engines.errors import EdgeemoError, EngineError, PathError
+from engines.errors import EdgeemoError, EngineError, OutputError, PathError
 
 __all__ = [
     "ConfigError",
     "EdgeemoError",
     "EngineError",
+    "OutputError",
     "PartlyReadError",
     "PathError",
     "RecordingError",

@@ -2,6 +2,7 @@
 
 EdgeemoError                base; the user can fix it: one line, exit code 2 (`edgeemo.errors` has the rest of the tree)
 ├── PathError               an invalid path
+├── OutputError             a file that must not be written or replaced
 └── EngineError
     ├── BundleNotFound          no such name in the zoo, no such folder
     ├── SpecError               spec.json is missing, malformed or does not fit its graph
@@ -21,6 +22,10 @@ class EdgeemoError(Exception):
 
 
 class PathError(EdgeemoError):
+    pass
+
+
+class OutputError(EdgeemoError):
     pass
 
 

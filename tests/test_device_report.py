@@ -11,6 +11,7 @@ from edgeemo import device_report
 from edgeemo.config import Config
 from edgeemo.device_report import page, without_person, write_report
 from edgeemo.errors import EdgeemoError
+from edgeemo.system.outputs import check_output
 
 
 def test_it_measures_engines_path_and_machine_and_writes_both_files(tmp_path, monkeypatch):
@@ -18,6 +19,8 @@ def test_it_measures_engines_path_and_machine_and_writes_both_files(tmp_path, mo
     said = []
     files = write_report(Config(), tmp_path / "made" / "orin.json", path_s=1.0, say=said.append)
     assert [file.name for file in files] == ["orin.json", "orin.html"]
+    for file in files:
+        assert check_output(file, "device report") == file  # may be measured again
     text = files[0].read_text()
     report = json.loads(text)
     rows = {row["choice"]: row for row in report["engines"][0]["rows"]}

@@ -138,6 +138,45 @@ def test_a_report_replaces_only_reports(
     assert mine.read_bytes() == other.read_bytes() == recorded.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "--engine", "hybrid_lite", "--data", "fer2013:IN,seed=1", "--predictions", "OUT"],
+        ["evaluate", "--engine", "hybrid_lite", "--data", "fer2013:x", "--by", "IN:column", "--predictions", "OUT"],
+        ["data", "groups", "fer2013:IN", "--output", "OUT"],
+        ["data", "crops", "fer2013:x", "--spec", "IN", "--output", "OUT"],
+        ["average", "IN", "IN", "--output", "OUT"],
+        ["saliency", "IN", "--data", "fer2013:x", "--output", "OUT"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_the_trainer_writes_over_no_input_and_no_other_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    pytest.importorskip("torch")
+    from trainer.cli import main as train
+
+    data, other = tmp_path / "data.csv", tmp_path / "other.csv"
+    data.write_text("emotion,pixels,Usage\n")
+    other.write_text("dear,reader\n")
+    for output, reason in ((data, "is read by the same command"), (other, "choose another path, or delete it")):
+        words = [word.replace("IN", str(data)).replace("OUT", str(output)) for word in arguments]
+        assert train(words) == 2
+        said = capsys.readouterr().err
+        assert reason in said
+        assert said.count("\n") == 1
+    assert (data.read_text(), other.read_text()) == ("emotion,pixels,Usage\n", "dear,reader\n")
+
+
+def test_a_device_report_replaces_only_device_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.json", "a.html"):
+        (tmp_path / name).write_text("mine")
+        assert main(["doctor", "--device-report", str(tmp_path / "a")]) == 2
+        assert "is not a device report of edgeemo" in capsys.readouterr().err
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+
+
 def test_a_report_may_be_written_again(recorded: Path, tmp_path: Path) -> None:
     for name in ("a.html", "a.csv", "x" * 250 + ".csv"):
         for _ in range(2):

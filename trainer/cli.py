@@ -17,6 +17,7 @@ from trainer.config import SAFETENSORS
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
+from trainer.outputs import check_output
 
 # imported on demand; an error names the missing one
 OPTIONAL = ("torch", "onnx", "onnxscript", "matplotlib", "safetensors")
@@ -285,6 +286,8 @@ def _fit(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from trainer import evaluate as scoring
 
+    if options.predictions is not None:
+        check_output(options.predictions, "predictions", [options.data, (options.by or "").rpartition(":")[0]])
     groups = scoring.read_groups(options.by) if options.by else None
 
     def score(name: str) -> scoring.Evaluation:
@@ -373,6 +376,7 @@ def _untrained(options: argparse.Namespace) -> int:
 def _average(options: argparse.Namespace) -> int:
     from trainer.average import average
 
+    check_output(options.output, "checkpoint", options.checkpoints)
     print(average(options.checkpoints, options.output, options.shares))
     return 0
 
@@ -384,6 +388,7 @@ def _weights(options: argparse.Namespace) -> int:
     if options.output.suffix != SAFETENSORS:
         raise RunError(f"--output must end in {SAFETENSORS}, not {options.output.name}")
     path = find_checkpoint(options.checkpoint)
+    check_output(options.output, "weights", [path])
     arch, model = load_checkpoint(path)
     save_weights(model, arch, training_summary(path), options.output)
     print(options.output)
@@ -396,6 +401,7 @@ def _saliency(options: argparse.Namespace) -> int:
     from trainer.runs import find_checkpoint, load_checkpoint
     from trainer.saliency_page import write_page
 
+    check_output(options.output, "page", [options.checkpoint, options.data])
     _, model = load_checkpoint(find_checkpoint(options.checkpoint))
     spec = model.spec
     data = open_data(options.data, options.split)

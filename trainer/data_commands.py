@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engines.layout import cache_folder
 from engines.terminal import one_line
 from trainer.fit_options import add_alias, positive
+from trainer.outputs import check_output
 
 if TYPE_CHECKING:
     from trainer.data import Dataset
@@ -120,6 +121,7 @@ def _crops(options: argparse.Namespace) -> int:
     from trainer.data import open_data
     from trainer.data.faces import save_crops
 
+    check_output(options.output, "crops", [options.data, options.spec])
     count = save_crops(
         open_data(options.data, options.split),
         ModelSpec.load(options.spec),
@@ -178,6 +180,7 @@ def _print_duplicates(found: dict[str, Dataset], cache: Path, *, near: bool) -> 
 def _groups(options: argparse.Namespace) -> int:
     from trainer.picture_groups import write_groups
 
+    check_output(options.output, "groups", [options.data])
     counts = write_groups(options.data, options.split, options.output)
     print(f"{options.output}: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
     return 0
