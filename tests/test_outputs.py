@@ -349,3 +349,26 @@ def test_a_sink_that_is_closed_leaves_no_file_open(
         sink.write(result(1, index=1))
     sink.close()
     assert open_files() == set()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts the open files of a process as Linux shows them")
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "sqlite"])
+def test_a_sink_that_is_refused_leaves_no_file_open(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"out.{kind}"
+    context = SinkContext(LABELS, draw=lambda each: each.frame.image, lasting=True)
+
+    def open_files() -> list[str]:
+        return [link for each in Path("/proc/self/fd").iterdir() if str(tmp_path) in (link := os.path.realpath(each))]
+
+    if kind == "sqlite":
+        path.write_bytes(b"SQLite format 3\0" + bytes(2000))
+        before = []
+        other = None
+    else:
+        other = open_sink(f"{kind}:{path}", context)
+        before = open_files()
+    with pytest.raises(SinkError, match="choose another path"):
+        open_sink(f"{kind}:{path}", context)
+    assert open_files() == before
+    if other is not None:
+        other.close()

@@ -182,3 +182,8 @@ def test_a_picture_is_no_table_of_events(tmp_path: Path) -> None:
     path.write_bytes(bytes(range(128, 256)))
     with pytest.raises(RecordingError, match="cannot read"):
         read_events(path, 0.0)
+
+
+def test_a_long_name_of_a_person_is_shortened(folder: Path) -> None:
+    write_edits(folder, (Name(1, "x" * 80),))
+    assert load(folder).tracks[0].name == "x" * 60

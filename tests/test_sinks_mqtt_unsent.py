@@ -98,7 +98,7 @@ def test_a_run_without_a_broker_ends_with_code_4_and_the_next_one_delivers_to_th
         hurried.setattr("edgeemo.sinks.mqtt.ACKNOWLEDGE_S", 0.2)
         assert main(["run", "--config", str(config)]) == 4
     assert "5 results kept on disk" in capsys.readouterr().err
-    assert "cannot be reached" in caplog.text
+    assert "cannot be reached: Connection refused" in caplog.text
     listener = Listener(broker.port)
     config.write_text(text % (broker.port, 3))
     assert main(["run", "--config", str(config)]) == 0
