@@ -56,7 +56,7 @@ def test_dropped_videos_become_one_dataset_and_a_damaged_one_is_told(
     assert window.settings.queue[0] == str(output)
     qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
     assert states(dialog)[:2] == ["done", "done"]
-    assert states(dialog)[2].startswith("failed: ")
+    assert states(dialog)[2].startswith("failed: c.mp4 is not a video")
     QApplication.processEvents()
     header, view = dialog.table.horizontalHeader(), dialog.table.viewport()
     assert header is not None

@@ -269,7 +269,9 @@ class QueueDialog(QDialog):
     def _state_of(self, file: str) -> str:
         watcher = self._watcher
         if file in self._faults:
-            return tr("failed: {reason}", reason=message_words(self._faults[file]))
+            # the row already has the name
+            reason = message_words(self._faults[file]).replace(file, Path(file).name)
+            return tr("failed: {reason}", reason=reason)
         if watcher is None:
             return tr(DONE) if file in self._ended else tr(WAITS)
         if file in watcher.ended_files or file not in watcher.todo or self._finished:

@@ -49,7 +49,8 @@ def _menus_and_bars(theme: Theme) -> str:
     QComboBox QLineEdit, QAbstractSpinBox QLineEdit {{ border: none; padding: 0; background: transparent; }}
     QTableWidget::indicator:unchecked {{ border: 1px solid {theme.muted}; border-radius: 3px; }}
     QProgressBar {{
-        background: {theme.track}; border: none; border-radius: 6px; height: 14px; text-align: center;
+        background: {theme.track}; border: none; border-radius: 6px; height: 14px; text-align: right;
+        margin-right: 40px;
     }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 6px; }}
     QSlider::groove:horizontal {{ background: {theme.track}; height: 6px; border-radius: 3px; }}
