@@ -76,7 +76,10 @@ def look():
         return
     window.player.arrived.disconnect(look)
     window.banner.show_message("notice", "Desk camera was connected.", ("Use it", lambda: None))
-    app.processEvents()
+    for _ in range(20):  # a text that has just changed is laid out with the next events
+        app.processEvents()
+        if not cut_texts(window):
+            break
     print(window.devicePixelRatioF(), window.width(), window.height(), cut_texts(window))
     window.library.show()
     window.show_queue()

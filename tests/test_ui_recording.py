@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from windows import Clip, Studio, Windows, shows
 
 from edgeemo.config import CaptureConfig, Config
-from edgeemo.errors import SourceError
+from edgeemo.errors import SinkError, SourceError
 from edgeemo.recording import load
 from edgeemo.report.page import page
 from edgeemo.types import Marker, Result
@@ -148,6 +148,21 @@ def test_markers_set_in_the_window_reach_the_outputs_once_and_the_session_once(
         ("mark 2", kept.markers[1].time),
     ]
     assert [each.label for each in window.history.markers] == ["smile", "mark 2"]
+
+
+def test_an_output_that_failed_is_opened_again(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.sinks["keep"] = SinkError("there is no such device")  # type: ignore[assignment]
+    window = make(Config(source="clip.mp4", sinks=("keep",)))
+    qtbot.waitUntil(lambda: "no such device" in window.banner.text)
+    kept = studio.sinks["keep"] = FakeSink()
+    again, *_ = window.banner.buttons
+    again.click()
+    qtbot.waitUntil(lambda: bool(kept.frames))
+    window.player.stop()
+    shown = len(kept.frames)
+    window.start_or_pause()
+    shows(qtbot, window)
+    assert len(kept.frames) - shown <= 2, "a second run would overwrite the first one's output"
 
 
 LOST = SourceError("the stream broke off; check the camera")

@@ -81,6 +81,7 @@ class LiveControl(QObject):
         self._config = _with_settings(config, settings, engine_given)
         self._opening = self._config
         self._works: Config | None = None  # the last configuration that delivered a picture
+        self._delivered = False  # the configuration opened last has delivered a picture
         self._lost = False
         self.player = Player(opener, self)
         self.player.failed.connect(self._on_failure)
@@ -168,7 +169,8 @@ class LiveControl(QObject):
         elif self.player.state is PlayerState.PAUSED:
             self.player.resume()
         elif self.player.state is not PlayerState.OPENING:
-            self.play(self._config)
+            # outputs that have received nothing are opened again
+            self.play(self._config if self._delivered else replace(self._config, sinks=self._opening.sinks))
 
     def play(self, config: Config) -> None:
         self._stop_retrying()
@@ -179,7 +181,7 @@ class LiveControl(QObject):
         self._config = config
         self._banner.dismiss()
         self.opening.emit(config, same_source and self._works is not None)
-        self._opening = config
+        self._opening, self._delivered = config, False
         loop = config.capture.loop or config.source == DEMO
         self.player.open(replace(config, capture=CaptureConfig(loop=loop, paced=True)))
         # a second run would overwrite the output of the first one
@@ -213,7 +215,7 @@ class LiveControl(QObject):
             self._stop_retrying()
             self._banner.dismiss()
             self.returned.emit(result)
-        self._works = self._config
+        self._works, self._delivered = self._config, True
 
     def shutdown(self) -> None:
         """Close everything, because the window is closing."""
