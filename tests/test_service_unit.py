@@ -13,7 +13,7 @@ import pytest
 
 from edgeemo.errors import ServiceError
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.system.unit import Unit, devices, let_read, state, uninstall
+from edgeemo.system.unit import Unit, devices, expect_own_unit, let_read, state, uninstall
 
 OUTPUTS = (Path("/srv/edge/a.jsonl"),)
 
@@ -126,6 +126,16 @@ def test_systemd_accepts_the_unit_and_finds_it_hardened(tmp_path: Path, csi: boo
 def test_names_that_do_not_belong_into_a_unit_are_mistakes(changes: dict[str, str], says: str) -> None:
     with pytest.raises(ServiceError, match=says):
         Unit(Path("/etc/edgeemo/edge.toml"), **changes)
+
+
+def test_the_unit_of_another_program_is_neither_replaced_nor_removed(tmp_path: Path) -> None:
+    path = tmp_path / "sshd.service"
+    expect_own_unit(path)
+    path.write_text(Unit(Path("/etc/edge.toml"), outputs=OUTPUTS).text())
+    expect_own_unit(path)
+    path.write_text("[Unit]\nDescription=OpenSSH server\n")
+    with pytest.raises(ServiceError, match="was not written by edgeemo"):
+        expect_own_unit(path)
 
 
 def test_without_systemd_it_says_what_to_do_instead(tmp_path: Path) -> None:

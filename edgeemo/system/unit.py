@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgeemo.errors import ServiceError
 
+MARK = "# Written by: edgeemo service install"  # first line of every unit that edgeemo writes
 UNITS = Path("/etc/systemd/system")
 NVARGUS = "nvargus-daemon.service"
 LIMIT_S = 60
@@ -59,7 +60,7 @@ class Unit:
         """The unit file."""
         after = ["network-online.target", *([NVARGUS] if self.csi else [])]
         lines = [
-            "# Written by: edgeemo service install",
+            MARK,
             "[Unit]",
             "Description=edgeemo: facial expressions in video",
             "Wants=" + " ".join(after),
@@ -160,13 +161,14 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
     _expect_systemd()
     if not _is_root():
         raise ServiceError("only root can install a service; run it again with sudo")
+    path = folder / f"{unit.name}.service"
+    expect_own_unit(path)
     done = []
     if not _user_exists(unit.user):
         _run("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", unit.user)
         done.append(f"created the user {unit.user}")
     if let_read(unit.config_file, unit.user):
         done.append(f"let {unit.user} read {unit.config_file}")
-    path = folder / f"{unit.name}.service"
     try:
         path.write_text(unit.text(), encoding="utf-8")
     except OSError as error:
@@ -176,6 +178,12 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
     _run("systemctl", "enable", "--now", f"{unit.name}.service")
     done.append(f"started {unit.name}; its log: journalctl -u {unit.name} -f")
     return done
+
+
+def expect_own_unit(path: Path) -> None:
+    """Raise ServiceError if a unit exists that edgeemo has not written, such as sshd's."""
+    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
+        raise ServiceError(f"{path} was not written by edgeemo service install; choose another --name")
 
 
 def uninstall(name: str, *, folder: Path = UNITS) -> list[str]:
@@ -188,6 +196,7 @@ def uninstall(name: str, *, folder: Path = UNITS) -> list[str]:
     path = folder / f"{name}.service"
     if not path.is_file():
         raise ServiceError(f"there is no {path}; nothing to remove")
+    expect_own_unit(path)
     if not _is_root():
         raise ServiceError("only root can remove a service; run it again with sudo")
     _run("systemctl", "disable", "--now", f"{name}.service")
