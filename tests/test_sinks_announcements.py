@@ -98,6 +98,7 @@ def test_what_a_sink_left_with_the_broker_is_cleared_when_it_is_gone_or_has_anot
 
 def test_a_withdrawal_that_waits_for_its_broker_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("edgeemo.sinks.announcements.RETRY_S", 30.0)
     Ledger("edge.toml").add(Announcer("mqtt://127.0.0.1:1/home", tmp_path / "spool.db", MqttConfig()))
     Outbox(tmp_path / "spool.db", 1000, "mqtt://127.0.0.1:1/home").remember("home/status")
     withdrawal = Withdrawal("edge.toml")
