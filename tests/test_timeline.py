@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import probabilities, result
-from PyQt6.QtGui import QImage
-from PyQt6.QtWidgets import QFileDialog, QMenu
+from PyQt6.QtGui import QImage, QPainter, QPixmap
+from PyQt6.QtWidgets import QApplication, QFileDialog, QMenu
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows, shows
 
@@ -98,6 +98,21 @@ def test_the_values_under_the_pointer_are_told(qtbot: QtBot, timeline: Timeline)
     qtbot.waitUntil(lambda: timeline.legend.text().startswith("0:05.0   Happiness 90 %"))
     timeline.plot.hovered.emit(None)
     qtbot.waitUntil(lambda: timeline.legend.text().startswith("Happiness 100 %"))
+
+
+@pytest.mark.parametrize("span", [0.8, 3.4, 4.7, 47.0, 400.0])
+def test_the_times_of_one_axis_have_as_many_decimals(timeline: Timeline, span: float) -> None:
+    timeline.resize(700 if span == 3.4 else 960, 240)
+    timeline.show()
+    timeline.plot.getPlotItem().setXRange(0, span, padding=0)
+    QApplication.processEvents()
+    canvas = QPixmap(timeline.plot.axis.size().toSize())
+    painter = QPainter(canvas)
+    *_, texts = timeline.plot.axis.generateDrawSpecs(painter)
+    painter.end()
+    shown = [text for _, _, text in texts if text]
+    assert len(shown) >= 2
+    assert len({len(text.partition(".")[2]) for text in shown}) == 1, shown
 
 
 def test_persons_who_pass_by_take_little_memory() -> None:

@@ -84,6 +84,7 @@ class ClockAxis(pg.AxisItem):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__("bottom")
+        self.setStyle(maxTextLevel=0)  # finer ticks would have other decimals
         self.begin = 0.0
 
     def tickValues(self, low: float, high: float, size: float) -> Any:  # noqa: N802
