@@ -88,7 +88,7 @@ def test_coloured_faces_keep_their_colour_order_and_are_resized(tmp_path):
     assert small.faces.shape[1:] == (16, 16, 3)
     with pytest.raises(DataError, match="another colour or geometry"):
         load_faces(open_data(f"wds:{tmp_path / 'shards'}", "train"), SPEC)
-    with pytest.raises(DataError, match="holds shards of other faces"):
+    with pytest.raises(DataError, match="holds faces of another size, colour or crop"):
         write_shards(data, load_faces(data, SPEC), SPEC, tmp_path / "shards")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from edgeemo.capture import desktop_cameras
 from edgeemo.types import U8, Frame
 
-# the camera was unplugged during the wait
+# seconds until a read from an unplugged camera fails; OpenCV's default is 10
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 

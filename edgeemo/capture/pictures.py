@@ -1,4 +1,7 @@
-"""Read the pictures of a folder; of an animation every frame. Called by `open_source` and the library's `recognise`."""
+"""Read the pictures of a folder, and every frame of animations.
+
+Called by `open_source` and the library's `recognise`.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +45,12 @@ class Pictures:
     of an animation is read.
 
     Attributes:
-        pause_s: seconds between two pictures when they are shown. The reader's thread waits, because its wait can be
-            interrupted at any time.
+        pause_s: seconds between two pictures when they are shown. `frames` does not wait: the source worker does, and
+            stops waiting at once when the run is stopped.
 
     Raises:
         SourceError: there is no readable picture.
-        PartlyReadError: some could not be read; raised after the others.
+        PartlyReadError: some could not be read; raised after all others were yielded.
     """
 
     live = False
@@ -113,7 +116,7 @@ class AnimatedWebp:
 
 
 def read_picture(path: Path) -> U8 | None:
-    """(H, W, 3) BGR, of an animation the first frame; None if the file is not a complete picture.
+    """(H, W, 3) BGR; the first frame of an animation; None if the file is not a complete picture.
 
     Raises:
         SourceError: it has too many pixels, or needs a package that is not installed.
@@ -167,7 +170,7 @@ def _pictures_in(path: Path) -> Iterator[U8]:
     """The picture of a file, or every frame of an animation.
 
     Raises:
-        SourceError: it cannot be read; of a damaged animation, raised after the readable frames.
+        SourceError: it cannot be read. If an animation is damaged, its readable frames are yielded first.
     """
     if path.exists() and not path.is_file():  # a pipe would wait for its writer
         raise SourceError(f"{path} is not a regular file")
@@ -216,7 +219,7 @@ def _webp_frames(path: Path) -> Iterator[tuple[U8, float]]:
 
 
 def _read_heif(path: Path) -> U8 | None:
-    """Read HEIC with pillow-heif, or with FFmpeg if the picture is a single tile (phones write many)."""
+    """Read HEIC with pillow-heif, or without it with FFmpeg, which reads one tile only (phones write many tiles)."""
     try:
         from pillow_heif import read_heif
     except ImportError:
@@ -274,7 +277,7 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _looks_complete(data: bytes) -> bool:
-    """Whether a PNG or JPEG has its end; for a truncated file, libpng and libjpeg print a warning."""
+    """Whether a PNG or JPEG is complete. Others are not decoded, because libpng and libjpeg would print a warning."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         at = 8
         while at + 12 <= len(data):

@@ -85,7 +85,10 @@ class Stream:
 
     @cached_property
     def live(self) -> bool:
-        """Whether frames arrive in real time; an http address is requested once, because a file states its length."""
+        """Whether frames arrive in real time.
+
+        An http server is asked for the headers: a file has a Content-Length, a live stream has none.
+        """
         if not self._scheme.startswith("http"):
             return True
         headers = self._ask("HEAD")
@@ -135,7 +138,7 @@ class Stream:
         finally:
             silent = time.monotonic() - asked
             video.close()
-        # a finished recording or a snapshot at an address
+        # the end of a recording or of a snapshot is not an error
         if count and not why and (count == video.count or video.format == "image2" or video.format.endswith("_pipe")):
             return
         why = f"no data for {silent:.0f} s" if silent > 0.9 * self._read_timeout else "the server closed the connection"
@@ -160,7 +163,10 @@ class Stream:
         return video
 
     def _why_not(self) -> str:
-        """The reason; connects again, so only after a failure (some cameras serve a single connection)."""
+        """The reason why the address could not be opened.
+
+        This connects again. Call it only after a failure, because some cameras serve a single connection.
+        """
         where = f"{self._host}:{self._port}"
         try:
             socket.create_connection((self._host, self._port), PROBE_TIMEOUT_S).close()
@@ -220,7 +226,10 @@ def _is_host(text: str) -> bool:
 
 
 def _is_ambiguous(url: str) -> bool:
-    """Whether an @ after the host means that the password contains one, because FFmpeg splits at the first @."""
+    """Whether an @ after the first /, ? or # may end a password with such a character unescaped.
+
+    FFmpeg would connect to another host.
+    """
     rest = url.partition("://")[2]
     authority, end, behind = re.match(r"([^/?#]*)([/?#]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
     if "@" not in behind:

@@ -87,7 +87,10 @@ class Track:
         return None if self.baseline is None else np.asarray(self.probabilities - self.baseline, np.float32)
 
     def seconds_of(self, longest: float = 1.0) -> F64:
-        """(n,) duration of each row: the time to the next one, at most `longest` (the face was absent)."""
+        """(n,) duration of each row: the time to the next row.
+
+        A gap longer than `longest` counts as `longest`, because the face was absent.
+        """
         if len(self) < 2:
             return np.full(len(self), 0.0)
         steps = np.diff(self.times)
@@ -104,9 +107,9 @@ class Recording:
         card: the engine's card in Markdown, if stored.
         frames, times: (F,) number and media time of every frame, with or without faces.
         origins: frame number -> origin, if it differs between frames (a folder of pictures); else empty.
-        cuts: (time, seconds removed before it) of the video.
+        cuts: pauses that were removed from `video`: (media time after the pause, total seconds removed so far).
         missing: what could not be recorded, one line each.
-        file: the analysed video; its times are those of the frames.
+        file: the analysed video file, if there was one; `times` are positions in it.
         edits: edits of the persons, in order; already applied to `tracks`.
         recorded: the tracks without edits.
         walls: frame number -> time of recognition in seconds since the epoch, if recorded.
@@ -138,7 +141,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """Time from the first frame to the end of the last one, which has the typical duration of a frame."""
+        """Duration of the session; the last frame counts with the median frame duration, at most 1 s."""
         if len(self.times) < 2:
             return 0.0
         return float(self.times[-1] - self.times[0] + min(np.median(np.diff(self.times)), 1.0))

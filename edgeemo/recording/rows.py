@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class FaceRow(msgspec.Struct, array_like=True):
-    """A row of a face; `probabilities` are in the order of the run's classes, `quality` in that of the columns."""
+    """A row of a face: `probabilities` in the order of the run's classes, `quality` in that of `columns.QUALITY`."""
 
     frame: Number
     id: Person
@@ -111,7 +111,7 @@ class DecodingErrors:
         self._begin = self._first = math.inf
 
     def add(self, time: float, damage: int | None) -> None:
-        """Call it for every frame: the first one is the beginning."""
+        """Call it for every frame, because `note` tells the time since the first one."""
         self._begin = min(self._begin, time)
         if damage:
             self._count += damage

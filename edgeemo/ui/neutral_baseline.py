@@ -1,4 +1,7 @@
-"""Neutral baselines of persons (the median of a neutral face), and differences from them. Used by `window`."""
+"""Neutral baselines, and differences from them. Used by `window`.
+
+A baseline is the median of each class probability while the person looks neutral.
+"""
 
 from __future__ import annotations
 
@@ -105,11 +108,11 @@ class BaselineControl(QObject):
                 self.baselines.keep(track.id, dict(zip(recording.labels, track.baseline.tolist(), strict=True)))
 
     def take(self) -> None:
-        """Record ten seconds of the selected person's neutral face; the display then also has differences from it."""
+        """Take the baseline from the next ten seconds of the selected person; then also show differences from it."""
         person = self._timeline.person
         if person is None or person < 0 or self._player.state is not PlayerState.PLAYING:
             self._banner.show_message(
-                "notice", tr("A neutral baseline is taken while the picture plays and a face is tracked.")
+                "notice", tr("To take a neutral baseline, play the picture and select a tracked face.")
             )
             return
         self._taking = BaselineCapture(person, self._timeline.history.end)

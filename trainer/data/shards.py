@@ -66,15 +66,16 @@ def write_shards(
 ) -> ShardIndex:
     """Write the faces of a split into `SPLIT-000000.tar` ... and describe them in index.json.
 
-    Faces are shuffled over the shards, so that shuffling shards and a few thousand faces mixes the stream well.
+    Each shard is a random sample of the split. Readers shuffle the shards and a buffer of a few thousand faces, which
+    is then enough to mix the whole split.
 
     Raises:
-        DataError: the folder cannot be written, or holds shards of other faces.
+        DataError: the folder cannot be written, or holds shards of faces with another size, colour or crop.
     """
     index = _read_index_file(folder / INDEX) if (folder / INDEX).is_file() else {"splits": {}}
     made_of = {"size": spec.size, "colour": spec.colour, "crop": asdict(spec.crop)}
     if index.get("faces", made_of) != json.loads(json.dumps(made_of)) and index["splits"]:
-        raise DataError(f"{folder} holds shards of other faces: choose another --output")
+        raise DataError(f"{folder} holds faces of another size, colour or crop: choose another --output")
     order = np.random.default_rng(seed).permutation(len(faces))
     shards = []
     try:
@@ -128,7 +129,7 @@ def open_shards(where: str, split: str, valid: str = "") -> Dataset:
     """One split of local shards as a data set with random access.
 
     Args:
-        valid: folder of all splits but train, for remote training shards.
+        valid: local folder with the other splits, if the training shards at `where` are remote.
 
     Raises:
         DataError: there are no such shards, or they are remote.
@@ -163,8 +164,10 @@ def open_shards(where: str, split: str, valid: str = "") -> Dataset:
 
 
 def shard_index(where: str, split: str) -> ShardIndex:
-    """Shards of a split: a folder, or a pattern of its tar files such as `shards/train-{000000..000999}.tar`, local or
-    at a URL. index.json is beside them.
+    """Read the entry of a split in index.json, which is in the folder of the shards.
+
+    Args:
+        where: path or URL of that folder, or a pattern of its tar files such as `shards/train-{000000..000999}.tar`.
 
     Raises:
         DataError: index.json is missing, or lacks the split or a shard.

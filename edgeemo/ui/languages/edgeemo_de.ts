@@ -1593,8 +1593,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../neutral_baseline.py"/>
-        <source>A neutral baseline is taken while the picture plays and a face is tracked.</source>
-        <translation>Eine neutrale Baseline wird aufgenommen, während das Bild läuft und ein Gesicht verfolgt wird.</translation>
+        <source>To take a neutral baseline, play the picture and select a tracked face.</source>
+        <translation>Für eine neutrale Baseline das Bild abspielen und ein verfolgtes Gesicht auswählen.</translation>
     </message>
     <message numerus="yes">
         <location filename="../neutral_baseline.py"/>
