@@ -337,7 +337,7 @@ def gallery(pictures: list[U8], across: int, width: int) -> U8:
     return np.ascontiguousarray(np.vstack(rows), np.uint8)
 
 
-@pytest.mark.parametrize(("across", "width"), [(3, 1280), (6, 1920), (4, 3840)])
+@pytest.mark.parametrize(("across", "width"), [(3, 1280), (6, 1920), (4, 3840), (6, 480), (8, 640)])
 def test_every_face_of_a_gallery_is_found_in_a_still_picture(
     two: list[U8], opened: Open, across: int, width: int
 ) -> None:

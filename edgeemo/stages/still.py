@@ -28,6 +28,7 @@ SMALL_BELOW = 0.02
 TINY_PX = 20.0  # faces below this get no such allowance: they are too small for an expression
 CROWD, CROWD_SIZE = 3, 1.5  # three small faces with sizes within this factor make another one likely
 CROWD_BELOW = 0.13  # how much lower the mean score of such a face may be
+GALLERY, GALLERY_PX = 8, 32.0  # so many faces with a median side below this: tiles at twice the scale are searched too
 LOOKS, COUNTED = 5, 4  # the worst look is discarded: a border or a hand spoils some windows
 SMALL_LOOKS = 3  # looks at small faces: they are often many, and wide windows show them with too few pixels
 MIDDLE_SCALE = 1.9
@@ -70,8 +71,25 @@ def find_in_still(looks: Looks, frame: Frame, models: Sequence[Range], confirm_s
 def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, scale: float) -> list[SeenFace]:
     height, width = frame.image.shape[:2]
     found: list[SeenFace] = []
+    tiles = tiles_of(height, width, scale)
+    doubtful = _confirm(looks, frame, (*looks.whole(frame, models), *looks.tiles(frame, tiles)), enough, found)
+    if len(found) >= GALLERY and np.median([face.side for face in found]) < GALLERY_PX:
+        finer = [tile for tile in tiles_of(height, width, 2 * scale) if tile.scale == 2 * scale]
+        doubtful += _confirm(looks, frame, looks.tiles(frame, finer), enough, found)
+    crowd = [face.side for face in found]
+    for candidate, look in doubtful:
+        alike = sum(1 / CROWD_SIZE < look.side / side < CROWD_SIZE for side in crowd)
+        if alike >= CROWD and not look.is_one_of(found):
+            _add(looks, frame, candidate, look, found)
+    return [face if face.turned else replace(face, turned=_quarter(face)) for face in found]
+
+
+def _confirm(
+    looks: Looks, frame: Frame, candidates: Sequence[SeenFace], enough: float, found: list[SeenFace]
+) -> list[tuple[SeenFace, SeenFace]]:
+    """Add the candidates that are faces to `found`; return those that are faces only in a crowd, with their look."""
     doubtful: list[tuple[SeenFace, SeenFace]] = []
-    for candidate in (*looks.whole(frame, models), *looks.tiles(frame, tiles_of(height, width, scale))):
+    for candidate in candidates:
         if candidate.is_one_of(found):
             continue
         look = _first_look(looks, frame, candidate)
@@ -88,12 +106,7 @@ def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, sc
             if mean < wanted:
                 continue
         _add(looks, frame, candidate, look, found)
-    crowd = [face.side for face in found]
-    for candidate, look in doubtful:
-        alike = sum(1 / CROWD_SIZE < look.side / side < CROWD_SIZE for side in crowd)
-        if alike >= CROWD and not look.is_one_of(found):
-            _add(looks, frame, candidate, look, found)
-    return [face if face.turned else replace(face, turned=_quarter(face)) for face in found]
+    return doubtful
 
 
 def _first_look(looks: Looks, frame: Frame, candidate: SeenFace) -> SeenFace | None:
