@@ -220,7 +220,7 @@ class Bundle:
         listed = self.manifest.files.get(path.name) if self.manifest is not None else None
         fault, fix = "", remedy(self.folder)
         if listed is not None and listed.sha256 != digest:
-            fault = f"{path} is not the file that {MANIFEST} beside it lists"
+            fault = f"{path} differs from its entry in {MANIFEST}"
         elif self.manifest is not None and listed is None and path.name == FILES["fp32"]:
             # the user added the FP32 model to a bundle that ships without it
             fault = "" if digest == self.manifest.source_sha256 else f"{path} is not the model that {MANIFEST} names"
@@ -280,7 +280,9 @@ def load_bundle(folder: Path, *, allow_modified: bool = False) -> Bundle:
         return bundle
     precisions = bundle.precisions() if manifest is not None else ()
     if not precisions:
-        raise ModelError(f"{folder} has neither {FILES['fp32']} nor an accepted export in {MANIFEST}; make it again")
+        raise ModelError(
+            f"{folder} has no {FILES['fp32']}, and its {MANIFEST} lists no export to use instead; make it again"
+        )
     return bundle._at_fp32() if "fp32" in precisions else bundle.at(precisions[0])
 
 

@@ -101,7 +101,7 @@ def test_the_array_is_copied() -> None:
         (None, "not a picture"),
         (b"", "0 bytes"),
         (b"no picture", "not a readable picture"),
-        (io.BytesIO(b""), "read before"),
+        (io.BytesIO(b""), "at its beginning"),
         (io.StringIO("text"), "rb"),
         (_closed(), "cannot be read"),
         ("", "empty"),

@@ -159,7 +159,7 @@ def test_an_accepted_file_that_was_harmed_is_not_shown_as_accepted(mine, capsys)
     content[-200] ^= 1
     (mine / "model.fp16.onnx").write_bytes(bytes(content))
     assert main(["--arch", "small", "--fp16"]) == 2
-    assert "is not the file that manifest.json beside it lists" in capsys.readouterr().err
+    assert "differs from its entry in manifest.json" in capsys.readouterr().err
 
 
 def test_one_precision_of_two_is_one_clear_line(mine, capsys):

@@ -69,7 +69,7 @@ def test_an_edited_file_is_refused_in_one_line_and_used_when_that_is_wanted(tmp_
         path.write_bytes(content[:at] + b"Tanh" + content[at + 4 :])
     assert len(path.read_bytes()) == len(content)
     backend = "onnx:fp16" if "fp16" in file or file == "parity.json" else "onnx"
-    with pytest.raises(ModelError, match=rf"{file} is not the file that manifest\.json") as error:
+    with pytest.raises(ModelError, match=rf"{file} differs from its entry in manifest\.json") as error:
         Engine.open(str(folder), backend=backend)
     assert "\n" not in str(error.value)
     assert f"edgeemo-export --write-manifest {folder}" in str(error.value)

@@ -34,7 +34,7 @@ COMPOSED = {
     "{count} pictures of the source, lost or decoded with errors (the first at {time})",
     "recording could not continue after {time}: {reason}",
     "the video could not continue after {time}: {reason}",
-    "a note could not continue after {time}: {reason}",
+    "a note could not be stored at {time}: {reason}",
     "{space} of disk space left, enough for about {minutes} minutes",
 }  # of several texts; tested below
 LEAST_LETTERS = 6  # a text of the library with less fixed text would fit every template
@@ -133,7 +133,7 @@ def test_a_full_disk_and_losses_are_german(german: None) -> None:
         "die Daten werden weiter aufgenommen"
     )
     assert message_words(str(Loss("recording", "database or disk is full", 3.0))).endswith(": der Datenträger ist voll")
-    assert message_words(str(Loss("a note", "disk I/O error", 3.0))).startswith("eine Notiz ")
+    assert message_words(str(Loss("a note", "disk I/O error", 3.0))).startswith("eine Notiz konnte bei 0:03,0 nicht ")
     errors = DecodingErrors()
     errors.add(4.0, 1)
     assert [message_words(note) for note in errors.note()] == [

@@ -24,7 +24,7 @@ READ_NOISE = 1.5  # standard deviation in grey levels of a small sensor's noise 
 SHOT_NOISE = 0.125  # variance per grey level: 8 electrons per level, a small sensor at high gain
 # vertical ranges of eyes and mouth in the detector's box (medians over FER2013Valid and facial_expressions, valid)
 EYES, MOUTH = (0.10, 0.42), (0.58, 1.0)
-BESIDE = 0.15  # how far a cover extends beyond the face's box, in sides
+BESIDE = 0.15  # a cover extends beyond the face's box by this fraction of its width or height
 COVERS = {
     "left half": (-BESIDE, 0.5, -BESIDE, 1 + BESIDE),
     "right half": (0.5, 1 + BESIDE, -BESIDE, 1 + BESIDE),
@@ -41,7 +41,7 @@ class Condition:
 
     Attributes:
         kind: one of `KINDS`; level: strength in the kind's unit; how: a word instead of a level.
-        webcam: it is common with a webcam in a room, so the accuracy drop should be small.
+        webcam: it is common with a webcam in a room. `trainer.robustness` reports these if the accuracy drops too far.
     """
 
     kind: str
@@ -108,7 +108,7 @@ class Changed:
 
 
 def generator(seed: int, picture: str, condition: Condition) -> np.random.Generator:
-    """A generator that depends on seed, picture and condition only, not on which others are measured."""
+    """A random generator seeded by these three, so that a result does not depend on which other conditions are run."""
     return np.random.default_rng([seed, zlib.crc32(picture.encode()), zlib.crc32(condition.name.encode())])
 
 
@@ -118,7 +118,7 @@ def change(image: U8, box: F32, keypoints: F32 | None, condition: Condition, ran
     Args:
         image: (H, W, 3) BGR.
         box: (4,) of the face, in pixels; blur and size are relative to its width.
-        keypoints: (6, 2) pixels, by which a cover is tilted with the face; None if unknown.
+        keypoints: (6, 2) pixels, used to tilt a cover with the face; None if unknown.
     """
     still = np.eye(2, 3)
     side = float(max(box[2] - box[0], box[3] - box[1], 1.0))

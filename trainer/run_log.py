@@ -72,7 +72,11 @@ class RunLog:
         )
 
     def step(self, epoch: int, step: int, loss: float) -> str:
-        """Record `step` done steps; returns faces per second and the expected end, and prints a line once a minute."""
+        """Record that `step` steps of the epoch are done, and print a line once a minute.
+
+        Returns:
+            Faces per second and the expected end, as text.
+        """
         before = self._last[1] if self._last is not None else self._since[1]
         self._done += (step - before) * self._costs[epoch]
         self._last = (epoch, step)

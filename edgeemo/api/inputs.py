@@ -190,7 +190,7 @@ def _decode(data: bytes) -> U8:
         path.write_bytes(data)
         pixels = read_picture(path)
     if pixels is None:
-        raise SourceError(f"these {len(data)} bytes are not a readable picture; was the file read before?")
+        raise SourceError(f"these {len(data)} bytes are not a readable picture; a file object must be at its beginning")
     return pixels
 
 
@@ -277,7 +277,7 @@ def _as_uint8(array: Array) -> U8:
         if lowest < -FLOAT_TOLERANCE or highest_value > 1 + FLOAT_TOLERANCE:
             raise SourceError(
                 f"a floating-point picture must use 0..1, but the values are {lowest:g} to {highest_value:g}; "
-                "scale it, or for 0..255: array.astype(numpy.uint8)"
+                "scale it to 0..1, or convert values of 0..255 with array.astype(numpy.uint8)"
             )
         return np.asarray(np.rint(np.clip(array, 0, 1).astype(np.float32) * 255), np.uint8)
     raise SourceError(f"a picture must be uint8, uint16 or floating point in 0..1, not {array.dtype}; convert it first")

@@ -147,7 +147,9 @@ def _merged(into: Track, other: Track, begin: float) -> Track:
     both, at, _ = np.intersect1d(into.frames, other.frames, return_indices=True)
     if len(both):
         when = clock(float(into.times[at[0]]) - begin)
-        raise RecordingError(f"{into.person} and {other.person} are visible together (at {when}), so they differ")
+        raise RecordingError(
+            f"{into.person} and {other.person} are visible together (at {when}), so they cannot be merged"
+        )
     order = np.argsort(np.concatenate([into.times, other.times]), kind="stable")
 
     def joined(name: str) -> Any:

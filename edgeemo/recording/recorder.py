@@ -28,10 +28,11 @@ log = logging.getLogger(__name__)
 
 GAP_S = 5.0  # a longer pause is removed from the video
 LONGEST_FRAME_S = 1.0  # maximum assumed duration of a frame
-KEPT_S = 0.04  # duration that a removed pause keeps in the video
+KEPT_S = 0.04  # a removed pause is this long in the video
 WATCH_S = 1.0  # interval of checking the disk
-WARN_BYTES, WARN_S = 1 << 30, 300.0  # warn if less free space, or less time until the disk is full, is left
+WARN_BYTES, WARN_S = 1 << 30, 300.0  # warn below this free space or time until the disk is full
 RESERVE_BYTES = 64 << 20  # free space reserved for the data: with less, the video ends
+NOTE = "a note"
 NOTES = f"""
 {MARKERS};
 CREATE TABLE IF NOT EXISTS baselines (id INTEGER NOT NULL, label TEXT NOT NULL, value REAL, PRIMARY KEY (id, label));
@@ -54,6 +55,8 @@ class Loss:
     seconds: float
 
     def __str__(self) -> str:
+        if self.part == NOTE:
+            return f"{NOTE} could not be stored at {clock(self.seconds)}: {self.reason}"
         return f"{self.part} could not continue after {clock(self.seconds)}: {self.reason}"
 
 
@@ -243,7 +246,7 @@ class Recorder(Sink):
         try:
             self._notes.execute(statement, values)
         except sqlite3.Error as error:
-            self._lose("a note", error)
+            self._lose(NOTE, error)
 
     def _picture(self, result: Result) -> None:
         encoder = self._encoder

@@ -18,8 +18,9 @@ def grouped(
 ) -> Groups:
     """Parse groups from the command line.
 
-    A member is a session as given on the command line, its name, a person's name in the sessions, SESSION:PERSON, or a
-    session to load. If only some persons of a session are in a group, the group contains only these.
+    A member is a session or a person. A session is given by its path on the command line, by its name, or by another
+    path, which is loaded. A person is given by name, which means this person in all sessions, or by SESSION:PERSON.
+    If only some persons of a session are in a group, the group contains only these.
 
     Args:
         texts: NAME=MEMBER[,MEMBER...]; repeating a name adds to its group.
@@ -89,7 +90,7 @@ def _place(text: str, known: Sessions) -> int | None:
             return place
     places = [place for place, (_, each) in enumerate(known) if text in (each.name, each.path.name)]
     if len(places) > 1:
-        raise RecordingError(f"{len(places)} sessions have the name {text!r}; write their paths as given before")
+        raise RecordingError(f"{len(places)} sessions have the name {text!r}; give the path of one")
     return places[0] if places else None
 
 

@@ -136,7 +136,9 @@ class Assembler:
                 classifier = self._parts.classifier(config)
                 undo.callback(classifier.close)
             if classifier.labels != old.classifier.labels and not may_change_labels:
-                raise ConfigError(f"{config.engine} has other classes than the outputs being written; stop these first")
+                raise ConfigError(
+                    f"the classes of {config.engine} differ from those of the open outputs; stop the outputs first"
+                )
             lanes = {
                 source.name: self._next_lane(old, config, source, classifier, undo) for source in sources_of(config)
             }

@@ -69,9 +69,9 @@ class SinkContext:
         draw: Result -> a copy (H, W, 3) of its frame with the overlay.
         config: the configuration; the section of the kind has the sink's options.
         sources: names of the sources, if there are several; empty for a single source.
-        status: returns the run's status; None without a run (a recording).
+        status: returns the run's status; None if the sink belongs to a recording.
         lasting: append to existing files instead of replacing them.
-        owner: path of the configuration, by which topics retained by earlier runs are found. Empty: none.
+        owner: path of the configuration; the MQTT sink uses it to find topics that earlier runs retained. Empty: none.
     """
 
     labels: tuple[str, ...]

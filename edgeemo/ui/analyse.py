@@ -120,8 +120,7 @@ class AnalyseDialog(QDialog):
         lost = self._total - recorder.frames
         if self._total and lost > max(FEW_FRAMES, self._total * FEW_SHARE):
             recorder.note_missing(
-                f"{lost:,} of the {self._total:,} frames that {self._path.name} should have could not be read; "
-                "the file is damaged"
+                f"{lost:,} of the {self._total:,} frames of {self._path.name} could not be read; the file is damaged"
             )
 
     def _tick(self) -> None:

@@ -1,4 +1,4 @@
-"""Messages of engines, sources, sinks and recordings in the language of the window. Used where they are shown.
+"""Translate messages of engines, sources, sinks and recordings to the window's language when they are shown.
 
 The library says everything in English. A message consists of clauses joined by "; ". Each clause that fits a template
 below is translated; others stay English. A field named `reason` is a clause itself. The tests compare the templates
@@ -132,14 +132,14 @@ ENGINES = (
     translatable("it is cut off"),
     translatable("{path} is missing"),
     translatable("{path} has {size} bytes, {manifest} lists {listed}"),
-    translatable("{path} is not the file that {manifest} beside it lists"),
-    translatable("{path} has neither {model} nor an accepted export in {manifest}"),
+    translatable("{path} differs from its entry in {manifest}"),
+    translatable("{path} has no {model}, and its {manifest} lists no export to use instead"),
     translatable("{name} has no {precision} model"),
     translatable("{path} is not a bundle: it has no {name}"),
     translatable("{name} cannot be used ({backend}): {reason}"),
     translatable("backend {name} is not available: {reason}"),
-    translatable("{name} has other classes than the outputs being written"),
-    translatable("stop these first"),
+    translatable("the classes of {name} differ from those of the open outputs"),
+    translatable("stop the outputs first"),
 )
 RECORDINGS = (
     translatable("cannot record into {path} ({reason})"),
@@ -150,13 +150,13 @@ RECORDINGS = (
     translatable("the folder {path} was moved or deleted"),
     translatable("recording could not continue after {time}: {reason}"),
     translatable("the video could not continue after {time}: {reason}"),
-    translatable("a note could not continue after {time}: {reason}"),
+    translatable("a note could not be stored at {time}: {reason}"),
     translatable("{space} of disk space left, enough for about {minutes} minutes"),
     translatable("{space} of disk space left"),
     translatable("the data continue"),
     translatable("{count} pictures of the video: the encoder was too slow"),
     translatable("The end of the file: {reason}"),
-    translatable("{lost} of the {count} frames that {name} should have could not be read"),
+    translatable("{lost} of the {count} frames of {name} could not be read"),
     translatable("the file is damaged"),
     translatable("1 picture of the source, lost or decoded with errors (the first at {time})"),
     translatable("{count} pictures of the source, lost or decoded with errors (the first at {time})"),
@@ -169,7 +169,7 @@ RECORDINGS = (
     translatable("type one"),
     translatable("cannot delete {path} ({reason})"),
     translatable("cannot move {path} to {folder} ({reason})"),
-    translatable("{first} and {second} are visible together (at {time}), so they differ"),
+    translatable("{first} and {second} are visible together (at {time}), so they cannot be merged"),
     translatable("{person} cannot be split there: choose a moment while that face is visible"),
     translatable("{file} needs a first line with the columns onset, duration and trial_type (or label)"),
     translatable("{file} line {number}: {name} {text} is not a number of seconds"),
@@ -216,7 +216,7 @@ def message_words(message: str) -> str:
 
 
 def marker_words(label: str) -> str:
-    """The label of a marker. One that the window gave is translated; others are the user's words."""
+    """The label of a marker: translated if the window created it, unchanged if the user typed it."""
     engine, comma, change = label.partition(", ")
     preset, _, limit = change.partition(", ")
     if preset in PRESETS:

@@ -73,7 +73,7 @@ BETWEEN = re.compile(r"between (.+) and (.+)")
 
 
 def name_of(shown: str) -> str:
-    """For example "Happiness", "Other", "Unsure"; of a label too."""
+    """The display name of a shown class or a label, for example "Happiness", "Other", "Unsure"."""
     return tr(classes.name_of(shown))
 
 
@@ -83,7 +83,7 @@ def word_of(label: str) -> str:
 
 
 def display_of(label: str) -> str:
-    """The name of a label itself, also if cards show it as "other"."""
+    """The name of a label, even if cards show "Other" for it."""
     return tr(Emotion.of(label).display)
 
 
@@ -121,7 +121,7 @@ def clock(seconds: float, digits: int = 1) -> str:
     """A time or length, "0:04.6" or "1:02:05.0", with the decimal separator of the language.
 
     Args:
-        digits: decimals of the seconds; 0 for a time that runs.
+        digits: decimals of the seconds; 0 for a running clock.
     """
     return values.clock(seconds, digits).replace(".", QLocale().decimalPoint())
 

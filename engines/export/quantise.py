@@ -1,6 +1,6 @@
 """Quantise a graph to INT8 with ONNX Runtime's tool: Q/DQ pairs, weights per channel, ranges from real faces.
 
-There are two kinds, because processors and GPUs need different numbers:
+There are two kinds, because x86 processors and TensorRT need different integer formats:
 
     int8            unsigned activations with a zero point: fastest on x86 processors
     int8_tensorrt   signed and symmetric, float32 biases: the only form that TensorRT accepts
@@ -47,7 +47,7 @@ TARGET = 0.005  # largest mean KL on held-out faces; a network that quantises we
 HELD_OUT = 4  # every fourth face is held out, the others calibrate
 FEWEST = 32
 BATCH = 16
-HISTOGRAM_MEMORY = 1 << 30  # limit for the histograms, whose tool stores every activation of every face
+HISTOGRAM_MEMORY = 1 << 30  # memory limit of Percentile calibration, which stores every activation of every face
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Quantised:
 class _Faces(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, name: str, faces: F32) -> None:
         self._name = name
-        # the histograms' tool needs batches of equal size
+        # Percentile calibration needs batches of equal size
         self._faces = faces[: max(len(faces) // BATCH, 1) * BATCH]
         self._next = 0
 
@@ -141,7 +141,7 @@ def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed
         kept = dict(normalising)
         if divergence > TARGET:
             for name, alone in _ranked(job, model, method, set(kept)):
-                kept[name] = f"alone it costs a KL of {alone:.3g}"
+                kept[name] = f"quantising only this layer gives a KL of {alone:.3g}"
                 made, divergence = job.make(method, _few(faces), list(kept))
                 if divergence <= TARGET:
                     break
@@ -150,7 +150,11 @@ def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed
 
 
 def _best_method(job: _Job, model: ModelProto, excluded: list[str]) -> tuple[str, ModelProto, float]:
-    """The method of setting ranges with the lowest divergence: extremes, or the range of 99.999 % of the values."""
+    """Quantise with ranges of all values (MinMax) and of 99.999 % of them (Percentile).
+
+    Returns:
+        The method with the lower divergence, its model and that divergence.
+    """
     bytes_a_face = sum(item.nbytes for item in next(watch(model, job.faces[:1])).values())
     fit = min(len(job.faces), HISTOGRAM_MEMORY // max(bytes_a_face, 1))
     ways = [("MinMax", job.faces)]

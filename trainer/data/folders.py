@@ -45,15 +45,18 @@ OTHER_NAMES = {
 }
 HINT = (
     "expected CLASS/picture.jpg, or train/CLASS/picture.jpg and so on, or labels.csv (image, emotion) beside the "
-    f"pictures, or Parquet files with pictures and class names; the classes are {', '.join(LABELS)}; numbered folders "
-    "are read by affectnet: (0 neutral ...) and rafdb: (1 surprise ...)"
+    f"pictures, or Parquet files with pictures and class names; the classes are {', '.join(LABELS)}; for folders "
+    "with numbers use affectnet:PATH (0 neutral ...) or rafdb:PATH (1 surprise ...)"
 )
 
 
 def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
-    """Read `CLASS/*.jpg`, `SPLIT/CLASS/*.jpg`, or `labels.csv` (image, emotion and optionally x, y, w, h: the
-    detector's box) with the pictures beside it or in `images/`, from a folder or a zip file; or a folder of Parquet
-    files, see `trainer.data.parquet`.
+    """Read labelled pictures from a folder or a zip file in one of these layouts:
+
+    - `CLASS/*.jpg` or `SPLIT/CLASS/*.jpg`
+    - `labels.csv`, with the pictures beside it or in `images/`. Its columns are image, emotion and optionally x, y, w,
+      h (the detector's box).
+    - Parquet files, in a folder only, see `trainer.data.parquet`
 
     Split folders may have any usual name (`val`, `Train`, `test_set` ...); without one for validation, 5 % of train,
     chosen by the hash of the name, are held out. Without split folders the hash splits 80 / 10 / 10 %. The split

@@ -1278,13 +1278,13 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>{path} is not the file that {manifest} beside it lists</source>
-        <translation>{path} ist nicht die Datei, die {manifest} daneben nennt</translation>
+        <source>{path} differs from its entry in {manifest}</source>
+        <translation>{path} weicht vom Eintrag in {manifest} ab</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>{path} has neither {model} nor an accepted export in {manifest}</source>
-        <translation>{path} enthält weder {model} noch einen geprüften Export laut {manifest}</translation>
+        <source>{path} has no {model}, and its {manifest} lists no export to use instead</source>
+        <translation>{path} enthält kein {model}, und {manifest} nennt keinen Export, der es ersetzt</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
@@ -1308,12 +1308,12 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>{name} has other classes than the outputs being written</source>
-        <translation>{name} hat andere Klassen als die laufenden Ausgaben</translation>
+        <source>the classes of {name} differ from those of the open outputs</source>
+        <translation>die Klassen von {name} sind andere als die der laufenden Ausgaben</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>stop these first</source>
+        <source>stop the outputs first</source>
         <translation>beenden Sie diese zuerst</translation>
     </message>
     <message>
@@ -1358,8 +1358,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>a note could not continue after {time}: {reason}</source>
-        <translation>eine Notiz konnte nach {time} nicht gespeichert werden: {reason}</translation>
+        <source>a note could not be stored at {time}: {reason}</source>
+        <translation>eine Notiz konnte bei {time} nicht gespeichert werden: {reason}</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
@@ -1388,8 +1388,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>{lost} of the {count} frames that {name} should have could not be read</source>
-        <translation>{lost} der {count} Bilder, die {name} haben sollte, waren nicht lesbar</translation>
+        <source>{lost} of the {count} frames of {name} could not be read</source>
+        <translation>{lost} der {count} Bilder von {name} waren nicht lesbar</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
@@ -1453,8 +1453,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>{first} and {second} are visible together (at {time}), so they differ</source>
-        <translation>{first} und {second} sind zugleich im Bild (bei {time}), sind also verschieden</translation>
+        <source>{first} and {second} are visible together (at {time}), so they cannot be merged</source>
+        <translation>{first} und {second} sind zugleich im Bild (bei {time}), sind also verschiedene Personen</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
