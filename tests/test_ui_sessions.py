@@ -98,8 +98,8 @@ def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Windows, tmp_
     assert window.library.dialog is not None
     assert window.library.dialog.table.rowCount() == 1
     window.library.dialog.replay_chosen()
-    assert not window.library.dialog.isVisible()
     qtbot.waitUntil(lambda: window.replay.recording is not None)
+    assert not window.library.dialog.isVisible()
     assert window.video.result is not None
     assert window.timeline.history.people == [1]
     assert [marker.label for marker in window.timeline.history.markers] == ["smile"]

@@ -81,6 +81,9 @@ class Library(QObject):
 
         def show() -> None:
             self.read.emit(found[0])
+            if self.dialog is not None:
+                # it would cover the picture
+                self.dialog.hide()
             if moved:
                 self._banner.show_message(
                     "notice",

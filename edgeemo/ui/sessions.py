@@ -141,8 +141,6 @@ class SessionsDialog(QDialog):
     def replay_chosen(self) -> None:
         if len(self.chosen) == 1:
             self.replayed.emit(self.chosen[0])
-            # it would cover the picture
-            self.hide()
 
     def report_chosen(self) -> None:
         if self.chosen:
