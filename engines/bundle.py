@@ -281,7 +281,7 @@ def load_bundle(folder: Path, *, allow_modified: bool = False) -> Bundle:
     precisions = bundle.precisions() if manifest is not None else ()
     if not precisions:
         raise ModelError(
-            f"{folder} has no {FILES['fp32']}, and its {MANIFEST} lists no export to use instead; make it again"
+            f"{folder} has no {FILES['fp32']}, and no {MANIFEST} lists an export to use instead; make it again"
         )
     return bundle._at_fp32() if "fp32" in precisions else bundle.at(precisions[0])
 

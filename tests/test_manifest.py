@@ -208,7 +208,7 @@ def test_without_fp32_and_without_a_manifest_nothing_vouches_for_the_file(tmp_pa
     folder = make_exported(tmp_path / "small")
     drop_fp32(folder)
     (folder / "manifest.json").unlink()
-    with pytest.raises(ModelError, match=r"has neither model\.onnx nor"):
+    with pytest.raises(ModelError, match=r"has no model\.onnx, and no manifest\.json lists"):
         load_bundle(folder)
 
 

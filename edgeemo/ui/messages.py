@@ -133,7 +133,7 @@ ENGINES = (
     translatable("{path} is missing"),
     translatable("{path} has {size} bytes, {manifest} lists {listed}"),
     translatable("{path} differs from its entry in {manifest}"),
-    translatable("{path} has no {model}, and its {manifest} lists no export to use instead"),
+    translatable("{path} has no {model}, and no {manifest} lists an export to use instead"),
     translatable("{name} has no {precision} model"),
     translatable("{path} is not a bundle: it has no {name}"),
     translatable("{name} cannot be used ({backend}): {reason}"),

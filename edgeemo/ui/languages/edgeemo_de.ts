@@ -1283,8 +1283,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
-        <source>{path} has no {model}, and its {manifest} lists no export to use instead</source>
-        <translation>{path} enthält kein {model}, und {manifest} nennt keinen Export, der es ersetzt</translation>
+        <source>{path} has no {model}, and no {manifest} lists an export to use instead</source>
+        <translation>{path} enthält kein {model}, und keine {manifest} nennt einen Export, der es ersetzt</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
