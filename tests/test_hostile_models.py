@@ -253,10 +253,10 @@ def test_every_file_of_the_collection_of_hostile_models_is_refused(cases, tmp_pa
 def test_a_pipe_or_device_in_place_of_a_file_is_refused_and_not_waited_for(folder, name):
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
-    refused(folder, "not a regular file|has neither")
+    refused(folder, "not a regular file|has no model")
     (folder / name).unlink()
     (folder / name).symlink_to("/dev/zero")
-    refused(folder, "not a regular file|has neither")
+    refused(folder, "not a regular file|has no model")
 
 
 @pytest.mark.parametrize("operator", ["Loop", "If", "Scan"])
