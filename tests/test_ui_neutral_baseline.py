@@ -66,7 +66,7 @@ def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Windows, st
     window = make()
     shows(qtbot, window)
     window.neutral_baseline.take()
-    assert "a face is tracked" in window.banner.text
+    assert "select a tracked face" in window.banner.text
 
 
 def test_a_face_that_was_hardly_seen_gives_no_face_at_rest() -> None:
