@@ -16,7 +16,7 @@ from engines.files import read_file, sha256_of_file
 LARGEST_FILE = 1 << 30  # protobuf's own limit is 2 GiB; face classifiers are far smaller
 DEEPEST = 8
 MOST_NODES = 20_000  # hybrid has 400; ONNX Runtime takes about 0.1 ms per node to open a file
-MOST_FIELDS = 2_000_000  # in the whole file; reading so many takes 2 s
+MOST_FIELDS = 2_000_000  # in the whole file; reading this number takes 2 s
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")
 # control flow: may run without end, and no face classifier needs it
 REFUSED = ("If", "Loop", "Scan")

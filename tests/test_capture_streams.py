@@ -57,7 +57,7 @@ def test_a_malformed_address_is_told_without_the_password() -> None:
 
 @contextmanager
 def camera_server(pictures: int, *, hangs: bool = False, size: int = 32) -> Iterator[str]:
-    """A network camera that serves so many pictures as MJPEG at /mjpeg, and a page at /."""
+    """A network camera that serves this number of pictures as MJPEG at /mjpeg, and a page at /."""
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):

@@ -6,6 +6,7 @@ Called by the command line, which fills a `FitConfig`, and by everything that tr
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -25,6 +26,7 @@ from trainer.errors import RunError
 LARGEST_FILE = 1 << 16  # bytes of settings; the TOML parser takes minutes for some larger ones
 SAFETENSORS = ".safetensors"
 CHECKPOINT_SUFFIXES = (".pt", SAFETENSORS)
+BEST = "best.pt"  # in a run folder: the checkpoint with the highest validation accuracy
 
 Augmentation = Literal["full", "light", "poster", "none"]
 Sizes = tuple[tuple[int, int], ...]
@@ -343,3 +345,8 @@ def poster_accuracy(arch: str) -> float | None:
     """The best accuracy that the poster gives for a network."""
     printed = [recipe.poster for recipe in RECIPES.values() if recipe.arch == arch and recipe.poster is not None]
     return max(printed, default=None)
+
+
+def is_checkpoint(place: Path) -> bool:
+    """Whether `place` is named like a checkpoint or is a run folder with a best.pt, so it is not an engine."""
+    return place.suffix in CHECKPOINT_SUFFIXES or os.path.isfile(place / BEST)

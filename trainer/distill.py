@@ -15,7 +15,7 @@ from torch.nn import functional
 from engines.backends import open_backend
 from engines.bundle import find_bundle
 from engines.spec import LABELS, ModelSpec
-from trainer.config import CHECKPOINT_SUFFIXES
+from trainer.config import is_checkpoint
 from trainer.errors import RunError
 from trainer.runs import find_checkpoint, load_checkpoint
 
@@ -94,7 +94,7 @@ def fit_input(faces: Tensor, spec: ModelSpec) -> Tensor:
 
 def _load(name: str, device: torch.device) -> tuple[ModelSpec, Predict]:
     path = Path(name)
-    if path.suffix in CHECKPOINT_SUFFIXES or (path / "best.pt").is_file():
+    if is_checkpoint(path):
         _, model = load_checkpoint(find_checkpoint(path))
         return model.spec, model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     bundle = find_bundle(name)

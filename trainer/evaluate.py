@@ -33,7 +33,7 @@ from trainer.analysis import (
     risk_at,
     risk_coverage,
 )
-from trainer.config import CHECKPOINT_SUFFIXES
+from trainer.config import is_checkpoint
 from trainer.data import Dataset, open_data
 from trainer.data.duplicates import also_in, picture_digests
 from trainer.data.faces import FaceSet, load_faces
@@ -60,7 +60,7 @@ def open_model(name: str, *, backend: str = "onnx", device: str = "cpu") -> Iter
         EngineError, RunError: there is none, or it is damaged.
     """
     path = Path(name)
-    if path.suffix in CHECKPOINT_SUFFIXES or os.path.isfile(path / "best.pt"):
+    if is_checkpoint(path):
         from trainer.runs import Checkpoint, find_checkpoint
 
         yield Checkpoint(find_checkpoint(path), device)

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from engines.bundle import Bundle, bundle_names, find_bundle
 from engines.errors import EngineError
-from trainer.config import CHECKPOINT_SUFFIXES, FitConfig
+from trainer.config import FitConfig, is_checkpoint
 from trainer.errors import RunError
 from trainer.models import Classifier, build
 from trainer.models.densenet import DenseNet
 from trainer.models.hybrid import Hybrid
 from trainer.models.hybrid_lite import HybridLite, grow
-from trainer.runs import BEST, find_checkpoint, load_checkpoint
+from trainer.runs import find_checkpoint, load_checkpoint
 
 MEASURED_FACES = 1024  # for the statistics of an engine's batch norms
 OTHER_STARTS = {"hybrid_wide": ("hybrid_lite",), "densenet": ("hybrid",), "hybrid": ("densenet",)}
@@ -35,7 +35,7 @@ def initial_model(config: FitConfig, faces: Callable[[], Tensor]) -> Classifier:
     if not config.start_from:
         return build(config.arch)
     place = Path(config.start_from)
-    if place.suffix not in CHECKPOINT_SUFFIXES and not (place / BEST).is_file() and _is_engine(config.start_from):
+    if not is_checkpoint(place) and _is_engine(config.start_from):
         bundle = find_bundle(config.start_from)
         return _adapted(*from_bundle(bundle, config.arch, faces()), config.arch, str(bundle.folder))
     path = find_checkpoint(place)

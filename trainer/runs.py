@@ -19,7 +19,7 @@ import torch
 
 from engines.files import atomic_path, atomic_write, read_file
 from engines.preprocess import F32, U8, batch
-from trainer.config import SAFETENSORS, FitConfig, changed_settings, config_from_json, config_to_json, is_longer
+from trainer.config import BEST, SAFETENSORS, FitConfig, changed_settings, config_from_json, config_to_json, is_longer
 from trainer.errors import RunError
 from trainer.models import Classifier, build
 
@@ -27,7 +27,6 @@ CONFIG = "config.json"
 METRICS = "metrics.csv"
 RESULT = "result.json"
 LAST = "last.pt"
-BEST = "best.pt"
 
 
 def check_run_dir(run: Path, config: FitConfig) -> None:

@@ -19,7 +19,7 @@ from engines.metrics import Scores
 from engines.preprocess import F32
 from trainer.augment import augment, make_non_faces, mix
 from trainer.charts import draw_curves
-from trainer.config import FitConfig
+from trainer.config import BEST, FitConfig
 from trainer.data.faces import FaceSet
 from trainer.data.loader import Loader
 from trainer.distill import Teachers, override_no_face
@@ -35,7 +35,6 @@ from trainer.parallel import DistContext, distributed, gradients_stay_local, joi
 from trainer.predict import cross_entropy, predict_logits, resized, score_logits, to_input
 from trainer.run_log import LOG, RunLog
 from trainer.runs import (
-    BEST,
     LAST,
     append_metrics,
     check_run_dir,
