@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from datasets import make_ferplus
+from torch import nn
 
 from engines.backends import open_backend
 from engines.bundle import find_bundle
@@ -77,6 +79,21 @@ def test_a_run_continues_a_shipped_engine(data, tmp_path):
     expected = open_backend("onnx", bundle, threads=1).infer(faces.numpy())
     # the moving averages of the batch norms have seen three batches
     assert np.abs((logits / bundle.spec.temperature).softmax(dim=1).numpy() - expected).max() < 0.2
+
+
+def test_the_head_alone_is_trained(data, tmp_path):
+    config = FitConfig(arch="densenet", data=data, batch=8, sizes=((16, 1),), epochs=1, start_from="hybrid")
+    fit(replace(config, head_only=True, ema_decay=0), tmp_path / "run", cache=tmp_path / "cache")
+    trained = load_checkpoint(tmp_path / "run" / "best.pt")[1].network
+    faces = pictures(32, 3)
+    _, hybrid = from_bundle(find_bundle("hybrid"), "densenet", faces)
+    kept = hybrid.network.trunk
+    kernels = [name for name in kept.state_dict() if name.endswith(".0.weight")]
+    assert all(torch.equal(kept.state_dict()[name], trained.trunk.state_dict()[name]) for name in kernels)
+    assert all(part.num_batches_tracked == 0 for part in trained.trunk.modules() if isinstance(part, nn.BatchNorm2d))
+    assert trained.classify[2].num_batches_tracked == 3
+    with pytest.raises(ValueError, match="needs --start-from"):
+        replace(config, head_only=True, start_from="")
 
 
 def test_a_densenet_takes_the_trunk_of_a_hybrid(tmp_path):

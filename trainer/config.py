@@ -124,6 +124,8 @@ class FitConfig:
         start_from: a run, checkpoint or engine of the same network that gives the initial weights, or "". A hybrid_wide
             also starts from a hybrid_lite, see `trainer.models.hybrid_lite.grow`. densenet and hybrid also start from
             each other: their trunks are the same, the other layers get random weights.
+        head_only: train the layers after the last map; those before it keep the weights and the batch-norm statistics
+            of `start_from`.
         batch: faces per step, over all processes.
         accumulate: gradients of a step are accumulated over this many parts, which takes less memory; batch norms
             see one part at a time.
@@ -151,6 +153,7 @@ class FitConfig:
     data: str = ""
     extra_data: tuple[str, ...] = ()
     start_from: str = ""
+    head_only: bool = False
     epochs: int = 60
     batch: int = 128
     accumulate: int = 1
@@ -184,6 +187,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.patience < 0:
             raise ValueError(f"--patience is 0 (never) or a number of epochs, not {self.patience}")
+        if self.head_only and not self.start_from:
+            raise ValueError("--head-only keeps the other layers as they are, so it needs --start-from")
         if self.sizes and self.epochs != sum(epochs for _, epochs in self.sizes):
             raise ValueError(f"{self.epochs} epochs, but the stages {self.sizes} have another sum")
         if self.accumulate < 1 or self.batch % self.accumulate:

@@ -217,7 +217,7 @@ def _stages(trainer: Trainer, valid: int) -> tuple[Stage, ...]:
 
 def _step_s(trainer: Trainer, size: int) -> float:
     """Seconds per step including loading, averaged after the warm-up."""
-    trainer.model.train()
+    trainer.training_mode()
     started = time.perf_counter()
     epochs = (trainer.source.batches(epoch, 0) for epoch in itertools.count())
     batches = itertools.islice(itertools.chain.from_iterable(epochs), WARM_UP + STEPS)

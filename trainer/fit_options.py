@@ -112,6 +112,12 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
         metavar="RUN_OR_ENGINE",
         help="run folder, .pt or engine that gives the initial weights, for example hybrid_lite",
     )
+    fit.add_argument(
+        "--head-only",
+        action="store_true",
+        default=None,
+        help="train only the layers after the last map; with --start-from",
+    )
     _add_validation(fit)
     loop = fit.add_argument_group("loop")
     length = loop.add_mutually_exclusive_group()
@@ -208,7 +214,7 @@ def fit_config(options: argparse.Namespace) -> FitConfig:
         settings |= {"sizes": given["sizes"], "epochs": sum(epochs for _, epochs in given["sizes"])}
     elif "epochs" in given:
         settings |= {"sizes": (), "epochs": given["epochs"]}
-    plain = {"data", "start_from", "teacher_draw", "train_on_all", "folds", "fold"}
+    plain = {"data", "start_from", "head_only", "teacher_draw", "train_on_all", "folds", "fold"}
     settings |= {key: given[key] for key in {*LOOP, *PICTURES, *TEACHERS, *plain} if key in given}
     settings |= {key: tuple(given[key]) for key in ("extra_data", "teachers") if key in given}
     if not settings.get("data"):

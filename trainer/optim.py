@@ -16,8 +16,9 @@ EmaUpdate = Callable[[Sequence[Tensor], Sequence[Tensor], "Tensor | int"], None]
 
 def build_optimiser(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     """Weight decay applies to weight matrices and kernels only, not to biases and norms."""
-    decayed = [value for value in model.parameters() if value.ndim > 1]
-    plain = [value for value in model.parameters() if value.ndim <= 1]
+    trained = [value for value in model.parameters() if value.requires_grad]
+    decayed = [value for value in trained if value.ndim > 1]
+    plain = [value for value in trained if value.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     if config.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)

@@ -159,6 +159,9 @@ class Trainer:
         model = initial_model(config, lambda: self._first_faces(spec.size))
         model.spec = spec
         _set_dropout(model, config.dropout)
+        self.frozen = model.network.feature_layers() if config.head_only else []
+        for layer in self.frozen:
+            layer.requires_grad_(False)
         self.model: Classifier = sync_batchnorm(model, dist).to(dist.device)  # type: ignore[assignment]
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = distributed(self.model, dist)
@@ -233,7 +236,7 @@ class Trainer:
         started = saved = time.perf_counter()
         started -= progress.seconds
         total = torch.full((), progress.loss, device=self.dist.device, dtype=torch.float64)
-        self.model.train()
+        self.training_mode()
         mean = rate = math.nan
         self.log.epoch(progress.step)
         with self.log.bar(self.source.batches(epoch, progress.step), epoch, progress.step) as bar:
@@ -252,6 +255,11 @@ class Trainer:
                     self.save_last()
                     saved = now
         return mean, rate
+
+    def training_mode(self) -> None:
+        self.model.train()
+        for layer in self.frozen:
+            layer.eval()
 
     def step(self, faces: Tensor, targets: Tensor, size: int) -> Tensor:
         """Update the weights from (N, S, S, C) faces and (N, K) targets; returns the loss, on the device."""

@@ -23,6 +23,10 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
+    def feature_layers(self) -> list[nn.Module]:
+        """The layers of `features`: all but `classify` and its dropout."""
+        return [layer for name, layer in self.named_children() if name not in {"classify", "dropout"}]
+
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     """Convolution that keeps the map's size, and batch norm.
