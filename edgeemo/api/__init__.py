@@ -63,22 +63,14 @@ def recognise(
     engine: Engine = None,
     backend: str | None = None,
 ) -> Result | Iterator[Result]:
-    """Recognise the faces in one or several pictures: `Recogniser.recognise` of a Recogniser that stays open.
+    """Recognise the faces in one or several pictures.
 
         faces = edgeemo.recognise("photo.jpg")
         for face in faces:
             print(face.emotion, face.confidence, face.box)
 
-    Args:
-        picture, color: as in `Recogniser.recognise`.
-        engine, backend: as in `Recogniser`. The models stay loaded until a call names others.
-
-    Returns:
-        A Result for one picture, a generator of Results for several.
-
-    Raises:
-        SourceError: a picture cannot be read or is ambiguous.
-        EngineError: there is no such engine or backend.
+    Arguments, result and errors: `Recogniser.recognise`; `engine` and `backend`: `Recogniser`. The models stay loaded
+    until a call names another engine or backend.
     """
     return _kept(engine, backend).recognise(picture, color=color)
 
@@ -97,22 +89,13 @@ def watch(
     engine: Engine = None,
     backend: str | None = None,
 ) -> Generator[Result, None, None]:
-    """Recognise faces in a video, a folder of pictures, a camera or a stream, frame by frame: `Recogniser.watch`.
+    """Recognise faces in a video, a folder of pictures, a camera or a stream, frame by frame.
 
         for result in edgeemo.watch("clip.mp4"):
             for face in result:
                 print(result.time, face.id, face.emotion, face.probabilities["happiness"])
 
-    Args:
-        source, every, start, end, fps, color, sinks, progress, on_progress: as in `Recogniser.watch`.
-        engine, backend: as in `Recogniser`.
-
-    Returns:
-        A generator of Results; leaving the loop releases the source.
-
-    Raises:
-        SourceError: there is no such source; from the generator: the source failed.
-        ConfigError, SinkError, EngineError: an option, a sink or the engine is wrong.
+    Arguments, result and errors: `Recogniser.watch`; `engine` and `backend`: `Recogniser`.
     """
     return _kept(engine, backend).watch(
         source, every=every, start=start, end=end, fps=fps, color=color, sinks=sinks, progress=progress,
@@ -136,21 +119,12 @@ def table(
     engine: Engine = None,
     backend: str | None = None,
 ) -> Any:
-    """Recognise a whole source; the table has one row per face and frame: `Recogniser.table`.
+    """Recognise a whole source; the table has one row per face and frame.
 
         table = edgeemo.table("clip.mp4")
         table.groupby("face_id").happiness.mean()
 
-    Args:
-        source, to, columns, every, start, end, fps, color, sinks, progress, on_progress: as in `Recogniser.table`.
-        engine, backend: as in `Recogniser`.
-
-    Returns:
-        A pandas.DataFrame, polars.DataFrame or pyarrow.Table.
-
-    Raises:
-        SourceError: there is no such source, or it failed.
-        ConfigError, SinkError, EngineError: an option, a sink or the engine is wrong, or no such library is installed.
+    Arguments, result and errors: `Recogniser.table`; `engine` and `backend`: `Recogniser`.
     """
     return _kept(engine, backend).table(
         source, to=to, columns=columns, every=every, start=start, end=end, fps=fps, color=color, sinks=sinks,

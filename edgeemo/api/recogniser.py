@@ -49,12 +49,11 @@ class Recogniser:
         """Load the models.
 
         Args:
-            engine: name of an engine (see `edgeemo engines`) or path of its folder; None: from the configuration.
-            backend: the runtime, for example "onnx", "openvino:int8", "tensorrt" or "auto"; None: from the
-                configuration.
-            threads: threads for the engine; None: from the configuration.
-            config: a configuration, or the path of a TOML file as for `edgeemo run --config`. The engine and the
-                sections of stages and sinks are used, the sources are not. None: the defaults.
+            engine: name of an engine (see `edgeemo engines`) or path of its folder.
+            backend: the runtime, for example "onnx", "openvino:int8", "tensorrt" or "auto".
+            threads: threads for the engine. If `engine`, `backend` or `threads` is None, `config` decides.
+            config: a configuration, or the path of a TOML file as for `edgeemo run --config`; None: the defaults. Its
+                sources are ignored.
 
         Raises:
             ConfigError: the configuration is wrong.
@@ -109,12 +108,12 @@ class Recogniser:
             picture: a path; an open file or bytes of an encoded picture; an array (H, W), (H, W, 3) or (H, W, 4) of
                 uint8, uint16 (0..65535) or floats (0..1); a torch tensor (H, W, 3) or (3, H, W); a PIL image; a frame
                 of PyAV or decord. Or a list, a generator or a pandas column of these.
-            color: channel order of arrays and tensors, "bgr" or "rgb". Without it, arrays are BGR as in OpenCV, and
-                tensors with three channels are refused. Ignored for files, PIL images and decoded frames.
+            color: channel order of arrays and tensors, "bgr" or "rgb"; None: "bgr" for arrays; tensors with three
+                channels are refused. Ignored for files, PIL images and decoded frames.
 
         Returns:
-            A Result, empty if there is no face. For several pictures a generator of Results in the same order; only one
-            picture at a time is in memory.
+            A Result, empty if there is no face. For several pictures a generator of Results in the same order, which
+            keeps one picture in memory.
 
         Raises:
             SourceError: a picture cannot be read, or its shape, type or values are ambiguous.
@@ -141,8 +140,8 @@ class Recogniser:
         """Recognise faces in a video, a folder of pictures, a camera or a stream, frame by frame.
 
         Faces are tracked and their expressions smoothed in time, as by `edgeemo run`. Every frame of a file is
-        processed, however long the loop takes. From a camera or stream, the newest frame is processed; frames that
-        arrive while the loop is busy are dropped. Leaving the loop releases everything.
+        processed. From a camera or stream, frames that arrive while the loop is busy are dropped. Leaving the loop
+        releases the source and the sinks.
 
         Args:
             source: a path, a camera number, an address (rtsp://, http://), "demo", an open file or bytes of a video; or
@@ -185,10 +184,7 @@ class Recogniser:
     ) -> Any:
         """Recognise a whole source; the table has one row per face and frame.
 
-        Columns: origin (the source or picture; `file` for several sources), frame, time (seconds of media time),
-        face_id, person, x1, y1, x2, y2 (pixels), score (of the detection), emotion, confidence (of the expression), one
-        column per expression, doubts (why the expression is unsure, "low_confidence;small_face", or ""), face_px,
-        yaw_deg, roll_deg, sharpness, light, contrast (quality), turned (degrees, 0 in videos).
+        docs/files.md lists the columns with their units; for several sources, `origin` is named `file`.
 
         Args:
             source: as in `watch`; a camera or stream needs an `end`. Or a list of paths.
@@ -228,7 +224,7 @@ class Recogniser:
         return to_table(results(), self.labels, to=library, columns=columns, origin="file" if several else "origin")
 
     def close(self) -> None:
-        """Release the models; may be called twice. A running `watch` then raises RuntimeError."""
+        """Release the models. A running `watch` then raises RuntimeError. More calls have no effect."""
         with self._lock:
             self._closed = True
             models, self._models = self._models, None

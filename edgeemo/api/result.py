@@ -43,11 +43,10 @@ class Face:
             most probable one.
         confidence: calibrated probability of `emotion`, 0..1.
         probabilities: 0..1 by expression, in the engine's order; they sum to 1. Smoothed in time in a video.
-        plausible: conformal set of expressions, the most probable first: it contains the right one for 95 % of faces
-            like those of the calibration set (the engine's card has the share per class; smoothing in videos makes it
-            approximate). Empty if the engine has no such calibration.
+        plausible: 95 % set (docs/accuracy.md), the most probable expression first. Empty if the engine has no
+            conformal calibration.
         doubts: reasons why the expression is unsure: strings ("face 31 px") with the attributes `code` ("small_face")
-            and `value` (31.0); empty if there is none.
+            and `value` (31.0); empty if it is sure.
         quality: size, pose, sharpness and light; None if not measured.
         turned: rotation of the head in a still picture: 90, 180 or 270 degrees clockwise; 0 if upright and in videos.
         frame: its frame.
@@ -74,8 +73,7 @@ class Face:
         """Crop the face from the frame.
 
         Args:
-            margin: margin on each side as a fraction of the box: 0.2 adds a fifth of its width left and right and a
-                fifth of its height above and below.
+            margin: added on each side, as a fraction of the box's width or height.
 
         Returns:
             (h, w, 3) uint8 BGR, a copy, clipped to the frame.
@@ -122,7 +120,7 @@ class Result(types.Result):
 
     @property
     def index(self) -> int:
-        """The number of the frame in its video or of the picture in its list, from 0."""
+        """Number of the frame in its video, or of the picture in its list, from 0."""
         return self.frame.index
 
     def __len__(self) -> int:
