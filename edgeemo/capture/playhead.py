@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time as clock
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from edgeemo.capture.ffmpeg import Video
 
@@ -73,14 +72,6 @@ class Playhead:
     def sleep(self, seconds: float) -> None:
         """Wait until a frame is due or the next `seek`."""
         self._moved.wait(seconds)
-
-
-@runtime_checkable
-class Seekable(Protocol):
-    """A source that can seek; `playhead` is None if it was opened for reading from beginning to end."""
-
-    @property
-    def playhead(self) -> Playhead | None: ...
 
 
 def go_to(video: Video, target: SeekTarget) -> bool:

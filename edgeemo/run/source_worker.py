@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, perf_counter, time
 from typing import Any
 
-from edgeemo.capture.playhead import Playhead, Seekable
+from edgeemo.capture.playhead import Playhead
 from edgeemo.config import ServiceConfig
 from edgeemo.errors import EdgeemoError
 from edgeemo.mailbox import Closed, Mailbox
@@ -134,7 +134,8 @@ class SourceWorker:
     @property
     def playhead(self) -> Playhead | None:
         """Seek and speed control of the source; None if it has none."""
-        return self._source.playhead if isinstance(self._source, Seekable) else None
+        playhead: Playhead | None = getattr(self._source, "playhead", None)
+        return playhead
 
     @property
     def ended(self) -> bool:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeemo.config import QualityConfig
 from edgeemo.types import F32, U8, Doubt, Faces, Frame, Judged, Quality
@@ -35,11 +37,16 @@ def assess(image: U8, box: F32, keypoints: F32) -> Quality:
     if patch is None:
         sharpness = light = contrast = 0.0
     else:
-        grey = np.asarray(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), np.float32)
-        light, contrast = float(grey.mean()), float(grey.std())
-        edges = cv2.Laplacian(grey, cv2.CV_32F)
-        sharpness = float(np.std(edges)) / max(contrast, 1.0)
+        grey = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
+        light, contrast = _mean_and_deviation(grey)
+        _, edges = _mean_and_deviation(cv2.Laplacian(grey, cv2.CV_16S))
+        sharpness = edges / max(contrast, 1.0)
     return Quality(float(box[2] - box[0]), yaw_deg(keypoints), roll_deg(keypoints), sharpness, light, contrast)
+
+
+def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:
+    mean, deviation = cv2.meanStdDev(values)
+    return float(mean[0, 0]), float(deviation[0, 0])
 
 
 def yaw_deg(keypoints: F32) -> float:
