@@ -14,9 +14,13 @@ from PyQt6.QtCore import QMimeData, QPointF, QSettings, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
 from PyQt6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
-from windows import Windows
+from windows import Clip, Studio, Windows
 
-from edgeemo.ui.queue import QueueDialog, is_for_queue
+from edgeemo.batch.inputs import Input
+from edgeemo.batch.split import Part
+from edgeemo.batch.work import Task
+from edgeemo.ui.player import PlayerState
+from edgeemo.ui.queue import QueueDialog, QueueWatcher, is_for_queue
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.window import Window
 
@@ -73,6 +77,7 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     qtbot: QtBot,
     window: Window,
     make: Windows,
+    studio: Studio,
     tmp_path: Path,
     make_clip: MakeClip,
     monkeypatch: pytest.MonkeyPatch,
@@ -86,17 +91,22 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     dialog._set_output(str(output))
     dialog.start_or_pause()
     qtbot.waitUntil(lambda: bool(dialog._watcher and dialog._watcher.ended_files), timeout=LONG_MS)
+    dialog.start.setFocus()
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
     assert dialog.start.text() == "Resume"
+    assert dialog.focusWidget() is dialog.start, "Space would close the dialog"
     assert "Paused" in dialog.figures.text()
     done = {path: path.stat().st_mtime_ns for path in (output / "rows").glob("*.parquet")}
     assert 0 < len(done) < 4
     assert states(dialog).count("done") == len(done)
     window.close()
 
+    studio.clip = lambda name: Clip(name, frames=5)
     again = make(settings=Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)))
     assert "was not finished" in again.banner.text
+    qtbot.waitUntil(lambda: again.player.state is PlayerState.ENDED, timeout=LONG_MS)
+    assert "was not finished" in again.banner.text, "the end of the clip must not replace the offer"
     (resume,) = again.banner.buttons
     resume.click()
     assert again.queue is not None
@@ -106,6 +116,25 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     assert len(again.queue._watcher.todo) == 4 - len(done), "a file that was done is read again"
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len(list((output / "rows").glob("*.parquet"))) == 4
+
+
+def test_progress_counts_the_frames_of_files_in_progress(make_clip: MakeClip) -> None:
+    clips = [make_clip(name, frames=40) for name in ("a.mp4", "b.mp4")]
+    files = [Input(str(path), size=100) for path in clips]
+    watcher = QueueWatcher(files)
+    assert watcher.share == 0
+    watcher.running(Task(files[0], Path("a.parquet")), 10, 0.4)
+    assert watcher.share == pytest.approx(0.125)
+    watcher.ended(Task(files[0], Path("a.parquet")), 40, whole=True)
+    first, second = (
+        Task(files[1], Path("b.parquet"), part=Part(n, 20 * n, 20 * n + 20, 0, 0.0, n == 1)) for n in (0, 1)
+    )
+    watcher.ended(first, 20, whole=False)
+    watcher.running(second, 10, 1.2)
+    assert watcher.share == pytest.approx(0.875)
+    watcher.ended(second, 20, whole=False)
+    watcher.ended(Task(files[1], Path("b.parquet"), joined=(Path("0"), Path("1"))), 0, whole=True)
+    assert watcher.share == 1
 
 
 def test_closing_asks_before_it_stops_what_runs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import (
     QDialog,
     QGridLayout,
@@ -20,7 +20,7 @@ from PyQt6.QtWidgets import (
 from edgeemo.recording.folder import SessionFolder, SessionInfo
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.language import tr
-from edgeemo.ui.screen import size_on_screen
+from edgeemo.ui.screen import open_with_size
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import date
@@ -86,9 +86,7 @@ class GroupsDialog(QDialog):
         self._column.addWidget(self.table, 1)
         self._column.addLayout(row_of_buttons)
         self._enable()
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        return size_on_screen(self, 700, 440)
+        open_with_size(self, 700, 440)
 
     def members(self, group: int) -> list[SessionFolder]:
         """The sessions in a group, from top to bottom."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QDialog,
@@ -22,7 +22,7 @@ from edgeemo.ui.file_dialogs import open_dialog, save_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import marker_words
 from edgeemo.ui.review import Review
-from edgeemo.ui.screen import size_on_screen
+from edgeemo.ui.screen import open_with_size
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
@@ -78,9 +78,7 @@ class MarkersDialog(QDialog):
         QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self, review.undo)
         review.changed.connect(self.fill)
         self.fill()
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        return size_on_screen(self, 560, 380)
+        open_with_size(self, 560, 380)
 
     @property
     def chosen(self) -> list[Marker]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PyQt6.QtCore import QPoint, QSize, Qt
+from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QDialog,
@@ -22,7 +22,7 @@ from edgeemo.recording.people import excluded_people
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
-from edgeemo.ui.screen import size_on_screen
+from edgeemo.ui.screen import open_with_size
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import clock, person_name
@@ -110,9 +110,7 @@ class PeopleDialog(QDialog):
         QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self, review.undo)
         review.changed.connect(self.fill)
         self.fill()
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        return size_on_screen(self, 620, 360)
+        open_with_size(self, 620, 360)
 
     @property
     def chosen(self) -> list[int]:

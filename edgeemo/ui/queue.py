@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QSize, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtCore import Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import (
     QDialog,
@@ -24,14 +27,15 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.batch.inputs import SUFFIXES as VIDEO_SUFFIXES
 from edgeemo.batch.inputs import find_inputs
+from edgeemo.capture.ffmpeg import open_video
 from edgeemo.capture.pictures import is_picture
 from edgeemo.config import CaptureConfig, Config
-from edgeemo.errors import EdgeemoError
+from edgeemo.errors import EdgeemoError, SourceError
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import error_words, message_words
-from edgeemo.ui.screen import size_on_screen
+from edgeemo.ui.screen import open_with_size
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
 from edgeemo.ui.theme import named
@@ -59,14 +63,20 @@ class QueueWatcher:
         self.ended_files: set[str] = set()
         self.frames = 0
         self._running: dict[Task, int] = {}
+        self._lengths: dict[str, int] = {}  # file in progress -> its number of frames
+        self._part_frames: Counter[str] = Counter()  # file in progress -> frames of its completed parts
 
     def running(self, task: Task, frames: int, seconds: float) -> None:
+        file = task.file.file
+        if file not in self._lengths:
+            self._lengths[file] = _frames_in(file)
         self._running[task] = frames
-        self.places[task.file.file] = seconds
+        self.places[file] = seconds
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
         self._running.pop(task, None)
         self.frames += frames
+        self._part_frames[task.file.file] += frames
         if whole:
             self.ended_files.add(task.file.file)
 
@@ -79,9 +89,16 @@ class QueueWatcher:
 
     @property
     def share(self) -> float:
-        """Completed share of the bytes, 0..1."""
+        """Completed share of the bytes, 0..1; a file in progress counts by its frames."""
         total = sum(self.todo.values())
-        return sum(self.todo.get(file, 0) for file in list(self.ended_files)) / total if total else 1.0
+        frames = Counter(dict(self._part_frames))  # a copy, because the batch's thread adds to it
+        for task, count in list(self._running.items()):
+            frames[task.file.file] += count
+        done = sum(
+            size * (file in self.ended_files or min(frames[file] / (self._lengths.get(file) or math.inf), 1.0))
+            for file, size in self.todo.items()
+        )
+        return done / total if total else 1.0
 
 
 class QueueDialog(QDialog):
@@ -119,9 +136,7 @@ class QueueDialog(QDialog):
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self.fill()
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        return size_on_screen(self, 720, 440)
+        open_with_size(self, 720, 440)
 
     @property
     def running(self) -> bool:
@@ -142,7 +157,6 @@ class QueueDialog(QDialog):
         """Start, resume or pause. After a pause, files in progress, or their last part, start again."""
         if self.running:
             self._stop.set()
-            self.start.setEnabled(False)
             self.figures.setText(tr("Pausing …"))
             return
         if not self._inputs:
@@ -170,7 +184,8 @@ class QueueDialog(QDialog):
         )
         self.nothing.setVisible(not self._inputs)
         self.place.setText(tr("Dataset: {folder}", folder=self._output))
-        self.start.setEnabled(bool(self._inputs) and not self._finished and not self._stop.is_set())
+        # enabled during a pause: a disabled button would pass the focus to Close
+        self.start.setEnabled(bool(self._inputs) and not self._finished)
         self.start.setText(tr("Pause") if self.running else tr("Resume") if self._began else tr("Start"))
         for button in (self.files, self.folder, self.choose):
             button.setEnabled(not self.running)
@@ -308,6 +323,7 @@ class QueueDialog(QDialog):
         self.place.setWordWrap(True)
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
+        self.progress.setFormat("%p %")
         self.progress.setAccessibleName(tr("Progress"))
         self.figures = named(QLabel(), "muted")
         self.figures.setWordWrap(True)
@@ -334,6 +350,18 @@ class QueueDialog(QDialog):
         layout.addWidget(self.progress)
         layout.addWidget(self.figures)
         layout.addLayout(row)
+
+
+def _frames_in(file: str) -> int:
+    """The number of frames that a video states; 0: unknown."""
+    try:
+        video = open_video(os.path.abspath(file))
+    except SourceError:
+        return 0
+    if video is None:
+        return 0
+    video.close()
+    return video.count
 
 
 def dropped_paths(event: QDropEvent) -> list[str]:

@@ -24,10 +24,12 @@ def fit_to_screen(window: QWidget, smallest: tuple[int, int]) -> None:
         window.resize(min(window.width(), width), min(window.height(), height))
 
 
-def size_on_screen(dialog: QWidget, width: int, height: int) -> QSize:
-    """The size of a dialog, limited to that of the screen."""
-    screen = dialog.screen()
-    if screen is None:
-        return QSize(width, height)
-    room = screen.availableGeometry()
-    return QSize(min(width, room.width()), min(height, room.height() - FRAME))
+def open_with_size(dialog: QWidget, width: int, height: int) -> None:
+    """Set the first size of a dialog, limited to that of the screen.
+
+    Not a `sizeHint`: Qt ignores its height in a layout with word-wrapped labels.
+    """
+    room = QSize(width, height)
+    if (screen := dialog.screen()) is not None:
+        room = screen.availableGeometry().size() - QSize(0, FRAME)
+    dialog.resize(room.boundedTo(QSize(width, height)))

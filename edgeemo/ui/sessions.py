@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from PyQt6.QtCore import QSize, Qt, pyqtSignal
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QDialog,
@@ -26,7 +26,7 @@ from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import message_words
-from edgeemo.ui.screen import size_on_screen
+from edgeemo.ui.screen import open_with_size
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
 from edgeemo.ui.theme import named
@@ -114,14 +114,12 @@ class SessionsDialog(QDialog):
         ):
             QShortcut(QKeySequence(key), self.table, action, context=Qt.ShortcutContext.WidgetShortcut)
         self.fill()
+        open_with_size(self, 860, 420)
 
     @property
     def chosen(self) -> list[SessionFolder]:
         """The selected sessions, from top to bottom."""
         return [self._listed[record][0] for record in self.table.chosen]
-
-    def sizeHint(self) -> QSize:  # noqa: N802
-        return size_on_screen(self, 860, 420)
 
     def fill(self) -> None:
         """Reload the folder."""

@@ -98,6 +98,9 @@ class Showing(QObject):
         elif last.frame.still and last.frame.index == 0:
             # a single picture stays on screen
             return
+        if self._window.banner.text and self._window.banner.buttons:
+            # Start plays it again; an offer such as "Resume" would be lost
+            return
         self._window.banner.show_message(
             "notice",
             tr("{source} has ended.", source=self._window.live.source_name),
