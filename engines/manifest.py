@@ -130,4 +130,6 @@ def _known_source(folder: Path) -> str:
     before = Manifest.load(folder)
     if before is not None:
         return before.source_sha256
-    raise ModelError(f"{folder} has neither {FILES['fp32']} nor a {PARITY} that names it: make the bundle again")
+    raise ModelError(
+        f"{folder} lacks {FILES['fp32']}, and no {PARITY} or {MANIFEST} there has its hash: make the bundle again"
+    )
