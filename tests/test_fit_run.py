@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -224,6 +225,21 @@ def test_gradients_in_parts_are_those_of_the_whole(data, cache, tmp_path):
     assert states[0][0] == pytest.approx(states[1][0], rel=1e-5)
     for one, two in zip(states[0][1], states[1][1], strict=True):
         assert torch.allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_the_precision_is_measured_once_per_run(data, cache, tmp_path):
+    config = FitConfig(data=data, batch=16, epochs=1, sizes=((16, 1),))
+    fit(config, tmp_path, cache=cache)
+    state = torch.load(tmp_path / "last.pt")
+    assert state["precision"] in ("bf16", "fp32")
+    other = {"bf16": "fp32", "fp32": "bf16"}[state["precision"]]
+    assert f"1 epochs in {state['precision']}\n" in (tmp_path / "log.txt").read_text()
+    torch.save(state | {"precision": other}, tmp_path / "last.pt")
+    spec = ARCHITECTURES["hybrid_lite"].spec
+    loaded = load_training_data(config, spec, cache=cache, dist=DistContext.alone(), num_workers=1)
+    for wanted, used in (("auto", other), ("fp32", "fp32"), ("bf16", "bf16")):
+        trainer = Trainer(replace(config, precision=wanted), tmp_path, loaded, DistContext.alone(), 600.0)
+        assert trainer.precision == used
 
 
 def test_a_logger_is_two_methods_and_one_that_fails_stops_no_training(tmp_path, caplog):

@@ -29,6 +29,7 @@ CHECKPOINT_SUFFIXES = (".pt", SAFETENSORS)
 BEST = "best.pt"  # in a run folder: the checkpoint with the highest validation accuracy
 
 Augmentation = Literal["full", "light", "poster", "none"]
+Precision = Literal["bf16", "fp16", "fp32"]
 Sizes = tuple[tuple[int, int], ...]
 
 
@@ -140,7 +141,8 @@ class FitConfig:
         ema_decay: of the exponential moving average of the weights, which is validated and saved.
         mixup, cutmix: see `trainer.augment.mix`.
         non_faces: share of faces replaced by non-faces with the label no_face, see `trainer.augment.make_non_faces`.
-        precision: of the forward pass; weights and their updates are always float32.
+        precision: of the forward pass; weights and their updates are always float32. "auto": what is fastest on the
+            device, see `trainer.precision`; a resumed run keeps it.
         patience: stop after this many epochs without a better accuracy; 0: never.
         dropout: replaces the network's own; None keeps it.
         teachers: runs, checkpoints or engines to learn from beside the labels, see `trainer.distill`.
@@ -171,7 +173,7 @@ class FitConfig:
     cutmix: float = 0.0
     non_faces: float = 0.0
     clip_norm: float = 2.0
-    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     valid_precision: Literal["bf16", "fp32"] = "fp32"
     patience: int = 0
     dropout: float | None = None

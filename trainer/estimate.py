@@ -53,6 +53,7 @@ class Estimate:
 
     Attributes:
         train, valid: faces; `sampled`: estimated from a sample, because not all are cropped yet.
+        precision: of the forward pass.
         done: epochs that the run folder already has.
         crop_s: seconds of cropping the faces that are not in the cache.
         save_s: seconds of writing last.pt once.
@@ -65,6 +66,7 @@ class Estimate:
     train: int
     valid: int
     sampled: bool
+    precision: str
     done: int
     stages: tuple[Stage, ...]
     crop_s: float
@@ -128,6 +130,7 @@ def estimate(config: FitConfig, run: Path, *, cache: Path, device: str, num_work
             train=train,
             valid=valid,
             sampled=bool(missing),
+            precision=trainer.precision,
             done=trainer.progress.epoch,
             stages=stages,
             crop_s=crop_s / num_workers if missing else 0.0,
@@ -145,7 +148,8 @@ def as_text(found: Estimate) -> str:
     about = f", about (from {SAMPLE} pictures of each split: not all faces are cropped yet)" if found.sampled else ""
     lines = [
         f"{config.arch} on {config.data}: {found.train:,} faces for training, {found.valid:,} for validation{about}",
-        f"{found.steps:,} steps of {config.batch} per epoch, {config.epochs} epochs, {found.done} done",
+        f"{found.steps:,} steps of {config.batch} per epoch, {config.epochs} epochs in {found.precision}, "
+        f"{found.done} done",
     ]
     for stage in found.stages:
         epoch_s = found.steps * stage.step_s + stage.valid_s + found.save_s

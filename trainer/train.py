@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from engines.metrics import Scores
 from engines.preprocess import F32
 from trainer.augment import augment, make_non_faces, mix
 from trainer.charts import draw_curves
-from trainer.config import BEST, FitConfig
+from trainer.config import BEST, FitConfig, Precision
 from trainer.data.faces import FaceSet
 from trainer.data.loader import Loader
 from trainer.distill import Teachers, override_no_face
@@ -32,6 +33,7 @@ from trainer.models import Classifier, input_spec
 from trainer.models.cost import count_parameters
 from trainer.optim import build_ema, build_optimiser, learning_rate
 from trainer.parallel import DistContext, distributed, gradients_stay_local, joined, sync_batchnorm
+from trainer.precision import fastest_precision
 from trainer.predict import cross_entropy, predict_logits, resized, score_logits, to_input
 from trainer.run_log import LOG, RunLog
 from trainer.runs import (
@@ -154,6 +156,8 @@ class Trainer:
         self.save_s = save_s
         self.steps = data.count // config.batch
         spec = input_spec(config)
+        state = dist.share(load_state(run) if dist.first else None)
+        self.precision = self._precision(state)
         torch.manual_seed(config.seed)
         self.source = self._source(num_workers)
         model = initial_model(config, lambda: self._first_faces(spec.size))
@@ -167,7 +171,7 @@ class Trainer:
         self.network = distributed(self.model, dist)
         self.optimiser = build_optimiser(self.model, config)
         self.ema = build_ema(self.model, config.ema_decay)
-        self.scaler = torch.amp.GradScaler(dist.device.type, enabled=config.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(dist.device.type, enabled=self.precision == "fp16")
         targets = data.targets if data.shards is not None else data.targets[data.kept]
         self.objective = Objective(config.loss, torch.from_numpy(targets).to(dist.device))
         self.teachers: Teachers | None = None
@@ -175,9 +179,18 @@ class Trainer:
             self.teachers = Teachers(config.teachers, spec, config.teacher_temperature, dist.device)
         self.generator = torch.Generator(dist.device)
         self.progress = Progress()
-        self._resume()
+        if state is not None:
+            self._resume(state)
         costs = [float(self.size_at(epoch) ** 2) for epoch in range(config.epochs)]
         self.log = RunLog(run / LOG if dist.first else None, costs, self.steps, config.batch)
+
+    def _precision(self, state: Mapping[str, Any] | None) -> Precision:
+        """That of the configuration, else of the run to be resumed, else the fastest one of the first process."""
+        if self.config.precision != "auto":
+            return self.config.precision
+        if isinstance(state, Mapping) and state.get("precision") in get_args(Precision):
+            return state["precision"]  # type: ignore[no-any-return]
+        return self.dist.share(fastest_precision(self.dist.device))
 
     def _source(self, num_workers: int) -> Source:
         config, data, dist = self.config, self.data, self.dist
@@ -222,7 +235,10 @@ class Trainer:
     def _say_what(self) -> None:
         config, data = self.config, self.data
         faces = f"{data.count:,} faces" + (f", {len(data.valid):,} for validation" if data.valid is not None else "")
-        self.log.say(f"{config.arch}: {faces}, {self.steps} steps of {config.batch} per epoch, {config.epochs} epochs")
+        self.log.say(
+            f"{config.arch}: {faces}, {self.steps} steps of {config.batch} per epoch, {config.epochs} epochs "
+            f"in {self.precision}"
+        )
         if data.leaked:
             self.log.say(f"left out {data.leaked} training pictures that are also in the validation or test split")
         sets = data.train if data.valid is None else (*data.train, data.valid)
@@ -344,8 +360,8 @@ class Trainer:
             group["lr"] = rate
 
     def _autocast(self) -> torch.autocast:
-        kind = torch.float16 if self.config.precision == "fp16" else torch.bfloat16
-        return torch.autocast(self.dist.device.type, kind, enabled=self.config.precision != "fp32")
+        kind = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.dist.device.type, kind, enabled=self.precision != "fp32")
 
     def _predict_valid(self, model: Classifier, valid: FaceSet, size: int) -> F32:
         """Predict the validation faces, divided among the processes."""
@@ -375,6 +391,7 @@ class Trainer:
             "arch": self.config.arch,
             "size": self.size_at(max(progress.epoch - (progress.step == 0), 0)),
             **asdict(progress),
+            "precision": self.precision,
             "model": self.model.state_dict(),
             "average": self.ema.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -382,11 +399,8 @@ class Trainer:
         }
         save_checkpoint(state, self.run / LAST)
 
-    def _resume(self) -> None:
-        """Resume from last.pt, if it exists."""
-        state = self.dist.share(load_state(self.run) if self.dist.first else None)
-        if state is None:
-            return
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        """Resume from last.pt."""
         try:
             self.model.load_state_dict(state["model"])
             self.ema.load_state_dict(state["average"])
