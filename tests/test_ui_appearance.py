@@ -63,6 +63,7 @@ def cut_texts(window: Window) -> list[str]:
 SCALED = """
 import sys
 sys.path.insert(0, sys.argv[1])
+from PyQt6.QtWidgets import QDialog
 from test_ui_appearance import Config, GroupsDialog, Studio, Window, QApplication, cut_texts
 app = QApplication([])
 studio = Studio()
@@ -86,7 +87,13 @@ def look():
     groups = GroupsDialog([], parent=window)
     groups.show()
     app.processEvents()
-    shown = [window.library.dialog, window.queue, groups]
+    window.show_settings()
+    window.dialogs.show_keys(window.menus.shortcuts)
+    window.dialogs.show_about()
+    window.dialogs.show_doctor()
+    app.processEvents()
+    shown = window.findChildren(QDialog)
+    assert len(shown) == 7, shown
     print([type(each).__name__ for each in shown if each.width() > 640 or each.height() > 430])
     app.quit()
 window.player.arrived.connect(look)

@@ -49,8 +49,12 @@ def test_dropped_videos_become_one_dataset_and_a_damaged_one_is_told(
     (tmp_path / "c.mp4").write_bytes(b"no video at all")
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(path)) for path in (*clips, tmp_path / "c.mp4")])
-    move, left, none = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    window.dropEvent(QDropEvent(QPointF(5, 5), move, data, left, none))
+    offered = Qt.DropAction.CopyAction | Qt.DropAction.MoveAction
+    drop = QDropEvent(QPointF(5, 5), offered, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    drop.setDropAction(Qt.DropAction.MoveAction)  # what a drag without a key proposes
+    window.dropEvent(drop)
+    assert drop.isAccepted()
+    assert drop.dropAction() == Qt.DropAction.CopyAction, "the program it comes from may delete a moved file"
     dialog = window.queue
     assert dialog is not None
     assert states(dialog) == ["waits"] * 3

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import MakeClip
 from fakes import FakeSink
+from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from windows import Clip, Studio, Windows, shows
 
@@ -251,8 +252,12 @@ def test_the_record_button_says_what_is_kept(qtbot: QtBot, make: Windows) -> Non
     assert button.text() == "Record (data only)"
     window.menus.video_actions["blurred"].trigger()
     assert button.text() == "Record (faces covered)"
+    qtbot.waitUntil(button.isEnabled)
+    before = button.geometry()
     start(qtbot, window, "whole")
     qtbot.waitUntil(lambda: button.text() == "End")
+    QApplication.processEvents()
+    assert button.geometry().contains(before.center()), "a second click must end the recording"
     window.record_or_end()
     window.show_mode()
     assert button.text() == "Record (video)"

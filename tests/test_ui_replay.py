@@ -124,8 +124,11 @@ def test_keys_step_leap_and_change_the_speed(qtbot: QtBot, make: Windows, tmp_pa
     assert window.replay.speed.text() == "0.25x"
     qtbot.keyClick(window.video, Qt.Key.Key_Space)
     assert window.replay.playing
+    assert window.toolbar.start_button.text() == "Pause"
+    assert "no pictures were recorded" in window.status_bar.figures.text()
     qtbot.mouseClick(window.replay.forward, Qt.MouseButton.LeftButton)
     assert not window.replay.playing
+    assert window.toolbar.start_button.text() == "Resume"
 
 
 def test_the_speed_is_that_of_the_clock(

@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QScrollArea, QVBo
 
 import edgeemo
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.screen import open_with_size
 
 PARTS = (
     "PyQt6", "pyqtgraph", "numpy", "opencv-contrib-python", "av", "onnxruntime", "mediapipe", "msgspec", "platformdirs",
@@ -34,7 +35,7 @@ class AboutDialog(QDialog):
     def __init__(self, engine: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("About edgeemo"))
-        self.resize(520, 420)
+        open_with_size(self, 520, 420)
         rows = "".join(
             "<tr>" + "".join(f"<td style='padding-right: 18px'>{escape(text)}</td>" for text in part) + "</tr>"
             for part in parts()

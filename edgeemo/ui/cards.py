@@ -214,7 +214,8 @@ def _reason_words(result: Result, row: int) -> str:
     names = allowed if leading in EXPRESSIONS and 0 < len(allowed) <= MOST_NAMES else (leading,)
     shown = [word_of(name) for name in names]
     listed = tr(" or ").join(filter(None, (", ".join(shown[:-1]), shown[-1])))
-    return tr("Perhaps {names}: {reasons}", names=listed, reasons=", ".join(map(doubt_words, reasons)))
+    sentence = tr("Perhaps {names}: {reasons}", names=listed, reasons=", ".join(map(doubt_words, reasons)))
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 class FacePanel(QWidget):

@@ -52,4 +52,5 @@ def connect_recorded(window: Window) -> None:
     window.replaying.began.connect(showing.show_figures)
     window.library.failed.connect(window.banner.show_error)
     window.replay.arrived.connect(showing.show)
+    window.replay.toggled.connect(showing.show_buttons)
     window.replay.left.connect(showing.after_replay)

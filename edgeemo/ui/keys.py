@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent, QKeySequence, QShortcut
-from PyQt6.QtWidgets import QDialog, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.screen import open_with_size
 
 if TYPE_CHECKING:
     from edgeemo.ui.window import Window
 
+SCROLL_BAR = 20  # pixels
 # keys that have no menu entry
 KEYS = (
     (translatable("Space"), translatable("Pause, resume, start")),
@@ -76,10 +78,21 @@ class KeysDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Keyboard shortcuts"))
         rows = "".join(
-            f"<tr><td style='padding: 2px 24px 2px 0'><b>{escape(key)}</b></td><td>{escape(words)}</td></tr>"
+            f"<tr><td style='padding: 2px 24px 2px 0'><b>{escape(key)}</b></td>"
+            f"<td style='padding: 2px 0'>{escape(words)}</td></tr>"
             for key, words in (*((tr(key), tr(words)) for key, words in KEYS), *menu)
         )
         self.text = QLabel(f"<table>{rows}</table>")
         self.text.setTextFormat(Qt.TextFormat.RichText)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        QVBoxLayout(self).addWidget(self.text)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(self.text)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(scroll, 1)
+        layout.addWidget(buttons)
+        whole = self.text.sizeHint() + self.sizeHint() - scroll.sizeHint()
+        self.text.setWordWrap(True)
+        open_with_size(self, whole.width() + SCROLL_BAR, whole.height() + 4)

@@ -94,7 +94,7 @@ class PeopleDialog(QDialog):
         self.hint = named(QLabel(tr(HINT)), "muted")
         self.hint.setWordWrap(True)
         self.name = action_button(tr("Name…"), self.name_chosen)
-        self.merge = action_button(tr("One person"), lambda: review.merge(self.chosen))
+        self.merge = action_button(tr("Merge"), lambda: review.merge(self.chosen))
         self.split = action_button(tr("Split here"), lambda: review.split(self.chosen[0]))
         self.exclude = action_button(tr("Leave out"), self.exclude_chosen)
         self.undo = action_button(tr("Undo"), review.undo)

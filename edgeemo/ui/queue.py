@@ -222,11 +222,11 @@ class QueueDialog(QDialog):
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
         if event is not None and dropped_paths(event) and not self.running:
-            event.acceptProposedAction()
+            accept_copy(event)
 
     def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
         if event is not None and (paths := dropped_paths(event)):
-            event.acceptProposedAction()
+            accept_copy(event)
             self.add(paths)
 
     def _work(self, stop: threading.Event) -> None:
@@ -368,6 +368,12 @@ def dropped_paths(event: QDropEvent) -> list[str]:
     """Every dropped local file or folder."""
     data = event.mimeData()
     return [url.toLocalFile() for url in data.urls() if url.isLocalFile()] if data is not None else []
+
+
+def accept_copy(event: QDropEvent) -> None:
+    """Accept dropped files as a copy: after a move, the program they come from may delete them."""
+    event.setDropAction(Qt.DropAction.CopyAction)
+    event.accept()
 
 
 def is_for_queue(paths: Sequence[str]) -> bool:

@@ -21,9 +21,11 @@ class ReplayBar(Transport):
 
     Signals:
         arrived: a Result to show.
+        toggled: it plays or pauses.
         left: the replay was closed.
     """
 
+    toggled = pyqtSignal()
     arrived = pyqtSignal(object)
     left = pyqtSignal()
 
@@ -130,6 +132,10 @@ class ReplayBar(Transport):
             self._drop()
             self.hide()
             self.left.emit()
+
+    def _show_button(self) -> None:
+        super()._show_button()
+        self.toggled.emit()
 
     def _drop(self) -> None:
         self._timer.stop()

@@ -109,9 +109,11 @@ class Showing(QObject):
 
     def show_buttons(self) -> None:
         focused = self._window.toolbar.start_button.hasFocus()
+        replay = self._window.replay
+        replayed = PlayerState.PLAYING if replay.playing else PlayerState.PAUSED
         self._window.toolbar.show_state(
             self._window.player.state,
-            replaying=self._window.replay.recording is not None,
+            replay=replayed if replay.recording is not None else None,
             recording=self._window.recording.active,
         )
         if focused and not self._window.toolbar.start_button.isEnabled():
@@ -125,7 +127,9 @@ class Showing(QObject):
         stats = self._window.player.stats()
         self._window.dialogs.refresh()
         if (replayed := self._window.replay.recording) is not None:
-            self._window.status_bar.say(tr("Replay of {session}", session=replayed.name))
+            words = tr("Replay of {session}", session=replayed.name)
+            without = replayed.video is None and replayed.file is None
+            self._window.status_bar.say(f"{words} ({tr('no pictures were recorded')})" if without else words)
             return
         result = self._window.video.result
         self._window.status_bar.show_figures(

@@ -47,7 +47,8 @@ class Toolbar(QWidget):
         self.setObjectName("bar")
         self._theme = LIGHT
         self._state = PlayerState.STOPPED
-        self._replaying = self._recording = self._wide = False
+        self._replay: PlayerState | None = None
+        self._recording = self._wide = False
         self._mode = ""
         self.source = SourcePicker(cameras, settings)
         self.source.chosen.connect(self.source_chosen)
@@ -93,15 +94,15 @@ class Toolbar(QWidget):
         self.source.give_room(150 if narrow else 240)
         self.engine.give_room(140 if narrow else 200)
 
-    def show_state(self, state: PlayerState, *, replaying: bool, recording: bool) -> None:
+    def show_state(self, state: PlayerState, *, replay: PlayerState | None, recording: bool) -> None:
         """Set texts, icons and enabled buttons.
 
         Args:
             state: state of the player.
-            replaying: a recorded session is on screen instead.
+            replay: PLAYING or PAUSED if a recorded session is on screen instead; else None.
             recording: a recording is running.
         """
-        self._state, self._replaying, self._recording = state, replaying, recording
+        self._state, self._replay, self._recording = state, replay, recording
         self._show_buttons()
 
     def _show_buttons(self) -> None:
@@ -109,25 +110,24 @@ class Toolbar(QWidget):
         self._show_start()
         self.record_button.setIcon(icon("stop" if self._recording else "record", LAMP, disabled=self._theme.muted))
         words = tr("End the recording") if self._recording else tr("Record ({mode})", mode=self._mode)
+        # as wide as before, so that a second click at the same place ends the recording
+        self.record_button.setMinimumWidth(self.record_button.width() if self._wide and self._recording else 0)
         self.record_button.setText("" if not self._wide else tr("End") if self._recording else words)
         self.record_button.setToolTip(tr("{what} (Ctrl+R); choose what to store in the Session menu", what=words))
         self.record_button.setAccessibleName(words)
         self.record_button.setEnabled(self._state in (PlayerState.PLAYING, PlayerState.PAUSED))
 
     def _show_start(self) -> None:
-        if self._replaying:
-            self.start_button.setText(tr("Start"))
-            self.start_button.setEnabled(True)
-            return
+        state = self._replay or self._state
         name, words, tip = {
             PlayerState.PLAYING: ("pause", tr("Pause"), tr("Pause (Space)")),
             PlayerState.PAUSED: ("play", tr("Resume"), tr("Resume (Space)")),
             PlayerState.OPENING: ("play", tr("Opening …"), tr("The source is being opened")),
-        }.get(self._state, ("play", tr("Start"), tr("Start (Space)")))
+        }.get(state, ("play", tr("Start"), tr("Start (Space)")))
         self.start_button.setText(words)
         self.start_button.setToolTip(tip)
         self.start_button.setIcon(icon(name, self._theme.on_accent, disabled=self._theme.muted))
-        self.start_button.setEnabled(self._state is not PlayerState.OPENING)
+        self.start_button.setEnabled(state is not PlayerState.OPENING)
 
     def _button(self, name: str, action: Callable[[], None], words: str = "", tip: str = "") -> QPushButton:
         button = named(QPushButton(words), name)

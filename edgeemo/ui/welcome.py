@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, Q
 from edgeemo.config import Config
 from edgeemo.doctor import Check, examine
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.screen import open_with_size
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class DoctorDialog(QDialog):
     def __init__(self, config: Config, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Check this machine"))
-        self.resize(760, 460)
+        open_with_size(self, 760, 460)
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setAccessibleName(tr("Findings"))

@@ -40,7 +40,7 @@ from edgeemo.ui.marking import Marking
 from edgeemo.ui.menus import Menus, connect_menus
 from edgeemo.ui.neutral_baseline import BaselineControl
 from edgeemo.ui.player import Opener, Player, PlayerState
-from edgeemo.ui.queue import QueueDialog, dropped_paths, is_for_queue
+from edgeemo.ui.queue import QueueDialog, accept_copy, dropped_paths, is_for_queue
 from edgeemo.ui.record import MODES, RecordControl
 from edgeemo.ui.replay import ReplayBar
 from edgeemo.ui.replaying import Replaying
@@ -264,12 +264,12 @@ class Window(QMainWindow):
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
         if event is not None and dropped_paths(event):
-            event.acceptProposedAction()
+            accept_copy(event)
 
     def dropEvent(self, event: QDropEvent | None) -> None:  # noqa: N802
         paths = dropped_paths(event) if event is not None else []
         if event is not None and paths:
-            event.acceptProposedAction()
+            accept_copy(event)
             if is_for_queue(paths):
                 self.show_queue(paths)
             else:

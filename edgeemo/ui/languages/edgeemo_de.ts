@@ -1676,8 +1676,8 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../people.py"/>
-        <source>One person</source>
-        <translation>Eine Person</translation>
+        <source>Merge</source>
+        <translation>Zusammenführen</translation>
     </message>
     <message>
         <location filename="../people.py"/>
@@ -2348,6 +2348,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../showing.py"/>
         <source>Replay of {session}</source>
         <translation>Wiedergabe von {session}</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
+        <source>no pictures were recorded</source>
+        <translation>ohne Bilder aufgezeichnet</translation>
     </message>
     <message>
         <location filename="../showing.py"/>
