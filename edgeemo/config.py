@@ -38,7 +38,7 @@ T = TypeVar("T")
 Policy = Literal["auto", "short_range", "full_range", "small", "near", "far"]
 POLICY_ALIASES: dict[str, Policy] = {"near": "short_range", "far": "full_range"}
 DetectRuntime = Literal["auto", "mediapipe", "onnx"]
-DetectBackend = Literal["onnx", "onnx-cuda", "openvino"]
+DetectBackend = Literal["onnx", "onnx-cuda", "openvino", "tensorrt"]
 
 MAX_SOURCES = 64
 MARKERS = re.compile(r"lsl:([^'\"\x00-\x1f]{1,128})")
@@ -85,7 +85,8 @@ class DetectConfig:
         max_faces: in video only this many of the largest faces are kept; in still pictures all.
         runtime: runtime of the detection models: `mediapipe`, `onnx`, or `auto`, which uses MediaPipe if the installed
             version was tested to send no data, else onnx. Tiles always use the ONNX files.
-        backend: for the runtime onnx: `onnx` (ONNX Runtime on the CPU), `onnx-cuda` or `openvino`.
+        backend: for the runtime onnx: `onnx` (ONNX Runtime on the CPU), `onnx-cuda`, `openvino` or `tensorrt` (tiles
+            then run in ONNX Runtime on the CPU).
     """
 
     policy: Policy = "auto"

@@ -75,6 +75,10 @@ class Bundle:
     allow_modified: bool = False
 
     @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
     def card(self) -> Path:
         return self.folder / CARD
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from engines import mediapipe_detector
-from engines.backends.face_network import FaceNetwork, open_network
+from engines.backends.face_network import FaceModel, FaceNetwork, open_network
 from engines.blazeface import FULL_RANGE, SHORT_RANGE, Anchors, centres, decode, letterbox, suppress
 from engines.errors import BackendUnavailable
 from engines.preprocess import F32, U8
@@ -37,6 +37,12 @@ ANCHORS: dict[Range, Anchors] = {"short_range": SHORT_RANGE, "full_range": FULL_
 def model_path(model: Range, runtime: str) -> Path:
     """The model file for a runtime."""
     return FOLDER / f"{NAMES[model]}{'.tflite' if runtime == 'mediapipe' else '.onnx'}"
+
+
+def face_model(model: Range) -> FaceModel:
+    """The ONNX file with its shapes."""
+    side = ANCHORS[model].input_px
+    return FaceModel(model_path(model, "onnx"), side, len(centres(ANCHORS[model], side, side)))
 
 
 def resolve_runtime(wanted: Runtime = "auto") -> tuple[Literal["mediapipe", "onnx"], str]:
@@ -68,7 +74,7 @@ class FaceDetector:
     Call `close()`: MediaPipe logs errors if it is closed by the interpreter's exit.
 
     Args:
-        backend: of the ONNX file: onnx, onnx-cuda or openvino.
+        backend: of the ONNX file: onnx, onnx-cuda, openvino or tensorrt.
 
     Attributes:
         runtime: "mediapipe" or "onnx".
@@ -152,7 +158,7 @@ class FaceDetector:
 
 
 def _open_onnx(model: Range, *, min_score: float, backend: str, threads: int) -> BlazeFace:
-    network = open_network(backend, model_path(model, "onnx"), threads=threads)
+    network = open_network(backend, face_model(model), threads=threads)
     return BlazeFace(network, ANCHORS[model], min_score=min_score)
 
 

@@ -114,6 +114,7 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "", widens: bool = Fa
         FLOAT = 0
         HALF = 1
         INT64 = 2
+        UINT8 = 3
 
     class LayerInformationFormat(IntEnum):
         ONELINE = 0
@@ -277,9 +278,13 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "", widens: bool = Fa
             return True
 
         def _compute(self, shape: tuple[int, ...]) -> None:
-            (source,), (target,) = self._session.get_inputs(), self._session.get_outputs()
-            (answer,) = self._session.run(None, {source.name: as_array(self._addresses[source.name], shape).copy()})
-            as_array(self._addresses[target.name], answer.shape)[:] = np.asarray(answer, np.float32)
+            (source,) = self._session.get_inputs()
+            kind = np.uint8 if source.type == "tensor(uint8)" else np.float32
+            given = as_array(self._addresses[source.name], shape, kind).copy()
+            for target, answer in zip(
+                self._session.get_outputs(), self._session.run(None, {source.name: given}), strict=True
+            ):
+                as_array(self._addresses[target.name], answer.shape)[:] = np.asarray(answer, np.float32)
 
     class EngineInspector:
         def __init__(self, facts: dict[str, Any], model: bytes) -> None:
@@ -324,7 +329,8 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "", widens: bool = Fa
             return TensorIOMode.INPUT if name in self._inputs else TensorIOMode.OUTPUT
 
         def get_tensor_dtype(self, name: str) -> DataType:
-            return DataType.FLOAT if self._all[name].type == "tensor(float)" else DataType.HALF
+            kinds = {"tensor(float)": DataType.FLOAT, "tensor(uint8)": DataType.UINT8}
+            return kinds.get(self._all[name].type, DataType.HALF)
 
         def get_tensor_shape(self, name: str) -> list[int]:
             return [size if isinstance(size, int) else -1 for size in self._all[name].shape]

@@ -10,6 +10,7 @@ from fakes import make_bundle
 
 from engines.backends.cuda import Gpu
 from engines.backends.plans import Device, PlanManifest, build_folder, find_plan, plan_folders, plan_name
+from engines.backends.tensorrt_runtime import Signature
 from engines.bundle import find_bundle
 from engines.export.errors import ExportError
 from engines.export.face_data import portrait
@@ -50,7 +51,9 @@ def exporter(bundle, *, version="10.3.0", gpu=None, fails=""):
 
 @pytest.mark.parametrize("version", ["10.3.0", "10.16.2", "11.4.0"])
 def test_the_types_of_the_file_are_the_precision(bundle, version):
-    built = build_plan(make_api(version, FakeCuda()), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"))
+    built = build_plan(
+        make_api(version, FakeCuda()), bundle.model.read_bytes(), Signature.of(bundle.spec), PlanOptions("fp16")
+    )
     facts = facts_of(built.plan)
     # STRONGLY_TYPED is the second flag before 11 and the only one from 11 on
     assert facts["network"] == (1 if version.startswith("11") else 2)
@@ -61,14 +64,19 @@ def test_the_types_of_the_file_are_the_precision(bundle, version):
 def test_an_fp16_plan_without_a_half_precision_layer_is_refused(bundle):
     model = bundle.model.read_bytes()
     with pytest.raises(ExportError, match=r"compiled \d+ layers and none in half precision: the plan would be FP32"):
-        build_plan(make_api("10.3.0", FakeCuda(), widens=True), model, bundle.spec, PlanOptions("fp16"))
+        build_plan(make_api("10.3.0", FakeCuda(), widens=True), model, Signature.of(bundle.spec), PlanOptions("fp16"))
     plain = (bundle.folder / "model.onnx").read_bytes()
-    assert build_plan(make_api("10.3.0", FakeCuda()), plain, bundle.spec, PlanOptions("fp32")).half_layers == 0
+    assert (
+        build_plan(make_api("10.3.0", FakeCuda()), plain, Signature.of(bundle.spec), PlanOptions("fp32")).half_layers
+        == 0
+    )
 
 
 def test_profile_and_workspace_are_what_was_asked_for(bundle):
     options = PlanOptions("fp16", batch=(1, 2, 8), workspace=123 << 20)
-    facts = facts_of(build_plan(make_api("11.4.0", FakeCuda()), bundle.model.read_bytes(), bundle.spec, options).plan)
+    facts = facts_of(
+        build_plan(make_api("11.4.0", FakeCuda()), bundle.model.read_bytes(), Signature.of(bundle.spec), options).plan
+    )
     assert facts["shapes"] == {"faces": [[1, 1, 16, 16], [2, 1, 16, 16], [8, 1, 16, 16]]}
     assert facts["pools"] == [123 << 20]
 
@@ -76,7 +84,10 @@ def test_profile_and_workspace_are_what_was_asked_for(bundle):
 def test_a_timing_cache_of_another_version_is_left_aside(bundle):
     api = make_api("10.3.0", FakeCuda())
     built = build_plan(
-        api, bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16", timing=b"8.6.1 timing of another device")
+        api,
+        bundle.model.read_bytes(),
+        Signature.of(bundle.spec),
+        PlanOptions("fp16", timing=b"8.6.1 timing of another device"),
     )
     assert built.timing == b"10.3.0 timing"
 
@@ -91,7 +102,7 @@ def test_a_timing_cache_of_another_version_is_left_aside(bundle):
 )
 def test_what_tensorrt_cannot_do_is_one_line(bundle, version, said):
     with pytest.raises(ExportError, match=said) as error:
-        build_plan(make_api(version, FakeCuda()), b"\x3a\xffabc", bundle.spec, PlanOptions("fp16"))
+        build_plan(make_api(version, FakeCuda()), b"\x3a\xffabc", Signature.of(bundle.spec), PlanOptions("fp16"))
     assert "\n" not in str(error.value)
 
 
@@ -103,14 +114,16 @@ def test_progress_grows_tells_the_time_left_and_can_stop_the_build(bundle):
         return True
 
     api = make_api("10.3.0", FakeCuda())
-    build_plan(api, bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"), progress)
+    build_plan(api, bundle.model.read_bytes(), Signature.of(bundle.spec), PlanOptions("fp16"), progress)
     shares = [done for done, _ in told]
     assert shares == sorted(shares)
     assert shares[0] == pytest.approx(1 / 8)
     assert shares[-1] == pytest.approx(0.999)
     assert all(left is not None and left >= 0 for _, left in told)
     with pytest.raises(ExportError, match="was stopped"):
-        build_plan(api, bundle.model.read_bytes(), bundle.spec, PlanOptions("fp16"), lambda done, left: False)
+        build_plan(
+            api, bundle.model.read_bytes(), Signature.of(bundle.spec), PlanOptions("fp16"), lambda done, left: False
+        )
 
 
 def test_nested_phases_are_one_share():

@@ -186,3 +186,35 @@ def test_auto_measures_a_plan_and_never_takes_tensorrt_without_one(tmp_path, dev
     assert milliseconds > 0
     assert passed
     assert fault == ""
+
+
+DETECT = """
+import json, logging
+import cv2
+from engines.export.face_data import PORTRAIT
+from engines.face_detector import FaceDetector
+
+logging.basicConfig(format="%(message)s")
+picture = cv2.imread(str(PORTRAIT))
+opened = [FaceDetector("short_range", runtime="onnx", backend=name) for name in ("onnx", "tensorrt")]
+found = [[each.tolist() for each in (*detector.detect(picture), *detector.search(picture, 0.5))] for detector in opened]
+print(json.dumps({"same": found[0] == found[1], "faces": len(found[1][0]), "description": opened[1].description}))
+"""
+
+
+def test_faces_are_detected_with_plans_and_on_the_cpu_without(tmp_path, device):
+    without = run(device, "-c", DETECT)
+    told = json.loads(without.stdout)
+    assert told["same"]
+    assert told["description"].endswith(", CPU (no TensorRT plan)")
+    assert "no plan was built for this device; build its plan: edgeemo-export --detector" in without.stderr
+    done = run(device, "-m", "engines.export.cli", "--detector")
+    assert done.returncode == 0, done.stderr
+    plans = sorted((tmp_path / "system" / "plans").glob("face_detection_*/*.plan"))
+    assert len(plans) == 2
+    assert done.stdout.count("published: ") == 2
+    told = json.loads(run(device, "-c", DETECT).stdout)
+    assert told == {"same": True, "faces": 1, "description": "TensorRT 10.3.0, Stub GPU, FP32"}
+    again = run(device, "-m", "engines.export.cli", "--detector")
+    assert again.stdout.count("accepted on this device") == 2
+    assert "building" not in again.stdout

@@ -7,7 +7,7 @@ from fakes import make_bundle
 
 from engines.backends.cuda import CudaError
 from engines.backends.onnxruntime import OrtBackend
-from engines.backends.tensorrt_runtime import GRAPHS, PlanRunner, message_log
+from engines.backends.tensorrt_runtime import GRAPHS, PlanRunner, Signature, message_log
 from engines.bundle import find_bundle
 from engines.errors import ModelError, SpecError
 from engines.export.plan_builder import PlanOptions, build_plan
@@ -21,7 +21,7 @@ def bundle(tmp_path):
 
 def runner(bundle, cuda, *, version="10.3.0", batch=(1, 4, 16), spec=None):
     api = make_api(version, cuda)
-    plan = build_plan(api, bundle.model.read_bytes(), bundle.spec, PlanOptions("fp32", batch)).plan
+    plan = build_plan(api, bundle.model.read_bytes(), Signature.of(bundle.spec), PlanOptions("fp32", batch)).plan
     return PlanRunner(api, cuda, plan, spec or bundle.spec, description="fake")
 
 
@@ -131,7 +131,9 @@ def test_an_answer_is_not_overwritten_by_the_next_call(bundle):
 
 def test_a_plan_of_another_version_is_refused_with_tensorrts_reason(bundle):
     cuda = FakeCuda()
-    plan = build_plan(make_api("10.3.0", cuda), bundle.model.read_bytes(), bundle.spec, PlanOptions("fp32")).plan
+    plan = build_plan(
+        make_api("10.3.0", cuda), bundle.model.read_bytes(), Signature.of(bundle.spec), PlanOptions("fp32")
+    ).plan
     with pytest.raises(ModelError, match=r"rejects the plan \(the plan is of 10\.3\.0.*build it again"):
         PlanRunner(make_api("10.7.0", cuda), cuda, plan, bundle.spec, description="")
     assert not cuda.live

@@ -16,7 +16,6 @@ import numpy as np
 
 from engines.backends import install_hint
 from engines.errors import BackendUnavailable, EngineError
-from engines.preprocess import F32
 
 # TensorRT 10.3 and later need CUDA 12 or 13; the system's library is tried before those of NVIDIA's pip packages
 LIBRARIES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so", "/usr/local/cuda/lib64/libcudart.so")
@@ -165,10 +164,10 @@ class CudaRuntime:
             raise CudaError(f"{name} failed: {_reason(self._library, code)}; use --backend onnx")
 
 
-def as_array(address: int, shape: tuple[int, ...]) -> F32:
-    """Float32 memory at an address, as an array that does not own it."""
-    count = int(np.prod(shape))
-    return np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(shape)
+def as_array(address: int, shape: tuple[int, ...], kind: type[np.generic] = np.float32) -> Any:
+    """Memory at an address, float32 unless told otherwise, as an array that does not own it."""
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    return np.ctypeslib.as_array((ctypes.c_ubyte * size).from_address(address)).view(kind).reshape(shape)
 
 
 def _usable(libraries: Sequence[str]) -> Any:

@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 
 from engines.backends import install_hint
-from engines.errors import BackendUnavailable, ModelError
+from engines.backends.tensorrt_runtime import PlanNetwork, Signature
+from engines.errors import BackendUnavailable, EngineError, ModelError
 from engines.installation import pip_install
-from engines.model_file import read_model
+from engines.model_file import read_model, sha256_of
 from engines.preprocess import F32, U8
 
+log = logging.getLogger(__name__)
+
+COORDINATES = 16  # columns of a regressor
 OUTPUTS = ("regressors", "logits")
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """The ONNX file of a network, the side of its square input in pixels, and the number of anchors in that input.
+
+    It is also what a TensorRT plan is compiled from, see `engines.backends.plans.Source`.
+    """
+
+    model: Path
+    input_px: int
+    anchors: int
+
+    @property
+    def name(self) -> str:
+        return self.model.stem
+
+    @property
+    def folder(self) -> Path:
+        return self.model.parent
+
+    @property
+    def source_sha256(self) -> str:
+        return sha256_of(self.model)
+
+    @property
+    def signature(self) -> Signature:
+        shapes = ((self.anchors, COORDINATES), (self.anchors,))
+        row = (self.input_px, self.input_px, 3)
+        return Signature("image", row, dict(zip(OUTPUTS, shapes, strict=True)), np.uint8)
 
 
 class FaceNetwork(Protocol):
@@ -95,7 +132,51 @@ class OpenVinoFaceNetwork:
         del self._request
 
 
-def open_network(backend: str, path: Path, *, threads: int = 1) -> FaceNetwork:
+class TensorRtFaceNetwork:
+    """TensorRT for pictures of the network's own size; tiles, which have other sizes, run in ONNX Runtime."""
+
+    def __init__(self, plan: PlanNetwork, tiles: OrtFaceNetwork, model: FaceModel) -> None:
+        self._plan, self._tiles, self._row = plan, tiles, model.signature.row
+        self.description = plan.description
+
+    def run(self, pictures: U8) -> tuple[F32, F32]:
+        if pictures.shape[1:] != self._row:
+            return self._tiles.run(pictures)
+        regressors, logits = self._plan.run(pictures)
+        return regressors, logits
+
+    def close(self) -> None:
+        self._plan.close()
+        self._tiles.close()
+
+
+def tensorrt_backend() -> ModuleType:
+    """The module `engines.backends.tensorrt`.
+
+    Raises:
+        BackendUnavailable: TensorRT is not installed or too old, or there is no GPU.
+    """
+    try:
+        from engines.backends import tensorrt
+    except ImportError as error:
+        raise BackendUnavailable("tensorrt", hint=f"{install_hint('tensorrt')} ({error})") from error
+    tensorrt.expect_usable()
+    return tensorrt
+
+
+def _open_tensorrt(model: FaceModel, threads: int) -> FaceNetwork:
+    """The plan for this GPU; without one, ONNX Runtime with a warning."""
+    backend = tensorrt_backend()
+    cpu = OrtFaceNetwork(model.model, threads=threads)
+    try:
+        return TensorRtFaceNetwork(backend.open_network_plan(model, model.signature), cpu, model)
+    except EngineError as error:
+        log.warning("%s runs on the CPU: %s; build its plan: edgeemo-export --detector", model.name, error)
+        cpu.description += " (no TensorRT plan)"
+        return cpu
+
+
+def open_network(backend: str, model: FaceModel, *, threads: int = 1) -> FaceNetwork:
     """Load a network into a runtime.
 
     Raises:
@@ -104,13 +185,14 @@ def open_network(backend: str, path: Path, *, threads: int = 1) -> FaceNetwork:
     """
     if backend not in BACKENDS:
         raise BackendUnavailable(backend, hint=f"faces can be detected with {', '.join(BACKENDS)}")
-    return BACKENDS[backend](path, threads)
+    return BACKENDS[backend](model, threads)
 
 
-BACKENDS: dict[str, Callable[[Path, int], FaceNetwork]] = {
-    "onnx": lambda path, threads: OrtFaceNetwork(path, threads=threads),
-    "onnx-cuda": lambda path, threads: OrtFaceNetwork(path, threads=threads, cuda=True),
-    "openvino": lambda path, threads: OpenVinoFaceNetwork(path, threads=threads),
+BACKENDS: dict[str, Callable[[FaceModel, int], FaceNetwork]] = {
+    "onnx": lambda model, threads: OrtFaceNetwork(model.model, threads=threads),
+    "onnx-cuda": lambda model, threads: OrtFaceNetwork(model.model, threads=threads, cuda=True),
+    "openvino": lambda model, threads: OpenVinoFaceNetwork(model.model, threads=threads),
+    "tensorrt": _open_tensorrt,
 }
 
 

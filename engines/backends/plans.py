@@ -16,11 +16,10 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from engines.bundle import Bundle
 from engines.errors import ModelError
 from engines.files import sha256_of_file
 from engines.json_record import load_record, save_record
@@ -28,6 +27,25 @@ from engines.layout import cache_folder
 from engines.model_file import sha256_of
 
 LARGEST_PLAN = 4 << 30
+
+
+class Source(Protocol):
+    """What a plan is compiled from: a bundle at one precision, or a network that finds faces.
+
+    Attributes:
+        folder: may have a folder `plans`.
+        model: the ONNX file that is compiled.
+        source_sha256: of the FP32 model.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def model(self) -> Path: ...
+    @property
+    def source_sha256(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -111,57 +129,57 @@ def user_cache() -> Path:
     return cache_folder() / "plans"
 
 
-def plan_folders(bundle: Bundle) -> list[Path]:
-    """Folders that are searched for a bundle's plans, in order."""
-    name = f"{bundle.spec.name}-{bundle.source_sha256[:8]}"
-    return [bundle.folder / "plans", system_cache() / name, user_cache() / name]
+def plan_folders(source: Source) -> list[Path]:
+    """Folders that are searched for a source's plans, in order."""
+    name = f"{source.name}-{source.source_sha256[:8]}"
+    return [source.folder / "plans", system_cache() / name, user_cache() / name]
 
 
-def build_folder(bundle: Bundle) -> Path:
+def build_folder(source: Source) -> Path:
     """Folder for a new plan: the machine's cache for root, else the user's cache."""
-    _, system, user = plan_folders(bundle)
+    _, system, user = plan_folders(source)
     return system if sys.platform != "win32" and os.geteuid() == 0 else user
 
 
-def plan_name(bundle: Bundle, device: Device, precision: str) -> str:
+def plan_name(source: Source, device: Device, precision: str) -> str:
     """The file name of a plan.
 
     Args:
-        bundle: at the wanted precision; the plan is compiled from its file.
+        source: at the wanted precision; the plan is compiled from its file.
     """
-    return f"{precision}-{device.slug}-{sha256_of(bundle.model)[:8]}.plan"
+    return f"{precision}-{device.slug}-{sha256_of(source.model)[:8]}.plan"
 
 
-def timing_path(bundle: Bundle, device: Device) -> Path:
-    return build_folder(bundle) / f"{device.short}.timing"
+def timing_path(source: Source, device: Device) -> Path:
+    return build_folder(source) / f"{device.short}.timing"
 
 
-def plan_files(bundle: Bundle) -> list[Path]:
-    """Every plan of a bundle, for any device, unchecked."""
-    return [path for folder in plan_folders(bundle) for path in sorted(folder.glob("*.plan"))]
+def plan_files(source: Source) -> list[Path]:
+    """Every plan of a source, for any device, unchecked."""
+    return [path for folder in plan_folders(source) for path in sorted(folder.glob("*.plan"))]
 
 
-def find_plan(bundle: Bundle, device: Device, precision: str) -> tuple[Plan | None, str]:
-    """The plan that fits bundle and device, or None and the reason, in one clause.
+def find_plan(source: Source, device: Device, precision: str) -> tuple[Plan | None, str]:
+    """The plan that fits source and device, or None and the reason, in one clause.
 
     Args:
-        bundle: at the wanted precision.
+        source: at the wanted precision.
     """
-    name = plan_name(bundle, device, precision)
+    name = plan_name(source, device, precision)
     reasons = []
-    for folder in plan_folders(bundle):
+    for folder in plan_folders(source):
         if (folder / name).is_file():
-            plan, reason = _checked(folder / name, bundle, device, precision)
+            plan, reason = _checked(folder / name, source, device, precision)
             if plan is not None:
                 return plan, ""
             reasons.append(reason)
     return None, reasons[0] if reasons else "no plan was built for this device"
 
 
-def _checked(path: Path, bundle: Bundle, device: Device, precision: str) -> tuple[Plan | None, str]:
+def _checked(path: Path, source: Source, device: Device, precision: str) -> tuple[Plan | None, str]:
     try:
         manifest = PlanManifest.load(path.with_suffix(".json"))
-        if reason := mismatch(manifest, bundle, device, precision):
+        if reason := mismatch(manifest, source, device, precision):
             return None, f"{path} does not fit: {reason}"
         if path.stat().st_size > LARGEST_PLAN or sha256_of_file(path) != manifest.plan_sha256:
             return None, f"{path} is not the file that its manifest describes"
@@ -170,7 +188,7 @@ def _checked(path: Path, bundle: Bundle, device: Device, precision: str) -> tupl
     return Plan(path, manifest), ""
 
 
-def mismatch(manifest: PlanManifest, bundle: Bundle, device: Device, precision: str) -> str:
+def mismatch(manifest: PlanManifest, source: Source, device: Device, precision: str) -> str:
     """Why a plan must not be loaded here, in one clause; empty if it fits."""
     for name in ("gpu", "capability", "multiprocessors", "tensorrt", "system"):
         made, here = getattr(manifest.device, name), getattr(device, name)
@@ -178,10 +196,10 @@ def mismatch(manifest: PlanManifest, bundle: Bundle, device: Device, precision: 
             return f"it was built for {name} {made}, this is {here}"
     if manifest.precision != precision:
         return f"it is {manifest.precision}"
-    if manifest.source_sha256 != bundle.source_sha256:
+    if manifest.source_sha256 != source.source_sha256:
         return "it was made from another FP32 model"
-    if manifest.onnx_sha256 != sha256_of(bundle.model):
-        return f"it was made from another {bundle.model.name}"
+    if manifest.onnx_sha256 != sha256_of(source.model):
+        return f"it was made from another {source.model.name}"
     if not manifest.accepted:
         return "it did not pass its parity report"
     return ""

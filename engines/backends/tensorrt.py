@@ -13,8 +13,8 @@ from engines.backends import Backend
 from engines.backends.cuda import CudaRuntime
 from engines.backends.handover import PlanBuild, SwappingBackend
 from engines.backends.onnxruntime import OrtBackend
-from engines.backends.plans import Device, Plan, find_plan
-from engines.backends.tensorrt_runtime import PlanRunner, too_old
+from engines.backends.plans import Device, Plan, Source, find_plan
+from engines.backends.tensorrt_runtime import PlanNetwork, PlanRunner, Signature, too_old
 from engines.bundle import Bundle, load_bundle
 from engines.errors import BackendUnavailable, ModelError
 
@@ -79,6 +79,21 @@ def run_plan(plan: Plan, bundle: Bundle, cuda: CudaRuntime) -> PlanRunner:
     """
     description = f"TensorRT {tensorrt.__version__}, {plan.manifest.device.gpu}, {bundle.precision}"
     return PlanRunner(tensorrt, cuda, plan.path.read_bytes(), bundle.spec, description=description)
+
+
+def open_network_plan(source: Source, signature: Signature) -> PlanNetwork:
+    """Open the FP32 plan of a network that finds faces.
+
+    Raises:
+        BackendUnavailable: no CUDA, no GPU.
+        ModelError, CudaError: no plan fits this GPU, or TensorRT rejects it.
+    """
+    cuda = CudaRuntime()
+    plan, reason = find_plan(source, here(cuda), "fp32")
+    if plan is None:
+        raise ModelError(reason)
+    description = f"TensorRT {tensorrt.__version__}, {plan.manifest.device.gpu}, FP32"
+    return PlanNetwork(tensorrt, cuda, plan.path.read_bytes(), signature, description=description)
 
 
 def here(cuda: CudaRuntime) -> Device:

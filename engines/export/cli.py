@@ -44,6 +44,8 @@ def _run(arguments: Sequence[str] | None) -> int:
             return _write_manifest(options.write_manifest)
         if options.drop_fp32 is not None:
             return _drop_fp32(options.drop_fp32)
+        if options.detector:
+            return _detectors(options)
         return _export(options)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("onnx", "onnxconverter_common", "sympy"):
@@ -75,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--write-manifest", type=Path, metavar="DIR", help="only write a bundle's manifest.json again")
     source.add_argument(
         "--drop-fp32", type=Path, metavar="DIR", help="remove model.onnx of a bundle with an accepted FP16 or INT8 file"
+    )
+    source.add_argument(
+        "--detector", action="store_true", help="only build the TensorRT plans of the networks that find faces"
     )
     parser.add_argument(
         "--untrained",
@@ -219,6 +224,12 @@ def _plans(bundle: Bundle, precisions: list[str], options: argparse.Namespace, f
         built = build(chosen, faces.data, wanted, threads=options.threads, progress=options.progress, say=print)
         passed = passed and built
     return DONE if passed else OUT_OF_BUDGET
+
+
+def _detectors(options: argparse.Namespace) -> int:
+    from engines.export.detector_plans import build_detectors
+
+    return DONE if build_detectors(force=options.force, progress=options.progress) else OUT_OF_BUDGET
 
 
 def _check(bundle: Bundle, precisions: list[str], missing: list[str], options: argparse.Namespace) -> int:

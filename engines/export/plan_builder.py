@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from engines.backends.tensorrt_runtime import last_error, message_log, too_old
+from engines.backends.tensorrt_runtime import Signature, last_error, message_log, too_old
 from engines.export.errors import ExportError
-from engines.spec import ModelSpec
 
 # fraction done 0..1, seconds left or None while unknown; False stops the build
 Progress = Callable[[float, float | None], bool]
@@ -43,7 +42,7 @@ class Built:
 
 
 def build_plan(
-    api: Any, model: bytes, spec: ModelSpec, options: PlanOptions, progress: Progress | None = None
+    api: Any, model: bytes, inputs: Signature, options: PlanOptions, progress: Progress | None = None
 ) -> Built:
     """Compile for the GPU of this machine, which takes minutes.
 
@@ -69,8 +68,8 @@ def build_plan(
     # store in the plan the details of layers that the inspector reports
     config.profiling_verbosity = api.ProfilingVerbosity.DETAILED
     profile = builder.create_optimization_profile()
-    least, usual, most = ((size, spec.channels, spec.size, spec.size) for size in options.batch)
-    profile.set_shape(spec.input, least, usual, most)
+    least, usual, most = ((size, *inputs.row) for size in options.batch)
+    profile.set_shape(inputs.input, least, usual, most)
     config.add_optimization_profile(profile)
     cache = config.create_timing_cache(options.timing)
     if cache is None or not config.set_timing_cache(cache, False):

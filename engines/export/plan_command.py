@@ -78,14 +78,14 @@ def build(
     from engines.export.plan_exporter import PlanExporter
 
     job = PlanExporter(tensorrt.module(), CudaRuntime(), bundle, data, options, threads=threads, say=say)
-    with _progress_shown(progress) as shown:
+    with progress_shown(progress) as shown:
         report, path = job.run(shown)
     print(f"{'published' if report.accepted else 'OUT OF BUDGET, renamed'}: {path}")
     return report.accepted
 
 
 @contextmanager
-def _progress_shown(kind: str) -> Iterator[Callable[[float, float | None], bool]]:
+def progress_shown(kind: str) -> Iterator[Callable[[float, float | None], bool]]:
     """A progress bar, or lines of JSON for the program that waits for the plan."""
     if kind == "json":
 
