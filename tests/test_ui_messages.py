@@ -17,13 +17,16 @@ from pytestqt.qtbot import QtBot
 from windows import Windows, shows
 
 from edgeemo.capture import open_source
+from edgeemo.config import Config
+from edgeemo.doctor import CHECKS
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording.recorder import Loss
 from edgeemo.recording.rows import DecodingErrors
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.ui import messages
 from edgeemo.ui.language import use_language
-from edgeemo.ui.messages import error_words, marker_words, message_words
+from edgeemo.ui.messages import error_words, finding_words, marker_words, message_words
+from edgeemo.ui.welcome import DoctorDialog
 from engines import find_bundle
 
 ROOT = Path(__file__).parents[1]
@@ -36,13 +39,22 @@ COMPOSED = {
     "the video could not continue after {time}: {reason}",
     "a note could not be stored at {time}: {reason}",
     "{space} of disk space left, enough for about {minutes} minutes",
+    "{version} on {system}",
+    "{description} (asked for)",
+    "{description} (installed, and tested to send nothing)",
+    "H.264: {reason}",
+    "H.265: {reason}",
+    "others: {reason}",
+    "tensorrt: {reason}",
+    "onnx-cuda: {reason}",
 }  # of several texts; tested below
+STAYS_ENGLISH = ("pip ", "sudo ", "PyQt6 7", "pylsl 7")
 LEAST_LETTERS = 6  # a text of the library with less fixed text would fit every template
 
 
 def test_every_template_is_a_clause_of_a_message_of_the_library() -> None:
     patterns = [re.compile(pattern) for pattern in sorted(set(patterns_of_the_library()))]
-    templates = [each for each in messages.TEMPLATES if each not in messages.SYSTEM]
+    templates = [each for each in (*messages.TEMPLATES, *messages.FINDINGS) if each not in messages.SYSTEM]
     foreign = {each for each in templates if not any(pattern.fullmatch(each) for pattern in patterns)}
     assert foreign - COMPOSED == set(), "reworded in the library: reword edgeemo/ui/messages.py and its translations"
 
@@ -62,6 +74,37 @@ def patterns_of_the_library() -> Iterator[str]:
             for clause in "".join(parts).split("; "):
                 if sum(letter.isalpha() for letter in clause) >= LEAST_LETTERS:
                     yield r"(\{\w+\} )?" + ".*".join(map(re.escape, clause.strip(" ").split(FIELD)))
+
+
+def test_every_finding_of_the_self_test_is_translated(german: None) -> None:
+    """What its calls of `Check` say, with numbers for fields; commands and names of versions stay English."""
+    tree = ast.parse((ROOT / "edgeemo" / "doctor.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Check"]
+    texts = [argument for call in calls for argument in call.args[2:]]
+    assert len(texts) > 20
+    english = []
+    for text in texts:
+        if isinstance(text, ast.JoinedStr):
+            said = "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in text.values)
+        elif isinstance(text, ast.Constant):
+            said = str(text.value)
+        else:
+            continue
+        clauses = [clause for clause in said.split("; ") if sum(map(str.isalpha, clause)) >= LEAST_LETTERS]
+        english += [each for each in clauses if finding_words(each) == each and not each.startswith(STAYS_ENGLISH)]
+    assert english == []
+    assert [name for name in CHECKS if finding_words(name) == name] == ["python", "opencv"]
+
+
+def test_the_self_test_is_shown_in_german(qtbot: QtBot, german: None) -> None:
+    dialog = DoctorDialog(Config())
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: not dialog._thread.is_alive() and not dialog._timer.isActive(), timeout=120_000)
+    shown = dialog.text.toPlainText()
+    for words in ("Gesichter in 25 Bildern des Demo-Films, je", "FFmpeg, auf dem Prozessor", " ms pro Gesicht"):
+        assert words in shown
+    assert " on " not in shown
+    assert not re.search(r"\d\.\d ms", shown), "numbers have the German decimal separator"
 
 
 def test_the_system_words_its_errors_as_expected() -> None:

@@ -8,7 +8,6 @@ with the texts of the library.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 from PyQt6.QtCore import QLocale
@@ -70,6 +69,16 @@ FILES = (
     translatable("it needs .jpg, .png or other picture files, not subfolders"),
     translatable("none of the {count} pictures in {path} can be read"),
     translatable("give another folder"),
+    translatable("{path} has {width} x {height} pixels"),
+    translatable("{path} has frames of {width} x {height} pixels"),
+    translatable("the limit is {count} million"),
+    translatable("the limit is {count} million, so make it smaller"),
+    translatable("{path} consists of tiles"),
+    translatable("to read it: {command}"),
+    translatable("{path} cannot be read to its end: {reason}"),
+    translatable("the path {name} is too long"),
+    translatable("a name has at most {count} bytes"),
+    translatable("videos need the package av (PyAV), which cannot be loaded ({reason}): pip install av"),
 )
 CAMERAS = (
     translatable("there is no {name}"),
@@ -111,6 +120,13 @@ STREAMS = (
     translatable("{name} names no host"),
     translatable("{name} is not a valid address"),
     translatable("write it as rtsp://host:port/path"),
+    translatable("{scheme}:// is not a kind of source"),
+    translatable("{name}: user, password or path contain a reserved character"),
+    translatable("write @ as %40, / as %2F, ? as %3F and # as %23 there"),
+    translatable(
+        "{name} cannot be read: {host}:{port} does not support byte ranges, and this file has its index at its end"
+    ),
+    translatable("copy it to this machine, or write it with its index first (ffmpeg -movflags faststart)"),
 )
 ENGINES = (
     translatable("no engine folder at {path}"),
@@ -140,6 +156,11 @@ ENGINES = (
     translatable("backend {name} is not available: {reason}"),
     translatable("the classes of {name} differ from those of the open outputs"),
     translatable("stop the outputs first"),
+    translatable("{path} is not a valid {name} ({reason})"),
+    translatable("engine {name} returned values that are not finite numbers ({reason})"),
+    translatable("export it again in a higher precision"),
+    translatable("{path} was changed after the bundle was made"),
+    translatable("{path} did not pass its parity report"),
 )
 RECORDINGS = (
     translatable("cannot record into {path} ({reason})"),
@@ -174,6 +195,16 @@ RECORDINGS = (
     translatable("{file} needs a first line with the columns onset, duration and trial_type (or label)"),
     translatable("{file} line {number}: {name} {text} is not a number of seconds"),
     translatable("{file} line {number}: a duration is 0 or more seconds"),
+    translatable("{name} is not the video that was analysed"),
+    translatable("choose {name}"),
+    translatable("cannot read {path} ({reason})"),
+    translatable("{file} line {number} has {count} columns instead of {wanted}"),
+    translatable("{path} is damaged ({reason})"),
+    translatable("delete it to get the persons as recorded"),
+    translatable("{path} is a symbolic link"),
+    translatable("delete its target by hand"),
+    translatable("the video was not finished within {seconds} s"),
+    translatable("Parquet needs pyarrow, which is not installed: {command}, or export as .csv"),
 )
 OUTPUTS = (
     translatable("cannot write {path}: {reason}"),
@@ -194,8 +225,72 @@ OUTPUTS = (
     translatable("{path} is being written by another run"),
     translatable("cannot export to {file}: give a name that ends in {endings} or {last}"),
     translatable("cannot export {count} sessions to {file}: an .eaf file contains one session"),
+    translatable("{path} exists and is not {kind}"),
+    translatable("{path} is a database of another program"),
+    translatable("{path} has no reader"),
+    translatable("standard output is closed"),
+    translatable("cannot listen on {address} for sink {name}: {reason}"),
+    translatable("choose another port"),
+    translatable("sink {name} needs {package}, which is not installed: {command}"),
+    translatable("sink {name} would overwrite the source"),
+    translatable("sinks {first} and {second} write to the same place"),
 )
 TEMPLATES = (*SYSTEM, *FILES, *CAMERAS, *STREAMS, *ENGINES, *RECORDINGS, *OUTPUTS)
+FINDINGS = (
+    translatable("{version} on {system}"),
+    translatable("cannot import {names}"),
+    translatable("{names} overwrite each other's files"),
+    translatable("not from a wheel"),
+    translatable("{description} (asked for)"),
+    translatable("{description} (installed, and tested to send nothing)"),
+    translatable("MediaPipe is not installed: {command}, or use the runtime onnx"),
+    translatable("{name}: {description}, {ms} ms per face"),
+    translatable("see edgeemo engines for the available ones"),
+    translatable("{faces} faces in {frames} frames of the demo clip, {ms} ms each"),
+    translatable("no face found in {frames} frames of the demo clip"),
+    translatable("fix the faults above first"),
+    translatable("none found"),
+    translatable("plug one in, or use a file, a stream or the demo clip as source"),
+    translatable("no permission for {devices}"),
+    translatable("sudo usermod -aG video $USER, then log in again"),
+    translatable("cameras and pictures work without it"),
+    translatable("H.264: {reason}"),
+    translatable("H.265: {reason}"),
+    translatable("others: {reason}"),
+    translatable("FFmpeg, on the CPU"),
+    translatable("not installed"),
+    translatable("only lsl: needs it ({command})"),
+    translatable("pylsl is missing: {command}"),
+    translatable(
+        "liblsl is not installed (pylsl has it for x86-64 only): install a package from github.com/sccn/liblsl"
+    ),
+    translatable("install it, and name its file in PYLSL_LIB if it is not found"),
+    translatable("only the app needs it"),
+    translatable("edgeemo run works without"),
+    translatable("PyQt6 {version}, display found"),
+    translatable("no NVIDIA GPU found"),
+    translatable("nvidia-smi does not answer"),
+    translatable("tensorrt: {reason}"),
+    translatable("onnx-cuda: {reason}"),
+    translatable("can be used"),
+    translatable("{command}, on a Jetson both come with JetPack ({package} is not installed)"),
+    translatable("{command} in place of onnxruntime (this build of ONNX Runtime has only {names})"),
+    translatable("no NVIDIA GPU can be used (none was found)"),
+    translatable("onnxruntime-gpu cannot run on a Jetson"),
+    translatable("JetPack 6.2 or later with TensorRT 10.3: docs/jetson.md"),
+    translatable("reinstall edgeemo in a fresh environment: {command}"),
+)  # of the self-test (`doctor`)
+CHECKS = (
+    translatable("packages"),
+    translatable("detector"),
+    translatable("engine"),
+    translatable("main job"),
+    translatable("cameras"),
+    translatable("decoders"),
+    translatable("lab streaming"),
+    translatable("window"),
+    translatable("accelerator"),
+)  # its checks; "python" and "opencv" are names
 
 MARKERS = (
     translatable("mark {number}"),
@@ -210,9 +305,15 @@ def error_words(error: BaseException) -> str:
     return text[:1].upper() + text[1:]
 
 
-def message_words(message: str) -> str:
+def message_words(message: str, templates: tuple[str, ...] = TEMPLATES) -> str:
     """A message of the library in the window's language."""
-    return BETWEEN_CLAUSES.join(_first_that_fits(clause, _by_detail()) for clause in message.split(BETWEEN_CLAUSES))
+    clauses = message.split(BETWEEN_CLAUSES)
+    return BETWEEN_CLAUSES.join(_first_that_fits(clause, _by_detail(templates)) for clause in clauses)
+
+
+def finding_words(text: str) -> str:
+    """A name, detail or remedy of the self-test in the window's language."""
+    return tr(text) if text in CHECKS else message_words(text, (*FINDINGS, *TEMPLATES))
 
 
 def marker_words(label: str) -> str:
@@ -224,26 +325,27 @@ def marker_words(label: str) -> str:
     return _first_that_fits(label, MARKERS)
 
 
-def _first_that_fits(text: str, templates: Sequence[str]) -> str:
+def _first_that_fits(text: str, templates: tuple[str, ...]) -> str:
     for template in templates:
         if (found := _pattern(template).fullmatch(text)) is not None:
-            return tr(template, **{name: _field(name, value) for name, value in found.groupdict().items()})
+            fields = found.groupdict().items()
+            return tr(template, **{name: _field(name, value, templates) for name, value in fields})
     return text
 
 
-def _field(name: str, value: str) -> str:
+def _field(name: str, value: str, templates: tuple[str, ...]) -> str:
     """A field of a message: a reason is a clause, numbers get the decimal separator of the language."""
     if name == REASON:
-        return message_words(value)
+        return message_words(value, templates)
     if THOUSANDS.fullmatch(value):
         return value.replace(",", "")
     return value.replace(".", QLocale().decimalPoint()) if DECIMAL.fullmatch(value) else value
 
 
-@lru_cache(maxsize=1)
-def _by_detail() -> tuple[str, ...]:
-    """The templates, those with the most fixed text first: "there is no host {host}" before "there is no {name}"."""
-    return tuple(sorted(TEMPLATES, key=lambda template: -len(FIELD.sub("", template))))
+@lru_cache(maxsize=8)
+def _by_detail(templates: tuple[str, ...]) -> tuple[str, ...]:
+    """Those with the most fixed text first: "there is no host {host}" before "there is no {name}"."""
+    return tuple(sorted(templates, key=lambda template: -len(FIELD.sub("", template))))
 
 
 @lru_cache(maxsize=512)

@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, Q
 from edgeemo.config import Config
 from edgeemo.doctor import Check, examine
 from edgeemo.ui.language import tr, translatable
+from edgeemo.ui.messages import finding_words
 from edgeemo.ui.screen import open_with_size
 
 log = logging.getLogger(__name__)
@@ -93,9 +94,10 @@ class DoctorDialog(QDialog):
         ended = not self._thread.is_alive()
         found = list(self._found)
         for check in found[self._shown :]:
-            self.text.appendPlainText(f"{MARKS[check.status]} {check.name}: {check.detail}")
+            name, detail = finding_words(check.name), finding_words(check.detail)
+            self.text.appendPlainText(f"{MARKS[check.status]} {name}: {detail}")
             if check.fix:
-                self.text.appendPlainText(f"      → {check.fix}")
+                self.text.appendPlainText(f"      → {finding_words(check.fix)}")
         self._shown = len(found)
         if not ended:
             return

@@ -1008,6 +1008,56 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
+        <source>{path} has {width} x {height} pixels</source>
+        <translation>{path} hat {width} x {height} Pixel</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} has frames of {width} x {height} pixels</source>
+        <translation>{path} hat Bilder mit {width} x {height} Pixeln</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the limit is {count} million</source>
+        <translation>die Grenze liegt bei {count} Millionen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the limit is {count} million, so make it smaller</source>
+        <translation>die Grenze liegt bei {count} Millionen; bitte verkleinern</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} consists of tiles</source>
+        <translation>{path} besteht aus Kacheln</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>to read it: {command}</source>
+        <translation>um sie zu lesen: {command}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} cannot be read to its end: {reason}</source>
+        <translation>{path} lässt sich nicht bis zum Ende lesen: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the path {name} is too long</source>
+        <translation>der Pfad {name} ist zu lang</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>a name has at most {count} bytes</source>
+        <translation>ein Name hat höchstens {count} Bytes</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>videos need the package av (PyAV), which cannot be loaded ({reason}): pip install av</source>
+        <translation>für Videos fehlt das Paket av (PyAV), das sich nicht laden lässt ({reason}): pip install av</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
         <source>there is no {name}</source>
         <translation>{name} ist nicht vorhanden</translation>
     </message>
@@ -1193,6 +1243,31 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
+        <source>{scheme}:// is not a kind of source</source>
+        <translation>{scheme}:// ist keine Art von Quelle</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name}: user, password or path contain a reserved character</source>
+        <translation>{name}: Benutzer, Passwort oder Pfad enthalten ein reserviertes Zeichen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>write @ as %40, / as %2F, ? as %3F and # as %23 there</source>
+        <translation>dort @ als %40, / als %2F, ? als %3F und # als %23 schreiben</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name} cannot be read: {host}:{port} does not support byte ranges, and this file has its index at its end</source>
+        <translation>{name} lässt sich nicht lesen: {host}:{port} liefert keine Teile von Dateien, und der Index dieser Datei steht am Ende</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>copy it to this machine, or write it with its index first (ffmpeg -movflags faststart)</source>
+        <translation>auf diesen Rechner kopieren oder mit dem Index am Anfang schreiben (ffmpeg -movflags faststart)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
         <source>no engine folder at {path}</source>
         <translation>{path} ist kein Ordner einer Engine</translation>
     </message>
@@ -1315,6 +1390,31 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../messages.py"/>
         <source>stop the outputs first</source>
         <translation>beenden Sie diese zuerst</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is not a valid {name} ({reason})</source>
+        <translation>{path} ist keine gültige Datei {name} ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>engine {name} returned values that are not finite numbers ({reason})</source>
+        <translation>die Engine {name} lieferte Werte, die keine endlichen Zahlen sind ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>export it again in a higher precision</source>
+        <translation>mit höherer Genauigkeit neu exportieren</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} was changed after the bundle was made</source>
+        <translation>{path} wurde nach dem Erstellen der Engine geändert</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} did not pass its parity report</source>
+        <translation>{path} hat den Vergleich mit dem Original nicht bestanden</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
@@ -1478,6 +1578,56 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
+        <source>{name} is not the video that was analysed</source>
+        <translation>{name} ist nicht das ausgewertete Video</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>choose {name}</source>
+        <translation>bitte {name} wählen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot read {path} ({reason})</source>
+        <translation>{path} lässt sich nicht lesen ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{file} line {number} has {count} columns instead of {wanted}</source>
+        <translation>{file}, Zeile {number} hat {count} statt {wanted} Spalten</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is damaged ({reason})</source>
+        <translation>{path} ist beschädigt ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>delete it to get the persons as recorded</source>
+        <translation>löschen, um die Personen wie aufgenommen zu erhalten</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is a symbolic link</source>
+        <translation>{path} ist ein symbolischer Link</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>delete its target by hand</source>
+        <translation>das Ziel von Hand löschen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>the video was not finished within {seconds} s</source>
+        <translation>das Video wurde nicht innerhalb von {seconds} s fertig</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>Parquet needs pyarrow, which is not installed: {command}, or export as .csv</source>
+        <translation>für Parquet fehlt pyarrow: {command}, oder als .csv exportieren</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
         <source>cannot write {path}: {reason}</source>
         <translation>{path} kann nicht geschrieben werden: {reason}</translation>
     </message>
@@ -1565,6 +1715,296 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../messages.py"/>
         <source>cannot export {count} sessions to {file}: an .eaf file contains one session</source>
         <translation>{count} Sitzungen passen nicht in {file}: eine .eaf-Datei enthält eine Sitzung</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} exists and is not {kind}</source>
+        <translation>{path} gibt es schon, und es ist nicht {kind}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} is a database of another program</source>
+        <translation>{path} ist die Datenbank eines anderen Programms</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} has no reader</source>
+        <translation>{path} wird nicht gelesen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>standard output is closed</source>
+        <translation>die Standardausgabe ist geschlossen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot listen on {address} for sink {name}: {reason}</source>
+        <translation>auf {address} kann für die Ausgabe {name} nicht gewartet werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>choose another port</source>
+        <translation>einen anderen Port wählen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>sink {name} needs {package}, which is not installed: {command}</source>
+        <translation>für die Ausgabe {name} fehlt {package}: {command}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>sink {name} would overwrite the source</source>
+        <translation>die Ausgabe {name} würde die Quelle überschreiben</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>sinks {first} and {second} write to the same place</source>
+        <translation>die Ausgaben {first} und {second} schreiben an dieselbe Stelle</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{version} on {system}</source>
+        <translation>{version} auf {system}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot import {names}</source>
+        <translation>nicht ladbar: {names}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{names} overwrite each other's files</source>
+        <translation>{names} überschreiben sich gegenseitig</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>not from a wheel</source>
+        <translation>nicht aus einem Wheel</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{description} (asked for)</source>
+        <translation>{description} (verlangt)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{description} (installed, and tested to send nothing)</source>
+        <translation>{description} (installiert; geprüft, dass nichts gesendet wird)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>MediaPipe is not installed: {command}, or use the runtime onnx</source>
+        <translation>MediaPipe ist nicht installiert: {command}, oder die Laufzeit onnx verwenden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{name}: {description}, {ms} ms per face</source>
+        <translation>{name}: {description}, {ms} ms pro Gesicht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>see edgeemo engines for the available ones</source>
+        <translation>edgeemo engines zeigt die vorhandenen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{faces} faces in {frames} frames of the demo clip, {ms} ms each</source>
+        <translation>{faces} Gesichter in {frames} Bildern des Demo-Films, je {ms} ms</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no face found in {frames} frames of the demo clip</source>
+        <translation>kein Gesicht in {frames} Bildern des Demo-Films gefunden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>fix the faults above first</source>
+        <translation>zuerst die Fehler darüber beheben</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>none found</source>
+        <translation>keine gefunden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>plug one in, or use a file, a stream or the demo clip as source</source>
+        <translation>eine anschließen, oder eine Datei, einen Stream oder den Demo-Film als Quelle wählen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no permission for {devices}</source>
+        <translation>keine Berechtigung für {devices}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>sudo usermod -aG video $USER, then log in again</source>
+        <translation>sudo usermod -aG video $USER, dann neu anmelden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cameras and pictures work without it</source>
+        <translation>Kameras und Bilder funktionieren ohne</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>H.264: {reason}</source>
+        <translation>H.264: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>H.265: {reason}</source>
+        <translation>H.265: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>others: {reason}</source>
+        <translation>andere: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>FFmpeg, on the CPU</source>
+        <translation>FFmpeg, auf dem Prozessor</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>not installed</source>
+        <translation>nicht installiert</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>only lsl: needs it ({command})</source>
+        <translation>nur lsl: braucht es ({command})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>pylsl is missing: {command}</source>
+        <translation>pylsl fehlt: {command}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>liblsl is not installed (pylsl has it for x86-64 only): install a package from github.com/sccn/liblsl</source>
+        <translation>liblsl ist nicht installiert (pylsl enthält es nur für x86-64): ein Paket von github.com/sccn/liblsl installieren</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>install it, and name its file in PYLSL_LIB if it is not found</source>
+        <translation>installieren, und falls es nicht gefunden wird, die Datei in PYLSL_LIB nennen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>only the app needs it</source>
+        <translation>nur das Fenster braucht es</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>edgeemo run works without</source>
+        <translation>edgeemo run funktioniert ohne</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>PyQt6 {version}, display found</source>
+        <translation>PyQt6 {version}, Bildschirm gefunden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no NVIDIA GPU found</source>
+        <translation>keine NVIDIA-GPU gefunden</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>nvidia-smi does not answer</source>
+        <translation>nvidia-smi antwortet nicht</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>tensorrt: {reason}</source>
+        <translation>tensorrt: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>onnx-cuda: {reason}</source>
+        <translation>onnx-cuda: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>can be used</source>
+        <translation>verwendbar</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{command}, on a Jetson both come with JetPack ({package} is not installed)</source>
+        <translation>{command}; auf einem Jetson bringt JetPack beide mit ({package} ist nicht installiert)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{command} in place of onnxruntime (this build of ONNX Runtime has only {names})</source>
+        <translation>{command} anstelle von onnxruntime (diese ONNX Runtime hat nur {names})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no NVIDIA GPU can be used (none was found)</source>
+        <translation>keine NVIDIA-GPU verwendbar (keine gefunden)</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>onnxruntime-gpu cannot run on a Jetson</source>
+        <translation>onnxruntime-gpu läuft nicht auf einem Jetson</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>JetPack 6.2 or later with TensorRT 10.3: docs/jetson.md</source>
+        <translation>JetPack 6.2 oder neuer mit TensorRT 10.3: docs/jetson.md</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>reinstall edgeemo in a fresh environment: {command}</source>
+        <translation>edgeemo in einer frischen Umgebung neu installieren: {command}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>packages</source>
+        <translation>Pakete</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>detector</source>
+        <translation>Gesichtssuche</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>engine</source>
+        <translation>Engine</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>main job</source>
+        <translation>Hauptaufgabe</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cameras</source>
+        <translation>Kameras</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>decoders</source>
+        <translation>Decoder</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>lab streaming</source>
+        <translation>Lab Streaming</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>window</source>
+        <translation>Fenster</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>accelerator</source>
+        <translation>Beschleuniger</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
