@@ -9,13 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from queue import Queue
-from threading import Thread
 from typing import Any
 
 import pytest
+from servers import serving
 
 
 def find_chromium() -> str:
@@ -103,20 +103,17 @@ def axe_violations(pages: Mapping[str, tuple[str, int]], folder: Path) -> dict[s
         f"if(Object.keys(all).length=={len(pages)})fetch('/',{{method:'POST',body:JSON.stringify(all)}})}}</script>{frames}"
     )
     posted: Queue[bytes] = Queue()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Posted, posted, directory=str(folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    shown = subprocess.Popen(
-        [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
-            "--remote-debugging-port=0", f"http://127.0.0.1:{server.server_port}/all.html",
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(folder)},
-    )  # fmt: skip
-    try:
-        found = json.loads(posted.get(timeout=180))
-    finally:
-        shown.terminate()
-        shown.wait(30)
-        server.shutdown()
-        server.server_close()
+    with serving(partial(_Posted, posted, directory=str(folder))) as port:
+        shown = subprocess.Popen(
+            [
+                browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
+                "--remote-debugging-port=0", f"http://127.0.0.1:{port}/all.html",
+            ],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(folder)},
+        )  # fmt: skip
+        try:
+            found = json.loads(posted.get(timeout=180))
+        finally:
+            shown.terminate()
+            shown.wait(30)
     return {name: found[str(number)] for number, name in enumerate(pages)}

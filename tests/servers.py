@@ -10,8 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,19 @@ def until(condition: Callable[[], object], what: str = "it", patience: float = P
 def remove(folder: Path) -> None:
     """Remove a folder in which others make and delete files meanwhile."""
     until(lambda: (shutil.rmtree(folder, ignore_errors=True), not folder.exists())[1], f"the end of {folder}")
+
+
+@contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[int]:
+    """A web server on this port of 127.0.0.1."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join(5)
 
 
 def free_port() -> int:

@@ -1,6 +1,9 @@
-"""Read a source to its end, for tests of sources."""
+"""Make videos and read sources to their end, for tests of sources."""
 
 from __future__ import annotations
+
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +47,9 @@ def one_line(error: SourceError) -> str:
 
 def levels(frames: list[Frame]) -> list[int]:
     return [round(float(frame.image.mean())) for frame in frames]
+
+
+def encode(ffmpeg: str, folder: Path, *arguments: str) -> Path:
+    """Run FFmpeg in a folder; the last argument is the file it makes."""
+    subprocess.run([ffmpeg, "-v", "error", "-nostdin", "-y", *arguments], cwd=folder, check=True)
+    return folder / arguments[-1]

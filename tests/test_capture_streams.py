@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from servers import serving
 from sources import levels, read
 
 from edgeemo.capture import open_source
@@ -80,16 +81,11 @@ def camera_server(pictures: int, *, hangs: bool = False, size: int = 32) -> Iter
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://user:secret@127.0.0.1:{server.server_address[1]}"
-    finally:
-        released.set()
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
+    with serving(Handler) as port:
+        try:
+            yield f"http://user:secret@127.0.0.1:{port}"
+        finally:
+            released.set()
 
 
 def test_a_stream_gives_its_frames_and_an_error_when_it_breaks_off() -> None:

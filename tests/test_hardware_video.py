@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from servers import RtspServer
-from test_capture_video import encode, read
+from sources import encode, read
 
 from edgeemo.capture import open_source
 from edgeemo.capture.gstreamer import has_element

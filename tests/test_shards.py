@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from datasets import make_affectnet, make_ferplus
+from servers import serving
 from test_ddp import torchrun
 
 from trainer.cli import main
@@ -155,21 +155,15 @@ def test_two_processes_train_on_shards(shards, tmp_path):
 def test_shards_elsewhere_are_streamed_and_trained_on(shards, tmp_path, capsys):
     pytest.importorskip("webdataset")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(shards))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_port}"
-            assert sorted(stream(f"{url}/train-{{000000..000005}}.tar")) == sorted(stream(shards))
-            with pytest.raises(DataError, match=r"not on this machine.*,valid=FOLDER"):
-                open_data(f"wds:{url}", "train")
-            wanted = ["--network", "hybrid_lite", "--sizes", "16:1", "--batch", "8", "--num-workers", "1"]
-            wanted += ["--cache", str(tmp_path / "cache"), "--run", str(tmp_path / "run")]
-            assert main(["fit", *wanted, "--data", f"wds:{url}/train-{{000000..000004}}.tar,valid={shards}"]) == 0
-            assert "40 faces, 24 for validation" in capsys.readouterr().out
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler) as port:
+        url = f"http://127.0.0.1:{port}"
+        assert sorted(stream(f"{url}/train-{{000000..000005}}.tar")) == sorted(stream(shards))
+        with pytest.raises(DataError, match=r"not on this machine.*,valid=FOLDER"):
+            open_data(f"wds:{url}", "train")
+        wanted = ["--network", "hybrid_lite", "--sizes", "16:1", "--batch", "8", "--num-workers", "1"]
+        wanted += ["--cache", str(tmp_path / "cache"), "--run", str(tmp_path / "run")]
+        assert main(["fit", *wanted, "--data", f"wds:{url}/train-{{000000..000004}}.tar,valid={shards}"]) == 0
+        assert "40 faces, 24 for validation" in capsys.readouterr().out
 
 
 def test_what_are_no_shards_is_one_clear_line(shards, tmp_path, capsys):

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from queue import Queue
 from urllib.parse import unquote
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from browser import find_chromium
 from fakes import frame, result
+from servers import serving
 
 from edgeemo.cli import main
 from edgeemo.config import Config
@@ -195,20 +195,17 @@ def test_chromium_plays_the_video_to_its_end(tmp_path: Path, name: str) -> None:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path)))
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    command = [
-        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio",
-        "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={tmp_path}/profile",
-        "--remote-debugging-port=0", f"http://127.0.0.1:{server.server_address[1]}/page.html",
-    ]  # fmt: skip
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
-        try:
-            assert told.get(timeout=60) == "128 64 1.00"
-        finally:
-            running.terminate()
-            server.shutdown()
-            server.server_close()
+    with serving(partial(Handler, directory=str(tmp_path))) as port:
+        command = [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--mute-audio",
+            "--autoplay-policy=no-user-gesture-required", f"--user-data-dir={tmp_path}/profile",
+            "--remote-debugging-port=0", f"http://127.0.0.1:{port}/page.html",
+        ]  # fmt: skip
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+            try:
+                assert told.get(timeout=60) == "128 64 1.00"
+            finally:
+                running.terminate()
 
 
 def test_a_slow_start_keeps_every_frame_at_its_time(cases: Path, tmp_path: Path) -> None:

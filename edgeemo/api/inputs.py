@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgeemo.capture.ffmpeg import BACKGROUND
+from edgeemo.capture.display import BACKGROUND
 from edgeemo.capture.pictures import read_picture
 from edgeemo.errors import PathError, SourceError
 from edgeemo.types import U8

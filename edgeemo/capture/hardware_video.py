@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edgeemo.capture.ffmpeg import Video, display_matrix, turned
+from edgeemo.capture.display import display_matrix, turned
+from edgeemo.capture.ffmpeg import Video
 from edgeemo.capture.gstreamer import APPSINK, GStreamerError, Pipeline, Sample, has_element
 from edgeemo.types import U8
 

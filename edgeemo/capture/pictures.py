@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeemo.capture.ffmpeg import opaque, open_video
+from edgeemo.capture.display import opaque
+from edgeemo.capture.ffmpeg import open_video
 from edgeemo.capture.picture_header import animation_of, has_alpha, picture_size
 from edgeemo.errors import PartlyReadError, SourceError
 from edgeemo.types import U8, Frame
