@@ -89,7 +89,7 @@ class Bundle:
 
     @property
     def precision_name(self) -> str:
-        """For people."""
+        """The precision for messages, for example "FP16" or "FP32 from FP16"."""
         return f"{self.precision} from FP16" if self.expanded else self.precision
 
     @property

@@ -25,7 +25,7 @@ from pathlib import Path
 from engines.errors import PathError
 
 STANDARD_INPUT = "-"
-LARGEST_SMALL_FILE = 1 << 20  # limit for configuration, token, spec and manifest, which are about a thousandth of it
+LARGEST_SMALL_FILE = 1 << 20  # limit for configuration, token, spec and manifest; typical ones have a thousandth of it
 STANDARD_INPUT_S = 1.0  # time-out for the first part of standard input and between two parts
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes, limits.h of Linux
 BLOCK = 1 << 20

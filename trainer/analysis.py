@@ -61,8 +61,8 @@ class Calibration:
 
     Attributes:
         temperature: the model's own, or the one fitted here.
-        built_in: the model has a temperature. If not, `after` is 2-fold cross-validated: fitted on one half of the
-            faces and measured on the other.
+        built_in: the model has a temperature. If not, `after` is 2-fold cross-validated: the temperature is fitted on
+            each half of the faces and measured on the other half.
     """
 
     before: float

@@ -1,6 +1,6 @@
-"""Average the weights of several trainings: often more accurate than each, at the inference cost of one.
+"""Average the weights of several runs: often more accurate than each run, at the inference cost of one network.
 
-Source: Wortsman et al., "Model soups", 2022. It needs trainings that started from the same weights.
+Source: Wortsman et al., "Model soups", 2022. The runs must have started from the same weights.
 `edgeemo-train average` calls it.
 """
 

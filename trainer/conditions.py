@@ -41,7 +41,7 @@ class Condition:
 
     Attributes:
         kind: one of `KINDS`; level: strength in the kind's unit; how: a word instead of a level.
-        webcam: it is common with a webcam in a room. `trainer.robustness` reports these if the accuracy drops too far.
+        webcam: common with a webcam in a room. `trainer.robustness` lists such conditions if accuracy drops too far.
     """
 
     kind: str

@@ -92,7 +92,7 @@ OFF = AugmentConfig(
     saturation=0.0,
     hue_degrees=0.0,
 )
-# "light" is for the last epochs after "full": a small network then learns more from faces as they usually look.
+# "light" is for the last epochs after "full", so that a small network ends with faces as they usually look.
 # "poster" is the poster's DA: horizontal flip and colour jitter; their strength is not stated, these are common values.
 PRESETS: dict[str, AugmentConfig] = {
     "full": AugmentConfig(),
@@ -131,8 +131,8 @@ class FitConfig:
         accumulate: gradients of a step are accumulated over this many parts, which takes less memory; batch norms
             see one part at a time.
         train_on_all: train on the validation split too; nothing is validated, and the last epoch is kept.
-        folds, fold: train and validation split together are split into this many parts by groups of equal pictures;
-            part `fold`, counted from 1, validates. 0: the data set's own splits.
+        folds, fold: the union of training and validation split is divided into `folds` parts, equal pictures into the
+            same part; part `fold`, counted from 1, is used for validation. 0: the data set's own splits.
         warmup: share of the run in which the learning rate rises.
         sizes: successive input sizes and their epochs, under one learning-rate schedule; empty: the network's own
             size. The finished network takes the last size.
@@ -143,7 +143,7 @@ class FitConfig:
         non_faces: share of faces replaced by non-faces with the label no_face, see `trainer.augment.make_non_faces`.
         precision: of the forward pass; weights and their updates are always float32. "auto": what is fastest on the
             device, see `trainer.precision`; a resumed run keeps it.
-        patience: stop after this many epochs without a better accuracy; 0: never.
+        patience: stop after this many epochs without a higher accuracy; 0: never.
         dropout: replaces the network's own; None keeps it.
         teachers: runs, checkpoints or engines to learn from beside the labels, see `trainer.distill`.
         teacher_weight: the teachers' share of the loss.

@@ -25,14 +25,14 @@ Predict = Callable[[Tensor], Tensor]  # faces (N, C, S, S) in 0..255 of its own 
 
 
 class Teachers:
-    """One or more teachers; they see the student's faces, augmented and mixed (Beyer et al., 2022).
+    """One or more teachers; they get the student's faces after augmentation and mixing (Beyer et al., 2022).
 
     A teacher is a run folder, a checkpoint, or an engine's name or folder. Faces are converted to its input size and
     colour; its crop geometry must be the student's.
 
-    With a generator, a call uses one teacher, drawn at random, and mirrors the faces in half of the calls. The loss is
-    linear in the prediction, so in expectation the student learns the mean over all teachers and both sides, at the
-    cost of one.
+    With a generator, each call uses one teacher, drawn at random, and mirrors the faces in half of the calls. The loss
+    is linear in the prediction. So in expectation the student learns the mean over all teachers, with and without
+    mirroring, at the cost of one prediction.
 
     Raises:
         RunError: a teacher cannot be loaded, or was trained with another crop geometry.

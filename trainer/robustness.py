@@ -36,7 +36,7 @@ from trainer.evaluate import Model
 
 CHUNK = 16  # pictures that a process changes at once: with 30 conditions 72 MB of colour faces of 224 px
 LEANS = math.radians(8)  # a head with more roll is detected again upright, as in the detect stage
-DEAR = 5.0  # maximum accuracy drop in points that a webcam's condition should cause
+MAX_DROP = 5.0  # maximum accuracy drop in points that a webcam's condition should cause
 UNCHANGED = "unchanged"
 COLUMNS = (
     *("condition", "kind", "level", "how", "webcam", "faces", "missed", "accuracy", "low", "high"),
@@ -76,8 +76,8 @@ class Row:
         return self.condition is not None and self.condition.webcam
 
     @property
-    def dear(self) -> bool:
-        return self.loss > DEAR
+    def over_limit(self) -> bool:
+        return self.loss > MAX_DROP
 
 
 def measure(
@@ -290,7 +290,7 @@ def _known_box(data: Dataset, row: int) -> F32 | None:
 
 
 def _somewhere(data: Dataset, known: F32 | None, image: U8) -> F32:
-    """The likely face box of a picture without a detection, at which conditions are applied."""
+    """The likely face box of a picture without a detection; conditions are applied to this box."""
     if known is not None:
         return known
     if data.default_box is not None:
@@ -315,14 +315,14 @@ def as_text(table: Sequence[Row]) -> str:
         marks = ("yes" if row.webcam else "harder") if row.condition else ""
         lines.append(
             f"{row.name:18}{row.missed:7d}{row.accuracy:10.2%}   {f'{row.low:.2%} to {row.high:.2%}':18}{lost:30}"
-            f"{row.calibration_error:11.4f}  {marks}{'   over 5 points' if row.dear else ''}"
+            f"{row.calibration_error:11.4f}  {marks}{'   over 5 points' if row.over_limit else ''}"
         )
-    dear = [row.name for row in table if row.dear and row.webcam]
+    over_limit = [row.name for row in table if row.over_limit and row.webcam]
     lines.append(f"\n{table[0].faces} pictures; missed: the face is not detected")
     met = sum(row.webcam for row in table)
     lines.append(
-        f"accuracy drops by over {DEAR:g} points under {len(dear)} of {met} webcam conditions"
-        + (f": {', '.join(dear)}" if dear else "")
+        f"accuracy drops by over {MAX_DROP:g} points under {len(over_limit)} of {met} webcam conditions"
+        + (f": {', '.join(over_limit)}" if over_limit else "")
     )
     return "\n".join(lines)
 
@@ -346,7 +346,7 @@ def write_report(folder: Path, table: Sequence[Row]) -> None:
                     [row.name, condition.kind, f"{condition.level:g}", condition.how, int(row.webcam)]
                     + [row.faces, row.missed, *(f"{value:.5f}" for value in (row.accuracy, row.low, row.high))]
                     + [f"{value:.3f}" for value in (row.loss, row.loss_low, row.loss_high)]
-                    + [f"{row.calibration_error:.4f}", int(row.dear)]
+                    + [f"{row.calibration_error:.4f}", int(row.over_limit)]
                 )
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror}") from error

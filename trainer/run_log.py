@@ -103,6 +103,6 @@ class RunLog:
     def _write(self, text: str) -> None:
         if self._path is None:
             return
-        # ignore a full disk here: writing the checkpoint reports it
+        # a full disk is ignored here, because writing the checkpoint reports it
         with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {text}\n")

@@ -407,7 +407,7 @@ class Trainer:
             self.optimiser.load_state_dict(state["optimiser"])
             if self.scaler.is_enabled() and state.get("scaler"):
                 self.scaler.load_state_dict(state["scaler"])
-            # a checkpoint of an older trainer stands at the end of an epoch and may not say which was the best
+            # an older trainer saved checkpoints only at the end of an epoch, and not always the number of the best one
             self.progress = Progress(
                 epoch=int(state["epoch"]),
                 step=int(state.get("step", 0)),

@@ -298,7 +298,7 @@ class Recogniser:
             return self._models
 
     def _forked(self) -> None:
-        """Reset in the child of a fork: the parent's threads do not exist there, so their locks stay locked."""
+        """Reset in a forked child: a lock held by a thread of the parent would never be released there."""
         if self._models is not None:
             _inherited.append(self._models)
         self._lock, self._models = threading.Lock(), None

@@ -100,7 +100,7 @@ class GivenFrames:
 
 
 def _as_file(value: bytes | BinaryFile, stack: ExitStack) -> Path:
-    """A path for an open file or bytes: its own path if it has one on disk, else that of a copy.
+    """The path of an open file, if it is on disk, or of a temporary copy of its content or of bytes.
 
     Decoders seek, and not every file object can.
     """

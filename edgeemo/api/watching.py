@@ -33,7 +33,7 @@ from edgeemo.values import expect_range
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1  # interval for checking for an interrupt
-WAITING = 8  # queue length of a slow sink; results contain pictures
+WAITING = 8  # queue length of a sink; short, because results contain pictures
 FOREVER_S = 1e9
 TICK_S = 1e-3  # tolerance, because frame times are rounded
 

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 MOST_REORDERED = 64  # packets whose picture has not come yet; decoders reorder up to 16
-# Codecs whose decoders skip unparsable data without an error; a packet has one picture or a field. Types of NAL units
-# with a picture, and types that reset the decoder (ITU-T H.264 table 7-1, H.265 table 7-1)
+# For codecs whose decoders skip unparsable data without an error: types of NAL units that contain a picture, and types
+# that reset the decoder (ITU-T H.264 table 7-1, H.265 table 7-1). A packet has one picture, or one field of it.
 PICTURES = {"h264": range(1, 6), "hevc": range(32)}
 FRESH_STARTS = {"h264": (5,), "hevc": (19, 20)}
 
@@ -108,7 +108,7 @@ class Damage:
                 self._before, self._began = None, False
         due = [waiting.pop(each) for each in [each for each in waiting if each < pts]]
         waiting.pop(pts, None)
-        # not counted before the first picture: those pictures depend on others before the start
+        # pictures lost before the first one do not count: they depend on pictures before the start
         self.add(self._pictures(due) if self._began else 0)
 
     def _sent_untimed(self, packet: Any) -> None:

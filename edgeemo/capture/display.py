@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-MAX_ASPECT = 10  # a larger sample aspect ratio is taken for damage
+MAX_ASPECT = 10  # a larger sample aspect ratio counts as damage
 MAX_SIDE = 16384
 BACKGROUND = 255  # grey level behind transparent pixels: white
 

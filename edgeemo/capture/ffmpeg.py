@@ -257,7 +257,7 @@ class Video:
         self._raise_broken()
 
     def _raise_broken(self) -> None:
-        # after the decoder's last frames
+        # called after the decoder's last frames, which precede the error
         if self._broken is not None:
             raise self._broken
 

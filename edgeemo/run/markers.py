@@ -8,7 +8,7 @@ from time import perf_counter, time
 
 from edgeemo.types import Frame, Marker, MarkerSource, Result
 
-PAUSED_S = 1.0  # a file was paused if its next frame comes this long after a marker
+PAUSED_S = 1.0  # if the next frame of a file comes this long after a marker, the file was paused
 
 
 class MarkerFeed:

@@ -109,7 +109,8 @@ class Runner:
         self._marked: tuple[Marker, ...] = ()  # for the sinks, with the next result
         self._raised: list[Exception] = []
         self._threads = ThreadPoolExecutor(usable_cpus(), thread_name_prefix="edgeemo-detect")
-        self._detecting = ThreadPoolExecutor(1, thread_name_prefix="edgeemo-ahead")  # frame after frame
+        # one thread, so that frames stay in order
+        self._detecting = ThreadPoolExecutor(1, thread_name_prefix="edgeemo-ahead")
         self._assembler = Assembler(parts, self._wake, self.status)
         self._ahead: deque[Ahead] = deque()
         self._setup: Setup | None = None  # None until it is open; sinks may ask for the status before

@@ -22,7 +22,7 @@ from engines.spec import LABELS
 
 BATCH_S = 1.0  # a crash loses at most this
 RETENTION_S = 60.0  # interval of deleting old results
-RETENTION_ROWS = 2000  # frames per transaction, so that writing is not delayed
+RETENTION_ROWS = 2000  # frames deleted per transaction, so that writing is not delayed
 LEAP_S = 3600.0  # a larger jump of the wall clock pauses deletion
 DOUBT_S = 86400.0  # duration of this pause, in which the clock may be corrected
 SCHEMA_VERSION = 7

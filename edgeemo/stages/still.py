@@ -21,14 +21,14 @@ from engines.preprocess import roll
 
 SURE_SCORE = 0.84  # a single look with this score is decisive
 PROMISING_SCORE = 0.5  # a candidate with this score gets another look if the first finds nothing
-BEST_SCORE = 0.8  # a look at a doubtful face scores at most this
+BEST_SCORE = 0.8  # highest score that a look at a non-decisive candidate reaches
 MEAN_BELOW = 0.02  # how far the mean of several looks may be below `confirm_score`
 SMALL_PX = 48.0  # the mean of smaller faces may be lower by SMALL_BELOW, because they score lower
 SMALL_BELOW = 0.02
-TINY_PX = 20.0  # faces below this get no such allowance: they are too small for an expression
+TINY_PX = 20.0  # faces below this must reach the full mean: they are too small for an expression
 CROWD, CROWD_SIZE = 3, 1.5  # three small faces with sizes within this factor make another one likely
 CROWD_BELOW = 0.13  # how much lower the mean score of such a face may be
-GALLERY, GALLERY_PX = 8, 32.0  # from this number of faces with a median side below this on, finer tiles are searched
+GALLERY, GALLERY_PX = 8, 32.0  # with this many faces or more, and a median side below this, finer tiles are searched
 LOOKS, COUNTED = 5, 4  # the worst look is discarded: a border or a hand spoils some windows
 SMALL_LOOKS = 3  # looks at small faces: they are often many, and wide windows show them with too few pixels
 MIDDLE_SCALE = 1.9

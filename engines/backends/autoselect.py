@@ -38,7 +38,7 @@ CANDIDATES = ("onnx", "openvino", "onnx-cuda", "tensorrt")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
 WARM_UP, CALLS, FEWEST_CALLS = 5, 30, 4
 CALLS_S = 0.6  # time limit for one measurement
-# largest difference of a probability from FP32 on synthetic inputs; beyond it the runtime is broken on this machine
+# largest difference of a probability from FP32 on synthetic inputs; with a larger one the runtime is faulty here
 MAX_PROB_DIFF = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8_tensorrt": 0.5}
 MIN_SPEEDUP = 1 / 0.9  # minimum speed-up over FP32 on ONNX Runtime for which another option is chosen
 

@@ -1,4 +1,4 @@
-"""A backend that runs one engine while a better one is built, then switches between two calls.
+"""A backend that runs one engine while a better one is built, then switches to the better one between two calls.
 
 Called by `engines.backends.tensorrt`: ONNX Runtime runs until the plan is built.
 """
@@ -46,7 +46,7 @@ class Build(Protocol):
 
 
 class SwappingBackend:
-    """Runs `first`; when `build` is done, it changes to the backend that `prepare` opens. No call waits for either.
+    """Runs `first`; when `build` is done, it changes to the backend that `prepare` opens. `infer` waits for neither.
 
     If the build fails, `first` stays in use and `description` says so.
     """

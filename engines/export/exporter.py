@@ -147,7 +147,7 @@ class Exporter:
         return Outcome(report, path)
 
     def _compare(self, backend: str, precision: str, path: Path) -> Report:
-        # without the manifest, which lists no file or an older one of this name
+        # without the manifest: it does not list this file, or lists an older one of the same name
         candidate = replace(self.bundle, model=path, precision=precision.upper(), manifest=None, expanded=False)
         with ExitStack() as stack:
             reference = stack.enter_context(closing(open_backend("onnx", self.bundle, threads=self.threads)))

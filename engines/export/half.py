@@ -27,7 +27,7 @@ from engines.preprocess import F32
 
 SMALLEST = 5.96e-8  # smallest number of FP16, a subnormal
 HEADROOM = 4.0  # safety factor, because other data may have larger values
-TARGET = 0.01  # largest error: half the budget, for the same reason
+TARGET = 0.01  # largest error: half the budget, because other data may have larger errors
 MOST_FLIPS = 0.0025
 PROBES, FEWEST = 64, 4  # number of inputs for ranking the nodes
 RANKING_S = 300  # approximate time limit of the ranking

@@ -43,10 +43,10 @@ HEADER = 128  # bytes of a .npy header, enough for every shape that occurs
 NO_FACE = "no face found"
 WHOLE_PICTURE = "no face found: the whole picture is used"
 BOX_OUTSIDE = "the data set's box is outside the picture"
-# pictures without a detection are taken for tight face crops up to this size and aspect ratio
+# up to this size and aspect ratio, a picture without a detection counts as a tight face crop
 CROP_SIDE, CROP_RATIO = 256, 1.5
 BLANK = 4.0  # a picture with a smaller standard deviation of grey levels is blank
-MIN_IOU = 0.3  # a detection that overlaps less with the data set's box is another face
+MIN_IOU = 0.3  # a detection with a smaller overlap with the data set's box is another face
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +207,7 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num
 
 
 def _readable_again(data: Dataset, folder: Path) -> bool:
-    """A picture that was unreadable when the cache was made can be read now, so the cache is stale."""
+    """Whether a picture can be read that was unreadable when the cache was made, so that the cache is stale."""
     known = set(data.images)
     for failed in _read_skipped(folder / "skipped.csv"):
         if failed.reason in (NO_FACE, WHOLE_PICTURE, BOX_OUTSIDE) or failed.where not in known:

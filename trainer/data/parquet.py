@@ -20,7 +20,7 @@ from trainer.data.pictures import decode, file_identity
 from trainer.errors import DataError, PictureError
 
 LABEL_COLUMNS = ("label", "labels", "emotion", "expression")
-# row groups that stay decoded: pictures are mostly read in their own order
+# row groups that stay decoded; few are enough, because pictures are mostly read in the order of the file
 GROUPS_KEPT = 2
 # pyarrow deadlocks if several threads read one ParquetFile
 _reading = threading.Lock()

@@ -57,7 +57,7 @@ def input_spec(config: FitConfig) -> ModelSpec:
 
 
 class Standardise(nn.Module):
-    """Levels 0..255 -> zero mean and unit deviation per face, which cancels the light of the room.
+    """Levels 0..255 -> zero mean and unit deviation per face, which removes the effect of brightness and contrast.
 
     Eight grey levels are added to the deviation, so that the noise of a uniform patch is not amplified.
     """

@@ -1,4 +1,4 @@
-"""The poster's DenseNet: every map has links from all earlier ones, which are added, not concatenated."""
+"""The poster's DenseNet: every map gets shortcuts from all earlier maps; they are added, not concatenated."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Our own network: a small version of the poster's Hybrid.
 
-It keeps the Hybrid's two ideas: shortcut links from earlier maps, which are added, and inception blocks. It replaces
-the expensive parts: 1x1 bottlenecks before every 3x3 and 5x5, strided convolutions instead of pooling full-size maps,
-1x1 shortcuts, and global average pooling instead of a linear layer over all positions.
+It keeps the Hybrid's two ideas: added shortcuts from earlier maps, and inception blocks. It makes the expensive parts
+cheaper: every 3x3 and 5x5 has a 1x1 bottleneck, strided convolutions replace pooled full-size maps, shortcuts are 1x1,
+and global average pooling replaces the linear layer over all positions.
 """
 
 from __future__ import annotations
