@@ -13,8 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtGui import QImage
+from PyQt6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 from windows import GREY, HEIGHT, WIDTH, Studio, Windows, shows
 
@@ -187,6 +188,16 @@ def test_the_space_bar_presses_the_focused_button_once(qtbot: QtBot, make: Windo
     assert window.player.state is PlayerState.STOPPED
 
 
+def tabbed(qtbot: QtBot, window: Window) -> QWidget:
+    """The widget that Tab reaches from the one with the focus."""
+    before = window.focusWidget()
+    assert before is not None
+    qtbot.keyClick(before, Qt.Key.Key_Tab)
+    after = window.focusWidget()
+    assert after is not None
+    return after
+
+
 def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: Windows) -> None:
     window = make(Config())
     shows(qtbot, window)
@@ -198,13 +209,31 @@ def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: 
         window.toolbar.snapshot_button,
         window.banner.dismiss_button,
     }
-    reached = set()
-    at = window.toolbar.start_button
-    for _ in range(200):
-        at = at.nextInFocusChain()
-        if at.focusPolicy() & Qt.FocusPolicy.TabFocus and at.isVisible():
-            reached.add(at)
-    assert controls <= reached
+    window.banner.show_message("notice", "A camera was connected.", ("Use it", window.take_snapshot))
+    QApplication.processEvents()
+    reached = [window.focusWidget()]
+    assert reached == [window.video]
+    while (at := tabbed(qtbot, window)) not in reached:
+        reached.append(at)
+    assert controls <= set(reached)
+    bar, banner, rest = (
+        [at for at in reached if part.isAncestorOf(at)] for part in (window.toolbar, window.banner, window.timeline)
+    )
+    cards = [at for at in reached if at in window.faces.cards]
+    assert reached == [window.video, *bar, *banner, *rest, *cards], "from top to bottom, then the cards"
+    for row in (bar, banner, rest):
+        assert row
+        places = [at.mapTo(window, QPoint(0, 0)).x() for at in row]
+        assert places == sorted(places), "from left to right"
+    assert cards
+    for at in reached[1:]:
+        at.setFocus()
+        QApplication.processEvents()
+        focused = at.grab().toImage()
+        at.clearFocus()
+        QApplication.processEvents()
+        assert at.grab().toImage() != focused, f"the focus of {at.accessibleName()} is invisible"
+        assert at.accessibleName() or at.text()
     for control in controls:
         assert control.toolTip()
         assert control.accessibleName() or control.text()

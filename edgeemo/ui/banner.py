@@ -88,6 +88,8 @@ class Banner(QFrame):
             button = QPushButton(words)
             button.clicked.connect(lambda _=False, action=action: self._act(action))
             self._actions.addWidget(button)
+            if (before := self.dismiss_button.previousInFocusChain()) is not None:
+                self.setTabOrder(before, button)
         self.setProperty("kind", kind)
         self.setAccessibleName(text)
         self._restyle()

@@ -299,6 +299,7 @@ class FacePanel(QWidget):
         scroll.viewport().setAutoFillBackground(False)  # type: ignore[union-attr]
         scroll.setWidget(cards)
         scroll.setAccessibleName(tr("Faces"))
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its cards take the focus and scroll it
         return scroll
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
@@ -38,4 +40,18 @@ def laid_out(window: Window) -> QWidget:
     layout.addWidget(window.banner)
     layout.addLayout(middle, 1)
     layout.addWidget(window.status_bar)
+    below = (window.thumbnails, window.replay, window.file_bar, window.timeline)
+    order_focus((window.video, window.toolbar, window.banner, *below))
     return content
+
+
+def order_focus(parts: Sequence[QWidget]) -> None:
+    """Make Tab visit the controls of these parts in this order, before all others such as the cards.
+
+    It starts at the first part, which has the focus after the start.
+    """
+    widgets = [each for part in parts for each in (part, *part.findChildren(QWidget))]
+    for before, after in pairwise(
+        each for each in widgets if each is parts[0] or each.focusPolicy() & Qt.FocusPolicy.TabFocus
+    ):
+        QWidget.setTabOrder(before, after)

@@ -67,6 +67,7 @@ class SettingsDialog(QDialog):
         self.place.setWordWrap(True)
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.choose = action_button(tr("Choose…"), self._ask_for_folder)
+        self.choose.setAccessibleName(tr("Choose the folder of sessions"))
         row = QHBoxLayout()
         row.addWidget(self.place, 1)
         row.addWidget(self.choose)

@@ -41,6 +41,9 @@ def _menus_and_bars(theme: Theme) -> str:
         padding: 4px 8px;
     }}
     QTableWidget, QPlainTextEdit {{ border: 1px solid {theme.line}; border-radius: 8px; outline: none; }}
+    QTableWidget:focus, QPlainTextEdit:focus, QScrollArea:focus, #thumbnails:focus {{
+        border: 1px solid {theme.accent};
+    }}
     QTableWidget::item {{ padding: 0 8px; }}
     QLineEdit {{
         background: {theme.surface}; border: 1px solid {theme.muted}; border-radius: 6px; padding: 3px 6px;
@@ -99,7 +102,8 @@ def _cards_and_banner(theme: Theme) -> str:
     #expression {{ font-weight: 600; }}
     #muted, #nobody_hint {{ color: {theme.muted}; }}
     #nobody {{ color: {theme.muted}; font-weight: 600; }}
-    QScrollArea, #cards {{ background: transparent; border: none; }}
+    QScrollArea, #cards {{ background: transparent; }}
+    QScrollArea:!focus, #cards {{ border: none; }}
     QScrollBar:vertical {{ background: transparent; width: 10px; margin: 0; }}
     QScrollBar::handle:vertical {{ background: {theme.line}; border-radius: 4px; min-height: 32px; margin: 0 1px; }}
     QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page {{

@@ -2266,6 +2266,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../preferences.py"/>
+        <source>Choose the folder of sessions</source>
+        <translation>Ordner der Sitzungen wählen</translation>
+    </message>
+    <message>
+        <location filename="../preferences.py"/>
         <source>&amp;Theme</source>
         <translation>&amp;Farben</translation>
     </message>
