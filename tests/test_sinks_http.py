@@ -468,7 +468,9 @@ def test_the_history_is_of_so_many_sources_and_seconds(page: WebSink, monkeypatc
         page.write(result(1, origin=f"{index}.jpg"))
     page.write(result(2, origin="3.jpg"))
     assert len(page.figures()["history"]) == 64
-    assert len(page.figures()["history"]["3.jpg"]["faces"]) == 2
+    faces = page.figures()["history"]["3.jpg"]["faces"]
+    assert len(faces) == 2
+    assert {face["unsure"] for face in faces} == {False}
     assert page.faces("69.jpg") is None
     for second in range(200):
         monkeypatch.setattr("edgeemo.sinks.web.time", lambda second=second: second)

@@ -23,6 +23,19 @@ def test_the_page_fits_a_telephone(tmp_path: Path) -> None:
     assert overflow_at_320_px(tmp_path / "page.html") == "0"
 
 
+def test_the_words_of_the_table_are_whole_on_a_telephone(tmp_path: Path) -> None:
+    text = re.sub(r"<script>.*?</script>", "", PAGE.read_text(encoding="utf-8"), flags=re.S)
+    row = "<tr><td>web:127.0.0.1:8941</td><td class=number>123456</td><td class=number>12</td><td class=number>0</td>"
+    text = text.replace('id="sinks" hidden', 'id="sinks"').replace(
+        "<tbody>", f"<tbody>{row}<td class=live>works</td></tr>"
+    )
+    (tmp_path / "page.html").write_text(text)
+    lines = "Math.round(cell.offsetHeight / parseFloat(page.defaultView.getComputedStyle(cell).lineHeight))"
+    cells = f"[...page.querySelectorAll('th, td.live')].map(cell => {lines}).join(' ')"
+    assert measured(tmp_path / "page.html", cells) == "1 1 1 1 1 1"
+    assert overflow_at_320_px(tmp_path / "page.html") == "0"
+
+
 def test_the_heading_beside_the_legend_stays_in_one_line(tmp_path: Path) -> None:
     text = re.sub(r"<script>.*?</script>", "", PAGE.read_text(encoding="utf-8"), flags=re.S)
     legend = "".join(f"<li>{label}</li>" for label in LABELS)

@@ -190,6 +190,11 @@ def _label(emotion: Emotion) -> dict[str, str]:
 def _shown(result: Result) -> list[dict[str, Any]]:
     """The faces with the expression shown."""
     return [
-        {"id": int(result.faces.ids[row]), "emotion": emotion, "confidence": round(result.confidence(row), 3)}
+        {
+            "id": int(result.faces.ids[row]),
+            "emotion": emotion,
+            "confidence": round(result.confidence(row), 3),
+            "unsure": bool(result.reasons(row)),
+        }
         for row, emotion in enumerate(result.emotions)
     ]
