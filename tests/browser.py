@@ -1,4 +1,4 @@
-"""Chromium for tests of pages; they are skipped where it is not installed."""
+"""Chromium for tests of pages, which are skipped if it is not installed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def find_chromium() -> str:
 
 
 def measured(page: Path, expression: str, *, width: int = 320) -> str:
-    """A figure of a page of a file, as the browser's own text.
+    """The value of a JavaScript expression on a page, as text.
 
     Args:
         expression: JavaScript about `page`, the document.
-        width: of what it is shown in, in pixels.
+        width: of the frame that shows the page, in pixels.
     """
     browser = find_chromium()
     frame = page.with_name("frame.html")
@@ -50,12 +50,12 @@ def measured(page: Path, expression: str, *, width: int = 320) -> str:
 
 
 def overflow_at_320_px(page: Path) -> str:
-    """By how many pixels a page of a file is wider than a telephone."""
+    """How many pixels a page is wider than a telephone's screen."""
     return measured(page, "page.documentElement.scrollWidth - page.documentElement.clientWidth")
 
 
 def axe_script() -> str:
-    """The axe-core that EDGEEMO_AXE names (npm's axe-core has the newest), else the one of the test dependencies."""
+    """The axe-core file that EDGEEMO_AXE names (npm has the newest), else that of the test dependencies."""
     named = os.environ.get("EDGEEMO_AXE")
     if named:
         return Path(named).read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def axe_script() -> str:
 
 
 class _Posted(SimpleHTTPRequestHandler):
-    """Serves a folder, and keeps what is posted."""
+    """Serves a folder and stores posted data."""
 
     def __init__(self, posted: Queue[bytes], *arguments: Any, **more: Any) -> None:
         self._posted = posted
@@ -80,10 +80,10 @@ class _Posted(SimpleHTTPRequestHandler):
 
 
 def axe_violations(pages: Mapping[str, tuple[str, int]], folder: Path) -> dict[str, list[str]]:
-    """What axe-core finds, a line each, in pages that are shown beside each other in one browser.
+    """axe-core's findings, one per line, for pages shown side by side in one browser.
 
     Args:
-        pages: a name: its HTML and the width in pixels at which it is shown.
+        pages: name -> HTML and the width in pixels at which it is shown.
         folder: for files.
     """
     browser = find_chromium()

@@ -1,4 +1,4 @@
-"""What tests of several modules need: shared media, the demo clip, small clips and pictures made on the spot."""
+"""Fixtures of several test modules: shared media, the demo clip, small generated clips and pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from edgeemo.capture import DEMO_CLIP
 from edgeemo.types import U8
 
-if TYPE_CHECKING:  # tests without a window do without Qt
+if TYPE_CHECKING:  # tests without a window must not import Qt
     from pytestqt.qtbot import QtBot
     from servers import Broker
     from windows import Studio, Windows
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests marked slow out, unless --all or a -m expression asks for them; give them a longer time limit."""
+    """Deselect slow tests unless --all or -m selects them; slow tests get a longer time limit."""
     slow = [item for item in items if item.get_closest_marker("slow")]
     for item in slow:
         if not item.get_closest_marker("timeout"):
@@ -53,14 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, Any]:
-    """Make captured output valid UTF-8: pytest-xdist cannot send names of files that are not, and its process ends."""
+    """Make captured output valid UTF-8, because pytest-xdist's worker ends if it has to send other bytes."""
     report = yield
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.pluginmanager.hasplugin("timeout"):  # tests run without it too, but nothing stops one that hangs
+    if not config.pluginmanager.hasplugin("timeout"):  # without it nothing stops a test that hangs
         config.addinivalue_line("markers", "timeout(seconds): time limit of one test (pytest-timeout)")
     # Under nohup or in a shell's background these signals are ignored, and the programs that are tested would inherit
     # that; a handler is not inherited.
@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def media() -> Path:
-    """Videos of several faces, which are not part of the project: three_faces.mp4 and two_faces.mp4."""
+    """The folder of three_faces.mp4 and two_faces.mp4, which are not part of the repository."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "media"
     if not folder.is_dir():
         pytest.skip("shared/media is not laid beside this checkout")
@@ -81,7 +81,7 @@ def media() -> Path:
 
 @pytest.fixture(scope="session")
 def cases() -> Path:
-    """Small inputs that once failed, which are not part of the project; their README says what is right."""
+    """Small inputs that failed once; their README has the right results. Not part of the repository."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "cases"
     if not folder.is_dir():
         pytest.skip("shared/cases is not laid beside this checkout")
@@ -90,7 +90,7 @@ def cases() -> Path:
 
 @pytest.fixture(scope="session")
 def ferplus_zip() -> Path:
-    """FER+ as it is trained on, which is not part of the project."""
+    """The FER+ data set, which is not part of the repository."""
     path = Path(__file__).resolve().parents[2] / "shared" / "data" / "ferplus.zip"
     if not path.is_file():
         pytest.skip("shared/data/ferplus.zip is not laid beside this checkout")
@@ -104,7 +104,7 @@ def demo_clip() -> Path:
 
 @pytest.fixture(scope="session")
 def ffmpeg() -> str:
-    """The program, for clips that OpenCV cannot write."""
+    """The program ffmpeg, for clips that OpenCV cannot write."""
     program = shutil.which("ffmpeg")
     if program is None:
         pytest.skip("ffmpeg is not installed (scripts/test installs it)")
@@ -169,7 +169,7 @@ def clip(pictures_of_clip: list[U8], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def written(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], str]:
-    """What `edgeemo run` writes about the clip, as events and as CSV."""
+    """The results of `edgeemo run` for the clip, as events and as CSV."""
     from edgeemo.cli import main
 
     folder = tmp_path_factory.mktemp("written")
@@ -187,7 +187,7 @@ def studio() -> Studio:
 
 @pytest.fixture
 def make(qtbot: QtBot, studio: Studio, tmp_path: Path) -> Iterator[Windows]:
-    """Makes windows of the app over the studio's fake stages, and closes them at the end."""
+    """Makes windows of the app with fake stages; they are closed after the test."""
     from windows import Windows
 
     windows = Windows(qtbot, studio, tmp_path)
@@ -208,7 +208,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[..., MqttSink]]:
-    """Opens MQTT sinks, and closes them at the end."""
+    """Opens MQTT sinks; they are closed after the test."""
     from edgeemo.config import Config, MqttConfig
     from edgeemo.sinks import SinkContext, open_sink
     from edgeemo.sinks.mqtt import MqttSink

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def make_ferplus(root: Path, split: str = "FER2013Train", count: int = 24, *, seed: int = 0) -> Path:
-    """FER+'s own layout. Happy faces get light mouths and sad ones dark mouths: there is something to learn."""
+    """FER+ in its original layout. Happy faces have light mouths, sad faces dark ones: a network can learn that."""
     folder = root / split
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)

@@ -1,5 +1,5 @@
-"""For each folder that it reads from standard input: a process that writes results there as fast as a camera would,
-until somebody kills it. Answers with its number. Forked, because importing takes longer than most of these lives."""
+"""For each folder named on standard input, fork a process that writes results there as fast as a camera delivers,
+until it is killed; print its process id. It is forked, because an import would take longer than most of them live."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def live(folder: Path) -> None:
         time.sleep(0.01)
 
 
-# the dead are buried by the system
+# the system removes ended children
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for line in sys.stdin:
     child = os.fork()

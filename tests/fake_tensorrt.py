@@ -1,7 +1,7 @@
 """A small TensorRT and a small CUDA that compute with ONNX Runtime on the CPU.
 
-Only names of the real API: tests/test_trt_contract.py holds this file against the real bindings too. Work on a stream
-is done when somebody waits for it, so a missing wait gives wrong numbers here as well.
+It has only names of the real API, which tests/test_trt_contract.py checks against the real bindings. Work on a stream
+is done only when the caller waits for it, so a missing wait gives wrong numbers here, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engines.backends.cuda import CudaError, Gpu, as_array
 
 
 class FakeCuda:
-    """Attributes: live: what was allocated and not freed. launched: graphs launched so far."""
+    """Attributes: live: allocations not yet freed. launched: number of graphs launched."""
 
     def __init__(self, *, gpu: Gpu | None = None, records: bool = True) -> None:
         self.live: dict[int, Any] = {}
@@ -89,10 +89,10 @@ class FakeCuda:
 
 
 def make_api(version: str, cuda: FakeCuda, *, fails: str = "", widens: bool = False) -> Any:
-    """TensorRT's module as the builder and the runner see it.
+    """The module `tensorrt` for builder and runner.
 
     Args:
-        fails: the message of a compiler that gives up.
+        fails: message with which compiling fails; empty: it succeeds.
         widens: the compiler makes every layer FP32, whatever the file says.
     """
     major = int(version.split(".")[0])
@@ -365,6 +365,6 @@ def make_api(version: str, cuda: FakeCuda, *, fails: str = "", widens: bool = Fa
 
 
 def facts_of(plan: bytes) -> dict[str, Any]:
-    """What a fake plan was built with."""
+    """The settings that a fake plan was built with."""
     facts: dict[str, Any] = json.loads(plan.partition(b"\0")[0][4:])
     return facts

@@ -74,7 +74,7 @@ def result(
 
 
 class FakeSource:
-    """Gives so many frames, then fails if it was told to."""
+    """Yields `frames` frames, then raises `error`, if given."""
 
     pause_s = 0.0
     decoder = ""
@@ -144,7 +144,7 @@ class FakeClassifier:
 
 
 class FakeSmoother:
-    """Shows what the engine says."""
+    """Passes the engine's probabilities on."""
 
     def __init__(self, labels: tuple[str, ...] = LABELS) -> None:
         self.resets = 0
@@ -158,7 +158,7 @@ class FakeSmoother:
 
 
 class FakeSink(Sink):
-    """Keeps the numbers of the frames it was given; fails at one if it was told to."""
+    """Stores the numbers of its frames; fails at a given frame."""
 
     def __init__(self, *, fails_at: int | None = None, error: Exception | None = None) -> None:
         self.frames: list[int] = []
@@ -176,11 +176,11 @@ class FakeSink(Sink):
 
 
 class FakeParts:
-    """Opens fakes for a runner, and remembers them.
+    """Opens fakes for a runner and stores them.
 
     Args:
         sources, sinks: by name, an object or a function that makes one; an exception is raised.
-        faces: how many the detectors find.
+        faces: number of faces that the detectors find.
         detector, classifier: made by these instead.
     """
 
@@ -268,7 +268,7 @@ def fake_runner(
 
 
 class FakeBackend:
-    """Answers every face with the same row; remembers how many faces each call had."""
+    """Returns the same row for every face; stores the number of faces of each call."""
 
     description = "fake"
 
@@ -286,7 +286,7 @@ class FakeBackend:
 
 
 def sink_worker(text: str, *, size: int) -> SinkWorker:
-    """A worker over a real sink of the source "door", which is opened again after an error."""
+    """A worker with a real sink for the source "door", which is reopened after an error."""
     context = SinkContext(LABELS, draw=lambda each: each.frame.image, sources=("door",), lasting=True)
 
     def opener() -> Sink:
@@ -310,7 +310,7 @@ def make_bundle(
     """A real bundle: mean brightness times a row of weights, then softmax.
 
     Args:
-        outputs: classes of the graph where they shall differ from the spec's labels.
+        outputs: number of classes of the graph, if it must differ from the spec's.
         not_a_number: the graph divides by zero.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -342,6 +342,6 @@ def make_bundle(
 
 
 def stable_id(value: object) -> str:
-    """A name of a test's argument that is the same in every process: no address of an object in memory."""
+    """An id of a test's argument that is the same in every process: without addresses of objects."""
     shown = repr(value)
     return type(value).__name__ if "0x" in shown else shown

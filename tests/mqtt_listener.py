@@ -1,4 +1,4 @@
-"""A client that stores what a broker sends, for tests of the sink `mqtt`."""
+"""A client that stores the messages of a broker, for tests of the sink `mqtt`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from servers import Broker, until
 
 
 class Listener:
-    """A client that keeps all it hears."""
+    """A client that stores every message."""
 
     def __init__(self, port: int, *, user: str = "", password: str = "") -> None:
         self.heard: list[tuple[str, bytes]] = []
@@ -46,9 +46,9 @@ def events(listener: Listener) -> list[int]:
 
 
 def retained(broker: Broker) -> dict[str, str]:
-    """Topic -> what a client that comes now is given at once."""
+    """Topic -> retained message."""
     listener = Listener(broker.port)
-    # sent behind what the broker has kept, so it arrives last
+    # sent after the retained messages, so it arrives last
     listener.publish("end/of/retained")
     until(lambda: listener.text("end/of/retained"))
     listener.close()

@@ -1,4 +1,4 @@
-"""Runs over fake stages: a sink that keeps what it gets, a source without an end, configurations."""
+"""Runs with fake stages: a sink that stores its results, a source without an end, configurations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUICK = ServiceConfig(backoff_s=0.02, backoff_max_s=0.1, stalled_s=1)
 
 
 class Keeper(FakeSink):
-    """Keeps (origin, index), and the size and brightness of the picture."""
+    """Stores (origin, index), and size and brightness of the picture."""
 
     def __init__(self, *, pictures: bool = False) -> None:
         super().__init__()

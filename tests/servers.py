@@ -22,7 +22,7 @@ RTSP_SCRIPT = Path(__file__).with_name("rtsp_server.py")
 
 
 def until(condition: Callable[[], object], what: str = "it", patience: float = PATIENCE_S) -> None:
-    """Wait for something that must happen."""
+    """Wait until a condition holds; fail after a time-out."""
     deadline = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"{what} never happened"
@@ -30,7 +30,7 @@ def until(condition: Callable[[], object], what: str = "it", patience: float = P
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder in which others make and delete files meanwhile."""
+    """Remove a folder in which other processes create and delete files meanwhile."""
     until(lambda: (shutil.rmtree(folder, ignore_errors=True), not folder.exists())[1], f"the end of {folder}")
 
 
@@ -87,7 +87,7 @@ class Broker(Process):
         port = free_port()
         folder.mkdir(exist_ok=True)
         settings = folder / "mosquitto.conf"
-        # as root it would change to a user who may not read the folder
+        # as root, mosquitto would change to a user who may not read the folder
         settings.write_text(
             f"listener {port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\n"
             f"user root\npersistence false\n{extra}\n"
@@ -109,7 +109,7 @@ class RtspServer(Process):
 
 
 class MjpegServer:
-    """A camera's HTTP stream of JPEG pictures, in this process; or garbage in its place.
+    """A camera's HTTP stream of JPEG pictures, served by this process.
 
     Attributes:
         garbage: send noise instead of pictures.
@@ -170,7 +170,7 @@ class MjpegServer:
 
 
 def edgeemo(*arguments: object, environment: dict[str, str] | None = None, folder: Path) -> subprocess.Popen[str]:
-    """The program itself."""
+    """The program `edgeemo` as a process."""
     return subprocess.Popen(
         [sys.executable, "-m", "edgeemo", *map(str, arguments)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,

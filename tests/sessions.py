@@ -23,7 +23,7 @@ def record(
     for index in range(frames):
         recorder.write(made_result(faces, index=index, size=64))
         if video != "none":
-            sleep(0.005)  # as live frames come: the encoder drops those that come too fast
+            sleep(0.005)  # at the rate of live frames: the encoder drops pictures that come too fast
     recorder.mark("smile", at=0.5)
     recorder.close()
     assert recorder.error == ""

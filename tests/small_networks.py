@@ -1,4 +1,4 @@
-"""A real but small convolutional network as a bundle, with the traps that an export can fall into."""
+"""A small convolutional network as a bundle, with features that are difficult to export."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def make_network(folder: Path, *, size: int = 24, blow_up: float = 1.0, seed: in
     """Normalisation inside the graph, three convolutions, pooling, a linear layer, softmax.
 
     Args:
-        blow_up: the second convolution's output is this much larger, and divided by it again afterwards.
+        blow_up: factor by which the second convolution's output is multiplied, and divided afterwards.
     """
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)

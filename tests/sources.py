@@ -12,7 +12,7 @@ from edgeemo.types import Frame, Source
 
 
 def read(source: Source) -> tuple[list[Frame], str]:
-    """All frames, and the error that ended them."""
+    """All frames, and the error that ended the source."""
     frames: list[Frame] = []
     stream = source.frames()
     while True:
@@ -25,7 +25,7 @@ def read(source: Source) -> tuple[list[Frame], str]:
 
 
 def count(source: Source) -> tuple[int, float, str]:
-    """As `read`, but only how many frames there are, and the time of the last: large ones fill the memory."""
+    """Number of frames and time of the last one; for frames that would fill the memory."""
     number, last = 0, 0.0
     stream = source.frames()
     while True:

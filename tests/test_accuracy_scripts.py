@@ -1,4 +1,4 @@
-"""The scripts that measure the whole program: shapes that are no face, a face held still, a cut."""
+"""The scripts that measure the whole program: shapes that are not faces, still faces, a cut."""
 
 import sys
 from importlib.machinery import SourceFileLoader

@@ -70,7 +70,7 @@ def test_the_crop_follows_the_landmarks_without_a_detector(affectnet):
     assert np.isfinite(data.keypoints).all()
     first = crop(data.read(0), data.boxes[0], data.keypoints[0], SPEC)
     assert np.array_equal(faces.faces[0], first)
-    # the mouth is where the light or dark patch was drawn: in the lower middle of an upright crop
+    # the light or dark patch of the mouth is in the lower middle of an upright crop
     mouth = faces.faces[:, 34:40, 20:28].mean(axis=(1, 2, 3))
     cheeks = faces.faces[:, 34:40, :6].mean(axis=(1, 2, 3))
     assert (np.abs(mouth - cheeks) > 40).all()
@@ -221,7 +221,7 @@ def test_files_that_are_not_affectnets_are_named(tmp_path):
 
 
 def make_class_folders(root, train, valid, names):
-    """One folder per class, as several published repositories lay AffectNet out: pictures of 96 pixels."""
+    """One folder per class with pictures of 96 pixels, as in several published copies of AffectNet."""
     for split, count in ((train, 40), (valid, 8)):
         for number in range(count):
             folder = root / split / names[number % len(names)]

@@ -49,7 +49,7 @@ def test_softening_undoes_itself():
 
 
 def overconfident(count=4000, factor=3.0):
-    """Answers whose logits are `factor` times too large, and the truth."""
+    """Probabilities whose logits are `factor` times too large, and the true classes."""
     random = np.random.default_rng(0)
     honest = random.dirichlet(np.full(8, 0.5), count).astype(np.float32)
     truth = (honest.cumsum(axis=1) > random.random((count, 1))).argmax(axis=1)

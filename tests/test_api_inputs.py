@@ -1,4 +1,4 @@
-"""Everything that `edgeemo.recognise` takes as one picture, against the same picture as BGR bytes."""
+"""Every form of picture that `edgeemo.recognise` takes, compared with the same picture as a BGR array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results under the names of py-feat, OpenFace and supervision."""
+"""Results in the formats of py-feat, OpenFace and supervision."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def pipeline(_: ExitStack | None = None) -> Pipeline:
 
 
 def over(source: Any, **options: Any) -> Iterator[edgeemo.Result]:
-    """`watching` with fakes."""
+    """Call `watching` with fake stages."""
     known: dict[str, Any] = {
         "sampling": Sampling(), "config": Config(), "sinks": (), "folder": None, "progress": False,
         "on_progress": None, "resources": ExitStack(),

@@ -1,4 +1,4 @@
-"""auto: the fastest of those that passed parity, and what it does where one is missing."""
+"""The backend `auto`: it selects the fastest option that passed parity, also if runtimes are missing."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_every_way_is_listed_with_the_reason_why_not(bundle):
     assert ways["onnx:fp32"].passed
     assert ways["onnx:fp32"].fault == ""
     assert ways["onnx:fp16"].passed
-    # accepted on ONNX Runtime says nothing about OpenVINO
+    # a report accepted on ONNX Runtime is not valid for OpenVINO
     assert not ways["openvino:fp16"].passed
     assert "install onnxruntime-gpu" in ways["onnx-cuda:fp32"].fault or not ways["onnx-cuda:fp32"].fault
 

@@ -1,4 +1,4 @@
-"""edgeemo batch: real videos to a real Parquet dataset, in real processes that are killed."""
+"""edgeemo batch: videos to a Parquet dataset, in processes that are killed during the work."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ QUICK = ("--workers", "1", "--every", "0.5")
 
 @pytest.fixture
 def archive(tmp_path: Path, media: Path) -> Path:
-    """Two videos, one of them in a folder below, and a file that is none."""
+    """Two videos, one of them in a subfolder, and a file that is not a video."""
     folder = tmp_path / "archive"
     (folder / "below").mkdir(parents=True)
     shutil.copy(media / "three_faces.mp4", folder / "three.mp4")
@@ -63,7 +63,7 @@ def until(condition: object, process: subprocess.Popen[str]) -> None:
 
 
 def begun(folder: Path, dataset: Path) -> subprocess.Popen[str]:
-    """`edgeemo batch` with one worker, when it has the rows of its first file."""
+    """A running `edgeemo batch` with one worker that has written the rows of its first file."""
     process = subprocess.Popen(
         [*COMMAND, str(folder), "--output", str(dataset), "--workers", "1"], stderr=subprocess.PIPE, text=True
     )
@@ -73,7 +73,7 @@ def begun(folder: Path, dataset: Path) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, media: Path) -> tuple[Path, Path]:
-    """An archive of four files and its dataset."""
+    """Four files and their dataset, made without interruption."""
     folder = tmp_path_factory.mktemp("archive")
     for number in range(4):
         shutil.copy(media / "three_faces.mp4", folder / f"{number}.mp4")
@@ -170,7 +170,7 @@ def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive
     assert (dataset / "rows").exists()
     assert len(pd.read_parquet(dataset / "summary.parquet").file.unique()) >= 2
     capsys.readouterr()
-    assert batch(archive, "--output", dataset, *QUICK) == 3  # still so, and not read again
+    assert batch(archive, "--output", dataset, *QUICK) == 3  # unchanged, so it is not read again
     assert "4 of 4 files are already done" in capsys.readouterr().err
 
 
@@ -178,7 +178,7 @@ def test_damaged_pictures_are_counted_per_file_and_in_total(demo_clip, cases, tm
     folder = tmp_path / "clips"
     folder.mkdir()
     expected = {}
-    # the first is long enough to be split
+    # only the first video is long enough to be split
     for clip, spoilt in ((demo_clip, (20, -2, -1)), (cases / "upright.mp4", (-1,)), (cases / "mirror_matrix.mp4", ())):
         data = bytearray(clip.read_bytes())
         with av.open(str(clip)) as container:
@@ -187,7 +187,7 @@ def test_damaged_pictures_are_counted_per_file_and_in_total(demo_clip, cases, tm
             data[place + 12 : place + size] = bytes(size - 12)
         (folder / clip.name).write_bytes(data)
         counted = 0
-        with contextlib.suppress(SourceError):  # it breaks off
+        with contextlib.suppress(SourceError):  # the video is cut off
             for frame in open_source(str(folder / clip.name)).frames():
                 counted += frame.damage
         expected[str(folder / clip.name)] = counted
@@ -222,12 +222,12 @@ def test_a_run_that_is_killed_continues_to_the_same_dataset(undisturbed, tmp_pat
     process.kill()
     process.communicate(timeout=DEADLINE_S)
     deadline = time.monotonic() + DEADLINE_S
-    while any(os.path.exists(f"/proc/{worker}") for worker in workers):  # they end with their parent
+    while any(os.path.exists(f"/proc/{worker}") for worker in workers):  # workers end when their parent ends
         assert time.monotonic() < deadline
         time.sleep(0.05)
     done = {path: path.stat().st_mtime_ns for path in (dataset / "rows").glob("*.parquet")}
     for path in done:
-        assert len(pd.read_parquet(path)) > 0  # whole
+        assert len(pd.read_parquet(path)) > 0  # the file is complete
     subprocess.run(command, check=True, stderr=subprocess.PIPE, timeout=DEADLINE_S)
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())
     assert not list((dataset / ".work").glob("drafts*"))
@@ -437,7 +437,7 @@ def test_a_shard_is_one_of_n(text):
 
 
 def _children(pid: int) -> list[int]:
-    """Worker processes; not Python's resource tracker, which ends with its parent too."""
+    """Worker processes, without Python's resource tracker."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -452,7 +452,7 @@ def _children(pid: int) -> list[int]:
 
 
 def test_videos_at_an_address_are_copied_read_and_removed(archive, media, tmp_path):
-    """fsspec's own file system for local files, by its address; s3:// differs by the library behind it only."""
+    """Uses fsspec's file system for local files; s3:// only uses another library."""
     pytest.importorskip("fsspec")
     dataset = tmp_path / "d"
     address = f"local://{archive}"
@@ -491,6 +491,6 @@ def test_after_twenty_kills_the_dataset_is_the_undisturbed_one(undisturbed, tmp_
             os.kill(victim, signal.SIGKILL)
         process.communicate(timeout=DEADLINE_S)
         if len(list((dataset / "rows").glob("*.parquet"))) == 4:
-            shutil.rmtree(dataset)  # begin again, so that every kill finds work
+            shutil.rmtree(dataset)  # start with an empty dataset, so that every kill interrupts work
     subprocess.run(command, check=True, timeout=DEADLINE_S)
     pd.testing.assert_frame_equal(rows(dataset), rows(expected))

@@ -1,4 +1,4 @@
-"""The ONNX files of the face detectors against MediaPipe, and the parts around the networks."""
+"""The ONNX files of the face detectors, compared with MediaPipe, and the steps around the networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module", params=MODELS)
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[FaceDetector, FaceDetector]]:
-    """One model in MediaPipe and in ONNX Runtime."""
+    """The same model in MediaPipe and in ONNX Runtime."""
     pytest.importorskip("mediapipe")
     detectors = tuple(FaceDetector(request.param, runtime=runtime) for runtime in ("mediapipe", "onnx"))
     yield detectors
@@ -38,7 +38,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[FaceDetector, FaceDet
 
 @pytest.fixture(scope="session")
 def photographs() -> list[U8]:
-    """200 of the photographs, spread over all; not part of the project."""
+    """200 photographs, evenly spread over facial_expressions; not part of the repository."""
     path = ROOT.parent / "shared" / "data" / "facial_expressions.zip"
     if not path.is_file():
         pytest.skip("shared/data/facial_expressions.zip is not laid beside this checkout")
@@ -62,7 +62,7 @@ def read(path: Path, step: int) -> Iterator[U8]:
 
 
 def expect_parity(pair: tuple[FaceDetector, FaceDetector], pictures: Iterator[U8] | list[U8], at_least: int) -> None:
-    """The same faces; origin and size within a pixel (MediaPipe's are whole), keypoints within 0.5 % of the face."""
+    """Expect the same faces: boxes within a pixel (MediaPipe rounds them), keypoints within 0.5 % of the face."""
     theirs, ours = pair
     compared = 0
     for picture in pictures:
@@ -89,7 +89,7 @@ def test_the_demo_clip_gives_mediapipes_faces(pair: tuple[FaceDetector, FaceDete
 def test_pictures_of_any_shape_give_mediapipes_faces(
     pair: tuple[FaceDetector, FaceDetector], size: tuple[int, int]
 ) -> None:
-    """The portrait that ships with the export step, mirrored, turned and in other shapes."""
+    """The pictures are the portrait of the export step, mirrored, turned and in other shapes."""
     portrait = np.asarray(cv2.imread(str(PORTRAIT)), np.uint8)
     views = [portrait, portrait[:, ::-1], np.rot90(portrait), np.hstack([portrait, portrait])]
     expect_parity(pair, [np.asarray(cv2.resize(view, size[::-1]), np.uint8) for view in views], 0)
@@ -106,7 +106,7 @@ def test_photographs_give_mediapipes_faces(pair: tuple[FaceDetector, FaceDetecto
 
 
 def test_the_crops_of_both_runtimes_hardly_differ(pair: tuple[FaceDetector, FaceDetector], demo_clip: Path) -> None:
-    """What the runtime that prepared training data can change about a face: MediaPipe's boxes are whole pixels."""
+    """Training data may be prepared with either runtime; only MediaPipe's boxes are whole pixels."""
     spec = ModelSpec("test", size=48)
     differences, likeness = [], []
     for picture in islice(read(demo_clip, 25), 12):
@@ -126,7 +126,9 @@ def test_mediapipe_starts_no_thread_of_python_and_may_be_called_from_several(med
     before = set(threading.enumerate())
     detector = FaceDetector("full_range", runtime="mediapipe")
     expected = [detector.detect(picture)[0] for picture in pictures]
-    assert set(threading.enumerate()) == before  # MediaPipe's own package would call its library in another one
+    assert (
+        set(threading.enumerate()) == before
+    )  # without `_call_in_own_thread`, MediaPipe's package would start a thread
     assert any(len(boxes) for boxes in expected)
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda picture: detector.detect(picture)[0], pictures * 5))

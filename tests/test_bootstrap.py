@@ -1,4 +1,4 @@
-"""Which packages the set-up installs, and what it says where it cannot."""
+"""The packages that the set-up installs, and its messages if it cannot."""
 
 from __future__ import annotations
 

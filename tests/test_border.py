@@ -1,4 +1,4 @@
-"""What comes in from outside is refused in one line, or taken; the fuzzers look for a traceback or a hang."""
+"""Input from outside is accepted or refused in one line; the fuzzers look for tracebacks and hangs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-# longer by hand: EDGEEMO_FUZZ_EXAMPLES=100000 pytest tests/test_border.py -k fuzz --timeout 0
+# for a long run: EDGEEMO_FUZZ_EXAMPLES=100000 pytest tests/test_border.py -k fuzz --timeout 0
 FUZZ = settings(
     max_examples=int(os.environ.get("EDGEEMO_FUZZ_EXAMPLES", "40")),
     deadline=None,
@@ -119,7 +119,7 @@ def test_an_argument_that_a_command_does_not_know_points_to_its_help(capsys: pyt
 
 
 def path_options(parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The beginning of a command line for each option and argument that is a path."""
+    """The start of a command line for each option or argument that takes a path."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, command in action.choices.items():
@@ -160,7 +160,7 @@ def test_odd_names_of_data_sets_are_one_line(named: str, capsys: pytest.CaptureF
             printed = capsys.readouterr()
             said = printed.out + printed.err
             assert said.startswith(("edgeemo-train: ", "train: "))
-            assert printed.err.count("\n") <= 1  # data info says on standard output what each split lacks
+            assert printed.err.count("\n") <= 1  # `data info` lists the faults of each split on standard output
             assert "\x1b" not in said
 
 

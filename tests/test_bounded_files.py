@@ -1,4 +1,4 @@
-"""Paths as users name them, and files that are read whole: bounded in size, kind and time."""
+"""Paths given by users, and limits of size, kind and time for files that are read completely."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def test_a_small_file_is_read_whole(tmp_path):
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path):
     with (tmp_path / "huge").open("wb") as file:
-        file.truncate(1 << 40)  # sparse: it takes no space
+        file.truncate(1 << 40)  # a sparse file takes no space
     with pytest.raises(OSError, match="larger than 1 MiB"):
         read_file(tmp_path / "huge")
 

@@ -73,7 +73,7 @@ def test_a_video_device_that_is_no_camera_is_not_listed(tmp_path: Path) -> None:
 
 
 def querycap(driver: str, bus: str, capabilities: int) -> bytes:
-    """What the kernel answers: struct v4l2_capability."""
+    """The kernel's reply: struct v4l2_capability."""
     return struct.pack("=16s32s32sIII3I", driver.encode(), b"card", bus.encode(), 0, 0x84000000, capabilities, 0, 0, 0)
 
 

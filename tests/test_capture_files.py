@@ -89,7 +89,7 @@ def test_frames_stay_as_they_were_when_later_ones_are_read(make_clip: MakeClip) 
     assert np.array_equal(first.image, before)
 
 
-# videos that break off
+# truncated videos
 
 
 def cut(path: Path, share: float, name: str = "") -> Path:
@@ -113,14 +113,14 @@ def test_a_truncated_video_gives_its_frames_and_then_says_where_it_breaks_off(
         whole = make_clip(name, frames=total, width=160, height=120)
     broken = cut(whole, share)
     number, _, error = count(open_source(str(broken)))
-    if number == total:  # only the index at the file's end is lost, which nobody needs to read it
+    if number == total:  # only the index at the end of the file is lost, which reading does not need
         assert share == 0.97
         assert error == ""
         return
     assert 0 < number < total
     assert f"cut_{name} is cut off after frame {number} of {total}" in error
     both = zip(open_source(str(broken)).frames(), open_source(str(whole)).frames(), strict=False)
-    for frame, original in itertools.islice(both, number - 1):  # the last one may lack its lower part
+    for frame, original in itertools.islice(both, number - 1):  # the lower part of the last frame may be missing
         assert frame.time == original.time
         assert np.array_equal(frame.image, original.image)
 
@@ -267,7 +267,7 @@ class FakeClock:
 
 
 def play(times: list[float], busy: dict[int, float]) -> tuple[list[int], FakeClock]:
-    """Which frames are shown to somebody who is busy for so long after some of them, or after all (-1)."""
+    """The frames that a viewer gets who is busy for some seconds after certain frames, or after all (-1)."""
     clock = FakeClock()
     pace = Pace(clock.now, clock.sleep)
     shown = []

@@ -58,7 +58,7 @@ def test_a_malformed_address_is_told_without_the_password() -> None:
 
 @contextmanager
 def camera_server(pictures: int, *, hangs: bool = False, size: int = 32) -> Iterator[str]:
-    """A network camera that serves this number of pictures as MJPEG at /mjpeg, and a page at /."""
+    """A network camera that serves a number of pictures as MJPEG at /mjpeg, and a page at /."""
     released = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -116,7 +116,7 @@ def test_a_run_that_waits_for_the_network_can_be_ended(tmp_path: Path) -> None:
                 time.sleep(0.05)
             running.send_signal(signal.SIGTERM)
             said = running.communicate(timeout=30)[1]
-    # without the signal the silence would have ended it with 2
+    # without the signal, the missing data would have ended it with exit code 2
     assert running.returncode == 130, said
 
 

@@ -31,7 +31,7 @@ TWELFTHS = [n / 12 for n in range(24)]
 
 
 def recognised(path: Path, folder: Path) -> list[list[dict[str, Any]]]:
-    """The faces of each frame, as the command writes them."""
+    """The faces of each frame in the output of the command."""
     output = folder / f"{path.name}.jsonl"
     assert main(["run", "--source", str(path), "--sink", f"jsonl:{output}", "--quiet"]) == 0
     return [json.loads(line)["faces"] for line in output.read_text().splitlines()]
@@ -53,7 +53,7 @@ def test_the_same_faces_are_found_whatever_shape_the_pixels_have(cases: Path, tm
     for faces, others in zip(square, oblong, strict=True):
         assert len(faces) == len(others) >= 8
         for face in faces:
-            # even of one picture that stands still a followed face's box moves: by 6 px in the median, 51 at most
+            # the box of a tracked face moves even in a still picture: by 6 px in the median, 51 px at most
             same = max(others, key=lambda other: overlap(face["box"], other["box"]))
             assert overlap(face["box"], same["box"]) > 0.55
             assert face["emotion"] == same["emotion"]
@@ -289,7 +289,7 @@ def cut(path: Path, share: float) -> Path:
 
 
 def decodable(ffmpeg: str, path: Path) -> int:
-    """Frames that FFmpeg itself reads."""
+    """Number of frames that the program ffmpeg reads."""
     done = subprocess.run(
         [ffmpeg, "-nostdin", "-i", str(path), "-fps_mode", "passthrough", "-f", "null", "-"],
         capture_output=True, text=True, check=False,

@@ -1,4 +1,4 @@
-"""The service under faults, for half a minute; longer by hand: scripts/chaos."""
+"""The service under faults for half a minute; scripts/chaos runs longer."""
 
 from __future__ import annotations
 

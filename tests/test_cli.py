@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes."""
+"""The command line, in real processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT_S = 120
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder of engines: one good, one whose spec doesn't fit its graph, one broken."""
+    """A user's folder with three engines: one valid, one whose spec does not fit its graph, one damaged."""
     folder = tmp_path_factory.mktemp("engines")
     make_bundle(folder / "tiny")
     make_bundle(folder / "misfit", outputs=5)
@@ -87,7 +87,7 @@ class Command:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def mistake(self, *arguments: object) -> str:
-        """The one line of standard error of a run that must end with exit code 2."""
+        """The line on standard error of a run that must end with exit code 2."""
         done = self(*arguments)
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith("edgeemo")

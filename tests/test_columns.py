@@ -1,4 +1,4 @@
-"""`turned` reaches every output in which faces are rows."""
+"""Every output with rows of faces has `turned`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEGREES = [0, 180, 90]
 
 
 def lying() -> Result:
-    """A picture of an upright face and two that are not."""
+    """A picture of an upright and two turned faces."""
     shown = result(len(DEGREES))
     return replace(shown, faces=replace(shown.faces, turned=np.array(DEGREES, np.int64)))
 

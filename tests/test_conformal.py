@@ -1,4 +1,4 @@
-"""95 % sets: the coverage they promise, what they always hold, and that the shipped engines have them."""
+"""95 % sets: their coverage, the leading expression is always in them, and the shipped engines have them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHIPPED = ("baseline64", "baseline128", "resnet64", "resnet128", "hybrid", "hybr
 
 
 def drawn(count, seed):
-    """Probabilities of faces whose expression is drawn from them: a calibrated engine's."""
+    """Probabilities of a calibrated engine, and true expressions drawn from them."""
     random = np.random.default_rng(seed)
     probabilities = random.dirichlet(np.full(8, 0.15), count).astype(np.float32)
     truth = np.array([random.choice(8, p=row / row.sum()) for row in probabilities.astype(np.float64)])

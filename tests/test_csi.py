@@ -40,7 +40,7 @@ def test_the_test_picture_comes_through_gstreamer_in_the_size_asked_for() -> Non
 
 
 def test_exceptions_of_cpp_libraries_still_work_after_gstreamer_is_loaded() -> None:
-    """In a process of its own: without care for the unwinder it is aborted."""
+    """Runs in a separate process, which would be aborted without `_keep_unwinder`."""
     code = (
         "from edgeemo.capture import gstreamer\n"
         "try:\n    gstreamer.module()\n"
@@ -84,7 +84,7 @@ def test_a_raspberry_pis_sensor_is_scaled_by_its_image_signal_processor() -> Non
     assert text == "libcamerasrc ! video/x-raw,format=NV12,width=1280,height=720,framerate=30000/1000"
     if not gstreamer.has_element("libcamerasrc"):
         pytest.skip("no libcamerasrc (apt install gstreamer1.0-libcamera)")
-    # the real element takes the description; without a camera it fails when it is started
+    # the real element accepts the description, and fails when it starts without a camera
     Pipeline(f"{text} ! videoconvert ! video/x-raw,format=BGR ! {gstreamer.APPSINK}").close()
     with pytest.raises(GStreamerError, match="libcamera finds 0 cameras, counted from 0"):
         source("libcamerasrc", "1", 1280, 720, 30)

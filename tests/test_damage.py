@@ -1,4 +1,4 @@
-"""Damaged video is counted, in every codec that can tell, and told wherever results go."""
+"""Damage is counted for every codec that reports it, and appears in every output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FRAMES = 40
 
 
 def encoded(path: Path, codec: str, **options: str) -> Path:
-    """A clip of noise that moves over a gradient, so that every packet has something to break."""
+    """A clip of noise that moves over a gradient, so that damage to any packet has an effect."""
     rng = np.random.default_rng(3)
     noise = rng.integers(0, 255, (48, 48, 3), np.uint8)
     base = np.add.outer(np.arange(120), np.arange(160)).astype(np.uint8)[:, :, None].repeat(3, axis=2)
@@ -52,7 +52,7 @@ def encoded(path: Path, codec: str, **options: str) -> Path:
 
 
 def scratch(path: Path, places: int = 40) -> Path:
-    """A copy with single bits flipped, not in the container's header and index."""
+    """A copy with single bits flipped outside the container's header and index."""
     rng = np.random.default_rng(1)
     data = bytearray(path.read_bytes())
     for place in rng.integers(len(data) // 5, len(data) * 4 // 5, places).tolist():
@@ -91,7 +91,7 @@ def test_pictures_that_were_lost_or_have_errors_are_counted(
 
 
 def spoil_end(clip: Path, packets: int) -> Path:
-    """A copy with noise in the last packets, behind their first 12 bytes."""
+    """A copy with noise in the last packets, after their first 12 bytes."""
     with av.open(str(clip)) as container:
         places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(clip.read_bytes())
@@ -104,7 +104,7 @@ def spoil_end(clip: Path, packets: int) -> Path:
 
 @pytest.fixture(scope="module")
 def hevc(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Clips of HEVC with three key frames."""
+    """HEVC clips with three key frames."""
     if "libx265" not in av.codecs_available:
         pytest.skip("PyAV has no libx265")
     folder = tmp_path_factory.mktemp("hevc")
@@ -148,7 +148,7 @@ def test_pictures_lost_at_the_end_are_counted_with_the_last_frame(
     suffix: str, packets: int, hevc: Callable[[str], Path]
 ) -> None:
     frames = []
-    with contextlib.suppress(SourceError):  # many lost pictures are a file that breaks off
+    with contextlib.suppress(SourceError):  # many lost pictures mean that the file is cut off
         for frame in open_source(str(spoil_end(hevc(suffix), packets))).frames():
             frames.append(frame)
     lost = FRAMES - len(frames)
@@ -217,7 +217,7 @@ def test_the_clips_of_the_project_have_no_damage(demo_clip: Path, cases: Path) -
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, demo_clip: Path) -> tuple[Path, str]:
-    """What a run over the damaged demo clip leaves, and what it says."""
+    """Outputs and messages of a run on the damaged demo clip."""
     folder = tmp_path_factory.mktemp("damage")
     make_bundle(folder / "tiny")
     data = bytearray(demo_clip.read_bytes())

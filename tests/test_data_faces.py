@@ -1,4 +1,4 @@
-"""The cache of cut faces: resumable, the same by one process or several."""
+"""The cache of face crops: resumable, and independent of the number of processes."""
 
 import csv
 import subprocess
@@ -22,7 +22,7 @@ SPEC = ModelSpec("test", size=32, colour="rgb")
 
 @pytest.fixture(scope="module")
 def affectnet(tmp_path_factory):
-    """More pictures than one process cuts alone, most of them links to a few."""
+    """More pictures than one process crops alone; most are links to a few files."""
     root = make_affectnet(tmp_path_factory.mktemp("AffectNet"), 44)
     lines = (root / "training.csv").read_text().splitlines()
     rows = [lines[1 + number % 44] for number in range(2600)]
@@ -80,7 +80,7 @@ def test_a_preparation_that_was_killed_goes_on_where_it_stopped(affectnet, whole
     killed.kill()
     killed.wait()
     if not (folder / "rows.npy").is_file():
-        # bytes behind the last recorded chunk are what a kill in the middle of a write leaves
+        # a kill during a write leaves bytes after the last recorded chunk
         with (folder / "faces.npy").open("ab") as file:
             file.write(b"half a face")
     faces = load_faces(data, SPEC, tmp_path)

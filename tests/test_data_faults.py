@@ -1,4 +1,4 @@
-"""Pictures, boxes and paths that must not become training data unnoticed."""
+"""Faulty pictures, boxes and paths are reported and not used for training."""
 
 import cv2
 import numpy as np
@@ -96,7 +96,7 @@ def test_an_affectnet_row_that_leaves_the_folder_is_listed(tmp_path):
 
 
 def labelled(folder, boxes, side=120):
-    """Pictures without a face and labels.csv, whose boxes may be None."""
+    """Pictures without a face, and labels.csv with boxes or without (None)."""
     folder.mkdir()
     lines = ["image,emotion,x,y,w,h"]
     for number, box in enumerate(boxes):

@@ -1,4 +1,4 @@
-"""FER2013 and folders of pictures; FER+ and AffectNet have tests of their own."""
+"""FER2013 and folders of pictures; FER+ and AffectNet have separate test files."""
 
 import zipfile
 
@@ -127,7 +127,7 @@ def test_a_table_of_labels_and_boxes_in_a_zip_file(tmp_path):
     assert data.boxes[0].tolist() == [10, 10, 30, 30]
     assert np.isnan(data.boxes[1]).all()
     assert len(data.skipped) == 3
-    # an even square shows no face: the known box is used where there is one
+    # a uniform square shows no face, so the given box is used, if any
     assert load_faces(data, SPEC).rows.tolist() == [0]
 
 
@@ -141,7 +141,7 @@ def test_what_holds_no_pictures_is_one_clear_line(tmp_path, name):
 
 @pytest.mark.parametrize("valid", ["val", "valid", "Validation", "valid_set"])
 def test_the_validation_folder_may_have_any_usual_name(tmp_path, valid):
-    """`val` was no split, so its pictures were in none."""
+    """Regression: `val` was not recognised, so its pictures were in no split."""
     picture(tmp_path / "train" / "fear" / "a.jpg")
     picture(tmp_path / valid / "fear" / "b.jpg")
     assert open_data(f"folder:{tmp_path}", "train").images == ("train/fear/a.jpg",)
@@ -149,7 +149,7 @@ def test_the_validation_folder_may_have_any_usual_name(tmp_path, valid):
 
 
 def test_a_test_folder_is_never_trained_on_and_some_of_train_validates(tmp_path):
-    """`Train` and `Test` were no splits, so all pictures were split again, and test was trained on."""
+    """Regression: `Train` and `Test` were not recognised, so pictures of `Test` were used for training."""
     for number in range(200):
         picture(tmp_path / "Train" / "Happy" / f"{number}.jpg")
     for number in range(20):

@@ -1,4 +1,4 @@
-"""Two processes on the CPU, started by torchrun, train as one does."""
+"""Two processes on the CPU, started by torchrun, give the same training as one process."""
 
 import csv
 import json
@@ -16,8 +16,8 @@ from trainer.cli import main
 
 torch.set_num_threads(1)
 
-# what each process draws for itself is off: augmentation, mixing, dropout. Plain descent, because Adam's first steps
-# follow a slope's sign and so make a rounding of a slope near zero as large as any step
+# random parts (augmentation, mixing, dropout) are off. SGD is used, because Adam's first steps
+# follow the gradient's sign, so a rounding error near zero would cause a full step
 SETTINGS = [
     *("--network", "hybrid_lite", "--epochs", "2", "--batch", "16", "--precision", "fp32"),
     *("--augment", "none", "--mixup", "0", "--dropout", "0", "--optimiser", "sgd", "--learning-rate", "0.05"),
@@ -25,7 +25,7 @@ SETTINGS = [
 
 
 def torchrun(processes):
-    """Arguments of Python that start a script, or with -m a module, in so many processes."""
+    """Arguments of Python that start a script, or with -m a module, in several processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -33,7 +33,7 @@ def torchrun(processes):
 
 
 def fit(data, run, cache, *more):
-    """As one process: this one."""
+    """Train in this process."""
     return main(["fit", *SETTINGS, "--data", data, "--run", str(run), "--cache", str(cache), *more])
 
 
@@ -131,12 +131,12 @@ def test_two_processes_reach_the_metrics_of_one_and_score_every_face_once(place)
     weights = [torch.load(place / run / "last.pt", weights_only=True)["model"] for run in ("one", "two")]
     for name, value in weights[0].items():
         assert torch.allclose(value, weights[1][name], rtol=1e-2, atol=3e-3), name
-    # what two processes wrote, one can continue or load
+    # one process can continue or load what two processes wrote
     assert fit(data, place / "two", place / "cache") == 0
 
 
 def test_two_launchers_as_on_two_machines_train_one_network(place):
-    """`--nnodes 2`: each launcher starts one process, and they find each other at one address."""
+    """`--nnodes 2`: each launcher starts one process; both connect to one address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What MediaPipe imports and nobody uses is not loaded, and is there as soon as somebody uses it."""
+"""Modules that MediaPipe imports without using them are loaded only on first use."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_module_is_imported_when_it_is_first_used(tmp_path: Path, monkeypatch:
         assert placeholder.weight == 3
         with pytest.raises(AttributeError):
             _ = part.missing
-        with deferred("heavy_package"):  # loaded by now: stays as it is
+        with deferred("heavy_package"):  # already loaded, so it is not replaced
             import heavy_package
 
             assert heavy_package.weight == 3

@@ -1,4 +1,4 @@
-"""The detect stage on real pictures: the shared clips, and the demo clip where one near face is enough."""
+"""The detect stage on real pictures: the shared clips, and the demo clip with one large face."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def photographs() -> Iterator[ZipFile]:
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Opens detectors and closes them after the test."""
+    """Opens detectors; they are closed after the test."""
     detectors: list[BlazeFaceDetector] = []
 
     def open_detector(**values: object) -> BlazeFaceDetector:
@@ -90,7 +90,7 @@ def sides(faces: Faces) -> np.ndarray:
 
 
 def turned(picture: U8, degrees: float, centre: np.ndarray) -> U8:
-    """Counter-clockwise about a point, as OpenCV does."""
+    """A picture rotated counter-clockwise about a point."""
     matrix = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), degrees, 1.0)
     return np.asarray(cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
@@ -101,7 +101,7 @@ def test_three_people_who_walk_up_are_found_and_nothing_else(three: list[U8], op
     found = run(opened(), pictures)
     assert sum(map(len, found)) >= (122 if size == 1 else 115)  # of 123
     for faces in found:
-        # one each in the left, middle and right part of the picture
+        # one face in the left, middle and right part of the picture
         parts = np.searchsorted(np.array([330, 570]) * size, middles(faces)[:, 0])
         assert len(set(parts.tolist())) == len(faces)
         assert ((middles(faces)[:, 1] > 170 * size) & (middles(faces)[:, 1] < 320 * size)).all()
@@ -151,7 +151,7 @@ def test_a_larger_frame_gives_the_same_face_in_its_own_pixels(portrait: U8, open
 
 
 def test_frames_are_read_as_bgr(two: list[U8], opened: Open) -> None:
-    """A channel swap still detects, only worse: so compare."""
+    """Faces are also found with swapped channels, but with lower scores; so scores are compared."""
     detector = opened()
     right = [detector.detect(frame(picture, still=True)).scores for picture in two[:16:4]]
     swapped = [detector.detect(frame(picture[:, :, ::-1], still=True)).scores for picture in two[:16:4]]
@@ -160,7 +160,7 @@ def test_frames_are_read_as_bgr(two: list[U8], opened: Open) -> None:
 
 
 def test_a_row_of_a_wider_picture_is_no_different_from_its_copy(portrait: U8, opened: Open) -> None:
-    """Frames are contiguous, but nothing else about their memory is promised."""
+    """Frames are contiguous, but their memory may be part of a larger picture's."""
     wide = np.zeros((360, 643, 3), np.uint8)
     wide[:, 3:] = portrait
     with pytest.raises(ValueError, match="contiguous"):
@@ -230,7 +230,7 @@ def test_a_head_that_tilts_is_followed_all_the_way_to_lying_down(portrait: U8, o
         faces = detector.detect(frame(turned(portrait, -5 * index, centre), index))
         assert len(faces) == 1
         assert np.degrees(roll(faces.keypoints[0]) - started) == pytest.approx(5 * index, abs=12)
-        # upright boxes keep their size, where the models' own shrink with the tilt
+        # boxes of the upright window keep their size; the models' boxes shrink with the tilt
         assert sides(faces)[0] == pytest.approx(sides(upright)[0], rel=0.25)
 
 
@@ -330,7 +330,7 @@ def test_a_closer_look_that_nearly_convinces_needs_a_good_first_one() -> None:
 
 
 def gallery(pictures: list[U8], across: int, width: int) -> U8:
-    """As a video call shows it: across x across pictures in one of 16:9."""
+    """A 16:9 picture with across x across faces, as in a video call."""
     size = (width // across, width * 9 // 16 // across)
     cells = [cv2.resize(pictures[row % len(pictures)], size, interpolation=cv2.INTER_AREA) for row in range(across**2)]
     rows = [np.hstack(cells[row * across : (row + 1) * across]) for row in range(across)]
@@ -372,7 +372,7 @@ def test_a_small_newcomer_is_found_within_half_a_second_when_asked_for(portrait:
 
 
 def test_a_newcomer_far_away_does_not_end_the_search_for_a_missing_face(two: list[U8], opened: Open) -> None:
-    """One of two people is hidden for a moment in which a third appears in another corner."""
+    """One of two people is hidden while a third appears in another corner."""
     detector = opened()
     wide = np.full((540, 1920, 3), 120, np.uint8)
     wide[:, :960] = two[20]
@@ -453,7 +453,7 @@ def test_the_boxes_of_a_video_do_not_depend_on_where_it_was_entered(demo_clip):
     }
     early.close()
     late.close()
-    settled = 75  # two seconds and a half after the later one began
+    settled = 75  # 2.5 s after the later one began
     for one, other in zip(boxes[0][40 + settled :], boxes[40][settled:], strict=True):
         assert one.shape == other.shape == (1, 4)
         assert (one == other).all()

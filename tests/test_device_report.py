@@ -1,4 +1,4 @@
-"""The device report: one JSON file and one page, with what was measured and nothing of its owner."""
+"""The device report: one JSON file and one page with measurements, without personal data."""
 
 import getpass
 import json
@@ -20,7 +20,7 @@ def test_it_measures_engines_path_and_machine_and_writes_both_files(tmp_path, mo
     files = write_report(Config(), tmp_path / "made" / "orin.json", path_s=1.0, say=said.append)
     assert [file.name for file in files] == ["orin.json", "orin.html"]
     for file in files:
-        assert check_output(file, "device report") == file  # may be measured again
+        assert check_output(file, "device report") == file  # a second report may replace it
     text = files[0].read_text()
     report = json.loads(text)
     rows = {row["choice"]: row for row in report["engines"][0]["rows"]}

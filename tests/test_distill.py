@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def teacher(tmp_path):
-    """A checkpoint of another size and colour, with fresh weights."""
+    """A checkpoint with another input size and colour, and random weights."""
     torch.manual_seed(1)
     network = build("baseline64").network
     path = tmp_path / "teacher" / "best.pt"
