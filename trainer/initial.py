@@ -16,6 +16,7 @@ from trainer.models import Classifier, build
 from trainer.models.densenet import DenseNet
 from trainer.models.hybrid import Hybrid
 from trainer.models.hybrid_lite import HybridLite, grow
+from trainer.predict import BATCH_CPU
 from trainer.runs import find_checkpoint, load_checkpoint
 
 MEASURED_FACES = 1024  # for the statistics of an engine's batch norms
@@ -130,22 +131,30 @@ def _take_merged(model: Classifier, weights: dict[str, Tensor]) -> bool:
 def _measure_norms(model: Classifier, faces: Tensor) -> None:
     """Give batch norms that are the identity the statistics of `faces`, and stay the identity."""
     norms = list(_norms(model).values())
-    means: dict[nn.Module, Tensor] = {}
-    variances: dict[nn.Module, Tensor] = {}
+    sums: dict[nn.Module, Tensor] = {}  # rows: count, sum and sum of squares of each channel
+    one = torch.ones((), dtype=torch.float64)
 
-    def measure(norm: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        axes = [axis for axis in range(inputs[0].dim()) if axis != 1]
-        variance, mean = torch.var_mean(inputs[0].double(), dim=axes)
-        means[norm], variances[norm] = mean.float(), variance.float()
+    def add(norm: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        (values,) = inputs
+        axes = [axis for axis in range(values.dim()) if axis != 1]
+        total = values.sum(axes, dtype=torch.float64)
+        squares = values.square().sum(axes, dtype=torch.float64)
+        count = one.expand_as(total) * (values.numel() / len(total))
+        sums[norm] = sums.get(norm, 0) + torch.stack([count, total, squares])
 
-    hooks = [norm.register_forward_hook(measure) for norm in norms]
-    model.eval().logits(faces)
+    hooks = [norm.register_forward_hook(add) for norm in norms]
+    model.eval()
+    for start in range(0, len(faces), BATCH_CPU):
+        model.logits(faces[start : start + BATCH_CPU])
     for hook in hooks:
         hook.remove()
     for norm in norms:
         assert norm.running_mean is not None
         assert norm.running_var is not None
-        norm.running_mean.copy_(means[norm])
-        norm.running_var.copy_(variances[norm])
-        norm.weight.copy_((variances[norm] + norm.eps).sqrt())
-        norm.bias.add_(means[norm])
+        count, total, squares = sums[norm]
+        mean = total / count
+        variance = (squares - count * mean.square()) / (count - 1)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+        norm.bias.add_(norm.running_mean)
