@@ -196,7 +196,9 @@ def test_the_plot_is_saved_as_png_and_svg(qtbot: QtBot, timeline: Timeline, tmp_
     menu.actions()[0].trigger()
     (dialog,) = timeline.findChildren(QFileDialog)
     for name in ("plot.png", "plot.svg"):
-        dialog.fileSelected.emit(str(tmp_path / name))
+        with qtbot.waitSignal(timeline.saved) as saved:
+            dialog.fileSelected.emit(str(tmp_path / name))
+        assert saved.args == [tmp_path / name]
     image = QImage(str(tmp_path / "plot.png"))
     assert (image.width(), image.height()) == (2 * timeline.width(), 2 * timeline.height())
     colours = {image.pixelColor(x, y).name() for x in range(0, image.width(), 3) for y in range(image.height())}

@@ -172,9 +172,17 @@ def test_keys_pause_save_and_dismiss(qtbot: QtBot, make: Windows, tmp_path: Path
     assert window.player.state is PlayerState.PAUSED
     qtbot.keyClick(window, Qt.Key.Key_Space)
     assert window.player.state is PlayerState.PLAYING
-    assert window.banner.text
-    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    window.banner.show_message("notice", "A camera was connected.", ("Use it", lambda: None))
+    (button,) = window.banner.buttons
+    button.setFocus()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert window.banner.text == ""
+    assert window.focusWidget() is window.video, "Space would press another button"
+    window.banner.show_message("notice", "A camera was connected.")
+    window.banner.dismiss_button.setFocus()
+    qtbot.keyClick(window.banner.dismiss_button, Qt.Key.Key_Escape)
+    assert window.banner.text == ""
+    assert window.focusWidget() is window.video
     qtbot.keyClick(window, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: bool(list((tmp_path / "Pictures").glob("*.png"))))
 

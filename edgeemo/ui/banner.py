@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from PyQt6.QtCore import Qt, QTimer
-from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.ui.icons import icon, pixmap
@@ -20,7 +20,13 @@ Action = tuple[str, Callable[[], None]]
 
 
 class Banner(QFrame):
-    """Shows one message at a time; hidden without a message."""
+    """Shows one message at a time; hidden without a message.
+
+    Signals:
+        left: the button with the focus is gone; Qt would pass the focus to the next button, which Space presses.
+    """
+
+    left = pyqtSignal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,6 +84,7 @@ class Banner(QFrame):
             seconds: hide it after this time; 0: show it until it is dismissed or replaced.
         """
         self._timer.stop()
+        focused = self._has_focus()
         self._kind = kind
         self._text.setText(text)
         for button in self.buttons:
@@ -95,6 +102,8 @@ class Banner(QFrame):
         self._restyle()
         self._paint_mark()
         self.show()
+        if focused:
+            self.left.emit()
         if seconds:
             self._timer.start(round(seconds * 1000))
 
@@ -108,7 +117,14 @@ class Banner(QFrame):
 
     def dismiss(self) -> None:
         self._timer.stop()
+        focused = self._has_focus()
         self.hide()
+        if focused:
+            self.left.emit()
+
+    def _has_focus(self) -> bool:
+        focused = QApplication.focusWidget()
+        return focused is not None and self.isAncestorOf(focused)
 
     def _act(self, action: Callable[[], None]) -> None:
         self.dismiss()

@@ -45,10 +45,13 @@ def save_plot(widget: QWidget, path: Path) -> None:
                 raise RecordingError(f"cannot write {path}; choose another place")
 
 
-def ask_and_save(widget: QWidget, settings: Settings, failed: Callable[[Exception], None]) -> None:
+def ask_and_save(
+    widget: QWidget, settings: Settings, saved: Callable[[Path], None], failed: Callable[[Exception], None]
+) -> None:
     """Ask for a file and write the contents of the widget.
 
     Args:
+        saved: called with the path.
         failed: called with the error.
     """
     dialog = save_dialog(settings, "plot", tr("Save the plot"), widget.window() or widget, KINDS, "timeline.png")
@@ -58,6 +61,8 @@ def ask_and_save(widget: QWidget, settings: Settings, failed: Callable[[Exceptio
             save_plot(widget, Path(path))
         except RecordingError as error:
             failed(error)
+        else:
+            saved(Path(path))
 
     dialog.fileSelected.connect(save)
     dialog.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject
@@ -90,6 +91,10 @@ class Showing(QObject):
         if first:
             self._window.toolbar.snapshot_button.setEnabled(True)
             self.show_figures()
+
+    def tell_saved(self, path: Path) -> None:
+        """Report a saved plot."""
+        self._window.banner.show_message("notice", tr("Plot written to {path}", path=path), seconds=8)
 
     def _say_ended(self) -> None:
         last = self._window.video.result

@@ -40,11 +40,13 @@ class Timeline(QWidget):
     Signals:
         sought: media time in seconds that was clicked.
         chosen: number of the person selected in the menu.
+        saved: Path of a plot.
         failed: an exception: the plot could not be saved.
     """
 
     sought = pyqtSignal(float)
     chosen = pyqtSignal(int)
+    saved = pyqtSignal(object)
     failed = pyqtSignal(object)
 
     def __init__(self, settings: Settings | None = None, parent: QWidget | None = None) -> None:
@@ -288,7 +290,9 @@ class Timeline(QWidget):
     def _on_asked(self, where: QPoint) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(tr("Save as PNG or SVG…"), lambda: ask_and_save(self, self._settings, self.failed.emit))
+        menu.addAction(
+            tr("Save as PNG or SVG…"), lambda: ask_and_save(self, self._settings, self.saved.emit, self.failed.emit)
+        )
         menu.popup(where)
 
     def _fill_people(self) -> None:

@@ -2776,6 +2776,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../showing.py"/>
+        <source>Plot written to {path}</source>
+        <translation>Diagramm geschrieben: {path}</translation>
+    </message>
+    <message>
+        <location filename="../showing.py"/>
         <source>Nothing to show</source>
         <translation>Nichts zu zeigen</translation>
     </message>
