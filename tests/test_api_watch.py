@@ -145,9 +145,9 @@ def test_a_live_source_drops_what_nobody_took_and_a_file_does_not() -> None:
 
 
 def test_an_error_of_the_source_comes_after_its_frames(recogniser: edgeemo.Recogniser) -> None:
-    results = over(FakeSource(5, error=edgeemo.SourceError("clip.mp4 breaks off after frame 5")))
+    results = over(FakeSource(5, error=edgeemo.SourceError("clip.mp4 is cut off after frame 5")))
     assert [next(results).index for _ in range(5)] == [0, 1, 2, 3, 4]
-    with pytest.raises(edgeemo.SourceError, match="breaks off"):
+    with pytest.raises(edgeemo.SourceError, match="is cut off"):
         next(results)
 
 

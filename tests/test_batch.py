@@ -154,7 +154,7 @@ def test_other_settings_are_refused_by_name_until_a_restart(archive, tmp_path, c
 def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive, media, tmp_path, capsys):
     whole = (media / "two_faces.mp4").read_bytes()
     (archive / "cut.mp4").write_bytes(whole[: len(whole) * 2 // 3])
-    (archive / "text.mp4").write_text("this is no video at all" * 10)
+    (archive / "text.mp4").write_text("this is not a video at all" * 10)
     dataset = tmp_path / "d"
     assert batch(archive, "--output", dataset, *QUICK) == 3
     failures = pd.read_parquet(dataset / "failures.parquet").set_index("file")

@@ -1,4 +1,4 @@
-"""The Python of README.md and docs/ runs as it stands there."""
+"""The Python examples of README.md and docs/ run unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [  # the recipes of extending.md have a test of their own
+PAGES = [  # test_extending.py tests the recipes of extending.md
     ROOT / "README.md",
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "extending.md"),
 ]

@@ -1,4 +1,4 @@
-"""Repeated pictures: found across splits, not trained on, and taken out of the second figure."""
+"""Repeated pictures are found across splits, not trained on, and left out of the second accuracy."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ SPEC = ModelSpec("test", size=32, colour="grey")
 
 @pytest.fixture
 def leaky(tmp_path):
-    """24 training and 12 validation pictures; 3 of the latter are copies of the former, and 2 training ones repeat."""
+    """24 training and 12 validation pictures; 3 of these are copies of training ones; 2 training pictures repeat."""
     root = make_ferplus(make_ferplus(tmp_path / "leaky", count=24), "FER2013Valid", 12, seed=1)
     train, valid = root / "FER2013Train", root / "FER2013Valid"
     for number in (0, 1, 2):
@@ -70,7 +70,7 @@ def test_data_info_reports_leakage(leaky, tmp_path, capsys):
 
 
 def test_what_is_also_in_the_validation_split_is_not_trained_on(leaky, tmp_path, capsys):
-    """21 faces are left of 24: a batch of 22 is not filled any more."""
+    """21 of 24 faces remain, too few for a batch of 22."""
     settings = {"data": f"ferplus:{leaky}", "epochs": 1, "precision": "fp32"}
     fit(FitConfig(**settings, batch=21), tmp_path / "run", cache=tmp_path / "cache")
     assert "left out 3 training pictures that are also in the validation or test split" in capsys.readouterr().out
@@ -99,7 +99,7 @@ def as_zip(root):
 
 @pytest.mark.parametrize("place", [lambda root: root, as_zip])
 def test_other_pixels_under_the_same_names_are_not_taken_from_the_cache(leaky, tmp_path, place):
-    """The key once held names and boxes only: noise under the same names scored like the faces."""
+    """Regression: the key contained only names and boxes, so noise under the same names got the scores of the faces."""
     before = load_faces(open_data(f"ferplus:{place(leaky)}", "valid"), SPEC, tmp_path / "cache")
     noise = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     for path in (leaky / "FER2013Valid").glob("*.png"):
@@ -119,7 +119,7 @@ def test_a_picture_that_was_empty_once_is_read_again(leaky, tmp_path):
 
 
 def test_a_picture_that_could_not_be_read_once_is_tried_again(leaky, tmp_path, monkeypatch):
-    """The file is the same all the time, as after a failure of the disk or the network."""
+    """The file does not change, as after a failure of the disk or the network."""
     data = open_data(f"ferplus:{leaky}", "valid")
     path = leaky / "FER2013Valid" / "fer0004.png"
     monkeypatch.setattr(

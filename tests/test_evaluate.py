@@ -1,4 +1,4 @@
-"""The commands that score: engines, checkpoints, two of them, groups, reports, tables."""
+"""The commands that score engines and checkpoints: comparison, groups, reports, tables."""
 
 import csv
 import json
@@ -116,7 +116,7 @@ def test_all_eleven_classes_of_affectnet_are_scored(tmp_path, capsys):
     assert scores["faces"] == 99
 
 
-# the larger sizes are the same code; densenet and hybrid take half a minute each
+# the larger sizes run the same code; densenet and hybrid would take half a minute each
 @pytest.mark.parametrize("arch", ["baseline64", "resnet64"])
 def test_a_poster_network_becomes_a_bundle(place, tmp_path, arch):
     run = checkpoint(tmp_path / "run", arch)

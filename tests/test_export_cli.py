@@ -1,4 +1,4 @@
-"""edgeemo-export as a user meets it: what is published, set apart, refused, and what is left behind."""
+"""The command edgeemo-export: published, rejected and refused exports, and the remaining files."""
 
 import importlib.util
 import json
@@ -35,7 +35,7 @@ def mine(tmp_path, monkeypatch):
 
 
 def cut(path, bundle, count=150):
-    """Faces labelled with what the model itself says of them, where that is one of the eight."""
+    """Faces labelled with the model's own predictions, if these are expressions."""
     data = portrait(bundle.spec, count)
     with closing(open_backend("onnx", bundle)) as model:
         answers = model.infer(batch(list(data.faces), bundle.spec)).argmax(axis=1)
@@ -67,7 +67,7 @@ def test_int8_in_both_forms_is_published_when_it_keeps_the_accuracy(mine, tmp_pa
     data = cut(tmp_path / "faces.npz", find_bundle("small"), 260)
     code = main(["--arch", "small", "--int8", "--int8s", "--calibration", data, "--calibration-limit", "128"])
     out = capsys.readouterr().out
-    # labelled with the model's own answers, every disagreement is a loss: either verdict may be right here
+    # the labels are the model's predictions, so every disagreement lowers accuracy: the export may pass or fail
     manifest = ParityRecord.load(mine)
     published = [name for name in ("int8", "int8_tensorrt") if manifest is not None and manifest.of(name)]
     assert code == (0 if len(published) == 2 else 3)
@@ -79,7 +79,7 @@ def test_int8_in_both_forms_is_published_when_it_keeps_the_accuracy(mine, tmp_pa
 def test_what_is_out_of_budget_is_set_apart_and_named_so(mine, tmp_path, capsys):
     bundle = find_bundle("small")
     data = cut(tmp_path / "faces.npz", bundle)
-    # ranges of nearly even pictures clip everything that a face has
+    # ranges measured on nearly uniform pictures clip the values of a face
     calibration = str(tmp_path / "even.npz")
     np.savez(calibration, faces=np.random.default_rng(0).integers(0, 2, (96, 24, 24, 1)).astype(np.uint8))
     assert main(["--bundle", str(mine), "--int8", "--calibration", calibration, "--data", data]) == 3
@@ -130,7 +130,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def in_an_app_install(*arguments):
-    """The command where the extra `export` is not installed."""
+    """The command in an installation without the extra `export`."""
     command = [sys.executable, "-c", APP_INSTALL, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
@@ -311,17 +311,17 @@ def test_random_weights_are_exported_for_timing_into_a_folder_that_nothing_runs(
     assert f"random weights, for timing only: scripts/bench-engines {folder}" in out
     assert "use it" not in out
     assert {"UNTRAINED.txt", "CARD.md", "model.onnx", "model.fp16.onnx", "parity.json"} <= set(names(folder))
-    # no name leads to it, and its path is refused
+    # it is not found by name, and its path is refused
     assert find_bundle("hybrid_lite").folder != folder
     shutil.copytree(folder, mine.parent / "copied")
     for opened in (str(folder), "copied"):
         with pytest.raises(EngineError, match="has random weights, for timing only"):
             Engine.open(opened)
-    # the second call finds the first one's file
+    # the second call uses the file of the first
     before = (folder / "model.onnx").stat().st_mtime_ns
     assert main(["--arch", "hybrid_lite", "--untrained", "--fp16"]) == 0
     assert (folder / "model.onnx").stat().st_mtime_ns == before
-    # and none is written over a trained engine
+    # it is never written over a trained engine
     assert main(["--arch", "hybrid_lite", "--untrained", "--output", str(mine)]) == 2
     assert "holds a trained engine" in capfd.readouterr().err
 

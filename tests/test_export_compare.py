@@ -1,4 +1,4 @@
-"""The parity report: what is compared, what is out of budget, and how certain it is."""
+"""The parity report: agreement, violations of the budget, and intervals."""
 
 import json
 
@@ -16,7 +16,7 @@ LATENCY_FREE = 0
 
 
 class Table:
-    """Answers with the row that the first grey level of a face names."""
+    """Returns the row of a table that the first grey level of a face selects."""
 
     description = "a table"
 

@@ -1,4 +1,4 @@
-"""Faces to compare with: from pictures, zips, cut files and the trainer's data sets."""
+"""Faces for comparison: from pictures, zips, files of crops and the trainer's data sets."""
 
 import zipfile
 

@@ -1,4 +1,4 @@
-"""FP16: what stays float32 is found by measurement, and the file's ends stay float32."""
+"""FP16: the nodes that stay float32 are found by measurement; input and output stay float32."""
 
 import numpy as np
 import onnx
@@ -62,7 +62,7 @@ def test_a_layer_that_would_overflow_stays_float32(tmp_path):
 
 
 def test_a_layer_that_only_loses_too_much_is_found_by_comparing(tmp_path):
-    """Its values fit, but their sums cancel: a bias of 4,000 is added and taken away again."""
+    """Its values are in range, but cancel: a bias of 4,000 is added and subtracted again."""
     folder = make_network(tmp_path / "cancelling")
     model = onnx.load(str(folder / "model.onnx"))
     for name, value in (("far", 4000.0), ("back", -4000.0)):
@@ -122,7 +122,7 @@ def test_the_emulation_agrees_with_onnxs_own_reference(tmp_path):
 
 @pytest.mark.parametrize("kept", [["softmax"], ["softmax", "fc"], ["mean", "centre"], [], ["one"]])
 def test_whatever_is_kept_the_ends_are_float32_and_the_graph_is_valid(tmp_path, kept):
-    """The converter forgets it where the last node is kept."""
+    """The converter casts the output to FP16 if the last node is kept."""
     model, probes = load(make_network(tmp_path / "small"))
     half = convert(model, kept)
     for port in (half.graph.input[0], half.graph.output[0]):

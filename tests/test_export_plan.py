@@ -1,4 +1,4 @@
-"""Plans are built: types, profiles, timing cache, progress, refusal, and what is written where."""
+"""Building plans: types, profiles, timing cache, progress, refusal, and the files written."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ def caches(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bundle(tmp_path):
-    """A bundle at FP16, as if it had been exported."""
+    """A bundle at FP16 with an accepted export."""
     folder = make_bundle(tmp_path / "tiny")
     content = convert(parse((folder / "model.onnx").read_bytes()), []).SerializeToString()
     half = folder / "model.fp16.onnx"
@@ -55,7 +55,7 @@ def test_the_types_of_the_file_are_the_precision(bundle, version):
         make_api(version, FakeCuda()), bundle.model.read_bytes(), Signature.of(bundle.spec), PlanOptions("fp16")
     )
     facts = facts_of(built.plan)
-    # STRONGLY_TYPED is the second flag before 11 and the only one from 11 on
+    # STRONGLY_TYPED is the second flag before TensorRT 11, and the only one from 11 on
     assert facts["network"] == (1 if version.startswith("11") else 2)
     assert facts["tf32"] is False
     assert 0 < built.half_layers < built.layers
@@ -130,7 +130,7 @@ def test_nested_phases_are_one_share():
     assert fraction({}) == 0
     assert fraction({"a": (None, 4, 1)}) == pytest.approx(0.25)
     assert fraction({"a": (None, 4, 1), "b": ("a", 2, 1)}) == pytest.approx(0.375)
-    # a phase whose parent was never announced, and one that is its own
+    # a phase whose parent was never announced, and a phase that is its own parent
     assert fraction({"b": ("gone", 2, 1)}) == pytest.approx(0.5)
     assert 0 <= fraction({"a": ("a", 2, 1)}) <= 1
 
@@ -141,7 +141,7 @@ def test_a_built_plan_is_named_manifested_compared_and_found_again(bundle):
     report, path = made.run()
     assert report.accepted
     assert path.name.startswith("fp16-orin-sm87x8-trt10.3.0-")
-    # a cache that is keyed by name and model; the bundle itself is left alone
+    # the cache folder is named after bundle and model; the bundle does not change
     assert path.parent == build_folder(bundle)
     assert path.parent.name == f"tiny-{bundle.source_sha256[:8]}"
     assert sorted(file.name for file in bundle.folder.iterdir()) == before
@@ -163,7 +163,7 @@ def test_no_plan_of_another_gpu_version_or_model_is_loaded(bundle):
     device = made.device
     for change in ({"gpu": "Xavier"}, {"capability": "7.2"}, {"multiprocessors": 16}, {"tensorrt": "10.7.0"}):
         assert find_plan(bundle, dataclasses.replace(device, **change), "fp16")[0] is None
-    # renamed as if it were of this device
+    # renamed to look like a plan of this device
     other = dataclasses.replace(device, tensorrt="10.7.0")
     renamed = path.with_name(plan_name(bundle, other, "fp16"))
     renamed.write_bytes(path.read_bytes())
@@ -203,7 +203,7 @@ def test_a_plan_that_did_not_pass_or_is_of_another_onnx_file_is_not_loaded(bundl
 
 
 def test_a_plan_out_of_budget_is_set_apart_and_never_found(bundle):
-    # a graph of other weights stands for a compiler that answers wrongly
+    # a graph with other weights simulates a compiler whose plans compute wrong values
     wrong = make_bundle(bundle.folder.parent / "wrong", not_a_number=True)
     content = convert(parse((wrong / "model.onnx").read_bytes()), []).SerializeToString()
     bundle.model.write_bytes(content)
@@ -258,7 +258,7 @@ def test_a_plan_is_looked_for_in_the_bundle_then_the_machines_cache_then_the_use
         for file in files:
             (folder / file.name).write_bytes(file.read_bytes())
     assert find_plan(bundle, made.device, "fp16")[0].path.parent == own
-    # one that does not fit is passed over for the next
+    # a plan that does not fit is skipped, and the next one is used
     (own / built.name).write_bytes(b"PLAN harmed")
     assert find_plan(bundle, made.device, "fp16")[0].path.parent == system
     for file in files:

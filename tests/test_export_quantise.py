@@ -1,4 +1,4 @@
-"""INT8: two kinds of numbers, ranges from real faces, the normalisation left alone."""
+"""INT8: two integer formats, ranges from real faces, the normalisation stays float32."""
 
 import dataclasses
 
@@ -86,7 +86,7 @@ def test_the_normalisation_stays_float32_and_input_and_output_too(made, signed):
 
 
 def test_a_layer_that_does_not_bear_it_stays_float32(tmp_path):
-    """One channel is a thousand times larger than the others of its tensor: eight bits have no room for both."""
+    """One channel is a thousand times larger than the others of its tensor: 8 bits cannot represent both."""
     folder = make_network(tmp_path / "uneven")
     model = onnx.load(str(folder / "model.onnx"))
     for item in model.graph.initializer:

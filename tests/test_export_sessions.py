@@ -1,4 +1,4 @@
-"""Sessions as tables of several, with the clock and markers, and as annotations for ELAN."""
+"""Export of several sessions as a table with clock times and markers, and of one as annotations for ELAN."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from engines import LABELS
 def recorded(
     parent: Path, name: str = "Visit", *, frames: int = 50, clock: float | None = None, file: Path | None = None
 ) -> Recording:
-    """A face that is happy, sad from frame 20 on, unsure from 40 on; 25 frames per second."""
+    """A session of one face: happy, from frame 20 on sad, from frame 40 on unsure; 25 frames per second."""
     about = SourceFile.of(file) if file is not None else None
     folder = SessionFolder.create(parent, SessionInfo(name, "clip.mp4", "fake", LABELS, file=about))
     recorder = Recorder(folder, LABELS, clock=None if clock is None else lambda: clock)
@@ -134,7 +134,7 @@ def test_elan_without_a_video_begins_at_the_first_frame(tmp_path: Path) -> None:
 
 
 def test_elan_links_the_recorded_video_and_has_its_times(tmp_path: Path) -> None:
-    """The recorded video begins with the first frame and lacks the pauses; it is preferred to the file analysed."""
+    """The recorded video begins with the first frame and has no pauses; it takes precedence over the analysed file."""
     video, file = tmp_path / "video.mkv", tmp_path / "talk.mp4"
     file.write_bytes(b"not read for this")
     read = replace(recorded(tmp_path, file=file), video=video, cuts=((1.2, 0.3),))

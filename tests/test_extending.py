@@ -53,7 +53,7 @@ def make_pictures(folder: Path) -> None:
 
 
 def apply(recipe: str, tree: Path) -> list[str]:
-    """Write what a recipe says into the tree; its commands."""
+    """Apply a recipe's code to the tree; returns its commands."""
     for path, code in re.findall(r"New file `(.+?)`:\n\n```python\n(.*?)```", recipe, re.DOTALL):
         assert not (tree / path).exists(), path
         (tree / path).write_text(code)

@@ -1,4 +1,4 @@
-"""One face as a look saw it, and the turned window in which the next look searches it."""
+"""A detected face, and the rotated window in which the next detection searches for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POINTS = np.array([[-0.2, -0.15], [0.2, -0.15], [0, 0], [0, 0.2], [-0.5, 0], [0.
 
 
 def seen(x: float, y: float, width: float, height: float | None = None, *, lean: float = 0.0) -> SeenFace:
-    """A face of that size around (x, y), its eyes leaning by an angle in radians."""
+    """A face of a size around (x, y), rolled by an angle in radians."""
     centre, half = np.array([x, y]), np.array([width, height or width]) / 2
     turn = np.array([[np.cos(lean), np.sin(lean)], [-np.sin(lean), np.cos(lean)]])
     box = np.concatenate([centre - half, centre + half]).astype(np.float32)
@@ -29,7 +29,7 @@ def test_a_face_is_searched_next_around_the_centre_of_its_box() -> None:
 
 def test_a_search_region_goes_only_a_part_of_the_way_to_the_face_found_in_it() -> None:
     aimed = np.array([100, 60, 40, 3.0], np.float32)
-    found = seen(110, 50, 50, lean=-3.0)  # from 3 to -3 radians it is 0.28 on, not 6 back
+    found = seen(110, 50, 50, lean=-3.0)  # -3 radians is 0.28 after 3, not 6 before it
     moved = SeenFace.found(found.box, found.keypoints, 0.9, 0.0, aimed).search_roi - aimed
     np.testing.assert_allclose(moved, AIM_SHARE * [10, -10, 10, 2 * np.pi - 6], atol=1e-4)
 

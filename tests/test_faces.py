@@ -1,4 +1,4 @@
-"""Training and the running program see the same face in the same way."""
+"""Training and the running program crop the same face in the same way."""
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ def detector():
 
 
 def likeness(one, two):
-    """Correlation of two crops' grey levels: 1 for the same."""
+    """Correlation of two crops' grey levels; 1 if they are equal."""
     return float(np.corrcoef(one.ravel().astype(float), two.ravel().astype(float))[0, 1])
 
 
@@ -37,7 +37,7 @@ def test_the_runtimes_crop_of_a_face_is_the_trainings_crop_of_the_same_face(demo
             continue
         box = faces.boxes[0]
         shown = crop(frame.image, box, faces.keypoints[0], SPEC)
-        # the same face as a data set would have it: a picture of its own, with some surroundings
+        # the same face as in a data set: a separate picture with some surroundings
         margin = box[2:] - box[:2]
         x1, y1 = np.maximum(box[:2] - margin * 0.6, 0).astype(int)
         x2, y2 = (box[2:] + margin * 0.6).astype(int)
@@ -52,7 +52,7 @@ def test_the_runtimes_crop_of_a_face_is_the_trainings_crop_of_the_same_face(demo
 
 
 def test_a_tiny_training_picture_is_cut_like_the_frame_it_came_from(demo_clip, detector):
-    """FER+ pictures have 48 pixels; they are enlarged for the detector, and cut in their own pixels."""
+    """FER+ pictures are 48 pixels wide; they are enlarged only for the detector, not for the crop."""
     runtime = BlazeFaceDetector()
     alike, leaning, boxes = [], [], []
     for frame in open_source(str(demo_clip)).frames():
@@ -77,7 +77,7 @@ def test_a_tiny_training_picture_is_cut_like_the_frame_it_came_from(demo_clip, d
 
 
 def test_real_training_pictures_lie_where_the_crop_expects_them(ferplus_zip, detector):
-    """The crop of a FER+ picture is the whole picture, turned upright: the figures behind the crop's geometry."""
+    """The crop of a FER+ picture is the whole picture, turned upright; this determines the crop's geometry."""
     data = open_data(f"ferplus:{ferplus_zip}", "valid")
     found = [find_face(data.read(row), detector, data.enlarge) for row in range(0, 1000, 5)]
     boxes = np.array([face[0] for face in found if face is not None])

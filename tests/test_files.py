@@ -1,4 +1,4 @@
-"""Atomic writes: whole or not at all, with ordinary permissions, and nothing left beside the file."""
+"""Atomic writes: complete or not at all, with ordinary permissions, without remaining temporary files."""
 
 import os
 import stat
@@ -95,7 +95,7 @@ def test_a_scratch_folder_is_gone_afterwards_and_so_are_those_of_killed_processe
     left = Path(killed.stdout.readline().strip())
     with scratch_folder(tmp_path, ".export-") as folder:
         assert folder.is_dir()
-        assert left.is_dir()  # its process lives
+        assert left.is_dir()  # its process is still running
     assert not folder.exists()
     killed.kill()
     killed.wait()

@@ -1,4 +1,4 @@
-"""What a person asks of a training: settings in a file, all the data, folds, a log to follow, loggers."""
+"""Features of a training run: settings in a file, all data, folds, progress output, loggers."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ PLAIN = ["--mixup", "0", "--ema-decay", "0.5", "--num-workers", "1"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """The validation split holds copies of six pictures of the training split."""
+    """A data set whose validation split has copies of six training pictures."""
     root = tmp_path_factory.mktemp("ferplus")
     make_ferplus(root, "FER2013Train", 48)
     make_ferplus(root, "FER2013Valid", 24, seed=1)
@@ -135,7 +135,7 @@ def test_a_fold_holds_equal_pictures_together_and_all_folds_hold_each_picture_on
         held.append(set(loaded.valid.rows.tolist()))
         trained.append(set(loaded.kept.tolist()))
         assert not held[-1] & trained[-1]
-        # the six copies lie in rows 0 to 5 of train, and of valid, which begins at 48
+        # the six copies are rows 0 to 5 of train, and rows 0 to 5 of valid, which begins at 48
         assert all((row in held[-1]) == (48 + row in held[-1]) for row in range(6))
         assert np.array_equal(loaded.valid.targets, loaded.targets[sorted(held[-1])])
     assert sum(map(len, held)) == len(set.union(*held)) == 72
@@ -207,7 +207,7 @@ def test_a_line_per_minute_tells_speed_and_end(tmp_path, capsys):
 
 
 def test_gradients_in_parts_are_those_of_the_whole(data, cache, tmp_path):
-    """Without batch norm in the way: a network in evaluation mode has the same gradient in one part and in four."""
+    """In evaluation mode batch norm does not depend on the batch, so one part and four parts give the same gradient."""
     states = []
     for parts in (1, 4):
         config = FitConfig(
@@ -262,9 +262,9 @@ def test_a_logger_is_two_methods_and_one_that_fails_stops_no_training(tmp_path, 
 def test_each_tracking_library_records_the_figures(name, tmp_path, monkeypatch):
     pytest.importorskip({"tensorboard": "tensorboardX"}.get(name, name))
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # its small edition has no database
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # the small edition of MLflow has no database
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
-    for epoch in (0, 1):  # the second time it is continued
+    for epoch in (0, 1):  # the second round continues it
         loggers = open_loggers([name], tmp_path, FitConfig(data="d"), epoch)
         loggers.add({"epoch": epoch + 1, "train_loss": 0.5})
         loggers.close()
@@ -297,7 +297,7 @@ def test_a_dry_run_tells_what_the_run_would_take_and_writes_no_folder(more, prep
     assert not (tmp_path / "cache").exists()
     assert "not all faces are cropped yet" not in told if prepared else "not all faces are cropped yet" in told
     faces = int(re.search(r"([\d,]+) faces for training", told)[1])
-    if prepared:  # the very faces of the run
+    if prepared:  # exactly the faces of the run
         assert main(["fit", *wanted]) == 0
         assert f"hybrid_lite: {faces} faces" in capsys.readouterr().out
     assert re.search(r"\d steps of 16 per epoch, 2 epochs, 0 done", told)
@@ -317,7 +317,7 @@ def test_a_dry_run_of_a_begun_run_counts_what_is_left_and_leaves_it_alone(data, 
     assert "5 epochs, 2 done" in told
     assert "3 epochs at 16 px" in told
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
-    assert main([*wanted, "--batch", "8", "--sizes", "16:2", "--dry-run"]) == 2  # as fit would refuse it
+    assert main([*wanted, "--batch", "8", "--sizes", "16:2", "--dry-run"]) == 2  # fit refuses the same
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""Fuzzers for bundles and the command line: a traceback, two lines, or a hang is a fault. Others are in test_border.
+"""Fuzzers for bundles and the command line; a traceback, two lines of output or a hang is a failure.
 
-Longer by hand: EDGEEMO_FUZZ_EXAMPLES=100000 pytest tests/test_fuzz.py --timeout 0
+For a long run: EDGEEMO_FUZZ_EXAMPLES=100000 pytest tests/test_fuzz.py --timeout 0
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ json_values = st.recursive(
 
 @st.composite
 def damages(draw: st.DrawFn) -> tuple[str, object]:
-    """A file of a bundle, and what to do with it: cut or change bytes, set a key of its JSON, replace or remove it."""
+    """A file of a bundle and a damage: truncate or change bytes, set a key of its JSON, replace or remove it."""
     name = draw(st.sampled_from(FILES))
     ways = ["bytes", "cut", "replace", "remove", "folder"] + (["key"] * 5 if name.endswith(".json") else [])
     way = draw(st.sampled_from(ways))
@@ -131,7 +131,7 @@ def test_a_damaged_model_is_walked_through_or_refused(
             check_model(content)
 
 
-# nothing of what these lists can say runs for long, opens the window, or installs a service
+# no combination of these words runs for long, opens the window or installs a service
 OPTIONS = [
     "--source", "--sink", "--engine", "--backend", "--frames", "--config", "--threads", "--quiet", "--verbose",
     "--json", "--output", "--overwrite", "--every", "--shard", "--workers", "--split-minutes", "--dry-run", "--bom",
@@ -164,7 +164,7 @@ def test_any_command_line_is_one_line_or_done(
     assert code in (0, 1 if command[0] == "service" else 0, 2, 3, 4), (arguments, said)
     assert "bug in edgeemo" not in said, arguments
     if sum(each in ("-v", "--verbose") for each in arguments) > 1:
-        return  # everything was asked for, where an error comes from too
+        return  # the whole command line is valid
     assert "Traceback" not in said, arguments
     if code == 2:
         assert len(said.strip().splitlines()) == 1, (arguments, said)

@@ -1,4 +1,4 @@
-"""Groups that can be seen in a picture."""
+"""Groups by properties of the picture."""
 
 import csv
 

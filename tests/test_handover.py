@@ -1,4 +1,4 @@
-"""One engine serves while a better one is made; the change is between two calls."""
+"""One engine runs while a better one is built; the switch happens between two calls."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ FACE = np.zeros((1, 1, 16, 16), np.float32)
 
 
 class HandBuild:
-    """A build that waits until the test lets it go on."""
+    """A build that waits until the test lets it continue."""
 
     name = "TensorRT"
 
@@ -187,7 +187,7 @@ def test_stopping_ends_the_process_soon_and_before_the_start_too():
 
 
 def test_a_running_session_swaps_over_and_every_frame_of_its_file_has_its_result():
-    """From source to sink, with the real session, classify stage and engine."""
+    """Complete run from source to sink with the real classify stage and engine."""
     first, better, build = FakeBackend(FIRST + 1 / len(LABELS)), FakeBackend(FIRST + 1 / len(LABELS)), HandBuild()
     swapping = SwappingBackend(first, build, lambda: better)
     engine = Engine(ModelSpec("small", size=16), swapping)
@@ -205,7 +205,7 @@ def test_a_running_session_swaps_over_and_every_frame_of_its_file_has_its_result
 
     runner = fake_runner(FakeSource(60), classifier=classifier, count=2)
     with runner:
-        # in the runner's own thread: the twentieth frame is the last one of the first engine
+        # called in the runner's thread: the twentieth frame is the last one of the first engine
         runner.attach(Written())
         runner.run()
         descriptions.append(runner.engine_description)

@@ -1,4 +1,4 @@
-"""Videos through a decoder of GStreamer: real elements that decode in software stand for a Jetson's."""
+"""Videos decoded by GStreamer; elements that decode in software take the place of a Jetson's."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_an_odd_name_of_a_decoder_leaves_it_to_ffmpeg(name: str, monkeypatch: py
 def test_an_element_that_gives_no_picture_is_replaced_by_ffmpeg_with_a_warning(
     element: str, demo_clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
-    # both accept H.264, as a decoder without its driver does; the first cannot be linked, the second fails at work
+    # both accept H.264, like a decoder without its driver; the first cannot be linked, the second fails when it runs
     monkeypatch.setenv(CHOICE, broken)
     source = open_source(str(demo_clip))
     frames, said = read(source)

@@ -1,4 +1,4 @@
-"""Model files from strangers: one clear line, nothing executed, nothing written."""
+"""Untrusted model files: a one-line error, nothing is executed or written."""
 
 import json
 import os
@@ -126,7 +126,7 @@ def test_a_header_that_announces_two_gigabytes_is_refused_before_anything_is_all
 
 def test_a_file_of_more_than_a_gigabyte_is_refused_without_being_read(folder):
     with (folder / "model.onnx").open("r+b") as file:
-        file.truncate(LARGEST_FILE + 1)  # sparse: it takes no space
+        file.truncate(LARGEST_FILE + 1)  # a sparse file takes no space
     refused(folder, "larger than 1 GiB", ModelError)
 
 
@@ -140,7 +140,7 @@ def test_a_tensor_that_claims_more_values_than_it_has_bytes_is_refused(folder, d
 
 
 def test_a_model_with_functions_of_its_own_is_refused(folder):
-    """Each function calls the one before ten times: 10^9 nodes when they are expanded."""
+    """Each function calls the previous one ten times: 10^9 nodes after expansion."""
 
     def bomb(model):
         for level in range(9):
@@ -167,7 +167,7 @@ def test_a_model_of_too_many_nodes_is_refused(folder):
 
 
 def test_opening_is_bounded_in_memory(folder):
-    """Constants are computed when a model is opened: this one would take 4 TiB."""
+    """Constants are computed when a model is opened; this one would take 4 TiB."""
 
     def swell(model):
         shape = helper.make_tensor("shape", TensorProto.INT64, [1], [1 << 40])
@@ -223,7 +223,7 @@ def test_an_output_that_goes_wrong_later_is_refused_too():
 
 
 def returning(model, output):
-    """Let a graph give the same array whatever comes in."""
+    """Make a graph return the same array for every input."""
     del model.graph.node[:]
     model.graph.node.add().CopyFrom(
         helper.make_node("Constant", [], ["probabilities"], value=numpy_helper.from_array(output))
@@ -321,7 +321,7 @@ def test_a_model_that_is_no_readable_file_is_refused(folder, kind):
 
 
 def manifested(folder, **changes):
-    """A bundle with an FP16 file and a manifest that is right but for the changes."""
+    """A bundle with an FP16 file and a manifest that is valid except for the given changes."""
     half = folder / "model.fp16.onnx"
     half.write_bytes((folder / "model.onnx").read_bytes())
     facts = {

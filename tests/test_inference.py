@@ -1,4 +1,4 @@
-"""Groups and conditions in reports: numbers over independent units, the command line, the page and the table."""
+"""Groups and conditions in reports: statistics over independent units, command line, page and table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HAPPY_PARTS_B = (0.5, 0.6, 0.7, 0.6, 0.8, 0.7)
 
 
 def spent(part: float, count: int = 100, **more: object) -> Recording:
-    """A session of one person who is happy for a part of the time."""
+    """A session of one person who is happy for a share of the time."""
     happy = round(part * count)
     shown = recording(track([HAPPY] * happy + [NEUTRAL] * (count - happy), step=10 / count))
     return replace(shown, **more)
@@ -107,7 +107,7 @@ def test_fewer_units_than_needed_have_means_without_intervals_and_the_page_says_
 
 
 def test_conditions_are_compared_within_units() -> None:
-    """Each session is 8 or 12 points happier during the film, whatever it begins with."""
+    """In each session the share of happiness is 8 or 12 points higher during the film."""
     sessions = []
     for place, part in enumerate(HAPPY_PARTS_A):
         before, after = round(part * 50), round((part + 0.08 + 0.04 * (place % 2)) * 50)
@@ -153,7 +153,7 @@ def test_nobody_seen_gives_a_page() -> None:
 
 
 def lines(path: Path, part: float, people: int = 1) -> Path:
-    """A file of results in which everybody is happy for a part of the time."""
+    """A file of results in which everybody is happy for a share of the time."""
     with path.open("w") as file:
         for frame in range(20):
             happy = frame < part * 20
@@ -184,9 +184,9 @@ def test_the_command_compares_groups_and_writes_the_numbers(
     twelve: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     control = "control=" + ",".join(Path(each).stem for each in twelve[:6])
-    given = [*twelve[:6], "--group", control]  # by their names; the other six are read where they are named
+    given = [*twelve[:6], "--group", control]  # the first six are given by name, the others by path
     given += ["--group", "treated=" + ",".join(twelve[6:9]), "--group", "treated=" + ",".join(twelve[9:])]
-    for _ in range(2):  # its own files are replaced
+    for _ in range(2):  # files of earlier reports are replaced
         assert main(["report", *given, "--output", "page.html", "--statistics", "numbers.csv"]) == 0
     assert "numbers.csv" in capsys.readouterr().out
     text = Path("page.html").read_text()

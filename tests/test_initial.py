@@ -1,4 +1,4 @@
-"""Initial weights: of a run, of an engine, of a network with the same trunk."""
+"""Initial weights from a run, an engine, or a network with the same trunk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHIPPED = ("baseline64", "baseline128", "resnet64", "resnet128", "hybrid", "hybr
 
 
 def pictures(size: int, channels: int, count: int = 6) -> torch.Tensor:
-    """Smooth pictures (count, channels, size, size) in 0..255, each with another contrast."""
+    """Smooth pictures (count, channels, size, size) in 0..255, with different contrasts."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand((count, channels, 6, 6), generator=generator)
     smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(0, 1)
@@ -48,7 +48,7 @@ def test_a_shipped_engine_becomes_a_network_that_predicts_the_same(name):
 
 
 def test_its_batch_norms_have_the_statistics_of_the_faces():
-    """Otherwise the first training step, which uses the statistics of its batch, would begin with another function."""
+    """Otherwise the first training step, which uses the statistics of its batch, would start differently."""
     faces = pictures(48, 1, count=64)
     _, model = from_bundle(find_bundle("hybrid_lite"), "hybrid_lite", faces)
     with torch.no_grad():

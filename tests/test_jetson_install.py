@@ -1,7 +1,7 @@
-"""TensorRT as an installed device runs it: the package is root's and read-only, the service is another user's.
+"""TensorRT on a device: the package belongs to root and is read-only, the service runs as another user.
 
-Real processes; the CUDA runtime is a stub, TensorRT a small one that computes on the CPU. The unprivileged user may
-read everything (the tests' Python may lie in a closed home folder) and write nothing that is not his.
+Real processes; the CUDA runtime is a stub, and a small TensorRT computes on the CPU. The unprivileged user may
+read everything (the tests' Python may be in a private home folder), but write only the user's own files.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from test_trt_end_to_end import CUDA
 
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
-# the pretended TensorRT needs onnx; what is tested must do without, as the extra `edge` has none
+# the fake TensorRT needs onnx, but the tested code must work without it: the extra `edge` does not install it
 TENSORRT = """
 from fake_tensorrt import make_api
 
@@ -61,7 +61,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def device():
-    """A folder that everybody may enter, with an installed package and the libraries of a device."""
+    """A folder that every user may enter, with an installed package and the libraries of a device."""
     base = Path(tempfile.mkdtemp(prefix="edgeemo-device-"))
     base.chmod(0o755)
     site = base / "site"
@@ -142,7 +142,7 @@ def test_without_roots_plan_the_user_gets_one_in_his_own_cache_and_every_later_s
         told = json.loads(done.stdout)
         assert told["first"].startswith("TensorRT" if start else "ONNX Runtime")
         assert told["then"] == "TensorRT 10.3.0, Stub GPU, FP16"
-        # the bundle is the shipped one: no copy of it stands in front
+        # the bundle is the shipped one, not a copy in the user's folder
         assert told["folder"] == str(device / "site" / "engines" / "zoo" / "hybrid_lite")
     (plan,) = (device / "home" / ".cache" / "edgeemo" / "plans").glob("hybrid_lite-*/*.plan")
     assert plan.stat().st_uid == NOBODY
@@ -152,7 +152,7 @@ def test_without_roots_plan_the_user_gets_one_in_his_own_cache_and_every_later_s
 
 @pytest.mark.slow
 def test_jetson_setup_installs_builds_the_plan_and_tries_it_as_the_services_user(device):
-    """Into a scratch root, with the real packages; the system's Python, which every user may run."""
+    """Installs into a temporary root, with the real packages and the system's Python, which every user may run."""
     system = "/usr/bin/python3"
     if subprocess.run([system, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode:
         pytest.skip("the system's Python has no venv")
@@ -161,7 +161,7 @@ def test_jetson_setup_installs_builds_the_plan_and_tries_it_as_the_services_user
     )
     if version.stdout.strip() != str(sys.version_info[:2]):
         pytest.skip("the pretended TensorRT needs the onnx of these tests, which is for another Python")
-    # what the pretended TensorRT itself needs, and nothing of the package
+    # the packages that the fake TensorRT needs, but not edgeemo itself
     shutil.rmtree(device / "site" / "engines")
     for name in ("onnx", "ml_dtypes", "google"):
         (folder,) = importlib.import_module(name).__path__[:1]

@@ -1,4 +1,4 @@
-"""Each layout of a data set that is passed around: 200 generated pictures train, validate and are scored."""
+"""Every layout of the data sets: training, validation and scoring with 200 generated pictures."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ NAMES = {HAPPY: "happy", SAD: "Sad"}
 
 
 def drawn(number, label, side=56):
-    """A picture of 56 pixels, light below where it is happy and dark where it is sad, and different each time."""
+    """A random picture of 56 pixels whose lower part is light if happy, dark if sad."""
     image = np.random.default_rng(number).normal(120, 25, (side, side, 3))
     image[side * 2 // 3 :, side // 4 : -side // 4] += 90 if label == HAPPY else -90
     return image.clip(0, 255).astype(np.uint8)
@@ -51,7 +51,7 @@ def original(root):
 
 
 def original_from_pandas(root):
-    """A data frame that was saved: an index column, `1.0` instead of 1, columns in another order and some missing."""
+    """A saved data frame: an index column, `1.0` instead of 1, other order of columns, missing columns."""
     make_affectnet(root, 160, side=96)
     order = ["expression", "subDirectory_filePath", "facial_landmarks", "face_height", "face_width", "face_y", "face_x"]
     for name in ("training.csv", "validation.csv"):
@@ -87,7 +87,7 @@ def class_folders(root):
 
 
 def labels_csv(root):
-    """Kaggle's copy: folders of an older labelling, the labels that count in labels.csv."""
+    """Kaggle's copy: folders have older labels; labels.csv has the valid ones."""
     lines = [",pth,label,relFCs"]
     for number, label in rows(200):
         put(root / "anger" / f"image{number:07d}.png", number, label)
@@ -115,7 +115,7 @@ def parquet_by_number(root):
 
 
 def parquet_with_names(root):
-    """Numbered in the alphabet's order, as its own metadata says."""
+    """Classes numbered in alphabetical order, as the file's metadata states."""
     write_parquet(root / "train.parquet", rows(200), names=["anger", "happy", "neutral", "Sad"])
     return "affectnet:{},classes=8"
 
@@ -147,7 +147,7 @@ def rafdb_folders(root):
 
 
 def expw(root):
-    """Two faces a picture, side by side."""
+    """Two faces per picture, side by side."""
     (root / "data" / "image" / "origin").mkdir(parents=True)
     lines = []
     for number in range(100):
@@ -218,7 +218,7 @@ def test_a_large_table_is_read_once_for_all_splits_and_again_when_it_changed(tmp
     lines = (tmp_path / "training.csv").read_text().splitlines()
     (tmp_path / "training.csv").write_text("\n".join(lines[:-20]) + "\n")
     again = [open_data(f"affectnet:{tmp_path}", split) for split in ("train", "valid")]
-    assert len(train) + len(valid) - sum(map(len, again)) == 19  # of 20 rows, the test split had one
+    assert len(train) + len(valid) - sum(map(len, again)) == 19  # the test split has one of the 20 rows
 
 
 def test_bad_rows_of_rafdb_and_expw_are_listed(tmp_path):
@@ -254,7 +254,7 @@ def test_bad_parquet_is_one_clear_line_and_bad_cells_are_skipped(tmp_path):
     faces = load_faces(data, ModelSpec("test", size=32), tmp_path / "cache")
     assert len(data) - len(faces) == sum(name.rpartition("/")[2] in ("0", "1") for name in data.images)
     with pytest.raises(DataError, match="has a class name"):
-        open_data(f"folder:{tmp_path}", "train")  # a number says nothing without its data set
+        open_data(f"folder:{tmp_path}", "train")  # class numbers need a data set that defines them
     parquet.write_table(table.drop_columns("label"), tmp_path / "train.parquet")
     with pytest.raises(DataError, match="must have a column of labels"):
         open_data(f"affectnet:{tmp_path}", "train")
@@ -269,7 +269,7 @@ def test_several_threads_read_one_parquet_file(tmp_path):
     table = pyarrow.table({"image": content, "label": ["happy"] * count})
     parquet.write_table(table, tmp_path / "train.parquet", row_group_size=8)
     with ThreadPoolExecutor(4) as threads:
-        # far apart, so that each needs another group
+        # far apart, so that each needs another row group
         order = [row for first in range(8) for row in range(first, count, 8)]
         found = list(threads.map(lambda row: _encoded(tmp_path / "train.parquet", row), order * 3))
     assert found == [content[row] for row in order * 3]

@@ -45,7 +45,7 @@ def test_logit_adjustment_favours_rare_classes_after_training(batch):
     _, targets = batch
     logits = torch.zeros(64, 4, requires_grad=True)
     Objective(LossConfig(logit_adjustment=1), targets)(logits, targets).backward()
-    # at the adjusted optimum of equal evidence the slopes of the whole data set cancel out
+    # at the adjusted optimum of equal evidence the gradients over the whole data set cancel
     assert logits.grad.sum(dim=0)[:3].abs().max() < 1e-4
     plain = torch.zeros(64, 4, requires_grad=True)
     Objective(LossConfig(), targets)(plain, targets).backward()
@@ -108,7 +108,7 @@ def test_the_posters_augmentation_flips_and_changes_colours_and_nothing_moves():
     face[:, :, :, :4] = torch.tensor([200.0, 80.0, 60.0]).view(1, 3, 1, 1)
     changed = augment(face, PRESETS["poster"], torch.Generator().manual_seed(0))
     left = changed[:, :, :, :4].flatten(2).std(dim=2).amax(dim=1)
-    assert float(left.max()) < 1e-3  # still even: neither blurred, moved, nor noisy
+    assert float(left.max()) < 1e-3  # still uniform: neither blurred, moved, nor noisy
     flipped = changed[:, 0, 0, 0] < changed[:, 0, 0, 7]
     assert 0.35 < float(flipped.float().mean()) < 0.65
     hues = changed[:, 0].amax(dim=(1, 2)) - changed[:, 1].amax(dim=(1, 2))
@@ -131,7 +131,7 @@ def test_no_faces_stay_no_faces():
 @pytest.mark.parametrize("votes", [0.0, 0.001, 0.3], ids=["never", "rare", "frequent"])
 @pytest.mark.parametrize("config", [LossConfig(class_weight=0.5), LossConfig(logit_adjustment=1.0)])
 def test_no_face_takes_no_part_in_class_weights_and_logit_adjustment(config, votes):
-    """Non-faces are made while training, so the share of no_face in the data says nothing about them."""
+    """Non-faces are made during training, so the share of no_face in the data is meaningless."""
     nothing = LABELS.index("no_face")
     share = torch.tensor([0.4, 0.3, 0.1, 0.1, 0.04, 0.03, 0.02, 0.01, 0.0, 0.0, 0.0]) * (1 - votes)
     share[nothing] = votes
@@ -140,14 +140,14 @@ def test_no_face_takes_no_part_in_class_weights_and_logit_adjustment(config, vot
     target = torch.eye(11)[[nothing] * 4]
     if config.class_weight:
         assert float(objective(logits, target)) == pytest.approx(float(plain(logits, target)), rel=1e-5)
-        # one scored face weighs 1 on average, however many non-faces there are
+        # the mean weight of a scored face is 1, for any number of non-faces
         expected = share.clone()
         expected[nothing] = 0
         expected /= expected.sum()
         weights = [float(objective(torch.zeros(1, 11), torch.eye(11)[[row]])) / np.log(11) for row in range(11)]
         assert float((expected * torch.tensor(weights)).sum()) == pytest.approx(1, rel=1e-4)
         return
-    # against the average expression, no_face stays where the network puts it
+    # the logit of no_face keeps its distance to the average expression
     others = share.clone()
     others[nothing] = 0
     others /= others.sum()

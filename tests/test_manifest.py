@@ -1,4 +1,4 @@
-"""manifest.json: what is checked when a bundle is loaded, what is refused, and the form without an FP32 model."""
+"""manifest.json: checks on loading, refused bundles, and bundles without an FP32 model."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ def own_folders(tmp_path, monkeypatch):
 
 
 def make_exported(folder, precision="fp16"):
-    """A real network with an accepted export and a manifest."""
+    """A network with an accepted export and a manifest."""
     make_network(folder)
     record = ParityRecord(sha256_of(folder / "model.onnx"))
     content = convert(parse((folder / "model.onnx").read_bytes()), KEPT).SerializeToString()
@@ -60,7 +60,7 @@ def test_an_edited_file_is_refused_in_one_line_and_used_when_that_is_wanted(tmp_
     folder = make_exported(tmp_path / "small")
     path = folder / file
     content = path.read_bytes()
-    # the same size, as an edit of one digit
+    # the size does not change, as after an edit of one digit
     edits = {"spec.json": (b"1.14", b"1.24"), "parity.json": (b'"onnx"', b'"Onnx"')}
     if file in edits:
         path.write_bytes(content.replace(*edits[file]))
@@ -74,7 +74,7 @@ def test_an_edited_file_is_refused_in_one_line_and_used_when_that_is_wanted(tmp_
     assert "\n" not in str(error.value)
     assert f"edgeemo-export --write-manifest {folder}" in str(error.value)
     if file == "parity.json":
-        return  # the edit takes the report away
+        return  # the edit makes the parity report invalid
     with caplog.at_level(logging.WARNING):
         Engine.open(str(folder), backend=backend, allow_modified=True).close()
     assert "used because of allow_modified" in caplog.text
@@ -152,12 +152,12 @@ def test_a_users_incomplete_bundle_never_shadows_the_shipped_one(tmp_path, caplo
     with caplog.at_level(logging.WARNING):
         assert find_bundle("hybrid_lite").folder == ZOO / "hybrid_lite"
     assert "is skipped" in caplog.text
-    # as an earlier version left it: the model alone, without its exports
+    # as written by an earlier version: the model without exports
     for name in ("manifest.json", "parity.json", "model.int8.onnx", "saliency.onnx"):
         (own / name).unlink()
     assert find_bundle("hybrid_lite").folder == ZOO / "hybrid_lite"
     assert bundle_names().count("hybrid_lite") == 1
-    # another model of the same name is the user's own decision
+    # another model of the same name is the user's choice
     other = make_network(tmp_path / "other")
     for name in ("model.onnx", "spec.json"):
         shutil.copyfile(other / name, own / name)
@@ -182,7 +182,7 @@ def test_without_fp32_the_bundle_runs_at_fp32_from_its_fp16_file(tmp_path):
         assert backend.description.endswith("FP32 from FP16")
         probabilities = backend.infer(faces)
         backend.close()
-        # the arithmetic is FP32's, the weights are rounded
+        # FP32 arithmetic with weights rounded to FP16
         assert np.abs(probabilities - expected["onnx:fp16"]).max() < 2e-3
         assert np.abs(probabilities - expected["onnx"]).max() < 0.02
     options = {option.choice: option for option in benchmark(bundle)}

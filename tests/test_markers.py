@@ -1,4 +1,4 @@
-"""Markers of other programs: received over the Lab Streaming Layer by real inlets, placed in media time, kept."""
+"""Markers of other programs: received by real LSL inlets, converted to media time, stored."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAIT_S = 30.0
 
 
 class Given(MarkerSource):
-    """Markers that have come already."""
+    """Markers that have already arrived."""
 
     def __init__(self, *came: tuple[float, str]) -> None:
         self.came = list(came)
@@ -137,7 +137,7 @@ def outlet(lsl: Any, name: str, form: str = "string", channels: int = 1) -> Any:
 
 
 def waited(source: MarkerSource, count: int) -> list[tuple[float, str]]:
-    """So many markers, or fewer after a long wait."""
+    """Waits for a number of markers; returns fewer after a time-out."""
     came: list[tuple[float, str]] = []
     deadline = time.monotonic() + WAIT_S
     while len(came) < count and time.monotonic() < deadline:
@@ -161,11 +161,11 @@ def test_markers_of_a_real_outlet_have_the_moment_at_which_they_were_stamped(lsl
     assert [label for _, label in came] == [f"stimulus {number}" for number in range(5)]
     for (moment, _), (before, after) in zip(came, moments, strict=True):
         assert before - 0.05 < moment < after + 0.05
-    # a stamp of before is kept, although the sample comes now
+    # the sender's earlier time stamp is used, although the sample arrives now
     sender.push_sample(["earlier"], lsl.local_clock() - 20.0)
     ((earlier, _),) = waited(source, 1)
     assert time.perf_counter() - earlier == pytest.approx(20.0, abs=5.0)
-    # the program that sends is closed and started again
+    # the sending program is closed and restarted
     del sender
     again = outlet(lsl, NAME, "int32", channels=2)
     assert again.wait_for_consumers(WAIT_S)

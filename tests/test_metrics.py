@@ -62,5 +62,5 @@ def test_the_temperature_that_made_the_labels_is_found(temperature):
     probabilities = softmax(logits / temperature)
     drawn = (probabilities.cumsum(axis=1) > random.random((len(logits), 1))).argmax(axis=1)
     assert fit_temperature(logits, one_hot(drawn)) == pytest.approx(temperature, rel=0.05)
-    # the crowd's whole distribution finds the same
+    # the complete distribution of votes gives the same
     assert fit_temperature(logits, probabilities) == pytest.approx(temperature, rel=0.01)

@@ -5,7 +5,7 @@ from trainer.config import RECIPES
 from trainer.models import ARCHITECTURES, build
 from trainer.models.cost import multiply_adds
 
-# name: parameters to the last digit, giga multiply-adds, as the poster's counts give them
+# name: number of parameters, as on the poster, and giga multiply-adds
 POSTER = {
     "baseline64": (1_143_307, 0.04),
     "baseline128": (4_289_803, 0.17),

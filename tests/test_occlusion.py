@@ -1,4 +1,4 @@
-"""What an engine looked at, and its overlay in the window."""
+"""Saliency maps of an engine, and their overlay in the window."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from engines.saliency import GRID, occlusion
 
 
 class Eye:
-    """A backend that answers with the brightness of one corner of the face."""
+    """A backend whose output is the brightness of one corner of the face."""
 
     description = "eye"
 
@@ -124,7 +124,7 @@ def with_maps(folder: Path) -> Path:
 def test_the_maps_of_a_bundle_are_shown_whatever_backend_runs_the_engine(
     qtbot: QtBot, make: Windows, tmp_path: Path
 ) -> None:
-    # occlusion would have to open the INT8 model, which is not there
+    # occlusion would need the INT8 model, which is missing
     window = make(Config(source="clip.mp4", engine=str(with_maps(make_bundle(tmp_path / "tiny"))), backend="onnx:int8"))
     shows(qtbot, window)
     window.menus.saliency_action.trigger()

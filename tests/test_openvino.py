@@ -1,4 +1,4 @@
-"""OpenVINO answers like ONNX Runtime, and refuses what does not fit."""
+"""OpenVINO gives the same probabilities as ONNX Runtime, and refuses graphs that do not fit their spec."""
 
 import dataclasses
 import threading
@@ -88,7 +88,7 @@ def test_a_spec_that_does_not_fit_is_refused(tmp_path, change):
 def test_a_damaged_file_is_one_line(tmp_path):
     folder = make_bundle(tmp_path / "tiny")
     whole = (folder / "model.onnx").read_bytes()
-    # whole as protobuf, but of an operator that nobody knows
+    # valid protobuf with an unknown operator
     (folder / "model.onnx").write_bytes(whole.replace(b"MatMul", b"MatMux"))
     with pytest.raises(ModelError, match="cannot load") as error:
         Engine.open(str(folder), backend="openvino")

@@ -1,4 +1,4 @@
-"""MQTT messages that wait on the disk, and the ledger of what sinks have announced. No broker."""
+"""MQTT messages stored on disk, and the ledger of retained topics, without a broker."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ LEDGER_SINK = "mqtt://localhost:1/a"
 
 @pytest.fixture
 def announcer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Announcer:
-    """A sink to be noted in a ledger whose folder does not exist so far."""
+    """A sink for a ledger whose folder does not exist yet."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state" / "edgeemo"))
     return Announcer(LEDGER_SINK, tmp_path / "spool.db", MqttConfig(user="anna"))
 

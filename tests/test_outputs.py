@@ -1,4 +1,4 @@
-"""What is written must not destroy what is there: one rule for every command and sink."""
+"""Outputs never destroy other files: the same rules for every command and sink."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_a_pipe_that_nobody_reads_can_be_ended(tmp_path: Path) -> None:
     assert running.returncode == 130
     assert said.startswith(f"edgeemo: {tmp_path}/pipe has no reader\n")
     assert "did not arrive" in said
-    assert "left behind" not in said
+    assert "keeps running" not in said
 
 
 def test_a_pipe_gives_its_reader_everything(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_pipe_whose_reader_stands_still_can_be_ended(tmp_path: Path) -> None:
         running.send_signal(signal.SIGTERM)
         said = running.communicate(timeout=60)[1]
     assert running.returncode == 130
-    assert "left behind" not in said
+    assert "keeps running" not in said
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
@@ -286,12 +286,12 @@ def test_a_pipe_whose_reader_stands_still_is_given_up_when_the_run_ends(tmp_path
         _ = [sink.write(each) for each in fill]  # type: ignore[func-returns-value]
     os.set_blocking(reader, True)
     taken = os.read(reader, 1 << 20).splitlines()
-    assert len(taken) > 5  # what fitted into the pipe is there
+    assert len(taken) > 5  # the pipe has received as much as fits into it
     sink.close()
     os.close(reader)
 
 
-# what is shown
+# standard output
 
 
 def test_terminal_escapes_and_other_bytes_are_written_out() -> None:

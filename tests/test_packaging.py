@@ -27,7 +27,7 @@ def test_slow_tests_run_only_with_all() -> None:
 
 @pytest.mark.slow
 def test_on_a_jetson_every_dependency_has_a_wheel() -> None:
-    """aarch64, Python 3.10, the C library of JetPack 5 and 6."""
+    """Resolves for aarch64, Python 3.10 and the C library of JetPack 5 and 6."""
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
         pytest.skip("uv is not installed")

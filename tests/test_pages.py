@@ -31,7 +31,7 @@ FACE = {"id": 1, "box": [0.2, 0.2, 0.2, 0.3], "emotion": "happiness", "name": "H
 
 
 def sessions() -> Groups:
-    """Two groups with everything that a report can have."""
+    """Two groups of sessions with every part of a report."""
     markers = (Marker(0.0, "rest", 5.0), Marker(5.0, "a film with a long name", 5.0), Marker(6.0, "joke"))
     first = recording(
         track([NEUTRAL] * 50 + [HAPPY] * 50), track([SAD] * 30, number=2), markers=markers, name="A long name " * 3
@@ -51,12 +51,12 @@ def sessions() -> Groups:
 
 
 def report() -> str:
-    """All that is compared, and a session of each group."""
+    """A report with all comparisons and a session of each group."""
     return page([(name, members[:1]) for name, members in sessions()], analyse(sessions()))
 
 
 def served(name: str, answer: object) -> str:
-    """A page of `web:` as its script fills it from one answer of the server; a second one never comes."""
+    """The page of `web:` as its script fills it from one response; the second request is never answered."""
     answered = f"{{ok: {json.dumps(answer is not None)}, status: {200 if answer is not None else 401}, "
     first = f"({answered}json: async () => ({json.dumps(answer)})}})"
     stub = f"<script>let asked = 0; window.fetch = async () => asked++ ? new Promise(() => {{}}) : {first};</script>"
@@ -82,7 +82,7 @@ def status() -> object:
 
 
 def in_theme(text: str, dark: bool) -> str:
-    """The page as somebody sees it who prefers this theme."""
+    """The page as shown to a reader who prefers this theme."""
     text = text.replace(f"({DARK})", "all" if dark else "not all")
     return text.replace(f"({LIGHT})", "not all" if dark else "all")
 

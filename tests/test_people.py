@@ -1,4 +1,4 @@
-"""Persons and markers of a session, changed after it was recorded; the events stay as they were."""
+"""Edits of persons and markers after the recording; the recorded events do not change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from engines import LABELS
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four seconds: persons 1 and 2, from two seconds on 3 and 2."""
+    """Four seconds with persons 1 and 2, after two seconds with persons 3 and 2."""
     made = SessionFolder.create(tmp_path, SessionInfo("Visit", "clip.mp4", "fake", LABELS))
     recorder = Recorder(made, LABELS)
     for index in range(100):

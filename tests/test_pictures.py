@@ -1,4 +1,4 @@
-"""Pictures as people have them: phones' formats, animations, transparency, and sizes that would fill the memory."""
+"""Properties of real pictures: formats of phones, animations, transparency, and excessive sizes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgeemo.errors import PartlyReadError, SourceError
 
 
 def faces(source: Path, folder: Path) -> list[int]:
-    """How many faces each frame has, as the command writes them."""
+    """Number of faces per frame in the output of the command."""
     output = folder / "faces.jsonl"
     assert main(["run", "--source", str(source), "--sink", f"jsonl:{output}", "--quiet"]) == 0
     return [len(json.loads(line)["faces"]) for line in output.read_text().splitlines()]
@@ -93,7 +93,7 @@ def test_a_picture_that_does_not_move_is_no_animation(cases: Path, tmp_path: Pat
 
 
 def huge_png(path: Path, side: int) -> None:
-    """A PNG of one bit a pixel."""
+    """A PNG with one bit per pixel."""
     row = b"\0" + bytes((side + 7) // 8)
     coder = zlib.compressobj(9)
     packed = b"".join(coder.compress(row) for _ in range(side)) + coder.flush()
@@ -133,7 +133,7 @@ def test_the_size_is_known_before_decoding(tmp_path: Path, suffix: str) -> None:
     data = path.read_bytes()
     assert picture_size(data) == (53, 37)
     for end in range(0, min(len(data), 200)):
-        picture_size(data[:end])  # half a header is no fault
+        picture_size(data[:end])  # an incomplete header must not raise an error
 
 
 def test_a_folder_with_a_broken_picture_ends_with_3(

@@ -93,7 +93,7 @@ def test_closing_closes_what_holds_something() -> None:
     pipeline, detector, _, classifier, _ = build(1)
     pipeline.close()
     assert detector.closed
-    assert not classifier.closed  # it serves other pipelines too
+    assert not classifier.closed  # other pipelines share it
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])
@@ -129,7 +129,7 @@ def test_a_frame_of_one_pixel_and_a_face_beyond_the_border_do_not_crash() -> Non
 
 
 class HoldingSmoother(FakeSmoother):
-    """Holds "neutral" whatever leads."""
+    """Always shows "neutral"."""
 
     def smooth(self, frame: Frame, faces: Faces, raw: F32) -> tuple[F32, tuple[str, ...]]:
         return raw, ("neutral",) * len(faces)

@@ -1,4 +1,4 @@
-"""Windows' and macOS' rules, as fakes: what cannot be seen on Linux runs against what these systems document."""
+"""Rules of Windows and macOS, simulated on Linux by fakes of their documented behaviour."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the fake looks into 
 
 
 def test_every_module_can_be_imported_without_what_windows_lacks() -> None:
-    """resource, pwd, grp, fcntl and the like do not exist there, and sys.platform says so."""
+    """Windows lacks resource, pwd, grp, fcntl and other modules."""
     program = """
         import importlib, pkgutil, sys
 
@@ -78,7 +78,7 @@ def open_files() -> set[str]:
 
 @pytest.fixture
 def windows_rename(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows renames no file that is open, and replaces none."""
+    """Simulates Windows, which neither renames nor replaces an open file."""
     real = os.replace
 
     def replace(source: str | Path, target: str | Path) -> None:
@@ -164,7 +164,7 @@ def test_a_file_url_means_the_systems_own_path(url: str, windows: bool, path: st
 
 @dataclass
 class FakeCapture:
-    """cv2.VideoCapture with `opens`: which (index, interface) give pictures."""
+    """A fake cv2.VideoCapture; `opens` has each (index, interface) that delivers pictures."""
 
     opens: set[tuple[int, int]]
     tried: list[tuple[int, int]] = field(default_factory=list)
@@ -183,7 +183,7 @@ class FakeCapture:
 
 @dataclass(frozen=True)
 class FakeInfo:
-    """A row of cv2_enumerate_cameras."""
+    """A fake entry of cv2_enumerate_cameras."""
 
     index: int
     name: str

@@ -12,7 +12,7 @@ SPEC = ModelSpec("test", size=48)
 
 
 def painted(height=360, width=640):
-    """A picture in which every place looks different."""
+    """A picture without repeated patterns."""
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     return np.stack(
         [
@@ -25,7 +25,7 @@ def painted(height=360, width=640):
 
 
 def keypoints(box, angle=0.0):
-    """Six keypoints of an upright face turned about the middle of the box."""
+    """Six keypoints of a face, rotated about the middle of its box."""
     x1, y1, x2, y2 = box
     offsets = np.array([[-0.2, -0.15], [0.2, -0.15], [0, 0.05], [0, 0.25], [-0.45, -0.05], [0.45, -0.05]])
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -52,7 +52,7 @@ def test_scale_and_rise_say_which_part_is_seen():
     spec = ModelSpec("test", size=50, crop=CropGeometry(scale=2.0, rise=0.25, align=False))
     face = crop(image, np.array([150, 100, 250, 200], np.float32), None, spec)[:, :, 0]
     rows, columns = np.nonzero(face > 127)
-    # the crop spans 200 px, so 4 px each of its own; its centre lies 25 px above the box's
+    # the crop spans 200 px, so each of its pixels covers 4 px; its centre lies 25 px above the box's
     assert (columns.min() + columns.max()) / 2 == 24.5
     assert columns.max() - columns.min() + 1 in (25, 26)
     assert abs((rows.min() + rows.max()) / 2 - (24.5 + 25 / 4)) <= 1

@@ -1,4 +1,4 @@
-"""Whether an output's file is still there, by what its name leads to."""
+"""Detect whether the path of an output still leads to its open file."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("edgeemo", "engines", "trainer", "docs", "scripts", "packaging", "docker")
+FOLDERS = ("edgeemo", "engines", "trainer", "docs", "scripts", "packaging", "docker", "tests")
 # phrase -> what to write instead
 BANNED = {
     r"\bby turns\b": "interleaved, or alternately",
@@ -63,6 +63,8 @@ def texts() -> list[Path]:
 def test_no_phrase_that_has_to_be_read_twice():
     offences = []
     for path in texts():
+        if path == Path(__file__):
+            continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             for phrase, instead in BANNED.items():
                 if match := re.search(phrase, line, re.IGNORECASE):
@@ -78,7 +80,7 @@ def test_spelling():
         "codespell_lib",
         "--ignore-words-list",
         "resturn,te,nd,alls,fo",
-        *map(str, texts()),
+        *(str(path) for path in texts() if path.parent.name != "tests"),  # which have German texts
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -25,7 +25,7 @@ BOX = np.array([20, 20, 120, 120], np.float32)
 
 
 def head(*, yaw: float = 0.0, roll: float = 0.0) -> F32:
-    """Keypoints of a head at (70, 70), turned in degrees."""
+    """Keypoints of a head at (70, 70), turned by angles in degrees."""
     turn = np.sin(np.radians(yaw)) * 0.75
     points = np.array([[-20, -15], [20, -15], [100 * turn, 0], [0, 20], [-50, 0], [50, 0]], np.float64)
     sin, cos = np.sin(np.radians(roll)), np.cos(np.radians(roll))
@@ -117,7 +117,7 @@ def test_a_blurred_copy_is_less_sharp_and_a_dark_one_darker() -> None:
 
 @pytest.mark.parametrize("left", [0, 60])
 def test_only_the_middle_of_a_face_is_measured(left: int) -> None:
-    """Hair and background take up an eighth of the box on each side."""
+    """An eighth of the box on each side is hair and background."""
     image = np.full((240, 240, 3), 255, np.uint8)
     image[30:106, left + 12 : left + 88] = 100
     measured = assess(image, np.array([left, 18, left + 100, 118], np.float32), head())

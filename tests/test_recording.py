@@ -36,7 +36,7 @@ def new(parent: Path, *, video: str = "none") -> SessionFolder:
 
 
 def feed(recorder: Recorder) -> bool:
-    """One more frame, as a camera would give it."""
+    """Record one more frame, as from a camera."""
     recorder.write(result(1, index=recorder.frames, size=64))
     return True
 
@@ -170,7 +170,7 @@ def test_a_folder_that_is_removed_is_told_at_once_and_nothing_hangs(tmp_path: Pa
 
 
 class Stuck:
-    """A sink that never comes back, and one that breaks in an unforeseen way."""
+    """A sink that blocks for ever, or fails with an unexpected error."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -190,7 +190,7 @@ def test_an_encoder_that_hangs_is_left_behind_and_never_makes_the_caller_wait() 
     encoder = VideoEncoder(sink, lambda error: None)
     for index in range(100):
         encoder.put(result(1, index=index))
-    assert encoder.left_out in (100 - QUEUE, 100 - QUEUE - 1)  # the thread may have taken one
+    assert encoder.left_out in (100 - QUEUE, 100 - QUEUE - 1)  # the thread may have taken one picture
     with pytest.raises(TimeoutError, match="not finished within"):
         encoder.close(0.1)
     sink.release.set()
@@ -386,7 +386,7 @@ def test_what_cannot_be_read_is_a_mistake_in_one_line(
 
 @pytest.fixture
 def three_rows(tmp_path: Path) -> Recording:
-    """Two people, then one who is blurred and has a neutral baseline."""
+    """A recording of two people, then of one who is blurred and has a neutral baseline."""
     folder = new(tmp_path)
     recorder = Recorder(folder, LABELS)
     recorder.write(result(2, index=0))
@@ -474,7 +474,7 @@ def test_doubts_and_quality_are_read_from_every_form_of_results(tmp_path: Path) 
         assert list(table) == list(column_names(LABELS, session=True))
         assert table["person"].tolist() == ["Person 1", "Person 1"]
         assert [table[name][1] for name in QUALITY] == list(astuple(measured[0]))
-        assert all(np.isnan(table[name][0]) for name in QUALITY)  # nobody judged
+        assert all(np.isnan(table[name][0]) for name in QUALITY)  # recorded without the quality stage
 
 
 def test_sessions_of_before_had_a_table_of_doubts(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What session folders and files of results tell besides the faces: extent, origin, damage, the video's fingerprint."""
+"""Other contents of session folders and result files: length, origin, damage, the video's fingerprint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEBIBYTE = 1 << 20
 
 
 def write(sink: str, path: Path, *frames: tuple[float, str, int]) -> Path:
-    """Results without faces; each with its time, its origin and its number of decoding errors."""
+    """Write results without faces, each with time, origin and number of decoding errors."""
     opened = open_sink(f"{sink}:{path}", SinkContext(LABELS, draw=lambda each: each.frame.image))
     for index, (time, origin, damage) in enumerate(frames):
         shown = result(0, index=index, time=time, origin=origin)
@@ -51,7 +51,7 @@ def test_a_session_without_events_is_empty(tmp_path: Path) -> None:
 def test_a_recording_lasts_to_the_end_of_its_newest_frame(tmp_path: Path) -> None:
     recorder = Recorder(SessionFolder.create(tmp_path, SessionInfo("Visit")), LABELS)
     lasted = [recorder.seconds]
-    for index, time in enumerate((10.0, 10.25, 10.75, 20.0)):  # a pause is not taken for a long frame
+    for index, time in enumerate((10.0, 10.25, 10.75, 20.0)):  # a pause does not count as a long frame
         recorder.write(result(0, index=index, time=time))
         lasted.append(recorder.seconds)
     assert lasted == [0.0, 0.0, 0.5, 1.25, 11.0]
@@ -84,7 +84,7 @@ def test_little_room_on_the_disk_is_a_warning(
     recorder = Recorder(folder, LABELS, free_bytes=lambda path: free)
     recorder.write(result(0))
     assert re.fullmatch(warning, recorder.warning), recorder.warning
-    assert recorder.losses == ()  # there is no video that could end
+    assert recorder.losses == ()  # there is no video
     recorder.close()
 
 

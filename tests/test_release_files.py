@@ -42,7 +42,7 @@ def test_the_menu_entry_names_the_program_as_the_specification_wants_it(share: P
 
 @pytest.mark.skipif(shutil.which("appstreamcli") is None, reason="appstreamcli is not installed (apt: appstream)")
 def test_appstream_accepts_the_metadata(share: Path) -> None:
-    """Informational remarks are allowed: there is no address and no licence yet, which are the owner's to choose."""
+    """Informational remarks are allowed, because the owner has not chosen an address and a licence yet."""
     metadata = share / "metainfo" / "edgeemo.metainfo.xml"
     done = subprocess.run(
         ["appstreamcli", "validate", "--no-net", "--no-color", metadata], capture_output=True, text=True, check=False

@@ -132,7 +132,7 @@ def test_ticks_have_the_decimals_that_they_need(seconds: float, words: list[str]
 
 
 class Reader(HTMLParser):
-    """Checks that tags are closed in order, and collects what would be fetched."""
+    """Checks that tags are closed in order, and collects addresses that a browser would load."""
 
     VOID = ("meta", "link", "br", "img")
 
@@ -281,7 +281,7 @@ def test_the_command_writes_the_rows_of_one_session(
 
 def test_the_command_writes_annotations_of_one_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, out = session(tmp_path, "One"), tmp_path / "one.eaf"
-    for _ in range(2):  # its own file is replaced
+    for _ in range(2):  # the file of an earlier report is replaced
         assert main(["report", str(first.path), "--output", str(out)]) == 0
         assert f"annotations written to {out}" in capsys.readouterr().out
     assert main(["report", str(first.path), str(first.path), "--output", str(out)]) == 2
@@ -421,7 +421,7 @@ def test_a_database_with_damaged_names_is_one_line(tmp_path: Path, capsys: pytes
     path = tmp_path / "results.db"
     with closing(sqlite3.connect(path)) as database:
         database.executescript(SCHEMA)
-    # SQLite quotes what it cannot parse, and that is not UTF-8
+    # SQLite's message quotes text that is not UTF-8
     path.write_bytes(path.read_bytes().replace(b"CREATE TABLE", b"CREATE \xb1\x92BLE"))
     assert main(["report", str(path)]) == 2
     assert main(["run", "--source", "demo", "--sink", f"sqlite:{path}"]) == 2

@@ -1,4 +1,4 @@
-"""What a condition does to a picture, and what it costs."""
+"""The changes of a picture under each condition, and the accuracy drop."""
 
 import csv
 from dataclasses import replace
@@ -18,7 +18,7 @@ BOX = np.array([20, 20, 60, 60], np.float32)
 
 
 class AlwaysHappy:
-    """Sees crops, says happiness."""
+    """A model that always predicts happiness."""
 
     def __init__(self):
         self.spec = replace(ModelSpec("happy"), size=48)
@@ -75,7 +75,7 @@ def test_conditions_are_scored_against_the_unchanged_pictures(tmp_path):
     table = measure(model, f"ferplus:{tmp_path / 'set'}", "valid", choose("dark,small"), limit=8)
     assert [row.name for row in table][:2] == ["unchanged", "dark 0.5"]
     assert len(table) == 7
-    # faces that are missed in these drawings are cut from the default box: none is left out
+    # missed faces of these drawings are cropped at the default box, so none is omitted
     assert {row.faces for row in table} == {8}
     assert table[0].missed > 0
     assert model.seen == 8 * 7

@@ -1,4 +1,4 @@
-"""Several sources through a runner, over fake stages."""
+"""A runner with several sources and fake stages."""
 
 from __future__ import annotations
 
@@ -117,23 +117,23 @@ def test_a_slow_sink_holds_nobody_up_and_its_losses_are_counted() -> None:
 def test_a_sink_that_breaks_is_opened_again_and_disturbs_no_other() -> None:
     class Frail(FakeSink):
         def write(self, result: Result) -> None:
-            # not at a certain frame: a live source may have passed over it
+            # not at a certain frame, which a live source may have skipped
             if len(self.frames) == 3:
                 raise SinkError("disk full")
             super().write(result)
 
-    keep, broken, mended, camera = Keeper(), Frail(), Keeper(), Endless()
-    opened = iter([broken, mended])
+    keep, broken, repaired, camera = Keeper(), Frail(), Keeper(), Endless()
+    opened = iter([broken, repaired])
     parts = FakeParts({"a": camera}, {"keep": keep, "frail": lambda: next(opened)})
     with running(configuration("a", sinks=("keep", "frail")), parts) as (runner, _, _):
         until(lambda: runner.status().sinks[1].error == "disk full")
-        until(lambda: mended.seen)
+        until(lambda: repaired.seen)
         until(lambda: runner.status().sinks[1].error == "")
         assert runner.status().sinks[1].dropped > 0
         assert broken.closed
         assert runner.status().sinks[0].dropped == 0
         indices = keep.of("a")
-    # a live source passes over frames on a busy machine; none comes twice or late
+    # on a busy machine a live source skips frames; none is repeated or late
     assert indices == sorted(set(indices))
 
 
@@ -178,7 +178,7 @@ def test_reading_the_configuration_again_leaves_alone_what_is_the_same() -> None
         assert a.opened == 1
         assert parts.classifiers[0].closed
         assert not parts.classifiers[1].closed
-        # a's stages go on with what they know (people keep their numbers), b's end and c's are new
+        # stages of a continue (people keep their numbers), those of b end, those of c are new
         assert [detector.closed for detector in parts.detectors] == [False, True, False]
         loaded = replace(loaded, sinks=("more",))
         reload.set()

@@ -1,4 +1,4 @@
-"""One source through a runner, over fake stages."""
+"""A runner with one source and fake stages."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def test_a_live_source_drops_what_nobody_took_and_counts_it() -> None:
 
 def test_an_error_of_the_source_comes_out_after_the_frames_before_it() -> None:
     sink = FakeSink()
-    source = FakeSource(5, error=SourceError("clip.mp4 breaks off after frame 5"))
-    with fake_runner(source, [sink]) as runner, pytest.raises(SourceError, match="breaks off"):
+    source = FakeSource(5, error=SourceError("clip.mp4 is cut off after frame 5"))
+    with fake_runner(source, [sink]) as runner, pytest.raises(SourceError, match="is cut off"):
         runner.run()
     assert sink.frames == list(range(5))
     assert threads() == []
@@ -120,7 +120,7 @@ def test_stop_ends_a_run_between_two_frames() -> None:
     with fake_runner(FakeSource(1000), [sink]) as runner:
         frames = runner.run(stop).frames
     assert 4 <= frames < 1000
-    assert sink.frames == list(range(frames))  # whatever was recognised is written
+    assert sink.frames == list(range(frames))  # every recognised frame is written
 
 
 def test_source_sinks_detector_and_engine_are_closed_in_this_order_and_once() -> None:
@@ -273,14 +273,14 @@ def test_every_failure_is_heard_once() -> None:
     with pytest.raises(SinkError, match="disk full"):
         runner.run()
     with pytest.raises(SinkError, match="disk full"):
-        runner.close()  # of the other one
+        runner.close()  # the error of the other sink
     runner.close()
 
 
 def test_a_sink_that_fails_on_closing_is_heard_after_an_error_of_the_source(caplog: pytest.LogCaptureFixture) -> None:
     with (
-        pytest.raises(SourceError, match="breaks off"),
-        fake_runner(FakeSource(5, error=SourceError("breaks off")), [Unfinished()]) as runner,
+        pytest.raises(SourceError, match="is cut off"),
+        fake_runner(FakeSource(5, error=SourceError("is cut off")), [Unfinished()]) as runner,
     ):
         runner.run()
     assert caplog.messages == ["disk full"]
@@ -348,7 +348,7 @@ def test_another_engine_and_smoothing_keep_sinks_people_and_attached_sinks() -> 
         runner.apply(replace(runner.config, smooth=SmoothConfig(margin=0.5)), reopen_engine=False)
         so_far = len(written.seen), len(attached.seen)
         until(lambda: (len(written.seen) > so_far[0] + 10) and (len(attached.seen) > so_far[1] + 10))
-        assert len(parts.classifiers) == 2  # the smoothing alone opens no engine
+        assert len(parts.classifiers) == 2  # a change of smoothing does not reopen the engine
         assert parts.classifiers[0].closed
         assert len(parts.detectors) == 1
         assert len(parts.contexts) == 1
@@ -397,7 +397,7 @@ def test_a_file_s_next_frame_is_searched_while_the_engine_has_the_last_one() -> 
         def detect(self, frame: Frame) -> Faces:
             if frame.index == 1:
                 searched.set()
-            # the next frame waits to be taken once the one after it has been asked for
+            # when frame n + 1 is requested, frame n is in the mailbox
             assert asked[min(frame.index + 2, 3)].wait(20)
             return super().detect(frame)
 

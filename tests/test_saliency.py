@@ -97,7 +97,7 @@ def test_the_page_shows_right_and_wrong_answers(tmp_path):
 
 @pytest.fixture(scope="module")
 def pooled(tmp_path_factory):
-    """hybrid_lite with fresh weights as a bundle, and the faces it was checked with."""
+    """hybrid_lite with random weights as a bundle, and the faces of its check."""
     place = tmp_path_factory.mktemp("pooled")
     torch.manual_seed(3)
     model = build("hybrid_lite").eval()
@@ -174,7 +174,7 @@ def test_a_hostile_file_with_the_right_hash_is_refused_in_one_line(pooled, tmp_p
     mine = copied(pooled[0], tmp_path / "mine")
     source = sha256_of(mine / "model.onnx")
     for content, kind in ((b"PK zip", ModelError), (b"\xff" * 99, ModelError), (None, SpecError)):
-        # None: a whole model, but one that gives probabilities and not maps
+        # None: a valid model that returns probabilities instead of maps
         (mine / SALIENCY).write_bytes(content or (mine / "model.onnx").read_bytes())
         ParityRecord(source, saliency=sha256_of(mine / SALIENCY)).save(mine)
         bundle = find_bundle(str(mine))

@@ -1,4 +1,4 @@
-"""What goes wrong in months, for real: full disks, kill -9, damaged engines, signals."""
+"""Real faults of a long run: full disks, kill -9, damaged engines, signals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMIT_S = 60
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Path:
-    # not "engines": the program is started in this folder, and would take it for the package
+    # not "engines", because the program is started in this folder and would import it as the package
     folder = tmp_path / "bundles"
     make_bundle(folder / "tiny")
     write_manifest(folder / "tiny")
@@ -62,7 +62,7 @@ def source(name: str, uri: object, *more: str) -> str:
 
 
 def lines(path: Path) -> list[dict[str, object]]:
-    """Whole lines of a file that grows."""
+    """The complete lines of a growing file."""
     if not path.exists():
         return []
     return [json.loads(text) for text in path.read_text().split("\n")[:-1]]
@@ -75,7 +75,7 @@ def origins(path: Path) -> set[object]:
 def test_sigterm_ends_it_with_everything_written_even_while_sources_hang(
     tmp_path: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections, says nothing
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # accepts connections and sends nothing
         process = started(
             'sinks = ["jsonl:a.jsonl", "sqlite:a.db"]\n'
             + source("clip", "demo", "loop = true", "paced = true")
@@ -213,7 +213,7 @@ def has_frames(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             return bool(database.execute("SELECT count(*) FROM frames").fetchone()[0])
-    except sqlite3.OperationalError:  # it has just begun
+    except sqlite3.OperationalError:  # the database has no tables yet
         return False
 
 
@@ -228,7 +228,7 @@ def test_renamed_files_and_a_folder_that_goes_away_under_the_whole_program(
 
     def grow() -> None:
         until(lambda: all((folder / name).exists() and (folder / name).stat().st_size for name in names), "files")
-        # a database has a size before it has results, which the removal of the folder could take with it
+        # wait for results, because the database file exists before its first result
         until(lambda: has_frames(folder / "a.db"), "frames in the database")
 
     grow()
@@ -293,7 +293,7 @@ def test_a_full_disk_is_waited_for_and_what_was_written_is_whole(small_disk: Pat
     kept = stored()
     assert kept
     ballast.unlink()
-    mended = number
+    repaired = number
     until(lambda: (feed(), not sink.status().error)[1], "recovery", LIMIT_S)
     began = time.monotonic()
     while time.monotonic() - began < 1.5:
@@ -303,7 +303,7 @@ def test_a_full_disk_is_waited_for_and_what_was_written_is_whole(small_disk: Pat
     whole = stored()
     assert whole[: len(kept)] == kept
     assert whole == sorted(set(whole))
-    assert whole[-1] > mended
+    assert whole[-1] > repaired
     assert sink.status().dropped > 0
 
 
@@ -346,7 +346,7 @@ def test_a_hundred_sudden_deaths_lose_no_more_than_the_last_second(tmp_path: Pat
         first_of_life = [event["wall"] for event in written if event["frame"] == 0][-1]
         assert isinstance(newest, float)
         assert isinstance(first_of_life, float)
-        # a batch a second, and a moment to write it on a busy machine
+        # one batch per second, and time for writing it on a busy machine
         assert newest - max(last, first_of_life) < 2.5
 
     folders = [tmp_path / f"life{number}" for number in range(20)]

@@ -1,4 +1,4 @@
-"""Faces in WebDataset shards: written, read by picture, streamed, trained on."""
+"""Faces in WebDataset shards: writing, random access, streaming, training."""
 
 import functools
 import http.server
@@ -49,7 +49,7 @@ def shards(data, tmp_path_factory):
 
 
 def stream(shards, *, batch=8, steps=6, workers=0, dist=None, epoch=0, first_step=0):
-    """The training faces that one process gets, as sums of their pixels, which tell them apart."""
+    """The training faces of one process, identified by the sums of their pixels."""
     pytest.importorskip("webdataset")
     config = FitConfig(data=f"wds:{shards}", batch=batch)
     source = ShardSource(shard_index(str(shards), "train"), config, SPEC, steps, dist or DistContext.alone(), workers)
@@ -64,7 +64,7 @@ def test_shards_hold_the_faces_and_labels_of_the_split(data, shards):
     faces = load_faces(open_data(data, "train"), SPEC)
     back = load_faces(open_data(f"wds:{shards}", "train"), SPEC)
     assert index.targets == pytest.approx(faces.targets.mean(axis=0), abs=1e-6)
-    # written in another order: each is found again by its pixels, which JPEG changes a little
+    # the order differs, so each face is identified by its pixels, which JPEG changes slightly
     distance = np.abs(back.faces[:, None].astype(int) - faces.faces[None]).mean(axis=(2, 3, 4))
     nearest = distance.argmin(axis=1)
     assert sorted(nearest) == list(range(48))
@@ -183,7 +183,7 @@ def test_what_are_no_shards_is_one_clear_line(shards, tmp_path, capsys):
     with tarfile.open(copy / "train-000000.tar", "w") as archive:
         (tmp_path / "x.jpg").write_bytes(b"no picture")
         archive.add(tmp_path / "x.jpg", "x.jpg")
-    for workers in (0, 1):  # a worker process hands its traceback over, too
+    for workers in (0, 1):  # the error of a worker process comes with its traceback
         with pytest.raises(DataError, match="x was not written by edgeemo-train data shard") as error:
             stream(copy, workers=workers)
         assert "\n" not in str(error.value)

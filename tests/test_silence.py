@@ -1,4 +1,4 @@
-"""Nothing leaves the machine: no command looks up a host name or connects anywhere unless it was asked to.
+"""No data leave the machine: commands resolve host names and connect only if configured to.
 
 Each command runs under strace, which records the system calls that can reach a network, of all its threads and child
 processes. docs/privacy.md says how to repeat it by hand.
@@ -45,7 +45,7 @@ LONG_COMMANDS = {
     "data": "edgeemo-train data info folder:labelled",
 }
 MODULES = {"edgeemo": "edgeemo.cli", "edgeemo-train": "trainer.cli", "edgeemo-export": "engines.export.cli"}
-# the app is asked to end a moment after its detector has found something to do
+# the app is ended some time after its detector has started
 APP = """
 import os, signal, sys, threading, time
 from edgeemo.cli import main
@@ -66,7 +66,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with what the commands of this file read."""
+    """A folder with the inputs of the commands in this file."""
     (tmp_path / "home").mkdir()
     (tmp_path / "onnx.toml").write_text('source = "demo"\nframes = 4\n[detect]\nruntime = "onnx"\n')
     (tmp_path / "service.toml").write_text('[[sources]]\nname = "door"\nuri = "rtsp://192.0.2.1/stream"\n')
@@ -86,7 +86,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def write_many(place: Path, count: int = 160) -> None:
-    """More labelled faces than INT8's calibration and a batch need."""
+    """Enough labelled faces for INT8 calibration and a training batch."""
     clip = cv2.VideoCapture(str(DEMO_CLIP))
     for row in range(count):
         folder = place / "many" / ("happiness" if row % 2 else "neutral")
@@ -96,7 +96,7 @@ def write_many(place: Path, count: int = 160) -> None:
 
 
 def traced(place: Path, command: list[str], *, expect: tuple[int, ...] = (0,), seconds: int = 120) -> list[str]:
-    """The system calls of a command that reach for a network."""
+    """The system calls of a command that use a network."""
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment |= {"HOME": str(place / "home"), "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": str(ROOT)}
     for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
@@ -124,7 +124,7 @@ def python(command: str) -> list[str]:
 
 
 def expect_no_trace(place: Path) -> None:
-    """ONNX Runtime's telemetry keeps a database in the user's cache, OpenVINO's a folder ~/intel."""
+    """Expect no files of ONNX Runtime's telemetry (a database in the user's cache) and of OpenVINO's (~/intel)."""
     left = [
         path
         for path in (place / "home").rglob("*")
@@ -167,7 +167,7 @@ def test_a_look_up_would_be_seen(place: Path) -> None:
 
 @needs_strace
 def test_mediapipe_is_silent_only_because_its_look_ups_are_blocked(place: Path) -> None:
-    """Where this fails after an upgrade, MediaPipe may have found another way out: look before changing it."""
+    """If this fails after an upgrade, MediaPipe may send data in another way: investigate before a change."""
     if mediapipe_detector.not_silent():
         pytest.skip(mediapipe_detector.not_silent())
     code = (
@@ -200,7 +200,7 @@ def test_other_code_in_the_process_keeps_its_look_ups() -> None:
 
 
 def test_onnx_runtime_is_told_before_it_is_imported() -> None:
-    """By whichever of the three packages comes first, and whatever the environment says."""
+    """Any of the three packages may be imported first, with any environment."""
     code = "import os, MODULE; assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
     environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "0", "PYTHONPATH": str(ROOT)}
     for module in ("engines.backends.onnxruntime", "engines.backends.face_network", "engines.export.graph"):

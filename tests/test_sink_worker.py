@@ -16,7 +16,7 @@ from edgeemo.types import Result
 
 
 class Held(FakeSink):
-    """Writes nothing until it is released."""
+    """Blocks in `write` until it is released."""
 
     def __init__(self, *, pictures: bool = False) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Held(FakeSink):
 
 @contextmanager
 def held(size: int, *, pictures: bool = False) -> Iterator[tuple[SinkWorker, Held]]:
-    """A worker whose sink is busy with result 0, so that whatever follows waits in its queue."""
+    """A worker whose sink is busy with result 0, so that later results wait in its queue."""
     sink = Held(pictures=pictures)
     worker = SinkWorker("held", lambda: sink, size=size, first=sink)
     worker.offer(result(0, index=0))
@@ -195,12 +195,12 @@ def test_a_file_s_sink_gets_the_time_it_needs_as_long_as_it_writes() -> None:
     worker = SinkWorker("slow", lambda: sink, size=64, first=sink, reopen=False)
     for index in range(20):
         worker.offer(result(0, index=index), must_arrive=True)
-    assert worker.close(0.8)  # all of it takes a second
+    assert worker.close(0.8)  # writing all of it takes a second
     assert sink.frames == list(range(20))
 
 
 class Deaf(Held):
-    """Its reader takes nothing: `write` waits until `stop_waiting` is called, and fails then."""
+    """A sink whose reader does not read: `write` waits until `stop_waiting` is called, then fails."""
 
     def write(self, result: Result) -> None:
         super().write(result)

@@ -29,7 +29,7 @@ def test_what_a_source_left_with_the_broker_is_cleared_when_it_is_gone(
     before = opened(broker.port, status("door", "gate"))
     for source in ("door", "gate"):
         before.write(result(1, origin=source))
-    until(lambda: len(retained(broker)) == 9)  # the status; of each source availability, state and two of discovery
+    until(lambda: len(retained(broker)) == 9)  # the status, and per source availability, state and two discovery topics
     before.close()
     opened(broker.port, status("door"))
     until(lambda: not any("gate" in topic for topic in retained(broker)))
@@ -69,7 +69,7 @@ def test_what_a_sink_left_with_the_broker_is_cleared_when_it_is_gone_or_has_anot
     for sink in sinks:
         sink.close()
     if restarted:
-        # the broker is away when the service begins
+        # the broker is not running when the service starts
         broker.kill()
     withdrawal = Withdrawal(owner)
     withdrawal.begin(configuration(other, moved))
@@ -80,7 +80,7 @@ def test_what_a_sink_left_with_the_broker_is_cleared_when_it_is_gone_or_has_anot
         until(lambda: not any(topic.startswith("home/edge/") for topic in retained(broker)), "the first to be cleared")
         until(lambda: len(retained(broker)) == 10, "the others to stay")
         until(lambda: not Ledger(owner).others((other, moved)), "an empty ledger")
-        # the same broker and topic under another address is taken over
+        # the same broker and topic under another host name is taken over
         for sink in running:
             sink.close()
         running.clear()

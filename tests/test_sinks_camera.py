@@ -1,4 +1,4 @@
-"""`camera:`: what a virtual camera is given, by the library's interface for drivers, and what is said without one."""
+"""`camera:`: the pictures that a virtual camera gets through pyvirtualcam's driver interface, and its errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def with_a_bar(result: Result) -> U8:
 
 
 class Driver:
-    """Takes the place of v4l2loopback; registered with pyvirtualcam as any other driver is."""
+    """A fake of v4l2loopback, registered with pyvirtualcam like any other driver."""
 
     made: ClassVar[list[Driver]] = []
 
@@ -61,7 +61,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> type[Driver]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A machine with a real camera, video0, and a virtual one, video9."""
+    """The root of a machine with a real camera, video0, and a virtual one, video9."""
     classes = tmp_path / "sys/class/video4linux"
     classes.mkdir(parents=True)
     (tmp_path / "dev").mkdir()
@@ -95,7 +95,7 @@ def test_the_picture_with_its_overlay_reaches_the_driver(driver: type[Driver], r
     first, _, wide = camera.pictures
     assert first[0, 0].tolist() == [0, 0, 255]  # blue, green, red
     assert first[-1, -1].tolist() == [90, 90, 90]
-    # fitted whole into the camera, with black above and below
+    # fitted into the camera's size, with black above and below
     assert wide[0, 64].tolist() == [0, 0, 0]
     assert wide[40, 64].tolist() == [90, 90, 90]
 
@@ -132,7 +132,7 @@ def test_what_is_no_virtual_camera_is_told_with_what_to_install(target: str, sai
 
 @pytest.mark.skipif(Path("/dev/video9").exists(), reason="there is such a camera")
 def test_a_device_that_is_no_driver_is_refused_by_the_library(root: Path) -> None:
-    """By pyvirtualcam's own code for v4l2loopback."""
+    """pyvirtualcam's code for v4l2loopback refuses it."""
     pytest.importorskip("pyvirtualcam", reason="the extra camera is not installed")
     sink = opened(root)
     with pytest.raises(SinkError, match="cannot show pictures on the virtual camera /dev/video9: "):

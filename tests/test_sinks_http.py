@@ -1,4 +1,4 @@
-"""The sinks that answer over HTTP: metrics and the page."""
+"""The HTTP sinks: metrics and the page."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ def test_pictures_of_a_folder_do_not_each_get_a_series(metrics: MetricsSink) -> 
 
 
 def flood(port: int) -> set[int]:
-    """The status codes of requests that are sent from several threads until one is turned away."""
+    """Status codes of requests sent from several threads until one is refused."""
     codes: set[int] = set()
 
     def ask(number: int) -> None:
@@ -321,7 +321,7 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
 def test_the_overlay_lies_over_the_picture_of_its_source(
     tmp_path: Path, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeemo.sinks.web.FACES_S", 600.0)  # the browser takes its time
+    monkeypatch.setattr("edgeemo.sinks.web.FACES_S", 600.0)  # the browser may be slow
     sink = WebSink("127.0.0.1:0", context(web=WebConfig(token_file=token)))
     try:
         assert get(sink.port, "/api/faces/door")[0] == 401

@@ -1,4 +1,4 @@
-"""`lsl:`: real outlets, read by real inlets on this machine."""
+"""`lsl:`: real outlets and real inlets on this machine."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_name_with_other_characters_is_one_clear_line(name):
         opened(name)
 
 
-# in a process of its own: its liblsl and that of pylsl do not get on in one
+# in a separate process, because its liblsl conflicts with pylsl's
 RECORD = """
 import sys, labrecorder, pylsl
 names = sys.argv[2:]
@@ -142,7 +142,7 @@ with labrecorder.Recording(sys.argv[1], streams):
 
 @contextlib.contextmanager
 def recorded(path, *names):
-    """LabRecorder, from the moment it receives all of these streams."""
+    """A running LabRecorder that receives all of these streams."""
     recorder = subprocess.Popen(
         [sys.executable, "-c", RECORD, str(path), *names],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -160,7 +160,7 @@ def recorded(path, *names):
 
 
 def test_labrecorder_aligns_expressions_with_the_markers_of_others(tmp_path):
-    """Recorded to XDF by LabRecorder itself, read by pyxdf: a frame is where the marker of its moment is."""
+    """Recorded to XDF by LabRecorder, read by pyxdf: a frame and the marker of the same moment have the same time."""
     for library in ("labrecorder", "pyxdf"):
         if importlib.util.find_spec(library) is None:
             pytest.skip(f"{library} is not installed")
@@ -174,10 +174,10 @@ def test_labrecorder_aligns_expressions_with_the_markers_of_others(tmp_path):
         for index in range(frames):
             captured = time.perf_counter()
             sender.push_sample([f"frame {index}"], captured - clock_offset(pylsl))
-            time.sleep(0.02)  # as long as a result takes
+            time.sleep(0.02)  # the duration of a result
             shown = at(index * 0.04, faces=index % 2)
             sink.write(replace(shown, frame=replace(shown.frame, captured=captured)))
-        # nothing tells what the recorder has received; the last ones may be missing on a busy machine
+        # the recorder does not report what it has received; on a busy machine the last samples may be missing
         time.sleep(1)
     read, _ = pyxdf.load_xdf(tmp_path / "run.xdf")
     by_name = {stream["info"]["name"][0]: stream for stream in read}

@@ -57,7 +57,7 @@ def test_an_orderly_end_and_a_sudden_one_both_leave_offline(
 def test_a_broker_that_confirms_nothing_learns_that_the_sink_has_ended(
     opened: Callable[..., MqttSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An orderly end takes the last will back, so `offline` must get out although the results before it wait."""
+    """A clean disconnect discards the last will, so `offline` must be sent although earlier results are unconfirmed."""
     monkeypatch.setattr("edgeemo.sinks.mqtt.FLUSH_S", 0.05)
     heard = bytearray()
 

@@ -39,7 +39,7 @@ def test_what_comes_while_the_broker_is_away_arrives_in_order_after_it_is_back(
         sink.write(result(1, index=index, origin="door"))
     until(lambda: events(listener)[-1:] == [439])
     got = events(listener)
-    # messages that the broker confirmed and this late listener missed are not its loss
+    # confirmed messages that this late listener missed do not count as lost
     assert got == list(range(got[0], 440))
     assert got[0] <= 420
     assert sink.lost == 0
@@ -111,13 +111,13 @@ AWAY = "mqtt://localhost:1/"
 
 
 class Moves:
-    """Sinks of one configuration whose addresses change from start to start; nothing runs but the sinks."""
+    """Sinks of one configuration whose addresses change at each start, without sources and stages."""
 
     def __init__(self, folder: Path) -> None:
         self._owner = str(folder / "edge.toml")
 
     def start(self, *sinks: str, owner: str | None = None, frames: tuple[int, ...] = (), spool: str = "") -> None:
-        """Open these sinks, write results to each, wait until all that can arrive has, and close them."""
+        """Open sinks, write results to each, wait until all deliverable results have arrived, and close the sinks."""
         config = Config(sinks=sinks, mqtt=MqttConfig(spool=spool))
         owner = self._owner if owner is None else owner
         context = SinkContext(LABELS, draw=lambda each: each.frame.image, config=config, lasting=True, owner=owner)
@@ -150,7 +150,7 @@ def test_what_waits_goes_once_to_the_broker_that_is_configured_now(
     moves.start(here, frames=(4, 5), spool=spool)
     got = [event["frame"] for event in listener.of("new/place/door/results")]
     assert got == list(range(6))
-    # nothing comes twice, whichever of them is configured again
+    # no result arrives twice, whichever sink is configured again
     moves.start(here, spool=spool)
     moves.start(away, frames=(6,), spool=spool)
     moves.start(here, spool=spool)

@@ -150,7 +150,7 @@ except SinkError as error:
 def test_frames_that_cannot_be_written_are_counted_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each_second: bool
 ) -> None:
-    """The frame of a `write` that raises is counted by its caller."""
+    """If `write` raises, the caller counts the frame."""
     path = tmp_path / "out.db"
     sink = open_sink(f"sqlite:{path}", CONTEXT)
     assert sink.lost == 0
@@ -199,7 +199,7 @@ def test_each_source_of_a_service_is_a_run_of_its_own_with_wall_times(tmp_path: 
 
 
 def aged(path: Path, clock: list[float], days: float) -> SqliteSink:
-    """A sink that keeps so many days, with ten frames of one day each behind it."""
+    """A sink with `keep_days` that has written ten frames, one per day."""
     context = replace(CONTEXT, sources=("door",), config=Config(sqlite=SqliteConfig(keep_days=days)))
     sink = SqliteSink(str(path), context, clock=lambda: clock[0])
     for index in range(10):
@@ -230,7 +230,7 @@ def test_a_clock_that_leaps_deletes_nothing(tmp_path: Path) -> None:
     assert rows(path, "SELECT count(*) FROM frames") == [(10,)]
 
 
-# what each version has and the one before had not
+# what each schema version added
 ADDED = {
     7: ("VIEW results", "faces.doubts", *(f"faces.{name}" for name in QUALITY)),
     6: ("faces.turned",),
@@ -242,7 +242,7 @@ ADDED = {
 
 
 def made_by_version(number: int, path: Path) -> None:
-    """An empty database as an older version made it."""
+    """An empty database with the schema of an older version."""
     open_sink(f"sqlite:{path}", CONTEXT).close()
     with contextlib.closing(sqlite3.connect(path)) as database:
         for what in (each for version, added in ADDED.items() if version > number for each in added):

@@ -397,7 +397,7 @@ def test_a_reader_that_pauses_during_the_run_gets_everything(tmp_path: Path) -> 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     with closing(open_sink(f"jsonl:{path}", CONTEXT)) as sink:
-        for index in range(150):  # more than a pipe holds
+        for index in range(150):  # more than fits into a pipe
             sink.write(result(8, index=index))
     reader.join(20)
     assert [json.loads(text)["frame"] for text in got] == list(range(150))

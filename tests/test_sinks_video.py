@@ -238,7 +238,7 @@ def test_the_sound_of_the_source_is_copied(
         assert copied or "cannot be copied into .webm" in caplog.text
         if copied:
             sounds = [[bytes(packet) for packet in each.demux(audio=0) if packet.size] for each in (made, original)]
-            # the coder's silence before the first frame is left out
+            # the encoder's silence before the first frame is omitted
             begin = sounds[1].index(sounds[0][0])
             assert sounds[0] == sounds[1][begin : begin + len(sounds[0])]
             assert len(sounds[1]) - len(sounds[0]) <= 3

@@ -30,7 +30,7 @@ def faces(*ids: int) -> Faces:
 
 
 def likely(**leading: float) -> F32:
-    """Probabilities of these labels; what is left is shared by the others."""
+    """The given probabilities of some labels; the others share the rest equally."""
     values = np.full(len(LABELS), (1 - sum(leading.values())) / (len(LABELS) - len(leading)), np.float32)
     for label, value in leading.items():
         values[LABELS.index(label)] = value
@@ -51,7 +51,7 @@ def camera(
     noise: float = 0.2,
     seed: int,
 ) -> Seen:
-    """What an engine says of a face held still before a camera, and of another expression from `change` on.
+    """Simulated probabilities of a still face before a camera, with another expression from `change` on.
 
     The noise is on the log-odds: white from frame to frame, plus a slow drift. For comparison: eleven faces held still
     under sensor noise of sigma 2 gave hybrid_lite 0.04 to 0.2 of the first, 0.08 in the middle, and no drift.
@@ -94,7 +94,7 @@ def test_no_faces_give_no_rows() -> None:
     [
         (NEUTRAL, 0.3),
         (likely(neutral=0.55, happiness=0.3), 0.25),
-        # nearly a tie: what the engine says changes all the time
+        # nearly a tie: the leading class changes all the time
         (likely(neutral=0.45, sadness=0.38), 0.12),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_face_between_two_expressions_needs_more_to_change_than_a_clear_one(mo
     with monkeypatch.context() as patch:
         patch.setattr("edgeemo.stages.smooth.UNDECIDED_MARGIN", 0.0)
         assert sum(later(clip) for clip in clips) > 0
-    # and is shown as something else as soon as a clear face
+    # and its label changes as soon as that of a clear face
     seen = camera(between, 12, 30, after=NEUTRAL, change=10, noise=0.1, seed=1)
     first = next(time for (time, _), name in zip(seen, shown(seen), strict=True) if name == "neutral")
     assert 10 < first <= 10.2
@@ -137,7 +137,7 @@ def test_a_real_change_shows_within_300_ms_of_the_first_frame_that_has_it(fps: i
             names = shown(seen)
             began = next(time for time, _ in seen if time >= 1 + seed / 200)
             changed = next(time for (time, _), name in zip(seen, names, strict=True) if name == new)
-            # what is not there cannot be told: a hole in those 300 ms is granted
+            # a gap within these 300 ms is allowed
             hole = max(b - a for (a, _), (b, _) in pairwise(seen) if began - 0.01 <= a < began + 0.3) - 1 / fps
             assert changed - began <= 0.301 + hole, (seed, new)
             assert changes(names) == 1

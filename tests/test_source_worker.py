@@ -22,7 +22,7 @@ QUICK = ServiceConfig(stalled_s=0.8, backoff_s=0.02, backoff_max_s=0.1, open_tim
 
 
 class Running:
-    """A worker whose frames are taken by a thread."""
+    """A worker, and a thread that takes its frames."""
 
     def __init__(self, opener, config: ServiceConfig = QUICK, *, live: bool = False) -> None:  # type: ignore[no-untyped-def]
         self.wake = threading.Event()
@@ -57,7 +57,7 @@ class Running:
 
 
 class Openings:
-    """Gives one source after another; an exception stands for one that cannot be opened."""
+    """Returns one source after the other; an exception means that opening fails."""
 
     def __init__(self, *items: Source | Exception) -> None:
         self._items = list(items)
@@ -70,7 +70,7 @@ class Openings:
 
 
 class Camera:
-    """A live source that gives frames slowly, may fall silent, and ends with an error when told."""
+    """A live source with slow frames, which can stop delivering or fail."""
 
     live = True
     pause_s = 0.0
@@ -101,7 +101,7 @@ def test_a_file_gives_every_frame_and_ends() -> None:
 
 
 def reading(source: Source) -> SourceWorker:
-    """A worker of a single source, which is not opened again."""
+    """A worker of a single source, which is not reopened."""
     return SourceWorker("clip", Openings(), threading.Event(), QUICK, first=source, reopen=False)
 
 
@@ -215,10 +215,10 @@ def test_frames_in_are_those_processed_dropped_and_waiting() -> None:
 
 
 def test_a_damaged_file_is_not_reopening() -> None:
-    with Running(Openings(FakeSource(5, error=SourceError("breaks off")), FakeSource(5))) as running:
+    with Running(Openings(FakeSource(5, error=SourceError("is cut off")), FakeSource(5))) as running:
         until(lambda: running.worker.ended)
     assert len(running.frames) == 5
-    assert running.worker.status().error == "breaks off"
+    assert running.worker.status().error == "is cut off"
 
 
 def test_a_source_that_can_neither_give_nor_be_interrupted_is_replaced() -> None:
@@ -266,7 +266,7 @@ def test_the_pause_before_a_source_is_opened_again_doubles_up_to_a_limit() -> No
         history = list(running.worker.history)
     opened = [at for at, state in history if state is State.CONNECTING]
     pauses = [after - before for before, after in pairwise(opened)]
-    # a wait is never shorter than asked for; a busy machine makes it longer
+    # a wait is never shorter than requested; a busy machine makes it longer
     for pause, least in zip(pauses, (0.08, 0.16, 0.2, 0.2, 0.2), strict=False):
         assert pause >= least - 0.002
 
@@ -369,7 +369,7 @@ def test_a_file_is_decoded_ahead_less_where_frames_are_large_or_watched(size: in
     worker = SourceWorker("clip", lambda: source, threading.Event(), QUICK, reopen=False, paced=paced)
     worker.start()
     try:
-        # one more than fit has left the decoder and waits
+        # one frame more than fits into the queue has left the decoder and waits
         until(lambda: worker.status().captured == ahead + 1, "reading ahead")
         indices = []
         while not worker.ended:

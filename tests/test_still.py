@@ -1,4 +1,4 @@
-"""Looks at single faces: mirrored windows, heads that lie, and how often a doubtful face is looked at."""
+"""Looks at single faces: mirrored windows, lying heads, and the number of looks at a doubtful face."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAME = Frame(np.zeros((400, 600, 3), np.uint8), 0, 0.0, "photograph", True)
 
 
 def seen(score: float, *, side: float = 100, roll: float = 0.0, x: float = 200, y: float = 150) -> SeenFace:
-    """A face around (x, y) whose eyes lean by an angle in degrees, clockwise."""
+    """A face around (x, y), rolled clockwise by an angle in degrees."""
     cos, sin = np.cos(np.radians(roll)), np.sin(np.radians(roll))
     points = POINTS * side @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
     box = np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2], np.float32)
@@ -34,7 +34,7 @@ class FakeLooks:
     """Finds one face in the whole picture and gives it the same score in each closer look.
 
     Args:
-        upside_down: the score where the window is turned by 180 degrees.
+        upside_down: the score if the window is turned by 180 degrees.
     """
 
     def __init__(self, face: SeenFace, score: float, upside_down: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""Detections that are left out while nothing moves: what they save, and what they must not miss."""
+"""Detections skipped while nothing moves: the saving, and the movements that must be noticed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def portrait(demo_clip: Path) -> U8:
 
 
 class Counted:
-    """A detector of which it is known in which frames it looked, and what it said."""
+    """A detector that stores the frames it searched and its results."""
 
     def __init__(self, **values: object) -> None:
         self.looked: list[int] = []
@@ -64,7 +64,7 @@ def opened() -> Iterator[Callable[..., Counted]]:
 
 
 def noisy(picture: U8, count: int) -> list[U8]:
-    """As a camera in a dim room: other noise in each frame."""
+    """The same picture with different noise in each frame, as from a camera in a dim room."""
     random = np.random.default_rng(7)
     return [np.clip(picture + random.normal(0, 4, picture.shape), 0, 255).astype(np.uint8) for _ in range(count)]
 

@@ -48,7 +48,7 @@ def test_flat_borders_are_left_out_and_flat_tiles_altogether() -> None:
     part = whole.textured(picture)
     assert part is not None
     assert part.scale == whole.scale
-    # exact to the cells in which the texture begins and ends
+    # accurate to the cells at the edges of the texture
     assert 0 <= 300 - MARGIN_PX - part.left <= 2 * CELL_PX
     assert 0 <= 200 - MARGIN_PX - part.top <= 2 * CELL_PX
     assert 0 <= part.left + part.width - (340 + MARGIN_PX) <= 2 * CELL_PX

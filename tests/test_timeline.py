@@ -64,7 +64,9 @@ def drawn(timeline: Timeline) -> dict[str, str]:
 
 def test_curves_have_names_and_can_be_switched_off(timeline: Timeline) -> None:
     assert drawn(timeline) == {"happiness": LIGHT.classes["happiness"], "other": LIGHT.classes["other"]}
-    assert [name for _, name, _ in timeline.plot.names._names] == ["Happiness"]  # what ends at the bottom has none
+    assert [name for _, name, _ in timeline.plot.names._names] == [
+        "Happiness"
+    ]  # a curve that ends at the bottom has no name
     timeline.show_class("happiness", False)
     assert "happiness" not in drawn(timeline)
     timeline.classes_menu.aboutToShow.emit()
@@ -139,7 +141,7 @@ def test_markers_side_by_side_have_labels_at_different_heights(timeline: Timelin
     heights = [line.label.orthoPos for line in lines]
     assert len(set(heights[:3])) == 3
     assert heights[3] == heights[0]
-    assert len(timeline.plot._marks) == 5  # an interval has its region too
+    assert len(timeline.plot._marks) == 5  # an interval also has a region
 
 
 def test_following_leaves_the_markers_as_they_are_and_zooming_places_them_again(qtbot: QtBot) -> None:

@@ -85,7 +85,7 @@ def test_people_who_pass_each_other_keep_their_ids() -> None:
     tracker = FaceTracker()
     for index in range(60):
         across = 6.0 * index
-        # they come within half a face of each other
+        # the two faces come as close as half a face
         tracked = tracker.update(faces((100 + across, 200), (500 - across, 240)), frame(index / 30))
         assert tracked.ids.tolist() == [1, 2]
 
@@ -175,7 +175,7 @@ def test_a_face_at_rest_is_steadied_at_any_frame_rate() -> None:
 
 
 def test_a_moving_face_does_not_lag_behind() -> None:
-    """A face that crosses two of its own widths a second is drawn within 4 % of a width of where it is."""
+    """The box of a face that moves two widths per second is off by at most 4 % of a width."""
     for fps, dropped in ((30, 0.0), (60, 0.0), (30, 0.4)):
         random = np.random.default_rng(2)
         tracker = FaceTracker()
@@ -221,7 +221,7 @@ def test_a_file_that_is_wound_back_shows_the_same_persons_again() -> None:
     tracker = FaceTracker()
 
     def see(index: int, number: int) -> list[int]:
-        """The ids in the frame of that place, which is the source's next one by its number; the third face is late."""
+        """Ids in the source's next frame (`number`), which shows the place `index`; the third face comes late."""
         centres = [(150.0 + 2 * index, 200.0), (450.0, 240.0 - index), *([(300.0, 100.0)] if index >= 20 else [])]
         return tracker.update(faces(*centres), Frame(IMAGE, number, index / 25, "clip")).ids.tolist()
 

@@ -34,7 +34,7 @@ from trainer.saliency_page import grad_cam
 from trainer.train import fit
 
 SPEC = ARCHITECTURES["hybrid_lite"].spec
-# several threads on batches this small wait for each other longer than they work
+# with batches this small, several threads wait longer than they work
 torch.set_num_threads(1)
 
 
@@ -71,7 +71,7 @@ def test_hybrid_lite_keeps_within_its_budget():
 def test_a_grown_network_answers_as_the_small_one_did_and_can_learn_more():
     torch.manual_seed(0)
     small, large = build("hybrid_lite"), build("hybrid_wide")
-    small.train()(torch.rand(64, 1, 48, 48) * 255)  # norms that have seen something
+    small.train()(torch.rand(64, 1, 48, 48) * 255)  # batch norms with changed statistics
     grow(small.network, large.network)
     faces = torch.rand(4, 1, 48, 48) * 255
     assert torch.allclose(small.eval().logits(faces), large.eval().logits(faces), atol=1e-4)
@@ -125,7 +125,7 @@ def test_scrambled_faces_are_no_faces_and_the_others_stay():
     assert torch.equal(labels[~nothing], targets[~nothing])
     assert (changed[nothing] != faces[nothing]).flatten(1).any(dim=1).all()
     assert (labels.sum(dim=1) == 1).all()
-    # tiles are moved, not changed: the light of a shuffled face stays what it was, point by point
+    # tiles are moved, not changed: a shuffled face has the same pixel values
     same_light = (changed.flatten(1).sort(dim=1).values == faces.flatten(1).sort(dim=1).values).all(dim=1)
     assert bool(same_light[nothing].any())
     none, _ = make_non_faces(faces[:0], targets[:0], 0.4, generator)
@@ -228,7 +228,7 @@ def test_a_loss_that_is_no_number_stops_with_the_reason(data, cache, tmp_path):
 
 def test_training_stops_when_it_no_longer_helps_and_stays_stopped(data, cache, tmp_path):
     config = settings(data, epochs=40, patience=2, learning_rate=0.0, optimiser="sgd")
-    for _ in range(2):  # the second time it is continued
+    for _ in range(2):  # the second round continues it
         fit(config, tmp_path, cache=cache)
         rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
         assert len(rows) < 10
@@ -285,7 +285,7 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     assert "- 48 pictures: " in bundle.card.read_text()
     assert " of 8, batches of 16, adamw with a learning rate of up to 0.002" in bundle.card.read_text()
     assert f"| 100% | {scores.accuracy:.1%} |" in bundle.card.read_text()
-    # no trace of where this trainer lies
+    # no path of this installation
     assert b"trainer/models" not in (tmp_path / "mine" / "model.onnx").read_bytes()
     assert "Logit adjustment" not in bundle.card.read_text()
 

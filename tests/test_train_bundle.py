@@ -1,4 +1,4 @@
-"""What `edgeemo-train bundle` writes: all or nothing, with or without the FP32 model, and an honest card."""
+"""The output of `edgeemo-train bundle`: complete or nothing, with or without the FP32 model, and a true card."""
 
 import dataclasses
 import hashlib
@@ -33,7 +33,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Faces that a network learns in a few steps; 8 of the 24 validation pictures are also in the training split."""
+    """A data set that is learned in a few steps; 8 of its 24 validation pictures are also in the training split."""
     root = tmp_path_factory.mktemp("bundles")
     make_ferplus(root / "set", "FER2013Train", 64)
     valid = make_ferplus(root / "set", "FER2013Valid", 24, seed=1) / "FER2013Valid"
@@ -49,7 +49,7 @@ def data(place):
 
 @pytest.fixture(scope="module")
 def run(place, data):
-    """A student of hybrid_lite, at half of its own size."""
+    """A run distilled from hybrid_lite, at half of its network's size."""
     config = FitConfig(data=data, arch="baseline64", epochs=6, batch=16, precision="fp32", ema_decay=0.5, mixup=0.0)
     config = dataclasses.replace(config, sizes=((24, 2), (32, 4)), teachers=("hybrid_lite",), teacher_weight=0.2)
     fit(config, place / "run", cache=place / "cache")

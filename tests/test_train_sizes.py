@@ -1,4 +1,4 @@
-"""Training at growing input sizes, and the moving average that starts with a short memory."""
+"""Training at increasing input sizes, and the moving average with a short memory at first."""
 
 import csv
 import os
@@ -118,7 +118,7 @@ def test_a_killed_training_continues_at_the_right_size(data, cache, tmp_path):
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
-    assert load_checkpoint(cut / "last.pt")[1].spec.size == 48  # in the middle of the second stage
+    assert load_checkpoint(cut / "last.pt")[1].spec.size == 48  # killed in the middle of the second stage
     fit(config, cut, cache=cache)
     assert [row["size"] for row in rows(cut)] == ["32", "48"]
     assert same(weights(whole), weights(cut))
@@ -133,7 +133,7 @@ def test_sizes_that_make_no_sense_are_refused(text, capsys):
 
 
 def test_the_moving_average_follows_the_weights_closely_at_first():
-    """With a fixed decay of 0.998 the first weights still made 95 % of the average after 28 steps."""
+    """With a fixed decay of 0.998 the initial weights would make up 95 % of the average after 28 steps."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.constant_(model.weight, 100.0)
     average = AveragedModel(model, multi_avg_fn=ema_update(0.998), use_buffers=True)

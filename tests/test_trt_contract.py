@@ -1,7 +1,7 @@
 """The names of TensorRT and CUDA that the code uses exist in the real libraries.
 
 TensorRT's own Python bindings are downloaded and loaded over three stub libraries, which define the nine C symbols
-that they want. That proves names and numbers of arguments, not behaviour.
+that they need. This checks names and numbers of arguments, not behaviour.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def members(kind):
 found = {name: members(kind) for name, kind in vars(trt).items() if inspect.isclass(kind)}
 json.dump({"version": trt.__version__, "classes": found}, sys.stdout)
 """
-# what the code calls its variables -> what TensorRT calls their class
+# name of a variable in the code -> name of its class in TensorRT
 VARIABLES = {
     "builder": "Builder",
     "cache": "ITimingCache",
@@ -73,7 +73,7 @@ def downloads(request):
 
 
 def fetched(requirement: str, folder: Path) -> Path:
-    """A wheel, unpacked; kept between runs."""
+    """An unpacked wheel, cached between runs."""
     target = folder / re.sub(r"[^a-z0-9.]+", "-", requirement)
     if not (target / "whole").is_file():
         shutil.rmtree(target, ignore_errors=True)
@@ -272,7 +272,7 @@ def test_the_cuda_runtime_has_every_call_and_without_a_gpu_says_so(downloads, re
 
 
 def answer(libraries: list[str]) -> str:
-    """The capability of the GPU, or why there is none."""
+    """The compute capability of the GPU, or why there is none."""
     try:
         return CudaRuntime(libraries).gpu().capability
     except BackendUnavailable as error:

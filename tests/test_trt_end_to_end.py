@@ -1,4 +1,4 @@
-"""The commands and the swap with TensorRT as they run on a device: real processes, a stub of the CUDA runtime in C (its
+"""The commands and the switch to TensorRT as on a device: real processes, a stub of the CUDA runtime in C (its
 memory is the host's), and the small TensorRT that computes on the CPU."""
 
 import json
@@ -66,7 +66,7 @@ with Engine.open(sys.argv[1]) as plain, Engine.open(sys.argv[1], backend="tensor
 
 @pytest.fixture
 def device(tmp_path):
-    """The environment of a process on the pretended device."""
+    """The environment of a process on the simulated device."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("there is no C compiler for the stub of the CUDA runtime")
@@ -135,7 +135,7 @@ def test_one_command_makes_the_fp16_file_and_where_a_gpu_is_the_plan_too(tmp_pat
     assert f"published: {plan}" in done.stdout
     assert done.stdout.count("within budget") == 3  # as shipped, emulated, and the plan itself
     assert "layers in half precision" in done.stdout
-    # the second time nothing is made
+    # the second call makes nothing
     built = plan.stat().st_mtime_ns
     shown = export(device, folder)
     assert shown.returncode == 0

@@ -1,4 +1,4 @@
-"""Plans are run: buffers, batches, graphs, refusal. On a small TensorRT that computes on the CPU."""
+"""Running plans: buffers, batches, graphs, refusal; with a small TensorRT that computes on the CPU."""
 
 import numpy as np
 import pytest

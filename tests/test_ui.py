@@ -31,7 +31,7 @@ from engines.bundle import ZOO
 
 
 def pixel(window: Window, x: float, y: float) -> tuple[int, int, int]:
-    """Colour at a place of the picture, given in parts of its width and height."""
+    """The colour at a place of the picture, given as fractions of its width and height."""
     where = window.video.picture_rect()
     image = window.video.grab().toImage()
     ratio = image.devicePixelRatio()
@@ -263,7 +263,7 @@ def test_the_app_runs_on_the_demo_clip_until_it_is_interrupted(qtbot: QtBot, tmp
         [sys.executable, "-m", "edgeemo", "--source", "demo", "--sink", f"jsonl:{results}"],
         stderr=subprocess.DEVNULL,
         cwd=tmp_path,
-        # the settings of whoever runs the tests stay as they are
+        # the settings of the user who runs the tests do not change
         env={**os.environ, "PYTHONPATH": root, "XDG_CONFIG_HOME": str(tmp_path)},
     ) as process:
         try:

@@ -1,4 +1,4 @@
-"""How the window looks: both themes, no words cut at any size, pictures of odd shapes."""
+"""Appearance of the window: both themes, no text cut off at any size, pictures of unusual shapes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_both_themes_colour_the_whole_window(qtbot: QtBot, make: Windows, theme:
 
 
 def cut_texts(window: Window) -> list[str]:
-    """Words of the window that do not fit where they stand."""
+    """Texts of the window that do not fit into their widgets."""
     found = []
     for label in window.findChildren(QLabel):
         if not label.isVisible() or not label.text():
@@ -137,7 +137,7 @@ def test_no_words_are_cut(qtbot: QtBot, make: Windows, studio: Studio, size: tup
     def nothing_is_cut() -> None:
         assert cut_texts(window) == []
 
-    # words that have just changed get their room in the layout's next turn; words that do not fit never do
+    # a changed text gets its room in the next layout; a text that does not fit never does
     qtbot.waitUntil(nothing_is_cut)
 
 

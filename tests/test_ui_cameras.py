@@ -19,7 +19,7 @@ from edgeemo.ui.camera_watch import CameraWatch
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.window import Window
 
-# a camera that is lost
+# lost cameras
 
 
 def test_a_lost_camera_comes_back_by_itself(qtbot: QtBot, make: Windows, studio: Studio) -> None:
@@ -43,7 +43,7 @@ def test_trying_again_can_be_stopped(qtbot: QtBot, make: Windows, studio: Studio
     assert len(studio.configs) == 1
 
 
-# a camera that is plugged in
+# newly connected cameras
 
 
 class Desk:

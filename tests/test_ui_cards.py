@@ -1,4 +1,4 @@
-"""The cards beside the picture: what they say of an unsure face."""
+"""The cards beside the picture: texts for unsure faces."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_latency_is_from_the_capture_of_a_frame_until_it_is_painted(qtbot: QtBot
     assert first >= 3000
     view.grab()
     assert view.paints.delay() == first, "painting the same frame again is no delay"
-    view.show_result(result)  # of a replay: no capture
+    view.show_result(result)  # a result of a replay has no capture time
     view.grab()
     assert view.paints.delay() == first
     view.show_message("Opening …")

@@ -1,4 +1,4 @@
-"""The dialogs health, welcome and self-test, and the settings that are remembered."""
+"""The dialogs Health, Welcome and self-test, and stored settings."""
 
 from __future__ import annotations
 

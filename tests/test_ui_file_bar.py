@@ -1,4 +1,4 @@
-"""Winding a file that plays live in the window: places, frames and speeds, in a real window over a real file."""
+"""Seeking in a file that plays in a real window: times, frames and speeds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WAIT_MS = 20_000
 
 @pytest.fixture
 def window(qtbot: QtBot, make: Windows, studio: Studio, make_clip: MakeClip) -> Window:
-    """Plays a clip whose frame n is of grey level 20 + 4 n, paused at its beginning."""
+    """A window that plays a clip whose frame n has grey level 20 + 4n, paused at its beginning."""
     clip = make_clip("talk.mp4", frames=FRAMES)
     studio.clip = partial(open_source, paced=True)  # type: ignore[assignment]
     window = make(Config(source=str(clip)))
@@ -41,7 +41,7 @@ def window(qtbot: QtBot, make: Windows, studio: Studio, make_clip: MakeClip) -> 
 
 
 def is_at(window: Window, frame: int) -> None:
-    """Both the clock and the picture are those of a frame."""
+    """Whether clock and picture are those of a frame."""
     shown = window.video.result
     assert shown is not None
     assert shown.frame.time == pytest.approx(frame / FPS, abs=1e-3)
@@ -74,7 +74,7 @@ def test_a_paused_file_goes_to_places_and_frames_by_slider_and_keys(qtbot: QtBot
     window.timeline.sought.emit(0.4)
     waits_for(qtbot, window, 10)
     assert bar.place.text() == "0:00.4 of 0:02.0"
-    # the timeline holds one value for each moment, however often it was seen
+    # the timeline has one value per frame, however often it was shown
     for person in window.history.people:
         times = window.history.series(person).times
         assert (times[1:] > times[:-1]).all()
@@ -149,7 +149,7 @@ def test_the_speed_is_that_of_the_clock_and_no_frame_is_left_out(make_clip: Make
     media, clock = np.diff(np.array(passed), axis=0).T
     np.testing.assert_allclose(media, 1 / FPS, atol=2e-3)
     np.testing.assert_allclose(clock[:19], 1 / FPS / 4, atol=2e-3)
-    # the frame after the change is due at once: the pace begins there
+    # the frame after the change is due at once, and the pace starts with it
     np.testing.assert_allclose(clock[20:], 4 / FPS, atol=8e-3)
 
 

@@ -74,10 +74,10 @@ def test_texts_that_are_not_marked_or_not_translated_are_found_and_a_language_is
     sources.mkdir()
     files.mkdir()
     (sources / "new.py").write_text(
-        'A = QLabel("waits")\nB = f"{len(A)} of the files"\nC = tr("Go on")\nD = tr("%n frames", 2)\nE = "fine"\n'
+        'A = QLabel("waits")\nB = f"{len(A)} of the files"\nC = tr("Resume")\nD = tr("%n frames", 2)\nE = "fine"\n'
     )
     (files / "edgeemo_de.ts").write_text(
-        "<TS><context><message><source>Go on</source><translation>{was} weiter</translation></message></context></TS>"
+        "<TS><context><message><source>Resume</source><translation>{was} weiter</translation></message></context></TS>"
     )
     for name, value in (("SOURCES", sources), ("FOLDER", files), ("ROOT", tmp_path)):
         monkeypatch.setattr(script, name, value)
@@ -192,7 +192,7 @@ def test_the_language_is_remembered_for_the_next_start(qtbot: QtBot, make: Windo
 
 
 def texts_of(window: QWidget) -> set[str]:
-    """Everything that a window and its dialogs show or tell."""
+    """All texts of a window and its dialogs."""
     found: set[str] = set()
     for widget in [window, *window.findChildren(QWidget)]:
         found |= {widget.windowTitle(), widget.toolTip(), widget.accessibleName()}
@@ -202,4 +202,4 @@ def texts_of(window: QWidget) -> set[str]:
             found |= {widget.itemText(row) for row in range(widget.count())}
     for action in window.findChildren(QAction):
         found |= {action.text(), action.toolTip()}
-    return found - {"", "other", "Export"}  # the name of an engine, and a menu of pyqtgraph's that is switched off
+    return found - {"", "other", "Export"}  # the name of an engine, and a disabled menu of pyqtgraph

@@ -120,7 +120,7 @@ def german(qapp: QApplication) -> Iterator[None]:
 
 
 def error_of(uri: str) -> EdgeemoError:
-    """What opening and reading a source raises."""
+    """The error of opening and reading a source."""
     with pytest.raises(EdgeemoError) as caught:
         list(open_source(uri, open_timeout=2).frames())
     return caught.value

@@ -25,7 +25,7 @@ from engines import LABELS
 
 
 class FastClip(Clip):
-    """Ten seconds of media time in a fraction of one."""
+    """A clip that delivers ten seconds of media time in a fraction of a second."""
 
     def frames(self) -> Iterator[Frame]:
         for shown in super().frames():

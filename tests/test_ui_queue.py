@@ -86,7 +86,7 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     make_clip: MakeClip,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # one process reads one file after the other, so that some are left when the first is done
+    # one process reads the files one after the other, so that some remain when the first is done
     monkeypatch.setattr("edgeemo.batch.command.usable_cpus", lambda: 1)
     for number in range(4):
         make_clip(f"{number}.mp4", frames=50, width=320, height=240)

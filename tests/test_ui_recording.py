@@ -1,4 +1,4 @@
-"""Recording from the window when something goes wrong: what is lost is told at once, in the session and at the end."""
+"""Faults while recording from the window: losses are reported at once, in the session and at the end."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_markers_of_another_program_are_in_timeline_and_session(qtbot: QtBot, ma
     (folder,) = (tmp_path / "sessions").iterdir()
     (kept,) = load(folder).markers
     assert (kept.label, kept.time) == ("stimulus 1", pytest.approx(markers[0].time, abs=1e-3))
-    # by the clock it lies where its time lies among the frames
+    # its clock time is at the same place among the frames as its media time
     recording = load(folder)
     walls = [recording.walls[frame] for frame in recording.frames.tolist()]
     assert kept.wall is not None
@@ -115,7 +115,7 @@ def test_markers_of_another_program_are_in_timeline_and_session(qtbot: QtBot, ma
 
 
 class MarkerSink(FakeSink):
-    """Keeps the markers that it is given."""
+    """Stores its markers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -166,11 +166,11 @@ def test_an_output_that_failed_is_opened_again(qtbot: QtBot, make: Windows, stud
     assert len(kept.frames) - shown <= 2, "a second run would overwrite the first one's output"
 
 
-LOST = SourceError("the stream broke off; check the camera")
+LOST = SourceError("the stream ended; check the camera")
 
 
 def lose(qtbot: QtBot, studio: Studio, make: Windows) -> Window:
-    """A window that records a stream which has just been lost."""
+    """A window that records a stream, which has just been lost."""
     studio.clip = lambda name: Clip(name, frames=80, error=LOST)
     window = make(Config(source="rtsp://camera/live"))
     start(qtbot, window, "whole")
@@ -202,7 +202,7 @@ def test_a_stream_that_drops_is_recorded_on_in_the_same_session_with_one_clock(
     assert marker.duration == pytest.approx(steps.max(), abs=0.3)
     assert marker in window.timeline.history.markers
     assert len(recording.walls) == recorder.frames
-    # a face after the gap need not be who was there before it
+    # a face after the gap may be another person
     assert [track.id for track in recording.tracks] == [1, 2]
     assert (window.timeline.history.series(1).times < window.timeline.history.series(2).times[0]).all()
 

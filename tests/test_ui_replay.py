@@ -32,7 +32,7 @@ from engines import LABELS, Emotion
 
 
 def recorded(parent: Path, *, frames: int = 100, faces: int = 1, file: Path | None = None) -> SessionFolder:
-    """25 frames a second."""
+    """A recording with 25 frames per second."""
     about = SourceFile.of(file) if file is not None else None
     folder = SessionFolder.create(parent / "sessions", SessionInfo("Visit", "clip.mp4", "fake", LABELS, file=about))
     recorder = Recorder(folder, LABELS)
@@ -279,7 +279,7 @@ def test_a_session_is_exported_as_a_video_with_overlay_and_names(
         frames.append(read[1])
     assert len(frames) == 30
     assert frames[0].shape == (240, 320, 3)
-    # the file's grey under it, and the overlay's colour on it
+    # the grey of the file, and the colour of the overlay
     assert float(frames[29][200:, 250:].mean()) == pytest.approx(20 + 4 * 29, abs=10)
     yellow = np.array(Emotion.HAPPINESS.bgr)
     assert (np.abs(frames[29].astype(int) - yellow).sum(axis=2) < 60).sum() > 20

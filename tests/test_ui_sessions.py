@@ -109,7 +109,7 @@ def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Windows, tmp_
     window.replay.slider.setValue(3)
     assert window.video.result.frame.index == 3
     assert window.faces.cards[0].expression.text() == "Happiness"
-    # the pictures of the fake are grey and grow lighter
+    # the fake's pictures are grey and become lighter
     assert abs(int(window.video.result.frame.image.mean()) - 43) < 6
     qtbot.mouseClick(window.replay.leave, Qt.MouseButton.LeftButton)
     assert window.replay.recording is None

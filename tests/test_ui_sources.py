@@ -66,7 +66,7 @@ def test_choosing_another_engine_opens_the_same_source_with_it(qtbot: QtBot, mak
     other.trigger()
     qtbot.waitUntil(lambda: window.status_bar.description.toolTip() == "other, fake runtime")
     shows(qtbot, window)
-    assert [clip.name for clip in studio.clips] == ["clip.mp4"]  # the source plays on
+    assert [clip.name for clip in studio.clips] == ["clip.mp4"]  # the source continues to play
 
 
 def test_the_engine_menu_tells_accuracy_speed_and_size(
@@ -97,7 +97,7 @@ def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) 
     shows(qtbot, window)
     assert window.video.result is not None
     assert window.video.result.frame.origin == "c.mp4"
-    # whatever was being opened when the others were chosen, and the last: those in between are not opened
+    # only the source being opened meanwhile, and the last one chosen, are opened
     opened = [config.source for config in studio.configs]
     assert opened[-1] == "c.mp4"
     assert len(opened) <= 2

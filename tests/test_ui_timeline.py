@@ -108,7 +108,7 @@ def test_the_timelines_words_catch_up_after_the_last_picture(qtbot: QtBot, timel
     assert timeline.legend.text() == ""
     history.add(made_result(1, index=1))
     timeline.refresh()
-    assert timeline.legend.text() == ""  # told just now
+    assert timeline.legend.text() == ""  # updated just now
     qtbot.waitUntil(lambda: timeline.legend.text() == "Happiness 100 %")
 
 

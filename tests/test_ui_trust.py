@@ -1,4 +1,4 @@
-"""What a user must be able to rely on in the window: pictures, deleting, keys, the size and what was asked for."""
+"""Essential behaviour of the window: pictures, deleting, keys, size, requested options."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_the_window_is_never_larger_than_the_screen(make: Windows, tmp_path: Pat
     large = make(settings=kept, begin=False)
     large.resize(5000, 4000)
     large.close()
-    # one that remembers a size, and one that begins with the usual size, which is larger than the test's screen
+    # with a stored size, and with the default size, which is larger than the test's screen
     for window in (make(settings=kept, begin=False), make(begin=False)):
         screen = window.screen()
         assert screen is not None
@@ -214,7 +214,7 @@ def test_after_a_cut_the_timeline_shows_who_is_there(qtbot: QtBot) -> None:
     assert timeline.person == 4
     timeline.show_person(2)
     assert timeline.person == 3
-    # in a replay the cursor counts
+    # in a replay the cursor determines the person
     timeline.show_cursor(2.0)
     assert timeline.person == 2
     assert History().shown_at(1.0) is None

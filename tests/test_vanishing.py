@@ -1,4 +1,4 @@
-"""Outputs that are renamed, deleted, or lose their folder while they are written: noticed, begun again, and counted."""
+"""Outputs that are renamed, deleted, or lose their folder are created again, and losses are counted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIX = {"jsonl": "out.jsonl", "csv": "out.csv", "sqlite": "out.db", "video": "
 
 
 def stored(path: Path) -> int:
-    """Results in a file."""
+    """Number of results in a file."""
     if not path.exists() or not path.stat().st_size:
         return 0
     if path.suffix == ".jsonl":
@@ -78,7 +78,7 @@ def test_what_vanishes_is_reopening_and_every_result_is_counted_once(tmp_path: P
     if way == "folder":
         until(lambda: (feed(), sink.status().error)[1], "the error")
         path.parent.mkdir()
-    until(lambda: (feed(), path.exists() and stored(path) > 0)[1], "a file that is begun again")
+    until(lambda: (feed(), path.exists() and stored(path) > 0)[1], "a file that is created again")
     assert sink.close(20)
     status = sink.status()
     assert status.written + status.dropped == offered

@@ -1,4 +1,4 @@
-"""The page of `web:`: it fits a telephone and follows the reader's preference for light or dark."""
+"""The page of `web:` fits a telephone's screen and follows the reader's theme, light or dark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[1] / "edgeemo" / "sinks" / "page.html"
 
 def test_the_page_fits_a_telephone(tmp_path: Path) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    # as the script fills it: a card per source
+    # the content that the script adds: a card per source
     card = "<section><div class=top><h2>A source with a name</h2><span class=state>live</span></div><p>x</p></section>"
     (tmp_path / "page.html").write_text(
         re.sub(r"<script>.*?</script>", "", text, flags=re.S).replace("</main>", f"{card}</main>")

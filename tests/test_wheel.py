@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LIMIT_MB = 100  # of a package in the public index
+LIMIT_MB = 100  # limit of a file in the public package index
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """dist/ of a copy of the tracked files, so that nothing of a build is left in the clone."""
+    """dist/ built in a copy of the tracked files, so that the clone stays clean."""
     folder = tmp_path_factory.mktemp("build")
     files = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True

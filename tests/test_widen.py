@@ -1,4 +1,4 @@
-"""An FP16 graph expanded to FP32 without the onnx package: the same values in every form that they are stored in."""
+"""An FP16 graph expanded to FP32 without the onnx package has the same values, for every form of storage."""
 
 import numpy as np
 import onnx

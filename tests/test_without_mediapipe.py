@@ -1,4 +1,4 @@
-"""A headless install has no MediaPipe: what runs there must neither import it nor miss it."""
+"""A headless installation runs without MediaPipe and does not import it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The window of the app over fake stages: what tests of the user interface share. Fixtures are in conftest.py."""
+"""The app's window with fake stages, shared by tests of the user interface. Fixtures are in conftest.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAMERA = CameraInfo(uri="/dev/v4l/by-id/a-camera", name="Desk camera", device="/
 
 
 class Clip:
-    """Grey pictures at about a hundred a second, until it ends, fails or is closed."""
+    """Grey pictures, about a hundred per second, until it ends, fails or is closed."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Clip:
 
 
 class Faced:
-    """Finds that many faces, far enough apart for their labels."""
+    """A detector that finds a number of faces, with space for their labels."""
 
     description = ""
 
@@ -88,7 +88,7 @@ class Faced:
 
 
 class Studio:
-    """Opens sessions of fake stages, and remembers them."""
+    """Opens runs with fake stages and stores them."""
 
     def __init__(self) -> None:
         self.configs: list[Config] = []
@@ -136,7 +136,7 @@ class Closing(FakeSink):
 
 
 class Windows:
-    """Makes windows that open their sessions in a studio; `close` closes them all."""
+    """Makes windows whose runs a `Studio` opens; `close` closes all of them."""
 
     def __init__(self, qtbot: QtBot, studio: Studio, folder: Path) -> None:
         self._qtbot = qtbot
