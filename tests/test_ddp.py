@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 # random parts (augmentation, mixing, dropout) are off. SGD is used, because Adam's first steps
 # follow the gradient's sign, so a rounding error near zero would cause a full step
 SETTINGS = [
-    *("--network", "hybrid_lite", "--epochs", "2", "--batch", "16", "--precision", "fp32"),
+    *("--network", "hybrid_lite", "--epochs", "2", "--batch", "16", "--precision", "fp32", "--device", "cpu"),
     *("--augment", "none", "--mixup", "0", "--dropout", "0", "--optimiser", "sgd", "--learning-rate", "0.05"),
 ]
 

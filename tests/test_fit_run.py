@@ -233,7 +233,7 @@ def test_the_precision_is_measured_once_per_run(data, cache, tmp_path):
     state = torch.load(tmp_path / "last.pt")
     assert state["precision"] in ("bf16", "fp32")
     other = {"bf16": "fp32", "fp32": "bf16"}[state["precision"]]
-    assert f"1 epochs in {state['precision']}\n" in (tmp_path / "log.txt").read_text()
+    assert f"1 epochs in {state['precision']} on cpu\n" in (tmp_path / "log.txt").read_text()
     torch.save(state | {"precision": other}, tmp_path / "last.pt")
     spec = ARCHITECTURES["hybrid_lite"].spec
     loaded = load_training_data(config, spec, cache=cache, dist=DistContext.alone(), num_workers=1)

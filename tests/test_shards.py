@@ -144,7 +144,7 @@ def test_two_processes_train_on_shards(shards, tmp_path):
     pytest.importorskip("webdataset")
     wanted = ["fit", "--network", "hybrid_lite", "--sizes", "16:1", "--batch", "8", "--precision", "fp32"]
     wanted += ["--data", f"wds:{shards}", "--cache", str(tmp_path / "cache"), "--run-folder", str(tmp_path / "run")]
-    command = [sys.executable, *torchrun(2), "-m", "trainer.cli", *wanted, "--num-workers", "1"]
+    command = [sys.executable, *torchrun(2), "-m", "trainer.cli", *wanted, "--num-workers", "1", "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
     assert done.returncode == 0, done.stderr

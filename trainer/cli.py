@@ -112,12 +112,12 @@ def _add_fit(commands: Any, cached: argparse.ArgumentParser) -> None:
         parents=[cached],
         help="train a network; the same command resumes",
         description="Train a network; the same command resumes. Several GPUs: "
-        "torchrun --nproc-per-node N -m trainer.cli fit --device cuda ...",
+        "torchrun --nproc-per-node N -m trainer.cli fit ...",
     )
     # torchrun interprets --run anywhere as an abbreviation of its --run-path
     run_help = "run folder (default: runs/NAME); under torchrun write --run-folder"
     fit.add_argument("--run", "--run-folder", type=Path, metavar="DIR", help=run_help)
-    fit.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ...")
+    fit.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 ...; auto: the GPU if there is one")
     fit.add_argument(
         "--save-minutes",
         type=number,
@@ -227,7 +227,7 @@ def _add_evaluate(commands: Any, data: argparse.ArgumentParser) -> None:
     score.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
     score.add_argument("--against", metavar="ENGINE", help="a second engine: paired test on the same faces")
     score.add_argument("--backend", default="onnx", help="of engines")
-    score.add_argument("--device", default="cpu", help="of checkpoints")
+    score.add_argument("--device", default="auto", help="of checkpoints, as for fit")
     score.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"), help="which split")
     score.add_argument("--by", metavar="FILE.csv:COLUMN", help="accuracy per group; the file also has a column image")
     score.add_argument("--predictions", type=Path, metavar="CSV", help="write the probabilities of each picture")
@@ -243,7 +243,7 @@ def _add_robustness(commands: Any) -> None:
     hard.add_argument("--data", required=True, metavar="KIND:PATH", help=DATA_HELP)
     hard.add_argument("--engine", required=True, help="name in the zoo, bundle folder, run folder or .pt file")
     hard.add_argument("--backend", default="onnx", help="of engines")
-    hard.add_argument("--device", default="cpu", help="of checkpoints")
+    hard.add_argument("--device", default="auto", help="of checkpoints, as for fit")
     hard.add_argument("--split", default="valid", choices=("train", "valid", "test", "all"), help="which split")
     hard.add_argument("--limit", type=positive, metavar="N", help="use N pictures, evenly spread")
     hard.add_argument(

@@ -53,7 +53,7 @@ class Estimate:
 
     Attributes:
         train, valid: faces; `sampled`: estimated from a sample, because not all are cropped yet.
-        precision: of the forward pass.
+        precision, device: of the forward pass.
         done: epochs that the run folder already has.
         crop_s: seconds of cropping the faces that are not in the cache.
         save_s: seconds of writing last.pt once.
@@ -67,6 +67,7 @@ class Estimate:
     valid: int
     sampled: bool
     precision: str
+    device: str
     done: int
     stages: tuple[Stage, ...]
     crop_s: float
@@ -131,6 +132,7 @@ def estimate(config: FitConfig, run: Path, *, cache: Path, device: str, num_work
             valid=valid,
             sampled=bool(missing),
             precision=trainer.precision,
+            device=str(dist.device),
             done=trainer.progress.epoch,
             stages=stages,
             crop_s=crop_s / num_workers if missing else 0.0,
@@ -148,8 +150,8 @@ def as_text(found: Estimate) -> str:
     about = f", about (from {SAMPLE} pictures of each split: not all faces are cropped yet)" if found.sampled else ""
     lines = [
         f"{config.arch} on {config.data}: {found.train:,} faces for training, {found.valid:,} for validation{about}",
-        f"{found.steps:,} steps of {config.batch} per epoch, {config.epochs} epochs in {found.precision}, "
-        f"{found.done} done",
+        f"{found.steps:,} steps of {config.batch} per epoch, {config.epochs} epochs, {found.done} done; "
+        f"{found.precision} on {found.device}",
     ]
     for stage in found.stages:
         epoch_s = found.steps * stage.step_s + stage.valid_s + found.save_s

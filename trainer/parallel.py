@@ -86,7 +86,9 @@ def joined(device: str) -> Iterator[DistContext]:
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = _device(f"cuda:{local}" if device == "cuda" and world > 1 else device)
+    chosen = find_device(device)
+    if chosen.type == "cuda" and chosen.index is None and world > 1:
+        chosen = torch.device("cuda", local)
     if world == 1:
         yield DistContext(0, 0, 1, chosen)
         return
@@ -101,13 +103,20 @@ def joined(device: str) -> Iterator[DistContext]:
         torch.distributed.destroy_process_group()
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device of that name; "auto": the GPU if there is one, else the CPU.
+
+    Raises:
+        RunError: it is not available.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0][:160]
-        raise RunError(f"device {name!r} cannot be used ({reason}); train with --device cpu") from error
+        raise RunError(f"device {name!r} cannot be used ({reason}); choose --device cpu") from error
     return device
 
 

@@ -22,6 +22,7 @@ from engines.preprocess import F32, U8, batch
 from trainer.config import BEST, SAFETENSORS, FitConfig, changed_settings, config_from_json, config_to_json, is_longer
 from trainer.errors import RunError
 from trainer.models import Classifier, build
+from trainer.parallel import find_device
 
 CONFIG = "config.json"
 METRICS = "metrics.csv"
@@ -207,7 +208,7 @@ class Checkpoint:
     def __init__(self, path: Path, device: str = "cpu") -> None:
         _, self._model = load_checkpoint(path)
         self.spec = self._model.spec
-        self._device = torch.device(device)
+        self._device = find_device(device)
         self._model.to(self._device)
 
     @torch.no_grad()

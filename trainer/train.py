@@ -237,7 +237,7 @@ class Trainer:
         faces = f"{data.count:,} faces" + (f", {len(data.valid):,} for validation" if data.valid is not None else "")
         self.log.say(
             f"{config.arch}: {faces}, {self.steps} steps of {config.batch} per epoch, {config.epochs} epochs "
-            f"in {self.precision}"
+            f"in {self.precision} on {self.dist.device}"
         )
         if data.leaked:
             self.log.say(f"left out {data.leaked} training pictures that are also in the validation or test split")
