@@ -8,6 +8,7 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 import re
 from pathlib import Path
+from threading import Event
 
 import pytest
 from fakes import FakeSink
@@ -19,6 +20,7 @@ from windows import CAMERA, Clip, Studio, Windows, press, shows
 
 from edgeemo.config import Config
 from edgeemo.errors import SinkError, SourceError
+from edgeemo.ui.engine_facts import EngineFacts
 from edgeemo.ui.live import NO_CAMERA
 from edgeemo.ui.pickers import shown_name
 from edgeemo.ui.player import PlayerState
@@ -85,8 +87,32 @@ def test_the_engine_menu_tells_accuracy_speed_and_size(
     assert other == "other\tcannot be used"  # there is no such bundle
     picker.measure.trigger()
     assert not picker.measure.isEnabled()
+    assert picker.measure.text() == "Measuring their speed …"
     qtbot.waitUntil(picker.measure.isEnabled, timeout=60_000)
+    assert picker.measure.text() == "Measure their speed here"
     assert re.fullmatch(r"hybrid_lite\t\d\d\.\d % right, \d+\.\d ms, \d\.\d MB", words()[0])
+
+
+def test_a_source_opens_while_engines_are_measured(
+    qtbot: QtBot, make: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = make()
+    shows(qtbot, window)
+    go_on = Event()
+
+    def slow(name: str, **options: object) -> EngineFacts:
+        assert go_on.wait(60)
+        return EngineFacts(name, ms=1.5)
+
+    monkeypatch.setattr("edgeemo.ui.live.facts_of", slow)
+    picker = window.toolbar.engine
+    picker.measure.trigger()
+    window.live.choose_source("other.mp4")
+    qtbot.waitUntil(lambda: window.video.result is not None and window.video.result.frame.origin == "other.mp4")
+    assert not picker.measure.isEnabled()
+    go_on.set()
+    qtbot.waitUntil(picker.measure.isEnabled)
+    assert all("1.5 ms" in action.text() for action in picker.choices.actions() if action.data())
 
 
 def test_what_was_chosen_last_wins(qtbot: QtBot, make: Windows, studio: Studio) -> None:

@@ -153,14 +153,26 @@ class LiveControl(QObject):
             self._config = config
 
     def find_facts(self, names: Sequence[str], measure: bool, then: Callable[[list[EngineFacts]], None]) -> None:
-        """Look up facts about engines, and optionally measure them, during playback."""
+        """Look up facts about engines, and optionally measure them, during playback.
+
+        Args:
+            then: called once; when measuring, once per engine.
+        """
         found: list[EngineFacts] = []
         threads = self._config.threads
+        now, later = (names[:1], names[1:]) if measure else (names, ())
 
         def look() -> None:
-            found.extend(facts_of(name, threads=threads, measure=measure) for name in names)
+            found.extend(facts_of(name, threads=threads, measure=measure) for name in now)
 
-        self.player.in_background(look, lambda: then(found), self._banner.show_error)
+        def tell() -> None:
+            then(found)
+            if later:
+                self.find_facts(later, measure, then)
+
+        # the worker opens sources and sessions, which must not wait for a measurement
+        run = self.player.beside if measure else self.player.in_background
+        run(look, tell, self._banner.show_error)
 
     def start_or_pause(self) -> None:
         """Pause, resume or start playback."""

@@ -178,6 +178,7 @@ class EnginePicker(Picker):
         self._engines = engines
         self._engine = ""
         self._facts: dict[str, EngineFacts] = {}
+        self._measured: set[str] = set()  # engines whose measurement has not ended
         self.measure = QAction(tr("Measure their speed here"), self)
         self.measure.setToolTip(tr("Takes some seconds per engine; playback is slower meanwhile"))
         self.measure.triggered.connect(lambda: self._ask_for_facts(measure=True))
@@ -214,13 +215,19 @@ class EnginePicker(Picker):
     def show_facts(self, facts: Sequence[EngineFacts]) -> None:
         """Show new facts about engines, also in an open menu."""
         self._facts |= {each.name: each for each in facts}
-        self.measure.setEnabled(True)
+        self._measured -= {each.name for each in facts}
+        self._show_measuring()
         self.fill()
+
+    def _show_measuring(self) -> None:
+        self.measure.setEnabled(not self._measured)
+        self.measure.setText(tr("Measuring their speed …") if self._measured else tr("Measure their speed here"))
 
     def _ask_for_facts(self, *, measure: bool = False) -> None:
         names = list(self._engines())
         if measure:
-            self.measure.setEnabled(False)
+            self._measured = set(names)
+            self._show_measuring()
         if measure or any(name not in self._facts for name in names):
             self.asked.emit(names, measure)
 

@@ -2216,6 +2216,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../pickers.py"/>
+        <source>Measuring their speed …</source>
+        <translation>Tempo wird gemessen …</translation>
+    </message>
+    <message>
+        <location filename="../pickers.py"/>
         <source>Open an engine folder (spec.json, model.onnx)</source>
         <translation>Engine-Ordner öffnen (spec.json, model.onnx)</translation>
     </message>
