@@ -30,7 +30,7 @@ def join_parts(
     """Write the rows of all parts without the warm-ups, with consistent face ids.
 
     Args:
-        about: (frames, seconds, where it is cut off, damaged pictures) -> metadata of the file of rows.
+        about: makes the metadata of the file of rows from frames, seconds, the place of a cut, and damaged pictures.
 
     Returns:
         The number of frames, and where parts are cut off.

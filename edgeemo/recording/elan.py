@@ -24,7 +24,7 @@ NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write_elan(recording: Recording, path: Path) -> int:
-    """Write an .eaf file: per person one annotation per run of an expression (or "Unsure"), and a tier of markers.
+    """Write an .eaf file: per person one annotation per period of an expression or of "Unsure", and a tier of markers.
 
     Times are those of the linked video, or without a video relative to the first frame.
 
@@ -71,7 +71,7 @@ def write_elan(recording: Recording, path: Path) -> int:
 
 
 def runs(track: Track) -> Iterator[tuple[float, float, int | None]]:
-    """Runs of one shown expression: begin and end in media seconds, and its column; None while unsure."""
+    """Periods of one shown expression: begin and end in media seconds, and its column (None: unsure)."""
     if not len(track):
         return
     shown = np.where(track.unsure, -1, track.emotions)

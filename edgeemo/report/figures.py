@@ -1,14 +1,18 @@
 """Write the numbers of an analysis as CSV, one number per row, for R, spreadsheets and the like.
 
-row         person (one in one session), mean (of a group in a condition), difference (of two such)
-title       of its table on the page; empty for persons and complete sessions
-group       its name; against: that of the subtracted sample; likewise condition and against_condition
-session     and person, in rows of persons, with their unit
-units       number of units of a mean or difference; paired: 1 if the same units are in both samples
-seconds     of faces
-expression  a class, or other, or unsure
+row         person (in one session), mean (of a group in a condition) or difference (of two means)
+title       title of the table on the page; empty for persons and complete sessions
+group, condition                    of the sample
+against, against_condition          of the subtracted sample, in rows of differences
+session, person, unit               in rows of persons
+units       number of units of a mean or difference
+paired      1 if the same units are in both samples
+seconds     visible time of faces
+expression  a class, "other" or "unsure"
 value       share of time, 0..1, or a difference of two shares
-low, high   95 % interval; deviation: standard deviation between units; effect: Hedges' g; empty: unknown
+low, high   95 % interval; empty: unknown
+deviation   standard deviation between units; empty: unknown
+effect      Hedges' g; empty: unknown
 """
 
 from __future__ import annotations

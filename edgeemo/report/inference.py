@@ -85,7 +85,8 @@ class Difference:
     """The difference of two samples, as shares of time.
 
     Attributes:
-        paired: computed within the units that are in both; `units` is their number, `left_out` that of the others.
+        paired: computed within the units that are in both samples; `units` is the number of these units, `left_out`
+            the number of all others.
         value, low, high: (M,) difference of means and its 95 % interval; NaN as in `Sample`.
         effect: (M,) Hedges' g; NaN as in `Sample`.
     """

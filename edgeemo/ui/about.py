@@ -27,7 +27,8 @@ ABOUT = translatable(
 
 
 class AboutDialog(QDialog):
-    """
+    """Shows version, engine and licences.
+
     Args:
         engine: description of the engine in use; empty: none.
     """

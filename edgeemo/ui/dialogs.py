@@ -45,7 +45,8 @@ class Dialogs(QObject):
         dialog.open()
 
     def show_settings(self, sessions: Callable[[], Path]) -> SettingsDialog:
-        """
+        """Open the settings.
+
         Args:
             sessions: returns the folder of sessions.
         """
@@ -57,7 +58,8 @@ class Dialogs(QObject):
         return dialog
 
     def show_keys(self, menu: list[tuple[str, str]]) -> None:
-        """
+        """Open the list of keys.
+
         Args:
             menu: (key, text) of the menu's entries.
         """

@@ -54,7 +54,8 @@ class EngineFacts:
 
 
 def facts_of(name: str, *, threads: int = 1, measure: bool = False) -> EngineFacts:
-    """
+    """The facts about one engine.
+
     Args:
         name: name of a bundle.
         threads: threads for the engine.

@@ -48,17 +48,18 @@ class Paints:
         self._delays: deque[float] = deque(maxlen=120)
 
     def add(self, milliseconds: float, delay_ms: float | None = None) -> None:
-        """
+        """Record that a picture was painted.
+
         Args:
             milliseconds: time to paint a picture.
-            delay_ms: from the capture of a frame that is painted for the first time until it was painted.
+            delay_ms: time from the capture of its frame; None if the frame was painted before.
         """
         self._taken.append(milliseconds)
         if delay_ms is not None:
             self._delays.append(delay_ms)
 
     def forget_delays(self) -> None:
-        """Another source."""
+        """Forget the delays, which belong to another source."""
         self._delays.clear()
 
     def p95(self) -> float:

@@ -43,8 +43,8 @@ class Heat:
         person: track id of the face.
         spec: determines the square of the frame that it covers.
         pixels: (SIDE, SIDE, 4) BGRA, premultiplied, transparent at low saliency.
-        emotion: the label that it explains.
-        frame: index of the frame that it was computed from.
+        emotion: the label that the map explains.
+        frame: index of the frame that the map was computed from.
     """
 
     person: int

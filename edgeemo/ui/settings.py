@@ -27,7 +27,7 @@ VIDEO_CHOICES = {
 
 
 class Settings:
-    """Typed access to a QSettings; without one nothing is stored (tests, a second window)."""
+    """Typed access to a QSettings; without a QSettings nothing is stored (tests, a second window)."""
 
     def __init__(self, store: QSettings | None = None) -> None:
         self._store = store

@@ -55,7 +55,8 @@ class StatusBar(QWidget):
     def show_figures(
         self, stats: Counters | None, *, paused: bool = False, still: str = "", delay_ms: float | None = None
     ) -> None:
-        """
+        """Show the figures of a run.
+
         Args:
             still: name of the still picture on screen, or "".
             delay_ms: time from the capture of a frame to the screen; None: unknown.
