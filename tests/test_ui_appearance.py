@@ -64,8 +64,10 @@ SCALED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from PyQt6.QtWidgets import QDialog
+from edgeemo.ui.language import use_language
 from test_ui_appearance import Config, GroupsDialog, Studio, Window, QApplication, cut_texts
 app = QApplication([])
+use_language(app, sys.argv[2])
 studio = Studio()
 studio.faces = 2
 window = Window(Config(source="a rather long name of a clip.mp4"), opener=studio.open, cameras=list, engines=list)
@@ -102,10 +104,11 @@ window.close()
 """
 
 
-def test_at_twice_the_size_nothing_is_cut_on_a_screen_of_1280_by_860() -> None:
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_at_twice_the_size_nothing_is_cut_on_a_screen_of_1280_by_860(language: str) -> None:
     environment = {**os.environ, "QT_SCALE_FACTOR": "2", "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(
-        [sys.executable, "-c", SCALED, str(Path(__file__).parent)],
+        [sys.executable, "-c", SCALED, str(Path(__file__).parent), language],
         capture_output=True, text=True, timeout=300, check=True, env=environment,
     )  # fmt: skip
     assert done.stdout.split("\n")[:2] == ["2.0 640 430 []", "[]"], done.stdout

@@ -17,7 +17,6 @@ from PyQt6.QtCore import Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import (
     QDialog,
-    QHBoxLayout,
     QLabel,
     QMessageBox,
     QProgressBar,
@@ -31,7 +30,7 @@ from edgeemo.capture.ffmpeg import open_video
 from edgeemo.capture.pictures import is_picture
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError, SourceError
-from edgeemo.ui.buttons import action_button
+from edgeemo.ui.buttons import action_button, button_rows
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import error_words, message_words
@@ -337,19 +336,14 @@ class QueueDialog(QDialog):
         self.show_folder = action_button(tr("Open dataset"), self._open_output)
         self.start = action_button(tr("Start"), self.start_or_pause)
         self.leave = action_button(tr("Close"), self.reject)
-        row = QHBoxLayout()
-        for button in (self.files, self.folder, self.choose, self.show_folder):
-            row.addWidget(button)
-        row.addStretch()
-        row.addWidget(self.start)
-        row.addWidget(self.leave)
         layout = QVBoxLayout(self)
         layout.addWidget(self.nothing)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.place)
         layout.addWidget(self.progress)
         layout.addWidget(self.figures)
-        layout.addLayout(row)
+        adding = (self.files, self.folder, self.choose, self.show_folder, None)
+        layout.addLayout(button_rows(self, adding, (self.start, self.leave)))
 
 
 def _frames_in(file: str) -> int:

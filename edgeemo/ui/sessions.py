@@ -21,7 +21,7 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording.folder import TRASH, SessionFolder, SessionInfo, list_sessions
-from edgeemo.ui.buttons import action_button
+from edgeemo.ui.buttons import action_button, button_rows
 from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.language import tr, translatable
@@ -90,10 +90,6 @@ class SessionsDialog(QDialog):
             tr("Undo delete"), self.restore_deleted, tr("Restore what was moved to the trash (Ctrl+Z)")
         )
         self._deleted: list[SessionFolder] = []
-        row = QHBoxLayout()
-        for button in (self.replay, self.report, self.compare, self.export, self.rename, self.delete, self.undo):
-            row.addWidget(button)
-        row.addStretch()
         self.place = named(QLabel(), "muted")
         self.place.setWordWrap(True)
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -104,7 +100,8 @@ class SessionsDialog(QDialog):
         offers.addWidget(self.analyse)
         layout.addLayout(offers)
         layout.addWidget(self.table, 1)
-        layout.addLayout(row)
+        using = (self.replay, self.report, self.compare, self.export)
+        layout.addLayout(button_rows(self, using, (self.rename, self.delete, self.undo)))
         layout.addWidget(self.place)
         for key, action in (
             (Qt.Key.Key_F2, self.rename_chosen),
