@@ -114,7 +114,8 @@ def _packages(config: Config) -> Check:
     found, missing = [], []
     for name, module in (("numpy", "numpy"), ("opencv", "cv2"), ("onnxruntime", "onnxruntime")):
         try:
-            importlib.import_module("engines")  # before onnxruntime, because it disables its telemetry
+            # import engines before onnxruntime: engines disables onnxruntime's telemetry
+            importlib.import_module("engines")
             loaded = importlib.import_module(module)
         except ImportError as error:
             missing.append(f"{name} ({error})")

@@ -84,3 +84,16 @@ def test_spelling():
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_table_has_a_header() -> None:
+    """An empty line inside a table makes the rest of it plain text."""
+    headless = []
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        before = ""
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for number, (line, after) in enumerate(zip(lines, [*lines[1:], ""], strict=True), 1):
+            if line.startswith("|") and not before.startswith("|") and not re.fullmatch(r"\|[ :|-]+\|", after):
+                headless.append(f"{path.name}:{number}")
+            before = line
+    assert not headless

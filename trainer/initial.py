@@ -27,7 +27,8 @@ def initial_model(config: FitConfig, faces: Callable[[], Tensor]) -> Classifier:
     """Random weights, or those of `start_from`.
 
     Args:
-        faces: called for an engine only: training faces (N, C, S, S) in 0..255, see `from_bundle`.
+        faces: returns training faces (N, C, S, S) in 0..255; called only if `start_from` is an engine, see
+            `from_bundle`.
 
     Raises:
         RunError: `start_from` cannot be read, or its network gives no weights to `config.arch`.
@@ -50,7 +51,7 @@ def from_bundle(bundle: Bundle, arch: str, faces: Tensor) -> tuple[str, Classifi
     is set to the identity: its statistics are measured on `faces`, and its scale and shift undo them.
 
     Args:
-        arch: the wanted network; the engine's may also be one of `OTHER_STARTS`.
+        arch: the wanted network. The engine's network is this one or one that `OTHER_STARTS` lists for it.
 
     Returns:
         Name of the engine's network, and the network.
@@ -129,7 +130,7 @@ def _take_merged(model: Classifier, weights: dict[str, Tensor]) -> bool:
 
 @torch.no_grad()
 def _measure_norms(model: Classifier, faces: Tensor) -> None:
-    """Give batch norms that are the identity the statistics of `faces`, and stay the identity."""
+    """Give batch norms the statistics of `faces`, and scales and shifts with which they remain the identity."""
     norms = list(_norms(model).values())
     sums: dict[nn.Module, Tensor] = {}  # rows: count, sum and sum of squares of each channel
     one = torch.ones((), dtype=torch.float64)

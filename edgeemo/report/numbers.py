@@ -12,7 +12,7 @@ from edgeemo.report.classes import UNSURE, folded, shown_class, shown_classes
 from edgeemo.types import F32
 
 AROUND_S = 2.0  # window before and after a marker
-AWAY_S = 1.0  # a longer absence of a face starts a new run
+AWAY_S = 1.0  # after a longer absence of a face, its next row starts a new sequence
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def shares(track: Track, labels: tuple[str, ...], rows: npt.NDArray[np.bool_] | 
 
 
 def transitions(track: Track, labels: tuple[str, ...]) -> dict[tuple[str, str], int]:
-    """How often one expression followed another, most frequent first; not across absences and unsure times."""
+    """How often one expression followed another, most frequent first. Unsure rows are left out, absences separate."""
     counts: dict[tuple[str, str], int] = {}
     shown = [shown_class(label) for label in labels]
     before = ""

@@ -1,7 +1,7 @@
 """Find faces in a still picture: in the whole picture, in overlapping tiles, and if there is no face, in turned copies.
 
-In a still picture no later frame can find a missed face, so a candidate is searched in three or five windows ("looks")
-if the first is not decisive. Called by `edgeemo.stages.detect`.
+A face missed in a still picture cannot be found in a later frame. So each candidate is looked at in a window around it,
+and in two or four more windows if the score of the first one is not decisive. Called by `edgeemo.stages.detect`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engines.preprocess import roll
 
 SURE_SCORE = 0.84  # a single look with this score is decisive
 PROMISING_SCORE = 0.5  # a candidate with this score gets another look if the first finds nothing
-BEST_SCORE = 0.8  # highest score that a look at a non-decisive candidate reaches
+BEST_SCORE = 0.8  # highest possible score of a look that follows one that was not decisive
 MEAN_BELOW = 0.02  # how far the mean of several looks may be below `confirm_score`
 SMALL_PX = 48.0  # the mean of smaller faces may be lower by SMALL_BELOW, because they score lower
 SMALL_BELOW = 0.02
@@ -46,8 +46,8 @@ TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTAT
 def find_in_still(looks: Looks, frame: Frame, models: Sequence[Range], confirm_score: float) -> list[SeenFace]:
     """The faces of a still picture; `turned` is set for heads turned by 90 degrees or more.
 
-    The upright search finds most lying faces but no upside-down ones. If it finds no face, both are searched in turned
-    pictures; this finds faces from about 4 % of the longer side on.
+    The upright search finds most lying faces but no upside-down ones. If it finds no face, lying and upside-down faces
+    are searched for in turned copies of the picture; this finds faces wider than about 4 % of its longer side.
 
     Args:
         models: the models that search the whole picture.

@@ -21,7 +21,7 @@ INSTEAD = {
     "win32": 'on Windows, make a task in Task Scheduler, trigger "At startup", that runs: edgeemo run --config FILE',
     "darwin": "on macOS, write a LaunchAgent (man launchd.plist) with KeepAlive that runs: edgeemo run --config FILE",
 }
-# a desktop's GPU driver; a Jetson's memory, engines and GPU, decoder, encoder and camera memory; libcamera's devices
+# GPU driver; on a Jetson memory, engines, GPU, decoder, encoder and camera memory; devices that libcamera opens
 DEVICE_NODES = (
     *("nvidia*", "nvidia-caps/*", "nvmap", "nvhost*", "nvgpu*", "nvgpu/*", "nvgpu/*/*"),
     *("host1x-fence", "v4l2-nv*", "nvsciipc"),
@@ -108,7 +108,7 @@ class Unit:
             f"WorkingDirectory=%S/{self.name}",
             f"Environment=HOME=%S/{self.name}",
             "UMask=0027",
-            "# includes the process that builds a TensorRT plan: if only that one is killed, the service continues",
+            "# the limit counts the process that builds a TensorRT plan; if only that is killed, the service continues",
             f"MemoryMax={self.memory}",
             "OOMPolicy=continue",
             "TasksMax=256",

@@ -50,13 +50,13 @@ class Marking(QObject):
         self._keep(Marker(end, "no signal", result.frame.time - end))
 
     def mark_change(self, config: Config) -> None:
-        """Mark a change of engine, smoothing or limit of doubt."""
+        """Mark a change of engine, smoothing or the confidence below which a face is unsure."""
         words = f"{Path(config.engine).name}, {preset_of(config.smooth)}"
         limit = config.quality.min_confidence
         self.mark(words if limit == QualityConfig().min_confidence else f"{words}, unsure below {limit * 100:.0f} %")
 
     def show(self, markers: Sequence[Marker]) -> None:
-        """Put markers of another program into the timeline; a recording has them with its results."""
+        """Put markers that another program sent into the timeline. A recording gets them with its results."""
         self._timeline.history.markers += markers
         self._timeline.show_markers()
 

@@ -24,7 +24,7 @@ class Menus(QObject):
 
     Args:
         bar: the menu bar.
-        settings: initial choices; the kind of video is stored there at once.
+        settings: the initial choices. A choice of what a recording keeps is stored there immediately.
 
     Signals:
         record, mark, sessions, people, markers, queue, take_baseline, forget_baseline, health, preferences, doctor,

@@ -51,7 +51,7 @@ def analyse(
     Raises:
         EdgeemoError, EngineError: the source, the engine or the sink failed.
     """
-    # markers of another program belong to the present time, not to the file
+    # no markers from another program: they mark the present moment, not a time in the file
     with opener(replace(config, markers="")) as runner:
         sink = sink_of(runner.labels, runner.engine_description)
         try:
@@ -152,7 +152,7 @@ class Player(QObject):
         """Close the current run and play another configuration. The latest request wins.
 
         Args:
-            go_on: it reopens a lost source, so numbers of frames and persons, and times, continue.
+            go_on: the configuration reopens a lost source, so frame numbers, person numbers and times continue.
         """
         self._let_go()
         self._numbering = Numbering(self._numbering.place if go_on else None)
@@ -176,7 +176,8 @@ class Player(QObject):
         self._jobs.put(job)
 
     def switch(self, config: Config, then: Job, otherwise: Callable[[Exception], None]) -> bool:
-        """Change engine, smoothing or limit of doubt; the source and all sinks, including a recording, continue.
+        """Change the engine, the smoothing or the limits below which a face is unsure; the source and all sinks,
+        including a recording, continue.
 
         Returns:
             False if nothing plays; else `then` or `otherwise` is called, unless another configuration was opened
@@ -341,7 +342,7 @@ class Player(QObject):
             except Empty:
                 break
             step()
-        # while a file is paused: the frame that was in progress, and frames stepped to
+        # while a file is paused, results still come: of the frame in progress, and of frames that the user steps to
         steps = self._state is PlayerState.PAUSED and self.playhead is not None
         if self._runner is None or not (self._state is PlayerState.PLAYING or steps):
             return

@@ -162,7 +162,7 @@ def convert(model: ModelProto, kept: list[str]) -> ModelProto:
             )
         _restore_float_outputs(half)
         onnx.checker.check_model(half, full_check=True)
-    except Exception as error:  # plain exceptions of all kinds
+    except Exception as error:  # converter and checker raise exceptions of many types
         raise ExportError(f"the model cannot be converted to FP16: {str(error).splitlines()[0][:200]}") from error
     assert isinstance(half, ModelProto)
     return half

@@ -59,7 +59,7 @@ class ParquetPictures:
 
 
 def find_parquet(root: Path) -> list[str]:
-    """Parquet files in a folder or in its folder `data`, relative to it, in order."""
+    """Sorted paths of the Parquet files in a folder and its subfolders, relative to the folder."""
     found = [*root.glob("*.parquet"), *root.glob("*/*.parquet")]
     return sorted(path.relative_to(root).as_posix() for path in found)
 
@@ -85,7 +85,8 @@ def parquet_rows(root: Path, files: list[str]) -> Iterator[ParquetRow]:
 
 
 def split_of_file(file: str) -> str:
-    """`data/train-00000-of-00003.parquet` -> train; `train/0.parquet` -> train; as written, or ""."""
+    """Name of the split: "train" for `data/train-00000-of-00003.parquet` and `train/0.parquet`; "" if the path has
+    none."""
     stem = re.split(r"[-_.]?\d|\.", file.rpartition("/")[2])[0]
     return stem or file.rpartition("/")[0].rpartition("/")[2]
 

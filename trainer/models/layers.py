@@ -1,4 +1,4 @@
-"""Layers of the poster's networks, reconstructed from its parameter counts (docs/networks.md)."""
+"""Layers of the networks on the poster (docs/networks.md), reconstructed from the parameter counts that it gives."""
 
 from __future__ import annotations
 
