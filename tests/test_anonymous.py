@@ -24,9 +24,8 @@ def test_anonymising_covers_every_face_and_holds_on_for_a_moment(count: int) -> 
 
 def test_what_is_covered_is_the_face_and_a_third_around_it_and_nothing_else() -> None:
     image = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
-    boxes = np.array(
-        [[100, 60, 140, 120], [280, 150, 320, 190]], np.float32
-    )  # the second box extends beyond the picture
+    # the second box extends beyond the picture
+    boxes = np.array([[100, 60, 140, 120], [280, 150, 320, 190]], np.float32)
     covered = Anonymiser().apply(image, boxes, 0.0)
     for left, top, right, bottom in ((86, 39, 154, 141), (266, 136, 300, 200)):
         region = covered[top:bottom, left:right]
