@@ -13,19 +13,27 @@ import pytest
 from edgeemo.capture import open_source
 from edgeemo.config import DetectConfig
 from edgeemo.stages import still
+from edgeemo.stages.face_shape import MEAN
 from edgeemo.stages.face_window import SeenFace
 from edgeemo.stages.looks import Looks
 from edgeemo.stages.still import find_in_still
 from edgeemo.types import F32, Frame
 
-POINTS = np.array([[-0.2, -0.15], [0.2, -0.15], [0, 0], [0, 0.2], [-0.5, 0], [0.5, 0]], np.float32)
 FRAME = Frame(np.zeros((400, 600, 3), np.uint8), 0, 0.0, "photograph", True)
 
 
-def seen(score: float, *, side: float = 100, roll: float = 0.0, x: float = 200, y: float = 150) -> SeenFace:
-    """A face around (x, y), rolled clockwise by an angle in degrees."""
+def seen(
+    score: float, *, side: float = 100, roll: float = 0.0, x: float = 200, y: float = 150, off: float = 0.0
+) -> SeenFace:
+    """A face around (x, y) rolled clockwise by an angle in degrees.
+
+    Args:
+        off: how far the mouth is from its place, in sides.
+    """
     cos, sin = np.cos(np.radians(roll)), np.sin(np.radians(roll))
-    points = POINTS * side @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+    shape = MEAN.copy()
+    shape[3, 1] += off
+    points = shape * side @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
     box = np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2], np.float32)
     return SeenFace.found(box, points.astype(np.float32), score, 0.0)
 
@@ -35,11 +43,12 @@ class FakeLooks:
 
     Args:
         upside_down: the score if the window is turned by 180 degrees.
+        off: see `seen`.
     """
 
-    def __init__(self, face: SeenFace, score: float, upside_down: float = 0.0) -> None:
+    def __init__(self, face: SeenFace, score: float, upside_down: float = 0.0, off: float = 0.0) -> None:
         self.calls: list[tuple[float | None, bool]] = []
-        self._face, self._score, self._upside_down = face, score, upside_down
+        self._face, self._score, self._upside_down, self._off = face, score, upside_down, off
 
     def whole(self, frame: Frame, models: Sequence[str]) -> list[SeenFace]:
         return [self._face] if frame.image.shape == FRAME.image.shape else []
@@ -55,7 +64,8 @@ class FakeLooks:
         side, lean = float(self._face.side), float(np.degrees(face.search_roi[3] - self._face.search_roi[3]))
         turned = abs(lean) > 90
         own = np.degrees(self._face.search_roi[3])
-        return [seen(self._upside_down if turned else self._score, side=side, roll=own + (180 if turned else 0))]
+        score = self._upside_down if turned else self._score
+        return [seen(score, side=side, roll=own + (180 if turned else 0), off=self._off)]
 
 
 def found(looks: Any) -> list[SeenFace]:
@@ -75,6 +85,24 @@ def test_a_doubtful_face_is_looked_at_five_times_and_a_small_one_three_times(sid
     # the last look is the one upside down
     assert len(looks.calls) == count + 1
     assert len(set(looks.calls[:count])) == count
+
+
+def test_keypoints_in_the_places_of_a_small_face_make_up_for_a_lower_score() -> None:
+    assert len(found(FakeLooks(seen(0.75, side=40), 0.63))) == 1
+    assert found(FakeLooks(seen(0.75, side=40), 0.63, off=0.2)) == []
+
+
+@pytest.mark.parametrize(("side", "count"), [(100, 1), (40, 0)])
+def test_keypoints_in_other_places_count_against_small_faces_only(side: float, count: int) -> None:
+    assert len(found(FakeLooks(seen(0.75, side=side), 0.72, off=0.2))) == count
+
+
+def test_an_eye_is_no_second_face() -> None:
+    large, eye = seen(0.9, side=200), seen(0.7, side=40, x=240, y=120)
+    assert still._is_inside(eye, [large])
+    assert not still._is_inside(large, [eye])
+    assert not still._is_inside(seen(0.7, side=40, x=320, y=120), [large])
+    assert not still._is_inside(eye, [])
 
 
 def test_a_face_that_scores_too_low_in_every_look_is_none() -> None:

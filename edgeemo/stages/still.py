@@ -12,6 +12,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from edgeemo.stages.face_shape import shape_error
 from edgeemo.stages.face_window import WINDOW_SCALE, SeenFace
 from edgeemo.stages.looks import Looks
 from edgeemo.stages.tiles import STILL_SCALE, tiles_of
@@ -23,11 +24,14 @@ SURE_SCORE = 0.84  # a single look with this score is decisive
 PROMISING_SCORE = 0.5  # a candidate with this score gets another look if the first finds nothing
 BEST_SCORE = 0.8  # highest possible score of a look that follows one that was not decisive
 MEAN_BELOW = 0.02  # how far the mean of several looks may be below `confirm_score`
+USUAL_SHAPE_ERROR = 0.018  # `shape_error` of most small faces; with a smaller one, a lower mean is enough
+SHAPE_WEIGHT, SHAPE_WEIGHT_BEYOND = 3.0, 6.0  # change of that mean per unit below and above the usual error
 SMALL_PX = 48.0  # the mean of smaller faces may be lower by SMALL_BELOW, because they score lower
 SMALL_BELOW = 0.02
 TINY_PX = 20.0  # faces below this must reach the full mean: they are too small for an expression
 CROWD, CROWD_SIZE = 3, 1.5  # three small faces with sizes within this factor make another one likely
 CROWD_BELOW = 0.13  # how much lower the mean score of such a face may be
+CROWD_SHAPE_ERROR = 0.03  # shapes with a larger error are not part of a crowd
 GALLERY, GALLERY_PX = 8, 32.0  # with this many faces or more, and a median side below this, finer tiles are searched
 LOOKS, COUNTED = 5, 4  # the worst look is discarded: a border or a hand spoils some windows
 SMALL_LOOKS = 3  # looks at small faces: they are often many, and wide windows show them with too few pixels
@@ -89,6 +93,7 @@ def _confirm(
 ) -> list[tuple[SeenFace, SeenFace]]:
     """Add the candidates that are faces to `found`; return those that are faces only in a crowd, with their look."""
     doubtful: list[tuple[SeenFace, SeenFace]] = []
+    late: list[tuple[SeenFace, SeenFace]] = []  # faces by the places of their keypoints; others have better boxes
     for candidate in candidates:
         if candidate.is_one_of(found):
             continue
@@ -96,17 +101,36 @@ def _confirm(
         if look is None or look.is_one_of(found):
             continue
         small = look.side < SMALL_PX
-        wanted = enough - SMALL_BELOW * (small and look.side >= TINY_PX)
+        usual = wanted = enough - SMALL_BELOW * (small and look.side >= TINY_PX)
+        error = shape_error(look.box, look.keypoints)
+        if small:
+            beyond = error - USUAL_SHAPE_ERROR
+            wanted += beyond * (SHAPE_WEIGHT if beyond < 0 else SHAPE_WEIGHT_BEYOND)
         if look.score < max(SURE_SCORE, wanted):
-            in_crowd = wanted - CROWD_BELOW * small
+            if _is_inside(look, found):
+                continue
+            in_crowd = wanted - CROWD_BELOW * (small and error < CROWD_SHAPE_ERROR)
             count, counted = (SMALL_LOOKS, SMALL_LOOKS) if small else (LOOKS, COUNTED)
             mean = _mean_score(looks, frame, look, count, counted, in_crowd)
             if in_crowd <= mean < wanted:
                 doubtful.append((candidate, look))
-            if mean < wanted:
+            if wanted <= mean < usual:
+                late.append((candidate, look))
+            if mean < max(wanted, usual):
                 continue
         _add(looks, frame, candidate, look, found)
+    for candidate, look in late:
+        if not look.is_one_of(found) and not _is_inside(look, found):
+            _add(looks, frame, candidate, look, found)
     return doubtful
+
+
+def _is_inside(look: SeenFace, found: Sequence[SeenFace]) -> bool:
+    """Whether the centre is inside the box of a larger face: an eye behind glasses resembles a small face."""
+    x, y = look.centre
+    return any(
+        face.side > look.side and face.box[0] < x < face.box[2] and face.box[1] < y < face.box[3] for face in found
+    )
 
 
 def _first_look(looks: Looks, frame: Frame, candidate: SeenFace) -> SeenFace | None:
@@ -118,9 +142,9 @@ def _first_look(looks: Looks, frame: Frame, candidate: SeenFace) -> SeenFace | N
 
 def _add(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace, found: list[SeenFace]) -> None:
     """Add a face to `found`, with the box of its best look."""
-    if look.score < SURE_SCORE:
-        look = _right_way_up(looks, frame, look)
-    face = _aimed_again(looks, frame, candidate, look)
+    face = look if look.score >= SURE_SCORE else _right_way_up(looks, frame, candidate, look)
+    if face is look:
+        face = _aimed_again(looks, frame, candidate, look)
     # this may be a face that was already found, seen from a misplaced window
     if not face.is_one_of(found):
         found.append(face)
@@ -136,14 +160,19 @@ def _aimed_again(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace
     return again or look
 
 
-def _right_way_up(looks: Looks, frame: Frame, look: SeenFace) -> SeenFace:
+def _right_way_up(looks: Looks, frame: Frame, candidate: SeenFace, look: SeenFace) -> SeenFace:
     """Look again with the window turned by 180 degrees and return the better look.
 
     A tenth of upside-down faces also passes as upright.
     """
     half_turn = np.array([0, 0, 0, np.pi], np.float32)
     (other,) = looks.closer(frame, [replace(look, search_roi=_aimed(look).search_roi + half_turn)])
-    return other if other is not None and other.score >= look.score + OTHER_WAY_UP_ABOVE else look
+    enough = look.score + OTHER_WAY_UP_ABOVE
+    if other is None or other.score < enough:
+        return look
+    # a dark upright face may pass once as upside down, but not with the window aimed at it
+    other = _aimed_again(looks, frame, candidate, other)
+    return other if other.score >= enough else look
 
 
 def _quarter(face: SeenFace) -> int:
