@@ -10,7 +10,7 @@ from engines.bundle import find_bundle
 from engines.conformal import calibrate, in_set, plausible
 from engines.spec import EXPRESSIONS, LABELS
 
-SHIPPED = ("baseline64", "baseline128", "resnet64", "resnet128", "hybrid", "hybrid_lite")
+SHIPPED = ("baseline64", "baseline128", "resnet64", "resnet128", "densenet", "hybrid", "hybrid_lite")
 
 
 def drawn(count, seed):
