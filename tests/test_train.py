@@ -211,7 +211,7 @@ def test_a_run_of_an_older_trainer_that_lacked_a_setting_continues(run, data, ca
     try:
         with pytest.raises(RunError, match="other settings \\(precision\\)"):
             fit(settings(data, epochs=8), run, cache=cache)
-        fit(settings(data, epochs=8, precision="bf16"), run, cache=cache)
+        fit(settings(data, epochs=8, precision="auto"), run, cache=cache)
     finally:
         path.write_text(json.dumps(config))
 
@@ -258,7 +258,7 @@ def test_every_way_of_training_runs_and_writes_its_record(data, cache, tmp_path,
 def test_too_few_faces_for_a_batch_is_one_clear_line(data, cache, tmp_path):
     with pytest.raises(DataError, match="do not fill one batch of 100"):
         fit(settings(data, batch=100), tmp_path, cache=cache)
-    with pytest.raises(RunError, match="train with --device cpu"):
+    with pytest.raises(RunError, match="choose --device cpu"):
         fit(settings(data), tmp_path / "gpu", cache=cache, device="cuda:77")
 
 

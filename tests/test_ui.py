@@ -208,6 +208,7 @@ def tabbed(qtbot: QtBot, window: Window) -> QWidget:
 
 def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: Windows) -> None:
     window = make(Config())
+    window.resize(1000, 700)  # a low window hides the timeline
     shows(qtbot, window)
     controls = {
         window.toolbar.source,

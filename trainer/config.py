@@ -268,7 +268,9 @@ def config_to_json(config: FitConfig) -> str:
 
 
 def changed_settings(stored: FitConfig, wanted: FitConfig) -> list[str]:
-    """Names of the settings that differ."""
+    """Names of the settings that differ; precision "auto" means that of the stored run."""
+    if wanted.precision == "auto":
+        wanted = replace(wanted, precision=stored.precision)
     before, after = asdict(stored), asdict(wanted)
     return sorted(key for key in after if before[key] != after[key])
 
@@ -279,7 +281,7 @@ def is_longer(stored: FitConfig, wanted: FitConfig) -> bool:
         return False
     if stored.sizes and (wanted.sizes[:-1], wanted.sizes[-1][0]) != (stored.sizes[:-1], stored.sizes[-1][0]):
         return False
-    return replace(wanted, epochs=stored.epochs, sizes=stored.sizes) == stored
+    return not changed_settings(stored, replace(wanted, epochs=stored.epochs, sizes=stored.sizes))
 
 
 def augmentation_name(config: AugmentConfig) -> str | None:
