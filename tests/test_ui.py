@@ -210,6 +210,8 @@ def test_every_control_can_be_reached_by_tab_and_has_a_name(qtbot: QtBot, make: 
     window = make(Config())
     window.resize(1000, 700)  # a low window hides the timeline
     shows(qtbot, window)
+    timeline = window.timeline.findChildren(QWidget)  # its controls appear with the first curve
+    qtbot.waitUntil(lambda: any(at.isVisible() and at.focusPolicy() & Qt.FocusPolicy.TabFocus for at in timeline))
     controls = {
         window.toolbar.source,
         window.toolbar.engine,
