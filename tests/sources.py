@@ -10,6 +10,8 @@ import pytest
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame, Source
 
+TWELFTHS = [n / 12 for n in range(24)]  # times of two seconds at 12 frames per second
+
 
 def read(source: Source) -> tuple[list[Frame], str]:
     """All frames, and the error that ended the source."""

@@ -13,13 +13,11 @@ import cv2
 import numpy as np
 import pytest
 from servers import serving
-from sources import encode, read
+from sources import TWELFTHS, encode, read
 
 from edgeemo.capture import open_source
 from edgeemo.capture.stream import Stream, without_secrets
 from edgeemo.errors import SourceError
-
-TWELFTHS = [n / 12 for n in range(24)]
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sources import encode, read
+from sources import TWELFTHS, encode, read
 
 import edgeemo
 from edgeemo.capture import open_source
@@ -26,8 +26,6 @@ from edgeemo.capture.display import opaque, turned
 from edgeemo.capture.ffmpeg import open_video
 from edgeemo.cli import main
 from edgeemo.errors import SourceError
-
-TWELFTHS = [n / 12 for n in range(24)]
 
 
 def recognised(path: Path, folder: Path) -> list[list[dict[str, Any]]]:

@@ -133,14 +133,13 @@ def _measure_norms(model: Classifier, faces: Tensor) -> None:
     """Give batch norms the statistics of `faces`, and scales and shifts with which they remain the identity."""
     norms = list(_norms(model).values())
     sums: dict[nn.Module, Tensor] = {}  # rows: count, sum and sum of squares of each channel
-    one = torch.ones((), dtype=torch.float64)
 
     def add(norm: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
         (values,) = inputs
         axes = [axis for axis in range(values.dim()) if axis != 1]
         total = values.sum(axes, dtype=torch.float64)
         squares = values.square().sum(axes, dtype=torch.float64)
-        count = one.expand_as(total) * (values.numel() / len(total))
+        count = torch.full_like(total, values.numel() / len(total))
         sums[norm] = sums.get(norm, 0) + torch.stack([count, total, squares])
 
     hooks = [norm.register_forward_hook(add) for norm in norms]

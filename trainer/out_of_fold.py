@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from engines.metrics import over_expressions, score
 from engines.preprocess import F32
@@ -19,6 +18,7 @@ from trainer.analysis import calibration
 from trainer.data.faces import FaceSet
 from trainer.errors import RunError
 from trainer.evaluate import Evaluation
+from trainer.parallel import find_device
 from trainer.predict import predict, softmax
 from trainer.runs import find_checkpoint, load_checkpoint, load_config
 from trainer.training_data import out_of_fold_faces
@@ -70,12 +70,12 @@ def predict_out_of_fold(runs: Sequence[Path], cache: Path) -> OutOfFold:
         raise RunError(f"--out-of-fold needs one run per fold of fit --folds K --fold I: {told}")
     if len({(config.data, config.arch, config.sizes, config.folds) for config in configs}) > 1:
         raise RunError("the runs of --out-of-fold differ in data, network, sizes or number of folds")
+    device = find_device("auto")
     logits, sets = [], []
     for run, config in zip(runs, configs, strict=True):
         _, model = load_checkpoint(find_checkpoint(run))
         faces = out_of_fold_faces(config, model.spec, cache=cache)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        logits.append(predict(model.to(device), faces, device))
+        logits.append(predict(model.to(device), faces, str(device)))
         sets.append(faces)
     together = FaceSet(
         np.concatenate([part.faces for part in sets]),

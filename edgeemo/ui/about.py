@@ -6,11 +6,11 @@ from html import escape
 from importlib.metadata import PackageNotFoundError, metadata, version
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QLabel, QWidget
 
 import edgeemo
 from edgeemo.ui.language import tr, translatable
-from edgeemo.ui.screen import open_with_size
+from edgeemo.ui.screen import open_with_size, scroll_with_close
 
 PARTS = (
     "PyQt6", "pyqtgraph", "numpy", "opencv-contrib-python", "av", "onnxruntime", "mediapipe", "msgspec", "platformdirs",
@@ -49,14 +49,7 @@ class AboutDialog(QDialog):
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.text.setMargin(8)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(self.text)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(scroll, 1)
-        layout.addWidget(buttons)
+        scroll_with_close(self, self.text)
 
 
 def parts() -> list[tuple[str, str, str]]:

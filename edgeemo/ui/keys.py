@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent, QKeySequence, QShortcut
-from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QLabel, QWidget
 
 from edgeemo.ui.language import tr, translatable
-from edgeemo.ui.screen import open_with_size
+from edgeemo.ui.screen import open_with_size, scroll_with_close
 
 if TYPE_CHECKING:
     from edgeemo.ui.window import Window
@@ -85,14 +85,7 @@ class KeysDialog(QDialog):
         self.text = QLabel(f"<table>{rows}</table>")
         self.text.setTextFormat(Qt.TextFormat.RichText)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(self.text)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(scroll, 1)
-        layout.addWidget(buttons)
+        scroll = scroll_with_close(self, self.text)
         whole = self.text.sizeHint() + self.sizeHint() - scroll.sizeHint()
         self.text.setWordWrap(True)
         open_with_size(self, whole.width() + SCROLL_BAR, whole.height() + 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import QSize
-from PyQt6.QtWidgets import QWidget
+from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QScrollArea, QVBoxLayout, QWidget
 
 FRAME = 40  # pixels of the desktop's title bar and borders
 
@@ -33,3 +33,16 @@ def open_with_size(dialog: QWidget, width: int, height: int) -> None:
     if (screen := dialog.screen()) is not None:
         room = screen.availableGeometry().size() - QSize(0, FRAME)
     dialog.resize(room.boundedTo(QSize(width, height)))
+
+
+def scroll_with_close(dialog: QDialog, content: QWidget) -> QScrollArea:
+    """Fill a dialog with content that can be scrolled, above the button Close."""
+    scroll = QScrollArea()
+    scroll.setWidgetResizable(True)
+    scroll.setWidget(content)
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    buttons.rejected.connect(dialog.reject)
+    layout = QVBoxLayout(dialog)
+    layout.addWidget(scroll, 1)
+    layout.addWidget(buttons)
+    return scroll
