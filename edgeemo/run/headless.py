@@ -26,8 +26,8 @@ DONE, PARTLY, INTERRUPTED = 0, 3, 130
 def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool = False, owner: str = "") -> int:
     """Run a configuration to its end; without sinks the results go to standard output as JSON lines.
 
-    SIGINT, SIGTERM and SIGHUP end it after the current frame, after all results are written. With several sources it
-    ends within 3 s, and SIGHUP reads the configuration again with `load` instead.
+    SIGINT, SIGTERM and SIGHUP end the run after the current frame; all results are still written. With `config.sources`
+    it ends within 3 s, and SIGHUP does not end it but reads the configuration again with `load`.
 
     Args:
         quiet: no summary on standard error.

@@ -26,8 +26,8 @@ class MarkerFeed:
         """Add the markers that arrived since the last result of the same source.
 
         The capture time of a live frame is known, so a marker gets its exact media time, also between two frames and if
-        results are late. The same holds for files played at their own speed, except while they are paused. Frames of
-        files read as fast as possible have no such time, so the marker is put at this frame.
+        results are late. The same holds for files played in real time, except while they are paused. Frames of
+        files read as fast as possible have no such time, so the marker gets the time of the current frame.
 
         Args:
             name: name of the result's source.

@@ -75,7 +75,7 @@ class Stages:
         return EngineClassifier(engine)
 
     def pipeline(self, config: Config, classifier: Classifier) -> Pipeline:
-        # after the engine: a wrong engine name is the more likely mistake, and importing MediaPipe takes half a second
+        # imported after the engine was opened: importing MediaPipe takes half a second, which a wrong engine name saves
         from edgeemo.stages.detect import BlazeFaceDetector
         from edgeemo.stages.track import FaceTracker
 

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.1  # interval for checking the stop event
 DRAIN_S = 0.005  # interval for checking whether the sinks have written everything
 AHEAD = 3  # frames of a file that are in detection or wait for the engine
-PACED_AHEAD = 2  # the same for a file that plays at its own speed; more frames would delay the picture
+PACED_AHEAD = 2  # the same for a file that plays in real time; more frames would delay the picture
 CHECK_S = 0.25  # interval for checking the sources
 IDLE_S = 2.0  # time for the loop to end after `close` from another thread
 
@@ -211,7 +211,7 @@ class Runner:
         return not self._going.is_set()
 
     def attach(self, sink: Sink) -> None:
-        """Give every result from the next frame on to another sink, in the runner's thread.
+        """Also write every result to this sink, beginning with the next frame, in the runner's thread.
 
         The sink must not block for long, its errors end the run, and the caller must close it.
         """
@@ -256,7 +256,8 @@ class Runner:
         """Release the sources, write queued results and close all stages; may be called twice and from any thread.
 
         Args:
-            timeout: seconds for each of them; None: defaults that depend on whether the source is live.
+            timeout: seconds for stopping the sources (at most `STOP_S`) and again for the sinks. None: with
+                `config.sources`, `FLUSH_S` for the sinks; with a single source, `PROGRESS_S` per result.
 
         Returns:
             False if a source or sink hangs; its thread keeps running.

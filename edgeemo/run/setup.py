@@ -151,7 +151,9 @@ class Assembler:
         return Setup(config, classifier, lanes, sinks, markers)
 
     def _first(self, config: Config, source: SourceConfig) -> Source | None:
-        """Make the source now if its errors must be raised at once; None for one of several, which may appear later."""
+        """Make the source now, to raise errors in its address at once.
+
+        None for a camera or file of `config.sources`, which may appear later."""
         if config.sources and "://" not in source.uri:
             return None
         return self._parts.source(config, source)

@@ -29,7 +29,8 @@ class SinkWorker:
     dropped: the caller checks `has_room` first and lets the file wait.
 
     With `reopen`, a sink that raises is closed and reopened every second until that succeeds; results that come
-    meanwhile are dropped and counted. Without, its first error is kept in `failure` and nothing more is written.
+    meanwhile are dropped and counted. Without `reopen`, its first error is kept in `failure` and nothing more is
+    written.
 
     Args:
         name: for the log and the status.

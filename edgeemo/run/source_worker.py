@@ -57,8 +57,8 @@ class SourceWorker:
         opener: makes the source; raises `SourceError` while it is not available.
         wake: set when a frame has arrived or the source has ended.
         first: the source, if the caller has made it (to get errors in its address early); else None.
-        newest_only: treat a source that is not live as live (a file that plays at its own speed).
-        paced: it plays at its own speed, so that frames decoded ahead would be shown late.
+        newest_only: keep only the newest frame, as of a live source, for a file that plays in real time.
+        paced: the file plays in real time, so frames decoded ahead would be shown late.
 
     Attributes:
         history: the latest (time, state), by the monotonic clock.

@@ -4,9 +4,9 @@ The full-range model finds nearly every face of a whole frame, but costs three t
 which misses faces below a fifth of the frame's height. Therefore the whole frame is searched only a few times per
 second. In between, every known face is followed: a window around it, turned upright and enlarged, goes to the
 short-range model, up to four faces side by side in one picture. For up to four faces this costs one short-range call
-per frame, however far they are from the camera. It also gives all boxes the same geometry: the face is upright and
-fills two fifths of the window. On a whole frame the box sizes of the two models would differ by up to 20 %, and boxes
-of tilted heads would be too small.
+per frame, however far they are from the camera. The windows also give all boxes the same geometry: the face is
+upright and fills two fifths of the window. On a whole frame the box sizes of the two models would differ by up to 20 %,
+and boxes of tilted heads would be too small.
 
 With the policy "small" a video is also searched in overlapping tiles, a few per frame. `edgeemo.stages.still` searches
 still pictures, which have no previous or next frame.
@@ -29,24 +29,24 @@ from engines.face_detector import Range
 
 KEEP_SCORE = 0.4  # minimum score to keep a known face
 SEARCH_S = 0.1  # interval of full-range detections while a face is missing
-# how long a missing face is searched for: in whole frames every SEARCH_S, and in every frame where it was last seen
+# how long a missing face is searched for: around its last position in every frame, in the whole frame every SEARCH_S
 MAX_SEARCH_S = 0.5
 TILES_S = 0.4  # time in which the policy "small" searches all tiles of a video's frame once
-MAX_REAPPEAR = 3.0  # distance in face sides up to which a new face is taken to be the missing one
-TICK_S = 1e-3  # frame times are rounded
+MAX_REAPPEAR = 3.0  # distance, in sides of the smaller box, up to which a new face counts as the missing one
+TICK_S = 1e-3  # tolerance, because frame times are rounded
 SCANNERS: dict[Policy, tuple[Range, ...]] = {
     "auto": ("full_range", "short_range"),
     "short_range": ("short_range",),
     "full_range": ("full_range",),
     "small": ("full_range", "short_range"),
 }
-# a new face whose score in the closer look is up to this much below `confirm_score` is accepted if the mean of both
-# looks reaches `confirm_score`
+# a new face whose score in its window is up to this much below `confirm_score` is accepted if the mean of this score
+# and the score of the first search reaches `confirm_score`
 NEARLY = 0.1
 
 
 class BlazeFaceDetector:
-    """The detect stage. It keeps the faces of the previous frame until a still or a frame of another size comes.
+    """The detect stage. It follows faces until a still picture, another frame size or an earlier frame time comes.
 
     Attributes:
         description: the runtime of the models, for example "MediaPipe 1.2.2".
@@ -69,7 +69,7 @@ class BlazeFaceDetector:
         self._scanned: dict[Range, float] = {}
         self._tiles: list[Tile] = []  # not yet searched, in the policy "small"
         self._stillness = Stillness()
-        self._owed = 0.0  # tiles due; grows by a fraction of a tile with each frame
+        self._owed = 0.0  # tiles due, with the fraction left over from earlier frames
 
     def detect(self, frame: Frame) -> Faces:
         """Find the faces of a frame; faces of the previous frame come first, in the same order.
@@ -139,7 +139,7 @@ class BlazeFaceDetector:
         return [kept[row] for row in sorted(kept)], any(row < len(self._known) for row in lost)
 
     def _due(self, now: float, just_lost: bool) -> list[Range]:
-        """The models that search the whole frame this time."""
+        """The models that search the whole of this frame."""
         if just_lost or not self._scanned:
             return list(self._scanners)
         waited = {model: now - self._scanned[model] + TICK_S for model in self._scanners}
@@ -170,7 +170,7 @@ class BlazeFaceDetector:
         return due
 
     def _confirm(self, frame: Frame, candidates: Sequence[SeenFace], found: Sequence[SeenFace]) -> list[SeenFace]:
-        """The candidates that a closer look confirms and that are not among `found`."""
+        """The candidates that a detection in their window confirms and that are not among `found`."""
         new: list[SeenFace] = []
         for candidate in candidates:
             if candidate.is_one_of((*found, *new)):
@@ -183,10 +183,10 @@ class BlazeFaceDetector:
         return new
 
     def _convinces(self, first: float, closer: float) -> bool:
-        """Whether the scores of two looks are enough for a new face.
+        """Whether the scores of the first search and of the window are enough for a new face.
 
-        In 2,029 pictures of FER+ and facial_expressions the closer look alone misses 72 faces. The mean of both looks
-        finds 15 of these, but wrongly accepts 3 more of the 880 shapes of scripts/bench-nonfaces.
+        In 2,029 pictures of FER+ and facial_expressions the score of the window alone misses 72 faces. The mean of both
+        scores finds 15 of these, but wrongly accepts 3 more of the 880 shapes of scripts/bench-nonfaces.
         """
         enough = self._config.confirm_score
         return closer >= enough or (closer >= enough - NEARLY and (first + closer) / 2 >= enough)

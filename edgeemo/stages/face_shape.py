@@ -1,8 +1,8 @@
 """How far the keypoints of a detection are from those of a face. Called by `edgeemo.stages.still`.
 
-The detector's keypoints of real faces differ by little more than yaw, pitch and two smaller movements. Those of a
-power socket or a smiley lie elsewhere, even where its score is that of a blurred face. `scripts/fit-face-shape` fits
-the constants.
+The keypoints of real faces vary mainly along four principal components: yaw, pitch and two smaller ones. The keypoints
+that the detector reports for a power socket or a smiley do not fit them, even if the score is that of a blurred face.
+`scripts/fit-face-shape` fits the constants.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from edgeemo.types import F32
 from engines.preprocess import roll
 
+# (6, 2) mean keypoints, and (4, 12) principal components, in the units of `upright`
 MEAN = np.array(
     [
         [-0.2142, -0.2361],
@@ -35,7 +36,7 @@ AXES = np.array(
 
 
 def upright(box: F32, keypoints: F32) -> F32:
-    """Keypoints (12,) relative to the centre of the box, in sides of the box, with level eyes.
+    """Keypoints (12,) relative to the centre of the box, in sides of the box, rotated until the eyes are level.
 
     Args:
         box, keypoints: (4,) and (6, 2) in pixels.
@@ -48,9 +49,9 @@ def upright(box: F32, keypoints: F32) -> F32:
 
 
 def shape_error(box: F32, keypoints: F32) -> float:
-    """Root mean square distance of the keypoints from the nearest face, in sides of the box.
+    """Root mean square distance of the keypoints from the nearest shape that a face can have, in sides of the box.
 
-    About 0.005 for faces, 0.01 to 0.1 for other things.
+    It is about 0.005 for faces and 0.01 to 0.1 for other things.
 
     Args:
         box, keypoints: (4,) and (6, 2) in pixels.

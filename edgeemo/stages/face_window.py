@@ -44,6 +44,7 @@ class SeenFace:
 
     @classmethod
     def found(cls, box: F32, keypoints: F32, score: float, seen: float, aimed: F32 | None = None) -> SeenFace:
+        """Make a face from a detection; `aimed` is the search region whose window it was found in, if any."""
         x1, y1, x2, y2 = (float(value) for value in box)
         aim = np.array([(x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1, 1.0), roll(keypoints)], np.float32)
         if aimed is not None:

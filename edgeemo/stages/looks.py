@@ -1,6 +1,7 @@
 """Three ways to run MediaPipe's two face models: on a whole picture, on tiles, and on windows around single faces.
 
-Called by `edgeemo.stages.detect` and `edgeemo.stages.still`, which decide when each is used and which scores suffice.
+A "look" is one detection in such a window. Called by `edgeemo.stages.detect` and `edgeemo.stages.still`, which decide
+when each is used and which scores suffice.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ MIRRORED_POINTS = [1, 0, 2, 3, 5, 4]  # order of keypoints after exchanging left
 UPSCALE = 2  # MediaPipe gets the canvas at twice its size, because its boxes are integers
 GREATEST_CHANGE = 2.0  # maximum ratio of a face's sizes in two consecutive looks
 TOGETHER = 4  # faces per short-range call; nine in one picture are too small to be found
-MIN_SCORE = 0.4  # minimum score in a whole frame or a closer look; callers apply higher thresholds
+MIN_SCORE = 0.4  # minimum score in a whole frame or a window; callers apply higher thresholds
 SEARCH_SCORE = 0.4  # minimum score in a tile; 99 % of faces of 40 px and more reach it
-SMALL_SEARCH_SCORE, SMALL_PX = 0.2, 40  # minimum score of smaller faces; 99 % of those of 32 px and more reach it
+SMALL_SEARCH_SCORE, SMALL_PX = 0.2, 40  # minimum score of faces below 40 px; 99 % of those from 32 px reach it
 
 
 class Looks:
-    """The open models.
+    """The opened models and the searches that use them.
 
     Args:
         models: models to open; the short-range model is always opened.
@@ -52,7 +53,7 @@ class Looks:
         self._canvas: U8 = np.zeros((CANVAS_PX, CANVAS_PX, 3), np.uint8)
 
     def whole(self, frame: Frame, models: Sequence[Range]) -> list[SeenFace]:
-        """Faces that these models find in the whole frame: model by model, each by falling score."""
+        """Faces that these models find in the whole frame: model by model, highest score first."""
         if not models:
             return []
         image, scale = shrunk(frame.image)
@@ -69,7 +70,7 @@ class Looks:
         return found
 
     def tiles(self, frame: Frame, tiles: Sequence[Tile]) -> list[SeenFace]:
-        """Faces that the short-range model finds in these tiles, by falling score."""
+        """Faces that the short-range model finds in these tiles, highest score first."""
         found: list[SeenFace] = []
         for tile in tiles:
             part = tile.textured(frame.image)
@@ -92,11 +93,14 @@ class Looks:
         on_grid: bool = False,
         mirrored: bool = False,
     ) -> list[SeenFace | None]:
-        """Look for each of one to four faces in the upright window around where it was, with one short-range call.
+        """Search for one to four faces with one short-range call, each in the upright window around its search region.
 
         Args:
             scale, on_grid: see `Window.at`.
-            mirrored: exchange left and right for the model; for one face only.
+            mirrored: show the model the mirrored window; possible for one face only.
+
+        Returns:
+            One entry per given face: the face found in its window, or None.
         """
         across = 1 if len(faces) == 1 else 2
         size = CANVAS_PX // across

@@ -1,4 +1,4 @@
-"""Draw results onto the picture: per face a box, its name and confidence, and one bar per class.
+"""Draw results onto the picture: per face a box, a title and one bar per class.
 
 `arrange` computes the layout without a drawing library, so the window draws the same tags with Qt. Called by the window
 and by the sinks that write or serve pictures.
@@ -101,7 +101,7 @@ NO_NAMES: Names = {}
 
 
 class Title(Protocol):
-    """The text over a face; without the confidence, which gets room for its widest value."""
+    """Returns the title of a face, with or without the confidence at its end."""
 
     def __call__(self, result: Result, row: int, *, confidence: bool, names: Names) -> str: ...
 
@@ -120,10 +120,13 @@ def title_of(
     display: Callable[[str], str] = lambda label: Emotion.of(label).display,
     unsure: Callable[[str], str] = "Unsure: {}".format,
 ) -> str:
-    """For example "#1 Happiness 91 %" or "Anna Unsure: face 31 px"; without a number if faces are not tracked.
+    """The title of a face, for example "#1 Happiness 91 %" or "Anna Unsure: face 31 px".
+
+    It has no number if faces are not tracked. The window passes translating functions.
 
     Args:
-        display: the name of a label. unsure: the words for a reason of doubt. The window passes translations.
+        display: returns the displayed name of a label.
+        unsure: returns the words for a reason of doubt.
     """
     number = int(result.faces.ids[row])
     parts = [] if number == UNTRACKED else [names.get(number) or f"#{number}"]
@@ -177,7 +180,7 @@ def arrange(
         measure: returns a text's width in drawn pixels at that size.
         bars: show bars if there is room.
         names: names of persons by their number.
-        title: returns the text over a face; None: `title_of`.
+        title: returns the title of a face; None: `title_of`.
 
     Returns:
         Tags of the faces that are at least partly inside the picture, smallest first: later tags are drawn on top.
@@ -293,7 +296,7 @@ def _tag(
 def _place(
     box: Rect, width: float, height: float, avoid: list[Rect], picture: tuple[float, float], gap: float, *, beside: bool
 ) -> Rect:
-    """The best place around a face: first off the others, then off the face itself, then by preference."""
+    """The best position near a face: it covers least of the other rectangles, then least of the face itself."""
     right, left = box.right + gap, box.x - gap - width
     above, below = box.y - gap - height, box.bottom + gap
     sides = [(right, box.y), (left, box.y), (right, box.bottom - height), (left, box.bottom - height)]

@@ -32,7 +32,7 @@ class Pipeline:
 
     @property
     def description(self) -> str:
-        """The engine in use; it changes when a faster engine takes over."""
+        """The engine and the face detector in use; it changes when a faster engine takes over."""
         parts = (self.classifier.description, self.detector.description)
         return "; faces: ".join(part for part in parts if part)
 
@@ -88,12 +88,12 @@ class Pipeline:
         )
 
     def close(self) -> None:
-        """Close the detector and the other stages, but not the classifier."""
+        """Close the detector, but not the classifier, which several pipelines share."""
         self.detector.close()
 
 
 def undecided(probabilities: F32, labels: tuple[str, ...], emotion: str) -> tuple[Doubt, ...]:
-    """A doubt if the label shown is no longer the leading class; its probability is then not shown.
+    """A doubt if the label shown is no longer the most probable class; no probability is shown then.
 
     Args:
         probabilities: (K,) of one face.

@@ -17,10 +17,12 @@ from edgeemo.config import QualityConfig
 from edgeemo.types import F32, U8, Doubt, Faces, Frame, Judged, Quality
 
 PATCH = 48  # pixels; faces are resampled to this size, so that sharpness does not depend on distance
-EAR_LINE_END = 0.75  # beyond this offset of the nose between the ears, the position of the hidden ear is unreliable
-MAX_YAW_DEG = 45.0  # estimated from six keypoints, accurate to about ten degrees
+# offset of the nose from the middle between the ears at a yaw of 90 degrees, in distances between the ears; beyond it
+# the position of the hidden ear is unreliable
+EAR_LINE_END = 0.75
+MAX_YAW_DEG = 45.0  # estimated from nose and ears, accurate to about ten degrees
 MAX_ROLL_DEG = 60.0  # crops are rotated upright, so only a face on its side is a problem
-MIN_SHARPNESS = 0.12  # standard deviation of the Laplacian of the face at `PATCH` pixels, over its contrast
+MIN_SHARPNESS = 0.12  # standard deviation of the Laplacian of the face at `PATCH` pixels, divided by its contrast
 MIN_LIGHT, MAX_LIGHT = 35.0, 235.0  # mean grey level of the face, 0 to 255
 MIN_CONTRAST = 5.0  # standard deviation of the grey levels
 
@@ -68,7 +70,7 @@ def roll_deg(keypoints: F32) -> float:
 
 
 def doubts(quality: Quality, confidence: float, config: QualityConfig) -> tuple[Doubt, ...]:
-    """Why a face is unsure, problems of the picture first; empty if it is not unsure."""
+    """The reasons why a face's expression is unsure, problems of the picture first; empty if there are none."""
     found: list[Doubt] = []
     if quality.face_px < config.min_face_px:
         found.append(Doubt(f"face {quality.face_px:.0f} px", "small_face", quality.face_px))

@@ -15,10 +15,10 @@ from edgeemo.types import F32, UNTRACKED, Faces, Frame
 
 SETTLE_S = 0.25  # a new face has no hysteresis yet, because its first frame may be an outlier
 FORGET_S = 1.0  # an average restarts after this long without the face
-# if the long averages of two emotions are closer than this, noise alone changes the
-# leading one, so the margin is larger there; a clear change is shown without extra delay
-LONG_S = 3.0
-MAX_SHARE = 0.5  # largest weight of one frame in the average
+LONG_S = 3.0  # time constant of the long average
+MAX_SHARE = 0.5  # a frame with a larger weight in the average cannot change the label alone
+# if the long averages of two emotions differ by less than UNDECIDED, noise alone could change the leading one, so a
+# change of the label needs UNDECIDED_MARGIN; a clear change is shown without extra delay
 UNDECIDED = 0.25
 UNDECIDED_MARGIN = 0.35
 
@@ -29,6 +29,7 @@ class _Shown:
 
     Attributes:
         average, long: averages over `time_constant_s` and over up to `LONG_S`.
+        emotion: index of the class shown.
         met: when the face was first seen.
         time: when the face was last seen.
         behind_since: since when the shown emotion has been behind the leading one by the margin; None if it is not.

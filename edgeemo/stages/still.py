@@ -1,7 +1,8 @@
 """Find faces in a still picture: in the whole picture, in overlapping tiles, and if there is no face, in turned copies.
 
-A face missed in a still picture cannot be found in a later frame. So each candidate is looked at in a window around it,
-and in two or four more windows if the score of the first one is not decisive. Called by `edgeemo.stages.detect`.
+A face missed in a still picture cannot be found in a later frame. So each candidate is searched for again in a window
+around it (a "look"), and in two or four more windows if the score of the first one is not decisive. Called by
+`edgeemo.stages.detect`.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ from engines.preprocess import roll
 
 SURE_SCORE = 0.84  # a single look with this score is decisive
 PROMISING_SCORE = 0.5  # a candidate with this score gets another look if the first finds nothing
-BEST_SCORE = 0.8  # highest possible score of a look that follows one that was not decisive
+BEST_SCORE = 0.8  # highest score that a look can still reach if the first one was not decisive
 MEAN_BELOW = 0.02  # how far the mean of several looks may be below `confirm_score`
 USUAL_SHAPE_ERROR = 0.018  # `shape_error` of most small faces; with a smaller one, a lower mean is enough
-SHAPE_WEIGHT, SHAPE_WEIGHT_BEYOND = 3.0, 6.0  # change of that mean per unit below and above the usual error
+SHAPE_WEIGHT, SHAPE_WEIGHT_BEYOND = 3.0, 6.0  # change of the required mean per unit of error below and above the usual
 SMALL_PX = 48.0  # the mean of smaller faces may be lower by SMALL_BELOW, because they score lower
 SMALL_BELOW = 0.02
 TINY_PX = 20.0  # faces below this must reach the full mean: they are too small for an expression
-CROWD, CROWD_SIZE = 3, 1.5  # three small faces with sizes within this factor make another one likely
-CROWD_BELOW = 0.13  # how much lower the mean score of such a face may be
+CROWD, CROWD_SIZE = 3, 1.5  # three faces of a candidate's size, within this factor, make it more likely a face
+CROWD_BELOW = 0.13  # how much lower the mean score of such a small candidate may be
 CROWD_SHAPE_ERROR = 0.03  # shapes with a larger error are not part of a crowd
 GALLERY, GALLERY_PX = 8, 32.0  # with this many faces or more, and a median side below this, finer tiles are searched
-LOOKS, COUNTED = 5, 4  # the worst look is discarded: a border or a hand spoils some windows
+LOOKS, COUNTED = 5, 4  # the score of the worst look is discarded, because a border or a hand spoils some windows
 SMALL_LOOKS = 3  # looks at small faces: they are often many, and wide windows show them with too few pixels
 MIDDLE_SCALE = 1.9
-# scale of the window; whether left and right are exchanged
+# scale of the window; whether it is mirrored
 FURTHER_LOOKS = ((WINDOW_SCALE, True), (MIDDLE_SCALE, False), (MIDDLE_SCALE, True), (3.2, False))
 TURNED_ABOVE = 0.08  # added to the score that turned faces need: three more searches raise the risk of false detections
 MISAIMED_ROLL = np.radians(20)  # if the roll of two looks differs by this, the box is off by a fifth
-MISAIMED_SIZE = 1.3
-OTHER_WAY_UP_ABOVE = 0.1  # minimum gain of score for which a face is taken to be upside down
+MISAIMED_SIZE = 1.3  # the same for the ratio of the box sizes
+OTHER_WAY_UP_ABOVE = 0.1  # a face is upside down if the window turned by 180 degrees raises its score by this
 TURNED_PX = 512  # longer side of turned pictures; finds faces from 24 px in them
 LEANING_DEG = 60.0  # roll up to which a head counts as upright
 TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
 
 
 def find_in_still(looks: Looks, frame: Frame, models: Sequence[Range], confirm_score: float) -> list[SeenFace]:
-    """The faces of a still picture; `turned` is set for heads turned by 90 degrees or more.
+    """The faces of a still picture; `turned` is set for heads with a roll above 60 degrees.
 
     The upright search finds most lying faces but no upside-down ones. If it finds no face, lying and upside-down faces
     are searched for in turned copies of the picture; this finds faces wider than about 4 % of its longer side.
@@ -91,9 +92,10 @@ def _find(looks: Looks, frame: Frame, models: Sequence[Range], enough: float, sc
 def _confirm(
     looks: Looks, frame: Frame, candidates: Sequence[SeenFace], enough: float, found: list[SeenFace]
 ) -> list[tuple[SeenFace, SeenFace]]:
-    """Add the candidates that are faces to `found`; return those that are faces only in a crowd, with their look."""
+    """Add the candidates that are faces to `found`; return those that are faces only in a crowd, each with its look."""
     doubtful: list[tuple[SeenFace, SeenFace]] = []
-    late: list[tuple[SeenFace, SeenFace]] = []  # faces by the places of their keypoints; others have better boxes
+    # faces only thanks to the places of their keypoints; they are added last, because the others have better boxes
+    late: list[tuple[SeenFace, SeenFace]] = []
     for candidate in candidates:
         if candidate.is_one_of(found):
             continue
@@ -207,7 +209,7 @@ def _aimed(face: SeenFace) -> SeenFace:
 
 
 def _turned(face: SeenFace, turned: int, shape: tuple[int, ...]) -> SeenFace:
-    """Convert a face to pixels of the original picture; it was found in a copy turned back by `turned` degrees."""
+    """Convert a face found in a copy, turned back by `turned` degrees, to pixels of the original picture."""
     corners = _turned_points(face.box.reshape(2, 2), turned, shape)
     box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
     points = _turned_points(face.keypoints, turned, shape)

@@ -30,7 +30,9 @@ class Stillness:
         self._seen = _summaries(frame.image, faces)
 
     def holds(self, frame: Frame, faces: Sequence[SeenFace]) -> bool:
-        """Whether the frame looks like the stored one. Only `remember` replaces that, so slow changes accumulate.
+        """Whether the frame resembles the stored one.
+
+        Only `remember` replaces the stored frame, so even a slow change is detected in the end.
 
         Args:
             faces: the faces given to `remember`.

@@ -22,7 +22,7 @@ NDF = npt.NDArray[np.float64]
 GATE_DISTANCE = 0.6  # maximum distance of a face from its predicted position, in sides of its box
 GATE_GROWTH_PER_S = 4.0  # growth of this distance per second since the face was seen
 MAX_GATE_DISTANCE = 1.5  # limit of its growth: a face farther away may be another person
-MAX_LOG_SCALE = math.log(2.0)
+MAX_LOG_SCALE = math.log(2.0)  # maximum change of a face's size, as a logarithm
 MAX_COAST_S = 0.15  # how long an undetected face is still reported at its predicted position
 COAST_DECAY_S = 0.3  # time constant with which the predicted speed of an undetected face decays
 MIN_CUTOFF_HZ = 1.5  # cut-off of the low-pass filter for a face at rest; lower is steadier
@@ -34,8 +34,8 @@ MIN_STEP_S = 1e-3  # assumed interval of two frames with the same time
 class FaceTracker:
     """The track stage: matches faces to tracks by position and size, with the least total cost.
 
-    Ids count up from 1 and are not used again until `reset()`. If a file is sought back to a frame that was processed
-    before (its time is earlier, its number is not), the faces get their ids of then.
+    Ids count up from 1 and are not used again until `reset()`. After seeking back in a file (the time is earlier, but
+    the index is not) to a frame that was processed before, the faces get the ids that they had then.
     """
 
     def __init__(self, config: TrackConfig | None = None) -> None:
@@ -92,7 +92,7 @@ class FaceTracker:
         )
 
     def reset(self) -> None:
-        """Forget every face; ids begin at 1 again."""
+        """Forget every face; the next id is 1."""
         self._tracks = []
         self._next_id = 1
         self._past = _Past()
@@ -160,7 +160,7 @@ class CutDetector:
         self._histogram: NDF = np.zeros(0)
 
     def seen(self, image: U8) -> bool:
-        """Compare (H, W, 3) with the image before; False for the first one."""
+        """Whether there is a cut between the previous image and this one (H, W, 3); False for the first image."""
         height, width = image.shape[:2]
         step_y, step_x = max(1, height // self.SAMPLES), max(1, width // self.SAMPLES)
         pixels = image[step_y // 2 :: step_y, step_x // 2 :: step_x].astype(np.int16)
