@@ -49,9 +49,9 @@ def open_source(
     """Make a source from its name. Syntax and paths are checked now; `frames()` opens the device or stream.
 
     Args:
-        uri: see above; `demo?loop` repeats the demo clip for ever.
+        uri: see the module; `demo?loop` repeats the demo clip for ever.
         loop: a video file restarts when it ends; time and index continue. Other sources ignore it.
-        paced: a video file plays at its own speed instead of as fast as possible, and each picture of a folder is shown
+        paced: a video file plays in real time instead of as fast as possible, and each picture of a folder is shown
             for `PICTURE_S`. Other sources ignore it.
         camera: the requested format of a camera. Other sources ignore it.
         open_timeout, read_timeout: seconds, for streams.

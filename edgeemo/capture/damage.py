@@ -38,9 +38,8 @@ class Damage:
         self._began = False
         self._follows = codec in PICTURES
         self._waiting: dict[int, Any] = {}  # presentation time -> packet whose picture has not come
-        self._before: dict[int, Any] | None = (
-            None  # `_waiting` of the recording before a joint, until its pictures have come
-        )
+        # `_waiting` of the recording before a joint, until its pictures have come
+        self._before: dict[int, Any] | None = None
         self._sent = self._shown = -math.inf  # decoding time of the last packet, presentation time of the last picture
         self._untimed: int | None = None  # packets without a time whose pictures have not come
 
@@ -55,7 +54,7 @@ class Damage:
         self.count += pictures
 
     def sent(self, packet: Any) -> None:
-        """The decoder accepted a packet."""
+        """Record that the decoder accepted a packet."""
         if not self._follows or packet.is_discard:
             return
         if packet.pts is None:
@@ -70,7 +69,7 @@ class Damage:
             self.end()
 
     def given(self, frame: Any) -> None:
-        """The decoder returned a picture; pictures due before it are lost."""
+        """Record that the decoder returned a picture; pictures due before it are lost."""
         if frame.is_corrupt:
             self.add()
         if frame.interlaced_frame:  # a packet may contain only one of two fields
@@ -83,7 +82,7 @@ class Damage:
         self._given, self._began = self._given + 1, True
 
     def end(self) -> int:
-        """The end: count the packets whose picture has not come as lost; returns how many."""
+        """Count the packets whose picture has not come as lost, at the end of the stream; return their number."""
         waiting = [*(self._before or {}).values(), *self._waiting.values()]
         lost = self._pictures(waiting) + max(0, self._untimed or 0) if self._began else 0
         self.add(lost)

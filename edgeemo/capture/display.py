@@ -54,7 +54,7 @@ class Display:
         return np.ascontiguousarray(turned(picture, self._matrix), np.uint8)
 
     def size(self, frame: Any) -> tuple[int, int]:
-        """Width and height in square pixels; the shorter direction is enlarged, so no detail is lost."""
+        """Width and height in square pixels; one side is enlarged, never reduced, so no detail is lost."""
         stored = (frame.width, frame.height)
         if stored != self._stored or frame.key_frame:
             self._stored, self._shown = stored, self._in_square_pixels(*stored)
@@ -73,7 +73,9 @@ class Display:
 
 
 def turned(picture: U8, matrix: tuple[int, ...]) -> U8:
-    """A picture as its display matrix (a, b, c, d) shows it: x' = ax + cy, y' = bx + dy, by quarter turns and flips."""
+    """Rotate by quarter turns and flip a picture as its display matrix (a, b, c, d) says: x' = ax + cy, y' = bx +
+    dy.
+    """
     a, b, c, d = matrix
     shown: Any = picture
     if abs(a) + abs(d) >= abs(b) + abs(c):
@@ -87,7 +89,7 @@ def turned(picture: U8, matrix: tuple[int, ...]) -> U8:
 
 
 def opaque(picture: U8) -> U8:
-    """(H, W, 4) BGRA over the background -> (H, W, 3)."""
+    """Blend (H, W, 4) BGRA with the background -> (H, W, 3) BGR."""
     alpha = picture[:, :, 3:]
     colours = np.ascontiguousarray(picture[:, :, :3])
     if alpha.min() == 255:
@@ -97,7 +99,7 @@ def opaque(picture: U8) -> U8:
 
 
 def display_matrix(frame: VideoFrame) -> tuple[int, ...]:
-    """The four numbers that `turned` takes."""
+    """The display matrix (a, b, c, d) of a frame; the identity if it has none."""
     side_data: Any = frame.side_data  # iterates over values, unlike its type stub
     for data in side_data:
         if data.type.name == "DISPLAYMATRIX":

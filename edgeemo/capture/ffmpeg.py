@@ -46,7 +46,7 @@ MOST_ODD = 2  # packets at the end of an intact file that may contain no picture
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
-    """What came next from the decoder: a frame, the end (no frame) or an error; and the damage noticed until then."""
+    """The decoder's next output: a frame, the end (no frame) or an error; and the damage noticed until then."""
 
     frame: Any
     damage: int
@@ -62,7 +62,8 @@ class Video:
         damage: pictures that were lost or decoded with errors so far.
         format: FFmpeg's name of the container, for example "matroska,webm".
         finite: the container states its duration.
-        reads_ahead: decode one frame ahead, so that the last one tells of pictures lost after it; not for live video.
+        reads_ahead: decode one frame ahead, so that the damage of the last frame includes pictures lost after it; not
+            for live video.
         streams: number of video streams.
         decoder: name of the decoder.
     """

@@ -27,7 +27,7 @@ SHORTEST = 64  # bytes; no container is shorter
 class VideoFile:
     """A video file, read by FFmpeg.
 
-    With `paced` it plays at its own speed: each frame is delivered when it is due. If the reader is too slow, frames
+    With `paced` it plays in real time: each frame is delivered when it is due. If the reader is too slow, frames
     are skipped (the index shows the gap); after a pause, playback continues at the same place. `live` is still False:
     the clip must not continue during a pause. A paced file that does not loop has a `playhead` for seeks; after a seek
     the index continues to count.
@@ -36,7 +36,7 @@ class VideoFile:
         stream: which of its video streams, from 0 on; None: the default one.
 
     Raises:
-        SourceError: the file is missing, is not a video, or ends too early (then after its last frame).
+        SourceError: the file is missing or is not a video; or it ends too early, which is raised after its last frame.
     """
 
     live = False
@@ -120,7 +120,7 @@ def play(
     """Every frame of a finite video, in media time.
 
     Args:
-        opener: opens the video; called again for each round of a loop.
+        opener: opens the video; called again for each repetition of a loop.
         shown: its name in messages.
         name: name of the source.
         playhead: seeks and sets the speed.
@@ -219,7 +219,7 @@ class Pace:
         return now - self._offset - at > LATE_S
 
     def wait(self, at: float) -> None:
-        """Sleep until media time `at` is due, but at most `LONGEST_WAIT_S` (gaps in the video)."""
+        """Sleep until media time `at` is due; a longer gap in the video is shortened to `LONGEST_WAIT_S`."""
         if self._offset is None:
             self._offset = self._now() - at
         left = self._offset + at - self._now()

@@ -54,7 +54,7 @@ class Decoded:
     pts: int | None
     duration: int
     key_frame: bool
-    is_corrupt: bool = False  # the elements do not tell
+    is_corrupt: bool = False  # GStreamer's elements do not report it
     interlaced_frame: bool = False
 
     @property
@@ -91,7 +91,9 @@ def open_decoder(container: InputContainer, number: int | None = None) -> Video:
 
 
 class HardwareVideo(Video):
-    """A video decoded by an element. If it fails before its first picture, FFmpeg decodes, with a warning."""
+    """A video decoded by a GStreamer element. If that fails before its first picture, FFmpeg decodes, with a
+    warning.
+    """
 
     def __init__(self, container: InputContainer, number: int | None, element: str) -> None:
         super().__init__(container, number)

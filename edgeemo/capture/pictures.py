@@ -278,7 +278,10 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
 
 
 def _looks_complete(data: bytes) -> bool:
-    """Whether a PNG or JPEG is complete. Others are not decoded, because libpng and libjpeg would print a warning."""
+    """Whether a PNG or JPEG is complete; other formats are not checked.
+
+    Incomplete files are not decoded, because libpng and libjpeg would print a warning.
+    """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         at = 8
         while at + 12 <= len(data):

@@ -1,4 +1,4 @@
-"""Seek and speed control of a file that plays at its own speed. Set by the app's player, read by `file`."""
+"""Seek and speed control of a file that plays in real time. Set by the app's player, read by `file`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Playhead:
         return clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait until a frame is due or the next `seek`."""
+        """Wait for a number of seconds, or until the next `seek`."""
         self._moved.wait(seconds)
 
 

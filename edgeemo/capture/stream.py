@@ -226,9 +226,9 @@ def _is_host(text: str) -> bool:
 
 
 def _is_ambiguous(url: str) -> bool:
-    """Whether an @ after the first /, ? or # may end a password with such a character unescaped.
+    """Whether an @ follows the first /, ? or #, so that the password may contain one of these characters unescaped.
 
-    FFmpeg would connect to another host.
+    FFmpeg would then connect to another host.
     """
     rest = url.partition("://")[2]
     authority, end, behind = re.match(r"([^/?#]*)([/?#]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]

@@ -1,7 +1,7 @@
 """Recorded sessions: one folder per session; a crash loses at most the last second.
 
     2026-11-24 09.12.03/
-      session.json     name, source, engine, time; without `ended` the recording crashed
+      session.json     name, source, engine, time; `ended` is empty while recording and after a crash
       events.sqlite    runs, frames, faces as `sqlite:PATH` writes them; markers, baselines, cuts
       people.json      only after edits: names, merged, split and excluded persons
       video.mkv        optional: pictures without overlay, unchanged or with covered faces

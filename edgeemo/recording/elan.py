@@ -71,7 +71,7 @@ def write_elan(recording: Recording, path: Path) -> int:
 
 
 def runs(track: Track) -> Iterator[tuple[float, float, int | None]]:
-    """Periods of one shown expression: begin and end in media seconds, and its column (None: unsure)."""
+    """Periods of one shown expression: begin and end in media seconds, and the index of its class (None: unsure)."""
     if not len(track):
         return
     shown = np.where(track.unsure, -1, track.emotions)

@@ -122,7 +122,7 @@ def _table(recording: Recording) -> dict[str, Column]:
 
 
 def _markers(recording: Recording, track: Track) -> Column:
-    """(n,) labels of the markers of each row: a moment's in the next row, an interval's in all of its rows."""
+    """(n,) labels of the markers of each row; a marker without duration belongs to the next row only."""
     found: list[list[str]] = [[] for _ in range(len(track))]
     for marker in recording.markers:
         first = int(np.searchsorted(track.times, marker.time - 1e-6))

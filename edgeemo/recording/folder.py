@@ -105,7 +105,7 @@ class SessionFolder:
 
     @property
     def video(self) -> Path:
-        """Path of the video; None if there is none."""
+        """Path of the video, which may not exist."""
         return self.path / VIDEO
 
     @property

@@ -1,7 +1,7 @@
 """Markers of a session: in its database, and as tables of events in the BIDS format. Called by the app and `export`.
 
-A table has a header line and the columns `onset` and `duration` (seconds from the start of the recording; `n/a`: a
-moment) and `trial_type` or `label` (BIDS specification 1.10, "Task events").
+A table has a header line and the columns `onset` (seconds from the start of the recording), `duration` (seconds, or
+`n/a`) and `trial_type` or `label` (BIDS specification 1.10, "Task events").
 """
 
 from __future__ import annotations

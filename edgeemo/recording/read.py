@@ -168,7 +168,7 @@ def _has(database: sqlite3.Connection, table: str, column: str) -> bool:
 
 
 def _labels(stored: object, damaged: DamagedRows) -> tuple[str, ...]:
-    """The classes of a run. If the list is damaged, all known classes; those without values are 0."""
+    """The classes of a run. If their list is damaged: all known classes, with probability 0 if they have no values."""
     try:
         labels = tuple(label for label in msgspec.json.decode(str(stored), type=list[str]) if label in LABELS)
         if labels:

@@ -266,7 +266,7 @@ class Recorder(Sink):
     def _watch_disk(self) -> None:
         """Check every `WATCH_S` that the folder exists and how much space is free.
 
-        SQLite continues to write into a deleted file, and OpenCV does not report failed writes.
+        SQLite continues to write into a deleted file without an error.
         """
         now = monotonic()
         if now - self._watched < WATCH_S:

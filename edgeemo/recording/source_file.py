@@ -28,7 +28,8 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: Path) -> SourceFile:
-        """
+        """Identify a file; at most three mebibytes of it are read.
+
         Raises:
             OSError: the file cannot be read.
         """
@@ -59,7 +60,8 @@ class SourceFile:
             return False
 
     def moved_to(self, path: Path) -> SourceFile:
-        """
+        """The same file at another path.
+
         Raises:
             RecordingError: it is a different file or cannot be read.
         """

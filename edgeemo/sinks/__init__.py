@@ -1,4 +1,4 @@
-"""Outputs: KIND:TARGET -> Sink.
+"""Outputs. A text KIND:TARGET, for example "csv:results.csv", describes a sink.
 
 A new sink is a file in this folder, a row in the table here, and a dataclass in `edgeemo.config` if it has options.
 Called by `edgeemo.run`, the recorder and the benchmark.

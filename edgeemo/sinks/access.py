@@ -104,7 +104,11 @@ class Guard:
 
 
 def is_own_name(host: str) -> bool:
-    """Whether the Host header is an IP address or localhost. A missing header is allowed: browsers always send it."""
+    """Whether the Host header is an IP address or localhost.
+
+    A request without the header is allowed, because it does not come from a browser and so not from a foreign web
+    page.
+    """
     found = _HOST.fullmatch(host)
     if found is None:
         return False

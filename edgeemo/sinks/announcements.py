@@ -202,7 +202,7 @@ def withdraw(announcer: Announcer, *, keep: set[str], stop: threading.Event) -> 
     """Clear the retained topics of a sink that is no longer configured.
 
     Args:
-        keep: topics that other sinks publish; these are only removed from the list.
+        keep: topics that other sinks publish; these are only removed from this sink's list.
 
     Returns:
         Number of its unsent results.

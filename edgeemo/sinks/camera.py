@@ -72,9 +72,10 @@ class CameraSink(Sink):
 
 
 def _expect_virtual(target: str, root: Path) -> None:
-    """
+    """Check that the target is a virtual camera.
+
     Raises:
-        ConfigError: there is no such virtual camera.
+        ConfigError: it is not.
     """
     match = DEVICE.fullmatch(target)
     if match is None:

@@ -17,8 +17,8 @@ def event(result: Result) -> dict[str, Any]:
     become null. A service adds `wall`, seconds since the epoch. `damage` counts decoding errors since the previous
     event, if any. `markers` have media times. Optional keys of a face: `doubts` (code and value of
     each reason why it is unsure), `turned` (90, 180 or 270 degrees clockwise, for a lying or upside-down head in a
-    still picture), `quality` (figures named as in `edgeemo.columns`). `id` (now `face_id`) and `unsure` (the reasons in
-    words) remain for one version.
+    still picture), `quality` (figures named as in `edgeemo.columns`). The old keys `id` (the same as `face_id`) and
+    `unsure` (the reasons in words) remain for one version.
     """
     faces = result.faces
     wall = result.frame.wall

@@ -23,11 +23,13 @@ from edgeemo.sinks.access import Guard, address
 
 MAX_CONNECTIONS = 32
 MAX_CONNECTIONS_PER_ADDRESS = 16
-IDLE_S = 5.0  # time-out of a connection for sending a request and for reading the response; checked after 5 to 10 s
+# time-out of a client for sending a request and for reading the response; it is checked at this interval, so a
+# connection may last up to twice as long
+IDLE_S = 5.0
 REQUESTS_PER_S = 60.0
 BURST = 120.0
 CLOSE_S = 1.2
-QUIET_S = 60.0  # interval of log lines of one kind, because any client can cause them
+QUIET_S = 60.0  # minimum interval of log lines of one kind, because any client can cause them
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

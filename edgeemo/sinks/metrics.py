@@ -27,7 +27,7 @@ THERMAL = Path("/sys/class/thermal")
 
 
 class Metrics:
-    """Collects and serves /metrics, and /health, which reports whether every source is live."""
+    """Collects the metrics and serves them at /metrics; /health reports whether every source is live or has ended."""
 
     def __init__(self, context: SinkContext) -> None:
         self._status = context.status
@@ -45,7 +45,7 @@ class Metrics:
     def observe(self, result: Result) -> None:
         for stage, taken_ms in result.timings.items():
             self._stages.labels(stage).observe(taken_ms / 1e3)
-        # each picture of a folder is an origin; one series per picture would grow without limit
+        # each picture of a folder has its own origin, so the number of series would grow without limit
         origin = result.frame.origin if not result.frame.still else ""
         for emotion in result.emotions:
             self._shown.labels(origin, emotion).inc()
@@ -64,7 +64,7 @@ class Metrics:
 
 
 class MetricsSink(Sink):
-    """`metrics:HOST:PORT`: the metrics alone."""
+    """`metrics:HOST:PORT`: /metrics and /health without the page of `web`."""
 
     def __init__(self, target: str, context: SinkContext) -> None:
         self._metrics = Metrics(context)
@@ -82,7 +82,7 @@ class MetricsSink(Sink):
 
 
 class _Figures(Collector):
-    """Metrics that are read on each request."""
+    """Metrics that are computed on each request."""
 
     def __init__(self, context: SinkContext) -> None:
         self._status = context.status

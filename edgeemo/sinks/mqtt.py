@@ -117,7 +117,7 @@ class MqttSink(Sink):
         known = ledger.knows(ours.sink)
         for other in ledger.others(set(self._context.config.sinks) - {ours.sink}):
             if other.sink != ours.sink and known:
-                continue  # an existing sink delivered the same results itself
+                continue  # this sink ran beside the other one and delivered the same results itself
             try:
                 if other.spool != ours.spool and other.spool.is_file():
                     with _locked(other.spool) as free:
@@ -312,7 +312,7 @@ class MqttSink(Sink):
             client.publish(topic, payload, qos=1, retain=True)
 
     def _discovery(self, source: str) -> list[tuple[str, dict[str, Any]]]:
-        """https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery"""
+        """Topics and payloads for https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery"""
         node = node_of(self._topic, source)
         *_, emotion, faces = topics_of(self._topic, source, self._config.discovery)
         shared: dict[str, Any] = {

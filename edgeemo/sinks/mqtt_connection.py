@@ -104,7 +104,7 @@ def tls_of(config: MqttConfig) -> ssl.SSLContext:
     ca, certificate, key = named
     try:
         for name in filter(None, named):
-            read_file(name)  # a pipe or a device in its place would never end
+            read_file(name)  # refuses a pipe or a device, from which the next call could read for ever
         context = ssl.create_default_context(cafile=ca)
         if certificate:
             context.load_cert_chain(certificate, key)

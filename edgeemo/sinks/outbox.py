@@ -18,7 +18,7 @@ BEFORE_FIRST = -(1 << 62)
 
 @dataclass(frozen=True)
 class Message:
-    """One message; `key` is for `done`, `topic` is relative to the sink's topic."""
+    """One message; `key` identifies it in `done`, `topic` is relative to the sink's topic."""
 
     key: int
     topic: str
@@ -40,7 +40,7 @@ class Outbox:
         SinkError: the file cannot be used.
 
     Attributes:
-        last_key: of the newest message.
+        last_key: key of the newest message.
         retained: the topics with a retained message of this sink at the broker.
     """
 
@@ -71,7 +71,7 @@ class Outbox:
             raise SinkError(f"cannot use {path} for unsent messages: {error}; choose another [mqtt] spool") from error
 
     def adopt(self, path: Path) -> int:
-        """Append the messages of another, unused outbox to this one; also the sink's topics.
+        """Move the messages of another, unused outbox and the sink's retained topics in it to this one.
 
         After a crash during the move, messages may be in both: each is delivered at least once.
 
@@ -137,7 +137,7 @@ class Outbox:
             return messages
 
     def done(self, keys: list[int]) -> None:
-        """The broker confirmed these messages."""
+        """Delete these messages, because the broker confirmed them."""
         with self._lock:
             try:
                 self._delete([(key, self._out[key]) for key in keys if key in self._out])

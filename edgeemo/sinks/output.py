@@ -73,7 +73,7 @@ class TextOutput:
 
     Attributes:
         header: first line of a file that is created again.
-        lost: number of lines lost with deleted files.
+        lost: number of calls of `write` whose lines were lost with deleted files.
 
     Raises:
         SinkError: the target cannot be opened or written to, another run writes to it, or a pipe has no reader when the
@@ -226,7 +226,9 @@ class TextOutput:
             return descriptor
 
     def _write_some(self, data: memoryview) -> int:
-        """Write as many bytes as possible and return the number. Waits for a pipe's reader, but not for ever."""
+        """Write as many bytes as possible and return the number.
+
+        Waits for a pipe's reader; after `stop_waiting` at most `READER_S`."""
         if self._regular or sys.platform == "win32":
             return os.write(self._descriptor, data)
         # standard output stays in blocking mode, because other processes share it

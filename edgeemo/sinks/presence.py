@@ -63,7 +63,7 @@ class Presence:
             return True
 
     def is_deleted(self) -> bool:
-        """Whether a file no longer has a name."""
+        """Whether the file has no name left; True without O_PATH. Call it after `has_moved`."""
         return self._descriptor is None or not os.fstat(self._descriptor).st_nlink
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ class Sound:
     Args:
         source: an opened file, not yet read.
         output: the container to write to.
+        zero: time of the first video frame in seconds.
     """
 
     def __init__(self, source: InputContainer, output: OutputContainer, zero: float) -> None:

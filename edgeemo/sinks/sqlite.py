@@ -20,7 +20,7 @@ from edgeemo.sinks.presence import Presence, reopening
 from edgeemo.types import Result, Sink
 from engines.spec import LABELS
 
-BATCH_S = 1.0  # a crash loses at most this
+BATCH_S = 1.0  # interval of writing; a crash loses at most the results of this time
 RETENTION_S = 60.0  # interval of deleting old results
 RETENTION_ROWS = 2000  # frames deleted per transaction, so that writing is not delayed
 LEAP_S = 3600.0  # a larger jump of the wall clock pauses deletion
@@ -45,7 +45,7 @@ UPGRADES = {
     + "".join(f"ALTER TABLE faces ADD COLUMN {name} REAL;" for name in QUALITY)
     + VIEW,
 }
-# created with the first marker; markers set in a session have no run
+# the table is created with the first marker; `run` is NULL for markers set in the app
 MARKERS = """
 CREATE TABLE IF NOT EXISTS markers (
     time REAL NOT NULL, label TEXT NOT NULL, wall REAL, duration REAL NOT NULL DEFAULT 0, run INTEGER
@@ -197,7 +197,7 @@ class SqliteSink(Sink):
         if presence.is_deleted():
             self._lost += self._stored
         with contextlib.suppress(sqlite3.Error):
-            # closing a moved file leaves its log under the old name, which the next database would use
+            # otherwise the write-ahead log of a moved file keeps the old name, and the next database would use it
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with contextlib.suppress(sqlite3.Error):
             self._release()
@@ -296,5 +296,5 @@ class SqliteSink(Sink):
                 self._database.executescript(f"BEGIN;{steps}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
             if self._keep_s:
                 self._database.execute("CREATE INDEX IF NOT EXISTS frames_by_wall ON frames (wall)")
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # damaged names are in SQLite's messages
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite's messages contain damaged names
             raise SinkError(f"cannot use {self._path} as a database: {error}; choose another path") from error

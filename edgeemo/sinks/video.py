@@ -44,7 +44,7 @@ OPTIONS = {
 }
 TICKS = 90000  # per second: exact for 24, 25, 30, 50 and 60 frames per second
 AVI_TICKS = 600  # AVI has a fixed rate: each tick without a frame costs 24 bytes
-FIRST_STEP_S = 0.04  # duration of a single frame
+FIRST_STEP_S = 0.04  # duration of the frame of a video that has only one
 SPARE_BYTES = 4 << 20
 # H.264 user data (SEI type 5) before the first picture marks the file as ours. An MP4 has its comment at its end, which
 # is missing after a crash; a service would then refuse to overwrite the file.
@@ -198,7 +198,7 @@ class VideoSink(Sink):
             if not self._is_marked and self._format in ("mp4", "mov"):
                 packet = _marked(packet)
             self._is_marked = True
-            # only for the last frame: others end at the time of the next one
+            # it matters only for the last frame: others end when the next one begins
             packet.duration = self._step
             (container or self._container).mux(packet)  # type: ignore[union-attr]
 
@@ -252,7 +252,7 @@ def _reason(error: Exception) -> str:
 
 
 def fitted(picture: U8, size: tuple[int, int]) -> U8:
-    """Fit a picture of any size into the centre of one of (width, height) pixels."""
+    """Scale a picture to fit (width, height) pixels; black borders keep its aspect ratio."""
     width, height = size
     have_height, have_width = picture.shape[:2]
     if (have_width, have_height) == size:

@@ -182,7 +182,9 @@ class _History:
 
 
 def _label(emotion: Emotion) -> dict[str, str]:
-    """A class as the page shows it; classes that are not expressions are "Other". `colour` suits dark backgrounds."""
+    """A class as the page shows it; classes that are not expressions are "Other".
+
+    `colour` suits dark backgrounds, `light` light ones."""
     key, display = (emotion.label, emotion.display) if emotion.is_expression else (OTHER, OTHER.capitalize())
     return {"name": emotion.label, "display": display, "colour": DARK_CLASSES[key], "light": LIGHT_CLASSES[key]}
 
