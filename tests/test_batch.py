@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -20,13 +21,17 @@ import av
 import pandas as pd
 
 import edgeemo
+from edgeemo.api.watching import Sampling
 from edgeemo.batch.dataset import Dataset
 from edgeemo.batch.inputs import Input, Shard, find_inputs
+from edgeemo.batch.progress import Progress
 from edgeemo.batch.seams import same_faces
-from edgeemo.batch.split import WARM_UP_S, VideoPart, split
+from edgeemo.batch.split import WARM_UP_S, Part, VideoPart, split
+from edgeemo.batch.work import Job, Task, Worker
 from edgeemo.capture import open_source
 from edgeemo.capture.file import VideoFile
 from edgeemo.cli import main
+from edgeemo.config import Config
 from edgeemo.errors import ConfigError, SourceError
 
 COMMAND = [sys.executable, "-m", "edgeemo", "batch"]
@@ -43,6 +48,11 @@ def archive(tmp_path: Path, media: Path) -> Path:
     shutil.copy(media / "two_faces.mp4", folder / "below" / "two.mp4")
     (folder / "notes.txt").write_text("no video")
     return folder
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def batch(*arguments: object) -> int:
@@ -103,6 +113,28 @@ def test_the_rows_are_those_of_a_single_run(archive, tmp_path, capsys):
         faces = [face for event in events for face in event["faces"]]
         assert [face["emotion"] for face in faces] == list(ours.emotion)
         assert [face["confidence"] for face in faces] == [round(float(value), 4) for value in ours.confidence]
+
+
+def test_the_bar_moves_within_a_file(media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real worker reads the second half of a video, after its warm-up."""
+    clip = media / "two_faces.mp4"
+    file, other = Input(str(clip), size=100), Input("other.mp4", size=100)
+    frames = VideoFile(clip).count()
+    half = Task(file, tmp_path / "half.parquet", part=Part(0, frames // 2, frames, 0, 0.0, last=True))
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    told: list[float] = []
+    worker = Worker(Job(Config(), Sampling(0.2), tmp_path))
+    with contextlib.closing(worker), Progress([file, other]) as progress:
+
+        def watch(count: int, seconds: float, share: float) -> None:
+            told.append(share)
+            progress.running(half, count, seconds, share)
+
+        assert worker.do(half, watch).state == "done"
+    assert told == sorted(told)
+    assert told[0] == 0, "the warm-up is not progress"
+    assert told[-1] == pytest.approx(0.5, abs=0.05)
+    assert "0 of 2 files:  2" in terminal.getvalue(), "the bar shows a quarter of both files"
 
 
 def test_a_dataset_says_what_it_is_and_sums_up_each_person(undisturbed):

@@ -94,7 +94,7 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     output = tmp_path / "dataset"
     dialog._set_output(str(output))
     dialog.start_or_pause()
-    qtbot.waitUntil(lambda: bool(dialog._watcher and dialog._watcher.ended_files), timeout=LONG_MS)
+    qtbot.waitUntil(lambda: bool(dialog._watcher and dialog._watcher.completed.ended_files), timeout=LONG_MS)
     dialog.start.setFocus()
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
@@ -117,28 +117,29 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     qtbot.waitUntil(lambda: again.queue is not None and not again.queue.running, timeout=LONG_MS)
     assert states(again.queue) == ["done"] * 4
     assert again.queue._watcher is not None
-    assert len(again.queue._watcher.todo) == 4 - len(done), "a file that was done is read again"
+    assert len(again.queue._watcher.completed.todo) == 4 - len(done), "a file that was done is read again"
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len(list((output / "rows").glob("*.parquet"))) == 4
 
 
-def test_progress_counts_the_frames_of_files_in_progress(make_clip: MakeClip) -> None:
-    clips = [make_clip(name, frames=40) for name in ("a.mp4", "b.mp4")]
-    files = [Input(str(path), size=100) for path in clips]
+def test_progress_counts_what_is_read_of_files_in_progress() -> None:
+    files = [Input("a.mp4", size=100), Input("b.mp4", size=100)]
     watcher = QueueWatcher(files)
     assert watcher.share == 0
-    watcher.running(Task(files[0], Path("a.parquet")), 10, 0.4)
+    watcher.running(Task(files[0], Path("a.parquet")), 10, 0.4, 0.25)
     assert watcher.share == pytest.approx(0.125)
     watcher.ended(Task(files[0], Path("a.parquet")), 40, whole=True)
     first, second = (
         Task(files[1], Path("b.parquet"), part=Part(n, 20 * n, 20 * n + 20, 0, 0.0, n == 1)) for n in (0, 1)
     )
+    watcher.running(first, 20, 0.8, 0.5)
     watcher.ended(first, 20, whole=False)
-    watcher.running(second, 10, 1.2)
+    watcher.running(second, 10, 1.2, 0.25)
     assert watcher.share == pytest.approx(0.875)
     watcher.ended(second, 20, whole=False)
     watcher.ended(Task(files[1], Path("b.parquet"), joined=(Path("0"), Path("1"))), 0, whole=True)
     assert watcher.share == 1
+    assert watcher.frames_so_far == 80
 
 
 def test_closing_asks_before_it_stops_what_runs(

@@ -68,7 +68,7 @@ def _recognise(job: Job, task: Task) -> Outcome:
     """Recognise in a process of the cluster."""
     if job not in _workers:
         _workers[job] = Worker(job)
-    return _workers[job].do(task, lambda frames, seconds: None)
+    return _workers[job].do(task, lambda *done: None)
 
 
 def _outcome(reference: Any) -> Outcome:

@@ -80,7 +80,7 @@ def run(config: Config, options: Options) -> int:
         def watch(todo: list[Input]) -> Progress:
             if not options.quiet and len(todo) < len(inputs):
                 _say(f"{len(inputs) - len(todo)} of {len(inputs)} files are already done")
-            progress = Progress(len(todo), sum(each.size for each in todo), quiet=options.quiet)
+            progress = Progress(todo, quiet=options.quiet)
             stack.enter_context(ending_on_signals(stop))
             return stack.enter_context(progress)
 

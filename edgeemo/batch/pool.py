@@ -30,7 +30,7 @@ POLL_S = 0.2
 REPORT_S = 0.5  # interval of progress reports
 STOP_S = 5.0  # time for a worker to end
 
-OnProgress = Callable[[Task, int, float], None]
+OnProgress = Callable[[Task, int, float, float], None]
 OnOutcome = Callable[[Task, Outcome], "list[Task]"]  # returns follow-up tasks, which run first
 
 
@@ -143,12 +143,12 @@ def _serve(connection: Connection, job: Job) -> None:
     worker = Worker(job)
     reported = 0.0
 
-    def progress(frames: int, seconds: float) -> None:
+    def progress(*done: float) -> None:
         nonlocal reported
         now = time.monotonic()
         if now - reported >= REPORT_S:
             reported = now
-            connection.send((frames, seconds))
+            connection.send(done)
 
     with contextlib.suppress(EOFError, OSError), contextlib.closing(worker):
         while True:

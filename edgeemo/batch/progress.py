@@ -1,18 +1,17 @@
-"""Show the progress of a batch as a bar on a terminal, else as lines. Called by `command`.
-
-Progress is measured in bytes, because the remaining files have not been opened.
-"""
+"""Show the progress of a batch as a bar on a terminal, else as lines. Called by `command`."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from edgeemo.batch.inputs import Input
+from edgeemo.batch.share import Share
 from edgeemo.batch.work import Task
 from engines.terminal import printable
 
@@ -22,8 +21,8 @@ LINE_S = 30.0  # interval of progress lines if the output is not a terminal
 class Watcher(Protocol):
     """Receives the progress of a batch, in the thread that runs it."""
 
-    def running(self, task: Task, frames: int, seconds: float) -> None:
-        """Report frames and seconds of media time of a task so far."""
+    def running(self, task: Task, frames: int, seconds: float, share: float) -> None:
+        """Report frames, seconds of media time, and the share of its file (0..1) that a task has read so far."""
         ...
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
@@ -39,24 +38,26 @@ class Progress:
     """Prints the progress of a batch and the remaining time.
 
     Args:
-        files, size: number of files and bytes to process.
+        files: files to process.
         quiet: print nothing.
         clock: returns seconds.
     """
 
     def __init__(
-        self, files: int, size: int, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
+        self, files: Sequence[Input], *, quiet: bool = False, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._files, self._size = files, size
+        self._files = len(files)
+        self._share = Share(files)
         self._quiet = quiet
         self._clock = clock
         self._began = self._said = clock()
         self._running: dict[Task, tuple[int, float]] = {}  # frames and seconds of media time so far
-        self._done_files = self._done_bytes = self._frames = 0
+        self._frames = 0
         self._on_terminal = not quiet and sys.stderr.isatty()
         self._bar: Any = None
         if self._on_terminal:
-            self._bar = tqdm(total=size, unit="B", unit_scale=True, smoothing=0.05, desc=f"0 of {files} files")
+            words = f"0 of {len(files)} files"
+            self._bar = tqdm(total=self._share.size, unit="B", unit_scale=True, smoothing=0.05, desc=words)
 
     def __enter__(self) -> Progress:
         return self
@@ -67,40 +68,42 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def running(self, task: Task, frames: int, seconds: float) -> None:
+    def running(self, task: Task, frames: int, seconds: float, share: float) -> None:
         self._running[task] = (frames, seconds)
+        self._share.running(task, share)
         self._show()
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
         self._running.pop(task, None)
         self._frames += frames
-        if whole:
-            self._done_files += 1
-            self._done_bytes += task.file.size
-            if self._bar is not None:
-                self._bar.update(task.file.size)
-                self._bar.set_description(f"{self._done_files} of {self._files} files")
+        self._share.ended(task, whole=whole)
+        if whole and self._bar is not None:
+            self._bar.set_description(self._counted(), refresh=False)
         self._show()
 
     def summary(self) -> str:
         passed = self._clock() - self._began
         frames = self._frames + sum(each for each, _ in self._running.values())
         rate = f", {frames / passed:.0f} frames per second" if passed > 0 and frames else ""
-        return f"{self._done_files} of {self._files} files, {frames} frames in {passed:.0f} s{rate}"
+        return f"{self._counted()}, {frames} frames in {passed:.0f} s{rate}"
 
     def _show(self) -> None:
         now = self._clock()
         if self._bar is not None:
             self._bar.set_postfix_str(self._current(), refresh=False)
+            self._bar.update(max(0.0, self._share.done - self._bar.n))  # a repeated file starts again
             return
         if self._quiet or now - self._said < LINE_S:
             return
         self._said = now
         left = ""
-        if self._done_bytes:
-            seconds = (self._size - self._done_bytes) * (now - self._began) / self._done_bytes
+        if done := self._share.done:
+            seconds = (self._share.size - done) * (now - self._began) / done
             left = f"; about {duration(seconds)} left"
         print(f"edgeemo: {self.summary()}{left}; {self._current()}", file=sys.stderr, flush=True)
+
+    def _counted(self) -> str:
+        return f"{len(self._share.ended_files)} of {self._files} files"
 
     def _current(self) -> str:
         shown = [

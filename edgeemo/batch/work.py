@@ -23,7 +23,7 @@ from edgeemo.errors import EdgeemoError, SourceError
 from edgeemo.run.open import Stages
 from engines.files import sha256_of_file
 
-Progress = Callable[[int, float], None]  # frames so far, media time in seconds
+Progress = Callable[[int, float, float], None]  # frames so far, media time in seconds, share of the file (0..1)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -133,16 +133,18 @@ class Worker:
             writer = stack.enter_context(RowWriter(draft, task.file.file, sha256, pipeline.labels))
             frames = source.frames()
             stack.callback(frames.close)  # type: ignore[attr-defined]
+            start = task.part.start if task.part is not None else 0
             try:
+                length = source.count()
                 for frame in frames:
-                    ours = task.part is None or task.part.start <= frame.index
+                    ours = start <= frame.index
                     damaged += frame.damage if ours else 0  # also counts frames that are not processed
                     if not picks(frame.time):
                         continue
                     writer.add(pipeline.step(frame))
                     count, last = count + 1, frame.time
                     inside += ours
-                    progress(count, last)
+                    progress(count, last, max(0, frame.index + 1 - start) / length if length else 0.0)
             except SourceError as error:
                 broken = _line(error)
             if not count:

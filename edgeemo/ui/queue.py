@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
-import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +23,10 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.batch.inputs import SUFFIXES as VIDEO_SUFFIXES
 from edgeemo.batch.inputs import find_inputs
-from edgeemo.capture.ffmpeg import open_video
+from edgeemo.batch.share import Share
 from edgeemo.capture.pictures import is_picture
 from edgeemo.config import CaptureConfig, Config
-from edgeemo.errors import EdgeemoError, SourceError
+from edgeemo.errors import EdgeemoError
 from edgeemo.ui.buttons import action_button, button_rows
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog
 from edgeemo.ui.language import tr, translatable
@@ -57,30 +54,23 @@ class QueueWatcher:
     """Receives the progress of a batch; read by the window's thread."""
 
     def __init__(self, todo: Sequence[Input]) -> None:
-        self.todo = {each.file: each.size for each in todo}
+        self.completed = Share(todo)
         self.places: dict[str, float] = {}  # file in progress -> seconds of media time
-        self.ended_files: set[str] = set()
         self.frames = 0
         self._running: dict[Task, int] = {}
-        self._lengths: dict[str, int] = {}  # file in progress -> its number of frames
-        self._part_frames: Counter[str] = Counter()  # file in progress -> frames of its completed parts
 
-    def running(self, task: Task, frames: int, seconds: float) -> None:
-        file = task.file.file
-        if file not in self._lengths:
-            self._lengths[file] = _frames_in(file)
+    def running(self, task: Task, frames: int, seconds: float, share: float) -> None:
         self._running[task] = frames
-        self.places[file] = seconds
+        self.places[task.file.file] = seconds
+        self.completed.running(task, share)
 
     def ended(self, task: Task, frames: int, *, whole: bool) -> None:
         self._running.pop(task, None)
         self.frames += frames
-        self._part_frames[task.file.file] += frames
-        if whole:
-            self.ended_files.add(task.file.file)
+        self.completed.ended(task, whole=whole)
 
     def summary(self) -> str:
-        return tr("{done} of %n files", len(self.todo), done=len(self.ended_files))
+        return tr("{done} of %n files", len(self.completed.todo), done=len(self.completed.ended_files))
 
     @property
     def frames_so_far(self) -> int:
@@ -88,16 +78,8 @@ class QueueWatcher:
 
     @property
     def share(self) -> float:
-        """Completed share of the bytes, 0..1; a file in progress counts by its frames."""
-        total = sum(self.todo.values())
-        frames = Counter(dict(self._part_frames))  # a copy, because the batch's thread adds to it
-        for task, count in list(self._running.items()):
-            frames[task.file.file] += count
-        done = sum(
-            size * (file in self.ended_files or min(frames[file] / (self._lengths.get(file) or math.inf), 1.0))
-            for file, size in self.todo.items()
-        )
-        return done / total if total else 1.0
+        """Completed share of the bytes, 0..1."""
+        return self.completed.done / self.completed.size if self.completed.size else 1.0
 
 
 class QueueDialog(QDialog):
@@ -163,7 +145,7 @@ class QueueDialog(QDialog):
         self._settings.queue = [str(self._output), *self._paths]
         self._stop = threading.Event()
         if self._watcher is not None:
-            self._ended |= self._watcher.ended_files
+            self._ended |= self._watcher.completed.ended_files
         self._watcher, self._ending, self._error = None, None, None
         self._began = monotonic()
         self._thread = threading.Thread(target=self._work, args=(self._stop,), name="edgeemo-queue", daemon=True)
@@ -288,7 +270,7 @@ class QueueDialog(QDialog):
             return tr("failed: {reason}", reason=reason)
         if watcher is None:
             return tr(DONE) if file in self._ended else tr(WAITS)
-        if file in watcher.ended_files or file not in watcher.todo or self._finished:
+        if file in watcher.completed.ended_files or file not in watcher.completed.todo or self._finished:
             return tr(DONE)
         if self.running and file in watcher.places:
             return tr("at {time}", time=clock(watcher.places[file], 0))
@@ -344,18 +326,6 @@ class QueueDialog(QDialog):
         layout.addWidget(self.figures)
         adding = (self.files, self.folder, self.choose, self.show_folder, None)
         layout.addLayout(button_rows(self, adding, (self.start, self.leave)))
-
-
-def _frames_in(file: str) -> int:
-    """The number of frames that a video states; 0: unknown."""
-    try:
-        video = open_video(os.path.abspath(file))
-    except SourceError:
-        return 0
-    if video is None:
-        return 0
-    video.close()
-    return video.count
 
 
 def dropped_paths(event: QDropEvent) -> list[str]:
