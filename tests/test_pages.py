@@ -1,7 +1,7 @@
 """All pages that edgeemo writes or serves: axe-core and the Nu validator find nothing, in both themes, narrow and wide.
 
-axe-core comes with the test dependencies; EDGEEMO_AXE names a newer one. The Nu validator needs Java and 30 MB: get
-npm's vnu-jar and name its vnu.jar in EDGEEMO_VNU.
+axe-core comes with the test dependencies; EDGEEMO_AXE names a newer one. The test of the Nu validator runs with --all,
+needs Java, and gets npm's package vnu-jar (30 MB) unless EDGEEMO_VNU names a vnu.jar.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import axe_violations
+from browser import axe_violations, measured
 from test_report import HAPPY, NEUTRAL, SAD, recording, track
 
 from edgeemo.recording import Marker, Recording
@@ -23,6 +25,7 @@ from edgeemo.report.inference import Groups, analyse
 
 SINKS = Path(__file__).parents[1] / "edgeemo" / "sinks"
 DARK, LIGHT = "prefers-color-scheme:dark", "prefers-color-scheme: light"
+VNU = "vnu-jar@26.9.27"
 LABELS = [
     {"name": "happiness", "display": "Happiness", "colour": "#f9c543", "light": "#b67e00"},
     {"name": "neutral", "display": "Neutral", "colour": "#9ba3ae", "light": "#818d99"},
@@ -104,14 +107,40 @@ def test_axe_finds_nothing_in_any_page(tmp_path: Path) -> None:
     assert {name: violations for name, violations in found.items() if violations} == {}
 
 
-def test_the_nu_validator_finds_nothing_in_any_page(tmp_path: Path) -> None:
+def nu_validator(folder: Path) -> str:
+    """Path of vnu.jar, fetched into `folder` unless EDGEEMO_VNU names one."""
     jar = os.environ.get("EDGEEMO_VNU")
-    if not jar:
-        pytest.skip("EDGEEMO_VNU names no vnu.jar")
+    if jar:
+        return jar
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("java") is None:
+        pytest.skip("java or npm is not installed")
+    fetched = subprocess.run([npm, "pack", VNU], cwd=folder, capture_output=True, text=True, timeout=300)
+    if fetched.returncode:
+        pytest.skip(f"npm cannot fetch {VNU}: {fetched.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("vnu-jar-*.tgz"))) as package:
+        package.extract("package/build/dist/vnu.jar", folder)
+    return str(folder / "package" / "build" / "dist" / "vnu.jar")
+
+
+@pytest.mark.slow
+def test_the_nu_validator_finds_nothing_in_any_page(tmp_path: Path) -> None:
+    jar = nu_validator(tmp_path)
     (tmp_path / "report.html").write_text(report(), encoding="utf-8")
-    files = [tmp_path / "report.html", SINKS / "page.html", SINKS / "overlay.html"]
+    (tmp_path / "nobody.html").write_text(page([("", [recording()])]), encoding="utf-8")
+    files = [tmp_path / "report.html", tmp_path / "nobody.html", SINKS / "page.html", SINKS / "overlay.html"]
     done = subprocess.run(["java", "-jar", jar, "--stdout", *map(str, files)], capture_output=True, text=True)
-    assert done.stdout.strip() == ""
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize("width", [320, 800, 1400])
+def test_the_colour_key_stands_above_the_charts(tmp_path: Path, width: int) -> None:
+    live = tmp_path / "live.html"
+    live.write_text(served("page.html", status()), encoding="utf-8")
+    key, chart = "page.getElementById('legend')", "page.querySelector('canvas')"
+    above = f"{key}.getBoundingClientRect().bottom <= {chart}.getBoundingClientRect().top"
+    too_wide = "page.documentElement.scrollWidth - page.documentElement.clientWidth"
+    assert measured(live, f"[{key}.childElementCount, {above}, {too_wide}]", width=width) == "2,true,0"
 
 
 def test_every_page_has_an_icon_of_its_own() -> None:
