@@ -80,7 +80,10 @@ def _not_written(error: Exception) -> int:
 
 
 def _occupy_standard_descriptors() -> None:
-    """Open closed standard descriptors (`>&-`); otherwise the next file gets the number, and output goes into it."""
+    """Open standard descriptors that are closed (`>&-`).
+
+    Otherwise the next file that is opened gets such a number, and output goes into that file.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

@@ -14,9 +14,9 @@ confidence  its calibrated probability, 0..1
 ...         one column per class of the engine: its probability, 0..1
 doubts      codes of why the expression is unsure, separated by ";"; empty if it is not unsure
 face_px     width of the box in pixels
-yaw_deg     yaw to the person's left (positive) or right, from six keypoints, accurate to about ten degrees
+yaw_deg     yaw to the person's left (positive) or right, from nose and ears, accurate to about ten degrees
 roll_deg    roll, clockwise on the screen positive
-sharpness   standard deviation of the Laplacian of the face at 48 pixels, over its contrast
+sharpness   standard deviation of the Laplacian of the face at 48 pixels, divided by its contrast
 light       mean grey level of the face, 0..255
 contrast    standard deviation of the face's grey levels
 turned      rotation of the head in a still picture: 90, 180 or 270 degrees clockwise; 0 if upright and in videos

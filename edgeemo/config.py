@@ -60,7 +60,7 @@ class CaptureConfig:
 
     Attributes:
         loop: restart a file when it ends (the app's demo clip).
-        paced: play a file at its own speed instead of as fast as possible.
+        paced: play a file in real time instead of as fast as possible.
     """
 
     loop: bool = False
@@ -130,7 +130,7 @@ class SmoothConfig:
     Attributes:
         time_constant_s: of the exponential average over a face's probabilities; 0: no average.
         margin: the label changes to an emotion that leads by this averaged probability for `hold_s`.
-        hold_s: with `margin` 0 and `hold_s` 0, the most probable emotion is always shown.
+        hold_s: see `margin`. If both are 0, the emotion with the highest averaged probability is shown.
     """
 
     time_constant_s: float = 0.1
@@ -450,9 +450,7 @@ def _drop_removed(data: dict[str, Any]) -> list[str]:
 
 
 def _expect_known(kind: Any, data: Mapping[str, Any], prefix: str) -> None:
-    """Refuse unknown keys, which msgspec ignores in dataclasses, and unknown choices, whose values msgspec does not
-    list.
-    """
+    """Refuse unknown keys, which msgspec ignores, and unknown choices, for which msgspec's message lists no known ones."""
     hints = get_type_hints(kind)
     for key, value in data.items():
         name = f"{prefix}{key}"

@@ -55,7 +55,7 @@ Say = Callable[[str], None]
 
 
 def write_report(config: Config, path: Path, *, path_s: float = PATH_S, say: Say = print) -> tuple[Path, Path]:
-    """Measure and write PATH.json and PATH.html; takes about four minutes, longer if a plan is built.
+    """Measure and write PATH.json and PATH.html; takes about four minutes, longer if a TensorRT plan is built.
 
     Args:
         path: with or without one of the two suffixes.

@@ -114,10 +114,10 @@ class Faces:
 
 @dataclass(frozen=True)
 class Marker:
-    """Something that happened, at a media time in seconds; for `duration` seconds, 0 for a moment.
+    """An event at a media time in seconds; it lasts `duration` seconds, 0 for a moment.
 
     Attributes:
-        wall: when it was set, in seconds since the epoch; None: not while recording.
+        wall: when it was set, in seconds since the epoch; None if that is unknown.
     """
 
     time: float
@@ -151,7 +151,7 @@ class Quality:
     Attributes:
         face_px: width of the box in pixels of the frame.
         yaw_deg: yaw to the person's left (positive) or right; roll_deg: roll, clockwise on the screen positive.
-        sharpness: standard deviation of the Laplacian of the face at 48 pixels, over its contrast.
+        sharpness: standard deviation of the Laplacian of the face at 48 pixels, divided by its contrast.
         light: mean grey level, 0 to 255; contrast: its standard deviation.
     """
 
@@ -218,7 +218,7 @@ class Result:
         return float(self.probabilities[row, self.labels.index(self.emotions[row])])
 
     def without_picture(self) -> Result:
-        """A copy with a black picture of the same size, to be kept without the memory of the picture."""
+        """A copy with a black picture of the same size, which takes no memory."""
         return replace(self, frame=replace(self.frame, image=_black(self.frame.image.shape)))
 
     def reasons(self, row: int) -> tuple[str, ...]:
@@ -279,8 +279,8 @@ class SourceStatus:
     Attributes:
         captured: frames that the source delivered, including those skipped by a late file player.
         processed: frames recognised.
-        dropped: frames that were replaced by a newer one before processing.
-        waiting: frames in flight, 0 to 3. captured = processed + dropped + waiting.
+        dropped: frames that were replaced by a newer one before processing, or skipped by a late file player.
+        waiting: frames in flight: at most 3 of a live source, 8 of a file. captured = processed + dropped + waiting.
         camera_fps, process_fps: recent frames per second.
         faces: faces in the newest frame.
         connects: number of successful connections.

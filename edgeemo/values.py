@@ -39,7 +39,8 @@ def marker_label(text: str) -> str:
 
 
 def expect_text(name: str, text: str) -> None:
-    """
+    """Check a text of the configuration or the command line.
+
     Raises:
         ConfigError: the text contains a zero byte, which ends it for the operating system, or is too long.
     """
@@ -50,7 +51,8 @@ def expect_text(name: str, text: str) -> None:
 
 
 def expect_host(name: str, host: str) -> None:
-    """
+    """Check a host name before it is resolved.
+
     Raises:
         ConfigError: it cannot be resolved: an empty label, a label over 63 bytes, or a control character.
     """

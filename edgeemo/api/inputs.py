@@ -88,8 +88,10 @@ class Image:
 
 
 def check_colour(colour: str | None) -> Colour | None:
-    """Raises:
-    SourceError: it is neither "bgr", "rgb" nor None.
+    """Check a channel order.
+
+    Raises:
+        SourceError: it is neither "bgr", "rgb" nor None.
     """
     if colour is not None and colour not in get_args(Colour):
         raise SourceError(f'color must be "bgr" or "rgb", not {colour!r}')

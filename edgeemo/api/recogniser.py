@@ -384,7 +384,8 @@ def _reopened(config: Config) -> Recogniser:
 
 
 _living: weakref.WeakSet[Recogniser] = weakref.WeakSet()
-_inherited: list[_Models] = []  # models of the parent process: do not close them, their threads are not here
+# models of the parent process; closing them would wait for threads that this process does not have
+_inherited: list[_Models] = []
 
 
 _unfinished: weakref.WeakSet[Generator[Result, None, None]] = weakref.WeakSet()

@@ -25,7 +25,7 @@ from engines.conformal import plausible
 from engines.files import user_path
 
 NOTEBOOK_PX = 480  # width of the picture that a notebook shows and stores
-PNG_PX = 320  # its width as PNG, which is five times as large, for notebooks without HTML
+PNG_PX = 320  # width of the PNG for notebooks without HTML; as a file, a PNG is five times as large as a JPEG
 
 
 @dataclass(frozen=True, repr=False)

@@ -54,7 +54,11 @@ def to_table(
 
 
 def check_columns(columns: str) -> None:
-    """Raises: ConfigError: there is no such scheme."""
+    """Check the name of a column scheme.
+
+    Raises:
+        ConfigError: there is no such scheme.
+    """
     if columns not in get_args(Columns):
         raise ConfigError(f"columns must be one of {', '.join(get_args(Columns))}, not {columns!r}")
 

@@ -32,7 +32,7 @@ from edgeemo.values import expect_range
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1  # interval for checking for an interrupt
+POLL_S = 0.1  # longest wait for a sink before Python can handle an interrupt
 WAITING = 8  # queue length of a sink; short, because results contain pictures
 FOREVER_S = 1e9
 TICK_S = 1e-3  # tolerance, because frame times are rounded
@@ -159,7 +159,11 @@ class Outputs:
             raise
 
     def write(self, result: types.Result) -> None:
-        """Raises: SinkError: a sink has failed."""
+        """Give a result to every sink; with `must_arrive`, wait until each has room.
+
+        Raises:
+            SinkError: a sink has failed.
+        """
         while self._must_arrive and not all(worker.has_room or worker.failure for worker in self._workers):
             self._changed.wait(POLL_S)
             self._changed.clear()

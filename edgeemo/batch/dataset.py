@@ -155,7 +155,7 @@ class Dataset:
         self.row_file(each.key).unlink(missing_ok=True)
 
     def keep_parts_of(self, each: Input, sha256: str) -> None:
-        """Record the content hash of the parts; delete parts of other contents."""
+        """Keep the finished parts of a video with this content hash; delete those of another content."""
         folder = self.parts / each.key
         mark = folder / "sha256"
         if not (mark.is_file() and mark.read_text() == sha256):
@@ -264,7 +264,7 @@ def _files(abouts: Mapping[str, dict[str, Any]], failures: Mapping[str, Failure]
 
 
 def _failure(path: Path) -> Failure | None:
-    """None if it is missing or damaged; its file is then read again."""
+    """Read a stored failure; None if it is missing or damaged, so that the video is read again."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         return msgspec.json.decode(read_file(path), type=Failure)
     return None

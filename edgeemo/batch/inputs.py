@@ -129,8 +129,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Raises:
-        ConfigError: it is not I/N with 1 <= I <= N.
+        """Parse the option --shard.
+
+        Raises:
+            ConfigError: it is not I/N with 1 <= I <= N.
         """
         found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
         if found is None or not 1 <= int(found[1]) <= int(found[2]):

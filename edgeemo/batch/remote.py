@@ -1,4 +1,4 @@
-"""Videos at addresses of fsspec (s3://, gs://, sftp://, ...), if its library for them is installed.
+"""Videos at addresses that fsspec supports (s3://, gs://, sftp://, ...), if its library for the scheme is installed.
 
 A worker copies a video to disk, reads it and deletes the copy. Called by `inputs` and `work`.
 """

@@ -54,7 +54,7 @@ class Person:
 
 
 class RowWriter:
-    """Writes one Parquet file; memory is limited to a row group. Without `finish` the file is unreadable.
+    """Writes one Parquet file; memory is limited to a row group. Without `finish` the file lacks rows and metadata.
 
     Args:
         file, sha256: path and hash of the video.

@@ -18,8 +18,8 @@ from engines.blazeface import overlap
 from engines.preprocess import F32
 
 MIN_IOU = 0.5
-NEAR_FRAMES = 300  # number of frames with faces before a seam whose boxes are kept
-COMMON_FRAMES = 15  # ids are matched in the last frames before a seam, which both parts processed
+NEAR_FRAMES = 300  # boxes are read from at most this many frames with faces before a seam
+COMMON_FRAMES = 15  # ids are matched in this many frames before a seam, the last ones that both parts processed
 
 Boxes = dict[int, dict[int, F32]]  # frame -> face id -> x1 y1 x2 y2
 

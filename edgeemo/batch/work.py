@@ -118,7 +118,8 @@ class Worker:
     def _read(self, task: Task, path: Path, draft: Path, progress: Progress) -> Outcome:
         job = self._job
         sha256 = task.sha256 or sha256_of_file(path)
-        if task.part is None and job.split_s and not is_remote(task.file.file):  # each part would copy it
+        # a remote file is not split, because each part would download it again
+        if task.part is None and job.split_s and not is_remote(task.file.file):
             parts = split(path, job.split_s)
             if len(parts) > 1:
                 return Outcome("split", parts=parts, sha256=sha256)

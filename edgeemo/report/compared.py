@@ -18,7 +18,7 @@ MOST_TABLES = 12
 
 @dataclass(frozen=True)
 class Number:
-    """A share, or a difference in percentage points, with optional 95 % interval and effect size."""
+    """A share in percent, or a difference in percentage points, with optional 95 % interval and effect size."""
 
     value: float
     low: float | None

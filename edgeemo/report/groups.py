@@ -108,7 +108,8 @@ def _restricted(recording: Recording, tracks: set[int]) -> Recording:
 
 
 def _expect_apart(groups: dict[str, Chosen], known: Sessions) -> None:
-    """
+    """Check that the groups share no person and contain every session.
+
     Raises:
         RecordingError: a person is in two groups, or a session in none.
     """

@@ -7,8 +7,9 @@ which faces were visible.
 Intervals: bootstrap over units (Efron and Tibshirani, 1993), with deviations scaled by sqrt(n / (n - 1)) and
 percentiles moved from the normal distribution to Student's t. This corrects most of the percentile bootstrap's
 narrowness in small samples (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 3). Effect
-sizes: Hedges' g, the difference of means over the pooled standard deviation, corrected for few units (Hedges, 1981); of
-conditions of the same units g_av, over the root of the mean variance (Lakens, 2013).
+sizes: Hedges' g, the difference of means divided by the pooled standard deviation, corrected for few units (Hedges,
+1981). For conditions of the same units it is g_av, which divides by the square root of the mean variance (Lakens,
+2013).
 """
 
 from __future__ import annotations

@@ -51,7 +51,10 @@ def shares(track: Track, labels: tuple[str, ...], rows: npt.NDArray[np.bool_] | 
 
 
 def transitions(track: Track, labels: tuple[str, ...]) -> dict[tuple[str, str], int]:
-    """How often one expression followed another, most frequent first. Unsure rows are left out, absences separate."""
+    """How often one expression followed another, most frequent first.
+
+    Unsure rows are ignored; after an absence of the face a new sequence starts.
+    """
     counts: dict[tuple[str, str], int] = {}
     shown = [shown_class(label) for label in labels]
     before = ""
@@ -144,7 +147,7 @@ class BinnedTrack:
 
 
 def binned(track: Track, labels: tuple[str, ...], begin: float, seconds: float, bins: int) -> BinnedTrack:
-    """Average a track in bins; an empty bin between two close rows repeats the earlier row."""
+    """Average a track in bins; an empty bin in a gap of up to `AWAY_S` repeats the bin before it."""
     edges = np.linspace(begin, begin + max(seconds, 1e-3), bins + 1)
     place = np.clip(np.searchsorted(edges, track.times, side="right") - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)

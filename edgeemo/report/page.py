@@ -30,9 +30,9 @@ from edgeemo.values import clock
 MOST_PEOPLE = 12  # persons shown in detail; those visible most briefly share one line
 MOST_PAIRS = 10
 MOST_REASONS = 5
-BRIEF_S = 0.5
-LEAST_SEEN = 0.03  # a probability that is drawn at least this high is in the legend
-Changes = Sequence[tuple[str, float]]  # (class, points)
+BRIEF_S = 0.5  # persons who are visible for a shorter time are not shown in detail
+LEAST_SEEN = 0.03  # the legend has the classes whose probability reaches this in a frame
+Changes = Sequence[tuple[str, float]]  # (class, percentage points)
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _kind(reason: str) -> str:
 
 
 def _changes(recording: Recording, change: F32, least: float, most: int = 99) -> Changes:
-    """The largest differences of the shown classes, in points."""
+    """The largest differences of the shown classes, in percentage points."""
     keys = shown_classes(recording.labels)
     values = folded(change, recording.labels)
     ranked = np.argsort(-np.abs(values)).tolist()[:most]

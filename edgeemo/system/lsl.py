@@ -45,7 +45,7 @@ def clock_offset(lsl: Any) -> float:
         lsl: the module pylsl.
     """
     readings = []
-    for _ in range(3):  # the thread may lose the processor between two clocks
+    for _ in range(3):  # the thread may be interrupted between two readings; use the quickest
         before, clock, after = perf_counter(), float(lsl.local_clock()), perf_counter()
         readings.append((after - before, (before + after) / 2 - clock))
     return min(readings)[1]

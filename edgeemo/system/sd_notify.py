@@ -31,7 +31,7 @@ class Notifier:
         self._fed = 0.0
 
     def tell(self, message: str) -> None:
-        """Send, for example, "READY=1"."""
+        """Send a message, for example "READY=1"."""
         if not self._address or sys.platform == "win32":
             return
         try:

@@ -11,8 +11,9 @@ from types import FrameType
 
 @contextmanager
 def ending_on_signals(stop: threading.Event, *, reload: threading.Event | None = None) -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP set `stop`; a second signal raises KeyboardInterrupt. Call it in the main thread
-    only.
+    """Let SIGINT, SIGTERM and SIGHUP set `stop`; a second signal raises KeyboardInterrupt.
+
+    In other threads than the main thread it has no effect.
 
     Args:
         reload: SIGHUP sets this instead of `stop`, each time.

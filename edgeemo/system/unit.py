@@ -21,7 +21,7 @@ INSTEAD = {
     "win32": 'on Windows, make a task in Task Scheduler, trigger "At startup", that runs: edgeemo run --config FILE',
     "darwin": "on macOS, write a LaunchAgent (man launchd.plist) with KeepAlive that runs: edgeemo run --config FILE",
 }
-# GPU driver; on a Jetson memory, engines, GPU, decoder, encoder and camera memory; devices that libcamera opens
+# device nodes of NVIDIA's drivers (on a Jetson also for memory, video decoder and encoder); last row: of libcamera
 DEVICE_NODES = (
     *("nvidia*", "nvidia-caps/*", "nvmap", "nvhost*", "nvgpu*", "nvgpu/*", "nvgpu/*/*"),
     *("host1x-fence", "v4l2-nv*", "nvsciipc"),
@@ -308,9 +308,9 @@ def _is_device(file: Path) -> bool:
 def devices(root: Path = Path("/")) -> list[str]:
     """The devices that the service may open: cameras and displays by class, nodes of other drivers by path.
 
-    By path, because drivers name their classes differently: `nvidia-frontend` became `nvidia` with driver 550, and a
-    Jetson's nvmap, nvhost and nvgpu have separate classes. The nodes are listed when the unit is written, so install
-    the service again after a new JetPack.
+    Drivers name their device classes differently: `nvidia-frontend` became `nvidia` with driver 550, and a Jetson's
+    nvmap, nvhost and nvgpu have separate classes. The nodes are listed when the unit is written, so install the service
+    again after a new JetPack.
     """
     nodes = {path for pattern in DEVICE_NODES for path in (root / "dev").glob(pattern) if not path.is_dir()}
     return ["char-video4linux", "char-drm", *sorted(f"/{path.relative_to(root)}" for path in nodes)]
