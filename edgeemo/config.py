@@ -450,7 +450,7 @@ def _drop_removed(data: dict[str, Any]) -> list[str]:
 
 
 def _expect_known(kind: Any, data: Mapping[str, Any], prefix: str) -> None:
-    """Refuse unknown keys, which msgspec ignores, and unknown choices, for which msgspec's message lists no known ones."""
+    """Refuse unknown keys, which msgspec ignores, and unknown choices, because msgspec does not list the known ones."""
     hints = get_type_hints(kind)
     for key, value in data.items():
         name = f"{prefix}{key}"
