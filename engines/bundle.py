@@ -58,9 +58,9 @@ class Bundle:
 
     Attributes:
         model: the file that runs.
-        precision: at which it runs.
+        precision: precision at which the model runs.
         manifest: None if the folder has none.
-        sha256: of `model` in its parity record; empty if only the manifest has it.
+        sha256: hash of `model` in its parity record; empty if only the manifest has it.
         expanded: `model` is the FP16 file and runs at FP32, because the bundle ships without its FP32 model.
         allow_modified: files that differ from the manifest are used, with a warning.
     """
@@ -105,7 +105,7 @@ class Bundle:
 
     @property
     def accuracy(self) -> Accuracy | None:
-        """None if the bundle has no scores, or malformed ones."""
+        """The accuracy in scores.json; None if the file is missing or malformed."""
         try:
             found = json.loads(read_file(self.folder / SCORES))
             low, high = found["interval_95"]

@@ -37,7 +37,8 @@ def calibrate(probabilities: F32, truth: npt.NDArray[np.int64], coverage: float 
 
 
 def in_set(probabilities: F32, labels: tuple[str, ...], threshold: float) -> npt.NDArray[np.bool_]:
-    """(N, K) probabilities over `labels` -> (N, 8) membership in each face's set, which has the leading expression.
+    """(N, K) probabilities over `labels` -> (N, 8) membership in each face's set; the most probable one is always in
+    it.
 
     Raises:
         ValueError: the columns do not match the labels.

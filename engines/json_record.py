@@ -20,7 +20,7 @@ def load_record(path: Path, kind: type[Record], *, name: str, remedy: str = "") 
     """Read a record.
 
     Args:
-        name: of the kind of record, for the message.
+        name: the kind of record, for the message.
         remedy: what to do about an unusable record, for the message.
 
     Raises:

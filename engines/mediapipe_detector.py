@@ -65,7 +65,7 @@ class MediaPipeModel:
         )
         with native_noise_dropped() as logged:
             self._detector: Any = vision.FaceDetector.create_from_options(options)
-            _call_in_own_thread(self._detector)
+            _call_in_callers_thread(self._detector)
             _provoke_warning(self._detect_blank, logged)
         self.description = f"MediaPipe {version()}"
 
@@ -119,7 +119,7 @@ class _Finished:
         return self._value
 
 
-def _call_in_own_thread(detector: Any) -> None:
+def _call_in_callers_thread(detector: Any) -> None:
     """Let a task call MediaPipe's library in the caller's thread.
 
     MediaPipe's Python package makes these calls in a separate thread for each task. Changing threads twice per

@@ -1,7 +1,7 @@
 """Check an untrusted model file before a runtime reads it. Called by `engines.bundle`.
 
-It has its own small reader of protobuf's wire format, because the runtime does not need the onnx package, and because
-a damaged length must be noticed before memory is allocated for it.
+This module has a small reader of protobuf's wire format, because the runtime does not need the onnx package, and
+because a damaged length must be noticed before memory is allocated for it.
 """
 
 from __future__ import annotations

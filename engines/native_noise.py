@@ -24,7 +24,7 @@ NOISE = re.compile(
     rb"|libpng (warning|error): |(Corrupt JPEG data|Premature end of JPEG file|Unsupported marker type|Invalid SOS)"
 )
 
-MOST_READ = 1 << 16  # maximum bytes that `written` returns
+MOST_READ = 1 << 16  # maximum bytes that `_written` returns
 
 _lock = threading.Lock()
 

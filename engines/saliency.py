@@ -48,11 +48,11 @@ def open_maps(bundle: Bundle, *, threads: int = 1) -> Maps | None:
 
 
 def class_activation(maps: Maps, spec: ModelSpec, face: U8, column: int) -> F32:
-    """Class-activation map of a class (Zhou et al., 2016): the last maps, weighted as in the head.
+    """Class-activation map (Zhou et al., 2016): the last feature maps, summed with the head's weights for a class.
 
     Args:
         face: (S, S, C) crop, as `engines.preprocess.crop` gives it.
-        column: of the class.
+        column: index of the class.
 
     Returns:
         (h, w) in 0..1: evidence for the class, relative to its maximum; all 0 if there is none.
@@ -69,7 +69,7 @@ def occlusion(engine: Engine, face: U8, column: int, *, grid: int = GRID) -> F32
 
     Args:
         face: (S, S, C) crop, as `engines.preprocess.crop` gives it; it is not changed.
-        column: of the class.
+            column: index of the class.
         grid: cells per side; the engine gets grid * grid + 1 pictures.
 
     Returns:

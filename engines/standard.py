@@ -28,7 +28,7 @@ _PATH_FAULTS = (
 )  # fmt: skip
 OUT_OF_MEMORY = "not enough memory"
 MORE_MEMORY = "close other programs, raise the limit of this process (ulimit -v, container) or use smaller pictures"
-# as NumPy, OpenCV, ONNX Runtime, PyTorch, C++, the loader of libraries and the threads of Python say it
+# how NumPy, OpenCV, ONNX Runtime, PyTorch, C++, the loader of libraries and Python's threads report a lack of memory
 _NO_MEMORY = re.compile(
     r"insufficient memory|failed to allocate|unable to allocate|(can't|cannot) allocate memory|bad[_ ]alloc(ation)?\b"
     r"|not enough memory|out of memory|failed to map segment|can't start new thread",
@@ -143,10 +143,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def told(error: Exception, *kinds: type[Exception]) -> str:
-    """What to say about an error that is not a bug, in one line; "" if it may be one.
+    """The line to print for an error that is not a bug; "" if the error may be a bug.
 
     Args:
-        kinds: errors whose message is for the user; besides these, refused paths and a lack of memory are.
+        kinds: exceptions whose message is meant for the user. Refused paths and a lack of memory are never bugs.
     """
     if isinstance(error, kinds):
         return one_line(error)

@@ -126,7 +126,7 @@ def test_mediapipe_starts_no_thread_of_python_and_may_be_called_from_several(med
     before = set(threading.enumerate())
     detector = FaceDetector("full_range", runtime="mediapipe")
     expected = [detector.detect(picture)[0] for picture in pictures]
-    # without `_call_in_own_thread`, MediaPipe's package would start a thread
+    # without `_call_in_callers_thread`, MediaPipe's package would start a thread
     assert set(threading.enumerate()) == before
     assert any(len(boxes) for boxes in expected)
     with ThreadPoolExecutor(4) as threads:

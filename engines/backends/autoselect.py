@@ -38,7 +38,7 @@ CANDIDATES = ("onnx", "openvino", "onnx-cuda", "tensorrt")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
 WARM_UP, CALLS, FEWEST_CALLS = 5, 30, 4
 CALLS_S = 0.6  # time limit for one measurement
-# largest difference of a probability from FP32 on synthetic inputs; with a larger one the runtime is faulty here
+# largest difference of a probability from FP32 on synthetic inputs; a runtime with a larger one is not used
 MAX_PROB_DIFF = {"fp32": 0.005, "fp16": 0.05, "int8": 0.5, "int8_tensorrt": 0.5}
 MIN_SPEEDUP = 1 / 0.9  # minimum speed-up over FP32 on ONNX Runtime for which another option is chosen
 
@@ -239,7 +239,7 @@ def _speed(backend: Backend, one: F32) -> float:
 
 
 def _inputs(bundle: Bundle) -> F32:
-    """Eight inputs: uniform, half dark and half bright, and blurred noise at several brightnesses."""
+    """(8, C, S, S) inputs: one black, one white, six of random grey blocks, 4 per side."""
     spec = bundle.spec
     random = np.random.default_rng(0)
     coarse = random.uniform(0, 255, (8, spec.channels, 4, 4))

@@ -46,7 +46,8 @@ class Build(Protocol):
 
 
 class SwappingBackend:
-    """Runs `first`; when `build` is done, it changes to the backend that `prepare` opens. `infer` waits for neither.
+    """Runs `first`; when `build` is done, it changes to the backend that `prepare` opens. `infer` never waits for the
+    build.
 
     If the build fails, `first` stays in use and `description` says so.
     """

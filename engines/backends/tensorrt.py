@@ -97,6 +97,7 @@ def open_network_plan(source: Source, signature: Signature) -> PlanNetwork:
 
 
 def here(cuda: CudaRuntime) -> Device:
+    """The GPU and TensorRT version of this machine, which plans must match."""
     gpu = cuda.gpu()
     return Device(gpu.name, gpu.capability, gpu.multiprocessors, str(tensorrt.__version__))
 

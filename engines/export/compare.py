@@ -63,7 +63,13 @@ BUDGETS = {
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of two engines' probabilities over `count` inputs."""
+    """Agreement of two engines' probabilities over `count` inputs.
+
+    Attributes:
+        top1: share of inputs with the same top class, 0..1.
+        largest, mean: absolute difference of a probability.
+        kl_mean, kl_largest: Kullback-Leibler divergence per input.
+    """
 
     count: int
     top1: float
@@ -75,6 +81,8 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Quality:
+    """Top-1 accuracy of one engine with its 95 % interval, and its calibration error, all 0..1."""
+
     accuracy: float
     low: float
     high: float

@@ -54,7 +54,7 @@ class FaceData:
     Attributes:
         name: for reports; not a path.
         faces: (N, S, S, C) uint8.
-        truth: (N,) indices into `EXPRESSIONS`, or -1 for a face without a label or that is not scored.
+        truth: (N,) indices into `EXPRESSIONS`, or -1 for a face that has no label or is not scored.
         pictures: number of pictures searched; those missing from `faces` have no detected face.
     """
 

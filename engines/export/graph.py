@@ -114,4 +114,5 @@ def try_predict(model: ModelProto, inputs: F32, batch: int = 16) -> F32 | None:
 
 
 def layers(model: ModelProto, kinds: Sequence[str]) -> list[str]:
+    """Names of the nodes of these operator types."""
     return [node.name for node in model.graph.node if node.op_type in kinds]

@@ -28,8 +28,8 @@ from engines.preprocess import F32
 SMALLEST = 5.96e-8  # smallest number of FP16, a subnormal
 HEADROOM = 4.0  # safety factor, because other data may have larger values
 TARGET = 0.01  # largest error: half the budget, because other data may have larger errors
-MOST_FLIPS = 0.0025
-PROBES, FEWEST = 64, 4  # number of inputs for ranking the nodes
+MOST_FLIPS = 0.0025  # largest share of probes whose top class may change
+PROBES, FEWEST = 64, 4  # largest and smallest number of probes for ranking the nodes
 RANKING_S = 300  # approximate time limit of the ranking
 MADE_BY = "onnxconverter-common"
 
@@ -70,7 +70,12 @@ def to_half(model: ModelProto, probes: F32) -> Converted:
 
 @dataclass(frozen=True, order=True)
 class Cost:
-    """Error of FP16 on the probes. Attributes: flips: share of probes whose top class changes."""
+    """Error of FP16 on the probes.
+
+    Attributes:
+        difference: largest difference of a probability.
+        flips: share of probes whose top class changes.
+    """
 
     difference: float
     flips: float
@@ -126,7 +131,7 @@ def overflowing(model: ModelProto, probes: F32) -> dict[str, str]:
 
 
 def ranked(model: ModelProto, expected: F32, probes: F32, kept: set[str]) -> list[tuple[str, Cost]]:
-    """Each node that is not kept yet, with its cost if it alone is FP16; largest first."""
+    """Each node that is not in `kept`, with the cost of converting only this node to FP16; largest first."""
     names = [node.name for node in model.graph.node if node.name not in kept and node.op_type != "Constant"]
     began = perf_counter()
     try_predict(emulate_half(convert(model, [])), probes[:4])

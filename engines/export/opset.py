@@ -65,7 +65,7 @@ def lowered(model: ModelProto) -> ModelProto:
     made.ir_version = min(made.ir_version, 8)
     try:
         onnx.checker.check_model(made, full_check=True)
-    except Exception:  # the graph has an operator that is newer than 17, or has changed since
+    except Exception:  # an operator of the graph is newer than opset 17, or changed after it
         return model
     return made
 

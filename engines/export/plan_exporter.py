@@ -42,7 +42,7 @@ VerdictT = TypeVar("VerdictT", bound=Verdict)
 
 @dataclass(frozen=True, eq=False)
 class Workshop:
-    """This device as the place where plans are built.
+    """Builds plans on this device.
 
     Args:
         api: TensorRT's module.

@@ -45,7 +45,7 @@ QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Concat", "MaxPool", "AveragePool"
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 TARGET = 0.005  # largest mean KL on held-out faces; a network that quantises well is below a tenth of it
 HELD_OUT = 4  # every fourth face is held out, the others calibrate
-FEWEST = 32
+FEWEST = 32  # smallest number of faces for calibration, and number of faces for ranking layers
 BATCH = 16
 HISTOGRAM_MEMORY = 1 << 30  # memory limit of Percentile calibration, which stores every activation of every face
 
@@ -155,20 +155,20 @@ def _best_method(job: _Job, model: ModelProto, excluded: list[str]) -> tuple[str
     Returns:
         The method with the lower divergence, its model and that divergence.
     """
-    bytes_a_face = sum(item.nbytes for item in next(watch(model, job.faces[:1])).values())
-    fit = min(len(job.faces), HISTOGRAM_MEMORY // max(bytes_a_face, 1))
-    ways = [("MinMax", job.faces)]
+    bytes_per_face = sum(item.nbytes for item in next(watch(model, job.faces[:1])).values())
+    fit = min(len(job.faces), HISTOGRAM_MEMORY // max(bytes_per_face, 1))
+    methods = [("MinMax", job.faces)]
     if fit >= FEWEST:
-        ways.append(("Percentile", job.faces[np.linspace(0, len(job.faces) - 1, fit).round().astype(int)]))
+        methods.append(("Percentile", job.faces[np.linspace(0, len(job.faces) - 1, fit).round().astype(int)]))
     tried = []
-    for method, faces in tqdm(ways, desc="setting ranges", unit="way", disable=None, leave=False):
+    for method, faces in tqdm(methods, desc="setting ranges", unit="method", disable=None, leave=False):
         made, divergence = job.make(method, faces, excluded)
         tried.append((method, made, divergence))
     return min(tried, key=lambda one: one[2])
 
 
 def _ranked(job: _Job, model: ModelProto, method: str, kept: set[str]) -> list[tuple[str, float]]:
-    """Each layer with weights, with the divergence if it alone is quantised; largest first."""
+    """Each layer with weights, with the divergence of quantising only this layer; largest first."""
     every = [node.name for node in model.graph.node]
     found = []
     names = [name for name in layers(model, WEIGHTED) if name not in kept]
