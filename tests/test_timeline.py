@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import probabilities, result
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QImage, QPainter, QPixmap
 from PyQt6.QtWidgets import QApplication, QFileDialog, QMenu
 from pytestqt.qtbot import QtBot
@@ -100,6 +101,41 @@ def test_the_values_under_the_pointer_are_told(qtbot: QtBot, timeline: Timeline)
     qtbot.waitUntil(lambda: timeline.legend.text().startswith("0:05.0   Happiness 90 %"))
     timeline.plot.hovered.emit(None)
     qtbot.waitUntil(lambda: timeline.legend.text().startswith("Happiness 100 %"))
+
+
+def test_keys_zoom_and_move_a_live_timeline(qtbot: QtBot, make: Windows) -> None:
+    window = make()
+    shows(qtbot, window)
+    timeline = window.timeline
+    window.show_timeline(True)
+    qtbot.waitUntil(lambda: timeline.history.rows > 2)
+    timeline.refresh()
+    begin, end = timeline.plot.view  # starts at the first frame
+    qtbot.keyClick(window.video, Qt.Key.Key_Plus, Qt.KeyboardModifier.ControlModifier)
+    assert timeline.plot.view == pytest.approx((end - 20, end), abs=0.5), "the newest frame stays"
+    assert timeline.follow.isVisible()
+    qtbot.keyClick(window.video, Qt.Key.Key_Left, Qt.KeyboardModifier.ControlModifier)
+    assert timeline.plot.view[1] < end
+    qtbot.keyClick(window.video, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
+    assert not timeline.follow.isVisible()
+    assert timeline.plot.view == pytest.approx((begin, end), abs=1)
+
+
+def test_keys_zoom_and_move_the_timeline_of_a_replay(timeline: Timeline) -> None:
+    begin, end = whole = timeline.plot.view
+    timeline.show_cursor(2.0)
+    timeline.zoom(0.5)
+    assert timeline.plot.view == pytest.approx((2 - (2 - begin) / 2, 2 + (end - 2) / 2)), "the cursor stays"
+    timeline.zoom(2.0)
+    assert timeline.plot.view == pytest.approx(whole)
+    timeline.pan(0.25)
+    assert timeline.plot.view == pytest.approx((begin + (end - begin) / 4, end + (end - begin) / 4))
+    for factor, length in ((0.5, 0.2), (2.0, 24 * 3600)):
+        for _ in range(40):
+            timeline.zoom(factor)
+        assert np.ptp(timeline.plot.view) == pytest.approx(length)
+    timeline.reset_range()
+    assert timeline.plot.view == pytest.approx(whole)
 
 
 @pytest.mark.parametrize("span", [0.8, 3.4, 4.7, 47.0, 400.0])

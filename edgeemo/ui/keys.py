@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgeemo.ui.window import Window
 
 SCROLL_BAR = 20  # pixels
+ZOOM, MOVE = 1.5, 0.25  # of the timeline, per key press
 # keys that have no menu entry
 KEYS = (
     (translatable("Space"), translatable("Pause, resume, start")),
@@ -28,6 +30,9 @@ KEYS = (
     (translatable("Shift+Left, Shift+Right"), translatable("Five seconds back or forward (replay, file)")),
     (translatable("Home, End"), translatable("Start and end of a replay or file")),
     (translatable("- and +"), translatable("Speed of a replay or file")),
+    (translatable("Ctrl+Plus, Ctrl+Minus"), translatable("Zoom the timeline")),
+    (translatable("Ctrl+Left, Ctrl+Right"), translatable("Move the timeline")),
+    (translatable("Ctrl+0"), translatable("Show the newest seconds, or all of a replay, in the timeline")),
     (translatable("F2, Delete, Ctrl+Z"), translatable("In a list: rename, delete, undo")),
     (translatable("Ctrl+Q"), translatable("Close the window")),
 )
@@ -61,6 +66,12 @@ def add_shortcuts(window: Window) -> None:
         (QKeySequence("Ctrl+S"), window.take_snapshot),
         (QKeySequence("Ctrl+."), window.player.stop),
         (QKeySequence(QKeySequence.StandardKey.Quit), window.leave),
+        (QKeySequence("Ctrl++"), partial(window.timeline.zoom, 1 / ZOOM)),
+        (QKeySequence("Ctrl+="), partial(window.timeline.zoom, 1 / ZOOM)),  # "+" without Shift on US keyboards
+        (QKeySequence("Ctrl+-"), partial(window.timeline.zoom, ZOOM)),
+        (QKeySequence("Ctrl+Left"), partial(window.timeline.pan, -MOVE)),
+        (QKeySequence("Ctrl+Right"), partial(window.timeline.pan, MOVE)),
+        (QKeySequence("Ctrl+0"), window.timeline.reset_range),
     ):
         QShortcut(key, window, action)
     source = window.toolbar.source

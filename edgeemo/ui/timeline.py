@@ -1,4 +1,7 @@
-"""Probabilities over time, of one person or of everyone: zoom with the wheel, move by dragging, click to go there."""
+"""Probabilities over time, of one person or of everyone.
+
+Zoom with the wheel or keys, move by dragging or with keys, click to go there.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from edgeemo.ui.words import name_of, percent, person_name
 REFRESH_MS = 100  # interval of redrawing the plot
 WORDS_S = 0.5  # interval of updating the text above it
 SPAN_S = 30.0  # visible time range while it follows
+SHORTEST_S, LONGEST_S = 0.2, 24 * 3600.0  # limits of zooming with keys
 POINTS = 300  # points per curve
 LEAST_SHOWN = 0.02  # classes that never exceed this are not drawn
 LEAST_TOLD = 0.01
@@ -68,6 +72,7 @@ class Timeline(QWidget):
             False,
         )  # time of the last text update; whether the plot changed since
         self._following = True
+        self._whole = False  # shows a complete recording instead of following
         self._baseline_of: Callable[[int], F32 | None] = lambda person: None
         self._names: Mapping[int, str] = {}
         self.plot = ProbabilityPlot()
@@ -117,13 +122,12 @@ class Timeline(QWidget):
         self._history = history
         self._person = None
         self._restart()
-        self._following = not whole
+        self._whole, self._following = whole, not whole
         self.follow.hide()
         self._at = None
         self.plot.cursor.hide()
         if whole:
-            begin = history.begin or 0.0
-            self.plot.getPlotItem().setXRange(begin, max(history.end, begin + 1.0), padding=0.01)
+            self._show_all()
         self.show_markers()
         self.refresh()
 
@@ -159,6 +163,28 @@ class Timeline(QWidget):
 
     def show_markers(self) -> None:
         self.plot.show_markers(self._history.markers)
+
+    def zoom(self, factor: float) -> None:
+        """Multiply the visible time range; the cursor stays in place, else the newest frame, else the middle."""
+        begin, end = self.plot.view
+        factor = min(max(factor, SHORTEST_S / (end - begin)), LONGEST_S / (end - begin))
+        at = end if self._following else (begin + end) / 2
+        if self._at is not None and begin <= self._at <= end:
+            at = self._at
+        self._show_range(at - (at - begin) * factor, at + (end - at) * factor)
+
+    def pan(self, share: float) -> None:
+        """Move the visible time range by a share of its length; negative: back."""
+        begin, end = self.plot.view
+        self._show_range(begin + share * (end - begin), end + share * (end - begin))
+
+    def reset_range(self) -> None:
+        """Follow the newest frame again; show all of a replay."""
+        if self._whole:
+            self._show_all()
+            self.refresh()
+        else:
+            self.go_on_following()
 
     def go_on_following(self) -> None:
         self._following = True
@@ -272,6 +298,15 @@ class Timeline(QWidget):
     def _restart(self) -> None:
         self._drawn = NOTHING
         self._texts_at = -math.inf
+
+    def _show_range(self, begin: float, end: float) -> None:
+        self._moved()
+        self.plot.getPlotItem().setXRange(begin, end, padding=0)
+        self.refresh()
+
+    def _show_all(self) -> None:
+        begin = self._history.begin or 0.0
+        self.plot.getPlotItem().setXRange(begin, max(self._history.end, begin + 1.0), padding=0.01)
 
     def _moved(self, *_: object) -> None:
         if self._following:

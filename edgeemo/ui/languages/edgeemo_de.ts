@@ -449,6 +449,36 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../keys.py"/>
+        <source>Ctrl+Plus, Ctrl+Minus</source>
+        <translation>Strg+Plus, Strg+Minus</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Zoom the timeline</source>
+        <translation>Zeitverlauf vergrößern oder verkleinern</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Ctrl+Left, Ctrl+Right</source>
+        <translation>Strg+Links, Strg+Rechts</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Move the timeline</source>
+        <translation>Zeitverlauf verschieben</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Ctrl+0</source>
+        <translation>Strg+0</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
+        <source>Show the newest seconds, or all of a replay, in the timeline</source>
+        <translation>Im Zeitverlauf die neuesten Sekunden oder die ganze Wiedergabe zeigen</translation>
+    </message>
+    <message>
+        <location filename="../keys.py"/>
         <source>F2, Delete, Ctrl+Z</source>
         <translation>F2, Entf, Strg+Z</translation>
     </message>
