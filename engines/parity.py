@@ -45,7 +45,7 @@ class ExportRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def accepted(self) -> bool:
-        """At least one runtime passed, and the emulated arithmetic if there is a report of it."""
+        """Whether at least one runtime passed, and also the emulated arithmetic if there is a report of it."""
         if EMULATED in self.reports and not self.accepted_on(EMULATED):
             return False
         return any(self.accepted_on(backend) for backend in self.reports if backend != EMULATED)

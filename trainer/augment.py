@@ -50,7 +50,7 @@ def make_non_faces(faces: Tensor, targets: Tensor, share: float, generator: torc
     Args:
         faces: (N, C, S, S) in 0..255, in random order.
         targets: (N, 11).
-        share: of the faces; a fractional number of faces is rounded up or down at random.
+        share: share of the faces to replace; a fractional number of faces is rounded up or down at random.
     """
     count = int(share * len(faces) + float(_uniform((1,), 0, 1, faces, generator))) if share > 0 else 0
     if not count:

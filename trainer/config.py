@@ -125,8 +125,8 @@ class FitConfig:
         start_from: a run, checkpoint or engine of the same network that gives the initial weights, or "". A hybrid_wide
             also starts from a hybrid_lite, see `trainer.models.hybrid_lite.grow`. densenet and hybrid also start from
             each other: their trunks are the same, the other layers get random weights.
-        head_only: train the layers after the last map; those before it keep the weights and the batch-norm statistics
-            of `start_from`.
+        head_only: train the layers after the last feature maps; those before keep the weights and the batch-norm
+            statistics of `start_from`.
         batch: faces per step, over all processes.
         accumulate: gradients of a step are accumulated over this many parts, which takes less memory; batch norms
             see one part at a time.
@@ -276,7 +276,7 @@ def changed_settings(stored: FitConfig, wanted: FitConfig) -> list[str]:
 
 
 def is_longer(stored: FitConfig, wanted: FitConfig) -> bool:
-    """`wanted` is the same run with more epochs at its last input size, so that it can be continued."""
+    """Whether `wanted` is the stored run with more epochs at its last input size, so that it can be continued."""
     if wanted.epochs <= stored.epochs or len(wanted.sizes) != len(stored.sizes):
         return False
     if stored.sizes and (wanted.sizes[:-1], wanted.sizes[-1][0]) != (stored.sizes[:-1], stored.sizes[-1][0]):

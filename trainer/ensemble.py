@@ -29,7 +29,7 @@ class Ensemble(Network):
         mirror: each member also predicts the mirror image.
 
     Raises:
-        ValueError: their last maps differ in size, so that they cannot be concatenated.
+        ValueError: their last feature maps differ in size, so they cannot be concatenated.
     """
 
     def __init__(self, members: Sequence[Network], spec: ModelSpec, *, mirror: bool) -> None:
@@ -41,11 +41,13 @@ class Ensemble(Network):
             maps = [member.features(face) for member, _ in self._views]
         if len({tuple(one.shape[2:]) for one in maps}) > 1:
             sizes = ", ".join("x".join(map(str, one.shape[2:])) for one in maps)
-            raise ValueError(f"their last maps have different sizes: {sizes}")
+            raise ValueError(f"their last feature maps have different sizes: {sizes}")
         self._channels = [one.shape[1] for one in maps]
 
     def features(self, x: Tensor) -> Tensor:
-        """The members' maps, concatenated; the map of a mirror image is mirrored back and follows the face's."""
+        """The members' feature maps, concatenated; those of a mirror image are mirrored back and follow those of the
+        face.
+        """
         maps = [_turned(member.features(_turned(x, turned)), turned) for member, turned in self._views]
         return torch.cat(maps, dim=1)
 

@@ -116,7 +116,7 @@ def add_fit_options(fit: argparse.ArgumentParser, data_help: str) -> None:
         "--head-only",
         action="store_true",
         default=None,
-        help="train only the layers after the last map; with --start-from",
+        help="train only the layers after the last feature maps; with --start-from",
     )
     _add_validation(fit)
     loop = fit.add_argument_group("loop")

@@ -20,6 +20,7 @@ from trainer.predict import BATCH_CPU
 from trainer.runs import find_checkpoint, load_checkpoint
 
 MEASURED_FACES = 1024  # for the statistics of an engine's batch norms
+# network -> other networks whose weights it can start from
 OTHER_STARTS = {"hybrid_wide": ("hybrid_lite",), "densenet": ("hybrid",), "hybrid": ("densenet",)}
 
 

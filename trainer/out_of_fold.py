@@ -1,6 +1,7 @@
 """Out-of-fold predictions: each run of `fit --folds` predicts the faces that it was not trained on.
 
-`edgeemo-train bundle --out-of-fold` calibrates and scores a run of `fit --all` with them, because no faces are left.
+`edgeemo-train bundle --out-of-fold` calibrates and scores a run of `fit --all` with them, because that run was trained
+on all faces.
 """
 
 from __future__ import annotations

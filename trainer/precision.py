@@ -9,7 +9,7 @@ from torch import nn
 
 from trainer.config import Precision
 
-MIN_SPEEDUP = 1.15  # of bf16 over fp32; the measured CPUs gain 1.7 times or lose 1.5 to 8 times
+MIN_SPEEDUP = 1.15  # of bf16 over fp32; with bf16 the measured CPUs were 1.7 times faster, or 1.5 to 8 times slower
 ROUNDS = 3
 
 

@@ -27,7 +27,7 @@ class RunLog:
         step_costs: relative cost of a step in each epoch (pixels of the input), for the expected end.
         steps: per epoch.
         batch: faces per step.
-        clock: seconds; for tests.
+        clock: returns seconds.
     """
 
     def __init__(

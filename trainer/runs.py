@@ -85,7 +85,8 @@ def require_space(place: Path, needed: int, what: str) -> None:
 
 def checkpoint_bytes(parameters: int) -> int:
     """Largest disk use of a run's checkpoints: last.pt (weights, average, two moments of the optimiser) and best.pt,
-    each with the draft that replaces it."""
+    each with the draft that replaces it.
+    """
     return 2 * parameters * 4 * (4 + 1)
 
 
@@ -121,7 +122,7 @@ def load_config(run: Path) -> FitConfig:
 
 
 def trains_on_all(run: Path) -> bool:
-    """The run also trains on the validation split; False without a readable config.json."""
+    """Whether the run also trains on the validation split; False without a readable config.json."""
     try:
         return load_config(run).train_on_all
     except RunError:

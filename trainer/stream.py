@@ -109,7 +109,7 @@ class ShardSource:
 
 
 def _read(batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Turn the library's errors into ours.
+    """Convert the library's errors.
 
     Raises:
         DataError: a shard is missing, damaged or cannot be fetched.

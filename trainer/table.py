@@ -14,7 +14,6 @@ from trainer.errors import RunError
 from trainer.models import ARCHITECTURES
 from trainer.runs import CONFIG, load_config, read_metrics, read_result
 
-# the poster's own figures, as `edgeemo-train models` counts them
 HEAD = (
     "| model | input | poster: AffectNet, 11 classes | ours | 95 % interval | mean recall | measured on | epochs |\n"
     "|---|---|---|---|---|---|---|---|"

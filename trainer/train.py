@@ -185,7 +185,9 @@ class Trainer:
         self.log = RunLog(run / LOG if dist.first else None, costs, self.steps, config.batch)
 
     def _precision(self, state: Mapping[str, Any] | None) -> Precision:
-        """That of the configuration, else of the run to be resumed, else the fastest one of the first process."""
+        """The precision of the configuration, else of the run to be resumed, else the fastest one on rank 0's
+        device.
+        """
         if self.config.precision != "auto":
             return self.config.precision
         if isinstance(state, Mapping) and state.get("precision") in get_args(Precision):

@@ -136,7 +136,7 @@ def fold_numbers(digests: npt.NDArray[np.uint64], folds: int) -> npt.NDArray[np.
     """
     lone = digests == UNREADABLE
     keys = np.where(lone, np.arange(len(digests), dtype=np.uint64), digests)
-    # perceptual digests are bits of pictures, not evenly spread: mixed as in SplitMix64 (Steele et al., 2014)
+    # perceptual digests are not evenly distributed, so they are mixed as in SplitMix64 (Steele et al., 2014)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
     return np.asarray((keys ^ (keys >> np.uint64(31))) % np.uint64(folds), np.int64)

@@ -243,7 +243,7 @@ class _Index:
         own = np.asarray(self._boxes, np.float32).reshape(-1, 4)
         lost = np.isnan(boxes).any(axis=1)
         keypoints[lost] = np.nan
-        boxes[lost] = _as_on_the_median_row(own, boxes)[lost]
+        boxes[lost] = _as_detector_boxes(own, boxes)[lost]
         return Table(
             tuple(self.images),
             np.asarray(self.labels, np.int64),
@@ -265,7 +265,7 @@ class _Index:
 _UNKNOWN = np.full(2 * COUNT, np.nan)
 
 
-def _as_on_the_median_row(own: F32, detector: F32) -> F32:
+def _as_detector_boxes(own: F32, detector: F32) -> F32:
     """Map AffectNet's boxes to the detector's, by the median shift and scale over rows that have both.
 
     Rows without an AffectNet box get the median box (the later release has none: its pictures are face crops).

@@ -102,11 +102,11 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def part(self, start: int, stop: int) -> Dataset:
-        """Only the rows start to stop; see `only`."""
+        """A data set of the rows from `start` to before `stop`."""
         return self.only(np.arange(len(self))[start:stop])
 
     def only(self, rows: npt.NDArray[np.int64]) -> Dataset:
-        """Only these rows, so that little is sent to another process."""
+        """A data set of these rows; it is small enough to be sent to another process."""
         return replace(
             self,
             images=tuple(self.images[row] for row in rows),

@@ -73,10 +73,11 @@ def find_face(
 ) -> tuple[F32, F32] | None:
     """The largest face of a picture, or the one at the box `near`.
 
+    Args:
+        enlarge: factor by which the picture is enlarged for the detector (tiny pictures that a face fills).
+
     Returns:
         Box (4,) and keypoints (6, 2) in the picture's pixels, or None.
-
-    `enlarge`: factor by which the picture is enlarged for the detector (tiny pictures that a face fills).
     """
     if enlarge != 1:
         boxes, keypoints, _ = detector.detect_in_crop(image, enlarge=enlarge)
@@ -151,7 +152,7 @@ def finished_crop(image: U8, spec: ModelSpec) -> U8:
 
 
 def _is_inside(box: F32, image: U8) -> bool:
-    """The box's centre is in the picture."""
+    """Whether the box's centre is in the picture."""
     x, y = (box[:2] + box[2:]) / 2
     return bool(0 <= x < image.shape[1] and 0 <= y < image.shape[0])
 
@@ -226,7 +227,7 @@ def cache_folder(data: Dataset, spec: ModelSpec, cache: Path) -> Path:
 
 
 def is_cached(data: Dataset, spec: ModelSpec, cache: Path) -> bool:
-    """All faces of a split are in the cache."""
+    """Whether all faces of a split are in the cache."""
     return (cache_folder(data, spec, cache) / "rows.npy").is_file()
 
 

@@ -98,7 +98,8 @@ Row = tuple[str, str, "tuple[float, float, float, float] | None"]
 
 
 def _labelled(path: Path) -> tuple[list[Row], list[Skipped], Pictures]:
-    """
+    """The labelled pictures of a folder or zip file, the rows that cannot be used, and the pictures' reader.
+
     Raises:
         DataError: there is no labelled picture.
     """

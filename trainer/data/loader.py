@@ -47,7 +47,7 @@ class Loader:
 
     @property
     def resident(self) -> bool:
-        """All faces are in the device's memory; an epoch reads nothing from the host."""
+        """Whether all faces are in the device's memory, so that an epoch reads nothing from the host."""
         return self._resident is not None
 
     def batches(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -85,7 +85,7 @@ OUTSIDE_ROOT = "a path outside the data set's folder"
 
 
 def leaves_root(name: str) -> bool:
-    """The name leads outside the data set's folder."""
+    """Whether the name leads outside the data set's folder."""
     path = PurePosixPath(name)
     return path.is_absolute() or ".." in path.parts
 
@@ -158,7 +158,7 @@ def jpeg_is_whole(encoded: bytes) -> bool:
 
 
 def _goes_on(behind: bytes) -> bool:
-    """The end marker belongs to an embedded preview: another end marker without a start follows."""
+    """Whether the end marker belongs to an embedded preview: another end marker without a start follows."""
     return behind.rstrip(b"\0").endswith(b"\xff\xd9") and b"\xff\xd8\xff" not in behind
 
 

@@ -1,4 +1,4 @@
-"""The poster's DenseNet: every map gets shortcuts from all earlier maps; they are added, not concatenated."""
+"""The poster's DenseNet: shortcuts from all earlier feature maps; they are added, not concatenated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from trainer.models.layers import Head, Network, conv, pool
 
 
 class Trunk(nn.Module):
-    """The four maps that DenseNet and Hybrid share: 32 at 128x128, 96 at 64x64, 192 at 32x32, 288 at 16x16."""
+    """The four stages that DenseNet and Hybrid share.
+
+    Their feature maps are 32 at 128x128, 96 at 64x64, 192 at 32x32 and 288 at 16x16.
+    """
 
     def __init__(self) -> None:
         super().__init__()

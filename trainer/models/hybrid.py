@@ -1,4 +1,4 @@
-"""The poster's Hybrid: the DenseNet's trunk, one more densely linked map, an inception block."""
+"""The poster's Hybrid: the DenseNet's trunk, one more densely linked stage, an inception block."""
 
 from __future__ import annotations
 

@@ -7,17 +7,17 @@ from torch.nn import functional
 
 
 class Network(nn.Module):
-    """A network in two halves: `features` ends with the last map, `head` turns it into logits.
+    """A network in two halves: `features` returns the last feature maps, `head` converts them to logits.
 
-    Class activation and Grad-CAM read the map between them.
+    Class activation and Grad-CAM read these maps.
     """
 
     def features(self, x: Tensor) -> Tensor:
-        """(N, C, S, S) normalised faces -> the last map (N, F, s, s)."""
+        """(N, C, S, S) normalised faces -> the last feature maps (N, F, s, s)."""
         raise NotImplementedError
 
     def head(self, maps: Tensor) -> Tensor:
-        """The last map -> logits (N, K)."""
+        """The last feature maps (N, F, s, s) -> logits (N, K)."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class Network(nn.Module):
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
-    """Convolution that keeps the map's size, and batch norm.
+    """Convolution that keeps height and width, and batch norm.
 
     The bias has no effect before batch norm, but the poster's parameter counts include it.
     """
@@ -44,8 +44,8 @@ class Head(nn.Sequential):
     """Flatten, linear, batch norm, ReLU, dropout, linear. The poster gives no dropout; 0.5 is ours.
 
     Args:
-        channels, side: of the last map (N, channels, side, side) at the network's own input size. With another
-            input size the last map has another side; it is then resized bilinearly to `side`, so no parameter depends
+        channels, side: of the last feature maps (N, channels, side, side) at the network's own input size. With another
+            input size these have another side; they are then resized bilinearly to `side`, so no parameter depends
             on the input size.
         hidden: features of the first linear layer.
     """
