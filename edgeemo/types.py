@@ -437,13 +437,19 @@ class Sink(Protocol):
 
     Attributes:
         pictures: the sink needs the frame's image; others may get results without it.
+        takes_markers: the sink gets markers of the window at once; others get them with the next result.
     """
 
     pictures: bool = False
+    takes_markers: bool = False
 
     def write(self, result: Result) -> None: ...
 
     def close(self) -> None: ...
+
+    def take_marker(self, marker: Marker) -> None:
+        """Take a marker that the user set; called only with `takes_markers`."""
+        return
 
     def tick(self) -> None:
         """Called several times per second, also without results."""

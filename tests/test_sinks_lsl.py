@@ -75,9 +75,10 @@ def test_markers_are_sent_with_their_own_times_and_told_from_expressions():
     sink.write(at(1.0))
     sink.write(at(1.2, markers=(Marker(1.15, "happiness"), Marker(0.4, "film", 2.0))))
     _, stamps = taken(signal, 2)
-    words, times = taken(changes, 3)
-    assert [word for (word,) in words] == ["happiness", "marker: happiness", "marker: film"]
-    assert np.array(times) - stamps[0] == pytest.approx([0.0, 0.15, -0.6], abs=1e-6)
+    sink.take_marker(Marker(1.2, "paused"))
+    words, times = taken(changes, 4)
+    assert [word for (word,) in words] == ["happiness", "marker: happiness", "marker: film", "marker: paused"]
+    assert np.array(times) - stamps[0] == pytest.approx([0.0, 0.15, -0.6, 0.2], abs=1e-6)
     sink.close()
 
 

@@ -125,21 +125,29 @@ class MarkerSink(FakeSink):
         self.markers += result.markers
 
 
+class PromptSink(MarkerSink):
+    takes_markers = True
+
+    def take_marker(self, marker: Marker) -> None:
+        self.markers.append(marker)
+
+
 def test_markers_set_in_the_window_reach_the_outputs_once_and_the_session_once(
     qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
 ) -> None:
-    kept = MarkerSink()
-    studio.sinks["keep"] = kept
-    window = make(Config(source="clip.mp4", sinks=("keep",)))
+    kept, prompt = MarkerSink(), PromptSink()
+    studio.sinks |= {"keep": kept, "prompt": prompt}
+    window = make(Config(source="clip.mp4", sinks=("keep", "prompt")))
     start(qtbot, window, "none")
     window.mark("smile")
     (marker,) = window.history.markers
     qtbot.waitUntil(lambda: bool(kept.markers))
     window.player.pause()
     window.mark()
+    qtbot.waitUntil(lambda: len(prompt.markers) == 2)
     window.player.resume()
     qtbot.waitUntil(lambda: len(kept.markers) == 2)
-    assert kept.markers == window.history.markers
+    assert kept.markers == prompt.markers == window.history.markers
     assert kept.markers[0].wall is not None
     window.record_or_end()
     qtbot.waitUntil(lambda: "Recorded" in window.banner.text)

@@ -224,12 +224,15 @@ class Runner:
             self._attached = tuple(each for each in self._attached if each is not sink)
 
     def mark(self, marker: Marker) -> None:
-        """Give a marker of the window to the sinks of the configuration, with the next result.
+        """Give a marker of the window to the sinks of the configuration: at once or with the next result (see `Sink`).
 
         Attached sinks and `screen` do not get it: the window has shown and recorded it already.
         """
         with self._lock:
             self._marked = (*self._marked, marker)
+        for sink in list(self._now.sinks.values()):
+            if sink.takes_markers:
+                sink.take_marker(marker)
 
     def counters(self) -> Counters:
         """Totals and recent rates; may be called from any thread."""
@@ -432,11 +435,12 @@ class Runner:
         bare: Result | None = None
         told = replace(result, markers=result.markers + marked) if marked else result
         for sink in self._now.sinks.values():
-            if sink.pictures:
-                sink.offer(told, must_arrive=captured.must_arrive)
-                continue
-            bare = bare or told.without_picture()
-            sink.offer(bare, must_arrive=captured.must_arrive)
+            given = told
+            if not sink.pictures:
+                given = bare = bare or told.without_picture()
+            if marked and sink.takes_markers:
+                given = replace(given, markers=result.markers)
+            sink.offer(given, must_arrive=captured.must_arrive)
         for attached in self._attached:
             attached.write(result)
         if self._shows:

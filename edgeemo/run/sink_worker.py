@@ -12,7 +12,7 @@ from time import monotonic, perf_counter
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.sinks import ReaderGone
-from edgeemo.types import Result, Sink, SinkStatus
+from edgeemo.types import Marker, Result, Sink, SinkStatus
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class SinkWorker:
         wake: called when there is room again and when `failure` was set.
 
     Attributes:
-        pictures: the sink needs the frame's image.
+        pictures, takes_markers: see `Sink`.
         reopen: see above.
         failure: the error that ended it: `ReaderGone`, or without `reopen` any error.
     """
@@ -57,6 +57,7 @@ class SinkWorker:
     ) -> None:
         self.name = name
         self.pictures = first is not None and first.pictures
+        self.takes_markers = first is not None and first.takes_markers
         self.failure: Exception | None = None
         self._opener = opener
         self._sink = first
@@ -66,6 +67,7 @@ class SinkWorker:
         self.reopen = reopen
         self._wake = wake
         self._waiting: deque[tuple[Result, bool]] = deque()
+        self._markers: list[Marker] = []
         self._changed = threading.Condition()
         self._busy = False
         self._closing = False
@@ -100,6 +102,12 @@ class SinkWorker:
             # wake the thread at once for a live result; results of a file wait for a batch or for the next tick
             if not must_arrive or len(self._waiting) >= self._batch:
                 self._changed.notify()
+
+    def take_marker(self, marker: Marker) -> None:
+        """Give a marker to a sink that `takes_markers`; returns at once."""
+        with self._changed:
+            self._markers.append(marker)
+            self._changed.notify()
 
     def flush(self) -> None:
         """Make the thread write its queue now; returns at once."""
@@ -189,9 +197,10 @@ class SinkWorker:
         ticked = monotonic()
         while not self._abandoned:
             with self._changed:
-                if not self._waiting and not self._closing:
+                if not self._waiting and not self._markers and not self._closing:
                     self._changed.wait(TICK_S)
                 was_full = self._is_full()
+                markers, self._markers = self._markers, []
                 result = self._waiting.popleft()[0] if self._waiting else None
                 self._busy = result is not None
                 closing = self._closing
@@ -202,6 +211,9 @@ class SinkWorker:
             if self._reopens and self._sink is not None:
                 self._reopens = False
                 self._guarded(self._sink.reopen)
+            for marker in markers:
+                if self._sink is not None:
+                    self._guarded(partial(self._sink.take_marker, marker))
             if result is not None:
                 self._write(result)
             if result is None or monotonic() - ticked >= TICK_S:

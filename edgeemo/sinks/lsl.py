@@ -14,7 +14,7 @@ import numpy as np
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.sinks import SinkContext
 from edgeemo.system.lsl import clock_offset, library
-from edgeemo.types import Result, Sink
+from edgeemo.types import Marker, Result, Sink
 from engines.bundle import find_bundle
 from engines.errors import EngineError
 from engines.face_detector import largest
@@ -30,8 +30,8 @@ class LslSink(Sink):
 
     Expression: float32, one channel per class with its probability for the largest face (NaN without a face), and
     `face_present` (1 or 0). The rate is irregular (0): samples have the time of their frame. Markers: the shown
-    expression whenever it changes, including `unsure` and `no face`; and `marker: LABEL` for every marker of the
-    results, with the time of the marker.
+    expression whenever it changes, including `unsure` and `no face`; and `marker: LABEL` for every marker, with the
+    time of the marker. A marker set in the window is sent at once, also during a pause.
 
     Samples of live frames have the capture time in LSL's clock. Samples of a file have the time of the first result in
     LSL's clock plus the media time passed since then.
@@ -39,6 +39,8 @@ class LslSink(Sink):
     Raises:
         ConfigError: the name is not 1 to 64 letters, digits, - or _, or liblsl is missing.
     """
+
+    takes_markers = True
 
     def __init__(self, target: str, context: SinkContext) -> None:
         if not NAME.fullmatch(target):
@@ -54,6 +56,9 @@ class LslSink(Sink):
     def write(self, result: Result) -> None:
         outlets = self._outlets.get(result.frame.origin) or next(iter(self._outlets.values()))
         outlets.write(result)
+
+    def take_marker(self, marker: Marker) -> None:
+        next(iter(self._outlets.values())).take_marker(marker)  # the window has one source
 
     def close(self) -> None:
         self._outlets.clear()  # pylsl closes a stream when its outlet is garbage-collected
@@ -89,11 +94,13 @@ class _Outlets:
         self._lsl = lsl
         self._signal = signal
         self._markers = markers
-        self._began: float | None = None  # zero of media time in LSL's clock
+        self._began: float | None = None  # LSL's time of media time 0 of a file
+        self._zero: float | None = None  # the same, by the last result
         self._shown = ""
 
     def write(self, result: Result) -> None:
         stamp = self._stamp(result)
+        self._zero = stamp - result.frame.time
         sample = np.full(len(result.labels) + 1, np.nan, np.float32)
         sample[-1] = 0
         shown = "no face"
@@ -106,7 +113,11 @@ class _Outlets:
             self._shown = shown
             self._markers.push_sample([shown], stamp)
         for marker in result.markers:
-            self._markers.push_sample([f"{MARKER}{marker.label}"], stamp + marker.time - result.frame.time)
+            self.take_marker(marker)
+
+    def take_marker(self, marker: Marker) -> None:
+        zero = self._zero if self._zero is not None else self._lsl.local_clock() - marker.time
+        self._markers.push_sample([f"{MARKER}{marker.label}"], zero + marker.time)
 
     def _stamp(self, result: Result) -> float:
         frame = result.frame
