@@ -25,10 +25,8 @@ from edgeemo.ui.words import clock, number
 log = logging.getLogger(__name__)
 
 TICK_MS = 150
-FEW_FRAMES, FEW_SHARE = (
-    2,
-    0.002,
-)  # missing frames tolerated: headers may count too many
+# missing frames that are not reported (the larger of number and share), because headers may count too many frames
+FEW_FRAMES, FEW_SHARE = 2, 0.002
 END_S = 2.0
 
 

@@ -23,7 +23,8 @@ class Banner(QFrame):
     """Shows one message at a time; hidden without a message.
 
     Signals:
-        left: the button with the focus is gone; Qt would pass the focus to the next button, which Space presses.
+        left: the banner's button that had the focus is gone. The receiver moves the focus; Qt would give it to the next
+            button, which Space would then press.
     """
 
     left = pyqtSignal()

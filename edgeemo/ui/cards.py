@@ -198,9 +198,9 @@ def _by_size(classes: list[tuple[str, float]], but: str) -> list[tuple[str, floa
 
 
 def _reason_words(result: Result, row: int) -> str:
-    """For example "Perhaps happiness or neutral: 38 % sure" or "Between neutral and happiness".
+    """Why a face is unsure: "Perhaps happiness or neutral: 38 % sure" or "Between neutral and happiness".
 
-    At most three names of the 95 % set, if the engine has such sets. Empty if the face is not unsure.
+    Names at most three classes of the 95 % set, if the engine has such sets. Empty if the face is not unsure.
     """
     reasons = result.reasons(row)
     between = [reason for reason in reasons if reason.startswith("between ")]

@@ -32,7 +32,7 @@ class EngineFacts:
 
     @property
     def words(self) -> str:
-        """For example "89.0 % right, 1.3 ms, 3 MB"."""
+        """The facts in one line, for example "89.0 % right, 1.3 ms, 3 MB"."""
         if self.fault:
             return tr("cannot be used")
         parts = [] if self.accuracy is None else [tr("{percent} % right", percent=number(self.accuracy * 100, 1))]
@@ -41,7 +41,7 @@ class EngineFacts:
 
     @property
     def tip(self) -> str:
-        """The same in full sentences."""
+        """Accuracy and speed in full sentences."""
         if self.fault:
             return self.fault
         told, speed = tr("No accuracy is stated for it."), tr("Not measured on this machine yet.")
@@ -59,7 +59,7 @@ def facts_of(name: str, *, threads: int = 1, measure: bool = False) -> EngineFac
     Args:
         name: name of a bundle.
         threads: threads for the engine.
-        measure: measure its speed if not done yet; takes seconds.
+        measure: measure the engine's speed if this has not been done yet; takes seconds.
     """
     try:
         bundle = find_bundle(name)

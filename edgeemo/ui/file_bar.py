@@ -19,10 +19,10 @@ WRITES = translatable("Seeking is disabled while a recording or an output needs 
 
 
 class FileBar(Transport):
-    """Visible while a file plays that can seek.
+    """Visible while a file plays in which one can seek.
 
     Args:
-        writes: returns whether results are being written, which then must be in order.
+        writes: returns whether results are being written. Seeking is then disabled, so that they stay in order.
     """
 
     def __init__(self, live: LiveControl, writes: Callable[[], bool], parent: QWidget | None = None) -> None:
@@ -31,7 +31,7 @@ class FileBar(Transport):
         self._source = ""
         self._shown = 0.0  # media time of the frame on screen
         self._asked = False  # a seek was requested, and its frame has not arrived yet
-        self._next: float | None = None  # next seek target: a slider requests more than can be decoded
+        self._next: float | None = None  # next seek target, because a slider requests more seeks than can be decoded
         self._after_opening: tuple[float, bool] | None = None  # seek target after opening, and whether to pause there
         self.slider.setToolTip(tr("Arrow keys: a tenth of a second; Page keys: five seconds"))
         self.slider.setSingleStep(MS // 10)
@@ -87,7 +87,7 @@ class FileBar(Transport):
         self.seek(self.slider.maximum() / MS if end else 0.0, hold=True)
 
     def on_result(self, result: Result) -> None:
-        """A frame was shown."""
+        """Update the bar after a frame was shown, and start the next requested seek."""
         self._shown, self._asked = result.frame.time, False
         if self._next is not None:
             time, self._next = self._next, None
@@ -96,7 +96,7 @@ class FileBar(Transport):
             self._show_place()
 
     def look(self) -> None:
-        """Show the bar while a file can seek; called regularly."""
+        """Show the bar while a file plays in which one can seek; called regularly."""
         playhead = self._player.playhead
         if playhead is not None and playhead.duration > 0 and not self.isVisible():
             self._source = self._live.config.source

@@ -63,10 +63,11 @@ class Paints:
         self._delays.clear()
 
     def p95(self) -> float:
+        """95th percentile of the time to paint a picture, in milliseconds; 0 before the first one."""
         return float(np.percentile(self._taken, 95)) if self._taken else 0.0
 
     def delay(self, percentile: float = 50) -> float | None:
-        """From the capture of a frame until it was on the screen; None before the first one."""
+        """A percentile of the milliseconds from the capture of a frame to the screen; None before the first one."""
         return float(np.percentile(self._delays, percentile)) if self._delays else None
 
 

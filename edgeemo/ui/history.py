@@ -1,4 +1,4 @@
-"""The results shown so far, as columns. Filled by `showing`, read by `timeline` and `baseline`."""
+"""The results shown so far, as columns. Filled by `showing`, read by `timeline` and `neutral_baseline`."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def laid_out(window: Window) -> QWidget:
 def order_focus(parts: Sequence[QWidget]) -> None:
     """Make Tab visit the controls of these parts in this order, before all others such as the cards.
 
-    It starts at the first part, which has the focus after the start.
+    Tab starts at the first part, which has the focus when the window opens.
     """
     widgets = [each for part in parts for each in (part, *part.findChildren(QWidget))]
     for before, after in pairwise(

@@ -40,7 +40,7 @@ class LiveControl(QObject):
 
     Args:
         config: initial configuration; an empty source means the first camera, or the demo clip without one.
-        engine_given: the engine was given by the user, so do not use the remembered one.
+        engine_given: whether the user gave the engine; else the remembered engine is used.
         opener: makes a runner that fills its `screen`; called in a worker thread.
         cameras: returns the connected cameras.
         settings: remembered choices for what `config` does not set.
@@ -222,7 +222,7 @@ class LiveControl(QObject):
         self.kept.emit(self._config)
 
     def on_result(self, result: Result) -> None:
-        """A picture arrived: the configuration works, and no source is lost."""
+        """Record that a picture arrived, so the configuration works and the source is not lost."""
         if self._lost:
             self._stop_retrying()
             self._banner.dismiss()

@@ -20,6 +20,7 @@ REASON = "reason"
 FIELD = re.compile(r"\{(\w+)\}")
 THOUSANDS, DECIMAL = re.compile(r"\d{1,3}(,\d{3})+"), re.compile(r"(\d+:)*\d+\.\d+")
 
+# texts of the operating system and of SQLite
 SYSTEM = (
     translatable("No such file or directory"),
     translatable("Permission denied"),
@@ -36,7 +37,7 @@ SYSTEM = (
     translatable("unable to open database file"),
     translatable("file is not a database"),
     translatable("database disk image is malformed"),
-)  # texts of the operating system and of SQLite
+)
 FILES = (
     translatable("there is no file or folder {name}"),
     translatable(
@@ -236,6 +237,7 @@ OUTPUTS = (
     translatable("sinks {first} and {second} write to the same place"),
 )
 TEMPLATES = (*SYSTEM, *FILES, *CAMERAS, *STREAMS, *ENGINES, *RECORDINGS, *OUTPUTS)
+# findings of the self-test (`doctor`)
 FINDINGS = (
     translatable("{version} on {system}"),
     translatable("cannot import {names}"),
@@ -279,7 +281,8 @@ FINDINGS = (
     translatable("onnxruntime-gpu cannot run on a Jetson"),
     translatable("JetPack 6.2 or later with TensorRT 10.3: docs/jetson.md"),
     translatable("reinstall edgeemo in a fresh environment: {command}"),
-)  # of the self-test (`doctor`)
+)
+# names of its checks; "python" and "opencv" are not translated
 CHECKS = (
     translatable("packages"),
     translatable("detector"),
@@ -290,12 +293,12 @@ CHECKS = (
     translatable("lab streaming"),
     translatable("window"),
     translatable("accelerator"),
-)  # its checks; "python" and "opencv" are names
-
+)
+# labels that the window itself gives to markers
 MARKERS = (
     translatable("mark {number}"),
     translatable("no signal"),
-)  # labels that the window itself gives
+)
 LIMIT = (translatable("unsure below {percent} %"),)
 
 
@@ -334,7 +337,7 @@ def _first_that_fits(text: str, templates: tuple[str, ...]) -> str:
 
 
 def _field(name: str, value: str, templates: tuple[str, ...]) -> str:
-    """A field of a message: a reason is a clause, numbers get the decimal separator of the language."""
+    """Translate a field of a message: a reason like a message, a number to the decimal separator of the language."""
     if name == REASON:
         return message_words(value, templates)
     if THOUSANDS.fullmatch(value):
@@ -344,7 +347,7 @@ def _field(name: str, value: str, templates: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=8)
 def _by_detail(templates: tuple[str, ...]) -> tuple[str, ...]:
-    """Those with the most fixed text first: "there is no host {host}" before "there is no {name}"."""
+    """Sort templates by the length of their fixed text: "there is no host {host}" before "there is no {name}"."""
     return tuple(sorted(templates, key=lambda template: -len(FIELD.sub("", template))))
 
 

@@ -43,7 +43,10 @@ class Baselines:
         self._kept.pop(person, None)
 
     def words(self, result: Result, row: int) -> str:
-        """For example "Against the neutral baseline: happiness +34, neutral -30"; empty without a baseline."""
+        """The differences of a face, for example "Against the neutral baseline: happiness +34, neutral -30".
+
+        Empty without a baseline.
+        """
         baseline = self.of(int(result.faces.ids[row]))
         if baseline is None:
             return ""

@@ -113,7 +113,7 @@ class SourcePicker(Picker):
         self.name(shown_name(uri, self._cameras()))
 
     def refresh(self) -> None:
-        """Cameras changed: update an open menu."""
+        """Update the menu after cameras were connected or removed."""
         self.fill()
         if self._uri:
             self.show_source(self._uri)

@@ -1,4 +1,4 @@
-"""The settings: theme, language, folder of sessions, what a recording stores, smoothing, minimum confidence."""
+"""The dialog Settings: theme, language, folder of sessions, what a recording stores, smoothing, minimum confidence."""
 
 from __future__ import annotations
 

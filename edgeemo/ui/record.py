@@ -18,12 +18,12 @@ from engines import EngineError, find_bundle
 
 log = logging.getLogger(__name__)
 
-END_NOW_S = 3.0  # time for a video to end when the window closes; it is readable without its end
+END_NOW_S = 3.0  # limit for completing the video when the window closes; an incomplete video is readable too
 MODES = {"none": translatable("data only"), "blurred": translatable("faces covered"), "whole": translatable("video")}
 
 
 class RecordControl(QObject):
-    """At most one recording at a time of the player's run. Files are opened and closed in the player's worker.
+    """Records the player's run, at most once at a time. Files are opened and closed in the player's worker thread.
 
     A lost source that comes back is recorded into the same session.
 
@@ -33,8 +33,8 @@ class RecordControl(QObject):
 
     Signals:
         changed: a recording started or ended, or part of it can no longer be written.
-        failed: an exception or a line of text: it could not start or continue.
-        warned: a line of text: the disk is nearly full.
+        failed: an exception or a text, because the recording could not start or continue.
+        warned: a text, because the disk is nearly full.
         saved: the SessionFolder of a finished recording, and one line for each missing part.
     """
 
@@ -72,7 +72,7 @@ class RecordControl(QObject):
 
     @property
     def lamp(self) -> str:
-        """Recorded time, and what is being written to disk; empty without a recording."""
+        """Text beside the red light: recorded time, and what is being written; empty without a recording."""
         recorder = self._recorder
         if recorder is None:
             return ""
@@ -138,7 +138,7 @@ class RecordControl(QObject):
             recorder.close(END_NOW_S)
 
     def look(self) -> None:
-        """Report losses, and end a recording that can write nothing; called regularly."""
+        """Report parts that can no longer be written, and end the recording when none is left; called regularly."""
         recorder = self._recorder
         if recorder is None:
             return

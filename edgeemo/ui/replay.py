@@ -17,11 +17,11 @@ TICK_MS = 33
 
 
 class ReplayBar(Transport):
-    """Plays a session, and leaves it.
+    """Plays a session; a button ends the replay.
 
     Signals:
         arrived: a Result to show.
-        toggled: it plays or pauses.
+        toggled: playback started or paused.
         left: the replay was closed.
     """
 

@@ -60,12 +60,12 @@ class Review(QObject):
         self._edit(Name(person, name))
 
     def merge(self, people: Sequence[int]) -> None:
-        """Merge all of them into the first one."""
+        """Merge persons into the one with the lowest number."""
         first, *others = sorted(people)
         self._edit(*(Merge(other, first) for other in others))
 
     def split(self, person: int) -> None:
-        """From the frame on screen on, the person is a different one."""
+        """Give a person a new number from the frame on screen on."""
         if self.recording is not None:
             self._edit(Split(person, self.time(), next_number(self.recording)))
 
@@ -85,7 +85,7 @@ class Review(QObject):
         self._replace_marker(marker, replace(marker, label=marker_label(label)))
 
     def end_marker(self, marker: Marker) -> None:
-        """Make it an interval that ends at the frame on screen."""
+        """Make a marker an interval that ends at the frame on screen."""
         self._replace_marker(marker, replace(marker, duration=max(0.0, self.time() - marker.time)))
 
     def delete_markers(self, markers: Sequence[Marker]) -> None:

@@ -1,7 +1,7 @@
 """Saliency maps for the selected face, once or twice per second in a separate thread. Made by `window`.
 
-If the bundle has class-activation maps, a map takes one small call. Otherwise parts of the face are occluded, which
-needs a second engine and about fifty faces per map.
+If the bundle has a file for class-activation maps, a map needs one forward pass. Otherwise parts of the face are
+occluded in turn, which needs a second engine and about fifty classified faces per map.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from engines.saliency import class_activation, occlusion, open_maps
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 0.5  # minimum interval
-SHARE = 0.15  # maximum share of a core
+EVERY_S = 0.5  # minimum interval of maps
+SHARE = 0.15  # maximum share of the time that is spent on maps
 TICK_MS = 60
 SIDE = 96  # side of the heat map in pixels
 
@@ -41,7 +41,7 @@ class Heat:
 
     Attributes:
         person: track id of the face.
-        spec: determines the square of the frame that it covers.
+        spec: its crop settings determine the square of the frame that the map covers.
         pixels: (SIDE, SIDE, 4) BGRA, premultiplied, transparent at low saliency.
         emotion: the label that the map explains.
         frame: index of the frame that the map was computed from.
@@ -59,7 +59,7 @@ class Saliency(QObject):
 
     Signals:
         arrived: a Heat.
-        failed: an exception; it has stopped.
+        failed: an exception; no more maps are computed.
     """
 
     arrived = pyqtSignal(object)

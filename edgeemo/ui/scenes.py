@@ -14,7 +14,7 @@ from edgeemo.types import F32, U8, Faces, Frame, Result
 
 log = logging.getLogger(__name__)
 
-AHEAD_S = 2.0  # up to this distance, decoding is faster than seeking
+AHEAD_S = 2.0  # up to this distance forward, decoding is faster than seeking
 EMPTY = 38  # grey level of the picture if no video was recorded
 
 
@@ -22,7 +22,7 @@ class Scenes:
     """The results of a recording, by frame index.
 
     Args:
-        recording: not modified.
+        recording: the session; it is not modified.
     """
 
     def __init__(self, recording: Recording) -> None:

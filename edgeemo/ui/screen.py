@@ -25,7 +25,7 @@ def fit_to_screen(window: QWidget, smallest: tuple[int, int]) -> None:
 
 
 def open_with_size(dialog: QWidget, width: int, height: int) -> None:
-    """Set the first size of a dialog, limited to that of the screen.
+    """Set the initial size of a dialog, at most the size of the screen.
 
     Not a `sizeHint`: Qt ignores its height in a layout with word-wrapped labels.
     """

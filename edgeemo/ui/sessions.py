@@ -45,9 +45,11 @@ class SessionsDialog(QDialog):
     """The recorded sessions, newest first.
 
     Signals:
-        replayed, reported, exported: the selection: a SessionFolder; a list of them; a list of them and a Path.
+        replayed: a SessionFolder.
+        reported: a list of SessionFolders.
+        exported: a list of SessionFolders, and the Path to write.
         compared: [(name of a group, its SessionFolders), ...].
-        wanted: "video" to open one, "analysis" to analyse one; offered by the empty list.
+        wanted: "video" (open a video) or "analysis" (analyse a video), from a button of the empty list.
         failed: an exception.
     """
 
@@ -215,7 +217,7 @@ class SessionsDialog(QDialog):
             cancel.setFocus()
 
     def restore_deleted(self) -> None:
-        """Restore the session moved to the trash last."""
+        """Restore the sessions that were moved to the trash last."""
         deleted, self._deleted = self._deleted, []
         for folder in deleted:
             self._try(partial(_restore, folder))
@@ -224,7 +226,7 @@ class SessionsDialog(QDialog):
         self._deleted.append(folder.move_to_trash())
 
     def _select(self, paths: set[Path]) -> None:
-        """Select these sessions, or the row of the old selection, or the first row."""
+        """Select these sessions; if none of them is listed, the current row."""
         if not self._listed:
             return
         records = [record for record, (folder, _) in enumerate(self._listed) if folder.path in paths]
@@ -255,7 +257,7 @@ def _cells(info: SessionInfo) -> Sequence[Cell]:
 
 
 def file_name(name: str) -> str:
-    """The name of a session as a name of a file, on every operating system."""
+    """A session's name as a file name that every operating system permits."""
     return re.sub(r'[\x00-\x1f<>:"/\\|?*]+', " ", name).strip(" .")[:80] or "session"
 
 

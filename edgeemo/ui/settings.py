@@ -10,7 +10,7 @@ from PyQt6.QtCore import QByteArray, QSettings
 from edgeemo.config import QualityConfig, SmoothConfig
 from edgeemo.ui.language import SYSTEM, languages, translatable
 
-# name -> smoothing
+# name -> smoothing parameters
 PRESETS = {
     translatable("Quick"): SmoothConfig(time_constant_s=0.04, margin=0.08),
     translatable("Balanced"): SmoothConfig(),
@@ -27,7 +27,7 @@ VIDEO_CHOICES = {
 
 
 class Settings:
-    """Typed access to a QSettings; without a QSettings nothing is stored (tests, a second window)."""
+    """Typed access to a QSettings. Without one, settings are not stored on disk (tests, a second window)."""
 
     def __init__(self, store: QSettings | None = None) -> None:
         self._store = store
@@ -92,7 +92,7 @@ class Settings:
 
     @property
     def language(self) -> str:
-        """A code, or "system": the desktop's."""
+        """A language code, or "system" for the desktop's language."""
         value = self._text("language", SYSTEM)
         return value if value in languages() else SYSTEM
 
@@ -124,7 +124,7 @@ class Settings:
 
     @property
     def queue(self) -> tuple[str, ...]:
-        """An unfinished queue of videos: its dataset, then its files; empty: none."""
+        """An unfinished queue of videos: the dataset's path, then those of the videos; empty without a queue."""
         try:
             return tuple(msgspec.json.decode(self._text("queue", "[]"), type=list[str]))
         except msgspec.DecodeError:

@@ -22,7 +22,7 @@ NO_FACES = translatable("Faces appear here while the picture plays.")
 
 
 class Showing(QObject):
-    """Keeps the parts of a window consistent. Made after all parts."""
+    """Keeps the parts of a window consistent; used after all parts are made."""
 
     def __init__(self, window: Window) -> None:
         super().__init__(window)
@@ -104,7 +104,7 @@ class Showing(QObject):
             # a single picture stays on screen
             return
         if self._window.banner.text and self._window.banner.buttons:
-            # Start plays it again; an offer such as "Resume" would be lost
+            # keep an offer such as "Resume"; the button Start also plays the source again
             return
         self._window.banner.show_message(
             "notice",
@@ -157,7 +157,7 @@ class Showing(QObject):
 
     def on_replay(self, recording: Recording) -> None:
         self._window.thumbnails.start()
-        # the map is of a face of the source, and the session numbers its persons alike
+        # the map shows a person of the source; a person of the session may have the same number
         self._window.saliency.stop()
         self._window.video.show_heat(None)
         self._window.neutral_baseline.take_over(recording)

@@ -58,10 +58,10 @@ class RowTable(QTableWidget):
         self.in_own_order = False
 
     def fill(self, records: Sequence[Sequence[Cell]], tips: Sequence[str] = ()) -> None:
-        """Show these records; sorting and selected numbers stay.
+        """Show these records; the sorting and the selected record numbers stay.
 
         Args:
-            records: one cell per column.
+            records: for each record, one cell per column.
             tips: one tool tip per record; (): none.
         """
         chosen = [record for record in self.chosen if record < len(records)]

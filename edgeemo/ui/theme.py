@@ -27,8 +27,9 @@ class Theme:
         track: the empty part of a bar.
         text, muted: text.
         accent, on_accent: main button and focus ring, and text on it.
-        error, notice: the two kinds of banner: background, then edge and icon.
-        classes: bars and curves, by `report.classes.shown_classes`; scripts/check-colours checks them.
+        error, notice: for each kind of banner the background, and the colour of edge and icon.
+        classes: bars and curves, one colour per class of `report.classes.shown_classes`; checked by
+            scripts/check-colours.
     """
 
     dark: bool

@@ -17,7 +17,7 @@ from edgeemo.ui.pixels import as_pixmap
 from edgeemo.ui.words import display_of
 
 MOST = 500
-LONGEST = 1280  # longer side in pixels to which older pictures are reduced
+LONGEST = 1280  # maximum longer side of the kept pictures in pixels
 THUMB = QSize(84, 56)
 
 
@@ -56,7 +56,7 @@ class Thumbnails(QListWidget):
         self.hide()
 
     def add(self, result: Result) -> None:
-        """Add the newest picture and select it without a signal."""
+        """Add the newest picture and select it without a signal; more than `MOST` pictures are ignored."""
         if len(self._results) >= MOST:
             return
         kept = _smaller(result)

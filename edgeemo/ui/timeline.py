@@ -26,14 +26,14 @@ from edgeemo.ui.timeline_plot import Line, ProbabilityPlot
 from edgeemo.ui.words import name_of, percent, person_name
 
 REFRESH_MS = 100  # interval of redrawing the plot
-WORDS_S = 0.5  # interval of updating the text above it
-SPAN_S = 30.0  # visible time range while it follows
+WORDS_S = 0.5  # interval of updating the text above the plot
+SPAN_S = 30.0  # visible time range while the plot follows the newest frame
 SHORTEST_S, LONGEST_S = 0.2, 24 * 3600.0  # limits of zooming with keys
 POINTS = 300  # points per curve
 LEAST_SHOWN = 0.02  # classes that never exceed this are not drawn
-LEAST_TOLD = 0.01
+LEAST_TOLD = 0.01  # smaller values are not listed above the plot
 BETWEEN = "   "
-MOST_LINES = 12  # maximum number of persons
+MOST_LINES = 12  # maximum number of persons in the plot and in the menu
 NOTHING = (-1, -1, 0.0, 0.0)  # rows, person, begin and end of the drawn curves
 NARROW = 560  # width below which the names at the right are hidden
 
@@ -67,10 +67,8 @@ class Timeline(QWidget):
         self._at: float | None = None  # the cursor's media time
         self._hover: float | None = None
         self._drawn = NOTHING
-        self._texts_at, self._texts_stale = (
-            -math.inf,
-            False,
-        )  # time of the last text update; whether the plot changed since
+        self._texts_at = -math.inf  # clock time of the last text update
+        self._texts_stale = False  # whether the plot changed since then
         self._following = True
         self._whole = False  # shows a complete recording instead of following
         self._baseline_of: Callable[[int], F32 | None] = lambda person: None
@@ -192,7 +190,7 @@ class Timeline(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Redraw if there are new rows; cheap otherwise, and while the timeline is hidden."""
+        """Redraw if there are new rows and the timeline is visible; cheap otherwise."""
         if not self.isVisible():
             return
         history = self._history
@@ -216,7 +214,7 @@ class Timeline(QWidget):
                 self._show_nobody()
             else:
                 self.plot.show_lines(self._lines(person, begin, end))
-        # also after the last picture, so that the text matches the plot
+        # without a new row too, so that the text matches the plot after the last picture
         if self._texts_stale and person is not None and monotonic() - self._texts_at >= WORDS_S:
             self._texts_stale, self._texts_at = False, monotonic()
             self._show_texts(person)
@@ -287,7 +285,7 @@ class Timeline(QWidget):
         return BETWEEN.join(words)
 
     def _under_pointer(self, person: int) -> list[str]:
-        """For example "0:12", "Happiness 80 %", "Neutral 12 %"; empty if there are no data under the pointer."""
+        """The values under the pointer, for example "0:12", "Happiness 80 %", "Neutral 12 %"; empty without data."""
         values = None if self._hover is None else self._history.values_at(person, self._hover)
         if self._hover is None or values is None:
             return []

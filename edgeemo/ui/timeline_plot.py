@@ -22,10 +22,10 @@ from edgeemo.ui.words import clock
 
 WIDTH = 2  # line width in logical pixels
 NAMES_WIDTH = 92
-LEAST_NAMED = 0.04  # a curve that ends lower gets no name, because these names would overlap
+LEAST_NAMED = 0.04  # curves that end lower get no name, because the names would overlap at the bottom
 MARKER_ROWS = 3  # rows for the labels of neighbouring markers
 RESCALED = 0.02  # relative change of scale above which labels are placed again
-LABEL_ALPHA = 210  # of the background of labels, which keeps them readable on a curve
+LABEL_ALPHA = 210  # opacity (0..255) of the background of labels, which keeps them readable on a curve
 LETTER = 7.0  # approximate width of a letter of a label in pixels
 
 
@@ -67,7 +67,7 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
         self._bounds = QRectF() if box is None else QRectF(box.viewRect())
 
     def paint(self, painter: QPainter, *how: Any) -> None:
-        # adjacent lines of one pixel: a wide line takes twice as long in pyqtgraph and leaks memory in PyQt
+        # draw adjacent lines of one pixel, because a wide line takes twice as long and leaks memory in PyQt
         device = painter.device()
         ratio = 1.0 if device is None else device.devicePixelRatioF()
         across, down = self.pixelWidth() / ratio, self.pixelHeight() / ratio
@@ -80,7 +80,10 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
 
 
 class ClockAxis(pg.AxisItem):  # type: ignore[misc]
-    """Shows time since the first frame, in the format of the bars and the report; the data use media time."""
+    """Shows the time since the first frame, in the format of the replay bar and the report.
+
+    The data use media time.
+    """
 
     def __init__(self) -> None:
         super().__init__("bottom")
@@ -102,7 +105,11 @@ def moment(seconds: float, spacing: float) -> str:
 
 
 class EndNames(QWidget):
-    """Names at the ends of the curves, without overlap."""
+    """Names at the ends of the curves, without overlap.
+
+    Args:
+        place: returns the y position of a value in pixels from the widget's top.
+    """
 
     def __init__(self, place: Callable[[float], float], parent: QWidget | None = None) -> None:
         super().__init__(parent)

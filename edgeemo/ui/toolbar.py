@@ -21,11 +21,12 @@ class Toolbar(QWidget):
     """Pickers and buttons; the window connects their signals.
 
     Args:
-        cameras, engines: return the current choices. settings: keep the folders of file dialogs.
+        cameras, engines: return the current choices.
+        settings: keep the folders of file dialogs.
 
     Signals:
         source_chosen, engine_chosen: the selected text.
-        started: start, pause or resume.
+        started: the button Start, Pause or Resume was pressed.
         stopped, snapped, recorded: the other buttons.
     """
 
@@ -86,7 +87,7 @@ class Toolbar(QWidget):
         self._show_buttons()
 
     def fit(self, *, narrow: bool, wide: bool) -> None:
-        """In a narrow window, hide the text of buttons and shorten names; only a wide window has all texts."""
+        """Hide texts of buttons and shorten names in a narrow window; the record button has text only in a wide one."""
         self._wide = wide
         self._show_buttons()
         self.stop_button.setText("" if narrow else tr("Stop"))

@@ -20,7 +20,7 @@ class Transport(QWidget):
     """Plays at the `SPEEDS`, seeks, and steps frame by frame; subclasses implement these actions.
 
     Args:
-        what: what is played, for texts: "the recording".
+        what: name in texts of what is played, such as "the recording".
     """
 
     def __init__(self, what: str, parent: QWidget | None = None) -> None:
@@ -52,7 +52,7 @@ class Transport(QWidget):
 
     @property
     def can_seek(self) -> bool:
-        """Whether something can seek."""
+        """Whether one can seek in what is played."""
         raise NotImplementedError
 
     @property
@@ -88,7 +88,7 @@ class Transport(QWidget):
         self._show_button()
 
     def fit(self, *, narrow: bool) -> None:
-        """In a narrow window, show only controls without a key."""
+        """In a narrow window, hide the buttons for single frames and for the speed, which have keys."""
         for button in (self.back, self.forward, self.speed):
             button.setVisible(not narrow)
 

@@ -1,7 +1,7 @@
 """The picture with the overlay of the same frame. Made by `window`.
 
-It is drawn with Qt's painter instead of `overlay.draw`, so that text is sharp at any size and on any screen. Both use
-the layout of `overlay.arrange`.
+The overlay is drawn with Qt's painter instead of `overlay.draw`, so that text is sharp at any size and on any screen.
+Both use the layout of `overlay.arrange`.
 """
 
 from __future__ import annotations

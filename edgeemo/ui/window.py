@@ -57,9 +57,9 @@ from edgeemo.ui.timeline import Timeline
 from edgeemo.ui.toolbar import Toolbar
 from edgeemo.ui.video import VideoView
 
-FIGURES_MS = 400
-USUAL = 1280, 860
-SMALLEST = 620, 400  # minimum size: a screen of 1280x860 at 200 %
+FIGURES_MS = 400  # interval of updating the figures
+USUAL = 1280, 860  # first size in logical pixels
+SMALLEST = 620, 400  # minimum size, which fits a screen of 1280x860 at 200 % scaling
 NARROW, LOW = 740, 470  # width and height below which parts are hidden
 WIDE = 900  # width from which the record button has text
 NARROW_PANEL = 248
@@ -70,7 +70,7 @@ class Window(QMainWindow):
 
     Args:
         config: initial configuration; an empty source means the first camera, or the demo clip without one.
-        engine_given: the engine was given by the user, so do not use the remembered one.
+        engine_given: whether the user gave the engine; else the remembered engine is used.
         opener: makes a runner that fills its `screen`; called in a worker thread.
         cameras, engines: return the current choices.
         pictures: folder of snapshots; None: the user's Pictures folder.
@@ -150,7 +150,7 @@ class Window(QMainWindow):
         return self.live.config
 
     def begin(self) -> None:
-        """Play the configured source, after the dialog of the first start."""
+        """Play the configured source; at the first start also open the welcome dialog."""
         if self.settings.lasting and not self.settings.welcomed:
             self.dialogs.show_welcome()
         self.live.begin()
@@ -329,7 +329,7 @@ class Window(QMainWindow):
         self.snapshots = Snapshots(self.player, self.banner, pictures, self)
 
     def _fit(self) -> None:
-        """On a small screen, hide the text of buttons, narrow the panel and hide the timeline."""
+        """In a small window, hide the text of buttons, narrow the panel and hide the timeline."""
         narrow, low = self.width() < NARROW, self.height() < LOW
         self.toolbar.fit(narrow=narrow, wide=self.width() >= WIDE)
         self.replay.fit(narrow=narrow)
