@@ -116,7 +116,7 @@ def test(arguments: list[str]) -> int:
 
 
 def side_by_side(arguments: Sequence[str]) -> list[str]:
-    """pytest-xdist's options for a run of everything: each process takes whole test files.
+    """Options of pytest-xdist if all tests are run: each process takes whole test files.
 
     One process more than cores, because many tests wait for brokers, servers and other processes.
     """
@@ -159,7 +159,7 @@ def missing_commands(pairs: Iterable[str]) -> list[str]:
 
 
 def missing_font() -> list[str]:
-    """Qt draws boxes instead of letters on a machine without a font."""
+    """The package of a font if the machine has none, because Qt would draw boxes instead of letters."""
     if not sys.platform.startswith("linux"):
         return []
     folders = ["/usr/share/fonts", "/usr/local/share/fonts", str(Path.home() / ".fonts")]
@@ -194,7 +194,7 @@ def install_packages(packages: Sequence[str]) -> None:
 
 
 def want_gstreamer() -> None:
-    """Optional: PyGObject fits only some Pythons; without it, its tests are skipped with a message."""
+    """Install PyGObject and an RTSP server if possible; else their tests are skipped with a message."""
     there = any(Path("/usr/lib").glob("*/girepository-1.0/GstRtspServer-1.0.typelib"))
     if there or not sys.platform.startswith("linux") or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
@@ -227,10 +227,10 @@ def locks(name: str, machine: str, glibc: tuple[int, int] | None) -> list[Path]:
 
 
 def glibc_version() -> tuple[int, int] | None:
-    """None on other systems than Linux.
+    """The version of the GNU C library; None on other systems than Linux.
 
     Raises:
-        Refused: a Linux without a GNU C library that is new enough for the packages.
+        Refused: this Linux has another C library, or one that is too old for the packages.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -245,7 +245,7 @@ def glibc_version() -> tuple[int, int] | None:
 
 
 def make_environment(name: str, *unlocked: str) -> None:
-    """Make an environment in .venv with the locked packages, packages without hashes, and this checkout (editable)."""
+    """Make an environment in .venv with the locked packages, the unlocked packages, and this checkout (editable)."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise Refused(f"Python 3.{OLDEST[1]} to 3.{NEWEST[1]} is needed; this is {platform.python_version()}")
     files = locks(name, platform.machine(), glibc_version())

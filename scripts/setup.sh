@@ -1,5 +1,5 @@
-# Sourced by scripts/run, scripts/test and scripts/jetson-setup: finds or installs a Python. What comes after that is in
-# scripts/bootstrap.py. Needs bash, nothing else.
+# Sourced by scripts/run, scripts/test and scripts/jetson-setup: finds or installs a Python. The next steps are in
+# scripts/bootstrap.py. Needs only bash.
 # shellcheck shell=bash
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
