@@ -27,7 +27,13 @@ def make_ferplus(root: Path, split: str = "FER2013Train", count: int = 24, *, se
 
 
 def face_landmarks(x: float, y: float, side: float, lean: float = 0.0) -> np.ndarray:
-    """(68, 2) landmarks of a schematic face whose eyes' middle is at x, y; `side`: of the detector's box, about."""
+    """(68, 2) landmarks of a schematic face.
+
+    Args:
+        x, y: middle between the eyes in pixels.
+        side: approximate side of the detector's box in pixels.
+        lean: roll in radians.
+    """
     points = np.zeros((68, 2))
     points[0:17] = np.stack([np.linspace(-0.45, 0.45, 17), 0.55 * np.sin(np.linspace(0, np.pi, 17))], axis=1)
     points[17:27] = np.stack([np.linspace(-0.35, 0.35, 10), np.full(10, -0.1)], axis=1)

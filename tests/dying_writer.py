@@ -1,5 +1,8 @@
-"""For each folder named on standard input, fork a process that writes results there as fast as a camera delivers,
-until it is killed; print its process id. It is forked, because an import would take longer than most of them live."""
+"""Start processes that write results until a test kills them.
+
+For each folder named on standard input, a process is forked that writes results there at the rate of a camera, and its
+process id is printed. The processes are forked, because importing edgeemo would take longer than most of them live.
+"""
 
 import os
 import signal

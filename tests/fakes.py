@@ -179,9 +179,9 @@ class FakeParts:
     """Opens fakes for a runner and stores them.
 
     Args:
-        sources, sinks: by name, an object or a function that makes one; an exception is raised.
+        sources, sinks: name -> an object, a function that makes one, or an exception to raise.
         faces: number of faces that the detectors find.
-        detector, classifier: made by these instead.
+        detector, classifier: functions that make these stages instead of fakes.
     """
 
     def __init__(

@@ -267,7 +267,11 @@ class FakeClock:
 
 
 def play(times: list[float], busy: dict[int, float]) -> tuple[list[int], FakeClock]:
-    """The frames that a viewer gets who is busy for some seconds after certain frames, or after all (-1)."""
+    """Play frames with these media times to a slow viewer; returns the indices of the frames that are shown.
+
+    Args:
+        busy: index of a frame -> seconds until the viewer takes the next frame; -1: after all other frames.
+    """
     clock = FakeClock()
     pace = Pace(clock.now, clock.sleep)
     shown = []

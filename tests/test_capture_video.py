@@ -72,11 +72,11 @@ def test_a_face_of_a_frame_has_the_same_box_whatever_shape_the_pixels_have(
         for path in (cases / "square.mp4", made[aspect])
     )
     assert len(square) == 12
-    assert len(oblong) in (12, 13)  # of 2/1 the search of small tiles finds one that is not there in the original
+    assert len(oblong) in (12, 13)  # for 2/1 the search in small tiles finds one face more
     pairs = [(face, max(oblong, key=lambda other: overlap(face.box, other.box))) for face in square]
     assert all(face.emotion == other.emotion for face, other in pairs)
     away = [max(abs(a - b) for a, b in zip(face.box, other.box, strict=True)) for face, other in pairs]
-    # the network sees 500 px around a face in 128, and MediaPipe gives boxes in half pixels of these: steps of 2 px
+    # 500 px around a face are scaled to the network's 128, of which MediaPipe rounds boxes to halves: steps of 2 px
     assert np.median(away) <= 3
     assert max(away) <= 12
 

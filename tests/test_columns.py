@@ -1,4 +1,4 @@
-"""Every output with rows of faces has `turned`."""
+"""Every output with rows of faces has the column `turned`."""
 
 from __future__ import annotations
 

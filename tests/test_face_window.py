@@ -29,7 +29,7 @@ def test_a_face_is_searched_next_around_the_centre_of_its_box() -> None:
 
 def test_a_search_region_goes_only_a_part_of_the_way_to_the_face_found_in_it() -> None:
     aimed = np.array([100, 60, 40, 3.0], np.float32)
-    found = seen(110, 50, 50, lean=-3.0)  # -3 radians is 0.28 after 3, not 6 before it
+    found = seen(110, 50, 50, lean=-3.0)  # from 3 to -3 radians it is 0.28 forward, not 6 back
     moved = SeenFace.found(found.box, found.keypoints, 0.9, 0.0, aimed).search_roi - aimed
     np.testing.assert_allclose(moved, AIM_SHARE * [10, -10, 10, 2 * np.pi - 6], atol=1e-4)
 

@@ -53,8 +53,9 @@ def camera(
 ) -> Seen:
     """Simulated probabilities of a still face before a camera, with another expression from `change` on.
 
-    The noise is on the log-odds: white from frame to frame, plus a slow drift. For comparison: eleven faces held still
-    under sensor noise of sigma 2 gave hybrid_lite 0.04 to 0.2 of the first, 0.08 in the middle, and no drift.
+    White noise with standard deviation `noise` and a slow drift are added to the log-probabilities. For comparison:
+    with eleven still faces and camera noise of sigma 2 grey levels, the noise of hybrid_lite has a standard deviation
+    of 0.04 to 0.2 (median 0.08), and there is no drift.
     """
     random = np.random.default_rng(seed)
     drift = np.zeros(len(LABELS))

@@ -1,4 +1,4 @@
-"""Looks at single faces: mirrored windows, lying heads, and the number of looks at a doubtful face."""
+"""Repeated detections of single faces: mirrored windows, lying heads, and their number for an uncertain face."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def seen(
     """A face around (x, y) rolled clockwise by an angle in degrees.
 
     Args:
-        off: how far the mouth is from its place, in sides.
+        off: displacement of the mouth from its usual place, in sides of the box.
     """
     cos, sin = np.cos(np.radians(roll)), np.sin(np.radians(roll))
     shape = MEAN.copy()
@@ -39,7 +39,7 @@ def seen(
 
 
 class FakeLooks:
-    """Finds one face in the whole picture and gives it the same score in each closer look.
+    """Finds one face in the whole picture, and gives it the same score in each repeated detection.
 
     Args:
         upside_down: the score if the window is turned by 180 degrees.

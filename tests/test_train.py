@@ -285,7 +285,7 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     assert "- 48 pictures: " in bundle.card.read_text()
     assert " of 8, batches of 16, adamw with a learning rate of up to 0.002" in bundle.card.read_text()
     assert f"| 100% | {scores.accuracy:.1%} |" in bundle.card.read_text()
-    # no path of this installation
+    # the file contains no path of this installation
     assert b"trainer/models" not in (tmp_path / "mine" / "model.onnx").read_bytes()
     assert "Logit adjustment" not in bundle.card.read_text()
 
@@ -340,7 +340,7 @@ def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, c
     card = (tmp_path / "both" / "CARD.md").read_text()
     assert "`2 hybrid_lite, mirrored too`, 1,569,558 parameters, 232." in card
     assert card.count("\n- Epoch ") == 2
-    # Grad-CAM reaches all members' maps
+    # Grad-CAM uses the feature maps of all members
     heat = grad_cam(load_together(paths, mirror=True)[2], images[:2], torch.tensor([0, 1]))
     assert heat.shape == (2, 48, 48)
     assert float(heat.max()) == pytest.approx(1)

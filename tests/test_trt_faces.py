@@ -1,4 +1,4 @@
-"""The networks that find faces as TensorRT plans. On a small TensorRT that computes on the CPU."""
+"""The networks of the face detectors as TensorRT plans, in a small TensorRT that computes on the CPU."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ COMPOSED = {
     "others: {reason}",
     "tensorrt: {reason}",
     "onnx-cuda: {reason}",
-}  # of several texts; tested below
+}  # put together from several texts of the library; tested below
 STAYS_ENGLISH = ("pip ", "sudo ", "PyQt6 7", "pylsl 7")
 LEAST_LETTERS = 6  # a text of the library with less fixed text would fit every template
 
@@ -60,7 +60,10 @@ def test_every_template_is_a_clause_of_a_message_of_the_library() -> None:
 
 
 def patterns_of_the_library() -> Iterator[str]:
-    """One pattern per clause of every text in the library; fields fit anything, also a subject in front."""
+    """A regular expression for each clause of every text in the library. Fields match any text.
+
+    A field may precede a clause, for its subject.
+    """
     for path in [*(ROOT / "edgeemo").rglob("*.py"), *(ROOT / "engines").rglob("*.py")]:
         if path == Path(messages.__file__):
             continue
@@ -77,7 +80,7 @@ def patterns_of_the_library() -> Iterator[str]:
 
 
 def test_every_finding_of_the_self_test_is_translated(german: None) -> None:
-    """What its calls of `Check` say, with numbers for fields; commands and names of versions stay English."""
+    """The texts in its calls of `Check`, with numbers for fields; commands and names of versions stay English."""
     tree = ast.parse((ROOT / "edgeemo" / "doctor.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Check"]
     texts = [argument for call in calls for argument in call.args[2:]]

@@ -107,7 +107,7 @@ def test_markers_of_another_program_are_in_timeline_and_session(qtbot: QtBot, ma
     (folder,) = (tmp_path / "sessions").iterdir()
     (kept,) = load(folder).markers
     assert (kept.label, kept.time) == ("stimulus 1", pytest.approx(markers[0].time, abs=1e-3))
-    # its clock time is at the same place among the frames as its media time
+    # its clock time lies between those of the frames
     recording = load(folder)
     walls = [recording.walls[frame] for frame in recording.frames.tolist()]
     assert kept.wall is not None

@@ -35,12 +35,14 @@ def stored(path: Path) -> int:
         try:
             with av.open(str(path)) as container:
                 return sum(1 for _ in container.decode(video=0))
-        except av.error.FFmpegError:  # it has just begun
+        except av.error.FFmpegError:  # the file has just been created
             return 0
     database = sqlite3.connect(path)
     try:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        if not database.execute("SELECT name FROM sqlite_master WHERE name = 'frames'").fetchall():  # it has just begun
+        if not database.execute(
+            "SELECT name FROM sqlite_master WHERE name = 'frames'"
+        ).fetchall():  # the file has just been created
             return 0
         return int(database.execute("SELECT count(*) FROM frames").fetchone()[0])
     finally:
