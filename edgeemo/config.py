@@ -128,8 +128,8 @@ class SmoothConfig:
     """Temporal smoothing.
 
     Attributes:
-        time_constant_s: of the exponential average over a face's probabilities; 0: no average.
-        margin: the label changes to an emotion that leads by this averaged probability for `hold_s`.
+        time_constant_s: time constant of the exponential average of a face's probabilities; 0: no average.
+        margin: the label changes to an emotion whose averaged probability is higher by this for `hold_s` seconds.
         hold_s: see `margin`. If both are 0, the emotion with the highest averaged probability is shown.
     """
 

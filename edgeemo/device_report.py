@@ -1,4 +1,4 @@
-"""The command `edgeemo doctor --device-report`: measure a device; the owner can send the JSON file and page back.
+"""The command `edgeemo doctor --device-report`: measure a device for the developers, as a JSON file and a page.
 
 It contains versions, parity and latency of the engines on every available runtime, an end-to-end run on the demo clip,
 temperatures and clocks, and cameras. Host name, user name, home folder and serial numbers are removed.

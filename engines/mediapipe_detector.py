@@ -33,7 +33,7 @@ from engines.preprocess import F32, U8
 SILENT = {("1.2.2", "Linux", "x86_64")}
 # modules that MediaPipe imports for drawing and recording sound: half of its start-up time and 40 MB of memory
 UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
-WARNING, MOST_BLANK = b"memory is not aligned", 12  # a blank picture takes 2 ms
+WARNING, MOST_BLANK = b"memory is not aligned", 12  # maximum number of blank pictures, 2 ms each
 LOOK_UPS = (b"getaddrinfo", b"gethostbyname", b"gethostbyname2", b"gethostbyname_r", b"gethostbyname2_r", b"res_query")
 
 _has_warned = False

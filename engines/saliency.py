@@ -69,7 +69,7 @@ def occlusion(engine: Engine, face: U8, column: int, *, grid: int = GRID) -> F32
 
     Args:
         face: (S, S, C) crop, as `engines.preprocess.crop` gives it; it is not changed.
-            column: index of the class.
+        column: index of the class.
         grid: cells per side; the engine gets grid * grid + 1 pictures.
 
     Returns:

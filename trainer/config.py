@@ -40,8 +40,8 @@ class LossConfig:
     Attributes:
         smoothing: share of every target spread evenly over the classes.
         class_weight: the weight of a class is (1 / its share of the data) to this power; 1 balances the classes.
-        logit_adjustment: times the log of each class's share is added to the logits during training, so that the
-            network need not learn the shares (Menon et al., 2021).
+        logit_adjustment: this times the logarithm of each class's share is added to the logits during training, so
+            that the network need not learn the shares (Menon et al., 2021).
         focal: exponent of the focal loss: the weight of a face is (1 - p of its class) ** focal (Lin et al., 2017).
     """
 

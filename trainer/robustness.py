@@ -307,7 +307,7 @@ def _detector() -> FaceDetector:
 def as_text(table: Sequence[Row]) -> str:
     """The rows as a text table."""
     lines = [
-        f"{'':18}{'missed':>7}{'accuracy':>10}   {'95 % interval':18}{'loss, points (paired 95 %)':30}"
+        f"{'':18}{'missed':>7}{'accuracy':>10}   {'95 % interval':18}{'accuracy drop, points (95 %)':30}"
         f"{'calibration':>11}  webcam"
     ]
     for row in table:

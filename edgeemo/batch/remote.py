@@ -72,7 +72,8 @@ def _system(text: str) -> tuple[Any, str]:
         system, path = url_to_fs(text)
     except ImportError as error:
         raise ConfigError(
-            f"{text} needs a library that is not installed ({error}): pip install fsspec and it"
+            f"{text} needs a library that is not installed ({error}): "
+            "pip install fsspec and the library that this error names"
         ) from error
     except ValueError as error:
         raise ConfigError(f"{text} is not an address that fsspec supports: {error}") from error

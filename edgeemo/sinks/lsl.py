@@ -95,7 +95,7 @@ class _Outlets:
         self._signal = signal
         self._markers = markers
         self._began: float | None = None  # LSL's time of media time 0 of a file
-        self._zero: float | None = None  # the same, by the last result
+        self._zero: float | None = None  # LSL's time of media time 0, computed from the last result
         self._shown = ""
 
     def write(self, result: Result) -> None:

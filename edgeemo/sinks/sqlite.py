@@ -285,7 +285,7 @@ class SqliteSink(Sink):
             if version not in (*UPGRADES, SCHEMA_VERSION) and tables:
                 raise SinkError(f"{self._path} is a database of another program; choose another path")
             if not tables:
-                # only possible in an empty file; lets the file shrink when old results are deleted
+                # lets the file shrink when old results are deleted; can only be set in an empty file
                 self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")

@@ -198,7 +198,7 @@ class VideoSink(Sink):
             if not self._is_marked and self._format in ("mp4", "mov"):
                 packet = _marked(packet)
             self._is_marked = True
-            # it matters only for the last frame: others end when the next one begins
+            # the duration matters only for the last frame, because every other frame ends when the next one begins
             packet.duration = self._step
             (container or self._container).mux(packet)  # type: ignore[union-attr]
 

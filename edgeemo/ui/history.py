@@ -14,7 +14,7 @@ from edgeemo.types import F32, I64, Result
 MOST_PEOPLE = 300
 # rows per person, about two and a half hours at thirty frames per second; the oldest half is then deleted
 MOST_ROWS = 1 << 18
-SHORT_VISIT = 1 << 13  # rows: about five minutes
+SHORT_VISIT = 1 << 13  # number of rows (about five minutes) up to which a person's arrays grow by doubling
 AWAY_S = 1.0  # no line is drawn across a longer absence
 LEFT_S = 3.0  # a person absent for longer has left
 F64 = npt.NDArray[np.float64]
@@ -194,7 +194,8 @@ class _Columns:
     def _make_room(self) -> None:
         first = self._count // 2 if self._count >= MOST_ROWS else 0
         kept = self._count - first
-        # allocate the full size at once: zeroed pages take memory only when written, repeated copies fragment it
+        # allocate the full size at once: zeroed pages take memory only when written, and repeated copies fragment
+        # memory
         room = MOST_ROWS if kept >= SHORT_VISIT else max(256, kept) * 2
         for name in ("_times", "_values", "_emotions", "_unsure"):
             old = getattr(self, name)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgeemo.ui.window import Window
 
 SCROLL_BAR = 20  # pixels
-ZOOM, MOVE = 1.5, 0.25  # of the timeline, per key press
+ZOOM, MOVE = 1.5, 0.25  # per key press: factor of the timeline's visible range, and share of it to move by
 # keys that have no menu entry
 KEYS = (
     (translatable("Space"), translatable("Pause, resume, start")),
@@ -39,8 +39,9 @@ KEYS = (
 
 
 def press(window: Window, event: QKeyEvent) -> bool:
-    """Handle a key; False if it has no meaning. These are not shortcuts, because a focused button must get the space
-    bar.
+    """Handle a key; False if the window does not use it.
+
+    The keys are not shortcuts, because a focused button must get the space bar.
     """
     key = event.key()
     if window.replay.press(event) or window.file_bar.press(event):

@@ -45,14 +45,14 @@ class Showing(QObject):
         )
 
     def on_switched(self, config: Config) -> None:
-        """The source continues with another engine or smoothing."""
+        """Show another engine or smoothing, with which the source continues."""
         self._window.toolbar.engine.show_engine(config.engine)
         self._window.marking.mark_change(config)
         if self._window.saliency.active:
             self._window.saliency.start(config)
 
     def on_kept(self, config: Config) -> None:
-        """A change of engine or smoothing failed: show the old one in the pickers."""
+        """Show the old engine or smoothing again, because a change failed."""
         self._window.toolbar.engine.show_engine(config.engine)
         self._window.menus.preset_actions[self._window.settings.preset].setChecked(True)
 

@@ -93,7 +93,7 @@ class Transport(QWidget):
             button.setVisible(not narrow)
 
     def press(self, event: QKeyEvent) -> bool:
-        """Handle a key; False if it has no meaning."""
+        """Handle a key; False if the bar does not use it."""
         if not self.can_seek:
             return False
         key, leaps = event.key(), bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
