@@ -36,7 +36,7 @@ from trainer.evaluate import Model
 
 CHUNK = 16  # pictures that a process changes at once: with 30 conditions 72 MB of colour faces of 224 px
 LEANS = math.radians(8)  # a head with more roll is detected again upright, as in the detect stage
-MAX_DROP = 5.0  # maximum accuracy drop in points that a webcam's condition should cause
+MAX_DROP = 5.0  # target, in points: a condition that is common with webcams should not lower accuracy by more
 UNCHANGED = "unchanged"
 COLUMNS = (
     *("condition", "kind", "level", "how", "webcam", "faces", "missed", "accuracy", "low", "high"),
@@ -267,7 +267,7 @@ def _look(changed: Changed, detector: FaceDetector, enlarge: float, near: F32 | 
     A tilted face is detected again in the picture rotated upright, as the detect stage does, because the detector
     returns smaller boxes for tilted heads.
     """
-    # a downscaled picture is enlarged to the original size for the detector
+    # if the data set's pictures are enlarged for the detector, a downscaled one is enlarged more, to the same size
     enlarge = enlarge / changed.scale if enlarge != 1 else 1.0
     found = find_face(changed.image, detector, enlarge, near=near)
     if found is None or abs(roll(found[1])) < LEANS:

@@ -30,7 +30,8 @@ Array = npt.NDArray[Any]
 ACCEPTED = "give a path, an (H, W, 3) array, a PIL image, a tensor or a decoded frame"
 CHANNELS = (1, 3, 4)
 FLOAT_TOLERANCE = 1e-3  # tolerance for rounding errors outside 0..1
-MIN_UINT16_MAX = 4096  # a smaller maximum is more likely a picture of 8, 10 or 12 bits than a dark one
+# if the largest value is smaller, the picture more likely has 8, 10 or 12 bits per value than is a dark 16-bit picture
+MIN_UINT16_MAX = 4096
 
 
 class HasArray(Protocol):

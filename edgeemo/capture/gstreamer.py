@@ -153,9 +153,9 @@ def devices(provider: str) -> list[str]:
 def _keep_unwinder() -> None:
     """Let C++ exceptions work after GStreamer is loaded.
 
-    libgstreamer needs libunwind, and GObject introspection loads both with global symbols. There libunwind's
-    _Unwind_Resume hides libgcc's, and the next exception in OpenCV, ONNX Runtime or matplotlib would end the process.
-    The first library loaded globally wins, so libgcc is loaded before.
+    GObject introspection loads libgstreamer, and the libunwind that it needs, with global symbols. From then on, other
+    libraries get libunwind's _Unwind_Resume instead of libgcc's, and the next C++ exception in OpenCV, ONNX Runtime or
+    matplotlib would end the process. The first library loaded with global symbols wins, so libgcc is loaded before.
     """
     with contextlib.suppress(OSError):  # a system without libgcc_s has no such conflict
         ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)

@@ -62,8 +62,9 @@ def export(recordings: Sequence[Recording], path: Path, *, bom: bool = False) ->
 def columns_of(recordings: Sequence[Recording]) -> dict[str, Column]:
     """A table with one row per face and frame, ordered by session, frame and person.
 
-    Columns: those of `edgeemo.columns`; first `session` (its name) if there are several; `wall` if recorded; and
-    `relative_...` if a baseline was taken, NaN for persons without one.
+    The columns are those of `edgeemo.columns`, `wall` only if it was recorded. If there are several sessions, the first
+    column is `session`, the session's name. If any person has a baseline, the last columns are `relative_...`, NaN for
+    persons without one.
     """
     tables = [_table(recording) for recording in recordings]
     known = {label for recording in recordings for label in recording.labels}

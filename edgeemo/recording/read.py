@@ -168,7 +168,7 @@ def _has(database: sqlite3.Connection, table: str, column: str) -> bool:
 
 
 def _labels(stored: object, damaged: DamagedRows) -> tuple[str, ...]:
-    """The classes of a run. If their list is damaged: all known classes, with probability 0 if they have no values."""
+    """The classes of a run; if the stored list is damaged, all known classes."""
     try:
         labels = tuple(label for label in msgspec.json.decode(str(stored), type=list[str]) if label in LABELS)
         if labels:
@@ -181,7 +181,7 @@ def _labels(stored: object, damaged: DamagedRows) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Notes:
-    """Data other than probabilities: doubts, and data that only session folders have."""
+    """Data other than probabilities: markers, doubts, neutral baselines and cuts."""
 
     markers: tuple[Marker, ...] = ()
     doubts: Mapping[int, Mapping[int, str]] = field(default_factory=dict)  # person -> frame -> doubts

@@ -124,7 +124,7 @@ class Settings:
 
     @property
     def queue(self) -> tuple[str, ...]:
-        """An unfinished queue of videos: the dataset's path, then those of the videos; empty without a queue."""
+        """An unfinished queue of videos: the folder of its results, then the videos; empty without a queue."""
         try:
             return tuple(msgspec.json.decode(self._text("queue", "[]"), type=list[str]))
         except msgspec.DecodeError:

@@ -22,6 +22,7 @@ class Theme:
 
     Attributes:
         window, surface, raised: backgrounds of the window, of cards and bars, of buttons.
+        hover, accent_hover: `raised` and `accent` below the pointer.
         line: borders.
         well: background of the picture.
         track: the empty part of a bar.
@@ -124,7 +125,7 @@ def palette(theme: Theme) -> QPalette:
     return made
 
 
-# distinguishable with colour blindness (Okabe and Ito, 2008)
+# distinguishable with colour blindness: the seven colours of Okabe and Ito (2008), and a violet
 PEOPLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#8a6fdf")
 
 

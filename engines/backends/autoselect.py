@@ -159,7 +159,8 @@ def options_of(bundle: Bundle) -> list[Option]:
         for precision in bundle.precisions():
             if (backend == "tensorrt") != (precision == "int8_tensorrt") and precision in ("int8", "int8_tensorrt"):
                 continue
-            # FP32 expanded from FP16 gives the same results as the FP16 file on a CPU
+            # without an FP32 file, FP32 uses the weights of the FP16 file: on a CPU the results are the same, so the
+            # parity report of FP16 decides
             judged = "fp16" if precision == "fp32" and not bundle.has_fp32 else precision
             export = record.of(judged) if record is not None else None
             passed = judged == "fp32" or (export is not None and export.accepted_on(backend))
@@ -239,7 +240,7 @@ def _speed(backend: Backend, one: F32) -> float:
 
 
 def _inputs(bundle: Bundle) -> F32:
-    """(8, C, S, S) inputs: one black, one white, six of random grey blocks, 4 per side."""
+    """(8, C, S, S) inputs: one black, one white, six of 4 x 4 blocks with random values per channel."""
     spec = bundle.spec
     random = np.random.default_rng(0)
     coarse = random.uniform(0, 255, (8, spec.channels, 4, 4))

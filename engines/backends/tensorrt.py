@@ -26,7 +26,7 @@ def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
         bundle: at the wanted precision.
 
     Raises:
-        BackendUnavailable: no CUDA, no GPU.
+        BackendUnavailable: TensorRT is too old, no CUDA, no GPU.
         ModelError, SpecError: as for every backend.
     """
     expect_usable()
@@ -57,7 +57,7 @@ def open_plan(bundle: Bundle) -> PlanRunner:
         bundle: at the wanted precision.
 
     Raises:
-        BackendUnavailable: no CUDA, no GPU.
+        BackendUnavailable: TensorRT is too old, no CUDA, no GPU.
         ModelError: no plan fits (the message has the command that builds one), or as `run_plan`.
     """
     expect_usable()
@@ -85,7 +85,7 @@ def open_network_plan(source: Source, signature: Signature) -> PlanNetwork:
     """Open the FP32 plan of a network that finds faces.
 
     Raises:
-        BackendUnavailable: no CUDA, no GPU.
+        BackendUnavailable: TensorRT is too old, no CUDA, no GPU.
         ModelError, CudaError: no plan fits this GPU, or TensorRT rejects it.
     """
     cuda = CudaRuntime()
