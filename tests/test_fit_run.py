@@ -173,7 +173,7 @@ def test_all_trains_on_both_splits_keeps_the_last_epoch_and_is_calibrated_out_of
     assert (scores["split"], scores["faces"]) == ("out of fold", 72)
     card = load_bundle(tmp_path / "mine").card.read_text()
     assert "of 2 networks trained\nwith the same settings" in card
-    assert "on the validation split" in card
+    assert "also trained on the validation split" in card
     assert main(["table", str(tmp_path)]) == 0  # a run without an accuracy has no row
     assert "fold" not in capsys.readouterr().err
 

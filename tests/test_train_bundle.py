@@ -81,10 +81,10 @@ def test_its_card_says_what_is_there_and_how_it_was_made(small):
     card = (small / "CARD.md").read_text()
     model = build("baseline64")
     full, run_at = (multiply_adds(model, dataclasses.replace(model.spec, size=size)) for size in (64, 32))
-    assert f"trained and run at 32 px instead of 64: {run_at / full:.0%} of its arithmetic" in card
+    assert f"runs at 32 px instead of 64, with {run_at / full:.0%} of the multiply-adds" in card
     assert "input sizes by epochs: 24 px for 2, 32 px for 4; random initial weights" in card
     assert "distilled: 20% of the loss from hybrid_lite at temperature 2" in card
-    assert "Without the 8 pictures that are also in the training split: **" in card
+    assert "Without the 8 pictures that are also in the training split it is **" in card
     assert "16 faces)" in card
     assert f"SHA-256 `{Manifest.load(small).source_sha256}`) is not part of this bundle" in card
     for name in (FILES["fp16"], FILES["int8"]):

@@ -61,14 +61,16 @@ def card(facts: CardFacts) -> str:
     sources = "\n".join(f"- {len(source):,} pictures: {source.about}" for source in facts.trained_on)
     return f"""# {spec.name}
 
-Names the expression of one face: {len(spec.labels)} classes, {spec.size}x{spec.size} {spec.colour}, architecture
-`{facts.title}`, {parameters:,} parameters, {multiply_adds(facts.model, spec) / 1e6:,.1f} M multiply-adds per face.
-{_posters_network(facts)}It classifies an expression, not a feeling.
-
+This network classifies the expression of one face ({spec.size}x{spec.size} pixels, {spec.colour}) into \
+{len(spec.labels)} classes. It does not recognise feelings.
+Architecture: `{facts.title}`, {parameters:,} parameters, {multiply_adds(facts.model, spec) / 1e6:,.1f} M \
+multiply-adds per face.
+{_posters_network(facts)}
 ## Data
-Trained on the training split of
+The network was trained on the training split of
 {sources}
 
+## Training
 {facts.training or "How it was trained is not recorded."}
 
 ## Accuracy
@@ -81,11 +83,12 @@ Trained on the training split of
 {_limits(facts.evaluation.classes)}
 
 ## Files
-Input `{spec.input}` float32 (N, {spec.channels}, {spec.size}, {spec.size}) in 0..255, output `{spec.output}`
-(N, {len(spec.labels)}); normalisation, temperature and softmax are inside.
+The input `{spec.input}` is float32 (N, {spec.channels}, {spec.size}, {spec.size}) in 0..255; the output \
+`{spec.output}` is (N, {len(spec.labels)}).
+Normalisation, temperature and softmax are part of the file.
 {_files(facts, parameters)}
 
-Reproduce: `edgeemo-train evaluate --engine {spec.name} --data {facts.data}:PATH --split valid`.
+To repeat the evaluation: `edgeemo-train evaluate --engine {spec.name} --data {facts.data}:PATH --split valid`.
 """
 
 
@@ -95,20 +98,20 @@ def _posters_network(facts: CardFacts) -> str:
         return ""
     full, size = ARCHITECTURES[facts.title].spec, facts.spec.size
     if size == full.size:
-        return f"The poster's layers, parameters and input size ({size} px).\n"
+        return f"Its layers, parameters and input size ({size} px) are those of the poster (docs/networks.md).\n"
     share = multiply_adds(facts.model, facts.spec) / multiply_adds(facts.model, full)
     return (
-        f"The poster's layers and parameters, trained and run at {size} px instead of {full.size}: {share:.0%} of its "
-        "arithmetic.\n"
+        "Its layers and parameters are those of the poster (docs/networks.md), but it was trained and runs at "
+        f"{size} px instead of {full.size}, with {share:.0%} of the multiply-adds.\n"
     )
 
 
 def _files(facts: CardFacts, parameters: int) -> str:
-    compared = f"Largest difference of a probability from the checkpoint, on real faces: {facts.difference:.1e}."
+    compared = f"On real faces, its probabilities differ from the checkpoint's by at most {facts.difference:.1e}."
     record = facts.without_fp32
     if record is None:
         return (
-            f"`{FILES['fp32']}`: about {parameters * 4 / 1e6:.1f} MB, as FP16 {parameters * 2 / 1e6:.1f} MB "
+            f"`{FILES['fp32']}` has about {parameters * 4 / 1e6:.1f} MB, as FP16 {parameters * 2 / 1e6:.1f} MB "
             f"(`edgeemo-export`). {compared}"
         )
     lines = [
@@ -125,21 +128,23 @@ def _files(facts: CardFacts, parameters: int) -> str:
 def _accuracy(facts: CardFacts) -> str:
     evaluation = facts.evaluation
     scores = evaluation.scores
-    measured = "The validation split"
+    about, faces = "", "faces of the validation split"
     if facts.folds:
-        measured = (
-            f"This network was also trained on the validation split. These figures are of {facts.folds} networks "
-            "trained\nwith the same settings, each tested on the fold that it was not trained on"
+        about = (
+            "This network was also trained on the validation split. Therefore the figures are those "
+            f"of {facts.folds} networks trained\nwith the same settings, each tested on the fold that it was not "
+            "trained on.\n"
         )
+        faces = "faces"
     low, high = scores.interval
     recalls = "\n".join(
         f"| {name} | {_percent(scores.recall[row])} | {scores.confusion[row].sum()} |"
         for row, name in enumerate(evaluation.classes)
     )
-    return f"""{measured}, {scores.count:,} faces that the data set's protocol scores, \
-{len(evaluation.classes)} classes:
-**{scores.accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}). Mean recall {scores.mean_recall:.2%}.
-{_without_duplicates(evaluation)}Choices were made on this split, so accuracy on new data will be a little lower.
+    return f"""{about}Accuracy is **{scores.accuracy:.2%}** (95 % interval {low:.2%} to {high:.2%}) on the \
+{scores.count:,} {faces} that the data set's protocol scores
+({len(evaluation.classes)} classes). Mean recall is {scores.mean_recall:.2%}.
+{_without_duplicates(evaluation)}Settings were chosen on this split, so accuracy on new data will be a little lower.
 
 | class | recall | faces |
 |---|---|---|
@@ -153,7 +158,7 @@ def _without_duplicates(evaluation: Evaluation) -> str:
         return ""
     low, high = wilson(hits, count)
     return (
-        f"Without the {evaluation.scores.count - count:,} pictures that are also in the training split: "
+        f"Without the {evaluation.scores.count - count:,} pictures that are also in the training split it is "
         f"**{hits / count:.2%}** (95 % interval {low:.2%} to {high:.2%}, {count:,} faces).\n"
     )
 
@@ -173,11 +178,10 @@ def _calibration(facts: CardFacts) -> str:
             f"{facts.no_face_margin:g} is subtracted from the no_face logit, because most detections are faces; this "
             f"divides the odds of `no_face` by {np.exp(facts.no_face_margin):.1f}.\n"
         )
-    return f"""Expected calibration error {evaluation.scores.calibration_error:.4f} (15 bins) with temperature \
-{facts.spec.temperature}, which was
-fitted on the same faces.
+    return f"""The expected calibration error is {evaluation.scores.calibration_error:.4f} (15 bins). The temperature, \
+{facts.spec.temperature}, was fitted on the same faces.
 {adjusted}
-| coverage, most confident first | accuracy |
+| share of faces, most confident first | accuracy |
 |---|---|
 {rows}"""
 
@@ -196,10 +200,11 @@ def _sets(facts: CardFacts) -> str:
         f"{name} {right[truth == row].mean():.0%}" for row, name in enumerate(EXPRESSIONS) if (truth == row).any()
     )
     return f"""## 95 % sets
-A set has the expressions with at least {threshold:g} of the eight expressions' probability. The right one is in it for
-{right.mean():.1%} of these faces, on which the threshold was chosen. A set has {inside.sum(axis=1).mean():.2f} \
-expressions on average; {(inside.sum(axis=1) == 1).mean():.0%} have one.
-This is the share over all faces. By class: {by_class}.
+A 95 % set has every expression with a share of at least {threshold:g} of the eight expressions' total probability. It
+contains the right expression for {right.mean():.1%} of these faces, on which the threshold was chosen; by class: \
+{by_class}.
+A set has {inside.sum(axis=1).mean():.2f} expressions on average; {(inside.sum(axis=1) == 1).mean():.0%} of the sets \
+have one.
 
 """
 
@@ -208,10 +213,12 @@ def _limits(classes: tuple[str, ...]) -> str:
     missing = ", ".join(f"`{name}`" for name in LABELS if name not in classes)
     lines = [
         "Strong yaw, darkness and occlusion lower the accuracy.",
-        "Classes with few faces in the table above are learned and measured poorly: see their recall.",
+        "The network recognises classes with few faces poorly: see their recall above.",
     ]
     if missing:
-        lines.append(f"{missing}: not scored by this protocol, and rare or absent in the data; do not rely on them.")
+        lines.append(
+            f"{missing}: these classes are not scored here, and are rare or absent in the data; do not rely on them."
+        )
     lines.append("Differences between groups (age, sex, skin tone) were not measured for this card.")
     return "\n".join(f"- {line}" for line in lines)
 
