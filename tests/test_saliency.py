@@ -9,7 +9,7 @@ from datasets import make_ferplus
 
 from engines import Engine, find_bundle
 from engines.errors import ModelError, SpecError
-from engines.layout import SALIENCY
+from engines.layout import MANIFEST, SALIENCY
 from engines.model_file import sha256_of
 from engines.parity import ParityRecord
 from engines.preprocess import batch
@@ -19,7 +19,7 @@ from trainer.cli import main
 from trainer.data import open_data
 from trainer.data.faces import load_faces
 from trainer.ensemble import Ensemble
-from trainer.export import add_saliency, export_onnx
+from trainer.export import add_saliency, write_model
 from trainer.models import ARCHITECTURES, Classifier, build
 from trainer.saliency_page import choose, grad_cam, overlay
 
@@ -105,9 +105,8 @@ def pooled(tmp_path_factory):
     faces = load_faces(open_data(f"ferplus:{make_ferplus(place / 'set', 'FER2013Valid', 12)}", "valid"), spec, place)
     folder = place / "mine"
     folder.mkdir()
-    export_onnx(model, spec, folder / "model.onnx")
-    (folder / "spec.json").write_text(spec.to_json(), encoding="utf-8")
-    add_saliency(model, spec, folder, faces)
+    write_model(model, spec, folder, faces)
+    (folder / MANIFEST).unlink()  # the tests change files
     return folder, model, faces
 
 
@@ -194,6 +193,6 @@ def test_a_manifest_of_before_there_were_maps_is_read(tmp_path):
 def test_what_is_bundled_again_without_a_pooling_head_leaves_no_maps(pooled, tmp_path):
     mine = copied(pooled[0], tmp_path / "mine")
     spec = ARCHITECTURES["resnet64"].spec
-    add_saliency(build("resnet64"), spec, mine, pooled[2])
+    add_saliency(activation_of(build("resnet64"), spec), None, spec, mine, pooled[2])
     assert not (mine / SALIENCY).exists()
     assert open_maps(find_bundle(str(mine))) is None

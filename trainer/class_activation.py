@@ -28,6 +28,21 @@ class Activation(torch.nn.Module):
         """Class-activation maps from the network's last feature maps."""
         return torch.nn.functional.conv2d(maps, self.head.weight[:, :, None, None])
 
+    def beside_probabilities(self) -> torch.nn.Module:
+        """A module with two outputs from one pass: the classifier's probabilities and these maps."""
+        return _ProbabilitiesAndMaps(self).eval()
+
+
+class _ProbabilitiesAndMaps(torch.nn.Module):
+    def __init__(self, activation: Activation) -> None:
+        super().__init__()
+        self.activation = activation
+
+    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        model = self.activation.model
+        maps = model.network.features(model.normalise(faces))
+        return model.to_probabilities(model.network.head(maps)), self.activation.of(maps)
+
 
 def activation_of(model: Classifier, spec: ModelSpec) -> Activation | None:
     """The class-activation maps of a network; None unless its head is global average pooling and one linear layer."""

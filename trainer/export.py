@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
+import onnx.utils
 import torch
 
 from engines.backends import open_backend
@@ -34,7 +34,7 @@ from engines.preprocess import batch
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.calibrate import adjust_logits, set_threshold, subtract_no_face_margin, temperature
 from trainer.card import CardFacts, card, list_summaries, training_summary
-from trainer.class_activation import activation_of, half_weights
+from trainer.class_activation import Activation, activation_of, half_weights
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.ensemble import load_together
@@ -188,8 +188,13 @@ def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet
     Raises:
         RunError: a file differs from torch by more than `LARGEST_DIFFERENCE`.
     """
+    activation = activation_of(model, spec)
+    if activation is None:
+        (graph,), maps = to_onnx(model, spec, spec.output), None
+    else:
+        graph, maps = to_onnx(activation.beside_probabilities(), spec, spec.output, "maps")
     path = folder / FILES["fp32"]
-    export_onnx(model, spec, path)
+    atomic_write(path, graph.SerializeToString())
     atomic_write(folder / SPEC, spec.to_json())
     write_manifest(folder)
     with Engine(spec, open_backend("onnx", load_bundle(folder))) as engine:
@@ -199,7 +204,7 @@ def write_model(model: Classifier, spec: ModelSpec, folder: Path, faces: FaceSet
             f"the exported model differs from the checkpoint by up to {difference:.2e} in a probability (allowed: "
             f"{LARGEST_DIFFERENCE:.0e}): no bundle was written; export with another torch or onnx version"
         )
-    add_saliency(model, spec, folder, faces)
+    add_saliency(activation, maps, spec, folder, faces)
     write_manifest(folder)
     return difference
 
@@ -268,11 +273,14 @@ def _move(draft: Path, output: Path) -> None:
 
 def export_onnx(model: Classifier, spec: ModelSpec, path: Path) -> None:
     """One self-contained file with a dynamic batch: float32 (N, C, S, S) in 0..255 -> probabilities (N, K)."""
-    atomic_write(path, to_onnx(model, spec, spec.output).SerializeToString())
+    atomic_write(path, to_onnx(model, spec, spec.output)[0].SerializeToString())
 
 
-def to_onnx(model: torch.nn.Module, spec: ModelSpec, output: str) -> onnx.ModelProto:
-    """A module whose input is faces of the spec, as an ONNX graph with a dynamic batch."""
+def to_onnx(model: torch.nn.Module, spec: ModelSpec, *outputs: str) -> list[onnx.ModelProto]:
+    """A module whose input is faces of the spec, as one ONNX graph per output, with a dynamic batch.
+
+    Tracing takes most of the time, so a module with two outputs is exported in half the time of two modules.
+    """
     example = torch.zeros(2, spec.channels, spec.size, spec.size)
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
@@ -285,7 +293,7 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec, output: str) -> onnx.ModelP
                 (example,),
                 dynamo=True,
                 input_names=[spec.input],
-                output_names=[output],
+                output_names=list(outputs),
                 dynamic_shapes=({0: torch.export.Dim("n")},),
                 verbose=False,
             )
@@ -297,12 +305,27 @@ def to_onnx(model: torch.nn.Module, spec: ModelSpec, output: str) -> onnx.ModelP
         # remove the source paths of layers that the exporter writes: folders of this machine are private
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    onnx.checker.check_model(proto, full_check=True)
-    return proto
+    graphs = [proto] if len(outputs) == 1 else [_part(proto, spec.input, output) for output in outputs]
+    for graph in graphs:
+        onnx.checker.check_model(graph, full_check=True)
+    return graphs
 
 
-def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSet) -> None:
+def _part(proto: onnx.ModelProto, source: str, output: str) -> onnx.ModelProto:
+    """The part of a graph that computes one of its outputs."""
+    part = onnx.utils.Extractor(proto).extract_model([source], [output])
+    part.producer_name, part.producer_version = proto.producer_name, proto.producer_version
+    part.graph.name = proto.graph.name
+    return part
+
+
+def add_saliency(
+    activation: Activation | None, graph: onnx.ModelProto | None, spec: ModelSpec, output: Path, faces: FaceSet
+) -> None:
     """Write saliency.onnx beside model.onnx and its hash into parity.json; remove one of another model.
+
+    Args:
+        activation, graph: the maps as a module and as its export; None for a network that has no such maps.
 
     Raises:
         RunError: the file differs from torch.
@@ -310,12 +333,11 @@ def add_saliency(model: Classifier, spec: ModelSpec, output: Path, faces: FaceSe
     path = output / SALIENCY
     path.unlink(missing_ok=True)
     record = ParityRecord.about(output, sha256_of(output / FILES["fp32"]))
-    activation = activation_of(model, spec)
-    if activation is None:
+    if activation is None or graph is None:
         if record.saliency:
             record.with_saliency("").save(output)
         return
-    atomic_write(path, half_weights(to_onnx(activation, spec, "maps")).SerializeToString())
+    atomic_write(path, half_weights(graph).SerializeToString())
     maps = OrtMaps(path, spec)
     try:
         images = batch(list(faces.faces[:16]), spec)

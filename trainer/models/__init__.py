@@ -87,7 +87,10 @@ class Classifier(nn.Module):
         return logits
 
     def forward(self, faces: Tensor) -> Tensor:
-        return torch.softmax(self.logits(faces) / self.temperature, dim=1)
+        return self.to_probabilities(self.logits(faces))
+
+    def to_probabilities(self, logits: Tensor) -> Tensor:
+        return torch.softmax(logits / self.temperature, dim=1)
 
 
 def build(name: str, classes: int = len(LABELS)) -> Classifier:
