@@ -13,6 +13,7 @@ import torch
 from datasets import make_ferplus
 
 from engines.bundle import load_bundle
+from trainer import estimate
 from trainer.cli import _parser, main
 from trainer.config import FitConfig, LossConfig, config_to_json
 from trainer.data import READERS, open_data
@@ -153,9 +154,9 @@ def test_folds_are_even_stay_when_pictures_are_added_and_spread_unreadable_ones(
 
 def test_all_trains_on_both_splits_keeps_the_last_epoch_and_is_calibrated_out_of_fold(data, cache, tmp_path, capsys):
     shared = ["--data", data, "--cache", str(cache)]
-    fitted = [*QUICK, *PLAIN, *shared]
+    fitted = [*QUICK, *PLAIN, *shared, "--network", "baseline64"]  # the fastest export
     assert main(["fit", *fitted, "--all", "--run", str(tmp_path / "all")]) == 0
-    assert "hybrid_lite: 72 faces, 4 steps" in capsys.readouterr().out
+    assert "baseline64: 72 faces, 4 steps" in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / "all" / "metrics.csv").open()))
     assert list(rows[0]) == ["epoch", "learning_rate", "train_loss", "size", "seconds"]
     best, last = (load_checkpoint(tmp_path / "all" / name)[1].state_dict() for name in ("best.pt", "last.pt"))
@@ -284,7 +285,10 @@ def test_fit_returns_the_last_epoch_of_a_run_without_validation(data, cache, tmp
 
 @pytest.mark.parametrize("more", [[], ["--all"], ["--folds", "3", "--fold", "2"]])
 @pytest.mark.parametrize("prepared", [False, True], ids=["nothing cropped", "cropped"])
-def test_a_dry_run_tells_what_the_run_would_take_and_writes_no_folder(more, prepared, data, cache, tmp_path, capsys):
+def test_a_dry_run_tells_what_the_run_would_take_and_writes_no_folder(
+    more, prepared, data, cache, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(estimate, "STEPS", 2)
     place = cache if prepared else tmp_path / "cache"
     if prepared:
         for split in ("train", "valid"):
@@ -306,7 +310,8 @@ def test_a_dry_run_tells_what_the_run_would_take_and_writes_no_folder(more, prep
     assert re.search(r"memory \d+\.\d GB; disk \d", told)
 
 
-def test_a_dry_run_of_a_begun_run_counts_what_is_left_and_leaves_it_alone(data, cache, tmp_path, capsys):
+def test_a_dry_run_of_a_begun_run_counts_what_is_left_and_leaves_it_alone(data, cache, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(estimate, "STEPS", 2)
     wanted = ["fit", *PLAIN, "--network", "hybrid_lite", "--batch", "16", "--precision", "fp32", "--data", data]
     wanted += ["--cache", str(cache), "--run", str(tmp_path)]
     assert main([*wanted, "--sizes", "16:2"]) == 0

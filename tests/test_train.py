@@ -17,6 +17,7 @@ from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.spec import EXPRESSIONS, LABELS
 from trainer.augment import augment, make_non_faces
+from trainer.card import training_summary
 from trainer.cli import main
 from trainer.config import PRESETS, AugmentConfig, FitConfig, LossConfig
 from trainer.data import open_data
@@ -60,6 +61,13 @@ def run(data, cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
     fit(settings(data, epochs=8), folder, cache=cache)
     return folder
+
+
+@pytest.fixture(scope="module")
+def bundled(run, data, cache, tmp_path_factory):
+    """The bundle of `run`'s best epoch, and the evaluation that making it returned."""
+    folder = tmp_path_factory.mktemp("bundles") / "mine"
+    return folder, make_bundle(run / "best.pt", data, folder, cache=cache)
 
 
 def test_hybrid_lite_keeps_within_its_budget():
@@ -170,18 +178,25 @@ def save_and_maybe_die(state, path):
 
 train.save_checkpoint = save_and_maybe_die
 train.LOG_EVERY = 1
-config = FitConfig(data=sys.argv[1], epochs=3, batch=16, precision="fp32", ema_decay=0.5)
+config = FitConfig(data=sys.argv[1], sizes=((24, 3),), epochs=3, batch=16, precision="fp32", ema_decay=0.5)
 train.fit(config, Path(sys.argv[2]), cache=Path(sys.argv[3]), save_minutes=0.0 if dies_after else 10.0)
 """
 
 
+@pytest.fixture(scope="module")
+def undisturbed(data, cache, tmp_path_factory):
+    """Three epochs with the settings of CUT_RUN."""
+    folder = tmp_path_factory.mktemp("runs") / "undisturbed"
+    fit(settings(data, epochs=3, sizes=((24, 3),)), folder, cache=cache)
+    return folder
+
+
 @pytest.mark.parametrize("dies_after", [0, 2], ids=["between epochs", "within an epoch"])
-def test_a_run_that_was_killed_continues_to_the_same_weights(data, cache, tmp_path, dies_after):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
+def test_a_run_that_was_killed_continues_to_the_same_weights(undisturbed, data, cache, tmp_path, dies_after):
+    whole, cut = undisturbed, tmp_path / "cut"
     arguments = [sys.executable, "-c", CUT_RUN, data, cut, cache, str(dies_after)]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    config = settings(data, epochs=3)
-    fit(config, whole, cache=cache)
+    config = settings(data, epochs=3, sizes=((24, 3),))
     killed = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=one_thread)
     deadline = time.monotonic() + 120
     while not (cut / "last.pt").is_file() and killed.poll() is None and time.monotonic() < deadline:
@@ -227,7 +242,7 @@ def test_a_loss_that_is_no_number_stops_with_the_reason(data, cache, tmp_path):
 
 
 def test_training_stops_when_it_no_longer_helps_and_stays_stopped(data, cache, tmp_path):
-    config = settings(data, epochs=40, patience=2, learning_rate=0.0, optimiser="sgd")
+    config = settings(data, epochs=40, sizes=((16, 40),), patience=2, learning_rate=0.0, optimiser="sgd")
     for _ in range(2):  # the second round continues it
         fit(config, tmp_path, cache=cache)
         rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
@@ -247,7 +262,7 @@ def test_training_stops_when_it_no_longer_helps_and_stays_stopped(data, cache, t
     ],
 )
 def test_every_way_of_training_runs_and_writes_its_record(data, cache, tmp_path, changes):
-    fit(settings(data, epochs=1, **changes), tmp_path, cache=cache)
+    fit(settings(data, epochs=1, sizes=((24, 1),), **changes), tmp_path, cache=cache)
     (row,) = csv.DictReader((tmp_path / "metrics.csv").open())
     assert np.isfinite(float(row["train_loss"]))
     assert cv2.imread(str(tmp_path / "curves.png")).size > 0
@@ -271,12 +286,13 @@ def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, content):
     assert "\n" not in str(error.value)
 
 
-def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
-    scores = make_bundle(run / "best.pt", data, tmp_path / "mine", cache=cache).scores
+def test_a_bundle_answers_like_its_checkpoint(run, bundled, data, cache):
+    folder, evaluation = bundled
+    scores = evaluation.scores
     _, model = load_checkpoint(run / "best.pt")
-    bundle = load_bundle(tmp_path / "mine")
+    bundle = load_bundle(folder)
     faces = load_faces(open_data(data, "valid"), bundle.spec, cache)
-    with Engine.open(str(tmp_path / "mine")) as engine:
+    with Engine.open(str(folder)) as engine:
         given = engine.infer(list(faces.faces))
         assert engine.infer([]).shape == (0, 11)
     logits = torch.from_numpy(predict(model, faces)) / bundle.spec.temperature
@@ -286,11 +302,11 @@ def test_a_bundle_answers_like_its_checkpoint(run, data, cache, tmp_path):
     assert " of 8, batches of 16, adamw with a learning rate of up to 0.002" in bundle.card.read_text()
     assert f"| 100% | {scores.accuracy:.1%} |" in bundle.card.read_text()
     # the file contains no path of this installation
-    assert b"trainer/models" not in (tmp_path / "mine" / "model.onnx").read_bytes()
+    assert b"trainer/models" not in (folder / "model.onnx").read_bytes()
     assert "Logit adjustment" not in bundle.card.read_text()
 
 
-def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, data, cache, tmp_path, capsys):
+def test_averaged_weights_are_the_mean_and_say_what_they_are_of(run, tmp_path, capsys):
     soup = tmp_path / "soups" / "soup.pt"
     assert main(["average", str(run), str(run / "last.pt"), "--shares", "3", "1", "--output", str(soup)]) == 0
     capsys.readouterr()
@@ -299,19 +315,19 @@ def test_averaged_weights_are_scored_and_their_card_says_what_they_are_of(run, d
         if mean.is_floating_point():
             assert torch.allclose(mean, 0.75 * best + 0.25 * last, atol=1e-6), name
     assert any((states[0][key] != states[1][key]).any() for key in states[0])
-    make_bundle(soup, data, tmp_path / "bundle", cache=cache)
-    card = (tmp_path / "bundle" / "CARD.md").read_text()
-    assert "- 75% of: Epoch" in card
-    assert "- 25% of: Epoch 8 of 8" in card
-    assert "; random initial weights; not distilled" in card
+    summary = training_summary(soup)
+    assert "- 75% of: Epoch" in summary
+    assert "- 25% of: Epoch 8 of 8" in summary
+    assert "; random initial weights; not distilled" in summary
 
 
-def test_a_bundle_that_trusts_the_detector_calls_fewer_faces_none_and_changes_nothing_else(run, data, cache, tmp_path):
+def test_a_bundle_that_trusts_the_detector_calls_fewer_faces_none_and_changes_nothing_else(
+    run, bundled, data, cache, tmp_path
+):
     wanted = ["bundle", str(run), "--data", data, "--cache", str(cache), "--no-face-margin", "2"]
     assert main([*wanted, "--output", str(tmp_path / "trusting")]) == 0
-    make_bundle(run / "best.pt", data, tmp_path / "plain", cache=cache)
     faces = list(load_faces(open_data(data, "valid"), SPEC, cache).faces)
-    with Engine.open(str(tmp_path / "trusting")) as trusting, Engine.open(str(tmp_path / "plain")) as plain:
+    with Engine.open(str(tmp_path / "trusting")) as trusting, Engine.open(str(bundled[0])) as plain:
         assert trusting.spec.temperature == plain.spec.temperature
         moved = (np.log(trusting.infer(faces)) - np.log(plain.infer(faces))) * plain.spec.temperature
     moved -= moved[:, :1]
@@ -322,10 +338,15 @@ def test_a_bundle_that_trusts_the_detector_calls_fewer_faces_none_and_changes_no
 
 
 def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, cache, tmp_path, capsys):
-    paths = [run / "best.pt", run / "last.pt"]
-    wanted = ["bundle", str(run), str(paths[1]), "--mirror", "--data", data, "--cache", str(cache)]
+    """Of baseline64, because its export is the fastest."""
+    paths = [tmp_path / "one.pt", tmp_path / "two.pt"]
+    for number, path in enumerate(paths):
+        torch.manual_seed(number)
+        state = {"arch": "baseline64", "network": build("baseline64").network.state_dict()}
+        torch.save(state | {"about": f"Epoch {number}.\n"}, path)
+    wanted = ["bundle", *map(str, paths), "--mirror", "--data", data, "--cache", str(cache)]
     assert main([*wanted, "--name", "both", "--output", str(tmp_path / "both")]) == 0
-    faces = load_faces(open_data(data, "valid"), SPEC, cache)
+    faces = load_faces(open_data(data, "valid"), ARCHITECTURES["baseline64"].spec, cache)
     images = torch.from_numpy(np.array(faces.faces)).permute(0, 3, 1, 2).float()
     with torch.no_grad():
         models = [load_checkpoint(path)[1] for path in paths]
@@ -338,16 +359,15 @@ def test_several_networks_and_the_mirror_image_answer_as_one_engine(run, data, c
     assert answers == pytest.approx((cooled / cooled.sum(dim=1, keepdim=True)).numpy(), abs=1e-5)
     assert answers == pytest.approx(mirrored, abs=1e-5)
     card = (tmp_path / "both" / "CARD.md").read_text()
-    assert "`2 hybrid_lite, mirrored too`, 1,569,558 parameters, 232." in card
+    parameters = 2 * sum(value.numel() for value in models[0].parameters())
+    assert f"`2 baseline64, mirrored too`, {parameters:,} parameters, " in card
     assert card.count("\n- Epoch ") == 2
     # Grad-CAM uses the feature maps of all members
     heat = grad_cam(load_together(paths, mirror=True)[2], images[:2], torch.tensor([0, 1]))
-    assert heat.shape == (2, 48, 48)
+    assert heat.shape == (2, 64, 64)
     assert float(heat.max()) == pytest.approx(1)
-    other = tmp_path / "other.pt"
-    torch.save({"arch": "baseline64", "network": build("baseline64").network.state_dict()}, other)
     capsys.readouterr()
-    assert main(["bundle", str(run), str(other), "--data", data, "--output", str(tmp_path / "none")]) == 2
+    assert main(["bundle", str(run), str(paths[0]), "--data", data, "--output", str(tmp_path / "none")]) == 2
     assert "have different inputs" in capsys.readouterr().err
 
 
@@ -362,8 +382,7 @@ def test_weights_as_safetensors_are_the_same_network(run, data, cache, tmp_path,
     capsys.readouterr()
     assert main(["evaluate", "--engine", str(path), "--data", data, "--cache", str(cache), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] >= 0.9
-    make_bundle(path, data, tmp_path / "bundle", cache=cache)
-    assert " of 8, batches of 16, adamw" in (tmp_path / "bundle" / "CARD.md").read_text()
+    assert " of 8, batches of 16, adamw" in training_summary(path)
     fit(settings(data, epochs=1, start_from=str(path), teachers=(str(path),)), tmp_path / "on", cache=cache)
     path.write_bytes(path.read_bytes()[:100])
     for arguments in (["evaluate", "--engine", str(path), "--data", data], ["weights", str(run), "--output", "a.pt"]):
@@ -405,10 +424,9 @@ def test_a_bundle_that_favours_rare_classes_shifts_their_logits_alone(run, data,
     assert "Logit adjustment: 0.5 times" in card
 
 
-def test_the_last_epoch_is_bundled_as_well_as_the_best(data, cache, tmp_path):
+def test_the_last_epoch_has_averaged_weights_and_a_summary_as_the_best_does(data, cache, tmp_path):
     fit(settings(data), tmp_path / "run", cache=cache)
-    make_bundle(tmp_path / "run" / "last.pt", data, tmp_path / "mine", cache=cache)
-    assert "Epoch 2 of 2, " in (tmp_path / "mine" / "CARD.md").read_text()
+    assert "Epoch 2 of 2, " in training_summary(tmp_path / "run" / "last.pt")
     state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["average"]
     network = load_checkpoint(tmp_path / "run" / "last.pt")[1].network.state_dict()
     assert all(torch.equal(value, state[f"module.network.{name}"]) for name, value in network.items())
@@ -429,10 +447,9 @@ def test_a_run_starts_from_another_ones_weights_and_learns_from_a_second_data_se
         fit(settings(data, start_from=str(tmp_path / "wide")), tmp_path / "narrow", cache=cache)
 
 
-def test_evaluate_writes_a_row_a_picture(run, data, cache, tmp_path, capsys):
-    make_bundle(run / "best.pt", data, tmp_path / "mine", cache=cache)
+def test_evaluate_writes_a_row_a_picture(bundled, data, cache, tmp_path, capsys):
     out = tmp_path / "out.csv"
-    arguments = ["evaluate", "--engine", str(tmp_path / "mine"), "--data", data, "--cache", str(cache), "--json"]
+    arguments = ["evaluate", "--engine", str(bundled[0]), "--data", data, "--cache", str(cache), "--json"]
     assert main([*arguments, "--predictions", str(out)]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["faces"] == 24
