@@ -53,7 +53,7 @@ def _menus_and_bars(theme: Theme) -> str:
     QTableWidget::indicator:unchecked {{ border: 1px solid {theme.muted}; border-radius: 3px; }}
     QProgressBar {{
         background: {theme.track}; border: none; border-radius: 6px; height: 14px; text-align: right;
-        margin-right: 40px;
+        margin-right: 48px;
     }}
     QProgressBar::chunk {{ background: {theme.accent}; border-radius: 6px; }}
     QSlider::groove:horizontal {{ background: {theme.track}; height: 6px; border-radius: 3px; }}
