@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -19,7 +20,7 @@ from edgeemo.capture.file_url import path_of_url
 from edgeemo.errors import ServiceError, SourceError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.output import TextOutput
-from edgeemo.system.process import peak_memory_mb, usable_cpus
+from edgeemo.system.process import peak_memory_mb, return_free_memory, usable_cpus
 from engines.backends.cuda import library_names
 from engines.files import atomic_write, can_write, replace_file
 
@@ -260,3 +261,18 @@ def test_the_cuda_runtime_is_looked_for_under_the_systems_own_names(
     assert names[0] == first
     assert names[-2:] == sorted((str(tmp_path / name) for name in files), reverse=True)
     assert not any(name.endswith(".so") for name in names) or platform == "linux"
+
+
+@LINUX
+def test_free_pages_between_live_objects_are_returned() -> None:
+    def resident_mb() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    objects = [bytes(3000) for _ in range(20_000)]
+    kept = objects[::500]
+    del objects
+    before = resident_mb()
+    return_free_memory()
+    if platform.libc_ver()[0] == "glibc":
+        assert resident_mb() < before - 30
+    assert len(kept) == 40

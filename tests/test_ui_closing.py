@@ -6,14 +6,45 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from time import monotonic, sleep
 
+import pytest
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from windows import Clip, Studio, Windows, shows
 
 from edgeemo.ui.player import PlayerState
+from engines.bundle import ZOO
+
+MEASURING = """
+import sys
+import time
+import edgeemo.ui.app as app
+from PyQt6.QtCore import QTimer
+from edgeemo.cli import main
+
+class Closing(app.Window):
+    def begin(self):
+        super().begin()
+        self.player.arrived.connect(self.measure)
+
+    def measure(self):
+        self.player.arrived.disconnect(self.measure)
+        self.live.find_facts(["densenet", "hybrid"], True, lambda facts: None)
+        QTimer.singleShot(2000, self.close)
+
+class Slow:
+    def __del__(self):
+        time.sleep(1)  # the interpreter still ends when the network's run returns
+
+slow = Slow()
+app.Window = Closing
+sys.exit(main(["--source", "demo"]))
+"""
 
 
 def own_threads(before: set[threading.Thread]) -> list[str]:
@@ -73,3 +104,14 @@ def test_the_window_answers_while_a_session_is_being_opened(qtbot: QtBot, make: 
         turns += 1
     assert turns > 10
     shows(qtbot, window)
+
+
+@pytest.mark.skipif(not (ZOO / "densenet" / "manifest.json").is_file(), reason="not trained yet")
+def test_closing_while_an_engine_is_measured_ends_without_a_crash(tmp_path: Path) -> None:
+    # neither settings nor remembered speeds
+    own = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(tmp_path))
+    environment = {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURING], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

@@ -114,6 +114,7 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     (resume,) = again.banner.buttons
     resume.click()
     assert again.queue is not None
+    assert again.banner.text == "", "the offer is taken"
     qtbot.waitUntil(lambda: again.queue is not None and not again.queue.running, timeout=LONG_MS)
     assert states(again.queue) == ["done"] * 4
     assert again.queue._watcher is not None

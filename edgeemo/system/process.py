@@ -1,7 +1,10 @@
-"""CPUs and memory of the machine and of this process, on each system. Called by bench.py and device_report.py."""
+"""CPUs and memory of the machine and of this process, on each system. Called by bench.py, device_report.py and the
+window.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 
@@ -34,8 +37,16 @@ def peak_memory_mb() -> float:
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
+def return_free_memory() -> None:
+    """Return the free pages inside glibc's heaps to the system; does nothing with other allocators.
+
+    glibc itself returns only the end of a heap, so heaps with objects of different lifetimes grow (fragmentation).
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(ctypes.c_size_t(0))
+
+
 if sys.platform == "win32":
-    import ctypes
     from ctypes import wintypes
 
     class _MemoryCounters(ctypes.Structure):

@@ -82,8 +82,14 @@ def run(config: Config, *, engine_given: bool = False) -> int:
             app.exec()
     finally:
         sys.excepthook = hook
-        window.player.shutdown()
-    return INTERRUPTED if stop.is_set() else DONE
+        ended = window.player.shutdown()
+    code = INTERRUPTED if stop.is_set() else DONE
+    if not ended:
+        # a thread in native code would crash the interpreter when it ends (std::terminate)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def keep_opencvs_qt_out(environment: os._Environ[str] | dict[str, str]) -> None:

@@ -97,6 +97,7 @@ class Player(QObject):
         self._ticket = 0
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._done: SimpleQueue[Job] = SimpleQueue()
+        self._beside: list[threading.Thread] = []
         self._worker = threading.Thread(target=self._work, name="edgeemo-window-worker", daemon=True)
         self._worker.start()
         self._timer = QTimer(self)
@@ -256,7 +257,9 @@ class Player(QObject):
 
     def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
         """As `in_background`, but in a separate thread for work of minutes; closing does not wait for it."""
-        threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-export", daemon=True).start()
+        thread = threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-beside", daemon=True)
+        self._beside = [each for each in self._beside if each.is_alive()] + [thread]
+        thread.start()
 
     def _job(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> Job:
         def job() -> None:
@@ -274,7 +277,7 @@ class Player(QObject):
         """Close everything and end every thread.
 
         Returns:
-            False if a thread hangs, for example in a driver; it ends with the process.
+            False if a thread still runs: it hangs, for example in a driver, or was started by `beside`.
         """
         deadline = monotonic() + timeout
         self._timer.stop()
@@ -289,7 +292,7 @@ class Player(QObject):
                 break
         if self._worker.is_alive():
             log.warning("a thread did not end within %.0f s; it keeps running", timeout)
-        return not self._worker.is_alive()
+        return not any(thread.is_alive() for thread in (self._worker, *self._beside))
 
     def _work(self) -> None:
         while True:

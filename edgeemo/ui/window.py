@@ -22,6 +22,7 @@ from edgeemo.capture import CameraInfo
 from edgeemo.config import Config
 from edgeemo.recording import sessions_folder
 from edgeemo.recording.folder import SESSIONS_VARIABLE
+from edgeemo.system.process import return_free_memory
 from edgeemo.ui.analyse import AnalyseDialog
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.camera_watch import DEVICES
@@ -32,7 +33,7 @@ from edgeemo.ui.dialogs import Dialogs
 from edgeemo.ui.file_bar import FileBar
 from edgeemo.ui.history import History
 from edgeemo.ui.keys import add_shortcuts, press
-from edgeemo.ui.language import tr
+from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.layout import laid_out
 from edgeemo.ui.library import Library
 from edgeemo.ui.live import LiveControl
@@ -58,6 +59,8 @@ from edgeemo.ui.toolbar import Toolbar
 from edgeemo.ui.video import VideoView
 
 FIGURES_MS = 400  # interval of updating the figures
+TRIM_MS = 60_000  # interval of returning free memory: glibc's heaps grow by fragmentation, 10 MiB in half an hour
+UNFINISHED = translatable("A queue of videos was not finished.")
 USUAL = 1280, 860  # first size in logical pixels
 SMALLEST = 620, 400  # minimum size, which fits a screen of 1280x860 at 200 % scaling
 NARROW, LOW = 740, 470  # width and height below which parts are hidden
@@ -130,6 +133,9 @@ class Window(QMainWindow):
         self._figures_timer = QTimer(self)
         self._figures_timer.timeout.connect(self.showing.show_figures)
         self._figures_timer.start(FIGURES_MS)
+        self._trim_timer = QTimer(self)
+        self._trim_timer.timeout.connect(return_free_memory)
+        self._trim_timer.start(TRIM_MS)
         hints = QGuiApplication.styleHints()
         if hints is not None:
             hints.colorSchemeChanged.connect(lambda _: self.set_chosen_theme())
@@ -157,7 +163,7 @@ class Window(QMainWindow):
         if self.settings.queue:
             self.banner.show_message(
                 "notice",
-                tr("A queue of videos was not finished."),
+                tr(UNFINISHED),
                 (tr("Resume"), lambda: self.show_queue().start_or_pause()),
             )
 
@@ -236,6 +242,8 @@ class Window(QMainWindow):
 
     def show_queue(self, paths: Sequence[str] = ()) -> QueueDialog:
         """Open the queue of videos and add paths to it."""
+        if self.banner.text == tr(UNFINISHED):
+            self.banner.dismiss()
         if self.queue is None:
             kept = self.settings.queue
             output = Path(kept[0]) if kept else self._sessions_folder() / f"queue {datetime.now():%Y-%m-%d %H.%M}"
