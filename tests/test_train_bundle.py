@@ -152,7 +152,7 @@ def test_the_card_of_other_peoples_pictures_claims_nothing_of_the_web(run, place
     card = (tmp_path / "bundle" / "CARD.md").read_text()
     assert "web" not in card
     assert "How it was trained is not recorded." in card
-    assert "Pictures and labels of mine, as its owner gives them." in card
+    assert "Pictures and labels of mine, as provided by their owner." in card
 
 
 def test_the_large_recipes_end_at_the_posters_size():

@@ -26,7 +26,7 @@ USAGES = {"train": "Training", "valid": "PublicTest", "test": "PrivateTest"}
 SIDE = 48
 ABOUT = (
     "FER2013 (ICML 2013 challenge): 48x48 grey pictures from the web, one label each, for research. Its labels are "
-    "noisy: people agree with about two of three."
+    "noisy: people agree with about two thirds of them."
 )
 
 

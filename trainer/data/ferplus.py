@@ -35,8 +35,9 @@ FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Tes
 # the detector's box in a 48x48 picture, median over the pictures with a detection
 TYPICAL_BOX = (3.5, 7.5, 44.75, 48.5)
 ABOUT = (
-    "FER+: 48x48 grey pictures from the web; the votes of ten annotators as target distributions, single votes "
-    "removed. Labels: microsoft/FERPlus, MIT. Pictures: FER2013 (ICML 2013 challenge), for research."
+    "FER+: 48x48 grey pictures from the web. The targets are the distributions of ten annotators' votes, from which "
+    "single votes were removed as errors. The labels are from microsoft/FERPlus (MIT licence), the pictures from "
+    "FER2013 (ICML 2013 challenge, for research)."
 )
 
 

@@ -90,7 +90,7 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
         boxes=boxes if np.isfinite(boxes).any() else None,
         classes=tuple(label for label in LABELS if any(label == row[1] for row in rows)),
         skipped=tuple(skipped),
-        about=f"Pictures and labels of {path.name}, as its owner gives them.",
+        about=f"Pictures and labels of {path.name}, as provided by their owner.",
     )
 
 
