@@ -23,10 +23,10 @@ UNTRACKED = -1
 
 
 def _expect(name: str, array: npt.NDArray[np.generic], shape: tuple[int | None, ...], dtype: type) -> None:
-    fits = len(array.shape) == len(shape) and all(
-        want is None or got == want for got, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits or array.dtype != dtype:
+    fits = len(array.shape) == len(shape) and array.dtype.type is dtype and array.dtype.isnative
+    for got, want in zip(array.shape, shape, strict=False):
+        fits = fits and (want is None or got == want)
+    if not fits:
         wanted = ", ".join("*" if size is None else str(size) for size in shape)
         raise ValueError(f"{name} must be ({wanted}) {np.dtype(dtype)}, got {array.shape} {array.dtype}")
 

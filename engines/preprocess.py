@@ -20,14 +20,13 @@ def roll(keypoints: F32) -> float:
 
     A positive angle means clockwise on the screen. Eyes in the same place give 0.
     """
-    right, left = keypoints[0], keypoints[1]
-    across, down = float(left[0] - right[0]), float(left[1] - right[1])
+    across, down = (keypoints[1] - keypoints[0]).tolist()
     return float(np.arctan2(down, across)) if (across, down) != (0.0, 0.0) else 0.0
 
 
 def square(box: F32, keypoints: F32 | None, spec: ModelSpec) -> tuple[float, float, float, float]:
     """The square that `crop` cuts out of the frame: centre x and y and side in pixels, and angle in radians."""
-    x1, y1, x2, y2 = (float(value) for value in box)
+    x1, y1, x2, y2 = box.tolist()
     width, height = max(x2 - x1, 1.0), max(y2 - y1, 1.0)
     angle = roll(keypoints) if spec.crop.align and keypoints is not None else 0.0
     # the shift from the box's centre is rotated with the head

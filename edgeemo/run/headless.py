@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable
@@ -55,6 +56,7 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
                 open_runner(config, notifier=Notifier(os.environ), owner=owner, taken=withdrawal.begin) as runner,
             ):
                 withdrawal.begin(config)
+                gc.freeze()  # else full collections traverse the libraries' objects: pauses of 35 ms
                 try:
                     runner.run(stop, reload, load)
                 except PartlyReadError as error:

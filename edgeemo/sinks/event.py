@@ -9,6 +9,8 @@ from typing import Any
 from edgeemo.columns import QUALITY, decimals, person_name
 from edgeemo.types import Doubt, Marker, Quality, Result
 
+DIGITS = [(name, decimals(name)) for name in QUALITY]
+
 
 def event(result: Result) -> dict[str, Any]:
     """Convert the result of one frame.
@@ -21,6 +23,7 @@ def event(result: Result) -> dict[str, Any]:
     `unsure` (the reasons in words) remain for one version.
     """
     faces = result.faces
+    ids, turned = faces.ids.tolist(), faces.turned.tolist()
     wall = result.frame.wall
     return {
         "frame": result.frame.index,
@@ -31,9 +34,9 @@ def event(result: Result) -> dict[str, Any]:
         **({"markers": [_marker(each) for each in result.markers]} if result.markers else {}),
         "faces": [
             {
-                "id": int(faces.ids[row]),
-                "face_id": int(faces.ids[row]),
-                "person": person_name(int(faces.ids[row])),
+                "id": ids[row],
+                "face_id": ids[row],
+                "person": person_name(ids[row]),
                 "box": [_rounded(value, 1) for value in faces.boxes[row].tolist()],
                 "score": _rounded(float(faces.scores[row]), 4),
                 "emotion": result.emotions[row],
@@ -42,7 +45,7 @@ def event(result: Result) -> dict[str, Any]:
                     label: _rounded(value, 4)
                     for label, value in zip(result.labels, result.probabilities[row].tolist(), strict=True)
                 },
-                **({"turned": int(faces.turned[row])} if faces.turned[row] else {}),
+                **({"turned": turned[row]} if turned[row] else {}),
                 **({"quality": _figures(result.quality[row])} if result.quality else {}),
                 **_unsure(result.reasons(row)),
             }
@@ -57,7 +60,7 @@ def _marker(marker: Marker) -> dict[str, Any]:
 
 
 def _figures(quality: Quality) -> dict[str, float | None]:
-    return {name: _rounded(getattr(quality, name), decimals(name)) for name in QUALITY}
+    return {name: _rounded(getattr(quality, name), digits) for name, digits in DIGITS}
 
 
 def _unsure(reasons: tuple[str, ...]) -> dict[str, Any]:

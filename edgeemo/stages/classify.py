@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -43,7 +44,8 @@ class EngineClassifier:
                 f"engine {spec.name} returned values that are not finite numbers ({self._engine.description}); "
                 "export it again in a higher precision"
             )
-        return np.split(raw, np.cumsum([len(faces) for _, faces in work])[:-1])
+        ends = accumulate(len(faces) for _, faces in work)
+        return [raw[end - len(faces) : end] for end, (_, faces) in zip(ends, work, strict=True)]
 
     def close(self) -> None:
         self._engine.close()

@@ -202,8 +202,8 @@ def as_faces(found: Sequence[SeenFace]) -> Faces:
     if not found:
         return Faces.none()
     return Faces(
-        np.stack([face.box for face in found]).astype(np.float32),
-        np.stack([face.keypoints for face in found]).astype(np.float32),
+        np.array([face.box for face in found], np.float32),
+        np.array([face.keypoints for face in found], np.float32),
         np.array([face.score for face in found], np.float32),
         np.full(len(found), UNTRACKED, np.int64),
         np.array([face.turned for face in found], np.int64),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -45,18 +46,19 @@ class SeenFace:
     @classmethod
     def found(cls, box: F32, keypoints: F32, score: float, seen: float, aimed: F32 | None = None) -> SeenFace:
         """Make a face from a detection; `aimed` is the search region whose window it was found in, if any."""
-        x1, y1, x2, y2 = (float(value) for value in box)
+        x1, y1, x2, y2 = box.tolist()
         aim = np.array([(x1 + x2) / 2, (y1 + y2) / 2, max(x2 - x1, y2 - y1, 1.0), roll(keypoints)], np.float32)
         if aimed is not None:
-            turn = (aim[3] - aimed[3] + np.pi) % (2 * np.pi) - np.pi
-            aim = aimed + AIM_SHARE * np.array([*(aim - aimed)[:3], turn], np.float32)
+            step = aim - aimed
+            step[3] = (step[3] + np.pi) % (2 * np.pi) - np.pi
+            aim = aimed + AIM_SHARE * step
         return cls(box, keypoints, score, seen, aim)
 
-    @property
+    @cached_property
     def centre(self) -> F32:
         return (self.box[:2] + self.box[2:]) * np.float32(0.5)
 
-    @property
+    @cached_property
     def side(self) -> float:
         return float(max(self.box[2] - self.box[0], self.box[3] - self.box[1], 1.0))
 
@@ -97,7 +99,7 @@ class Window:
             on_grid: round the region, so that small differences in the track's history vanish: some frames after the
                 start, the boxes of a video are bit-identical wherever playback began.
         """
-        x, y, side, angle = (float(value) for value in search_roi)
+        x, y, side, angle = search_roi.tolist()
         if on_grid:
             side = float(2 ** (round(np.log2(side) * SIDES_PER_OCTAVE) / SIDES_PER_OCTAVE))
             step = side / CENTRES_PER_SIDE
@@ -128,5 +130,5 @@ class Window:
         centre = self.centre + self.turn @ ((box[:2] + box[2:]) / 2 - middle)
         half = (box[2:] - box[:2]) / 2 * np.hypot(self.turn[0, 0], self.turn[1, 0])
         points = self.centre + (keypoints - middle) @ self.turn.T
-        box = np.concatenate([centre - half, centre + half]).astype(np.float32)
-        return SeenFace.found(box, points.astype(np.float32), score, time, self.search_roi)
+        box = np.concatenate([centre - half, centre + half], dtype=np.float32)
+        return SeenFace.found(box, np.asarray(points, np.float32), score, time, self.search_roi)

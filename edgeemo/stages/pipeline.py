@@ -63,7 +63,7 @@ class Pipeline:
         quality: tuple[Quality, ...] = ()
         if self.judge is not None:
             # doubts concern the leading class: the label shown may still be the previous one
-            confidences = [float(row.max()) for row in probabilities]
+            confidences: list[float] = probabilities.max(axis=1).tolist()
             judged, quality = self.judge.judge(found.frame, found.faces, confidences)
             doubts = tuple(
                 (*reasons, *undecided(row, self.labels, emotion))

@@ -53,19 +53,20 @@ def _mean_and_deviation(values: NDArray[Any]) -> tuple[float, float]:
 
 def yaw_deg(keypoints: F32) -> float:
     """Yaw of the head from the position of the nose between the ears; 0 if it cannot be computed."""
-    right_ear, left_ear = keypoints[4].astype(np.float64), keypoints[5].astype(np.float64)
-    across = left_ear - right_ear
-    length = float(across @ across)
-    if not np.isfinite(keypoints).all() or length < 1e-6:
+    points: list[list[float]] = keypoints.tolist()
+    (nose_x, nose_y), (right_x, right_y), (left_x, left_y) = points[2], points[4], points[5]
+    across, down = left_x - right_x, left_y - right_y
+    length = across * across + down * down
+    if not all(math.isfinite(value) for point in points for value in point) or length < 1e-6:
         return 0.0
-    place = float((keypoints[2].astype(np.float64) - right_ear) @ across) / length
+    place = ((nose_x - right_x) * across + (nose_y - right_y) * down) / length
     # seen from above, the nose moves on a circle: its offset between the ears is the sine of the angle
     return math.degrees(math.asin(min(max((place - 0.5) / EAR_LINE_END, -1.0), 1.0)))
 
 
 def roll_deg(keypoints: F32) -> float:
     """Angle of the line between the eyes; 0 if both have the same position."""
-    across, down = (float(value) for value in keypoints[1] - keypoints[0])
+    across, down = (keypoints[1] - keypoints[0]).tolist()
     return math.degrees(math.atan2(down, across)) if (across, down) != (0.0, 0.0) else 0.0
 
 
@@ -121,9 +122,9 @@ def _upright(quality: Quality, turned: int) -> Quality:
 
 def _patch(image: U8, box: F32) -> U8 | None:
     """The middle of the face at `PATCH` pixels, without hair and background; None if it is outside the picture."""
-    if not np.isfinite(box).all():
+    x1, y1, x2, y2 = edges = box.tolist()
+    if not all(map(math.isfinite, edges)):
         return None
-    x1, y1, x2, y2 = (float(edge) for edge in box)
     inset_x, inset_y = 0.12 * (x2 - x1), 0.12 * (y2 - y1)
     height, width = image.shape[:2]
     left, right = max(int(x1 + inset_x), 0), min(math.ceil(x2 - inset_x), width)
@@ -132,5 +133,5 @@ def _patch(image: U8, box: F32) -> U8 | None:
         return None
     # subsample a large face first: averaging all of its pixels would cost more than the engine
     step = max(1, (right - left) // (4 * PATCH))
-    window = np.ascontiguousarray(image[top:bottom:step, left:right:step])
+    window = image[top:bottom:step, left:right:step]
     return np.asarray(cv2.resize(window, (PATCH, PATCH), interpolation=cv2.INTER_AREA), np.uint8)

@@ -102,9 +102,10 @@ class FaceTracker:
         gate.
         """
         costs = np.full((len(points), len(self._tracks)), np.inf)
+        sides = points[:, 1].max(axis=1)
         for column, track in enumerate(self._tracks):
             expected = track.expected(now)
-            side, sides = expected[1].max(), points[:, 1].max(axis=1)
+            side = max(expected[1])
             distance = np.hypot(*(points[:, 0] - expected[0]).T) / np.minimum(side, sides)
             growth = np.abs(np.log(sides / side))
             gate = min(GATE_DISTANCE + GATE_GROWTH_PER_S * (now - track.seen), MAX_GATE_DISTANCE)
@@ -195,7 +196,7 @@ class _Track:
         """Add the points detected at `time`."""
         passed = max(time - self.seen, MIN_STEP_S)
         self._speeds = self._speeds + _share(self.SPEED_HZ, passed) * ((points - self._raw) / passed - self._speeds)
-        pace = np.linalg.norm(self._speeds, axis=1, keepdims=True) / points[1].max()
+        pace = np.sqrt((self._speeds**2).sum(axis=1, keepdims=True)) / max(points[1])
         cutoff = MIN_CUTOFF_HZ + BETA * pace
         self.points = self.points + _share(cutoff, passed) * (points - self.points)
         self._raw, self.score, self.seen = points, score, time
@@ -203,8 +204,8 @@ class _Track:
     def expected(self, time: float) -> NDF:
         """Predicted points at `time`; the box keeps its size."""
         coast = COAST_DECAY_S * (1 - math.exp(-max(time - self.seen, 0.0) / COAST_DECAY_S))
-        moved: NDF = self.points.copy()
-        moved[[0, 2, 3, 4, 5, 6, 7]] += self._speeds[0] * coast
+        moved: NDF = self.points + self._speeds[0] * coast
+        moved[1] = self.points[1]
         return moved
 
 
@@ -215,12 +216,14 @@ def assign(costs: NDF) -> list[tuple[int, int]]:
         costs: (R, C), not negative.
     """
     rows, columns = costs.shape
-    if not rows or not columns or not np.isfinite(costs).any():
+    if not rows or not columns:
         return []
-    best = costs.argmin(axis=1)
-    if np.isfinite(costs.min(axis=1)).all() and len(set(best.tolist())) == rows:
+    best = [(min(row), row.index(min(row))) for row in costs.tolist()]
+    if all(cost < math.inf for cost, _ in best) and len({column for _, column in best}) == rows:
         # every row gets its cheapest column: this is optimal
-        return list(enumerate(best.tolist()))
+        return list(enumerate(column for _, column in best))
+    if not np.isfinite(costs).any():
+        return []
     never = 2 * float(costs[np.isfinite(costs)].max(initial=0.0)) * min(rows, columns) + 1
     size = max(rows, columns)
     square = np.full((size, size), never)
@@ -272,14 +275,14 @@ def _share(cutoff: NDF | float, passed: float) -> NDF | float:
 def _points(faces: Faces) -> NDF:
     """(N, 8, 2): centre, size and keypoints of each face."""
     boxes = faces.boxes.astype(np.float64).reshape(-1, 2, 2)
-    centre, size = boxes.mean(axis=1, keepdims=True), np.diff(boxes, axis=1)
-    return np.concatenate([centre, np.maximum(size, 1.0), faces.keypoints.astype(np.float64)], axis=1)
+    low, high = boxes[:, :1], boxes[:, 1:]
+    return np.concatenate([(low + high) / 2, np.maximum(high - low, 1.0), faces.keypoints], axis=1)
 
 
 def _faces(rows: list[tuple[int, NDF, float]]) -> Faces:
     if not rows:
         return Faces.none()
-    points = np.stack([each for _, each, _ in rows])
+    points = np.array([each for _, each, _ in rows])
     half = points[:, 1] / 2
     return Faces(
         np.concatenate([points[:, 0] - half, points[:, 0] + half], axis=1).astype(np.float32),

@@ -62,12 +62,12 @@ def improbable(probabilities: F32, faces: int, labels: int) -> str:
     """Why an array is not (faces, labels) probabilities, in one clause; empty if it is."""
     if probabilities.shape != (faces, labels):
         return f"its output for {faces} faces has the shape {probabilities.shape} instead of ({faces}, {labels})"
-    low, high = float(probabilities.min()), float(probabilities.max())
+    low, high = (float(extreme.reduce(probabilities, axis=None)) for extreme in (np.minimum, np.maximum))
     # written so that NaN fails
     if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
         return f"its outputs are not probabilities: they range from {low:.3g} to {high:.3g} instead of 0 to 1"
-    sums = probabilities.sum(axis=1, dtype=np.float64)
-    worst = float(sums[np.abs(sums - 1).argmax()])
+    sums: list[float] = np.add.reduce(probabilities, axis=1, dtype=np.float64).tolist()
+    worst = max(sums, key=lambda each: abs(each - 1))
     if abs(worst - 1) > SUM_TOLERANCE:
         return f"its outputs are not probabilities: those of one face sum to {worst:.3g} instead of 1"
     return ""
