@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -194,15 +197,21 @@ class _Columns:
     def _make_room(self) -> None:
         first = self._count // 2 if self._count >= MOST_ROWS else 0
         kept = self._count - first
-        # allocate the full size at once: zeroed pages take memory only when written, and repeated copies fragment
-        # memory
+        # allocate the full size at once, because repeated copies fragment memory
         room = MOST_ROWS if kept >= SHORT_VISIT else max(256, kept) * 2
         for name in ("_times", "_values", "_emotions", "_unsure"):
             old = getattr(self, name)
-            new = np.zeros((room, *old.shape[1:]), old.dtype)
+            shape = (room, *old.shape[1:])
+            new = _lazy_zeros(shape, old.dtype) if room == MOST_ROWS else np.zeros(shape, old.dtype)
             new[:kept] = old[first : self._count]
             setattr(self, name, new)
         self._count = kept
+
+
+def _lazy_zeros(shape: tuple[int, ...], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Zeros whose pages take memory only when written; `np.zeros` writes to pages that malloc reuses."""
+    size = math.prod(shape)
+    return np.frombuffer(mmap.mmap(-1, max(size * kind.itemsize, 1)), kind, size).reshape(shape)
 
 
 def thinned(series: Series, begin: float, end: float, most: int) -> tuple[F64, F32]:
