@@ -112,27 +112,42 @@ def test(arguments: list[str]) -> int:
         subprocess.run([python, "-m", *check], check=True)
     check_types(python)
     subprocess.run([str(program("lint-imports"))], check=True)
-    return replace_process([python, "-m", "pytest", *side_by_side(arguments), *arguments])
+    parallel = side_by_side(arguments)
+    if parallel:  # the processes use all cores already; threads of torch and OpenBLAS would only compete
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+    return replace_process([python, "-m", "pytest", *parallel, *arguments])
 
 
 def side_by_side(arguments: Sequence[str]) -> list[str]:
-    """Options of pytest-xdist if all tests are run: each process takes whole test files.
+    """Options of pytest-xdist if all tests are run: each process takes whole test files, in the order of collection.
 
     One process more than cores, because many tests wait for brokers, servers and other processes.
     """
     if any(argument != "--all" for argument in arguments):
         return []
-    return ["-n", str(min((os.cpu_count() or 1) + 1, MOST_TEST_PROCESSES)), "--dist", "loadfile"]
+    return [
+        "-n",
+        str(min((os.cpu_count() or 1) + 1, MOST_TEST_PROCESSES)),
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+    ]
 
 
 def check_types(python: str) -> None:
-    """mypy for this system, then for the two others, to find names that exist only on some systems.
+    """mypy for this system and, at the same time, for the two others, to find names that exist only on some systems.
 
     Each has a separate cache, because a cache is valid for one platform.
     """
-    for system in ("", "win32", "darwin"):
-        options = ["--platform", system, "--cache-dir", f".mypy_cache/{system}"] if system else []
-        subprocess.run([python, "-m", "mypy", *options], check=True)
+    commands = [[python, "-m", "mypy"]]
+    for system in ("win32", "darwin"):
+        commands.append([*commands[0], "--platform", system, "--cache-dir", f".mypy_cache/{system}"])
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for command in commands]
+    outputs = [process.communicate()[0] for process in running]
+    for command, process, output in zip(commands, running, outputs, strict=True):
+        print(output.decode(errors="replace"), end="", flush=True)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def say(text: str) -> None:

@@ -31,6 +31,24 @@ MakeClip = Callable[..., Path]
 
 SLOW_TIMEOUT_S = 1200
 
+# These files run first, so that at the end no process works alone on a long one.
+LONGEST = (
+    "test_train.py",
+    "test_batch.py",
+    "test_train_bundle.py",
+    "test_fit_run.py",
+    "test_cli.py",
+    "test_export_cli.py",
+    "test_detect.py",
+    "test_border.py",
+    "test_ddp.py",
+    "test_batch_ray.py",
+    "test_evaluate.py",
+    "test_capture_video.py",
+    "test_docs.py",
+    "test_outputs.py",
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -39,7 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect slow tests unless --all or -m selects them; slow tests get a longer time limit."""
+    """Put the longest files first, and deselect slow tests unless --all or -m selects them.
+
+    Slow tests get a longer time limit.
+    """
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     slow = [item for item in items if item.get_closest_marker("slow")]
     for item in slow:
         if not item.get_closest_marker("timeout"):

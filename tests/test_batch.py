@@ -341,7 +341,7 @@ def test_a_wrong_number_begins_no_dataset(option, value, demo_clip, tmp_path, ca
 def test_two_runs_on_one_dataset_are_refused_and_two_shards_make_a_whole(undisturbed, tmp_path, capsys):
     folder, expected = undisturbed
     dataset = tmp_path / "d"
-    assert batch(folder, "--output", dataset, "--shard", "1/2") == 0
+    assert batch(folder, "--output", dataset, "--shard", "1/2", "--workers", 1) == 0
     assert len(list((dataset / "rows").iterdir())) == 2
     settings = json.loads((dataset / "manifest.json").read_text())
     held = Dataset(dataset, settings, Shard(2, 2))
@@ -349,7 +349,7 @@ def test_two_runs_on_one_dataset_are_refused_and_two_shards_make_a_whole(undistu
     assert batch(folder, "--output", dataset, "--shard", "2/2") == 2
     assert "another edgeemo batch is writing" in capsys.readouterr().err
     held.close()
-    assert batch(folder, "--output", dataset, "--shard", "2/2") == 0
+    assert batch(folder, "--output", dataset, "--shard", "2/2", "--workers", 1) == 0
     pd.testing.assert_frame_equal(rows(dataset), rows(expected))
     assert len(pd.read_parquet(dataset / "summary.parquet")) == 12
 
@@ -419,8 +419,9 @@ def test_the_parts_of_a_long_file_have_its_frames_numbers_and_times(long_clip):
 
 
 def test_a_split_file_has_the_rows_of_the_whole_away_from_its_seams(long_clip, tmp_path):
-    assert batch(long_clip, "--output", tmp_path / "whole", "--split-minutes", 0) == 0
-    assert batch(long_clip, "--output", tmp_path / "parts", "--split-minutes", 8 / 60) == 0
+    every = ("--every", 0.2)
+    assert batch(long_clip, "--output", tmp_path / "whole", "--split-minutes", 0, "--workers", 1, *every) == 0
+    assert batch(long_clip, "--output", tmp_path / "parts", "--split-minutes", 8 / 60, *every) == 0
     whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
     assert list(parts.frame) == list(whole.frame)
     assert (parts.time == whole.time).all()

@@ -37,18 +37,24 @@ def place(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def made(place):
+    """A bundle of `place`'s first checkpoint."""
+    data = ["--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache")]
+    folder = place / "bundle"
+    assert main(["bundle", str(place / "mine"), *data, "--output", str(folder), "--name", "mine"]) == 0
+    return folder
+
+
 def arguments(place, *more):
     return ["evaluate", "--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache"), *more]
 
 
-def test_a_checkpoint_is_scored_like_the_bundle_made_of_it(place, capsys, tmp_path):
+def test_a_checkpoint_is_scored_like_the_bundle_made_of_it(place, made, capsys):
+    capsys.readouterr()
     assert main(arguments(place, "--engine", str(place / "mine"), "--json")) == 0
     checkpointed = json.loads(capsys.readouterr().out)
     assert checkpointed["calibration"]["built_in"] is False
-    made = tmp_path / "bundle"
-    data = ["--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache")]
-    assert main(["bundle", str(place / "mine"), *data, "--output", str(made), "--name", "mine"]) == 0
-    capsys.readouterr()
     assert main(arguments(place, "--engine", str(made), "--json")) == 0
     bundled = json.loads(capsys.readouterr().out)
     assert bundled["calibration"]["built_in"] is True
@@ -93,10 +99,7 @@ def test_a_report_has_its_tables_and_pictures(place, tmp_path):
     assert main(arguments(place, "--engine", str(place / "mine"), "--report", str(tmp_path / "file"))) == 2
 
 
-def test_an_engine_is_scored_without_torch(place, tmp_path):
-    made = tmp_path / "bundle"
-    data = ["--data", f"ferplus:{place / 'set'}", "--cache", str(place / "cache")]
-    assert main(["bundle", str(place / "mine"), *data, "--output", str(made)]) == 0
+def test_an_engine_is_scored_without_torch(place, made):
     script = (
         "import sys; from trainer.cli import main; code = main(sys.argv[1:]); "
         "assert 'torch' not in sys.modules; sys.exit(code)"

@@ -34,6 +34,23 @@ def mine(tmp_path, monkeypatch):
     return make_network(tmp_path / "engines" / "small")
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The network of `mine` after an FP16 export."""
+    place = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEEMO_ENGINES", str(place / "engines"))
+        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        folder = make_network(place / "engines" / "small")
+        assert main(["--arch", "small", "--fp16"]) == 0
+    return folder
+
+
+@pytest.fixture
+def with_fp16(mine, exported):
+    return shutil.copytree(exported, mine, dirs_exist_ok=True)
+
+
 def cut(path, bundle, count=150):
     """Faces labelled with the model's own predictions, if these are expressions."""
     data = portrait(bundle.spec, count)
@@ -100,22 +117,20 @@ def test_another_output_becomes_a_bundle_of_its_own(mine, tmp_path):
     assert made.precisions() == ("fp32", "fp16")
 
 
-def test_a_second_export_keeps_what_the_first_one_reported(mine, capsys):
-    assert main(["--arch", "small", "--fp16"]) == 0
+def test_a_second_export_keeps_what_the_first_one_reported(with_fp16, capsys):
     assert main(["--arch", "small", "--fp32"]) == 0
-    manifest = ParityRecord.load(mine)
+    manifest = ParityRecord.load(with_fp16)
     assert {item.precision for item in manifest.exports} == {"fp16", "fp32"}
     assert main(["--arch", "small", "--fp16"]) == 0
-    assert ParityRecord.load(mine).of("fp16").sha256 == manifest.of("fp16").sha256
+    assert ParityRecord.load(with_fp16).of("fp16").sha256 == manifest.of("fp16").sha256
 
 
-def test_exports_of_a_model_that_was_replaced_are_not_used(mine, tmp_path):
-    assert main(["--arch", "small", "--fp16"]) == 0
+def test_exports_of_a_model_that_was_replaced_are_not_used(with_fp16, tmp_path):
     other = make_network(tmp_path / "other", seed=1)
-    (mine / "model.onnx").write_bytes((other / "model.onnx").read_bytes())
-    with pytest.raises(ModelError, match=rf"--write-manifest {mine}"):
+    (with_fp16 / "model.onnx").write_bytes((other / "model.onnx").read_bytes())
+    with pytest.raises(ModelError, match=rf"--write-manifest {with_fp16}"):
         find_bundle("small").read()
-    assert main(["--write-manifest", str(mine)]) == 0
+    assert main(["--write-manifest", str(with_fp16)]) == 0
     find_bundle("small").read()
     with pytest.raises(ModelError, match=r"made from another model\.onnx"):
         find_bundle("small").at("fp16")
@@ -135,61 +150,56 @@ def in_an_app_install(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_what_is_accepted_is_shown_and_not_made_again(mine, capsys):
-    assert main(["--arch", "small", "--fp16"]) == 0
-    made = (mine / "model.fp16.onnx").stat().st_mtime_ns
+def test_what_is_accepted_is_shown_and_not_made_again(with_fp16, capsys):
+    made = (with_fp16 / "model.fp16.onnx").stat().st_mtime_ns
     capsys.readouterr()
     shown = in_an_app_install("--arch", "small", "--fp16")
     assert shown.returncode == 0
     assert shown.stderr == ""
-    assert shown.stdout.startswith(f"{mine / 'model.fp16.onnx'}: FP16 of small")
+    assert shown.stdout.startswith(f"{with_fp16 / 'model.fp16.onnx'}: FP16 of small")
     assert "same top class 100.00%" in shown.stdout
     assert "FP16 arithmetic emulated: accepted" in shown.stdout
     forced = in_an_app_install("--arch", "small", "--fp16", "--force")
     assert forced.returncode == 2
     assert forced.stderr == f"edgeemo-export: onnx is not installed: {pip_install('export')}\n"
-    assert (mine / "model.fp16.onnx").stat().st_mtime_ns == made
+    assert (with_fp16 / "model.fp16.onnx").stat().st_mtime_ns == made
     assert main(["--arch", "small", "--fp16", "--force"]) == 0
-    assert (mine / "model.fp16.onnx").stat().st_mtime_ns > made
+    assert (with_fp16 / "model.fp16.onnx").stat().st_mtime_ns > made
 
 
-def test_an_accepted_file_that_was_harmed_is_not_shown_as_accepted(mine, capsys):
-    assert main(["--arch", "small", "--fp16"]) == 0
-    content = bytearray((mine / "model.fp16.onnx").read_bytes())
+def test_an_accepted_file_that_was_harmed_is_not_shown_as_accepted(with_fp16, capsys):
+    content = bytearray((with_fp16 / "model.fp16.onnx").read_bytes())
     content[-200] ^= 1
-    (mine / "model.fp16.onnx").write_bytes(bytes(content))
+    (with_fp16 / "model.fp16.onnx").write_bytes(bytes(content))
     assert main(["--arch", "small", "--fp16"]) == 2
     assert "differs from its entry in manifest.json" in capsys.readouterr().err
 
 
-def test_one_precision_of_two_is_one_clear_line(mine, capsys):
-    assert main(["--arch", "small", "--fp16"]) == 0
-    before = names(mine)
+def test_one_precision_of_two_is_one_clear_line(with_fp16, capsys):
+    before = names(with_fp16)
     capsys.readouterr()
     assert main(["--arch", "small", "--fp16", "--int8"]) == 2
     said = capsys.readouterr().err
     assert "small has an accepted FP16, but no INT8: to make it, add --calibration PATH" in said
     assert said.count("\n") == 1
-    assert names(mine) == before
+    assert names(with_fp16) == before
 
 
-def test_an_accepted_export_travels_with_its_report_to_another_output(mine, tmp_path, capsys):
-    assert main(["--arch", "small", "--fp16"]) == 0
+def test_an_accepted_export_travels_with_its_report_to_another_output(with_fp16, tmp_path, capsys):
     assert main(["--arch", "small", "--fp16", "--output", str(tmp_path / "made")]) == 0
     assert str(tmp_path / "made" / "model.fp16.onnx") in capsys.readouterr().out
     made = find_bundle(str(tmp_path / "made"))
-    assert made.at("fp16").read() == (mine / "model.fp16.onnx").read_bytes()
+    assert made.at("fp16").read() == (with_fp16 / "model.fp16.onnx").read_bytes()
     assert made.manifest is not None
 
 
 @pytest.fixture
-def without_fp32(mine, capsys):
+def without_fp32(with_fp16, capsys):
     """A bundle as a large network ships: the FP16 file, its report and the hash of the FP32 model."""
-    assert main(["--arch", "small", "--fp16"]) == 0
-    assert main(["--drop-fp32", str(mine)]) == 0
+    assert main(["--drop-fp32", str(with_fp16)]) == 0
     assert "ships without model.onnx; runs at fp32, fp16" in capsys.readouterr().out
-    assert "model.onnx" not in names(mine)
-    return mine
+    assert "model.onnx" not in names(with_fp16)
+    return with_fp16
 
 
 def test_a_bundle_without_fp32_shows_its_fp16_and_says_what_more_would_need(without_fp32, tmp_path, capsys):
@@ -304,25 +314,25 @@ def test_a_model_that_gives_no_numbers_is_not_exported(tmp_path, capsys):
 
 def test_random_weights_are_exported_for_timing_into_a_folder_that_nothing_runs(mine, tmp_path, capfd):
     pytest.importorskip("torch")
-    assert main(["--arch", "hybrid_lite", "--untrained", "--fp16"]) == 0
+    assert main(["--arch", "baseline64", "--untrained", "--fp16"]) == 0
     out = capfd.readouterr().out
-    folder = tmp_path / "cache" / "edgeemo" / "untrained" / "hybrid_lite"
+    folder = tmp_path / "cache" / "edgeemo" / "untrained" / "baseline64"
     assert "latency of the candidate, one face" in out
     assert f"random weights, for timing only: scripts/bench-engines {folder}" in out
     assert "use it" not in out
     assert {"UNTRAINED.txt", "CARD.md", "model.onnx", "model.fp16.onnx", "parity.json"} <= set(names(folder))
     # it is not found by name, and its path is refused
-    assert find_bundle("hybrid_lite").folder != folder
+    assert find_bundle("baseline64").folder != folder
     shutil.copytree(folder, mine.parent / "copied")
     for opened in (str(folder), "copied"):
         with pytest.raises(EngineError, match="has random weights, for timing only"):
             Engine.open(opened)
     # the second call uses the file of the first
     before = (folder / "model.onnx").stat().st_mtime_ns
-    assert main(["--arch", "hybrid_lite", "--untrained", "--fp16"]) == 0
+    assert main(["--arch", "baseline64", "--untrained", "--fp16"]) == 0
     assert (folder / "model.onnx").stat().st_mtime_ns == before
     # it is never written over a trained engine
-    assert main(["--arch", "hybrid_lite", "--untrained", "--output", str(mine)]) == 2
+    assert main(["--arch", "baseline64", "--untrained", "--output", str(mine)]) == 2
     assert "holds a trained engine" in capfd.readouterr().err
 
 
