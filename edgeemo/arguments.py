@@ -152,7 +152,7 @@ def _add_engines(added: Any) -> None:
 
 def _common(parser: argparse.ArgumentParser, *, default: str | None, source: bool = True) -> None:
     if source:
-        parser.add_argument("--source", metavar="S", default=default, help="where frames come from")
+        parser.add_argument("--source", metavar="S", default=default, action=_Source, help="where frames come from")
     parser.add_argument("--engine", metavar="E", default=default, help="name or folder of an engine")
     parser.add_argument(
         "--backend",
@@ -218,6 +218,23 @@ def _count(text: str) -> int:
     if not number:
         raise argparse.ArgumentTypeError(f"{shortened(text)} must be a positive integer")
     return number
+
+
+class _Source(argparse.Action):
+    """Refuse a second `--source`, which would replace the first one."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        if getattr(namespace, self.dest, None) is not None:
+            raise argparse.ArgumentError(
+                self, "given twice; several sources need a configuration with a table [[sources]] for each (--config)"
+            )
+        setattr(namespace, self.dest, values)
 
 
 class _Version(argparse.Action):

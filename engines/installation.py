@@ -6,11 +6,15 @@ PUBLISHED = False  # whether `pip install edgeemo` finds this project in the pac
 
 
 def pip_install(extra: str = "") -> str:
-    """The command that installs edgeemo with an extra: `pip install '.[app]'` with the path of its source."""
+    """The command that installs edgeemo with an extra: `pip install '.[app]'` with the path of its source.
+
+    `-e` if the clone is installed in place (editable), which it then stays.
+    """
     wanted = f"[{extra}]" if extra else ""
-    origin = "edgeemo" if PUBLISHED else _origin()
+    origin, editable = ("edgeemo", False) if PUBLISHED else _origin()
+    command = "pip install -e" if editable else "pip install"
     if origin:
-        return f"pip install '{origin}{wanted}'" if wanted or " " in origin else f"pip install {origin}"
+        return f"{command} '{origin}{wanted}'" if wanted or " " in origin else f"{command} {origin}"
     return f"pip install '.{wanted}' in the clone of edgeemo"
 
 
@@ -24,8 +28,8 @@ def installed_version() -> str:
         return ""
 
 
-def _origin() -> str:
-    """The clone or wheel of this installation (PEP 610); empty if unknown."""
+def _origin() -> tuple[str, bool]:
+    """The clone or wheel of this installation (PEP 610), empty if unknown; and whether it is editable."""
     # imported here, because these imports take longer than most commands take to start
     import json
     from importlib import metadata
@@ -34,7 +38,9 @@ def _origin() -> str:
 
     try:
         record = metadata.distribution("edgeemo").read_text("direct_url.json")
-        url = urlsplit(json.loads(record or "{}").get("url", ""))
+        origin = json.loads(record or "{}")
+        url = urlsplit(origin.get("url", ""))
+        editable = bool(origin.get("dir_info", {}).get("editable"))
     except (metadata.PackageNotFoundError, OSError, ValueError, AttributeError):
-        return ""
-    return url2pathname(url.path) if url.scheme == "file" else ""
+        return "", False
+    return (url2pathname(url.path), editable) if url.scheme == "file" else ("", False)

@@ -250,6 +250,8 @@ def test_a_picture_of_one_pixel_and_one_of_an_odd_size_do_not_crash(command: Com
         (["run", "--source", "demo", "--engine", "tiny", "--sink", "jsn:a"], "unknown sink"),
         (["run", "--source", "demo", "--engine", "tiny", "--sink", "mqtt://h"], "lacks a topic"),
         (["run", "--source", "demo", "--sink", "csv:a", "--sink", "jsonl:./a"], "write to the same place"),
+        (["run", "--source", "0", "--source", "1"], "several sources need a configuration"),
+        (["--source", "0", "--source", "1"], "several sources need a configuration"),
         (["run", "--source", "demo", "--frames", "none"], "must be a positive integer"),
         (["run", "--nonsense"], "see edgeemo"),
         (["nonsense"], "invalid choice"),

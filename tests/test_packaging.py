@@ -70,22 +70,29 @@ def test_the_set_up_for_a_jetson_refuses_another_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "command"),
+    ("origin", "command"),
     [
-        ("file:///opt/my%20clones/edgeemo", "pip install '/opt/my clones/edgeemo[app]'"),
-        ("file:///tmp/edgeemo-0.1.0-py3-none-any.whl", "pip install '/tmp/edgeemo-0.1.0-py3-none-any.whl[app]'"),
-        ("https://example.org/edgeemo.whl", "pip install '.[app]' in the clone of edgeemo"),
+        ({"url": "file:///opt/my%20clones/edgeemo"}, "pip install '/opt/my clones/edgeemo[app]'"),
+        (
+            {"url": "file:///opt/edgeemo", "dir_info": {"editable": True}},
+            "pip install -e '/opt/edgeemo[app]'",
+        ),
+        (
+            {"url": "file:///tmp/edgeemo-0.1.0-py3-none-any.whl"},
+            "pip install '/tmp/edgeemo-0.1.0-py3-none-any.whl[app]'",
+        ),
+        ({"url": "https://example.org/edgeemo.whl"}, "pip install '.[app]' in the clone of edgeemo"),
         (None, "pip install '.[app]' in the clone of edgeemo"),
     ],
 )
 def test_an_extra_is_installed_from_where_edgeemo_came_from(
-    url: str | None, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: dict[str, object] | None, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = tmp_path / "edgeemo-0.1.0.dist-info"
     record.mkdir()
     (record / "METADATA").write_text("Metadata-Version: 2.1\nName: edgeemo\nVersion: 0.1.0\n")
-    if url:
-        (record / "direct_url.json").write_text(json.dumps({"url": url}))
+    if origin:
+        (record / "direct_url.json").write_text(json.dumps(origin))
     monkeypatch.syspath_prepend(str(tmp_path))
     assert installation.pip_install("app") == command
     monkeypatch.setattr(installation, "PUBLISHED", True)
