@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from edgeemo.errors import ServiceError
 from edgeemo.system.sd_notify import Notifier
-from edgeemo.system.unit import Unit, devices, expect_own_unit, let_read, state, uninstall
+from edgeemo.system.unit import Unit, devices, expect_own_unit, first_closed, let_read, state, uninstall
 
 OUTPUTS = (Path("/srv/edge/a.jsonl"),)
 
@@ -158,3 +159,20 @@ def test_a_configuration_is_opened_to_the_services_user_and_to_nobody_else(tmp_p
     assert not let_read(path, "nobody")
     path.chmod(0o604)
     assert not let_read(path, "daemon")
+
+
+def test_a_folder_that_the_services_user_may_not_enter_is_found() -> None:
+    if os.geteuid():
+        pytest.skip("only root can look as another user")
+    with tempfile.TemporaryDirectory() as name:
+        inner, file = Path(name) / "inner", Path(name) / "inner" / "edge.toml"
+        inner.mkdir(0o755)
+        file.touch(0o644)
+        assert first_closed(file, "nobody") == Path(name)  # 0700
+        Path(name).chmod(0o755)
+        assert first_closed(file, "nobody") is None
+        inner.chmod(0o750)
+        assert first_closed(file, "nobody") == inner
+        inner.chmod(0o755)
+        file.chmod(0o600)
+        assert first_closed(file, "nobody") == file

@@ -156,7 +156,8 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
         What was done, one line per step.
 
     Raises:
-        ServiceError: not root, no systemd, or one of its commands failed.
+        ServiceError: not root, no systemd, the service's user cannot read the program or the configuration, or a
+            command of systemd failed.
     """
     _expect_systemd()
     if not _is_root():
@@ -169,6 +170,12 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
         done.append(f"created the user {unit.user}")
     if let_read(unit.config_file, unit.user):
         done.append(f"let {unit.user} read {unit.config_file}")
+    for needed in (Path(sys.executable), Path(sys.executable).resolve(), unit.config_file.absolute()):
+        if closed := first_closed(needed, unit.user):
+            raise ServiceError(
+                f"the user {unit.user} may not enter {closed}, which has {needed.name}: "
+                "put edgeemo and the configuration elsewhere (for example /opt, /etc), or give another --user"
+            )
     try:
         path.write_text(unit.text(), encoding="utf-8")
     except OSError as error:
@@ -283,6 +290,20 @@ def let_read(file: Path, user: str) -> bool:
     os.chown(file, -1, entry.pw_gid)
     file.chmod(there.st_mode & 0o777 | 0o040)
     return True
+
+
+def first_closed(path: Path, user: str) -> Path | None:
+    """The topmost folder above a file that a user may not enter, or the file if he may not read it; None if neither."""
+    if sys.platform == "win32":
+        return None
+    import pwd
+
+    group = pwd.getpwnam(user).pw_gid
+    for part in (*reversed(path.parents), path):
+        test = ["test", "-r" if part == path else "-x", part]
+        if subprocess.run(test, user=user, group=group, extra_groups=[], check=False).returncode:
+            return part
+    return None
 
 
 def _groups(names: tuple[str, ...]) -> list[str]:
