@@ -19,17 +19,46 @@ torch.set_num_threads(1)
 # random parts (augmentation, mixing, dropout) are off. SGD is used, because Adam's first steps
 # follow the gradient's sign, so a rounding error near zero would cause a full step
 SETTINGS = [
-    *("--network", "hybrid_lite", "--epochs", "2", "--batch", "16", "--precision", "fp32", "--device", "cpu"),
+    *("--network", "hybrid_lite", "--sizes", "24:2", "--batch", "16", "--precision", "fp32", "--device", "cpu"),
     *("--augment", "none", "--mixup", "0", "--dropout", "0", "--optimiser", "sgd", "--learning-rate", "0.05"),
 ]
 
 
-def torchrun(processes):
-    """Arguments of Python that start a script, or with -m a module, in several processes."""
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    return ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", port]
+        return str(free.getsockname()[1])
+
+
+def torchrun(processes):
+    """Arguments of Python that start a script, or with -m a module, in several processes."""
+    return ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", free_port()]
+
+
+def start_two(*arguments):
+    """Start two processes with the environment that torchrun gives, without torchrun, which imports torch too.
+
+    Returns:
+        Their exit codes, and both outputs on standard error.
+    """
+    shared = {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    shared |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | shared | {"RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        said = "".join(process.communicate(timeout=230)[1] for process in started)
+    finally:
+        for process in started:
+            process.kill()
+    return [process.returncode for process in started], said
 
 
 def fit(data, run, cache, *more):
@@ -99,10 +128,8 @@ def test_the_slopes_and_norms_of_a_split_batch_are_exactly_those_of_the_whole(tm
     script.write_text(ONE_STEP)
     monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path / "one")])
     runpy.run_path(str(script))
-    command = [sys.executable, *torchrun(2), str(script), str(tmp_path / "two")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
-    assert done.returncode == 0, done.stderr
+    codes, said = start_two(script, tmp_path / "two")
+    assert codes == [0, 0], said
     one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one", "two"))
     assert list(one) == list(two)
     for name, value in one.items():
@@ -135,11 +162,10 @@ def test_two_processes_reach_the_metrics_of_one_and_score_every_face_once(place)
     assert fit(data, place / "two", place / "cache") == 0
 
 
+@pytest.mark.slow
 def test_two_launchers_as_on_two_machines_train_one_network(place):
     """`--nnodes 2`: each launcher starts one process; both connect to one address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
     meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", address, "--rdzv-id", "run1"]
     data, run = f"ferplus:{place / 'set'}", place / "machines"
@@ -168,6 +194,8 @@ def test_two_launchers_as_on_two_machines_train_one_network(place):
 
 
 def test_a_batch_that_cannot_be_shared_is_one_clear_line(place):
-    done = fit_as_two(f"ferplus:{place / 'set'}", place / "odd", place / "cache", "--batch", "15")
-    assert done.returncode != 0
-    assert done.stderr.count("edgeemo-train: --batch 15 cannot be divided among 2 processes") == 1
+    data, run, cache = f"ferplus:{place / 'set'}", place / "odd", place / "cache"
+    wanted = ["fit", *SETTINGS, "--data", data, "--run-folder", run, "--cache", cache, "--batch", "15"]
+    codes, said = start_two("-m", "trainer.cli", *wanted)
+    assert codes == [2, 2], said
+    assert said.count("edgeemo-train: --batch 15 cannot be divided among 2 processes") == 1
