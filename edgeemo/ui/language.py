@@ -27,14 +27,15 @@ def tr(text: str, count: int | None = None, /, **values: object) -> str:
         count: chooses the plural form and replaces `%n`.
         values: replace `{name}`.
     """
-    found = _found(text, -1 if count is None else count)
+    found = _found(text) if count is None else QCoreApplication.translate(CONTEXT, text, "", count)
     return found.format(**values) if values else found
 
 
 @lru_cache(maxsize=2048)
-def _found(text: str, count: int) -> str:
-    # cached: cards need about twenty texts per face and frame, and a look-up in Qt takes 6 us
-    return QCoreApplication.translate(CONTEXT, text, "", count)
+def _found(text: str) -> str:
+    # cached: cards need about twenty texts per face and frame, and a look-up in Qt takes 6 us; texts with a count are
+    # not, because every count would be an entry
+    return QCoreApplication.translate(CONTEXT, text)
 
 
 def translatable(text: str) -> str:
