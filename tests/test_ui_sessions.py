@@ -200,7 +200,7 @@ def test_two_named_groups_are_compared_on_one_page(qtbot: QtBot, make: Windows, 
     (page,) = (tmp_path / "sessions").glob("comparison *.html")
     text = page.read_text(encoding="utf-8")
     assert "Side by side" in text
-    assert "Before" in text
+    assert "<h1>Before and After &lt;b&gt;treatment&lt;/b&gt;</h1>" in text
     assert "After &lt;b&gt;treatment&lt;/b&gt;" in text
     listed.fill()
     assert listed.table.rowCount() == 3

@@ -131,9 +131,10 @@ def side_by_side(groups: Groups) -> Groups:
 
 
 def _title(groups: Groups) -> str:
-    names = dict.fromkeys(recording.name for _, members in groups for recording in members)
-    if len(names) > 3 and len(groups) > 1:
-        names = dict.fromkeys(name for name, _ in groups)
+    several = len(groups) > 1
+    names = dict.fromkeys(
+        name for group, members in groups for name in ([group] if several else [each.name for each in members])
+    )
     shown = list(names)[:3]
     return " and ".join(shown) + (f" and {len(names) - 3} more" if len(names) > 3 else "") or "no session"
 
