@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from datasets import make_ferplus
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "gpu-run"
@@ -18,13 +19,25 @@ def run(root, output, *more):
     return subprocess.run(command, capture_output=True, text=True, timeout=220, env=environment, check=False)
 
 
-def test_it_stops_when_the_time_is_up_and_the_same_command_finishes(tmp_path):
-    make_ferplus(make_ferplus(tmp_path / "set", "FER2013Train", 32), "FER2013Valid", 16, seed=1)
-    output = tmp_path / "runs"
-    first = run(tmp_path / "set", output, "--epochs", "1", "--minutes", "0")
+@pytest.fixture
+def stopped(tmp_path):
+    """The data and output of a call whose time was up at once."""
+    root = make_ferplus(make_ferplus(tmp_path / "set", "FER2013Train", 32), "FER2013Valid", 16, seed=1)
+    first = run(root, tmp_path / "runs", "--epochs", "1", "--minutes", "0")
     assert first.returncode == 3, first.stderr
     assert "0 of 1" in first.stdout
-    second = run(tmp_path / "set", output, "--epochs", "1", "--minutes", "10")
+    return root, tmp_path / "runs"
+
+
+def test_it_stops_when_the_time_is_up(stopped):
+    _, output = stopped
+    assert "0 of 1" in (output / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_same_command_finishes(stopped):
+    root, output = stopped
+    second = run(root, output, "--epochs", "1", "--minutes", "10")
     assert second.returncode == 0, second.stderr
     report = (output / "report.md").read_text()
     assert "| resnet128 | 9,691,115 | 1 of 1 | " in report

@@ -3,10 +3,7 @@
 import functools
 import http.server
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from dataclasses import replace
 
@@ -15,7 +12,7 @@ import pytest
 import torch
 from datasets import make_affectnet, make_ferplus
 from servers import serving
-from test_ddp import torchrun
+from test_ddp import start_two
 
 from trainer.cli import main
 from trainer.config import FitConfig
@@ -144,10 +141,8 @@ def test_two_processes_train_on_shards(shards, tmp_path):
     pytest.importorskip("webdataset")
     wanted = ["fit", "--network", "hybrid_lite", "--sizes", "16:1", "--batch", "8", "--precision", "fp32"]
     wanted += ["--data", f"wds:{shards}", "--cache", str(tmp_path / "cache"), "--run-folder", str(tmp_path / "run")]
-    command = [sys.executable, *torchrun(2), "-m", "trainer.cli", *wanted, "--num-workers", "1", "--device", "cpu"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
-    assert done.returncode == 0, done.stderr
+    codes, said = start_two("-m", "trainer.cli", *wanted, "--num-workers", "1", "--device", "cpu")
+    assert codes == [0, 0], said
     assert json.loads((tmp_path / "run" / "result.json").read_text())["faces"] == 24
 
 
