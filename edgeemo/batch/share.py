@@ -21,29 +21,26 @@ class Share:
 
     Attributes:
         todo: path -> size in bytes.
+        size: bytes of all files.
         ended_files: paths of complete files.
     """
 
     def __init__(self, files: Sequence[Input]) -> None:
         self.todo = {each.file: each.size for each in files}
+        self.size = sum(self.todo.values())
         self.ended_files: set[str] = set()
+        self._ended_bytes = 0
         self._running: dict[Task, float] = {}
         self._parts: dict[str, float] = defaultdict(float)  # path -> share that its completed parts have reported
 
     @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(self.todo.values())
-
-    @property
     def done(self) -> float:
-        """Completed bytes."""
+        """Completed bytes. Visits only the files in progress, because a batch can have very many."""
         shares: dict[str, float] = dict(self._parts)
         for task, share in list(self._running.items()):
             shares[task.file.file] = shares.get(task.file.file, 0.0) + share
-        return sum(
-            size * (1.0 if file in self.ended_files else min(shares.get(file, 0.0), 1.0))
-            for file, size in self.todo.items()
+        return self._ended_bytes + sum(
+            self.todo.get(file, 0) * min(share, 1.0) for file, share in shares.items() if file not in self.ended_files
         )
 
     def running(self, task: Task, share: float) -> None:
@@ -52,6 +49,9 @@ class Share:
 
     def ended(self, task: Task, *, whole: bool) -> None:
         """Take the end of a task; `whole` if its file is now complete."""
-        self._parts[task.file.file] += self._running.pop(task, 0.0)
-        if whole:
-            self.ended_files.add(task.file.file)
+        file = task.file.file
+        self._parts[file] += self._running.pop(task, 0.0)
+        if whole and file not in self.ended_files:
+            self.ended_files.add(file)
+            self._ended_bytes += self.todo.get(file, 0)
+            self._parts.pop(file)

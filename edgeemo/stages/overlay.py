@@ -122,7 +122,7 @@ def title_of(
 ) -> str:
     """The title of a face, for example "#1 Happiness 91 %" or "Anna Unsure: face 31 px".
 
-    It has no number if faces are not tracked. The window passes translating functions.
+    Without tracking the title has no person's number. The window passes functions that translate.
 
     Args:
         display: returns the displayed name of a label.
