@@ -213,3 +213,28 @@ def test_fields_and_boxes_have_edges_that_can_be_seen(
     start = view.mapTo(dialog, box.topLeft() + QPoint(0, box.height() // 2))
     row = [colour(start + QPoint(step, 0)) for step in range(box.width())]
     assert max(contrast(each, theme.surface) for each in row) >= 3, "no box can be seen"
+
+
+def test_bars_that_are_painted_in_part_look_like_bars_painted_whole(qtbot: QtBot) -> None:
+    """Compare what is on the screen, which holds earlier parts, with `grab`, which paints the whole widget."""
+    bars = Bars()
+    qtbot.addWidget(bars)
+    bars.resize(260, 200)
+    bars.show()
+    qtbot.waitExposed(bars)
+    screen = bars.screen()
+    assert screen is not None
+    keys = ["neutral", "happiness", "surprise", "sadness"]
+    random = np.random.default_rng(3)
+    for number in range(30):
+        values = random.random(4) if number % 3 else random.random(4) * [0.002, 0.9, 0.002, 0.002]
+        bars.show_classes(list(zip(keys, values.tolist(), strict=True)), keys[number // 10], short=False)
+        QApplication.processEvents()
+        seen = screen.grabWindow(bars.winId()).toImage()
+        whole = bars.grab().toImage()
+        assert seen.size() == whole.size()
+        for y in range(0, whole.height(), 3):
+            for x in range(0, whole.width(), 3):
+                one, two = seen.pixelColor(x, y), whole.pixelColor(x, y)
+                pair = zip(one.getRgb()[:3], two.getRgb()[:3], strict=True)
+                assert max(abs(a - b) for a, b in pair) <= 60, (number, x, y)  # within a pixel of a bar's end

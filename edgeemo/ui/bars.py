@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtCore import QRectF, QSize, Qt
+from PyQt6.QtCore import QRect, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPaintEvent
 from PyQt6.QtWidgets import QSizePolicy, QWidget
 
@@ -17,6 +17,7 @@ class Bars(QWidget):
         super().__init__(parent)
         self._theme = LIGHT
         self._classes: list[tuple[str, float]] = []
+        self._drawn: list[tuple[str, str, int]] = []  # what the row of each class shows
         self._shown = ""
         self._short = False
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -27,11 +28,20 @@ class Bars(QWidget):
 
     def show_classes(self, classes: list[tuple[str, float]], shown: str, *, short: bool) -> None:
         """Show the values of `shown_classes` and highlight the class `shown`."""
-        taller = short is not self._short or len(classes) != len(self._classes)
+        before, drawn = (self._short, self._shown, len(self._classes)), self._drawn
         self._classes, self._shown, self._short = classes, shown, short
-        if taller:
+        self._drawn = [(key, percent(probability), round(probability * self.width())) for key, probability in classes]
+        if before != (short, shown, len(classes)):
             self.updateGeometry()
-        self.update()
+            self.update()
+        elif short:
+            self.update()
+        else:
+            # most classes look the same in the next picture
+            row = self._row()
+            for index, (old, new) in enumerate(zip(drawn, self._drawn, strict=True)):
+                if old != new:
+                    self.update(0, index * row, self.width(), row)
 
     def sizeHint(self) -> QSize:  # noqa: N802
         return QSize(200, 10 if self._short else len(self._classes) * self._row())
@@ -48,7 +58,7 @@ class Bars(QWidget):
         if self._short:
             self._paint_line(painter)
         else:
-            self._paint_rows(painter)
+            self._paint_rows(painter, self.rect() if event is None else event.rect())
         painter.end()
 
     def _paint_line(self, painter: QPainter) -> None:
@@ -62,7 +72,7 @@ class Bars(QWidget):
             painter.fillRect(QRectF(x, 0, width, self.height()), QColor(self._theme.classes[key]))
             x += width
 
-    def _paint_rows(self, painter: QPainter) -> None:
+    def _paint_rows(self, painter: QPainter, exposed: QRect) -> None:
         metrics = QFontMetricsF(self.font())
         row = self._row()
         names = max((metrics.horizontalAdvance(name_of(key)) for key, _ in self._classes), default=0.0) + 10
@@ -71,6 +81,8 @@ class Bars(QWidget):
         thick = max(6.0, row * 0.42)
         for index, (key, probability) in enumerate(self._classes):
             top = index * row
+            if top >= exposed.bottom() + 1 or top + row <= exposed.top():
+                continue
             chosen = key == self._shown
             painter.setPen(QColor(self._theme.text if chosen else self._theme.muted))
             line = QRectF(0, top, self.width(), row)

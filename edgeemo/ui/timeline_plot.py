@@ -67,16 +67,18 @@ class _Curve(pg.PlotCurveItem):  # type: ignore[misc]
         self._bounds = QRectF() if box is None else QRectF(box.viewRect())
 
     def paint(self, painter: QPainter, *how: Any) -> None:
-        # draw adjacent lines of one pixel, because a wide line takes twice as long and leaks memory in PyQt
-        device = painter.device()
-        ratio = 1.0 if device is None else device.devicePixelRatioF()
-        across, down = self.pixelWidth() / ratio, self.pixelHeight() / ratio
         super().paint(painter, *how)
-        for _ in range(round(WIDTH * ratio) - 1):
+        if self.xData is None or not len(self.xData):
+            return
+        # draw the path again beside the first line, with its pen, because a wide line takes twice as long and leaks
+        # memory in PyQt
+        scale, path, device = painter.deviceTransform(), self.getPath(), painter.device()
+        across, down = 1 / abs(scale.m11()), 1 / abs(scale.m22())
+        for _ in range(round(WIDTH * (1.0 if device is None else device.devicePixelRatioF())) - 1):
             # shift alternately sideways and down, so that no slope has gaps
             for step in ((across, 0.0), (0.0, down)):
                 painter.translate(*step)
-                super().paint(painter, *how)
+                painter.drawPath(path)
 
 
 class ClockAxis(pg.AxisItem):  # type: ignore[misc]
