@@ -6,6 +6,7 @@ Paths are checked by `engines.files.user_path`. Called by `config`, the command 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from edgeemo.errors import ConfigError
@@ -36,6 +37,18 @@ def whole_number(text: str, *, high: int = LARGEST_NUMBER) -> int | None:
 def marker_label(text: str) -> str:
     """A marker's label as one line of limited length."""
     return " ".join(text.split())[:LONGEST_LABEL] or "mark"
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """The names in their order; repeated ones get a number: "Visit", "Visit (2)"."""
+    found: list[str] = []
+    for name in names:
+        number, changed = 1, name
+        while changed in found:
+            number += 1
+            changed = f"{name} ({number})"
+        found.append(changed)
+    return found
 
 
 def expect_text(name: str, text: str) -> None:

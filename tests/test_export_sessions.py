@@ -15,7 +15,7 @@ from edgeemo.errors import RecordingError
 from edgeemo.recording import Marker, Recorder, Recording, SessionFolder, SessionInfo, load
 from edgeemo.recording.elan import runs
 from edgeemo.recording.export import export
-from edgeemo.recording.markers import write_markers
+from edgeemo.recording.markers import read_events, write_events, write_markers
 from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
 from engines import LABELS
@@ -143,3 +143,48 @@ def test_elan_links_the_recorded_video_and_has_its_times(tmp_path: Path) -> None
     assert tiers(path)["Person 1"] == [(0, 500, "Happiness"), (500, 1300, "Sadness"), (1300, 1700, "Unsure")]
     (media,) = ElementTree.parse(path).getroot().iter("MEDIA_DESCRIPTOR")
     assert media.attrib["MEDIA_URL"] == video.as_uri()
+
+
+def test_annotations_of_one_elan_tier_never_overlap(tmp_path: Path) -> None:
+    """A face is assumed to stay for a second, which the video does not have if a pause follows."""
+    recorder = Recorder(SessionFolder.create(tmp_path, SessionInfo("Visit")), LABELS)
+    for index in range(20):
+        recorder.write(result(1, index=index, time=index / 25 + (60 if index >= 10 else 0)))
+    recorder.close()
+    write_markers(
+        recorder.folder.path,
+        [Marker(0.1, "film", 0.2), Marker(0.2, "joke"), Marker(0.31, "end"), Marker(30.0, "break")],
+    )
+    read = replace(load(recorder.folder.path), video=tmp_path / "video.mkv", cuts=((60.4, 60.0),))
+    path = tmp_path / "out.eaf"
+    assert export([read], path) == 6
+    assert tiers(path) == {
+        "Person 1": [(0, 400, "Happiness"), (400, 800, "Happiness")],
+        "Markers": [(100, 300, "film"), (310, 350, "end"), (400, 440, "break")],
+        "Markers (2)": [(200, 240, "joke")],
+    }
+
+
+def test_a_marker_is_in_the_row_of_the_frame_at_which_it_was_set(tmp_path: Path) -> None:
+    """Times of frames are stored with four decimals, which are often smaller than the time."""
+    recorder = Recorder(SessionFolder.create(tmp_path, SessionInfo("Visit")), LABELS)
+    for index in range(10):
+        recorder.write(result(1, index=index, time=index / 30))
+        if index in (1, 5):
+            recorder.mark(f"now {index}")
+        if index == 7:
+            recorder.mark("shown 4", at=4 / 30)
+    recorder.close()
+    wanted = {"1": "now 1", "4": "shown 4", "5": "now 5"}
+    export([load(recorder.folder.path)], tmp_path / "out.csv")
+    assert {row["frame"]: row["markers"] for row in rows_of(tmp_path / "out.csv") if row["markers"]} == wanted
+    write_events(load(recorder.folder.path), tmp_path / "events.tsv")
+    write_markers(recorder.folder.path, read_events(tmp_path / "events.tsv", 0.0))
+    export([load(recorder.folder.path)], tmp_path / "out.csv")
+    assert {row["frame"]: row["markers"] for row in rows_of(tmp_path / "out.csv") if row["markers"]} == wanted
+
+
+def test_sessions_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """For example a video that was analysed with two engines."""
+    export([recorded(tmp_path / folder, frames=2) for folder in "ab"], tmp_path / "out.csv")
+    assert [row["session"] for row in rows_of(tmp_path / "out.csv")] == ["Visit"] * 2 + ["Visit (2)"] * 2

@@ -253,3 +253,9 @@ def test_a_mistake_in_groups_is_one_line(
 def test_no_session_at_all_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report"]) == 2
     assert "give a session" in capsys.readouterr().err
+
+
+def test_sessions_of_one_name_are_told_apart() -> None:
+    first, second = spent(0.2, path=Path("a")), spent(0.4, path=Path("b"))
+    analysis = analyse([("A", [first, second]), ("B", [first])])
+    assert [each.session for each in analysis.observations] == [first.name, f"{first.name} (2)", first.name]

@@ -122,12 +122,12 @@ def test_markers_are_replaced_and_go_through_a_table_of_events(folder: Path, tmp
     read = load(folder)
     (smile,) = read.markers
     assert smile.wall is not None
-    write_markers(folder, [smile, Marker(2.0, "film, part 1", 1.5)])
+    write_markers(folder, [smile, Marker(2.0, "film, part 1", 1.5), Marker(3.0, "-1"), Marker(3.5, "'quoted")])
     changed = load(folder)
-    assert changed.markers == (Marker(1.0, "smile"), Marker(2.0, "film, part 1", 1.5))
+    assert changed.markers[:2] == (Marker(1.0, "smile"), Marker(2.0, "film, part 1", 1.5))
     assert changed.markers[0].wall == smile.wall
     for name in ("events.tsv", "events.csv"):
-        assert write_events(changed, tmp_path / name) == 2
+        assert write_events(changed, tmp_path / name) == 4
         assert read_events(tmp_path / name, changed.begin) == changed.markers
     assert (tmp_path / "events.tsv").read_text().splitlines()[0] == "onset\tduration\ttrial_type"
     text = page([("", [changed])])
@@ -168,6 +168,7 @@ def test_markers_are_sorted_by_time_and_then_by_label() -> None:
         ("onset,duration,label\nsoon,2,x\n", "line 2: onset 'soon' is not a number"),
         ("onset,duration,label\n1,nan,x\n", "line 2: duration 'nan' is not a number"),
         ("onset,duration,label\n1,-2,x\n", "line 2: a duration"),
+        ("onset,duration,label\n1,2," + "x" * 200_000, "cannot read .*field larger than field limit"),
     ],
 )
 def test_a_table_that_is_none_of_events_is_refused_with_its_line(tmp_path: Path, text: str, words: str) -> None:
@@ -187,3 +188,23 @@ def test_a_picture_is_no_table_of_events(tmp_path: Path) -> None:
 def test_a_long_name_of_a_person_is_shortened(folder: Path) -> None:
     write_edits(folder, (Name(1, "x" * 80),))
     assert load(folder).tracks[0].name == "x" * 60
+
+
+def test_what_another_window_has_stored_meanwhile_is_not_overwritten(folder: Path) -> None:
+    mine = load(folder)
+    write_markers(folder, [*mine.markers, Marker(2.0, "theirs"), Marker(2.0, "theirs")])
+    write_markers(folder, [Marker(3.0, "mine")], mine.markers)
+    assert load(folder).markers == (Marker(2.0, "theirs"), Marker(2.0, "theirs"), Marker(3.0, "mine"))
+    write_markers(folder, [], [Marker(2.0, "theirs")])
+    assert load(folder).markers == (Marker(2.0, "theirs"), Marker(3.0, "mine"))
+    write_edits(folder, [Name(1, "Theirs")])
+    with pytest.raises(RecordingError, match="another window has changed the persons"):
+        write_edits(folder, [Name(1, "Mine")], mine.edits)
+    assert load(folder).tracks[0].name == "Theirs"
+
+
+def test_edits_that_a_session_does_not_allow_are_named_with_their_file(folder: Path) -> None:
+    """For example if another window merged two persons while the session was being recorded."""
+    write_edits(folder, [Merge(2, 1)])
+    with pytest.raises(RecordingError, match=r"people\.json is damaged \(.* visible together .*\); delete it to get"):
+        load(folder)

@@ -317,6 +317,7 @@ def test_a_long_pause_is_cut_out_of_the_video_and_found_again(tmp_path: Path) ->
     assert len(frames_of(folder.video)) <= 21
     assert read.video_time(60.4) == pytest.approx(0.4, abs=0.05)
     assert read.video_time(0.2) == pytest.approx(0.2)
+    assert read.video_time(30.0) == pytest.approx(0.4, abs=0.05), "a time in the pause is not a later picture"
 
 
 def test_sessions_are_listed_newest_first_renamed_and_deleted(tmp_path: Path) -> None:

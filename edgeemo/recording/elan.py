@@ -26,7 +26,8 @@ NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def write_elan(recording: Recording, path: Path) -> int:
     """Write an .eaf file: per person one annotation per period of an expression or of "Unsure", and a tier of markers.
 
-    Times are those of the linked video, or without a video relative to the first frame.
+    Annotations of one tier may not overlap, so markers that overlap are in further tiers. Times are those of the linked
+    video, or without a video relative to the first frame.
 
     Returns:
         Number of annotations.
@@ -83,7 +84,18 @@ def runs(track: Track) -> Iterator[tuple[float, float, int | None]]:
 
 
 def _tiers(recording: Recording) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
-    taken = {MARKERS}
+    marks = _apart(
+        [
+            (
+                at := _milliseconds(recording, marker.time),
+                max(_milliseconds(recording, marker.time + marker.duration), at + MOMENT_MS),
+                marker.label,
+            )
+            for marker in recording.markers
+        ]
+    )
+    names = [MARKERS if number == 1 else f"{MARKERS} ({number})" for number in range(1, len(marks) + 1)]
+    taken = {MARKERS, *names}
     for track in recording.tracks:
         name = track.person
         while name in taken:  # two persons with the same name
@@ -100,18 +112,19 @@ def _tiers(recording: Recording) -> Iterator[tuple[str, list[tuple[int, int, str
                 for begin, end, column in runs(track)
             ],
         )
-    if recording.markers:
-        yield (
-            MARKERS,
-            [
-                (
-                    at := _milliseconds(recording, marker.time),
-                    max(_milliseconds(recording, marker.time + marker.duration), at + MOMENT_MS),
-                    marker.label,
-                )
-                for marker in recording.markers
-            ],
-        )
+    yield from zip(names, marks, strict=True)
+
+
+def _apart(marks: list[tuple[int, int, str]]) -> list[list[tuple[int, int, str]]]:
+    """Markers in as few tiers as possible, none of which overlap."""
+    tiers: list[list[tuple[int, int, str]]] = []
+    for mark in sorted(marks, key=lambda mark: mark[0]):
+        free = next((tier for tier in tiers if tier[-1][1] <= mark[0]), None)
+        if free is None:
+            tiers.append([mark])
+        else:
+            free.append(mark)
+    return tiers
 
 
 def _media(recording: Recording) -> Path | None:

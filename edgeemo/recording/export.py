@@ -15,11 +15,13 @@ from edgeemo.errors import RecordingError
 from edgeemo.recording.atomic import atomic_draft
 from edgeemo.recording.elan import write_elan
 from edgeemo.recording.recording import Recording, Track
+from edgeemo.values import distinct
 from engines.installation import pip_install
 from engines.spec import LABELS
 
 Column = npt.NDArray[Any]
 ELAN = ".eaf"
+ROUNDED_S = 1e-4  # times of frames are rounded to this; markers of other programs and older versions are not
 MOMENT_S = 1.0  # a marker without duration belongs to a face's first row within this time
 
 
@@ -63,10 +65,11 @@ def columns_of(recordings: Sequence[Recording]) -> dict[str, Column]:
     """A table with one row per face and frame, ordered by session, frame and person.
 
     The columns are those of `edgeemo.columns`, `wall` only if it was recorded. If there are several sessions, the first
-    column is `session`, the session's name. If any person has a baseline, the last columns are `relative_...`, NaN for
-    persons without one.
+    column is `session`, the session's name; of equal names, all but the first get a number. If any person has a
+    baseline, the last columns are `relative_...`, NaN for persons without one.
     """
-    tables = [_table(recording) for recording in recordings]
+    sessions = distinct(recording.name for recording in recordings)
+    tables = [_table(recording, session) for recording, session in zip(recordings, sessions, strict=True)]
     known = {label for recording in recordings for label in recording.labels}
     labels = tuple(label for label in LABELS if label in known)
     wall = any("wall" in table for table in tables)
@@ -82,7 +85,7 @@ def _filled(table: dict[str, Column], name: str) -> Column:
     return table[name] if name in table else np.full(len(table["frame"]), np.nan)
 
 
-def _table(recording: Recording) -> dict[str, Column]:
+def _table(recording: Recording, session: str) -> dict[str, Column]:
     tracks = recording.tracks
     labels = np.array(recording.labels, object)
 
@@ -95,7 +98,7 @@ def _table(recording: Recording) -> dict[str, Column]:
     emotions = joined((track.emotions for track in tracks), np.zeros(0, np.int64))
     reasons = [track.reasons.get(frame, "") for track in tracks for frame in track.frames.tolist()]
     columns: dict[str, Column] = {
-        "session": np.full(len(frames), recording.name, object),
+        "session": np.full(len(frames), session, object),
         "origin": np.array([recording.origins.get(frame, recording.source) for frame in frames.tolist()], object),
         "frame": frames,
         "time": joined((track.times for track in tracks), np.zeros(0)),
@@ -126,8 +129,9 @@ def _markers(recording: Recording, track: Track) -> Column:
     """(n,) labels of the markers of each row; a marker without duration belongs to the next row only."""
     found: list[list[str]] = [[] for _ in range(len(track))]
     for marker in recording.markers:
-        first = int(np.searchsorted(track.times, marker.time - 1e-6))
-        last = int(np.searchsorted(track.times, marker.time + marker.duration - 1e-6)) if marker.duration else first + 1
+        ends = np.array([marker.time, marker.time + marker.duration]) - ROUNDED_S
+        first, last = np.searchsorted(track.times, ends).tolist()
+        last = last if marker.duration else first + 1
         if not marker.duration and (first == len(track) or track.times[first] - marker.time > MOMENT_S):
             continue  # the face was absent
         for row in range(first, min(last, len(track))):

@@ -10,6 +10,7 @@ import contextlib
 import csv
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,13 +26,18 @@ LABELS = ("trial_type", "label")
 NOT_AVAILABLE = "n/a"
 
 
-def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
+def write_markers(folder: Path, markers: Iterable[Marker], before: Iterable[Marker] | None = None) -> None:
     """Replace the markers of a session's folder in one transaction.
+
+    Args:
+        before: the markers to replace; others, which another window has added, stay. None: all.
 
     Raises:
         RecordingError: its database cannot be written.
     """
-    rows = [(marker.time, marker.label, marker.wall, marker.duration) for marker in markers]
+    added, removed = (
+        Counter((each.time, each.label, each.wall, each.duration) for each in some) for some in (markers, before or ())
+    )
     try:
         with (
             contextlib.closing(
@@ -42,8 +48,16 @@ def write_markers(folder: Path, markers: Iterable[Marker]) -> None:
             columns = {name for _, name, *_ in database.execute("PRAGMA table_info(markers)")}
             if "duration" not in columns:  # a session of an earlier version
                 database.execute("ALTER TABLE markers ADD COLUMN duration REAL NOT NULL DEFAULT 0")
-            database.execute("DELETE FROM markers")
-            database.executemany("INSERT INTO markers (time, label, wall, duration) VALUES (?, ?, ?, ?)", rows)
+            if before is None:
+                database.execute("DELETE FROM markers")
+            database.executemany(
+                "DELETE FROM markers WHERE rowid = (SELECT rowid FROM markers"
+                " WHERE time = ? AND label = ? AND wall IS ? AND duration = ? LIMIT 1)",
+                (removed - added).elements(),
+            )
+            database.executemany(
+                "INSERT INTO markers (time, label, wall, duration) VALUES (?, ?, ?, ?)", (added - removed).elements()
+            )
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise RecordingError(f"cannot write the markers of {folder} ({error})") from error
 
@@ -59,11 +73,11 @@ def read_events(path: Path, begin: float) -> tuple[Marker, ...]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        heading = text.partition("\n")[0]
+        separator = max("\t,;", key=heading.count)
+        rows = list(csv.reader(text.splitlines(), delimiter=separator))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecordingError(f"cannot read {path}: {error}") from error
-    heading = text.partition("\n")[0]
-    separator = max("\t,;", key=heading.count)
-    rows = list(csv.reader(text.splitlines(), delimiter=separator))
     names = [name.strip().lower() for name in rows[0]] if rows else []
     label = next((names.index(name) for name in LABELS if name in names), None)
     if "onset" not in names or label is None:
@@ -81,7 +95,10 @@ def read_events(path: Path, begin: float) -> tuple[Marker, ...]:
         duration = _seconds(row[lasting], path, number, "duration") if lasting is not None else 0.0
         if duration < 0:
             raise RecordingError(f"{path.name} line {number}: a duration is 0 or more seconds")
-        markers.append(Marker(begin + onset, marker_label(row[label]), duration))
+        words = row[label]
+        # without the apostrophe of `cell`
+        words = words[1:] if words == cell(words[1:]) else words
+        markers.append(Marker(begin + onset, marker_label(words), duration))
     return tuple(markers)
 
 
@@ -98,7 +115,8 @@ def write_events(recording: Recording, path: Path) -> int:
         writer = csv.writer(file, delimiter="," if path.suffix.lower() == ".csv" else "\t", lineterminator="\n")
         writer.writerow(("onset", "duration", LABELS[0]))
         for marker in recording.markers:
-            writer.writerow((f"{marker.time - recording.begin:.3f}", f"{marker.duration:.3f}", cell(marker.label)))
+            # the precision of recorded times, so that a marker stays at its frame when it is read again
+            writer.writerow((f"{marker.time - recording.begin:.4f}", f"{marker.duration:.4f}", cell(marker.label)))
     return len(recording.markers)
 
 

@@ -125,15 +125,25 @@ def read_edits(folder: Path) -> tuple[Edit, ...]:
     try:
         return tuple(msgspec.json.decode(path.read_bytes(), type=list[Edit]))
     except (OSError, msgspec.DecodeError, RecursionError) as error:
-        raise RecordingError(f"{path} is damaged ({error}); delete it to get the persons as recorded") from error
+        raise does_not_fit(folder, error) from error
 
 
-def write_edits(folder: Path, edits: Iterable[Edit]) -> None:
+def does_not_fit(folder: Path, error: Exception) -> RecordingError:
+    """The error for edits that are damaged, or not possible in the session of this folder."""
+    return RecordingError(f"{folder / FILE} is damaged ({error}); delete it to get the persons as recorded")
+
+
+def write_edits(folder: Path, edits: Iterable[Edit], before: Sequence[Edit] | None = None) -> None:
     """Write the edits of a session's folder.
 
+    Args:
+        before: the edits that are replaced; None: whatever is there.
+
     Raises:
-        RecordingError: the file cannot be written.
+        RecordingError: the file cannot be written, or another window has changed it.
     """
+    if before is not None and read_edits(folder) != tuple(before):
+        raise RecordingError("another window has changed the persons of this session; replay it again")
     with atomic_draft(folder / FILE) as draft:
         draft.write_bytes(msgspec.json.format(msgspec.json.encode(list(edits)), indent=1) + b"\n")
 

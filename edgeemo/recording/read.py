@@ -17,7 +17,7 @@ import numpy as np
 from edgeemo.columns import QUALITY
 from edgeemo.errors import RecordingError
 from edgeemo.recording.folder import SessionFolder, sessions_folder
-from edgeemo.recording.people import edited, read_edits
+from edgeemo.recording.people import does_not_fit, edited, read_edits
 from edgeemo.recording.recording import Recording, Track
 from edgeemo.recording.rows import (
     BaselineRow,
@@ -103,7 +103,11 @@ def _from_folder(folder: SessionFolder) -> Recording:
         info.file,
         walls=read.walls,
     )
-    return edited(recording, read_edits(folder.path))
+    edits = read_edits(folder.path)
+    try:
+        return edited(recording, edits)
+    except RecordingError as error:
+        raise does_not_fit(folder.path, error) from error
 
 
 def _from_database(path: Path, run: int | None) -> Recording:

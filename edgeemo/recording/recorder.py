@@ -182,13 +182,19 @@ class Recorder(Sink):
             self.frames += 1
 
     def mark(self, label: str, at: float | None = None, duration: float = 0.0) -> None:
-        """Store a marker now, or at a media time with a duration in seconds; it is on disk when this returns."""
+        """Store a marker now, or an interval that ends now; it is on disk when this returns.
+
+        Args:
+            at: media time of the frame on screen, or of the interval's start; None: of the newest frame.
+            duration: of the interval, in seconds.
+        """
         with self._lock:
             if self._open:
-                at = self._last if at is None else at
+                # rounded like the times of frames; otherwise a third of the markers would be after their frame
+                at = round(self._last if at is None else at, 4)
                 self._execute(
                     "INSERT INTO markers (time, label, wall, duration) VALUES (?, ?, ?, ?)",
-                    (at, label, time(), duration),
+                    (at, label, time() - duration, duration),
                 )
 
     def keep_baseline(self, person: int, values: Mapping[str, float] | None) -> None:

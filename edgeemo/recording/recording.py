@@ -147,6 +147,7 @@ class Recording:
         return float(self.times[-1] - self.times[0] + min(np.median(np.diff(self.times)), 1.0))
 
     def video_time(self, time: float) -> float:
-        """Convert a media time to a time in the video, without the cut pauses."""
+        """Convert a media time to a time in the video, without the cut pauses; a time in a pause is that of its end."""
         skipped = max((skip for at, skip in self.cuts if at <= time), default=0.0)
-        return max(0.0, time - self.begin - skipped)
+        ends = [at - skip for at, skip in self.cuts if at > time]
+        return max(0.0, min([time - skipped, *ends]) - self.begin)

@@ -15,7 +15,7 @@ sizes: Hedges' g, the difference of means divided by the pooled standard deviati
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, lgamma, sqrt
 from statistics import NormalDist
 
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from edgeemo.recording import Marker, Recording, Track
 from edgeemo.report.classes import UNSURE, shown_classes
 from edgeemo.report.numbers import AROUND_S, Shares, rows_between, shares
+from edgeemo.values import distinct
 
 FEWEST = 5  # units; with fewer, the coverage of the intervals is too low
 RESAMPLES = 4000
@@ -40,7 +41,7 @@ class Observation:
     Attributes:
         group: name of the group.
         condition: a label; empty: the complete session.
-        session, person: their names.
+        session, person: their names; of equal names of sessions, all but the first get a number.
         unit: number of the unit.
         spent: shares of the person's time.
         weight: seconds; still pictures, which have no duration, count a millionth each.
@@ -147,13 +148,17 @@ def analyse(groups: Groups, conditions: Sequence[str] = ()) -> Analysis:
     shown = dict.fromkeys(key for recording in recordings for key in shown_classes(recording.labels))
     keys = (*shown, UNSURE)
     units = _units(recordings)
-    names = _distinct([name for name, _ in groups])
+    names = distinct(name for name, _ in groups)
+    called = {_key(recording): recording.name for recording in recordings}
+    sessions = dict(zip(called, distinct(called.values()), strict=True))
     observed = [
         each
         for condition in ("", *labels)
         for name, (_, members) in zip(names, groups, strict=True)
         for recording in members
-        for each in _observed(recording, name, condition, units[_key(recording)])
+        for each in _observed(
+            replace(recording, name=sessions[_key(recording)]), name, condition, units[_key(recording)]
+        )
     ]
     samples = {(name, label): _sample(observed, name, label, keys) for name in names for label in ("", *labels)}
     made = [_comparison("", names, [samples[name, ""] for name in names])]
@@ -163,18 +168,6 @@ def analyse(groups: Groups, conditions: Sequence[str] = ()) -> Analysis:
         title = f"Conditions, {name}" if len(names) > 1 else "Conditions"
         made.append(_comparison(title, labels, [samples[name, label] for label in labels]))
     return Analysis(keys, labels, observed, [each for each in made if each.samples])
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    """The names; repeated ones get a number."""
-    found: list[str] = []
-    for name in names:
-        number, changed = 1, name
-        while changed in found:
-            number += 1
-            changed = f"{name} ({number})"
-        found.append(changed)
-    return found
 
 
 def interval_labels(recordings: Sequence[Recording]) -> tuple[str, ...]:

@@ -63,6 +63,6 @@ class Marking(QObject):
     def _keep(self, marker: Marker) -> None:
         self._timeline.history.markers.append(marker)
         self._timeline.show_markers()
-        self._player.mark(replace(marker, wall=time()))
+        self._player.mark(replace(marker, wall=time() - marker.duration))
         if self._recording.recorder is not None:
             self._recording.recorder.mark(marker.label, marker.time, marker.duration)
