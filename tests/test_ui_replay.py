@@ -7,7 +7,9 @@ import os
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 from pathlib import Path
+from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.people import person_menu
+from edgeemo.ui.scenes import Scenes
 from edgeemo.ui.transport import SPEEDS
 from edgeemo.ui.window import Window
 from engines import LABELS, Emotion
@@ -293,3 +296,30 @@ def test_a_session_without_frames_gives_no_video(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="no frames"):
         write_overlay(empty, tmp_path / "out.mp4")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "codec"),
+    [("a.ts", "mpegts", "libx264"), ("a.mpg", "mpeg", "mpeg2video"), ("a.h264", "h264", "libx264")],
+)
+def test_the_picture_is_that_of_its_frame_in_containers_without_an_index(
+    tmp_path: Path, name: str, form: str, codec: str
+) -> None:
+    clip = tmp_path / name
+    with av.open(str(clip), "w", format=form) as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 12
+        for index in range(120):
+            picture = np.full((48, 64, 3), 40 + index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode(None))
+    shown = [(frame.time, float(frame.image.mean())) for frame in open_source(str(clip)).frames()]
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit", file=SourceFile.of(clip)))
+    recorder = Recorder(folder, LABELS)
+    for index, (time, _) in enumerate(shown):
+        recorder.write(result(1, index=index, time=time))
+    recorder.close()
+    scenes = Scenes(load(folder.path))
+    for index in (0, 1, 60, 30, 31, 100, 5, 110, 117, 40, 119, 2, 0):
+        assert float(scenes.result(index).frame.image.mean()) == pytest.approx(shown[index][1], abs=0.5), index
+    scenes.close()

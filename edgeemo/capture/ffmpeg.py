@@ -166,7 +166,9 @@ class Video:
         """Continue at the last key frame before `at`, in seconds since the first frame."""
         start = self._stream.start_time or 0
         base = self._stream.time_base or Fraction(1, 1_000_000)
-        self._container.seek(start + max(0, round(at / base)), stream=self._stream)
+        # transport streams are searched by decoding times, which begin before the first presentation time
+        earliest = -1.0 if "mpeg" in self.format else 0.0
+        self._container.seek(start + round((at if at > 0 else earliest) / base), stream=self._stream)
         self._timeline = Timeline(zero=float(start * base))
         self.damage.restart()
         self._ahead = None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeemo.capture.ffmpeg import Video, open_video
+from edgeemo.capture.playhead import SeekTarget, go_to
 from edgeemo.errors import SourceError
 from edgeemo.recording import Recording
 from edgeemo.types import F32, U8, Faces, Frame, Result
@@ -81,12 +82,32 @@ class Scenes:
         )
 
     def _image(self, at: float) -> U8:
-        if self._decoder is None:
-            return self._empty
-        if at < self._at - 1e-3 or at > self._at + AHEAD_S:
-            self._decoder.seek(at)
+        try:
+            if at < self._at - 1e-3 or at > self._at + AHEAD_S:
+                self._picture = None
+                self._seek(at)
+            else:
+                self._read_to(at)
+        except OSError as error:
+            log.debug("no picture at %.3f s: %s", at, error)
+        return self._picture if self._picture is not None else self._empty
+
+    def _seek(self, at: float) -> None:
+        if self._decoder is not None and self._decoder.can_seek:
+            # a plain seek may land behind the picture, for example in a transport stream
+            found = go_to(self._decoder, SeekTarget(at))
+            self._at = self._decoder.time
+            self._picture = self._decoder.image() if found and self._at > at - AHEAD_S else None
+            return
+        if at < self._at:  # a raw stream is read again from its beginning
+            self.close()
+            self._decoder = _decoder(self.recording)
             self._at = -1.0
-            self._picture = None
+        self._read_to(at)
+
+    def _read_to(self, at: float) -> None:
+        if self._decoder is None:
+            return
         period = 1 / self._decoder.fps
         while self._picture is None or self._at < at - period / 2:
             if not self._decoder.grab():
@@ -95,7 +116,6 @@ class Scenes:
             image = self._decoder.image() if self._at >= at - 1.5 * period else None
             if image is not None:
                 self._picture = image
-        return self._picture if self._picture is not None else self._empty
 
     def _blank(self) -> U8:
         """An empty picture large enough for all faces."""
