@@ -28,7 +28,7 @@ from edgeemo.report.colours import contrast
 from edgeemo.ui.history import History
 from edgeemo.ui.theme import DARK, LIGHT, person_colour, readable
 from edgeemo.ui.timeline import Timeline
-from edgeemo.ui.timeline_plot import moment, spread
+from edgeemo.ui.timeline_plot import MOST_LABELS, moment, spread
 from engines import LABELS
 
 
@@ -271,3 +271,28 @@ def test_all_colours_pass_the_script() -> None:
     script = Path(__file__).parents[1] / "scripts" / "check-colours"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_thousand_markers_are_a_few_items_and_those_in_view_have_labels(timeline: Timeline) -> None:
+    """Building one item per marker froze the window for seconds at every further marker."""
+    timeline.history.markers = [Marker(3.0 * index, f"stimulus {index}") for index in range(1000)]
+    plot = timeline.plot
+    plot.getPlotItem().setXRange(300, 330, padding=0)
+    timeline.show_markers()
+    assert len(plot._marks) < 40
+    plot.getPlotItem().setXRange(600, 630, padding=0)
+    plot.show_lines([])
+    labels = {mark.label.format for mark in plot._marks if hasattr(mark, "label")}
+    assert {f"stimulus {index}" for index in range(200, 211)} <= labels
+    plot.getPlotItem().setXRange(0, 3000, padding=0)
+    plot.show_lines([])
+    assert len(plot._marks) <= MOST_LABELS + 1
+    without, *labelled = plot._marks
+    assert len(without.xData) == 2 * (1000 - len(labelled)), "a marker has no line"
+
+
+@pytest.mark.parametrize("label", ['{"trial": 1}', "{", "{value}"])
+def test_a_label_with_braces_is_shown_as_it_is(timeline: Timeline, label: str) -> None:
+    timeline.history.markers = [Marker(1.0, label)]
+    timeline.show_markers()
+    assert [mark.label.toPlainText() for mark in timeline.plot._marks] == [label]

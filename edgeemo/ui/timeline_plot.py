@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ WIDTH = 2  # line width in logical pixels
 NAMES_WIDTH = 92
 LEAST_NAMED = 0.04  # curves that end lower get no name, because the names would overlap at the bottom
 MARKER_ROWS = 3  # rows for the labels of neighbouring markers
+MOST_LABELS = 60  # of markers in and beside the view: a label takes about a millisecond, and more would overlap
 RESCALED = 0.02  # relative change of scale above which labels are placed again
 LABEL_ALPHA = 210  # opacity (0..255) of the background of labels, which keeps them readable on a curve
 LETTER = 7.0  # approximate width of a letter of a label in pixels
@@ -161,6 +163,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         self._marks: list[Any] = []
         self._markers: tuple[Marker, ...] = ()
         self._marked_scale = 0.0  # pixels per second at which the markers' labels were placed
+        self._marked = (0.0, 0.0)  # media time from and to which markers are drawn
         self.names = EndNames(self._y_of)
         self.setAccessibleName(tr("Probabilities over time"))
         self.setToolTip(tr("Wheel: zoom. Drag: move. Click: go there. M or 1 to 9: set a marker."))
@@ -232,7 +235,8 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
                 ends.append((round(float(seen[-1]), 2), line.name, line.colour))
         self.names.show_names(ends)
         # only zooming changes the distances of labels; following must not rebuild them ten times per second
-        if self._markers and abs(self._scale / self._marked_scale - 1) > RESCALED:
+        (begin, end), (low, high) = self.view, self._marked
+        if self._markers and (abs(self._scale / self._marked_scale - 1) > RESCALED or begin < low or end > high):
             self._draw_markers()
 
     def show_markers(self, markers: Sequence[Marker]) -> None:
@@ -247,8 +251,13 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
         behind = QColor(self._theme.surface)
         behind.setAlpha(LABEL_ALPHA)
         pixels = self._marked_scale = self._scale
+        begin, end = self.view
+        low, high = self._marked = 2 * begin - end, 2 * end - begin
+        near = [each for each in self._markers if each.time <= high and each.time + each.duration >= low]
+        every = max(1, math.ceil(len(near) / MOST_LABELS))
+        self._draw_lines([each.time for index, each in enumerate(near) if index % every])
         taken = [-np.inf] * MARKER_ROWS  # end of the last label in each row
-        for marker in self._markers:
+        for marker in near[::every]:
             label = marker_words(marker.label)[:20]
             at = marker.time * pixels
             row = next((row for row in range(MARKER_ROWS) if taken[row] <= at), int(np.argmin(taken)))
@@ -264,7 +273,7 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
                 marker.time,
                 angle=90,
                 pen=pg.mkPen(self._theme.text, width=1, style=Qt.PenStyle.DashLine),
-                label=label,
+                label=label.replace("{", "{{").replace("}", "}}"),  # pyqtgraph formats it
                 labelOpts={
                     "position": 0.92 - 0.14 * row, "color": self._theme.text, "anchors": [(0, 0.5), (0, 0.5)],
                     "fill": behind,
@@ -272,6 +281,14 @@ class ProbabilityPlot(pg.PlotWidget):  # type: ignore[misc]
             )  # fmt: skip
             item.addItem(line, ignoreBounds=True)
             self._marks.append(line)
+
+    def _draw_lines(self, times: Sequence[float]) -> None:
+        """Draw markers without labels, all in one item."""
+        if times:
+            pen = pg.mkPen(self._theme.text, width=1, style=Qt.PenStyle.DashLine)
+            lines = pg.PlotCurveItem(np.repeat(times, 2), np.tile([-2.0, 2.0], len(times)), connect="pairs", pen=pen)
+            self.getPlotItem().addItem(lines, ignoreBounds=True)
+            self._marks.append(lines)
 
     @property
     def _scale(self) -> float:
