@@ -81,10 +81,13 @@ def test_what_the_window_did_not_take_is_merged_into_what_it_gets() -> None:
     assert (box.take(timeout=0), box.dropped) == ([1, 2, 3], 2)
 
 
-def test_after_a_source_came_back_markers_count_on_as_its_frames_do() -> None:
+@pytest.mark.parametrize("first", [0, 10])  # 10: the number that follows anyway
+def test_after_a_source_came_back_markers_count_on_as_its_frames_do(first: int) -> None:
     numbering = Numbering(RunPosition(9, 10.0, 100.0, 1), now=lambda: 102.0)
-    came = replace(result(1), frame=frame(0, time=0.0), markers=(Marker(-0.5, "go"),))
+    came = replace(result(1), frame=frame(first, time=0.0), markers=(Marker(-0.5, "go"),))
     numbering.write(came)
+    frames = numbering.of(came)
+    assert (frames.frame.index, frames.frame.time, frames.faces.ids.tolist()) == (10, 12.0, [2])
     assert numbering.of(came).markers == (Marker(11.5, "go"),)
     assert numbering.of_run(Marker(11.5, "go")) == Marker(-0.5, "go")
 

@@ -43,6 +43,15 @@ def test_trying_again_can_be_stopped(qtbot: QtBot, make: Windows, studio: Studio
     assert len(studio.configs) == 1
 
 
+def test_stop_also_ends_the_attempts_and_their_message(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+    studio.clip = lambda name: Clip(name, frames=10, error=SourceError("the camera was unplugged; plug it in again"))
+    window = make(Config(source="/dev/video7"))
+    qtbot.waitUntil(lambda: "Retrying automatically" in window.banner.text)
+    window.player.stop()
+    assert not window.live.retrying
+    assert window.banner.text == ""
+
+
 # newly connected cameras
 
 

@@ -104,12 +104,28 @@ def test_a_file_that_has_ended_can_be_wound_back_and_speeds_hold(qtbot: QtBot, w
     assert min(first) >= 0.99
 
 
+def test_a_place_in_a_file_that_cannot_be_opened_again_is_not_sought_in_another(
+    qtbot: QtBot, window: Window, make_clip: MakeClip
+) -> None:
+    window.start_or_pause()
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.ENDED, timeout=WAIT_MS)
+    gone = Path(window.config.source)
+    other = gone.rename(gone.with_name("other.mp4"))
+    window.file_bar.go_to_edge(end=False)
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.FAILED, timeout=WAIT_MS)
+    window.live.choose_source(str(other))
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.PLAYING, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: window.player.state is PlayerState.ENDED, timeout=WAIT_MS)
+
+
 def test_a_recording_and_a_replay_keep_the_file_from_being_wound(qtbot: QtBot, window: Window) -> None:
+    asked = window.recording.changed.connect(lambda: window.file_bar.seek(1.0))  # before the bar is updated
     window.record_or_end()
     qtbot.waitUntil(lambda: window.recording.active, timeout=WAIT_MS)
+    window.recording.changed.disconnect(asked)
+    shown = window.video.result
     window.showing.show_figures()
     assert not window.file_bar.isEnabled()
-    shown = window.video.result
     window.file_bar.seek(1.0)
     assert window.player.playhead is not None
     assert not window.player.playhead.has_seeked

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from PyQt6.QtCore import QPoint, QSettings, Qt
 from PyQt6.QtGui import QIcon
-from PyQt6.QtWidgets import QFileDialog, QToolButton, QWidget
+from PyQt6.QtWidgets import QApplication, QFileDialog, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
+from sessions import record
 from windows import Windows, shows
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog, save_dialog
 from edgeemo.ui.groups_dialog import GroupsDialog
+from edgeemo.ui.plot_file import KINDS
 from edgeemo.ui.sessions import file_name
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import RowTable
@@ -64,6 +66,30 @@ def test_a_table_is_sorted_by_value_and_a_third_click_brings_its_own_order_back(
     assert table.chosen == [0]
     table.choose([2, 3])
     assert table.chosen == [3, 2]
+
+
+class Counting(RowTable):
+    """Counts how often the width of a column is computed from its rows."""
+
+    fitted = 0
+
+    def sizeHintForColumn(self, column: int) -> int:  # noqa: N802
+        self.fitted += 1
+        return super().sizeHintForColumn(column)
+
+
+def test_columns_are_fitted_once_and_not_for_every_cell(qtbot: QtBot) -> None:
+    """Fitting them for every cell froze the window for six seconds at 300 videos."""
+    table = Counting("Videos", ["File", "State"], wide=1)
+    qtbot.addWidget(table)
+    table.resize(400, 200)
+    table.show()
+    for name in ("a", "a longer name"):
+        table.fitted = 0
+        table.fill([(f"{name} {row}", "waits") for row in range(50)])
+        QApplication.processEvents()
+        assert 0 < table.fitted < 20
+        assert table.columnWidth(0) >= table.sizeHintForColumn(0)
 
 
 def test_times_of_tables_have_one_format() -> None:
@@ -143,6 +169,33 @@ def test_a_dialog_begins_where_the_last_one_of_its_purpose_ended(qtbot: QtBot, t
     assert Path(folder.directory().path()) == videos
     exports.rmdir()
     assert Path(save_dialog(again, "export", "Export", parent, [], "x.csv").directory().path()) != exports
+
+
+def test_a_file_has_the_suffix_of_the_selected_kind(qtbot: QtBot, tmp_path: Path) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    dialog = save_dialog(Settings(), "plot", "Save", parent, KINDS, "timeline.png")
+    dialog.setDirectory(str(tmp_path))
+    dialog.selectNameFilter("SVG (*.svg)")
+    dialog.filterSelected.emit("SVG (*.svg)")
+    assert Path(dialog.selectedFiles()[0]).name == "timeline.svg"
+    dialog.selectFile("plot")
+    with qtbot.waitSignal(dialog.fileSelected) as written:
+        dialog.accept()
+    assert written.args == [str(tmp_path / "plot.svg")]
+
+
+def test_the_keys_of_the_keypad_work_too(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    record(tmp_path / "sessions", frames=5)
+    window = make(begin=False)
+    window.library.show()
+    listed = window.library.dialog
+    assert listed is not None
+    qtbot.waitUntil(listed.table.hasFocus)
+    qtbot.keyClick(listed.table, Qt.Key.Key_Enter, Qt.KeyboardModifier.KeypadModifier)
+    qtbot.waitUntil(lambda: window.replay.recording is not None)
+    qtbot.keyClick(window.video, Qt.Key.Key_3, Qt.KeyboardModifier.KeypadModifier)
+    assert {marker.label for marker in window.timeline.history.markers} == {"smile", "3"}
 
 
 def test_the_buttons_of_a_file_dialog_show_their_icons(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:

@@ -99,6 +99,21 @@ def test_every_finding_of_the_self_test_is_translated(german: None) -> None:
     assert [name for name in CHECKS if finding_words(name) == name] == ["python", "opencv"]
 
 
+def test_every_error_of_the_window_has_a_template() -> None:
+    patterns = [messages._pattern(template) for template in messages.TEMPLATES]
+    english: list[str] = []
+    for path in sorted((ROOT / "edgeemo" / "ui").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call) or not node.exc.args:
+                continue
+            text = node.exc.args[0]
+            parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+            said = "".join(str(part.value) if isinstance(part, ast.Constant) else "7" for part in parts)
+            clauses = [clause for clause in said.split("; ") if sum(map(str.isalpha, clause)) >= LEAST_LETTERS]
+            english += [each for each in clauses if not any(pattern.fullmatch(each) for pattern in patterns)]
+    assert english == []
+
+
 def test_the_self_test_is_shown_in_german(qtbot: QtBot, german: None) -> None:
     dialog = DoctorDialog(Config())
     qtbot.addWidget(dialog)

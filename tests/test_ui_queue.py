@@ -181,3 +181,47 @@ def test_what_is_no_video_is_refused_in_one_line(qtbot: QtBot, window: Window, t
     dialog = window.show_queue([str(tmp_path / "none.mp4")])
     assert "no file or folder" in dialog.figures.text()
     assert not dialog.start.isEnabled()
+
+
+def test_the_queue_uses_the_engine_of_the_window_until_it_has_begun(
+    qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    dialog = window.show_queue([str(make_clip("a.mp4", frames=3))])
+    dialog._faults = {str(tmp_path / "a.mp4"): "it was damaged"}
+    dialog._set_output(str(tmp_path / "dataset"))
+    assert states(dialog) == ["waits"], "the fault is that of another dataset"
+    for chosen, used in (("first", "first"), ("second", "second"), ("third", "second")):
+        window.live.choose_engine(chosen)
+        dialog.start_or_pause()
+        assert dialog._config.engine == used
+        qtbot.waitUntil(lambda: not dialog.running, timeout=LONG_MS)
+        assert f"no engine named '{used}'" in dialog.figures.text().lower()
+        if chosen == "second":
+            dialog._error = None  # as after a pause
+
+
+def test_a_video_that_is_dropped_while_the_queue_runs_is_read_too(
+    qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    dialog = window.show_queue([str(make_clip("a.mp4", frames=12))])
+    dialog._set_output(str(tmp_path / "dataset"))
+    dialog.start_or_pause()
+    window.show_queue([str(make_clip("b.mp4", frames=12))])
+    assert states(dialog)[1] == "waits"
+    assert len(window.settings.queue) == 3
+    qtbot.waitUntil(dialog.show_folder.isEnabled, timeout=LONG_MS)
+    assert states(dialog) == ["done", "done"]
+    assert len(list((tmp_path / "dataset" / "rows").glob("*.parquet"))) == 2
+    window.show_queue([str(make_clip("c.mp4", frames=12))])
+    assert states(dialog) == ["done", "done", "waits"]
+
+
+def test_a_video_that_is_gone_does_not_keep_the_others_from_being_resumed(
+    window: Window, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    here = make_clip("a.mp4", frames=3)
+    window.settings.queue = [str(tmp_path / "dataset"), str(tmp_path / "gone.mp4"), str(here)]
+    dialog = window.show_queue()
+    assert states(dialog) == ["waits"]
+    assert "gone.mp4" in dialog.figures.text()
+    assert dialog.start.isEnabled()

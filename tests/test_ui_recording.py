@@ -23,6 +23,7 @@ from edgeemo.report.page import page
 from edgeemo.types import Marker, Result
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.window import Window
+from engines import LABELS
 
 
 def start(qtbot: QtBot, window: Window, video: str) -> None:
@@ -210,6 +211,8 @@ def test_a_stream_that_drops_is_recorded_on_in_the_same_session_with_one_clock(
     assert marker.duration == pytest.approx(steps.max(), abs=0.3)
     assert marker in window.timeline.history.markers
     assert len(recording.walls) == recorder.frames
+    before_gap = recording.walls[int(recording.frames[int(steps.argmax())])]
+    assert marker.wall == pytest.approx(before_gap, abs=0.5), "the clock time of the interval is that of its start"
     # a face after the gap may be another person
     assert [track.id for track in recording.tracks] == [1, 2]
     assert (window.timeline.history.series(1).times < window.timeline.history.series(2).times[0]).all()
@@ -272,3 +275,45 @@ def test_the_record_button_says_what_is_kept(qtbot: QtBot, make: Windows) -> Non
     window.resize(640, 480)
     qtbot.waitUntil(lambda: button.text() == "")
     assert button.accessibleName() == "Record (video)"
+
+
+def test_a_session_names_the_engine_that_was_being_chosen(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
+    window = make()
+    shows(qtbot, window)
+    studio.engine_s = 0.4
+    window.live.choose_engine("other")
+    start(qtbot, window, "none")
+    window.record_or_end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (folder,) = (tmp_path / "sessions").iterdir()
+    assert load(folder).engine == "other, fake runtime"
+
+
+def test_a_recording_that_begins_while_playback_stops_leaves_no_empty_session(
+    qtbot: QtBot, make: Windows, tmp_path: Path
+) -> None:
+    window = make()
+    shows(qtbot, window)
+    window.record_or_end()
+    window.player.stop()
+    window.start_or_pause()
+    start(qtbot, window, "none")
+    assert len(list((tmp_path / "sessions").iterdir())) == 1
+
+
+def test_an_engine_with_other_classes_begins_a_new_run_unless_something_is_recorded(
+    qtbot: QtBot, make: Windows, studio: Studio
+) -> None:
+    studio.classes["other"] = LABELS[:8]
+    window = make()
+    start(qtbot, window, "none")
+    window.live.choose_engine("other")
+    qtbot.waitUntil(lambda: "stop the outputs first" in window.banner.text)
+    assert window.recording.active
+    window.record_or_end()
+    window.live.choose_engine("other")
+    qtbot.waitUntil(lambda: window.video.result is not None and window.video.result.labels == LABELS[:8])
+    assert window.timeline.history.labels == LABELS[:8]
+    assert window.live.config.engine == "other"

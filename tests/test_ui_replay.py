@@ -24,8 +24,10 @@ from edgeemo.capture import open_source
 from edgeemo.config import Config
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Marker, Recorder, Recording, SessionFolder, SessionInfo, load
+from edgeemo.recording.markers import write_markers
 from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
+from edgeemo.stages.overlay import draw
 from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.people import person_menu
 from edgeemo.ui.scenes import Scenes
@@ -298,6 +300,87 @@ def test_a_session_without_frames_gives_no_video(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_two_windows_that_replay_a_session_lose_nothing_of_each_other(
+    qtbot: QtBot, make: Windows, tmp_path: Path
+) -> None:
+    folder = recorded(tmp_path)
+    first, second = (replayed(qtbot, make, folder).replaying.review for _ in range(2))
+    first.name(1, "Anna")
+    first.mark("first")
+    qtbot.waitUntil(lambda: len(load(folder.path).markers) == 1 and load(folder.path).tracks[0].name == "Anna")
+    second.mark("second")
+    qtbot.waitUntil(lambda: {each.label for each in load(folder.path).markers} == {"first", "second"})
+    with qtbot.waitSignal(second.failed) as refused:
+        second.name(1, "Ben")
+    assert "another window has changed the persons" in str(refused.args[0])
+    assert load(folder.path).tracks[0].name == "Anna"
+
+
+def test_leave_out_never_takes_somebody_in(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = replayed(qtbot, make, recorded(tmp_path, faces=2))
+    window.replaying.show_people()
+    dialog, review = window.replaying.people, window.replaying.review
+    assert dialog is not None
+    review.exclude(2)
+    dialog.table.selectAll()
+    assert dialog.exclude.text() == "Leave out"
+    dialog.exclude.click()
+    assert review.recording is not None
+    assert review.recording.tracks == ()
+    dialog.table.selectAll()
+    assert dialog.exclude.text() == "Take in"
+    dialog.exclude.click()
+    assert len(review.recording.tracks) == 2
+
+
+def test_one_of_two_equal_markers_is_deleted(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    review = replayed(qtbot, make, folder).replaying.review
+    review.mark("1")
+    review.mark("1")
+    assert review.recording is not None
+    review.delete_markers(review.recording.markers[:1])
+    assert len(review.recording.markers) == 1
+    qtbot.waitUntil(lambda: load(folder.path).markers == review.recording.markers)  # type: ignore[union-attr]
+
+
+def test_a_video_with_overlay_never_replaces_the_analysed_one(
+    qtbot: QtBot, make: Windows, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    clip = make_clip("talk.mp4", frames=5)
+    folder = recorded(tmp_path, frames=5, file=clip)
+    before = clip.read_bytes()
+    with pytest.raises(RecordingError, match=r"talk\.mp4 is the video that was analysed; choose another path"):
+        write_overlay(load(folder.path), tmp_path / "sessions" / ".." / "talk.mp4")
+    assert clip.read_bytes() == before
+    clip.unlink()
+    out = tmp_path / "out.mp4"
+    out.touch()
+    assert write_overlay(load(folder.path), out) == 5
+
+
+def test_a_video_of_several_sessions_is_refused(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = make(begin=False)
+    folders = [recorded(tmp_path, frames=2), recorded(tmp_path, frames=2)]
+    window.library.export(folders, tmp_path / "out.mp4")
+    qtbot.waitUntil(lambda: window.banner.kind == "error" and "out.mp4" in window.banner.text)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_snapshot_of_a_replay_has_the_names(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    folder = recorded(tmp_path)
+    write_edits(folder.path, [Name(1, "Anna")])
+    window = replayed(qtbot, make, folder)
+    window.take_snapshot()
+    qtbot.waitUntil(lambda: "Snapshot saved" in window.banner.text)
+    (path,) = (tmp_path / "Pictures").glob("*.png")
+    shown = window.video.result
+    assert shown is not None
+    named, plain = (draw(shown.frame.image, shown, names=names) for names in ({1: "Anna"}, {}))
+    assert (named != plain).any()
+    assert (cv2.imread(str(path)) == named).all()
+
+
 @pytest.mark.parametrize(
     ("name", "form", "codec"),
     [("a.ts", "mpegts", "libx264"), ("a.mpg", "mpeg", "mpeg2video"), ("a.h264", "h264", "libx264")],
@@ -323,3 +406,37 @@ def test_the_picture_is_that_of_its_frame_in_containers_without_an_index(
     for index in (0, 1, 60, 30, 31, 100, 5, 110, 117, 40, 119, 2, 0):
         assert float(scenes.result(index).frame.image.mean()) == pytest.approx(shown[index][1], abs=0.5), index
     scenes.close()
+
+
+def test_after_a_merge_nobody_else_is_selected(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = replayed(qtbot, make, recorded(tmp_path))
+    review = window.replaying.review
+    for index in (20, 40):
+        window.replay.slider.setValue(index)
+        assert review.recording is not None
+        review.split(review.recording.tracks[-1].id)
+    window.replaying.show_people()
+    dialog = window.replaying.people
+    assert dialog is not None
+    dialog.table.choose([0, 1])
+    qtbot.mouseClick(dialog.merge, Qt.MouseButton.LeftButton)
+    assert dialog.table.rowCount() == 2
+    assert dialog.chosen == [1]
+    assert not dialog.merge.isEnabled()
+
+
+def test_open_dialogs_show_the_session_that_is_replayed(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    first, second = recorded(tmp_path, faces=2), recorded(tmp_path, faces=1)
+    write_edits(first.path, [Name(1, "Anna")])
+    write_markers(first.path, [Marker(1.0, "joke")])
+    window = replayed(qtbot, make, first)
+    window.replaying.show_people()
+    window.replaying.show_markers()
+    people, markers = window.replaying.people, window.replaying.markers
+    assert people is not None
+    assert markers is not None
+    window.library.replay(second)
+    qtbot.waitUntil(lambda: window.replay.recording is not None and window.replay.recording.path == second.path)
+    assert [people.table.item(row, 0).text() for row in range(people.table.rowCount())] == ["Person 1"]  # type: ignore[union-attr]
+    assert markers.table.rowCount() == 0
+    assert not people.undo.isEnabled()

@@ -6,11 +6,13 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+import shutil
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import MakeClip
 from pyarrow import parquet
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMessageBox, QPushButton
@@ -18,6 +20,7 @@ from pytestqt.qtbot import QtBot
 from sessions import record
 from windows import Clip, Studio, Windows, shows
 
+from edgeemo.errors import SourceError
 from edgeemo.recording import Recording, SessionFolder, load
 from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.player import PlayerState
@@ -254,6 +257,21 @@ def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Windows, 
     assert not folder.path.exists()
 
 
+def test_a_session_that_another_window_deleted_is_told(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    folder = record(tmp_path / "sessions", frames=2)
+    window = make(begin=False)
+    window.library.show()
+    listed = window.library.dialog
+    assert listed is not None
+    folder.delete()
+    listed.delete_chosen()
+    (box,) = listed.findChildren(QMessageBox)
+    (move,) = [button for button in box.findChildren(QPushButton) if button.text() == "Move to trash"]
+    qtbot.mouseClick(move, Qt.MouseButton.LeftButton)
+    assert "is not a recorded session" in window.banner.text
+    assert listed.table.rowCount() == 0
+
+
 def test_an_empty_list_says_how_to_fill_it(qtbot: QtBot, tmp_path: Path) -> None:
     listed = SessionsDialog(lambda: tmp_path / "none")
     qtbot.addWidget(listed)
@@ -279,6 +297,46 @@ def test_an_analysis_that_is_cancelled_leaves_nothing(qtbot: QtBot, make: Window
     qtbot.waitUntil(lambda: "times real time" in dialog.figures.text())
     qtbot.mouseClick(dialog.cancel, Qt.MouseButton.LeftButton)
     assert list((tmp_path / "sessions").iterdir()) == []
+
+
+def test_an_analysis_that_is_cancelled_while_it_opens_leaves_nothing(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.ui.analyse.END_S", 0.01)
+    studio.delay = 0.5
+    window = make(begin=False)
+    dialog = window.analyse_file(tmp_path / "talk.mp4")
+    thread = dialog._thread
+    qtbot.mouseClick(dialog.cancel, Qt.MouseButton.LeftButton)
+    thread.join(20)
+    assert not (tmp_path / "sessions").exists()
+
+
+def test_an_analysis_without_a_frame_leaves_nothing(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
+    studio.clip = lambda name: Clip(name, frames=0, error=SourceError("talk.mp4 has no frame that can be decoded"))
+    window = make(begin=False)
+    window.analyse_file(tmp_path / "talk.mp4")
+    qtbot.waitUntil(lambda: "no frame that can be decoded" in window.banner.text)
+    assert list((tmp_path / "sessions").iterdir()) == []
+
+
+def test_an_analysis_that_could_not_be_stored_does_not_blame_the_file(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path, make_clip: MakeClip
+) -> None:
+    clip = make_clip("talk.mp4", frames=50)
+    window = make(begin=False)
+    studio.clip = lambda name: Clip(name, frames=200)
+    dialog = window.analyse_file(clip)
+    qtbot.waitUntil(lambda: dialog._recorder is not None and dialog._recorder.frames > 5)
+    recorder = dialog._recorder
+    assert recorder is not None
+    shutil.rmtree(recorder.folder.path)
+    qtbot.waitUntil(lambda: bool(recorder.losses), timeout=10_000)
+    dialog._total = 500
+    dialog._thread.join(20)
+    assert "could not be read" not in " ".join(recorder.missing)
 
 
 def test_closing_the_window_cancels_an_analysis(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:

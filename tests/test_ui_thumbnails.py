@@ -10,11 +10,13 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 import pytest
 from fakes import result as made_result
 from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from windows import Clip, Studio, Windows, shows
 
 from edgeemo.config import Config
 from edgeemo.types import Result
+from edgeemo.ui.language import use_language
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.thumbnails import LONGEST, Thumbnails
 
@@ -50,3 +52,14 @@ def test_large_pictures_are_kept_smaller_with_their_faces(qtbot: QtBot) -> None:
     strip.setCurrentRow(0)
     assert kept[0].frame.image.shape[1] == LONGEST
     assert kept[0].faces.boxes[0].tolist() == pytest.approx((made_result(2).faces.boxes[0] * 0.4).tolist())
+
+
+def test_a_picture_without_a_face_says_so_in_german(qtbot: QtBot, qapp: QApplication) -> None:
+    use_language(qapp, "de")
+    strip = Thumbnails()
+    qtbot.addWidget(strip)
+    strip.add(made_result(0))
+    use_language(qapp, "en")
+    item = strip.item(0)
+    assert item is not None
+    assert item.toolTip() == "clip.mp4: kein Gesicht"

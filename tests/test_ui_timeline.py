@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import frame
 from fakes import result as made_result
 from PyQt6.QtCore import QSettings, Qt
 from pytestqt.qtbot import QtBot
@@ -19,6 +20,7 @@ from windows import Studio, Windows, shows
 from edgeemo.ui.history import MOST_PEOPLE, MOST_ROWS, History, thinned
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.timeline import Timeline
+from engines import LABELS
 
 # history and timeline
 
@@ -155,3 +157,18 @@ def test_the_timeline_can_be_hidden_and_stays_so(qtbot: QtBot, make: Windows, tm
     assert not window.timeline.isVisible()
     again = make(settings=Settings(QSettings(str(tmp_path / "s.ini"), QSettings.Format.IniFormat)), begin=False)
     assert not again.timeline.isVisible()
+
+
+def test_a_class_that_another_engine_lacks_is_not_shown_for_everyone(qtbot: QtBot) -> None:
+    timeline = Timeline()
+    qtbot.addWidget(timeline)
+    timeline.show()
+    shown = made_result(1)
+    for labels, title in ((LABELS, "Other of everyone"), (LABELS[:8], "Person 1")):
+        history = History()
+        values = shown.probabilities[:, : len(labels)]
+        for index in range(3):
+            history.add(replace(shown, labels=labels, probabilities=values, raw=values, frame=frame(index)))
+        timeline.show_history(history)
+        timeline.show_everyone("other")
+        assert timeline.title.text() == title

@@ -25,6 +25,7 @@ from edgeemo.ui.app import keep_opencvs_qt_out
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.window import Window
+from engines import LABELS
 from engines.errors import BundleNotFound
 
 keep_opencvs_qt_out(os.environ)
@@ -98,6 +99,8 @@ class Studio:
         self.closing: Exception | None = None
         self.clip: Callable[[str], Clip] = Clip
         self.sinks: dict[str, FakeSink] = {}
+        self.classes: dict[str, tuple[str, ...]] = {}  # of an engine; else all
+        self.engine_s = 0.0  # time to open an engine
 
     def open(self, config: Config) -> Runner:
         self.configs.append(config)
@@ -120,7 +123,8 @@ class Studio:
     def _classifier(self, config: Config) -> FakeClassifier:
         if config.engine == "nosuch":
             raise BundleNotFound("no engine named 'nosuch'; there are: hybrid_lite")
-        return FakeClassifier(description=f"{config.engine}, fake runtime")
+        sleep(self.engine_s)
+        return FakeClassifier(self.classes.get(config.engine, LABELS), description=f"{config.engine}, fake runtime")
 
 
 class Closing(FakeSink):

@@ -31,6 +31,10 @@ QUEUE_WITH_PICTURES = 8  # queue length of a sink that needs the pictures, which
 ONLY_SOURCE = "source"
 
 
+class ClassesDiffer(ConfigError):
+    """The new engine has other classes than the open outputs."""
+
+
 class Parts(Protocol):
     """Makes the concrete stages, at the start and when the configuration changes; `run.open` implements it."""
 
@@ -136,7 +140,7 @@ class Assembler:
                 classifier = self._parts.classifier(config)
                 undo.callback(classifier.close)
             if classifier.labels != old.classifier.labels and not may_change_labels:
-                raise ConfigError(
+                raise ClassesDiffer(
                     f"the classes of {config.engine} differ from those of the open outputs; stop the outputs first"
                 )
             lanes = {

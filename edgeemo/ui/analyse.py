@@ -14,6 +14,7 @@ from PyQt6.QtWidgets import QDialog, QHBoxLayout, QLabel, QProgressBar, QPushBut
 
 from edgeemo.capture.ffmpeg import open_video
 from edgeemo.config import CaptureConfig, Config
+from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.ui.language import tr
@@ -82,12 +83,18 @@ class AnalyseDialog(QDialog):
         self._timer.stop()
         self._stop.set()
         self._thread.join(END_S)
-        if self._folder is not None and not self._thread.is_alive():
-            try:
-                self._folder.delete()
-            except Exception as error:
-                self.failed.emit(error)
+        if not self._thread.is_alive() and (error := self._discard()) is not None:
+            self.failed.emit(error)
         super().reject()
+
+    def _discard(self) -> EdgeemoError | None:
+        """Delete the session; returns the error if that fails."""
+        try:
+            if self._folder is not None and self._folder.path.is_dir():
+                self._folder.delete()
+        except EdgeemoError as error:
+            return error
+        return None
 
     def _work(self) -> None:
         try:
@@ -99,7 +106,11 @@ class AnalyseDialog(QDialog):
         except Exception as error:
             log.debug("the analysis ended with an error", exc_info=True)
             self._error = error
-        self._note_missing()
+        if self._stop.is_set():
+            # `reject` may have stopped waiting
+            self._discard()
+        else:
+            self._note_missing()
 
     def _open_recorder(self, labels: tuple[str, ...], engine: str) -> Recorder:
         file = SourceFile.of(self._path) if self._path.is_file() else None
@@ -111,12 +122,13 @@ class AnalyseDialog(QDialog):
     def _note_missing(self) -> None:
         """Record in the session which frames of the file could not be read."""
         recorder = self._recorder
-        if recorder is None or self._stop.is_set():
+        if recorder is None:
             return
         if self._error is not None:
             recorder.note_missing(f"The end of the file: {self._error}")
         lost = self._total - recorder.frames
-        if self._total and lost > max(FEW_FRAMES, self._total * FEW_SHARE):
+        # frames after a loss were read, but not recorded
+        if not recorder.losses and self._total and lost > max(FEW_FRAMES, self._total * FEW_SHARE):
             recorder.note_missing(
                 f"{lost:,} of the {self._total:,} frames of {self._path.name} could not be read; the file is damaged"
             )
@@ -143,6 +155,8 @@ class AnalyseDialog(QDialog):
         # keep the frames before the point where a file is cut off
         if folder is not None and recorder is not None and recorder.frames:
             self.analysed.emit(folder, recorder.missing)
-        elif error is not None:
-            self.failed.emit(error)
+        else:
+            unwanted = self._discard()
+            if (error := error or unwanted) is not None:
+                self.failed.emit(error)
         self.accept()

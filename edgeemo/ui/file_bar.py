@@ -41,7 +41,7 @@ class FileBar(Transport):
 
     @property
     def can_seek(self) -> bool:
-        return self.isVisible() and self.isEnabled()
+        return self.isVisible() and not self._writes()
 
     @property
     def playing(self) -> bool:
@@ -123,6 +123,8 @@ class FileBar(Transport):
 
     def _on_state(self, state: PlayerState) -> None:
         self._asked, self._next = False, None
+        if self._live.config.source != self._source or state in (PlayerState.FAILED, PlayerState.STOPPED):
+            self._after_opening = None
         if state is PlayerState.PLAYING:
             playhead = self._player.playhead
             if playhead is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from edgeemo.ui.settings import Settings
 VIDEOS = translatable("Videos (*.mp4 *.m4v *.mov *.mkv *.webm *.avi *.mpg *.mpeg *.ts *.wmv)")
 PICTURES = translatable("Pictures (*.jpg *.jpeg *.png *.bmp *.webp *.tif *.tiff)")
 ALL = translatable("All files (*)")
+SUFFIX = re.compile(r"\*(\.\w+)")
 
 
 def open_dialog(
@@ -46,13 +48,24 @@ def save_dialog(
     """A dialog for the path of a new file.
 
     Args:
-        name: proposed name; its suffix is added if none is typed.
+        name: proposed name. Its suffix, or the first one of the selected filter, is added if none is typed.
     """
     dialog = _dialog(settings, purpose, title, parent)
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setNameFilters([tr(each) for each in filters])
     dialog.setDefaultSuffix(Path(name).suffix[1:])
     dialog.selectFile(name)
+
+    def change_suffix(chosen: str) -> None:
+        suffixes = SUFFIX.findall(chosen)
+        typed = Path(dialog.selectedFiles()[0]).name if dialog.selectedFiles() else name
+        if not typed.endswith(tuple(suffixes)):
+            for each in SUFFIX.findall(" ".join(filters)):
+                typed = typed.removesuffix(each)
+            dialog.selectFile(typed + suffixes[0])
+        dialog.setDefaultSuffix(suffixes[0][1:])
+
+    dialog.filterSelected.connect(change_suffix)
     return dialog
 
 

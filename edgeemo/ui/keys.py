@@ -52,7 +52,7 @@ def press(window: Window, event: QKeyEvent) -> bool:
         window.banner.dismiss()
     elif key == Qt.Key.Key_M:
         window.mark()
-    elif Qt.Key.Key_1 <= key <= Qt.Key.Key_9 and not event.modifiers():
+    elif Qt.Key.Key_1 <= key <= Qt.Key.Key_9 and not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
         window.mark(event.text())
     elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and window.thumbnails.isVisible():
         window.thumbnails.step(1 if key == Qt.Key.Key_Right else -1)

@@ -132,6 +132,7 @@ class Library(QObject):
     def export(self, folders: Sequence[SessionFolder], path: Path) -> None:
         """Export sessions, or one session as a video with overlay."""
         ending = path.suffix.lower()
+        video = ending == OVERLAY and len(folders) == 1
         what = {ELAN: ANNOTATIONS_WRITTEN, OVERLAY: FRAMES_WRITTEN}.get(ending, ROWS_WRITTEN)
         rows: list[int] = []
 
@@ -140,9 +141,9 @@ class Library(QObject):
 
         def write() -> None:
             read = [load(folder.path) for folder in folders]
-            rows.append(write_overlay(read[0], path) if ending == OVERLAY else export(read, path))
+            rows.append(write_overlay(read[0], path) if video else export(read, path))
 
-        if ending == OVERLAY:
+        if video:
             self._banner.show_message("notice", tr("Writing {name} …", name=path.name), seconds=8)
             self._player.beside(write, told, self.failed.emit)
         else:

@@ -15,6 +15,7 @@ from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 from edgeemo.capture import CameraInfo
 from edgeemo.config import CaptureConfig, Config, QualityConfig, SmoothConfig
 from edgeemo.errors import EdgeemoError, SourceError
+from edgeemo.run.setup import ClassesDiffer
 from edgeemo.types import Result
 from edgeemo.ui.banner import Action, Banner
 from edgeemo.ui.camera_watch import CameraWatch
@@ -85,6 +86,7 @@ class LiveControl(QObject):
         self._lost = False
         self.player = Player(opener, self)
         self.player.failed.connect(self._on_failure)
+        self.player.changed.connect(self._on_state)
         self._retry = QTimer(self)
         self._retry.setSingleShot(True)
         self._retry.setInterval(RETRY_MS)
@@ -215,6 +217,10 @@ class LiveControl(QObject):
 
     def _on_switch_failure(self, error: Exception) -> None:
         playing = self.player.config
+        if isinstance(error, ClassesDiffer) and not self.player.writes:
+            # a run has the same classes from its beginning to its end
+            self.play(self._config)
+            return
         if playing is not None:
             self._config = replace(self._config, engine=playing.engine, smooth=playing.smooth, quality=playing.quality)
             self._settings.preset = preset_of(playing.smooth)
@@ -264,6 +270,12 @@ class LiveControl(QObject):
         elif self._config.source != DEMO:
             actions.append((tr("Play the demo clip"), lambda: self.choose_source(DEMO)))
         self._banner.show_error(error, *actions)
+
+    def _on_state(self, state: PlayerState) -> None:
+        if state is PlayerState.STOPPED and self._lost:
+            # the message says that the source is being reopened
+            self._banner.dismiss()
+            self._stop_retrying()
 
     def _on_plugged(self, camera: CameraInfo) -> None:
         """Offer a new camera; reopen a lost camera at once."""

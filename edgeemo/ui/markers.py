@@ -73,6 +73,7 @@ class MarkersDialog(QDialog):
             (Qt.Key.Key_F2, self.rename_chosen),
             (Qt.Key.Key_Delete, lambda: review.delete_markers(self.chosen)),
             (Qt.Key.Key_Return, self.go_to_chosen),
+            (Qt.Key.Key_Enter, self.go_to_chosen),  # of the keypad
         ):
             QShortcut(QKeySequence(key), self.table, action, context=Qt.ShortcutContext.WidgetShortcut)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Undo), self, review.undo)

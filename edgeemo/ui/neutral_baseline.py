@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from PyQt6.QtCore import QObject
 
+from edgeemo.config import Config
 from edgeemo.recording import Recording
 from edgeemo.recording.recorder import baseline_of
 from edgeemo.types import F32, Result
@@ -94,14 +95,21 @@ class BaselineControl(QObject):
         super().__init__(parent)
         self._player, self._timeline, self._recording, self._banner = player, timeline, recording, banner
         self._taking: BaselineCapture | None = None
+        self._engine = ""  # of the latest baseline
         self.reset()
         recording.changed.connect(self._record_all)
 
     def reset(self) -> None:
         """Delete all baselines, because other people are shown."""
-        self._taking = None
+        self._taking, self._engine = None, ""
         self.baselines = Baselines()
         self._timeline.show_baselines(self.baselines.of)
+
+    def on_switched(self, config: Config) -> None:
+        """Delete the baselines of another engine, from whose probabilities the new one's may differ anyway."""
+        if self._engine not in ("", config.engine):
+            self.reset()
+            self._banner.show_message("notice", tr("The neutral baselines of the other engine were removed."))
 
     def take_over(self, recording: Recording) -> None:
         """Load the baselines of a recorded session; call `reset` before."""
@@ -119,6 +127,7 @@ class BaselineControl(QObject):
             )
             return
         self._taking = BaselineCapture(person, self._timeline.history.end)
+        self._engine = self._player.config.engine if self._player.config is not None else ""
         self._banner.show_message(
             "notice",
             tr("Person {number}: look neutral for %n seconds.", round(TAKE_S), number=person),

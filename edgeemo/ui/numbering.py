@@ -43,6 +43,7 @@ class Numbering(Sink):
         self.place = after
         self._now = now
         self._after = after
+        self._continues = False
         self._frames = self._persons = 0
         self._seconds = 0.0
 
@@ -50,7 +51,7 @@ class Numbering(Sink):
         """Record the next result; called in the run's thread."""
         now = self._now()
         if self._after is not None:
-            after, self._after = self._after, None
+            after, self._after, self._continues = self._after, None, True
             self._frames = after.frame + 1 - result.frame.index
             self._seconds = after.time + now - after.at - result.frame.time
             self._persons = after.person
@@ -63,7 +64,7 @@ class Numbering(Sink):
 
     def of(self, result: Result) -> Result:
         """The renumbered version of a recorded result; the same object if nothing changes."""
-        if not self._frames:
+        if not self._continues:
             return result
         frame = replace(result.frame, index=result.frame.index + self._frames, time=result.frame.time + self._seconds)
         ids = np.where(result.faces.ids == UNTRACKED, UNTRACKED, result.faces.ids + self._persons)

@@ -22,8 +22,11 @@ def write_overlay(recording: Recording, path: Path) -> int:
         Number of frames.
 
     Raises:
-        RecordingError: it cannot be written, or has no frames.
+        RecordingError: it cannot be written, has no frames, or would replace the analysed video.
     """
+    source = Path(recording.file.path) if recording.file is not None else None
+    if source is not None and source.exists() and path.exists() and path.samefile(source):
+        raise RecordingError(f"{path.name} is the video that was analysed; choose another path")
     names = {track.id: track.name for track in recording.tracks if track.name}
     context = SinkContext(recording.labels, draw=lambda result: overlay.draw(result.frame.image, result, names=names))
     scenes = Scenes(recording)

@@ -129,9 +129,10 @@ class PeopleDialog(QDialog):
             ask_for_name(self._review, self.chosen[0], self)
 
     def exclude_chosen(self) -> None:
-        """Exclude the selected persons; include those that are excluded."""
-        for track, excluded in self._selected():
-            self._review.exclude(track.id, not excluded)
+        """Exclude the selected persons; if all of them are excluded, include them."""
+        included = self.chosen
+        for person in included or [track.id for track, _ in self._selected()]:
+            self._review.exclude(person, bool(included))
 
     def _selected(self) -> list[tuple[Track, bool]]:
         return [self._listed[record] for record in sorted(self.table.chosen)]

@@ -45,6 +45,8 @@ def analyse(
 ) -> None:
     """Process every frame of a source into one sink; blocks until the end or until `stop` is set.
 
+    If `stop` is set while the source and the engine open, no sink is made.
+
     Args:
         sink_of: makes the sink from the labels and the engine's description; this function closes it.
 
@@ -53,6 +55,8 @@ def analyse(
     """
     # no markers from another program: they mark the present moment, not a time in the file
     with opener(replace(config, markers="")) as runner:
+        if stop.is_set():
+            return
         sink = sink_of(runner.labels, runner.engine_description)
         try:
             runner.attach(sink)
@@ -126,6 +130,11 @@ class Player(QObject):
     def labels(self) -> tuple[str, ...]:
         """Classes of the engine in use; empty if nothing plays."""
         return self._runner.labels if self._runner is not None else ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether results go to a recording or to outputs."""
+        return bool(self._attached) or bool(self.config is not None and self.config.sinks)
 
     def attach(self, sink: Sink) -> bool:
         """Also give the results to a sink; False if nothing plays."""

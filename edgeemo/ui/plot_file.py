@@ -42,7 +42,7 @@ def save_plot(widget: QWidget, path: Path) -> None:
             image.setDevicePixelRatio(SCALE)
             _render(widget, image)
             if not image.save(str(draft), "PNG"):
-                raise RecordingError(f"cannot write {path}; choose another place")
+                raise RecordingError(f"cannot write {path}; choose another path")
 
 
 def ask_and_save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # these import pyarrow, which is optional
 log = logging.getLogger(__name__)
 
 TICK_MS = 200
+MOST_REFUSED = 3  # paths that cannot be read and are named
 END_S = 8.0  # time for the workers to end when closing
 WAITS, DONE = translatable("waits"), translatable("done")
 EMPTY = translatable("Drop videos or folders here, or add some.")
@@ -86,7 +88,7 @@ class QueueDialog(QDialog):
     """Add videos, start, pause and resume. Finished files are kept; `settings` stores the queue in case of a crash.
 
     Args:
-        config: engine, smoothing and limits for all files.
+        config: returns the window's engine, smoothing and limits; a queue that has begun keeps its own.
         output: folder of the dataset.
 
     Signals:
@@ -95,15 +97,19 @@ class QueueDialog(QDialog):
 
     failed = pyqtSignal(object)
 
-    def __init__(self, config: Config, output: Path, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, config: Callable[[], Config], output: Path, settings: Settings, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Queue of videos"))
         self.setAcceptDrops(True)
-        self._config = replace(config, source="", sinks=(), frames=0, capture=CaptureConfig())
+        self._window_config = config
+        self._config = config()
         self._settings = settings
         self._output = output
         self._paths: list[str] = []
         self._inputs: tuple[Input, ...] = ()
+        self._begun: dict[str, Input] = {}  # file -> input, of the latest run
         self._faults: dict[str, str] = {}
         self._watcher: QueueWatcher | None = None
         self._ended: set[str] = set()  # files finished by earlier runs of this queue
@@ -124,14 +130,22 @@ class QueueDialog(QDialog):
         return self._thread is not None
 
     def add(self, paths: Sequence[str]) -> None:
-        """Add video files, and folders to search for video files."""
-        try:
-            found = find_inputs([*self._paths, *paths])
-        except EdgeemoError as error:
-            self.figures.setText(error_words(error))
-            return
-        self._paths += [path for path in paths if path not in self._paths]
-        self._inputs, self._finished = found.files, False
+        """Add video files, and folders to search for video files. Paths that cannot be read are named and left out."""
+        usable: list[str] = []
+        refused: list[str] = []
+        found: dict[str, Input] = {}
+        for path in dict.fromkeys((*self._paths, *paths)):
+            try:
+                found |= {os.path.realpath(each.file): each for each in find_inputs([path]).files}
+                usable.append(path)
+            except EdgeemoError as error:
+                refused.append(error_words(error))
+        if refused:
+            self.figures.setText("\n".join(refused[:MOST_REFUSED]))
+        self._finished &= not any(path in usable for path in paths)
+        self._paths, self._inputs = usable, tuple(sorted(found.values()))
+        if self.running:  # they are read when the run ends
+            self._settings.queue = [str(self._output), *self._paths]
         self.fill()
 
     def start_or_pause(self) -> None:
@@ -142,11 +156,15 @@ class QueueDialog(QDialog):
             return
         if not self._inputs:
             return
+        if not self._began or self._error is not None:
+            now = self._window_config()
+            self._config = replace(now, source="", sinks=(), frames=0, capture=CaptureConfig())
         self._settings.queue = [str(self._output), *self._paths]
         self._stop = threading.Event()
         if self._watcher is not None:
             self._ended |= self._watcher.completed.ended_files
         self._watcher, self._ending, self._error = None, None, None
+        self._begun = {each.file: each for each in self._inputs}
         self._began = monotonic()
         self._thread = threading.Thread(target=self._work, args=(self._stop,), name="edgeemo-queue", daemon=True)
         self._thread.start()
@@ -219,7 +237,7 @@ class QueueDialog(QDialog):
                 return self._watcher
 
             options = Options(tuple(self._paths), str(self._output))
-            self._ending = perform(self._config, options, self._inputs, watch, stop)
+            self._ending = perform(self._config, options, tuple(self._begun.values()), watch, stop)
         except Exception as error:
             log.debug("the queue ended with an error", exc_info=True)
             self._error = error
@@ -251,6 +269,9 @@ class QueueDialog(QDialog):
         elif ending is not None and ending.full:
             self.figures.setText(tr("The disk is full ({path}); free space, then resume.", path=ending.full))
         elif ending is not None and not self._stop.is_set():
+            if any(each.file not in self._begun for each in self._inputs):
+                self.start_or_pause()
+                return
             self._finished = True
             self._faults = {failure.file: failure.reason for failure in ending.failures}
             self.progress.setValue(1000)
@@ -270,7 +291,9 @@ class QueueDialog(QDialog):
             return tr("failed: {reason}", reason=reason)
         if watcher is None:
             return tr(DONE) if file in self._ended else tr(WAITS)
-        if file in watcher.completed.ended_files or file not in watcher.completed.todo or self._finished:
+        # files of the run that are not to do were done before
+        before = file in self._begun and file not in watcher.completed.todo
+        if file in watcher.completed.ended_files or before or self._finished:
             return tr(DONE)
         if self.running and file in watcher.places:
             return tr("at {time}", time=clock(watcher.places[file], 0))
@@ -291,7 +314,7 @@ class QueueDialog(QDialog):
 
     def _set_output(self, path: str) -> None:
         self._output, self._finished, self._watcher = Path(path), False, None
-        self._ended = set()
+        self._ended, self._faults, self._began = set(), {}, 0.0
         self.fill()
 
     def _open_output(self) -> None:

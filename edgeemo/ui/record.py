@@ -85,28 +85,32 @@ class RecordControl(QObject):
             else tr("RECORDING STOPPED")
         )
 
-    def begin(self, name: str, source: str, engine: str, video: str) -> None:
+    def begin(self, name: str, source: str, video: str) -> None:
         """Start recording.
 
         Args:
             name: name of the session.
-            source, engine: display names.
+            source: its display name.
             video: "none", "blurred" or "whole".
         """
-        labels = self._player.labels
-        if self._recorder is not None or self._beginning or not labels:
+        if self._recorder is not None or self._beginning or not self._player.labels:
             return
         self._beginning = True
         made: list[Recorder] = []
-        description = self._player.engine_description or engine
 
         def open_recorder() -> None:
-            info = SessionInfo(name, source, description, labels, video=video)
-            folder = SessionFolder.create(self._folder(), info, card=engine_card(engine))
+            # read in the worker, after a change of engine that is under way
+            config, labels = self._player.config, self._player.labels
+            if config is None or not labels:
+                return
+            info = SessionInfo(name, source, self._player.engine_description or config.engine, labels, video=video)
+            folder = SessionFolder.create(self._folder(), info, card=engine_card(config.engine))
             made.append(Recorder(folder, labels, video=video, clock=time))
 
         def attach() -> None:
             self._beginning = False
+            if not made:
+                return
             if not self._player.attach(made[0]):
                 # playback stopped meanwhile
                 self._finish(made[0])

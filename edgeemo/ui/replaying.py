@@ -73,6 +73,9 @@ class Replaying(QObject):
         self._banner.dismiss()
         self._forget()
         self.review.begin(recording)
+        for dialog in (self.people, self.markers):
+            if dialog is not None:
+                dialog.fill()
         self._show_names(recording)
         self._timeline.show_history(History.of(recording), whole=True)
         self.begins.emit(recording)

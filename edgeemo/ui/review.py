@@ -18,6 +18,8 @@ from edgeemo.recording.people import Edit, Exclude, Merge, Name, Split, edited, 
 from edgeemo.ui.player import Player
 from edgeemo.values import marker_label
 
+PERSONS, MARKERS = 0, 1
+
 
 class Review(QObject):
     """The replayed session after the latest change.
@@ -42,9 +44,10 @@ class Review(QObject):
         self.time = time
         self.recording: Recording | None = None
         self._before: list[Recording] = []
+        self._stored: list[Recording] = []  # those whose persons and whose markers are in the folder; set by the worker
 
     def begin(self, recording: Recording) -> None:
-        self.recording, self._before = recording, []
+        self.recording, self._before, self._stored = recording, [], [recording, recording]
 
     def end(self) -> None:
         self.recording, self._before = None, []
@@ -90,7 +93,9 @@ class Review(QObject):
 
     def delete_markers(self, markers: Sequence[Marker]) -> None:
         if self.recording is not None:
-            self._set_markers([each for each in self.recording.markers if each not in markers])
+            # not by equality: a marker may have been set twice
+            deleted = {id(marker) for marker in markers}
+            self._set_markers([each for each in self.recording.markers if id(each) not in deleted])
 
     def import_markers(self, path: Path) -> None:
         """Add the events of a table."""
@@ -149,13 +154,16 @@ class Review(QObject):
             self._keep(replace(recording, markers=sorted_markers(markers)))
 
     def _keep(self, new: Recording) -> None:
-        old, self.recording = self.recording, new
+        self.recording, stored = new, self._stored
 
         def write() -> None:
-            if old is None or new.edits != old.edits:
-                write_edits(new.path, new.edits)
-            if old is None or new.markers != old.markers:
-                write_markers(new.path, new.markers)
+            # an edit that could not be stored is stored with the next one
+            if new.markers != stored[MARKERS].markers:
+                write_markers(new.path, new.markers, stored[MARKERS].markers)
+                stored[MARKERS] = new
+            if new.edits != stored[PERSONS].edits:
+                write_edits(new.path, new.edits, stored[PERSONS].edits)
+                stored[PERSONS] = new
 
         self._player.in_background(write, lambda: None, self.failed.emit)
         self.changed.emit(new)

@@ -109,6 +109,7 @@ class SessionsDialog(QDialog):
             (Qt.Key.Key_F2, self.rename_chosen),
             (Qt.Key.Key_Delete, self.delete_chosen),
             (Qt.Key.Key_Return, self.replay_chosen),
+            (Qt.Key.Key_Enter, self.replay_chosen),  # of the keypad
             (QKeySequence.StandardKey.Undo, self.restore_deleted),
         ):
             QShortcut(QKeySequence(key), self.table, action, context=Qt.ShortcutContext.WidgetShortcut)
@@ -162,16 +163,6 @@ class SessionsDialog(QDialog):
         stem = file_name(names[folders[0].path]) if len(folders) == 1 else f"{len(folders)} sessions"
         filters = [f"{tr(name)} (*{end})" for name, end in kinds]
         dialog = save_dialog(self._settings, "export", tr("Export"), self, filters, f"{stem}.csv")
-
-        def change_ending(kind: str) -> None:
-            ending = next(end for _, end in kinds if end in kind)
-            name = Path(dialog.selectedFiles()[0]).name if dialog.selectedFiles() else stem
-            for _, end in kinds:
-                name = name.removesuffix(end)
-            dialog.setDefaultSuffix(ending[1:])
-            dialog.selectFile(name + ending)
-
-        dialog.filterSelected.connect(change_ending)
         dialog.fileSelected.connect(lambda path: self.exported.emit(folders, Path(path)))
         dialog.open()
 
@@ -191,7 +182,8 @@ class SessionsDialog(QDialog):
         chosen = self.chosen
         if not chosen:
             return
-        names = ", ".join(folder.read().name for folder in chosen[:3]) + (tr(" and others") if len(chosen) > 3 else "")
+        listed = [self._listed[record][1].name for record in self.table.chosen[:3]]
+        names = ", ".join(listed) + (tr(" and others") if len(chosen) > 3 else "")
         words = tr(
             "Move {names} to the trash? Undo restores it; the trash is the folder {trash} of the sessions.",
             names=names,

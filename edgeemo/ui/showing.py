@@ -47,6 +47,7 @@ class Showing(QObject):
     def on_switched(self, config: Config) -> None:
         """Show another engine or smoothing, with which the source continues."""
         self._window.toolbar.engine.show_engine(config.engine)
+        self._window.neutral_baseline.on_switched(config)
         self._window.marking.mark_change(config)
         if self._window.saliency.active:
             self._window.saliency.start(config)

@@ -10,6 +10,7 @@ from PyQt6.QtGui import QDesktopServices, QImageWriter
 
 from edgeemo.errors import SinkError
 from edgeemo.stages import overlay
+from edgeemo.stages.overlay import NO_NAMES, Names
 from edgeemo.types import Result
 from edgeemo.ui.banner import Banner
 from edgeemo.ui.language import tr
@@ -23,8 +24,11 @@ def pictures_folder() -> Path:
     return Path(named) if named else Path.home()
 
 
-def save_snapshot(result: Result, folder: Path, now: datetime) -> Path:
+def save_snapshot(result: Result, folder: Path, now: datetime, names: Names = NO_NAMES) -> Path:
     """Write the frame at its original size with overlay; existing files are never overwritten.
+
+    Args:
+        names: names of persons by their number.
 
     Returns:
         The new file, named after the time.
@@ -32,7 +36,7 @@ def save_snapshot(result: Result, folder: Path, now: datetime) -> Path:
     Raises:
         SinkError: it cannot be written.
     """
-    pixels = overlay.draw(result.frame.image, result)
+    pixels = overlay.draw(result.frame.image, result, names=names)
     path = _reserved(folder, f"edgeemo {now:%Y-%m-%d %H.%M.%S}")
     writer = QImageWriter(str(path), b"png")
     if not writer.write(as_image(pixels)):
@@ -54,14 +58,14 @@ class Snapshots(QObject):
         super().__init__(parent)
         self._player, self._banner, self._folder = player, banner, folder
 
-    def take(self, result: Result | None) -> None:
-        """Save the frame on screen, if any."""
+    def take(self, result: Result | None, names: Names = NO_NAMES) -> None:
+        """Save the frame on screen, if any, with names of persons by their number."""
         if result is None:
             return
         saved: list[Path] = []
         folder, now = self._folder or pictures_folder(), datetime.now()
         self._player.in_background(
-            lambda: saved.append(save_snapshot(result, folder, now)),
+            lambda: saved.append(save_snapshot(result, folder, now, names)),
             lambda: self._on_saved(saved[0]),
             self._banner.show_error,
         )
@@ -89,5 +93,5 @@ def _reserved(folder: Path, stem: str) -> Path:
             number += 1
         except OSError as error:
             raise SinkError(
-                f"cannot save the snapshot in {folder} ({error.strerror or error}); permit writing or free some space"
+                f"cannot save the snapshot in {folder} ({error.strerror or error}); free some space or permit writing"
             ) from error

@@ -58,23 +58,32 @@ class RowTable(QTableWidget):
         self.in_own_order = False
 
     def fill(self, records: Sequence[Sequence[Cell]], tips: Sequence[str] = ()) -> None:
-        """Show these records; the sorting and the selected record numbers stay.
+        """Show these records; the sorting and the selected record numbers stay. If there are fewer records than before,
+        only the uppermost stays selected: the other numbers may now be those of other records.
 
         Args:
             records: for each record, one cell per column.
             tips: one tool tip per record; (): none.
         """
         chosen = [record for record in self.chosen if record < len(records)]
+        if len(records) < self.rowCount():
+            chosen = chosen[:1]
         self.setSortingEnabled(False)
         self.setRowCount(len(records))
+        selection, model = self.selectionModel(), self.model()
+        assert model is not None
+        # one signal for all items: each signal fits the columns to all rows, so hundreds of rows would take seconds
+        model.blockSignals(True)
         for row, cells in enumerate(records):
             for column, cell in enumerate(cells):
                 item = _Item(cell, row)
                 item.setToolTip(tips[row] if tips else "")
                 self.setItem(row, column, item)
+        model.blockSignals(False)
+        if records:
+            model.dataChanged.emit(model.index(0, 0), model.index(len(records) - 1, self.columnCount() - 1))
         self.setSortingEnabled(True)
-        selection, model = self.selectionModel(), self.model()
-        if selection is not None and model is not None and self.chosen != chosen:
+        if selection is not None and self.chosen != chosen:
             # not `choose`, which would scroll
             self.clearSelection()
             how = QItemSelectionModel.SelectionFlag

@@ -65,7 +65,7 @@ class Thumbnails(QListWidget):
         names = ", ".join(
             tr("unsure") if result.reasons(row) else display_of(emotion) for row, emotion in enumerate(result.emotions)
         )
-        item.setToolTip(f"{result.frame.origin}: {names or 'no face'}")
+        item.setToolTip(f"{result.frame.origin}: {names or tr('no face')}")
         self._results.append(kept)
         self._adding = True
         self.addItem(item)

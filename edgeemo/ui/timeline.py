@@ -62,7 +62,7 @@ class Timeline(QWidget):
         self._theme = LIGHT
         self._history = History()
         self._person: int | None = None
-        self._everyone = ""  # the class shown for everyone; empty: one person is shown
+        self._everyone = ""  # the class chosen for everyone
         self._hidden: set[str] = set()  # hidden classes
         self._at: float | None = None  # the cursor's media time
         self._hover: float | None = None
@@ -96,6 +96,11 @@ class Timeline(QWidget):
         """The person shown: the selected one if present at the cursor or newest frame, else another visible one."""
         time = self._history.end if self._at is None else self._at
         return self._history.shown_at(time, self._person)
+
+    @property
+    def _shared(self) -> str:
+        """The class shown for everyone, if the history has it; empty: one person is shown."""
+        return self._everyone if self._everyone in shown_classes(self._history.labels) else ""
 
     def set_theme(self, theme: Theme) -> None:
         self._theme = theme
@@ -209,7 +214,7 @@ class Timeline(QWidget):
             self.plot.names.setVisible(wide)
             self.classes.setVisible(wide and person is not None)
             self.people.setVisible(person is not None)
-            self.distribution.setVisible(wide and person is not None and not self._everyone)
+            self.distribution.setVisible(wide and person is not None and not self._shared)
             if person is None:
                 self._show_nobody()
             else:
@@ -221,12 +226,12 @@ class Timeline(QWidget):
 
     def _lines(self, person: int, begin: float, end: float) -> list[Line]:
         baseline = self._baseline_of(person)
-        self.relative.setVisible(baseline is not None and not self._everyone)
-        if self.relative.isChecked() and (baseline is None or self._everyone):
+        self.relative.setVisible(baseline is not None and not self._shared)
+        if self.relative.isChecked() and (baseline is None or self._shared):
             self.relative.setChecked(False)
         keys = shown_classes(self._history.labels)
-        if self._everyone in keys:
-            return self._lines_of_everyone(keys.index(self._everyone), begin, end)
+        if self._shared:
+            return self._lines_of_everyone(keys.index(self._shared), begin, end)
         times, values = thinned(self._history.series(person), begin, end, POINTS)
         if baseline is not None and self.relative.isChecked():
             values = np.asarray(values - baseline, np.float32)
@@ -263,8 +268,8 @@ class Timeline(QWidget):
 
     def _show_texts(self, person: int) -> None:
         """Show the person and shares of time, or the values under the pointer."""
-        if self._everyone:
-            self.title.setText(tr("{expression} of everyone", expression=name_of(self._everyone)))
+        if self._shared:
+            self.title.setText(tr("{expression} of everyone", expression=name_of(self._shared)))
             self.dot.hide()
             self.legend.setText("")
             return

@@ -105,6 +105,10 @@ class VideoView(QWidget):
         self._names = names
         self.update()
 
+    @property
+    def names(self) -> Mapping[int, str]:
+        return self._names
+
     def show_chosen(self, person: int) -> None:
         """Draw this person's box thicker, from the next picture on; `UNTRACKED`: none."""
         self._chosen = person

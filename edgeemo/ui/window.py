@@ -176,7 +176,7 @@ class Window(QMainWindow):
 
     def take_snapshot(self) -> None:
         """Save the current frame in the background; the banner shows the path."""
-        self.snapshots.take(self.video.result)
+        self.snapshots.take(self.video.result, self.video.names)
 
     def record_or_end(self) -> None:
         """The red button: start or end a recording."""
@@ -185,7 +185,7 @@ class Window(QMainWindow):
             return
         source = self.live.recorded_name
         name = f"{source}, {datetime.now():%d %B %H:%M}"
-        self.recording.begin(name, source, self.config.engine, self.settings.video)
+        self.recording.begin(name, source, self.settings.video)
 
     def mark(self, label: str = "") -> None:
         """Set a marker in the timeline and in the recorded or replayed session."""
@@ -247,7 +247,7 @@ class Window(QMainWindow):
         if self.queue is None:
             kept = self.settings.queue
             output = Path(kept[0]) if kept else self._sessions_folder() / f"queue {datetime.now():%Y-%m-%d %H.%M}"
-            self.queue = QueueDialog(self.config, output, self.settings, self)
+            self.queue = QueueDialog(lambda: self.config, output, self.settings, self)
             paths = [*kept[1:], *paths]
         if paths:
             self.queue.add(paths)

@@ -1613,6 +1613,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
+        <source>{name} is the video that was analysed</source>
+        <translation>{name} ist das ausgewertete Video</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
         <source>choose {name}</source>
         <translation>bitte {name} wählen</translation>
     </message>
@@ -1653,6 +1658,46 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
+        <source>{name} has no frames to show</source>
+        <translation>{name} hat keine Bilder, die gezeigt werden könnten</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>another window has changed the persons of this session</source>
+        <translation>ein anderes Fenster hat die Personen dieser Sitzung geändert</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>replay it again</source>
+        <translation>geben Sie sie noch einmal wieder</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot save the plot as {name}: give a name that ends in .png or .svg</source>
+        <translation>der Zeitverlauf kann nicht als {name} gespeichert werden: geben Sie einen Namen an, der auf .png oder .svg endet</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot save the snapshot to {path} ({reason})</source>
+        <translation>das Standbild kann nicht als {path} gespeichert werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot save the snapshot in {path} ({reason})</source>
+        <translation>das Standbild kann nicht in {path} gespeichert werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot save the snapshot: {path} is a file, not a folder</source>
+        <translation>das Standbild kann nicht gespeichert werden: {path} ist eine Datei, kein Ordner</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>free some space or permit writing</source>
+        <translation>schaffen Sie Platz, oder erlauben Sie das Schreiben</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
         <source>Parquet needs pyarrow, which is not installed: {command}, or export as .csv</source>
         <translation>für Parquet fehlt pyarrow: {command}, oder als .csv exportieren</translation>
     </message>
@@ -1665,6 +1710,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../messages.py"/>
         <source>cannot write {path} ({reason})</source>
         <translation>{path} kann nicht geschrieben werden ({reason})</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>cannot write {path}</source>
+        <translation>{path} kann nicht geschrieben werden</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
@@ -2060,6 +2110,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../neutral_baseline.py"/>
         <source>no difference</source>
         <translation>kein Unterschied</translation>
+    </message>
+    <message>
+        <location filename="../neutral_baseline.py"/>
+        <source>The neutral baselines of the other engine were removed.</source>
+        <translation>Die neutralen Baselines der anderen Engine wurden entfernt.</translation>
     </message>
     <message>
         <location filename="../neutral_baseline.py"/>
@@ -2888,6 +2943,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <translation>unsicher</translation>
     </message>
     <message>
+        <location filename="../thumbnails.py"/>
+        <source>no face</source>
+        <translation>kein Gesicht</translation>
+    </message>
+    <message>
         <location filename="../timeline.py"/>
         <source>Expressions over time appear here.</source>
         <translation>Ausdrücke im Zeitverlauf erscheinen hier.</translation>
@@ -3271,11 +3331,6 @@ dort auf die Emotionen von Personen zu schließen, außer aus medizinischen Grü
         <location filename="../words.py"/>
         <source>uncertain</source>
         <translation>ungewiss</translation>
-    </message>
-    <message>
-        <location filename="../words.py"/>
-        <source>no face</source>
-        <translation>kein Gesicht</translation>
     </message>
     <message>
         <location filename="../words.py"/>
