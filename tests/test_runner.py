@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,10 @@ from servers import until
 from edgeemo.config import Config, SourceConfig, TrackConfig
 from edgeemo.errors import ConfigError, EdgeemoError, SinkError, SourceError
 from edgeemo.run.runner import Runner
+from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.stages.pipeline import Pipeline, step_together
-from edgeemo.types import Frame, Result, Sink, State, Status
+from edgeemo.types import Faces, Frame, Result, Sink, State, Status
+from engines import LABELS
 from engines.errors import ModelError
 
 
@@ -185,6 +188,41 @@ def test_reading_the_configuration_again_leaves_alone_what_is_the_same() -> None
         until(lambda: more.seen)
         assert keep.closed
         assert a.opened == 1
+
+
+def test_a_source_that_a_reload_changes_keeps_its_numbers_and_a_database_gets_every_result(tmp_path: Path) -> None:
+    def opener() -> Sink:
+        context = SinkContext(LABELS, draw=lambda each: each.frame.image, sources=("a", "b"), lasting=True)
+        return open_sink(f"sqlite:{tmp_path}/out.db", context)
+
+    keep = Keeper()
+    parts = FakeParts({"a": Endless(), "b": Endless()}, {"keep": keep, "sqlite": opener})
+    before = configuration("a", "b", sinks=("keep", "sqlite"))
+    after = replace(before, sources=(replace(before.sources[0], fps=5.0), before.sources[1]))
+    with running(before, parts, lambda: after) as (runner, _, reload):
+        until(lambda: runner.status().sinks[1].written > 100)
+        reload.set()
+        until(lambda: runner.config == after)
+        count = len(keep.seen)
+        until(lambda: len(keep.seen) > count + 1000)  # the database writes every second
+        assert runner.status().sinks[1].dropped == 0
+    assert keep.of("a") == sorted(set(keep.of("a")))
+
+
+def test_a_sink_that_a_reload_removes_gets_the_frames_of_a_file_that_are_in_detection() -> None:
+    class Slow(FakeDetector):
+        def detect(self, frame: Frame) -> Faces:
+            threading.Event().wait(0.005)
+            return super().detect(frame)
+
+    keep, more = Keeper(), Keeper()
+    parts = FakeParts({"a": FakeSource(120)}, {"keep": keep, "more": more}, detector=Slow)
+    with running(configuration("a"), parts, lambda: configuration("a", sinks=("more",))) as (runner, _, reload):
+        until(lambda: len(keep.seen) > 20)
+        reload.set()
+        until(lambda: runner.status().sources[0].state is State.ENDED and len(keep.seen) + len(more.seen) >= 120)
+    assert more.seen
+    assert keep.of("a") + more.of("a") == list(range(120))
 
 
 @pytest.mark.parametrize("fault", ["unreadable", "no sources", "engine", "sink"])

@@ -316,6 +316,8 @@ class Runner:
         with self._reload_lock:
             old = self._now
             writes = bool(old.sinks or self._attached)
+            with self._round_lock:
+                self._finish_ahead()  # before sinks are closed
             new = self._assembler.change(
                 old, config, reopen_engine=reopen_engine, may_change_labels=self._several or not writes
             )
@@ -323,8 +325,10 @@ class Runner:
                 self._finish_ahead()
                 self._setup = new
             self._left_behind |= not retire(old, new)
-            for lane in new.lanes.values():
+            for name, lane in new.lanes.items():
                 if not lane.worker.started:
+                    if name in old.lanes:
+                        lane.worker.continue_from(old.lanes[name].worker)
                     lane.worker.start()
 
     def _run_in_background(self) -> None:

@@ -108,6 +108,10 @@ class SourceWorker:
         self.history.append((monotonic(), self._state))
         self._thread.start()
 
+    def continue_from(self, other: SourceWorker) -> None:
+        """Continue index and time of a stopped worker of the same name. Call it before `start`; needs `reopen`."""
+        self._index, self._began = other._index, other._began
+
     @property
     def started(self) -> bool:
         return bool(self.history)
