@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -210,3 +212,18 @@ def test_topics_that_a_configured_sink_has_with_the_same_broker_are_kept(announc
         "ha/sensor/edgeemo_home_door/faces/config",
     }
     assert kept_by(Config(sinks=sinks[2:]), announcer) == set()
+
+
+def test_confirmed_messages_are_deleted_later_if_the_file_is_locked(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "box.db", 1000, "s")
+    for text in (b"1", b"2"):
+        box.append("t", text)
+    keys = [message.key for message in box.take(2)]
+    box._database.execute("PRAGMA busy_timeout = 10")
+    with contextlib.closing(sqlite3.connect(tmp_path / "box.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert not box.done(keys)
+        assert (box.out, len(box)) == (2, 2)
+    assert box.done(keys)
+    assert (box.out, len(box)) == (0, 0)
+    box.close()

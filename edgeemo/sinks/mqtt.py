@@ -221,8 +221,7 @@ class MqttSink(Sink):
                 if self._stop.is_set():
                     return
                 continue
-            if self._arrived:
-                self._outbox.done(self._arrived)
+            if self._arrived and self._outbox.done(self._arrived):
                 self._arrived = []
             now = monotonic()
             if now - told >= STATE_S and ending is None:

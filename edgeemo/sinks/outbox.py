@@ -136,8 +136,12 @@ class Outbox:
             self._out |= {message.key: len(message.payload) for message in messages}
             return messages
 
-    def done(self, keys: list[int]) -> None:
-        """Delete these messages, because the broker confirmed them."""
+    def done(self, keys: list[int]) -> bool:
+        """Delete these messages, because the broker confirmed them.
+
+        Returns:
+            False if they cannot be deleted now (the disk is full or the file is locked): call it again with them.
+        """
         with self._lock:
             try:
                 self._delete([(key, self._out[key]) for key in keys if key in self._out])
@@ -145,6 +149,8 @@ class Outbox:
                     self._database.execute("PRAGMA incremental_vacuum").fetchall()
             except sqlite3.Error as error:
                 log.debug("the outbox cannot delete messages: %s", error)
+                return False
+            return True
 
     def rewind(self) -> None:
         """Start again with the oldest message, for a new connection."""
