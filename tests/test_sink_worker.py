@@ -3,10 +3,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic
 
 import pytest
-from fakes import FakeSink, result
+from fakes import FakeSink, result, sink_worker
 from servers import until
 
 from edgeemo.errors import SinkError
@@ -104,6 +105,21 @@ def test_an_error_ends_a_sink_for_good_or_until_it_is_opened_again(
     assert worker.close(10)
     assert broken.frames == [0]
     assert fresh.frames == ([2] if reopen else [])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_disk_that_stays_full_does_not_fill_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edgeemo.run.sink_worker.REOPEN_S", 0.01)
+    worker = sink_worker("jsonl:/dev/full", size=8)
+    for index in range(20):
+        worker.offer(result(0, index=index))
+        until(lambda: worker.idle)
+        threading.Event().wait(0.02)
+    assert worker.close(10)
+    assert worker.status().dropped == 20
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize("reopen", [False, True])

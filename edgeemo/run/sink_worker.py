@@ -12,6 +12,7 @@ from time import monotonic, perf_counter
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.sinks import ReaderGone
+from edgeemo.system.faults import FaultLog
 from edgeemo.types import Marker, Result, Sink, SinkStatus
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class SinkWorker:
         self._kept = 0  # results kept on disk by the last closed sink
         self._reopens = False
         self._error = ""
+        self._faults = FaultLog(log, f"sink {name}", f"sink {name} works again")
         self._retry_at = 0.0
         self._taken_ms: deque[float] = deque(maxlen=120)
         self._thread = threading.Thread(target=self._run, name=f"edgeemo-sink {name}", daemon=True)
@@ -218,6 +220,7 @@ class SinkWorker:
                 self._write(result)
             if result is None or monotonic() - ticked >= TICK_S:
                 ticked = monotonic()
+                self._faults.check()
                 if self._sink is not None:
                     self._guarded(self._sink.tick)
             if result is None and closing:
@@ -238,9 +241,8 @@ class SinkWorker:
         self._sink = self._opener()
         if self._closing:
             self._sink.stop_waiting()
-        if self._error:
-            log.warning("sink %s works again", self.name)
-            self._error = ""
+        self._error = ""
+        self._faults.end()
 
     def _close(self) -> None:
         sink, self._sink = self._sink, None
@@ -269,8 +271,8 @@ class SinkWorker:
         said = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, ReaderGone):
             said = "its reader has gone"
-        elif self.reopen and said != self._error:
-            log.warning("sink %s: %s", self.name, said, exc_info=not isinstance(error, EdgeemoError))
+        elif self.reopen:
+            self._faults.begin(said, trace=None if isinstance(error, EdgeemoError) else error)
         self._error = said
         if self.failure is None and (isinstance(error, ReaderGone) or not self.reopen):
             self.failure = error

@@ -16,6 +16,7 @@ from edgeemo.config import ServiceConfig
 from edgeemo.errors import EdgeemoError
 from edgeemo.mailbox import Closed, Mailbox
 from edgeemo.run.status import Rate
+from edgeemo.system.faults import FaultLog
 from edgeemo.types import Frame, Source, SourceStatus, State
 from engines.standard import told
 
@@ -98,15 +99,12 @@ class SourceWorker:
         self._captured = self._processed = self._dropped = self._connects = self._faces = self._damaged = 0
         self._error = ""
         self._decoder = ""
+        self._faults = FaultLog(log, f"source {name}", f"source {name} is live")
         self._finite = False
         self._left_behind = False
         self._arrivals = Rate()
         self._results = Rate()
         self._thread = self._new_thread()
-
-    def start(self) -> None:
-        self.history.append((monotonic(), self._state))
-        self._thread.start()
 
     def continue_from(self, other: SourceWorker) -> None:
         """Continue index and time of a stopped worker of the same name. Call it before `start`; needs `reopen`."""
@@ -114,6 +112,10 @@ class SourceWorker:
 
     @property
     def started(self) -> bool:
+    def start(self) -> None:
+        self.history.append((monotonic(), self._state))
+        self._thread.start()
+
         return bool(self.history)
 
     def take(self) -> Captured | None:
@@ -164,6 +166,7 @@ class SourceWorker:
         with self._lock:
             silent = now - self._heard
             if self._state is State.LIVE and silent > self._config.stalled_s:
+            self._faults.check()
                 self._enter(State.STALLED)
             hangs = self._state in (State.STALLED, State.CONNECTING) and silent > self._config.hang_s
             if hangs and self._reopen and not self._stop.is_set():
@@ -240,11 +243,9 @@ class SourceWorker:
             if not self._reopen or (self._finite and (failure is None or gave)):
                 self._end(failure)
                 return
-            if failure is not None and not told(failure, EdgeemoError):
-                log.error("source %s failed", self.name, exc_info=failure)
             pause = self._config.backoff_s if gave > 1 else min(2 * pause, self._config.backoff_max_s)
             with self._lock:
-                self._lose(_line(failure) if failure is not None else f"{self.name} ended")
+                self._lose(_line(failure) if failure is not None else f"{self.name} ended", failure)
                 self._enter(State.BACK_OFF)
             self._stop.wait(pause)
 
@@ -311,8 +312,7 @@ class SourceWorker:
             self._connects += 1
             self._error = ""
             self._decoder = decoder
-            if self._connects > 1:
-                log.warning("source %s is live again", self.name)
+            self._faults.end()
             return box
 
     def _hand_over(self, box: Mailbox[Captured], captured: Captured) -> bool:
@@ -328,9 +328,9 @@ class SourceWorker:
             return True
         return False
 
-    def _lose(self, why: str) -> None:
-        if why != self._error:
-            log.warning("source %s: %s", self.name, why)
+    def _lose(self, why: str, failure: Exception | None = None) -> None:
+        expected = failure is None or told(failure, EdgeemoError)
+        self._faults.begin(why, trace=None if expected else failure)
         self._error = why
         self._enter(State.LOST)
 

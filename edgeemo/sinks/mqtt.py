@@ -25,6 +25,7 @@ from edgeemo.sinks.announcements import Announcer, Ledger, node_of, topics_of
 from edgeemo.sinks.event import event
 from edgeemo.sinks.mqtt_connection import address, expect_settings, new_client, password_of, tls_of
 from edgeemo.sinks.outbox import Outbox
+from edgeemo.system.faults import FaultLog
 from edgeemo.system.lock import hold_lock
 from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
@@ -90,7 +91,8 @@ class MqttSink(Sink):
         self._clearing: dict[int, str] = {}  # paho's message id -> retained topic being cleared
         self._arrived: list[int] = []
         self._fault = "not connected yet"
-        self._told = ""  # the last fault logged
+        again = f"sink mqtt: the broker {self._host}:{self._port} accepts results again"
+        self._faults = FaultLog(log, "sink mqtt", again)
         self._refusal: ConfigError | None = None
         self._first_key = self._outbox.last_key + 1
         self._taken = self._confirmed = self._rejected = 0
@@ -173,15 +175,15 @@ class MqttSink(Sink):
         self._thread.join(FLUSH_S + 0.4)
         self._resources.close()
         self.tick()
+        self._faults.check(now=True)
 
-    def _note(self, fault: str) -> None:
-        """Store the current fault; log one line when it starts and one when it ends."""
+    def _note(self, fault: str, trace: Exception | None = None) -> None:
+        """Store the current fault, and log its beginning and its end."""
         self._fault = fault
-        if fault and fault != self._told:
-            log.warning("sink mqtt: %s; storing results on disk", fault)
-        elif not fault and self._told:
-            log.warning("sink mqtt: the broker %s:%d accepts results again", self._host, self._port)
-        self._told = fault
+        if fault:
+            self._faults.begin(f"{fault}; storing results on disk", trace=trace)
+        else:
+            self._faults.end()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -192,8 +194,8 @@ class MqttSink(Sink):
             except (OSError, ValueError) as error:  # paho raises ValueError for an invalid host
                 why = getattr(error, "strerror", None) or str(error) or type(error).__name__
                 self._note(f"the broker {self._host}:{self._port} cannot be reached: {why}")
-            except Exception:
-                log.exception("the connection to the broker failed")
+            except Exception as error:
+                self._note(f"the connection to the broker {self._host}:{self._port} failed: {error}", error)
             finally:
                 self._accepted = False
                 self._inflight.clear()
@@ -222,6 +224,7 @@ class MqttSink(Sink):
                     return
                 continue
             if self._arrived and self._outbox.done(self._arrived):
+            self._faults.check()
                 self._arrived = []
             now = monotonic()
             if now - told >= STATE_S and ending is None:
