@@ -15,7 +15,7 @@ from servers import MjpegServer, RtspServer, until
 from edgeemo.capture import open_source
 from edgeemo.config import ServiceConfig
 from edgeemo.errors import SourceError
-from edgeemo.run.source_worker import SourceWorker
+from edgeemo.run.source_worker import MOST_STUCK, SourceWorker
 from edgeemo.types import Frame, Source, State
 
 QUICK = ServiceConfig(stalled_s=0.8, backoff_s=0.02, backoff_max_s=0.1, open_timeout_s=3, read_timeout_s=1)
@@ -241,6 +241,56 @@ def test_a_source_that_can_neither_give_nor_be_interrupted_is_replaced() -> None
         fresh.ends.set()
     assert State.STALLED in running.states
     assert [each.index for each in running.frames] == sorted({each.index for each in running.frames})
+
+
+def test_a_driver_that_hangs_for_days_does_not_use_up_the_threads() -> None:
+    release = threading.Event()
+    opened: list[int] = []
+
+    class Stuck(Camera):
+        def frames(self) -> Iterator[Frame]:
+            opened.append(1)
+            release.wait(60)
+            yield from super().frames()
+
+    config = ServiceConfig(0.1, 1, 0.02, 0.1, open_timeout_s=0.5, read_timeout_s=0.5)
+    camera = Stuck()
+    with Running(lambda: camera, config) as running:
+        until(lambda: len(opened) > MOST_STUCK)
+        threading.Event().wait(2.2 * config.hang_s)
+        assert len(opened) == MOST_STUCK + 1
+        assert not running.worker.stop(0.05)  # the process must not wait for these threads at its end
+        release.set()
+        camera.ends.set()
+        until(lambda: running.worker.stop(5))
+
+
+def test_a_file_that_hangs_is_not_read_again_from_its_beginning() -> None:
+    hangs, release = threading.Event(), threading.Event()
+
+    class OnNetwork(FakeSource):
+        def frames(self) -> Iterator[Frame]:
+            for index in range(10):
+                if index == 5:
+                    hangs.set()
+                    release.wait(30)
+                yield frame(index)
+
+    config = ServiceConfig(0.1, 1, 0.02, 0.1, open_timeout_s=0.5, read_timeout_s=0.5)
+    with Running(OnNetwork, config) as running:
+        until(hangs.is_set)
+        threading.Event().wait(1.5 * config.hang_s)
+        assert running.worker.status().state is State.STALLED
+        release.set()
+        until(lambda: running.worker.ended)
+    assert [each.index for each in running.frames] == list(range(10))
+
+
+def test_a_source_that_fails_after_each_opening_logs_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    failing = [FakeSource(2, live=True, error=SourceError(f"stopped after {2 + row} frames")) for row in range(8)]
+    with Running(Openings(*failing)) as running:
+        until(lambda: running.worker.status().connects == 8)
+    assert [each for each in caplog.messages if "frames" in each] == ["source door: stopped after 2 frames"]
 
 
 def test_an_exception_that_nobody_expected_is_lost_and_tried_again() -> None:

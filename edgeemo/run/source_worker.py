@@ -23,6 +23,7 @@ from engines.standard import told
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
+MOST_STUCK = 3  # threads of one source blocked in a driver; each new one would most likely block, too
 STOP_S = 1.0  # time-out for stopping a single source
 HISTORY = 64
 READ_AHEAD = 4  # frames of a file decoded ahead of recognition
@@ -98,24 +99,25 @@ class SourceWorker:
         self._index = 0
         self._captured = self._processed = self._dropped = self._connects = self._faces = self._damaged = 0
         self._error = ""
-        self._decoder = ""
         self._faults = FaultLog(log, f"source {name}", f"source {name} is live")
+        self._decoder = ""
         self._finite = False
         self._left_behind = False
         self._arrivals = Rate()
         self._results = Rate()
+        self._stuck: list[threading.Thread] = []
         self._thread = self._new_thread()
 
     def continue_from(self, other: SourceWorker) -> None:
         """Continue index and time of a stopped worker of the same name. Call it before `start`; needs `reopen`."""
         self._index, self._began = other._index, other._began
 
-    @property
-    def started(self) -> bool:
     def start(self) -> None:
         self.history.append((monotonic(), self._state))
         self._thread.start()
 
+    @property
+    def started(self) -> bool:
         return bool(self.history)
 
     def take(self) -> Captured | None:
@@ -164,14 +166,18 @@ class SourceWorker:
         """Detect a source that delivers nothing; call it a few times per second."""
         now = monotonic()
         with self._lock:
+            self._faults.check()
             silent = now - self._heard
             if self._state is State.LIVE and silent > self._config.stalled_s:
-            self._faults.check()
                 self._enter(State.STALLED)
-            hangs = self._state in (State.STALLED, State.CONNECTING) and silent > self._config.hang_s
-            if hangs and self._reopen and not self._stop.is_set():
+            # a file is not opened again after its first frame: that would deliver the same results twice
+            may_reopen = self._state is State.CONNECTING or (self._state is State.STALLED and not self._finite)
+            hangs = may_reopen and silent > self._config.hang_s
+            self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+            if hangs and self._reopen and not self._stop.is_set() and len(self._stuck) < MOST_STUCK:
                 # its thread is blocked in a driver; later frames of it are ignored
                 self._lose("no frames arrived, and its driver cannot be interrupted")
+                self._stuck.append(self._thread)
                 self._thread = self._new_thread()
                 self._heard = now
                 self._thread.start()
@@ -215,7 +221,7 @@ class SourceWorker:
             if self._thread.is_alive():
                 self._left_behind = True
                 log.warning("source %s did not stop within %.1f s; its thread keeps running", self.name, timeout)
-        return not self._thread.is_alive()
+        return not any(thread.is_alive() for thread in (self._thread, *self._stuck))
 
     def _new_thread(self) -> threading.Thread:
         return threading.Thread(target=self._run, name=f"capture {self.name}", daemon=True)
