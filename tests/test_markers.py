@@ -217,3 +217,13 @@ def test_a_run_closes_what_it_listened_to() -> None:
 
 def test_without_a_name_nothing_is_listened_to() -> None:
     assert open_markers("") is None
+
+
+def test_markers_for_a_source_that_is_away_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.run.markers.MOST_WAITING", 3)
+    given = Given()
+    feed = MarkerFeed(given)
+    for number in range(10):
+        given.came = [(float(number), str(number))]
+        assert len(feed.add_to(result(1), "door", ["door", "hall"]).markers) == 1
+    assert [each.label for each in feed.add_to(result(1), "hall", ["door", "hall"]).markers] == ["7", "8", "9"]

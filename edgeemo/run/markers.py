@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from time import perf_counter, time
 
 from edgeemo.types import Frame, Marker, MarkerSource, Result
 
+MOST_WAITING = 10_000  # per source without results; when it is full, the oldest is dropped
 PAUSED_S = 1.0  # if the next frame of a file comes this long after a marker, the file was paused
 
 
@@ -20,7 +22,7 @@ class MarkerFeed:
 
     def __init__(self, source: MarkerSource | None) -> None:
         self._source = source
-        self._waiting: dict[str, list[tuple[float, str]]] = {}
+        self._waiting: dict[str, deque[tuple[float, str]]] = {}
 
     def add_to(self, result: Result, name: str, names: Iterable[str], *, played: float | None = None) -> Result:
         """Add the markers that arrived since the last result of the same source.
@@ -38,8 +40,8 @@ class MarkerFeed:
             return result
         came = self._source.take()
         for each in names if came else ():
-            self._waiting.setdefault(each, []).extend(came)
-        waiting = self._waiting.pop(name, [])
+            self._waiting.setdefault(each, deque(maxlen=MOST_WAITING)).extend(came)
+        waiting = self._waiting.pop(name, ())
         if not waiting:
             return result
         offset = time() - perf_counter()
