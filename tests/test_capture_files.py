@@ -152,6 +152,10 @@ def test_a_damaged_place_is_passed_over_with_a_warning(
     assert 200 < number < 310
     assert last == pytest.approx(12.36, abs=0.01)
     assert "scratched.mp4 is damaged after frame" in caplog.text
+    caplog.clear()
+    looped = open_source(str(tmp_path / "scratched.mp4"), loop=True).frames()
+    list(itertools.islice(looped, 3 * number))
+    assert caplog.text.count("is damaged") == 1
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def play(
     pace = Pace(playhead.now, playhead.sleep) if paced else None
     index, start = 0, 0.0
     while True:
-        video = _opened(opener, shown, playhead)
+        video = _opened(opener, shown, playhead, log.debug if index else log.warning)
         first, last = index, 0.0
         broken = ""
         try:
@@ -154,18 +154,18 @@ def play(
         finally:
             video.close()
         decoded = round(last * video.fps) + 1 if playhead.has_seeked else index - first
-        _expect_all(video, shown, decoded, broken)
+        _expect_all(video, shown, decoded, broken, log.debug if first else log.warning)
         if not loop:
             return
         start += last + 1 / video.fps
 
 
-def _opened(opener: Callable[[], Video], shown: str, playhead: Playhead) -> Video:
+def _opened(opener: Callable[[], Video], shown: str, playhead: Playhead, tell: Callable[..., None]) -> Video:
     video = opener()
     video.reads_ahead = True
     playhead.duration = video.count / video.fps if video.can_seek else 0.0
     if not video.rate_is_stated:
-        log.warning("%s has no timestamps and no frame rate; assuming %g frames per second", shown, FALLBACK_RATE)
+        tell("%s has no timestamps and no frame rate; assuming %g frames per second", shown, FALLBACK_RATE)
     return video
 
 
@@ -178,7 +178,7 @@ def _grab(video: Video, playhead: Playhead, pace: Pace | None, index: int) -> bo
     return here or (playhead.wait_at_end() and _grab(video, playhead, pace, index))
 
 
-def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:
+def _expect_all(video: Video, shown: str, decoded: int, broken: str, tell: Callable[..., None]) -> None:
     if not decoded and (broken or video.count):
         raise SourceError(_nothing_left(shown))
     if not decoded:
@@ -191,7 +191,7 @@ def _expect_all(video: Video, shown: str, decoded: int, broken: str) -> None:
         )
     if video.damage.count:
         pictures = "1 picture was" if video.damage.count == 1 else f"{video.damage.count} pictures were"
-        log.warning("%s is damaged after frame %d; %s lost or decoded with errors", shown, video.damage.first, pictures)
+        tell("%s is damaged after frame %d; %s lost or decoded with errors", shown, video.damage.first, pictures)
 
 
 class Pace:
