@@ -293,6 +293,26 @@ def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
     assert sink.lost == 0
 
 
+def test_a_service_that_continues_after_a_full_disk_keeps_the_earlier_videos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.mp4"
+    context = replace(CONTEXT, lasting=True)
+    for number in range(3):
+        sink = open_sink(f"video:{path}", context)
+        for index in range(3 + number):
+            sink.write(empty(index, index / 10))
+        with monkeypatch.context() as full:
+            full.setattr("edgeemo.sinks.video.SPARE_BYTES", 1 << 60)
+            sink._checked = -10.0  # type: ignore[attr-defined]
+            with pytest.raises(SinkError, match="earlier frames are kept"):
+                sink.write(empty(9, 0.9))
+        sink.close()
+    assert {each.name: len(read(each)[0]) for each in tmp_path.iterdir()} == {
+        "out.1.mp4": 3, "out.2.mp4": 4, "out.mp4": 5,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.avi"])
 def test_what_a_crash_left_of_a_video_is_known_as_ours(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

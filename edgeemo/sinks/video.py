@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from edgeemo.sinks.presence import Presence
 from edgeemo.sinks.sound import Sound
 from edgeemo.system.outputs import VIDEO_MARK
 from edgeemo.types import U8, Result, Sink
+from engines.files import replace_file
 
 try:
     import av
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
+log = logging.getLogger(__name__)
+
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 H264, VP9, MJPEG = "libx264", "libvpx-vp9", "mjpeg"
 # no look-ahead and no B-frames: every frame is in the file at once, in case of a crash
@@ -46,6 +51,8 @@ TICKS = 90000  # per second: exact for 24, 25, 30, 50 and 60 frames per second
 AVI_TICKS = 600  # AVI has a fixed rate: each tick without a frame costs 24 bytes
 FIRST_STEP_S = 0.04  # duration of the frame of a video that has only one
 SPARE_BYTES = 4 << 20
+# videos that this process has finished; a service that opens one again (after a full disk, at a reload) keeps it
+_finished: set[Path] = set()
 # H.264 user data (SEI type 5) before the first picture marks the file as ours. An MP4 has its comment at its end, which
 # is missing after a crash; a service would then refuse to overwrite the file.
 MARK = bytes.fromhex("00000001 0605") + bytes([16 + len(VIDEO_MARK)]) + b"edgeemo-video-01" + VIDEO_MARK + b"\x80"
@@ -71,6 +78,7 @@ class VideoSink(Sink):
         self._format = FORMATS[suffix]
         self._ticks = AVI_TICKS if self._format == "avi" else TICKS
         self._draw = context.draw
+        self._lasting = context.lasting
         config = context.config
         self._sound_of = "" if config.sources or config.capture.loop else config.source
         self._container: OutputContainer | None = None
@@ -127,6 +135,8 @@ class VideoSink(Sink):
             deleted = presence.has_moved(now=True) and presence.is_deleted()
             if deleted or (not finished and self._format != "matroska"):
                 self._lost += self._pictures
+            elif self._pictures and self._lasting:
+                _finished.add(self._path)
             presence.close()
             if self._sound is not None:
                 self._sound.close()
@@ -142,6 +152,8 @@ class VideoSink(Sink):
         if self._format == "matroska":  # readable after a crash up to the last second
             options = {"cluster_time_limit": "1000", "flush_packets": "1"}
         try:
+            if self._path in _finished:
+                _set_aside(self._path)
             # FFmpeg would take the text before a colon for a protocol
             container = av.open(os.path.abspath(self._path), "w", format=self._format, options=options)
             container.metadata["comment"] = VIDEO_MARK.decode()
@@ -229,6 +241,16 @@ class VideoSink(Sink):
             with contextlib.suppress(SinkError):
                 self.close()
             raise SinkError(f"cannot continue writing {self._path}: the disk is full; earlier frames are kept")
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a finished video: out.mp4 to out.1.mp4, or to the next free number."""
+    if path.exists():
+        names = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in count(1))
+        target = next(name for name in names if not name.exists())
+        replace_file(path, target)
+        log.warning("%s continues in a new file; the earlier video is %s", path, target)
+    _finished.discard(path)
 
 
 def _marked(packet: Any) -> Any:
