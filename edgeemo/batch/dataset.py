@@ -140,7 +140,8 @@ class Dataset:
         if failure is not None:  # existing rows are from the same run
             return failure.final and (failure.size, failure.modified_ns) == this
         about = about_rows(self.row_file(each.key))
-        return about is not None and (about["size"], about["modified_ns"]) == this
+        # an interrupted batch may have stored the rows of a broken file, but not its failure
+        return about is not None and not about.get("broken") and (about["size"], about["modified_ns"]) == this
 
     def failure_of(self, each: Input) -> Failure | None:
         return _failure(self._failures / f"{each.key}.json")
