@@ -106,6 +106,11 @@ def shortened(value: object, *, quoted: bool = True) -> str:
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
+def as_utf8(text: str) -> str:
+    """The text with question marks for the bytes of a file name that are not UTF-8, which most formats cannot store."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def clock(seconds: float, digits: int = 1) -> str:
     """A time or length: "0:04.6", "1:02:05.0".
 

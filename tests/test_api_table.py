@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import pytest
+from fakes import result
 
 import edgeemo
+from edgeemo.api.tables import to_table
 from edgeemo.columns import column_names
 from edgeemo.types import U8
+from engines import LABELS
 
 Rows = list[dict[str, Any]]
 LIBRARIES = ["pandas", "polars", "pyarrow"]
@@ -90,6 +93,13 @@ def test_a_result_is_a_table_too(recogniser: edgeemo.Recogniser, pictures_of_cli
     table = result.to_df("pyarrow")
     assert len(table) == len(result)
     assert table["emotion"].to_pylist() == [face.emotion for face in result]
+
+
+@pytest.mark.parametrize("library", ["pandas", "pyarrow"])
+def test_a_name_that_is_not_utf_8_is_in_the_table(library: Literal["pandas", "pyarrow"]) -> None:
+    pytest.importorskip(library)
+    table = to_table([result(1, origin="c\udcff.mp4")], LABELS, to=library)
+    assert list(map(str, table["origin"])) == ["c?.mp4"]
 
 
 def test_a_library_that_is_not_known_or_not_installed_is_named(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import result
 
 pytest.importorskip("pyarrow")
 import av
@@ -25,6 +26,7 @@ from edgeemo.api.watching import Sampling
 from edgeemo.batch.dataset import Dataset
 from edgeemo.batch.inputs import Input, Shard, find_inputs
 from edgeemo.batch.progress import Progress
+from edgeemo.batch.rows import RowWriter
 from edgeemo.batch.seams import same_faces
 from edgeemo.batch.split import WARM_UP_S, Part, VideoPart, split
 from edgeemo.batch.work import Job, Task, Worker
@@ -33,6 +35,7 @@ from edgeemo.capture.file import VideoFile
 from edgeemo.cli import main
 from edgeemo.config import Config
 from edgeemo.errors import ConfigError, SourceError
+from engines import LABELS
 
 COMMAND = [sys.executable, "-m", "edgeemo", "batch"]
 DEADLINE_S = 120
@@ -329,6 +332,27 @@ def test_pipes_and_a_damaged_dataset_are_neither_waited_for_nor_a_fault(media, t
     (dataset / "manifest.json").write_text("[" * 99_999)
     assert batch(folder, "--output", dataset, *QUICK) == 2
     assert "manifest.json is damaged" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf_8_and_a_broken_file_without_its_failure(tmp_path):
+    dataset = Dataset(tmp_path / "d", {"labels": list(LABELS)}, Shard())
+    whole, broken, lost = (Input(f"{name}\udcff.mp4", 1, 2) for name in ("whole", "broken", "lost"))
+    about = {"size": 1, "modified_ns": 2, "frames": 1, "seconds": 0.0, "damaged": 0}
+    for each, reason in ((whole, ""), (broken, f"{broken.file} is cut off")):
+        with RowWriter(dataset.row_file(each.key), each.file, "00", LABELS) as writer:
+            writer.add(result(1, origin=each.file))
+            writer.finish({**about, "broken": reason})
+    dataset.add_failure(lost, f"cannot read {lost.file}", 0, final=True)
+    # the batch was interrupted before it stored the failure of the broken file
+    assert [dataset.is_done(each) for each in (whole, broken, lost)] == [True, False, True]
+    dataset.add_failure(broken, "cut off", 1, final=True)
+    assert dataset.is_done(broken)
+    totals = dataset.finish([whole, broken, lost])
+    assert [failure.file for failure in totals.failures] == ["broken?.mp4", "lost?.mp4"]
+    found = pd.read_parquet(dataset.path / "files.parquet")
+    assert sorted(found.file) == ["broken?.mp4", "lost?.mp4", "whole?.mp4"]
+    assert set(rows(dataset.path).file) == {"broken?.mp4", "whole?.mp4"}
+    dataset.close()
 
 
 @pytest.mark.parametrize(("option", "value"), [("--every", "nan"), ("--every", "-1"), ("--workers", 9999)])

@@ -181,3 +181,11 @@ def test_a_long_name_of_a_session_is_shortened(tmp_path: Path) -> None:
     folder = SessionFolder.create(tmp_path, SessionInfo("Visit"))
     folder.rename("x" * 300)
     assert folder.read().name == "x" * 200
+
+
+def test_names_of_files_that_are_not_utf_8_do_not_prevent_a_session_or_a_report(tmp_path: Path) -> None:
+    source = SourceFile("/clips/c\udcff.mp4", 1, "0")
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit", source="c\udcff.mp4", file=source))
+    assert (folder.read().source, folder.read().file) == ("c?.mp4", replace(source, path="/clips/c?.mp4"))
+    recording = load(write("jsonl", tmp_path / "c\udcff.jsonl", (0.0, "a", 0), (0.1, "b", 0)))
+    assert (recording.name, recording.source) == ("c?", "c?")

@@ -498,3 +498,21 @@ def test_a_picture_is_small_and_drawn_once_for_a_frame_and_not_too_often(
     now += PICTURE_S * 1.1
     first = page.picture("door")
     assert page.picture("door") is first
+
+
+def test_names_that_are_not_utf_8_are_served() -> None:
+    source = SourceStatus("c\udcff.mp4", State.LIVE, error="\udcff")
+    status = Status(sources=(source,), sinks=(SinkStatus("csv:\udcff"),))
+    sink = WebSink("127.0.0.1:0", replace(context(), status=lambda: status))
+    try:
+        sink.write(result(1, origin="c\udcff.mp4"))
+        code, text, _ = get(sink.port, "/metrics")
+        assert code == 200
+        assert 'edgeemo_emotions_total{emotion="happiness",source="c?.mp4"} 1.0' in text.splitlines()
+        assert 'edgeemo_source_connects_total{source="c?.mp4"} 0.0' in text.splitlines()
+        assert 'edgeemo_sink_up{sink="csv:?"} 1.0' in text.splitlines()
+        code, text, _ = get(sink.port, "/api/status")
+        assert code == 200
+        assert json.loads(text)["status"]["sources"][0]["name"] in json.loads(text)["history"]
+    finally:
+        sink.close()

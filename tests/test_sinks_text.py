@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -136,6 +137,21 @@ def test_names_with_any_letters_survive(tmp_path: Path) -> None:
     sink.close()
     assert events(path)[0]["origin"] == "Überraschung 笑.mp4"
     assert len(events(path)) == 2
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "sqlite"])
+def test_results_of_a_file_whose_name_is_not_utf_8_can_be_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / os.fsdecode(b"results of \xff.") / kind
+    path.parent.mkdir()
+    sink = open_sink(f"{kind}:{path}", CONTEXT)
+    sink.write(result(1, origin=os.fsdecode(b"c\xff.mp4")))
+    sink.close()
+    if kind == "sqlite":
+        database = sqlite3.connect(path)
+        assert database.execute("SELECT origin FROM results").fetchall() == [("c?.mp4",)]
+        database.close()
+    else:
+        assert "c?.mp4" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])

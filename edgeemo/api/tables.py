@@ -15,6 +15,7 @@ from edgeemo.api.interop import as_fex, as_openface
 from edgeemo.columns import BOX, INTEGERS, QUALITY, SECONDS, TEXTS, column_names, person_name
 from edgeemo.errors import ConfigError
 from edgeemo.types import Doubt, Result
+from edgeemo.values import as_utf8
 
 Library = Literal["pandas", "polars", "pyarrow"]
 Columns = Literal["edgeemo", "fex", "openface"]
@@ -88,7 +89,7 @@ def arrays(results: Iterable[Result], labels: tuple[str, ...]) -> dict[str, Colu
         count = len(result.faces)
         frame, faces = result.frame, result.faces
         walls |= frame.wall is not None
-        parts["origin"] += [frame.origin] * count
+        parts["origin"] += [as_utf8(frame.origin)] * count
         parts["frame"] += [frame.index] * count
         parts["time"] += [frame.time] * count
         parts["wall"] += [np.nan if frame.wall is None else frame.wall] * count

@@ -25,6 +25,7 @@ import msgspec
 from edgeemo.batch.inputs import Input, Shard
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.system.lock import hold_lock
+from edgeemo.values import as_utf8
 from engines.files import atomic_write, read_file
 from engines.installation import pip_install
 
@@ -147,7 +148,7 @@ class Dataset:
         return _failure(self._failures / f"{each.key}.json")
 
     def add_failure(self, each: Input, reason: str, frames: int, *, final: bool) -> None:
-        failure = Failure(each.file, reason, frames, each.size, each.modified_ns, final)
+        failure = Failure(as_utf8(each.file), as_utf8(reason), frames, each.size, each.modified_ns, final)
         atomic_write(self._failures / f"{each.key}.json", json.dumps(asdict(failure)))
 
     def forget_result(self, each: Input) -> None:

@@ -22,6 +22,7 @@ from edgeemo.api.tables import arrays
 from edgeemo.batch.dataset import COMPRESSION
 from edgeemo.columns import INTEGERS, SECONDS, TEXTS, column_names
 from edgeemo.types import F32, KEYPOINTS, Result
+from edgeemo.values import as_utf8
 
 CHUNK = 256  # results per table; kept without pictures
 ROWS_PER_GROUP = 50_000
@@ -63,7 +64,7 @@ class RowWriter:
 
     def __init__(self, path: Path, file: str, sha256: str, labels: tuple[str, ...]) -> None:
         self.rows = 0
-        self._file, self._sha256, self._labels = file, sha256, labels
+        self._file, self._sha256, self._labels = as_utf8(file), sha256, labels
         self._schema = schema(labels)
         self._writer = parquet.ParquetWriter(path, self._schema, compression=COMPRESSION)
         self._results: list[Result] = []
@@ -99,7 +100,7 @@ class RowWriter:
         self._flush()
         self._write()
         whole = {**about, "file": self._file, "sha256": self._sha256, "rows": self.rows, "people": self._summary()}
-        self._writer.add_key_value_metadata({"edgeemo": json.dumps(whole)})
+        self._writer.add_key_value_metadata({"edgeemo": as_utf8(json.dumps(whole, ensure_ascii=False))})
 
     def _flush(self) -> None:
         if not self._results:

@@ -18,6 +18,7 @@ import msgspec
 from edgeemo.errors import RecordingError
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.system.paths import data_folder
+from edgeemo.values import as_utf8
 from engines.files import read_file, user_path
 
 META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
@@ -125,7 +126,7 @@ class SessionFolder:
         try:
             data = msgspec.json.decode(read_file(self.path / META), type=dict[str, Any])
             file = SourceFile.from_mapping(data.pop("file", None))
-            info = replace(msgspec.convert({"name": self.path.name, **data}, SessionInfo), file=file)
+            info = replace(msgspec.convert({"name": as_utf8(self.path.name), **data}, SessionInfo), file=file)
         except (OSError, ValueError, RecursionError) as error:
             raise RecordingError(f"{self.path} is not a recorded session: {META} is missing or damaged") from error
         return info if info.ended else replace(info, **self._extent())
@@ -138,7 +139,8 @@ class SessionFolder:
         """
         draft = self.path / f".{META}.new"
         try:
-            draft.write_text(json.dumps(asdict(info), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+            content = json.dumps(asdict(info), ensure_ascii=False, indent=2) + "\n"
+            draft.write_text(content, encoding="utf-8", errors="replace")  # names of files may not be UTF-8
             draft.replace(self.path / META)
         except OSError as error:
             raise RecordingError(f"cannot write {self.path / META} ({error.strerror or error})") from error

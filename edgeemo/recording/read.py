@@ -32,6 +32,7 @@ from edgeemo.recording.rows import (
     lines,
 )
 from edgeemo.types import Marker
+from edgeemo.values import as_utf8
 from engines.files import user_path
 from engines.spec import LABELS
 
@@ -136,7 +137,7 @@ def _read(database: sqlite3.Connection, path: Path, run: int | None) -> Recordin
         f"SELECT run, started, labels, {'engine' if engine else 'NULL'} FROM runs ORDER BY run"
     ).fetchall()
     if not runs:
-        return Recording(path.stem, path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
+        return Recording(as_utf8(path.stem), path, "", "", "", LABELS, np.zeros(0, np.int64), np.zeros(0), ())
     chosen = next((row for row in runs if row[0] == run), None) if run is not None else runs[-1]
     if chosen is None:
         raise RecordingError(f"{path} has no run {run}; it has {', '.join(str(number) for number, *_ in runs)}")
@@ -292,9 +293,9 @@ def _assemble(
     for note in damaged.note():
         log.warning("%s: %s", path, note)
     return Recording(
-        path.stem,
+        as_utf8(path.stem),
         path,
-        next(iter(names)) if len(names) == 1 else path.stem,
+        next(iter(names)) if len(names) == 1 else as_utf8(path.stem),
         "",
         started,
         labels,

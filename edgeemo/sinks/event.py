@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeemo.columns import QUALITY, decimals, person_name
 from edgeemo.types import Doubt, Marker, Quality, Result
+from edgeemo.values import as_utf8
 
 DIGITS = [(name, decimals(name)) for name in QUALITY]
 
@@ -29,7 +30,7 @@ def event(result: Result) -> dict[str, Any]:
         "frame": result.frame.index,
         "time": _rounded(result.frame.time, 4),
         **({} if wall is None else {"wall": _rounded(wall, 3)}),
-        "origin": result.frame.origin,
+        "origin": as_utf8(result.frame.origin),
         **({"damage": result.frame.damage} if result.frame.damage else {}),
         **({"markers": [_marker(each) for each in result.markers]} if result.markers else {}),
         "faces": [

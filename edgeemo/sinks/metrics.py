@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.http import HttpServer
 from edgeemo.types import Result, Sink, State, Status
+from edgeemo.values import as_utf8
 from engines.installation import installed_version
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Metrics:
         for stage, taken_ms in result.timings.items():
             self._stages.labels(stage).observe(taken_ms / 1e3)
         # each picture of a folder has its own origin, so the number of series would grow without limit
-        origin = result.frame.origin if not result.frame.still else ""
+        origin = as_utf8(result.frame.origin) if not result.frame.still else ""
         for emotion in result.emotions:
             self._shown.labels(origin, emotion).inc()
 
@@ -119,13 +120,14 @@ def _of_status(status: Status) -> Iterator[Metric]:
         "connects": CounterMetricFamily("edgeemo_source_connects", "Times the source was opened.", labels=["source"]),
     }
     for source in status.sources:
-        opened.add_metric([source.name, source.decoder], 1)
+        shown = as_utf8(source.name)
+        opened.add_metric([shown, source.decoder], 1)
         for each in State:
-            state.add_metric([source.name, each.value], float(source.state is each))
+            state.add_metric([shown, each.value], float(source.state is each))
         for name, gauge in gauges.items():
-            gauge.add_metric([source.name], float(getattr(source, name)))
+            gauge.add_metric([shown], float(getattr(source, name)))
         for name, counter in counters.items():
-            counter.add_metric([source.name], float(getattr(source, name)))
+            counter.add_metric([shown], float(getattr(source, name)))
     yield opened
     yield state
     yield from gauges.values()
@@ -135,10 +137,11 @@ def _of_status(status: Status) -> Iterator[Metric]:
     waiting = GaugeMetricFamily("edgeemo_sink_waiting", "Results in a sink's queue.", labels=["sink"])
     up = GaugeMetricFamily("edgeemo_sink_up", "Whether a sink can be written to.", labels=["sink"])
     for sink in status.sinks:
-        written.add_metric([sink.name], sink.written)
-        dropped.add_metric([sink.name], sink.dropped)
-        waiting.add_metric([sink.name], sink.waiting)
-        up.add_metric([sink.name], float(not sink.error))
+        shown = as_utf8(sink.name)
+        written.add_metric([shown], sink.written)
+        dropped.add_metric([shown], sink.dropped)
+        waiting.add_metric([shown], sink.waiting)
+        up.add_metric([shown], float(not sink.error))
     yield from (written, dropped, waiting, up)
 
 

@@ -29,6 +29,7 @@ from edgeemo.system.faults import FaultLog
 from edgeemo.system.lock import hold_lock
 from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
+from edgeemo.values import as_utf8
 from engines.files import user_path
 from engines.installation import installed_version
 from engines.spec import LABELS
@@ -174,8 +175,8 @@ class MqttSink(Sink):
         self._stop.set()
         self._thread.join(FLUSH_S + 0.4)
         self._resources.close()
-        self.tick()
         self._faults.check(now=True)
+        self.tick()
 
     def _note(self, fault: str, trace: Exception | None = None) -> None:
         """Store the current fault, and log its beginning and its end."""
@@ -223,8 +224,8 @@ class MqttSink(Sink):
                 if self._stop.is_set():
                     return
                 continue
-            if self._arrived and self._outbox.done(self._arrived):
             self._faults.check()
+            if self._arrived and self._outbox.done(self._arrived):
                 self._arrived = []
             now = monotonic()
             if now - told >= STATE_S and ending is None:
@@ -385,4 +386,4 @@ def _locked(spool: Path) -> Iterator[bool]:
 
 def _topic_segment(text: str) -> str:
     """A text as one topic level."""
-    return re.sub(r"[/+#\x00]", "_", text) or "_"
+    return re.sub(r"[/+#\x00]", "_", as_utf8(text)) or "_"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections import deque
@@ -148,8 +149,9 @@ class WebSink(Sink):
             return JSONResponse({"error": "there is no such source"}, 404) if found is None else JSONResponse(found)
 
         @application.get("/api/status")
-        def figures() -> JSONResponse:
-            return JSONResponse(self.figures())
+        def figures() -> Response:
+            # in ASCII, because names and errors may hold the bytes of a file name that is not UTF-8
+            return Response(json.dumps(self.figures(), allow_nan=False), media_type="application/json")
 
         @application.get("/api/picture/{source}")
         def picture(source: str) -> Response:
