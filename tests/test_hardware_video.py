@@ -13,7 +13,7 @@ import pytest
 from servers import RtspServer
 from sources import encode, read
 
-from edgeemo.capture import open_source
+from edgeemo.capture import hardware_video, open_source
 from edgeemo.capture.gstreamer import has_element
 from edgeemo.capture.hardware_video import AUTOMATIC, CHOICE, element_for
 from edgeemo.cli import main
@@ -166,6 +166,24 @@ def test_a_network_camera_is_decoded_by_the_element_and_a_lost_one_is_told(eleme
             with pytest.raises(SourceError, match="ended after"):
                 for _ in frames:
                     pass
+    finally:
+        server.kill()
+
+
+def test_a_decoder_that_stops_ends_a_network_camera_so_that_it_is_opened_again(
+    element: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware_video, "STUCK_S", 0.2)
+    server = RtspServer()
+    server.start()
+    try:
+        source = open_source(server.url)
+        with closing(source.frames()) as frames:  # type: ignore[arg-type]
+            next(frames)
+            running = source._video._pipeline  # type: ignore[attr-defined]
+            running._pipeline.set_state(running._gst.State.PAUSED)
+            with pytest.raises(SourceError, match=f"ended after .* frames: {element} failed: no picture after"):
+                list(frames)
     finally:
         server.kill()
 

@@ -41,6 +41,7 @@ PIXELS = ("yuv420p", "yuvj420p", "yuv420p10le")  # pixel formats that hardware d
 IN_FLIGHT = 24  # packets inside a decoder: up to 16 for reordering and a few being decoded
 LINGER_S = 0.02  # how long to wait for a live packet's own picture
 STUCK_S = 5.0
+MOST_SILENT = 2  # waits of STUCK_S without a picture until live video is opened again
 DRAIN_S = 0.25
 PICTURES = 4  # decoded pictures in the queue
 START_US = 3_600_000_000  # offset, so that times before the first frame's stay positive
@@ -143,7 +144,7 @@ class HardwareVideo(Video):
         pipeline = self._start()
         waiting: dict[int, Any] = {}  # microseconds -> packet whose picture has not come yet
         linger = 0.0 if self.finite else LINGER_S
-        given, pushed = False, 0
+        given, pushed, silent = False, 0, 0
         for packet, units in self._units(packets):
             if not given:
                 unanswered.append(packet)
@@ -153,12 +154,14 @@ class HardwareVideo(Video):
                 waiting[-pushed if at is None else at] = packet
                 pipeline.push(bytes(unit), at)
             for decoded in self._available(pipeline, waiting, STUCK_S if len(waiting) >= IN_FLIGHT else linger):
-                given = True
+                given, silent = True, 0
                 unanswered.clear()
                 yield decoded
             if len(waiting) >= IN_FLIGHT:
-                if not given:
-                    raise GStreamerError(f"no picture after {len(waiting)} packets")
+                silent += 1
+                # a file may have a damaged part; in live video the packets would pile up in a decoder that hangs
+                if not given or (silent >= MOST_SILENT and not self.finite):
+                    raise GStreamerError(f"no picture after {silent * len(waiting)} packets")
                 waiting.clear()
         pipeline.end()
         silent_since = monotonic()

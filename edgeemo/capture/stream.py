@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from edgeemo.capture.ffmpeg import Video, expect_pyav, open_video, since
 from edgeemo.capture.file import play
+from edgeemo.capture.gstreamer import GStreamerError
 from edgeemo.capture.hardware_video import open_decoder
 from edgeemo.errors import SourceError
 from edgeemo.types import Frame
@@ -124,7 +125,7 @@ class Stream:
     def _live_frames(self) -> Iterator[Frame]:
         began = time.monotonic()
         video = self._open()
-        count, last, asked, why = 0, 0.0, time.monotonic(), ""
+        count, last, asked, failed, why = 0, 0.0, time.monotonic(), False, ""
         try:
             while video.grab():
                 image = video.image()
@@ -133,15 +134,17 @@ class Stream:
                 last = since(began, last)
                 yield Frame(image, count, last, self.name, damage=video.take_damage())
                 count, asked = count + 1, time.monotonic()
-        except OSError:
-            why = "the connection failed"
+        except OSError as error:
+            failed, why = True, str(error) if isinstance(error.__cause__, GStreamerError) else ""
         finally:
             silent = time.monotonic() - asked
             video.close()
         # the end of a recording or of a snapshot is not an error
-        if count and not why and (count == video.count or video.format == "image2" or video.format.endswith("_pipe")):
+        is_whole = count == video.count or video.format == "image2" or video.format.endswith("_pipe")
+        if count and not failed and is_whole:
             return
-        why = f"no data for {silent:.0f} s" if silent > 0.9 * self._read_timeout else "the server closed the connection"
+        closed = "the server closed the connection"
+        why = why or (f"no data for {silent:.0f} s" if silent > 0.9 * self._read_timeout else closed)
         raise SourceError(f"{self.name} ended after {count} frames: {why}; check the camera, then start again")
 
     def _open(self) -> Video:
