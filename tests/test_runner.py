@@ -255,6 +255,18 @@ def test_a_configuration_with_a_mistake_is_not_taken(fault: str) -> None:
         assert camera.opened == 1
 
 
+def test_a_sink_that_cannot_be_reopened_after_a_refused_reload_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeemo.run.sink_worker.REOPEN_S", 0.01)
+    first, again = Keeper(pictures=True), Keeper(pictures=True)
+    answers: list[Sink | Exception] = [first, SinkError("locked"), again]
+    parts = FakeParts({"a": Endless()}, {"keep": lambda: answers.pop(0), "bad": SinkError("no such folder")})
+    with running(configuration("a"), parts, lambda: configuration("a", sinks=("bad",))) as (_, __, reload):
+        until(lambda: first.seen)
+        reload.set()
+        until(lambda: again.seen)
+        until(lambda: again.brightest)
+
+
 @pytest.mark.parametrize("fault", ["sink", "markers"])
 def test_stages_that_were_opened_before_a_mistake_was_met_are_closed(
     fault: str, monkeypatch: pytest.MonkeyPatch

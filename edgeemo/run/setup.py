@@ -176,7 +176,14 @@ class Assembler:
         )
         return Lane(source, worker, self._parts.pipeline(config, classifier))
 
-    def _open_sink(self, config: Config, text: str, labels: tuple[str, ...]) -> SinkWorker:
+    def _open_sink(
+        self, config: Config, text: str, labels: tuple[str, ...], *, before: SinkWorker | None = None
+    ) -> SinkWorker:
+        """Open a sink.
+
+        Args:
+            before: a worker that this one replaces; then a sink of several sources that fails is opened again later.
+        """
         several = bool(config.sources)
         context = SinkContext(
             labels,
@@ -186,12 +193,20 @@ class Assembler:
             status=self._status,
             lasting=several,
         )
-        sink = self._parts.sink(text, context)
+        sink: Sink | None = None
+        try:
+            sink = self._parts.sink(text, context)
+        except EdgeemoError as error:
+            if before is None or not several:
+                raise
+            log.error("sink %s: %s", text, error)
+        pictures = sink.pictures if sink is not None else before is not None and before.pictures
         return SinkWorker(
             text,
             lambda: self._parts.sink(text, context),
-            size=QUEUE_WITH_PICTURES if sink.pictures else config.service.queue,
+            size=QUEUE_WITH_PICTURES if pictures else config.service.queue,
             first=sink,
+            pictures=pictures,
             reopen=several,
             wake=self._wake.set,
         )
@@ -242,7 +257,7 @@ class Assembler:
         """Reopen closed sinks in a setup."""
         for text in texts:
             try:
-                old.sinks[text] = self._open_sink(old.config, text, old.classifier.labels)
+                old.sinks[text] = self._open_sink(old.config, text, old.classifier.labels, before=old.sinks[text])
             except EdgeemoError as error:
                 log.error("sink %s: %s", text, error)
 

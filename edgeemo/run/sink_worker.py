@@ -38,6 +38,7 @@ class SinkWorker:
         opener: opens the sink.
         size: length of the queue.
         first: a sink that the caller has opened, so that errors of opening it were raised to the caller.
+        pictures: see `Sink`; None: as `first`.
         wake: called when there is room again and when `failure` was set.
 
     Attributes:
@@ -53,11 +54,12 @@ class SinkWorker:
         *,
         size: int,
         first: Sink | None = None,
+        pictures: bool | None = None,
         reopen: bool = True,
         wake: Callable[[], object] = lambda: None,
     ) -> None:
         self.name = name
-        self.pictures = first is not None and first.pictures
+        self.pictures = (first is not None and first.pictures) if pictures is None else pictures
         self.takes_markers = first is not None and first.takes_markers
         self.failure: Exception | None = None
         self._opener = opener
