@@ -225,7 +225,7 @@ def test_a_sink_that_a_reload_removes_gets_the_frames_of_a_file_that_are_in_dete
     assert keep.of("a") + more.of("a") == list(range(120))
 
 
-@pytest.mark.parametrize("fault", ["unreadable", "no sources", "engine", "sink"])
+@pytest.mark.parametrize("fault", ["unreadable", "no sources", "engine", "library", "sink"])
 def test_a_configuration_with_a_mistake_is_not_taken(fault: str) -> None:
     camera, keep = Endless(), Keeper()
 
@@ -243,6 +243,8 @@ def test_a_configuration_with_a_mistake_is_not_taken(fault: str) -> None:
             return Config(source="demo")
         if fault == "engine":
             parts.engine_fault = ModelError("model.onnx is damaged")
+        if fault == "library":
+            parts.engine_fault = RuntimeError("CUDA error: unknown error")
         return configuration("a", sinks=("keep", "bad") if fault == "sink" else ("keep",))
 
     with running(configuration("a"), parts, load) as (runner, _, reload):

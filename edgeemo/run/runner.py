@@ -34,6 +34,7 @@ from edgeemo.stages.pipeline import DETECT_TIMEOUT_S, Found, finish_together, st
 from edgeemo.system.process import usable_cpus
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.types import Counters, Marker, Result, Sink, Status
+from engines.standard import told
 
 log = logging.getLogger(__name__)
 
@@ -492,12 +493,17 @@ class Runner:
 
     def _reload(self, load: Callable[[], Config]) -> None:
         self._notifier.tell(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1e6)}")
+        before = self._now
         try:
             self.apply(load())
             self._taken(self.config)
             log.info("reloaded the configuration")
-        except EdgeemoError as error:
-            log.error("cannot reload the configuration, the old one stays in use: %s", " ".join(str(error).split()))
+        except Exception as error:
+            if self._now is not before and not isinstance(error, EdgeemoError):
+                raise
+            said = " ".join(str(error).split())
+            trace = None if told(error, EdgeemoError) else error
+            log.error("cannot reload the configuration, the old one stays in use: %s", said, exc_info=trace)
         finally:
             # logrotate sends SIGHUP after renaming files
             for sink in self._now.sinks.values():
