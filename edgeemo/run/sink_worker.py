@@ -226,8 +226,8 @@ class SinkWorker:
                 if self._sink is not None:
                     self._guarded(self._sink.tick)
             if result is None and closing:
-                self._guarded(self._close)
-                return
+                break
+        self._guarded(self._close)
 
     def _write(self, result: Result) -> None:
         sink = self._sink
