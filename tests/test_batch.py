@@ -29,7 +29,7 @@ from edgeemo.batch.progress import Progress
 from edgeemo.batch.rows import RowWriter
 from edgeemo.batch.seams import same_faces
 from edgeemo.batch.split import WARM_UP_S, Part, VideoPart, split
-from edgeemo.batch.work import Job, Task, Worker
+from edgeemo.batch.work import Job, Task, Worker, _line
 from edgeemo.capture import open_source
 from edgeemo.capture.file import VideoFile
 from edgeemo.cli import main
@@ -353,6 +353,11 @@ def test_a_name_that_is_not_utf_8_and_a_broken_file_without_its_failure(tmp_path
     assert sorted(found.file) == ["broken?.mp4", "lost?.mp4", "whole?.mp4"]
     assert set(rows(dataset.path).file) == {"broken?.mp4", "whole?.mp4"}
     dataset.close()
+
+
+def test_an_error_without_a_file_is_told_in_its_own_words():
+    assert _line(OSError("the server closed the connection")) == "the server closed the connection"
+    assert _line(FileNotFoundError(2, "No such file", "a.mp4")) == "cannot read a.mp4: No such file"
 
 
 @pytest.mark.parametrize(("option", "value"), [("--every", "nan"), ("--every", "-1"), ("--workers", 9999)])

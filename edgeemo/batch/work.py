@@ -187,6 +187,6 @@ def _move(draft: Path, target: Path) -> None:
 
 
 def _line(error: Exception) -> str:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.filename is not None:
         return f"cannot read {error.filename}: {error.strerror or error}"
     return " ".join(str(error).split())
