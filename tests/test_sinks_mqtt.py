@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes import result
-from mqtt_listener import Listener, events
+from mqtt_listener import Listener, events, retained
 from servers import Broker, until
 
 from edgeemo.sinks.mqtt import MAX_INFLIGHT, MqttSink
@@ -98,6 +99,21 @@ def test_home_assistant_finds_each_source(broker: Broker, opened: Callable[..., 
     assert listener.text("home/edge/yard/availability") == ["offline"]
     states["yard"] = State.LIVE
     until(lambda: listener.text("home/edge/yard/availability") == ["offline", "online"])
+    listener.close()
+
+
+def test_pictures_of_a_folder_do_not_each_leave_a_retained_topic(
+    broker: Broker, opened: Callable[..., MqttSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeemo.sinks.mqtt.STATE_S", 0.0)
+    listener = Listener(broker.port)
+    sink = opened(broker.port)
+    for index in range(30):
+        picture = result(1, index=index, origin=f"{index}.jpg")
+        sink.write(replace(picture, frame=replace(picture.frame, still=True)))
+    until(lambda: listener.of("home/edge/29.jpg/results"))
+    sink.close()
+    assert set(retained(broker)) == {"home/edge/status"}
     listener.close()
 
 

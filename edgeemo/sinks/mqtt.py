@@ -158,8 +158,10 @@ class MqttSink(Sink):
             sizes = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(axis=1)
             row = int(sizes.argmax())
             state |= {"emotion": result.emotions[row], "confidence": round(result.confidence(row), 2)}
-        with self._lock:
-            self._states[source] = state
+        # each picture of a folder has its own origin, so the number of retained topics would grow without limit
+        if not result.frame.still:
+            with self._lock:
+                self._states[source] = state
         now = monotonic()
         if self._config.interval_s and now - self._sent.get(source, -1e9) < self._config.interval_s:
             return
