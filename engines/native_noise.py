@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 log = logging.getLogger(__name__)
 
@@ -36,34 +36,33 @@ def native_noise_dropped() -> Iterator[Callable[[], bytes]]:
     Errors of the library and lines of other threads are kept. With the logging level DEBUG nothing is changed.
 
     Yields:
-        A function that returns what was written so far; empty on Windows, and if nothing is buffered.
+        A function that returns what was written so far; empty on Windows, and if nothing is buffered (standard error
+        is closed, or all disks are full).
     """
     if log.isEnabledFor(logging.DEBUG):
         yield bytes
         return
-    with _lock:
+    with _lock, ExitStack() as stack:
         try:
             kept = os.dup(2)
-        except OSError:  # standard error is closed
+            stack.callback(os.close, kept)
+            caught = stack.enter_context(tempfile.TemporaryFile())
+        except OSError:  # standard error is closed, or no folder has room for the file
             kept = -1
         if kept < 0:
             yield bytes
             return
+        _flush()
+        os.dup2(caught.fileno(), 2)
         try:
-            with tempfile.TemporaryFile() as caught:
-                _flush()
-                os.dup2(caught.fileno(), 2)
-                try:
-                    yield lambda: _written(caught.fileno())
-                finally:
-                    _flush()
-                    os.dup2(kept, 2)
-                    caught.seek(0)
-                    rest = b"".join(line for line in caught if not NOISE.match(line))
-                    if rest:
-                        os.write(2, rest)
+            yield lambda: _written(caught.fileno())
         finally:
-            os.close(kept)
+            _flush()
+            os.dup2(kept, 2)
+            caught.seek(0)
+            rest = b"".join(line for line in caught if not NOISE.match(line))
+            if rest:
+                os.write(2, rest)
 
 
 def _written(descriptor: int) -> bytes:

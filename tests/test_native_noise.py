@@ -49,6 +49,17 @@ def test_what_was_written_so_far_can_be_read_inside(capfd: pytest.CaptureFixture
     assert capfd.readouterr().err == "mine\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of file sizes")
+def test_full_disks_do_not_prevent_the_call() -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "from engines.native_noise import native_noise_dropped\n"
+        "with native_noise_dropped() as written: print(written())"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("b''\n", "")
+
+
 @pytest.mark.parametrize(("warns_at", "pictures"), [(1, 1), (3, 3), (99, mediapipe_detector.MOST_BLANK)])
 def test_blank_pictures_are_tried_until_mediapipe_has_warned(
     monkeypatch: pytest.MonkeyPatch, warns_at: int, pictures: int
