@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from fakes import result
@@ -18,8 +19,8 @@ from edgeemo.columns import QUALITY, column_names
 from edgeemo.config import Config, SqliteConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.sqlite import SqliteSink
-from edgeemo.types import Doubt, Quality
+from edgeemo.sinks.sqlite import START_S, SqliteSink
+from edgeemo.types import Doubt, Marker, Quality
 from engines import LABELS
 
 CONTEXT = SinkContext(LABELS, draw=lambda result: result.frame.image)
@@ -204,7 +205,9 @@ def aged(path: Path, clock: list[float], days: float) -> SqliteSink:
     sink = SqliteSink(str(path), context, clock=lambda: clock[0])
     for index in range(10):
         whole = result(1, index=index, origin="door")
-        sink.write(replace(whole, frame=replace(whole.frame, wall=clock[0] - (9 - index) * 86400)))
+        wall = clock[0] - (9 - index) * 86400
+        marker = Marker(whole.frame.time, "go", wall=wall)
+        sink.write(replace(whole, frame=replace(whole.frame, wall=wall), markers=(marker,)))
     sink.close()
     return SqliteSink(str(path), context, clock=lambda: clock[0])
 
@@ -216,6 +219,25 @@ def test_what_is_too_old_is_deleted(tmp_path: Path) -> None:
     sink.close()
     assert rows(path, "SELECT count(*), min(frame) FROM frames") == [(4, 6)]
     assert rows(path, "SELECT count(*) FROM faces") == [(4,)]
+    assert rows(path, "SELECT count(*) FROM markers") == [(4,)]
+
+
+def test_a_clock_that_is_wrong_at_the_start_deletes_nothing_before_it_can_be_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, clock = tmp_path / "out.db", [1e9]
+    aged(path, clock, 3.5).close()
+    clock[0] += 10 * 365 * 86400
+    context = replace(CONTEXT, sources=("door",), config=Config(sqlite=SqliteConfig(keep_days=3.5)))
+    sink = SqliteSink(str(path), context, clock=lambda: clock[0])
+    sink.forget()
+    assert rows(path, "SELECT count(*) FROM frames") == [(10,)]
+    passed = monotonic() + START_S + 1
+    clock[0] += START_S + 1
+    monkeypatch.setattr("edgeemo.sinks.sqlite.monotonic", lambda: passed)
+    sink.forget()
+    sink.close()
+    assert rows(path, "SELECT count(*) FROM frames") == [(0,)]
 
 
 def test_a_clock_that_leaps_deletes_nothing(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ RETENTION_S = 60.0  # interval of deleting old results
 RETENTION_ROWS = 2000  # frames deleted per transaction, so that writing is not delayed
 LEAP_S = 3600.0  # a larger jump of the wall clock pauses deletion
 DOUBT_S = 86400.0  # duration of this pause, in which the clock may be corrected
+START_S = 3600.0  # pause after a start long after the newest result: the clock may be wrong since a power cut
 SCHEMA_VERSION = 7
 # the names of `edgeemo.columns`
 VIEW = f"""
@@ -253,7 +254,8 @@ class SqliteSink(Sink):
     def forget(self) -> None:
         """Delete old results, at most `RETENTION_ROWS` frames at a time.
 
-        Nothing is deleted for a day after the wall clock jumped, because recent results may look old.
+        Nothing is deleted for a day after the wall clock jumped, because recent results may look old; nor for an hour
+        after a start more than an hour after the newest result.
         """
         self._cleaned = monotonic()
         offset = self._clock() - monotonic()
@@ -270,6 +272,8 @@ class SqliteSink(Sink):
             ).fetchall()
             self._database.executemany("DELETE FROM faces WHERE run = ? AND frame = ?", old)
             self._database.executemany("DELETE FROM frames WHERE run = ? AND frame = ?", old)
+            if self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'markers'").fetchone():
+                self._database.execute("DELETE FROM markers WHERE wall < ?", (before,))
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             raise SinkError(f"cannot delete old results from {self._path}: {error}") from error
@@ -296,5 +300,8 @@ class SqliteSink(Sink):
                 self._database.executescript(f"BEGIN;{steps}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
             if self._keep_s:
                 self._database.execute("CREATE INDEX IF NOT EXISTS frames_by_wall ON frames (wall)")
+                (newest,) = self._database.execute("SELECT max(wall) FROM frames").fetchone()
+                if newest is not None and self._clock() - newest > LEAP_S:
+                    self._doubted_until = max(self._doubted_until, monotonic() + START_S)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite's messages contain damaged names
             raise SinkError(f"cannot use {self._path} as a database: {error}; choose another path") from error
