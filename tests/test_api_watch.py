@@ -403,8 +403,9 @@ def test_options_that_are_wrong_are_refused_when_watch_is_called(
 
 def test_a_sink_never_replaces_the_source(recogniser: edgeemo.Recogniser, clip: Path) -> None:
     before = clip.read_bytes()
-    with pytest.raises(edgeemo.ConfigError, match="overwrite the source"):
-        recogniser.watch(clip, sinks=[f"video:{clip}"])
+    for source in (clip, clip.as_uri(), f"{clip}#stream=0"):
+        with pytest.raises(edgeemo.ConfigError, match="overwrite the source"):
+            recogniser.watch(source, sinks=[f"video:{clip}"])
     assert clip.read_bytes() == before
 
 

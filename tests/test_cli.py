@@ -269,7 +269,8 @@ def test_an_unknown_configuration_key_names_the_nearest(command: Command) -> Non
     assert "unknown key detect.confirm_scor; did you mean detect.confirm_score?" in line
 
 
-def test_a_sink_may_not_overwrite_the_source(command: Command, clip: Path) -> None:
+@pytest.mark.parametrize("form", ["{}", "{}#stream=0", "file://{}", "FILE://localhost{}#stream=0"])
+def test_a_sink_may_not_overwrite_the_source(command: Command, clip: Path, form: str) -> None:
     path = command.folder / "mine.avi"
     path.write_bytes(clip.read_bytes())
     line = command.mistake("run", "--source", path, "--engine", "tiny", "--sink", "video:./mine.avi")

@@ -16,10 +16,10 @@ import pytest
 
 import edgeemo.system.unit as unit
 from edgeemo.capture.desktop_cameras import advice, ask_permission, found, open_capture
-from edgeemo.capture.file_url import path_of_url
 from edgeemo.errors import ServiceError, SourceError
 from edgeemo.sinks import SinkContext
 from edgeemo.sinks.output import TextOutput
+from edgeemo.system.file_url import path_of_source, path_of_url
 from edgeemo.system.process import peak_memory_mb, return_free_memory, usable_cpus
 from engines.backends.cuda import library_names
 from engines.files import atomic_write, can_write, replace_file
@@ -161,6 +161,13 @@ def test_whether_a_folder_can_be_written_to_is_tried(tmp_path: Path) -> None:
 )
 def test_a_file_url_means_the_systems_own_path(url: str, windows: bool, path: str) -> None:
     assert path_of_url(url, windows=windows) == path
+
+
+def test_the_path_of_a_source_has_no_number_of_a_stream(tmp_path: Path) -> None:
+    assert path_of_source("/clips/a.mkv#stream=1") == "/clips/a.mkv"
+    (tmp_path / "a.mkv#stream=1").touch()  # a name of a file
+    assert path_of_source(f"{tmp_path}/a.mkv#stream=1") == f"{tmp_path}/a.mkv#stream=1"
+    assert path_of_source("rtsp://cam/#stream=1x") == "rtsp://cam/#stream=1x"
 
 
 @dataclass

@@ -259,9 +259,9 @@ class Recogniser:
     ) -> Generator[Result, None, None]:
         colour = check_colour(color)
         sinks = (sinks,) if isinstance(sinks, str) else tuple(sinks)
-        named = isinstance(source, str | os.PathLike) and "://" not in os.fspath(source)
-        path = user_path(cast("str", source)) if named else None
-        expect_separate_files(replace(self._config, source="" if path is None else str(path), sinks=sinks))
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else ""
+        path = user_path(name) if name and "://" not in name else None
+        expect_separate_files(replace(self._config, source=name if path is None else str(path), sinks=sinks))
         resources = ExitStack()
         results = watching(
             find_source(source, fps=fps, colour=colour, stack=resources),

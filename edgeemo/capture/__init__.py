@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 from edgeemo.capture import desktop_cameras
 from edgeemo.capture.camera import CameraFormat, CameraInfo, CameraSource, list_cameras
 from edgeemo.capture.file import VideoFile
-from edgeemo.capture.file_url import path_of_url
 from edgeemo.capture.picture_header import animation_of
 from edgeemo.capture.pictures import AnimatedWebp, Pictures, is_picture
 from edgeemo.capture.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, SCHEMES, Stream
 from edgeemo.errors import PathError, SourceError
+from edgeemo.system.file_url import path_of_url
 from edgeemo.types import Source
 from edgeemo.values import shortened, whole_number
 from engines.files import user_path

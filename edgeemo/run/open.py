@@ -12,6 +12,7 @@ from edgeemo.errors import ConfigError, PathError
 from edgeemo.run.runner import Runner
 from edgeemo.sinks import SinkContext, file_of, open_sink
 from edgeemo.stages.pipeline import Pipeline
+from edgeemo.system.file_url import path_of_source
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.types import U8, Classifier, Judge, MarkerSource, Result, Sink, Smoother, Source
 from engines.files import user_path
@@ -133,7 +134,7 @@ def expect_separate_files(config: Config) -> None:
     Raises:
         ConfigError: one does.
     """
-    sources = [uri for uri in (config.source, *(each.uri for each in config.sources)) if uri]
+    sources = [path_of_source(uri) for uri in (config.source, *(each.uri for each in config.sources)) if uri]
     taken: dict[str, str] = {}
     for text in config.sinks:
         file = file_of(text)

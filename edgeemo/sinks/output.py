@@ -16,6 +16,7 @@ from pathlib import Path
 from edgeemo.errors import SinkError
 from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
 from edgeemo.sinks.presence import Presence, reopening
+from edgeemo.system.file_url import path_of_source
 from edgeemo.system.lock import try_lock
 from edgeemo.system.outputs import check_output, refusal
 from edgeemo.types import Sink
@@ -40,7 +41,7 @@ def writable(target: str, kind: str, context: SinkContext) -> Path:
         SinkError: it cannot or must not be written.
     """
     config = context.config
-    inputs = [uri for uri in (config.source, *(each.uri for each in config.sources)) if uri]
+    inputs = [path_of_source(uri) for uri in (config.source, *(each.uri for each in config.sources)) if uri]
     path = check_output(target, kind, inputs=inputs, overwrite=config.overwrite)
     try:
         if not _is_pipe(path):  # opening one would wait for its reader

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from edgeemo.system.file_url import path_of_source
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -48,13 +49,12 @@ class Sound:
         """The sound of a file; None if it has none, or none that the output's container supports.
 
         Args:
-            path: the source, possibly with #stream=N.
+            path: the source, as in the configuration.
             suffix: suffix of the output.
         """
         import av
 
-        if not os.path.isfile(path):
-            path = re.sub(r"#stream=\d+$", "", path)
+        path = path_of_source(path)
         if not os.path.isfile(path):
             return None
         try:

@@ -1,4 +1,4 @@
-"""Convert a file:// URL to a path of this system. Called by open_source."""
+"""The path of a source that is a file. Called by `open_source` and where an output must not overwrite a source."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def path_of_url(url: str, *, windows: bool = sys.platform == "win32") -> str:
     if host and host.lower() != "localhost":
         return f"\\\\{host}{path}"
     return path[1:] if re.match(r"\\[A-Za-z]:", path) else path
+
+
+def path_of_source(uri: str) -> str:
+    """The path that a source names: file:///a.mkv or /a.mkv#stream=1 -> /a.mkv. Other texts are unchanged."""
+    if uri[:7].lower() == "file://":
+        return path_of_url(uri)
+    return uri if os.path.exists(os.path.expanduser(uri)) else re.sub(r"(?s)(?<=.)#stream=\d{1,3}$", "", uri)
