@@ -35,8 +35,9 @@ def app(arguments: argparse.Namespace) -> int:
             return int(app.run(config, engine_given=given))
     from edgeemo.run import headless
 
-    config = replace(config, source=config.source or "demo")
-    shown = "the demo clip" if config.source == "demo" else config.source
+    if not config.sources:
+        config = replace(config, source=config.source or "demo")
+    shown = "the demo clip" if config.source == "demo" else config.source or "the configuration"
     tell(f"edgeemo: no window: {fault}; running {shown} headless instead")
     return headless.run(config)
 

@@ -14,7 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from servers import PATIENCE_S, MjpegServer, until
 
 import edgeemo
 from edgeemo.api.watching import Sampling, watching
-from edgeemo.config import Config
+from edgeemo.config import Config, SourceConfig
 from edgeemo.stages.pipeline import Pipeline
 from edgeemo.types import U8, Frame
 
@@ -407,6 +407,12 @@ def test_a_sink_never_replaces_the_source(recogniser: edgeemo.Recogniser, clip: 
         with pytest.raises(edgeemo.ConfigError, match="overwrite the source"):
             recogniser.watch(source, sinks=[f"video:{clip}"])
     assert clip.read_bytes() == before
+
+
+def test_the_sources_of_a_configuration_are_ignored(clip: Path) -> None:
+    config = Config(sources=(SourceConfig("door", "0"),))
+    with edgeemo.Recogniser(config=config) as recogniser, closing(recogniser.watch(clip)) as results:
+        assert next(results).frame.origin == clip.name
 
 
 def test_progress_is_told_and_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -191,6 +191,14 @@ def test_without_a_display_the_app_says_so_and_runs_the_demo_clip_headless(comma
     assert all(event["faces"] for event in got)
 
 
+def test_without_a_display_the_app_runs_a_configuration_of_several_sources_headless(command: Command) -> None:
+    (command.folder / "edge.toml").write_text('frames = 3\n[[sources]]\nname = "a"\nuri = "demo"\n')
+    done = command("--engine", "tiny", "--config", "edge.toml")
+    assert done.returncode == 0, done.stderr
+    assert "running the configuration headless instead" in done.stderr
+    assert {event["origin"] for event in events(done.stdout)} == {"a"}
+
+
 def test_a_missing_source_leaves_what_a_sink_held_alone(command: Command) -> None:
     (command.folder / "a.jsonl").write_text("precious\n")
     assert "nothing.mp4" in command.mistake(
@@ -273,7 +281,8 @@ def test_an_unknown_configuration_key_names_the_nearest(command: Command) -> Non
 def test_a_sink_may_not_overwrite_the_source(command: Command, clip: Path, form: str) -> None:
     path = command.folder / "mine.avi"
     path.write_bytes(clip.read_bytes())
-    line = command.mistake("run", "--source", path, "--engine", "tiny", "--sink", "video:./mine.avi")
+    source = form.format(path)
+    line = command.mistake("run", "--source", source, "--engine", "tiny", "--overwrite", "--sink", "video:./mine.avi")
     assert "would overwrite the source" in line
     assert path.read_bytes() == clip.read_bytes()
 

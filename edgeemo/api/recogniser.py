@@ -68,6 +68,8 @@ class Recogniser:
             engine=config.engine if engine is None else _engine_name(engine),
             backend=config.backend if backend is None else backend,
             threads=config.threads if threads is None else threads,
+            source="",
+            sources=(),
         )
         self._lock = threading.Lock()
         self._models: _Models | None = None

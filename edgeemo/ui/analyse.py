@@ -50,7 +50,7 @@ class AnalyseDialog(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(460)
         self._path = path
-        self._config = replace(config, source=str(path), sinks=(), frames=0, capture=CaptureConfig())
+        self._config = replace(config, source=str(path), sources=(), sinks=(), frames=0, capture=CaptureConfig())
         self._opener = opener
         self._sessions = sessions
         self._stop = threading.Event()

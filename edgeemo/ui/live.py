@@ -129,12 +129,12 @@ class LiveControl(QObject):
             self.play(self._config)
             return
         cameras = list(self._cameras())
-        self.play(replace(self._config, source=cameras[0].uri if cameras else DEMO))
+        self.play(replace(self._config, source=cameras[0].uri if cameras else DEMO, sources=()))
         if not cameras:
             self._banner.show_message("notice", tr(NO_CAMERA))
 
     def choose_source(self, uri: str) -> None:
-        self.play(replace(self._config, source=uri))
+        self.play(replace(self._config, source=uri, sources=()))
 
     def choose_engine(self, engine: str) -> None:
         self._switch(replace(self._config, engine=engine))
@@ -317,7 +317,7 @@ def preset_of(smooth: SmoothConfig) -> str:
 
 def _with_settings(config: Config, settings: Settings, engine_given: bool) -> Config:
     """Apply remembered choices to what the configuration does not set."""
-    if not config.source and settings.source and _exists(settings.source):
+    if not config.source and not config.sources and settings.source and _exists(settings.source):
         config = replace(config, source=settings.source)
     if not engine_given and config.engine == Config.engine and settings.engine:
         config = replace(config, engine=settings.engine)
