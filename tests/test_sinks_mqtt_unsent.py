@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
+import sqlite3
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +19,7 @@ from edgeemo.cli import main
 from edgeemo.config import Config, MqttConfig
 from edgeemo.errors import SinkError
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.mqtt import MqttSink
+from edgeemo.sinks.mqtt import MAX_INFLIGHT, MqttSink
 from engines import LABELS
 
 
@@ -59,6 +62,23 @@ def test_what_waits_survives_the_end_of_the_process(broker: Broker, opened: Call
     until(lambda: len(events(listener)) == 30)
     assert events(listener) == list(range(30))
     listener.close()
+
+
+def test_a_spool_that_is_locked_while_the_broker_confirms_blocks_nothing_afterwards(
+    tmp_path: Path, broker: Broker, opened: Callable[..., MqttSink]
+) -> None:
+    broker.kill()
+    sink = opened(broker.port)
+    sink._outbox._database.execute("PRAGMA busy_timeout = 20")
+    for index in range(60):
+        sink.write(result(0, index=index, origin="door"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        broker.start()
+        until(lambda: sink._confirmed == MAX_INFLIGHT)
+        threading.Event().wait(0.3)  # the sink tries to delete them
+    until(lambda: not len(sink._outbox))
+    assert (sink._confirmed, sink.lost) == (60, 0)
 
 
 def test_results_count_as_kept_until_the_broker_has_confirmed_them(
