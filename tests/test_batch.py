@@ -27,7 +27,7 @@ from edgeemo.batch.dataset import Dataset
 from edgeemo.batch.inputs import Input, Shard, find_inputs
 from edgeemo.batch.progress import Progress
 from edgeemo.batch.rows import RowWriter
-from edgeemo.batch.seams import same_faces
+from edgeemo.batch.seams import join_parts, same_faces
 from edgeemo.batch.split import WARM_UP_S, Part, VideoPart, split
 from edgeemo.batch.work import Job, Task, Worker, _line
 from edgeemo.capture import open_source
@@ -478,6 +478,22 @@ def test_faces_on_both_sides_of_a_seam_are_paired_by_their_places():
     after = {frame: {1: right + 1, 2: left + 1, 3: left + 100} for frame in range(3, 8)}
     assert same_faces(before, after) == {1: 2, 2: 1}
     assert same_faces({}, after) == {}
+
+
+@pytest.mark.parametrize("faces", [(1, 0), (0, 1), (0, 0), (1, 0, 1)])
+def test_parts_without_a_face_are_joined_too(faces, tmp_path):
+    about = {"size": 1, "modified_ns": 2, "frames": 10, "seconds": 0.4, "broken": "", "damaged": 0}
+    parts = [tmp_path / f"{number}.parquet" for number in range(len(faces))]
+    for number, (path, count) in enumerate(zip(parts, faces, strict=True)):
+        with RowWriter(path, "a.mp4", "00", LABELS) as writer:
+            for index in range(10 * number, 10 * number + 10):
+                writer.add(result(count, index=index))
+            writer.finish({**about, "start": 10 * number, "end": 10 * number + 10})
+    whole = tmp_path / "whole.parquet"
+    assert join_parts(parts, whole, "a.mp4", "00", lambda *done: about) == (10 * len(faces), "")
+    found = pd.read_parquet(whole)
+    assert found.frame.tolist() == [index for index in range(10 * len(faces)) if faces[index // 10]]
+    assert set(found.person) <= {"Person 1", "Person 2"}
 
 
 def test_inputs_are_found_once_and_have_names_of_their_own(archive, tmp_path):

@@ -52,7 +52,8 @@ def join_parts(
             mapping = _numbered(ids, table["frame"].to_numpy(), start, known, highest)
             renamed = np.array([mapping[number] for number in ids.tolist()], np.int64)
             highest = max([highest, *mapping.values()])
-            people = pyarrow.array([person_name(number) for number in renamed.tolist()]).dictionary_encode()
+            # with the type, because a part without faces has none to infer it from
+            people = pyarrow.array(map(person_name, renamed.tolist()), pyarrow.string()).dictionary_encode()
             for name, values in (("face_id", pyarrow.array(renamed)), ("person", people)):
                 table = table.set_column(table.schema.get_field_index(name), name, values)
             before = table
