@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -291,6 +292,25 @@ def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
     assert len(read(path)[0]) == 3
     sink.close()
     assert sink.lost == 0
+
+
+def test_a_long_avi_finds_room_for_its_index_on_a_disk_that_fills(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "edgeemo-test", str(tmp_path)]
+    if not hasattr(os, "geteuid") or os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        sink = open_sink(f"video:{tmp_path}/a.avi", CONTEXT)
+        written = 0
+        with pytest.raises(SinkError, match="earlier frames are kept"):  # noqa: PT012
+            for index in range(5000):
+                sink._checked = -10.0  # type: ignore[attr-defined]
+                sink.write(empty(index % 30, 1.0 * index, height=32, width=32))
+                written += 1
+        sink.close()
+        assert sink.lost == 0
+        assert len(read(tmp_path / "a.avi")[0]) == written > 300
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
 
 
 def test_a_service_that_continues_after_a_full_disk_keeps_the_earlier_videos(

@@ -51,6 +51,7 @@ TICKS = 90000  # per second: exact for 24, 25, 30, 50 and 60 frames per second
 AVI_TICKS = 600  # AVI has a fixed rate: each tick without a frame costs 24 bytes
 FIRST_STEP_S = 0.04  # duration of the frame of a video that has only one
 SPARE_BYTES = 4 << 20
+ENTRY_BYTES = 32
 # videos that this process has finished; a service that opens one again (after a full disk, at a reload) keeps it
 _finished: set[Path] = set()
 # H.264 user data (SEI type 5) before the first picture marks the file as ours. An MP4 has its comment at its end, which
@@ -237,9 +238,10 @@ class VideoSink(Sink):
             free = shutil.disk_usage(self._path.parent).free
         except OSError as error:
             raise SinkError(f"cannot continue writing {self._path}: its folder was moved or deleted") from error
-        if free < SPARE_BYTES:
-            with contextlib.suppress(SinkError):
-                self.close()
+        # the index at the end: 12 bytes per picture of an MP4, 24 per tick of an AVI, and the sound's entries
+        entries = {"mp4": self._pictures, "mov": self._pictures, "avi": max(0, self._last)}.get(self._format, 0)
+        if free < SPARE_BYTES + ENTRY_BYTES * entries:
+            self.close()
             raise SinkError(f"cannot continue writing {self._path}: the disk is full; earlier frames are kept")
 
 
