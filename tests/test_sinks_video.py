@@ -294,6 +294,19 @@ def test_a_disk_that_is_nearly_full_ends_the_video_with_what_came_before(
     assert sink.lost == 0
 
 
+@pytest.mark.parametrize(("name", "gap"), [("a.avi", 250.0), ("a.mp4", 90_000.0), ("a.mov", 90_000.0), ("a.mkv", 9e5)])
+def test_a_gap_longer_than_the_container_can_store_repeats_the_picture(tmp_path: Path, name: str, gap: float) -> None:
+    sink = open_sink(f"video:{tmp_path / name}", CONTEXT)
+    given = [0.0, 1.0, 1.0 + gap, 2.0 + gap]
+    for index, time in enumerate(given):
+        sink.write(empty(40 * (index > 1), time))
+    sink.close()
+    pictures, times = read(tmp_path / name)
+    assert [time for time, picture in zip(times, pictures, strict=True) if picture[50, 50].max() > 100] == given[2:]
+    assert times[:2] == given[:2]
+    assert max(np.diff(times)) <= max(gap, 1)
+
+
 def test_a_long_avi_finds_room_for_its_index_on_a_disk_that_fills(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "edgeemo-test", str(tmp_path)]
     if not hasattr(os, "geteuid") or os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:

@@ -49,6 +49,8 @@ OPTIONS = {
 }
 TICKS = 90000  # per second: exact for 24, 25, 30, 50 and 60 frames per second
 AVI_TICKS = 600  # AVI has a fixed rate: each tick without a frame costs 24 bytes
+# ticks between two pictures that a container can store; a longer gap (a camera was away) repeats the picture
+LONGEST_STEP = {"avi": 60_000, "mp4": 1 << 30, "mov": 1 << 30}
 FIRST_STEP_S = 0.04  # duration of the frame of a video that has only one
 SPARE_BYTES = 4 << 20
 ENTRY_BYTES = 32
@@ -87,6 +89,7 @@ class VideoSink(Sink):
         self._sound: Sound | None = None
         self._converter = VideoReformatter()
         self._size = (0, 0)
+        self._shown: U8 = np.zeros((2, 2, 3), np.uint8)
         self._zero = 0.0
         self._last = -1
         self._step = round(FIRST_STEP_S * self._ticks)
@@ -116,11 +119,17 @@ class VideoSink(Sink):
         at = round((result.frame.time - self._zero) * self._ticks)
         if at <= self._last:  # an older frame: several sources write to the same video
             return
+        longest = LONGEST_STEP.get(self._format, at)
+        while self._last >= 0 and at - self._last > longest:
+            self._append(self._shown, self._last + longest)
+        self._append(picture, at)
+        self._pictures += 1
+
+    def _append(self, picture: U8, at: int) -> None:
         if self._last >= 0:
             self._step = at - self._last
         self._guarded(lambda: self._encode(picture, at))
-        self._last = at
-        self._pictures += 1
+        self._last, self._shown = at, picture
 
     def close(self) -> None:
         container, self._container = self._container, None
