@@ -447,6 +447,25 @@ def test_the_parts_of_a_long_file_have_its_frames_numbers_and_times(long_clip):
     assert seen == [index for index, *_ in whole]
 
 
+@pytest.mark.parametrize("place", [50, 250])
+def test_a_picture_that_is_lost_shifts_no_seam(place, long_clip, tmp_path):
+    with av.open(str(long_clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    lost = next(packet for packet in packets[place:] if not packet.is_keyframe)
+    data = bytearray(long_clip.read_bytes())
+    data[lost.pos + 4] = 0x1F  # a type of NAL unit that decoders skip
+    path = tmp_path / "lost.mp4"
+    path.write_bytes(data)
+    whole = [frame.time for frame in VideoFile(path).frames()]
+    assert len(whole) == len(packets) - 1
+    seen = []
+    for part in split(path, 8.0):
+        inside = [frame for frame in VideoPart(path, part).frames() if frame.index >= part.start]
+        assert [frame.index for frame in inside] == list(range(part.start, part.start + len(inside)))
+        seen += [frame.time for frame in inside]
+    assert seen == whole
+
+
 def test_a_split_file_has_the_rows_of_the_whole_away_from_its_seams(long_clip, tmp_path):
     every = ("--every", 0.2)
     assert batch(long_clip, "--output", tmp_path / "whole", "--split-minutes", 0, "--workers", 1, *every) == 0

@@ -29,6 +29,8 @@ class Part:
         key, key_time: number and media time of the key frame where decoding starts, at least `WARM_UP_S` before
             `start`.
         last: it is the last part.
+        start_time, end_time: media times of the frames `start` and `end`. The seams follow the times, because numbers
+            shift if the decoder loses a picture.
     """
 
     number: int
@@ -37,6 +39,8 @@ class Part:
     key: int
     key_time: float
     last: bool
+    start_time: float = 0.0
+    end_time: float = math.inf
 
 
 def split(path: Path, length_s: float) -> tuple[Part, ...]:
@@ -76,7 +80,8 @@ def _parts(times: npt.NDArray[np.float64], keys: npt.NDArray[np.int64], count: i
         key = int(before[-1]) if start and len(before) else 0
         last = number + 1 == len(starts)
         end = len(times) if last else starts[number + 1]
-        parts.append(Part(number, start, end, key, float(times[key]), last))
+        end_time = math.inf if last else float(times[end])
+        parts.append(Part(number, start, end, key, float(times[key]), last, float(times[start]), end_time))
     return tuple(parts)
 
 
@@ -98,7 +103,7 @@ class VideoPart(VideoFile):
 
     def _until_end(self, frames: Iterator[Frame]) -> Generator[Frame, None, None]:
         for frame in frames:
-            if frame.index >= self._part.end and not self._part.last:
+            if frame.time > self._part.end_time - TOLERANCE_S:
                 return
             yield frame
 
@@ -110,14 +115,15 @@ class VideoPart(VideoFile):
         video.reads_ahead = True
         try:
             video.seek(part.key_time)
-            while (index + 1 < part.end or part.last) and video.grab():
+            while video.grab() and video.time <= part.end_time - TOLERANCE_S:
                 if video.time < part.key_time - TOLERANCE_S:
                     continue  # the demuxer started earlier
                 if index < part.key and video.time > part.key_time + TOLERANCE_S:
                     raise SourceError(
                         f"{self._path} cannot be decoded from {part.key_time:.2f} s on; use --split-minutes 0"
                     )
-                index += 1
+                has_begun = video.time > part.start_time - TOLERANCE_S
+                index = max(index + 1, part.start) if has_begun else index + 1
                 image = video.image()
                 if image is None:
                     continue
@@ -130,7 +136,7 @@ class VideoPart(VideoFile):
 
     def _expect_end(self, video: Video, index: int) -> None:
         broken = video.missing() if self._part.last else ""
-        if broken or (not self._part.last and index + 1 < self._part.end):
+        if broken or (not self._part.last and video.time <= self._part.end_time - TOLERANCE_S):
             raise SourceError(
                 f"{self._path} is cut off after frame {index + 1}: the file is not complete"
                 f"{f' ({broken})' if broken else ''}; copy or record it again"
