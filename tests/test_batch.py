@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ import edgeemo
 from edgeemo.api.watching import Sampling
 from edgeemo.batch.dataset import Dataset
 from edgeemo.batch.inputs import Input, Shard, find_inputs
+from edgeemo.batch.pool import ATTEMPTS, Pool, _WorkerProcess
 from edgeemo.batch.progress import Progress
 from edgeemo.batch.rows import RowWriter
 from edgeemo.batch.seams import join_parts, same_faces
@@ -246,6 +249,22 @@ def test_a_worker_that_is_killed_is_replaced_and_its_file_done(undisturbed, tmp_
     shown = process.communicate(timeout=DEADLINE_S)[1]
     assert process.returncode == 0, shown
     pd.testing.assert_frame_equal(rows(dataset), rows(expected))
+
+
+def test_a_file_whose_workers_died_is_read_again_by_the_next_batch(tmp_path):
+    pool, told = Pool(Job(Config(), Sampling(), tmp_path), 1), []
+    task, context = Task(Input("a.mp4", 1, 2), tmp_path / "a.parquet"), multiprocessing.get_context("spawn")
+    for _ in range(ATTEMPTS):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=os.abort)
+        process.start()
+        theirs.close()
+        worker = _WorkerProcess(process, ours, task)
+        pool._workers = [worker]
+        pool._replace_dead(worker, deque(), lambda task, outcome: told.append(outcome) or [])
+    (outcome,) = told
+    assert (outcome.state, outcome.final) == ("failed", False)
+    assert "ended 3 times, last by signal 6" in outcome.reason
 
 
 def test_a_run_that_is_killed_continues_to_the_same_dataset(undisturbed, tmp_path):

@@ -117,7 +117,8 @@ class Pool:
             waiting.appendleft(task)
             return
         reason = f"the process reading it ended {ATTEMPTS} times, last {how}"
-        waiting.extendleft(reversed(on_outcome(task, Outcome("failed", reason))))
+        # not final, because the machine may have run out of memory
+        waiting.extendleft(reversed(on_outcome(task, Outcome("failed", reason, final=False))))
 
     def _end(self) -> None:
         for worker in self._workers:
