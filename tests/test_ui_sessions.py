@@ -8,6 +8,7 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from windows import Clip, Studio, Windows, shows
 
 from edgeemo.errors import SourceError
 from edgeemo.recording import Recording, SessionFolder, load
+from edgeemo.recording.export import export
 from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.scenes import Scenes
@@ -270,6 +272,27 @@ def test_a_session_that_another_window_deleted_is_told(qtbot: QtBot, make: Windo
     qtbot.mouseClick(move, Qt.MouseButton.LeftButton)
     assert "is not a recorded session" in window.banner.text
     assert listed.table.rowCount() == 0
+
+
+def test_a_recording_begins_while_a_long_export_is_written(
+    qtbot: QtBot, make: Windows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of two persons takes a quarter of a minute as CSV."""
+    may_end = threading.Event()
+
+    def slow(sessions: Sequence[Recording], path: Path) -> int:
+        may_end.wait(20)
+        return export(sessions, path)
+
+    monkeypatch.setattr("edgeemo.ui.library.export", slow)
+    folder = record(tmp_path / "sessions", frames=5)
+    window = make()
+    shows(qtbot, window)
+    window.library.export([folder], tmp_path / "out.csv")
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.active)
+    may_end.set()
+    qtbot.waitUntil(lambda: "5 rows written" in window.banner.text)
 
 
 def test_an_empty_list_says_how_to_fill_it(qtbot: QtBot, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ ANNOTATIONS_WRITTEN = translatable("%n annotations written to {path}")
 
 
 class Library(QObject):
-    """The recorded sessions. Files are read and written in the player's worker; the banner shows the result.
+    """The recorded sessions. Files are read and written outside the window's thread; the banner shows the result.
 
     Signals:
         read: a Recording to replay.
@@ -118,7 +118,7 @@ class Library(QObject):
             groups = [(each.name, [each]) for each in read] if len(read) == 2 else [("", read)]
             pages.append(write_report(groups, folders[0].path / "report.html"))
 
-        self._player.in_background(write, lambda: self._on_report(pages[0]), self.failed.emit)
+        self._beside(write, lambda: self._on_report(pages[0]))
 
     def compare(self, groups: Sequence[tuple[str, Sequence[SessionFolder]]]) -> None:
         """Write one page with groups of sessions side by side, into the folder of the sessions."""
@@ -127,7 +127,7 @@ class Library(QObject):
         def write() -> None:
             write_report([(name, [load(folder.path) for folder in members]) for name, members in groups], path)
 
-        self._player.in_background(write, lambda: self._on_report(path), self.failed.emit)
+        self._beside(write, lambda: self._on_report(path))
 
     def export(self, folders: Sequence[SessionFolder], path: Path) -> None:
         """Export sessions, or one session as a video with overlay."""
@@ -145,9 +145,15 @@ class Library(QObject):
 
         if video:
             self._banner.show_message("notice", tr("Writing {name} …", name=path.name), seconds=8)
-            self._player.beside(write, told, self.failed.emit)
-        else:
-            self._player.in_background(write, told, self.failed.emit)
+        self._beside(write, told)
+
+    def _beside(self, work: Callable[[], None], then: Callable[[], None]) -> None:
+        """Work after the edits that are being stored, in a separate thread: a recording must not wait for an export."""
+
+        def begin() -> None:
+            self._player.beside(work, then, self.failed.emit)
+
+        self._player.in_background(lambda: None, begin, self.failed.emit)
 
     def tell_recorded(self, folder: SessionFolder, missing: Sequence[str] = ()) -> None:
         """Report that a session has ended: what is missing, and possible next steps."""

@@ -265,7 +265,7 @@ class Player(QObject):
         self._jobs.put(self._job(work, then, otherwise))
 
     def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
-        """As `in_background`, but in a separate thread for work of minutes; closing does not wait for it."""
+        """As `in_background`, but in a separate thread for long work; closing does not wait for its end."""
         thread = threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-beside", daemon=True)
         self._beside = [each for each in self._beside if each.is_alive()] + [thread]
         thread.start()
@@ -299,6 +299,8 @@ class Player(QObject):
                 self._done.get_nowait()()
             except Empty:
                 break
+        for thread in self._beside:  # a short export may still end
+            thread.join(max(0.0, deadline - monotonic()))
         if self._worker.is_alive():
             log.warning("a thread did not end within %.0f s; it keeps running", timeout)
         return not any(thread.is_alive() for thread in (self._worker, *self._beside))
