@@ -165,6 +165,12 @@ def test_the_last_line_of_a_build_that_fails_is_the_reason():
         build_of("import os; os.abort()").run(print)
 
 
+def test_the_command_of_a_build_knows_every_precision_of_tensorrt(tmp_path):
+    for precision in ("fp32", "fp16", "int8_tensorrt"):
+        with pytest.raises(ModelError, match=r"^no engine folder at "):
+            PlanBuild(tmp_path / "nothing", precision).run(print)
+
+
 def test_stopping_ends_the_process_soon_and_before_the_start_too():
     build = build_of('import time; print(\'{"fraction": 0, "seconds_left": null}\', flush=True); time.sleep(60)')
     began = threading.Event()

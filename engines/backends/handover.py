@@ -125,7 +125,8 @@ class PlanBuild:
 
     def __init__(self, folder: Path, precision: str, command: list[str] | None = None) -> None:
         self._command = command or [
-            *(sys.executable, "-m", "engines.export.cli", "--bundle", str(folder), f"--{precision}"),
+            *(sys.executable, "-m", "engines.export.cli", "--bundle", str(folder)),
+            f"--{precision.replace('_', '-')}",
             *("--backend", "tensorrt", "--progress", "json"),
         ]
         self._process: subprocess.Popen[str] | None = None

@@ -65,8 +65,8 @@ def open_plan(bundle: Bundle) -> PlanRunner:
     plan, reason = find_plan(bundle, here(cuda), bundle.precision.lower())
     if plan is None:
         raise ModelError(
-            f"{reason}; build it: edgeemo-export --bundle {bundle.folder} --{bundle.precision.lower()} "
-            "--backend tensorrt"
+            f"{reason}; build it: edgeemo-export --bundle {bundle.folder} "
+            f"--{bundle.precision.lower().replace('_', '-')} --backend tensorrt"
         )
     return run_plan(plan, bundle, cuda)
 
