@@ -58,6 +58,17 @@ def test_a_table_of_labels_goes_before_folders(pictures, packed):
     assert sorted(data.truth.tolist()) == sorted(EXPRESSIONS.index(name) for name in ("surprise", "fear", "happiness"))
 
 
+def test_a_table_labels_only_pictures_of_its_own_folder(tmp_path):
+    face = cv2.imread(str(PORTRAIT))
+    for name, table in (("a", "one.jpg,happiness\n"), ("a/b", "one.jpg,anger\n"), ("c", "one.jpg,fear\n"), ("d", "")):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "one.jpg"), face)
+        if table:
+            (tmp_path / name / "labels.csv").write_text(f"image,emotion\n{table}")
+    truth = load_faces(str(tmp_path), SPEC).truth.tolist()
+    assert truth == [EXPRESSIONS.index("anger"), EXPRESSIONS.index("happiness"), EXPRESSIONS.index("fear"), -1]
+
+
 def test_a_limit_looks_at_that_many_pictures(pictures):
     assert load_faces(str(pictures), SPEC, limit=2).pictures == 2
 

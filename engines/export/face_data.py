@@ -233,10 +233,11 @@ def _largest_face(image: U8, detector: FaceDetector) -> tuple[F32, F32] | None:
 def _labels(names: list[str], pictures: list[str], read: Callable[[str], bytes]) -> dict[str, int]:
     """Picture -> index into `EXPRESSIONS`, for labelled pictures."""
     found = {}
-    for table in (name for name in names if Path(name).name == "labels.csv"):
+    # the innermost table last: it decides, and a table says nothing of pictures outside its folder
+    for table in sorted((name for name in names if Path(name).name == "labels.csv"), key=len):
         by_name = dict(_rows(table, read(table)))
         root = table.removesuffix("labels.csv")
-        for picture in pictures:
+        for picture in (picture for picture in pictures if picture.startswith(root)):
             inside = picture.removeprefix(root)
             label = by_name.get(inside, by_name.get(Path(picture).name, ""))
             if label in EXPRESSIONS:
