@@ -8,7 +8,7 @@ from engines.preprocess import crop
 from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer.data import open_data
 from trainer.data.affectnet import POSTER_SPLIT, _share
-from trainer.data.faces import by_reason, load_faces
+from trainer.data.faces import by_reason, load_faces, save_crops
 from trainer.data.landmarks import detector_boxes, keypoints_of
 from trainer.errors import DataError
 
@@ -60,6 +60,16 @@ def test_the_official_protocol_tests_on_the_validation_set(affectnet):
     assert all("/v" in name for name in test.images)
     assert all("/t" in name for name in (*train.images, *valid.images))
     assert (len(train), len(valid)) == (61, 3)
+
+
+def test_crops_for_the_export_are_labelled_only_where_an_expression_is_shown(affectnet, tmp_path):
+    """none, uncertain and no_face are classes of the data set, but not among the eight that an export is judged by."""
+    data = open_data(f"affectnet:{affectnet},protocol=official", "test")
+    save_crops(data, ModelSpec("small", size=16), tmp_path / "crops.npz")
+    truth = np.load(tmp_path / "crops.npz")["truth"]
+    labels = data.targets.argmax(axis=1)
+    assert set(labels) == set(range(len(LABELS)))
+    assert truth.tolist() == [label if label < len(EXPRESSIONS) else -1 for label in labels]
 
 
 def test_the_crop_follows_the_landmarks_without_a_detector(affectnet):

@@ -67,6 +67,12 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.faces)
 
+    @property
+    def truth(self) -> npt.NDArray[np.int64]:
+        """(N,) index into `EXPRESSIONS`, or -1 for a face that is not scored or shows none of them."""
+        top = self.targets.argmax(axis=1)
+        return np.asarray(np.where(self.scored & (top < len(EXPRESSIONS)), top, -1), np.int64)
+
 
 def find_face(
     image: U8, detector: FaceDetector, enlarge: float = 1.0, near: F32 | None = None
@@ -443,7 +449,7 @@ def save_crops(
 ) -> int:
     """Write crops and labels in the form that edgeemo-export reads; returns their number.
 
-    A label is an index into `EXPRESSIONS`, or -1 if the data set's protocol does not score the face.
+    For the labels see `FaceSet.truth`.
 
     Raises:
         DataError: the file cannot be written.
@@ -457,10 +463,9 @@ def save_crops(
         shape = (0, spec.size, spec.size, spec.channels)
         faces = np.stack([face for _, face in crops]) if crops else np.zeros(shape, np.uint8)
         found = FaceSet(faces, kept, data.targets[kept], data.scored[kept])
-    truth = np.where(found.scored, found.targets[:, : len(EXPRESSIONS)].argmax(axis=1), -1)
     try:
         with path.open("wb") as file:
-            np.savez(file, faces=found.faces, truth=truth, pictures=limit or len(data))
+            np.savez(file, faces=found.faces, truth=found.truth, pictures=limit or len(data))
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from error
     return len(found)
