@@ -16,15 +16,18 @@ from engines.errors import EngineError
 from engines.export import cli as export_cli
 from engines.layout import FILES
 from engines.manifest import Manifest
+from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer import export
+from trainer.card import CardFacts, _sets
 from trainer.cli import main
 from trainer.config import RECIPES, FitConfig
 from trainer.data import open_data
-from trainer.data.faces import load_faces
+from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import RunError
 from trainer.export import make_bundle
 from trainer.models import build
 from trainer.models.cost import multiply_adds
+from trainer.out_of_fold import OutOfFold
 from trainer.runs import load_checkpoint
 from trainer.train import fit
 
@@ -159,6 +162,18 @@ def test_the_card_of_other_peoples_pictures_claims_nothing_of_the_web(run, place
     assert "web" not in card
     assert "How it was trained is not recorded." in card
     assert "Pictures and labels of mine, as provided by their owner." in card
+
+
+def test_the_sets_on_a_card_are_those_of_the_running_program_for_data_with_fewer_classes():
+    """A set is formed over eight expressions. Without contempt, sadness would have 0.25 and reach the threshold."""
+    shares = np.full((20, len(LABELS)), 1e-6, np.float32)
+    for name, share in (("neutral", 0.45), ("contempt", 0.4), ("sadness", 0.15)):
+        shares[:, LABELS.index(name)] = share
+    targets = np.eye(len(LABELS), dtype=np.float32)[[LABELS.index("sadness")] * 20]
+    faces = FaceSet(np.zeros((20, 8, 8, 1), np.uint8), np.arange(20), targets, np.ones(20, bool), EXPRESSIONS[:7])
+    evaluation = OutOfFold(np.log(shares), faces).evaluation(1.0)
+    spec = ModelSpec("seven", plausible_from=0.2)
+    assert "the right expression for 0.0% of" in _sets(CardFacts(spec, "", "", (), "", 0, 0, None, evaluation, 0))
 
 
 def test_the_large_recipes_end_at_the_posters_size():

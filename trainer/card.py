@@ -192,7 +192,8 @@ def _sets(facts: CardFacts) -> str:
     rows = np.array([name in EXPRESSIONS for name in evaluation.classes])[evaluation.truth]
     if not threshold or not rows.any():
         return ""
-    shown = over_expressions(evaluation.predictions[rows], evaluation.classes)
+    # all eight expressions, as at run time, also where the data set distinguishes fewer
+    shown = over_expressions(evaluation.probabilities[evaluation.scored][rows], evaluation.labels)
     truth = np.array([EXPRESSIONS.index(evaluation.classes[each]) for each in evaluation.truth[rows]])
     inside = in_set(shown, EXPRESSIONS, threshold)
     right = inside[np.arange(len(truth)), truth]
