@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from datasets import make_ferplus
 
 from engines.bundle import load_bundle
+from engines.spec import LABELS
 from trainer import estimate
+from trainer.calibrate import adjust_logits, temperature
 from trainer.cli import _parser, main
 from trainer.config import FitConfig, LossConfig, config_to_json
 from trainer.data import READERS, open_data
@@ -22,6 +25,7 @@ from trainer.errors import DataError, RunError
 from trainer.fit_options import fit_config
 from trainer.loggers import LOGGERS, Loggers, open_loggers
 from trainer.models import ARCHITECTURES
+from trainer.out_of_fold import predict_out_of_fold
 from trainer.parallel import DistContext
 from trainer.run_log import RunLog
 from trainer.runs import append_metrics, load_checkpoint, load_state, require_space
@@ -169,12 +173,25 @@ def test_all_trains_on_both_splits_keeps_the_last_epoch_and_is_calibrated_out_of
         assert main(["fit", *fitted, *wanted]) == 0
     assert main([*bundle, "--out-of-fold", str(tmp_path / "1")]) == 2
     assert "one run per fold" in capsys.readouterr().err
-    assert main([*bundle, "--out-of-fold", str(tmp_path / "2"), str(tmp_path / "1")]) == 0
+    adjusted = ["--logit-adjustment", "1", "--out-of-fold", str(tmp_path / "2"), str(tmp_path / "1")]
+    assert main([*bundle, *adjusted]) == 0
+    # the fold runs are adjusted as the network is
+    shares = open_data(data, "train").targets
+    folds = [tmp_path / "1", tmp_path / "2"]
+    expected = predict_out_of_fold(folds, cache, lambda network: adjust_logits(network, shares, 1.0))
+    chosen = load_bundle(tmp_path / "mine").spec.temperature
+    assert chosen == pytest.approx(temperature(expected.logits, expected.faces), abs=1e-3)
+    plain = predict_out_of_fold(folds, cache, lambda network: None)
+    assert chosen != pytest.approx(temperature(plain.logits, plain.faces), abs=1e-2)
     scores = json.loads((tmp_path / "mine" / "scores.json").read_text())
     assert (scores["split"], scores["faces"]) == ("out of fold", 72)
     card = load_bundle(tmp_path / "mine").card.read_text()
     assert "of 2 networks trained\nwith the same settings" in card
     assert "also trained on the validation split" in card
+    soup = str(tmp_path / "soup.pt")
+    assert main(["average", str(tmp_path / "all"), str(tmp_path / "all" / "last.pt"), "--output", soup]) == 0
+    assert main(["bundle", soup, *shared, "--output", str(tmp_path / "soup")]) == 2
+    assert "name the runs of fit --folds" in capsys.readouterr().err
     assert main(["table", str(tmp_path)]) == 0  # a run without an accuracy has no row
     assert "fold" not in capsys.readouterr().err
 

@@ -21,6 +21,8 @@ from trainer.models import ARCHITECTURES, Classifier
 from trainer.models.cost import count_parameters, multiply_adds
 from trainer.runs import CONFIG, LAST, about_checkpoint, read_metrics, read_result
 
+TRAINED_ON_ALL = "trained on the validation split too"  # in the summary of a run of `fit --all`
+
 
 @dataclass(frozen=True, eq=False)
 class CardFacts:
@@ -238,7 +240,7 @@ def training_summary(checkpoint: Path) -> str:
         return ""
     parts = _settings(config, epoch)
     if config.train_on_all:
-        parts.append("trained on the validation split too, for a fixed number of epochs")
+        parts.append(f"{TRAINED_ON_ALL}, for a fixed number of epochs")
     elif not last:
         parts.append(
             f"the best epoch on fold {config.fold} of {config.folds}"

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +31,9 @@ from engines.manifest import Manifest, drop_fp32, write_manifest
 from engines.model_file import sha256_of
 from engines.parity import ParityRecord
 from engines.preprocess import batch
-from engines.spec import EXPRESSIONS, ModelSpec
+from engines.spec import ModelSpec
 from trainer.calibrate import adjust_logits, set_threshold, subtract_no_face_margin, temperature
-from trainer.card import CardFacts, card, list_summaries, training_summary
+from trainer.card import TRAINED_ON_ALL, CardFacts, card, list_summaries, training_summary
 from trainer.class_activation import Activation, activation_of, half_weights
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
@@ -90,11 +90,11 @@ def make_bundle(
     checkpoints = [checkpoints] if isinstance(checkpoints, Path) else list(checkpoints)
     title, made_for, model = load_together(checkpoints, mirror=mirror)
     trained_on = [open_data(source, "train") for source in (data, *extra_data)]
-    adjust_logits(model, np.concatenate([source.targets for source in trained_on]), logit_adjustment)
-    subtract_no_face_margin(model, no_face_margin)
+    adjust = _adjustment(trained_on, logit_adjustment, no_face_margin)
+    adjust(model)
     valid = open_data(data, "valid")
     faces = load_faces(valid, made_for, cache)
-    folds = _out_of_fold(checkpoints, out_of_fold, cache)
+    folds = _out_of_fold(checkpoints, out_of_fold, cache, adjust, mirror=mirror)
     spec = _calibrated(model, dataclasses.replace(made_for, name=name or made_for.name), faces, folds)
     precisions = ("int8",) if int8_only else ("fp16", "int8") if without_fp32 else ()
     with _draft(output, keep_record=not precisions) as draft:
@@ -110,6 +110,19 @@ def make_bundle(
         atomic_write(draft / SCORES, _scores_json(valid, "valid" if folds is None else "out of fold", evaluation))
         _move(draft, output)
     return evaluation
+
+
+def _adjustment(
+    trained_on: Sequence[Dataset], logit_adjustment: float, no_face_margin: float
+) -> Callable[[Classifier], None]:
+    """What changes the logits of a network, and in the same way those of the runs of `fit --folds`."""
+    targets = np.concatenate([source.targets for source in trained_on])
+
+    def adjust(model: Classifier) -> None:
+        adjust_logits(model, targets, logit_adjustment)
+        subtract_no_face_margin(model, no_face_margin)
+
+    return adjust
 
 
 def _calibrated(model: Classifier, spec: ModelSpec, faces: FaceSet, folds: OutOfFold | None) -> ModelSpec:
@@ -164,15 +177,22 @@ def _draft(output: Path, *, keep_record: bool) -> Iterator[Path]:
         raise RunError(f"cannot write the bundle {output}: {error.strerror or error}") from error
 
 
-def _out_of_fold(checkpoints: Sequence[Path], runs: Sequence[Path], cache: Path) -> OutOfFold | None:
+def _out_of_fold(
+    checkpoints: Sequence[Path],
+    runs: Sequence[Path],
+    cache: Path,
+    adjust: Callable[[Classifier], None],
+    *,
+    mirror: bool,
+) -> OutOfFold | None:
     if runs:
-        return predict_out_of_fold(runs, cache)
-    everything = next((path for path in checkpoints if trains_on_all(path.parent)), None)
-    if everything is not None:
-        raise RunError(
-            f"{everything} was also trained on the validation split, so no face is left for calibration and scoring: "
-            "name the runs of fit --folds with --out-of-fold RUN..."
-        )
+        return predict_out_of_fold(runs, cache, adjust, mirror=mirror)
+    for path in checkpoints:
+        if trains_on_all(path.parent) or TRAINED_ON_ALL in training_summary(path):
+            raise RunError(
+                f"{path} was also trained on the validation split, so no face is left for calibration and scoring: "
+                "name the runs of fit --folds with --out-of-fold RUN..."
+            )
     return None
 
 
@@ -232,8 +252,7 @@ def replace_fp32(
 
 
 def _face_data(data: Dataset, faces: FaceSet) -> FaceData:
-    truth = np.where(faces.scored, faces.targets[:, : len(EXPRESSIONS)].argmax(axis=1), -1)
-    return FaceData(f"{data.name} {data.split}", faces.faces, truth, len(data))
+    return FaceData(f"{data.name} {data.split}", faces.faces, faces.truth, len(data))
 
 
 def _evaluated(folder: Path, data: str, cache: Path) -> Evaluation:

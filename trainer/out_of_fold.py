@@ -6,7 +6,7 @@ on all faces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from engines.preprocess import F32
 from engines.spec import LABELS
 from trainer.analysis import calibration
 from trainer.data.faces import FaceSet
+from trainer.ensemble import load_together
 from trainer.errors import RunError
 from trainer.evaluate import Evaluation
+from trainer.models import Classifier
 from trainer.parallel import find_device
 from trainer.predict import predict, softmax
-from trainer.runs import find_checkpoint, load_checkpoint, load_config
+from trainer.runs import find_checkpoint, load_config
 from trainer.training_data import out_of_fold_faces
 
 
@@ -54,11 +56,15 @@ class OutOfFold:
         )
 
 
-def predict_out_of_fold(runs: Sequence[Path], cache: Path) -> OutOfFold:
+def predict_out_of_fold(
+    runs: Sequence[Path], cache: Path, adjust: Callable[[Classifier], None], *, mirror: bool = False
+) -> OutOfFold:
     """Predict every face with the run of its fold.
 
     Args:
         runs: run folders of all folds, in any order.
+        adjust: changes each network as the one that is calibrated was changed.
+        mirror: predict the mean over the face and its mirror image.
 
     Raises:
         RunError: they are not one run per fold with the same settings.
@@ -74,7 +80,8 @@ def predict_out_of_fold(runs: Sequence[Path], cache: Path) -> OutOfFold:
     device = find_device("auto")
     logits, sets = [], []
     for run, config in zip(runs, configs, strict=True):
-        _, model = load_checkpoint(find_checkpoint(run))
+        _, _, model = load_together([find_checkpoint(run)], mirror=mirror)
+        adjust(model)
         faces = out_of_fold_faces(config, model.spec, cache=cache)
         logits.append(predict(model.to(device), faces, str(device)))
         sets.append(faces)
