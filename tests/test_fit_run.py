@@ -245,6 +245,27 @@ def test_gradients_in_parts_are_those_of_the_whole(data, cache, tmp_path):
         assert torch.allclose(one, two, rtol=1e-4, atol=1e-6)
 
 
+def test_every_part_of_a_step_has_its_share_of_the_non_faces(data, cache, tmp_path):
+    """Batch norm sees one part at a time: a part of non-faces alone would have statistics of its own."""
+    spec = ARCHITECTURES["hybrid_lite"].spec
+    config = FitConfig(
+        data=data, batch=16, accumulate=4, non_faces=0.25, sizes=((16, 1),), epochs=1, precision="fp32", mixup=0.0
+    )
+    loaded = load_training_data(config, spec, cache=cache, dist=DistContext.alone(), num_workers=1)
+    trainer = Trainer(config, tmp_path, loaded, DistContext.alone(), 600.0)
+    objective, counts = trainer.objective, []
+
+    def counted(logits, targets):
+        counts.append(int(targets[:, LABELS.index("no_face")].sum()))
+        return objective(logits, targets)
+
+    trainer.objective = counted
+    trainer.training_mode()
+    trainer.prepare_step(0, 0, 0.1)
+    trainer.step(*next(iter(trainer.source.batches(0, 0))), 16)
+    assert counts == [1, 1, 1, 1]
+
+
 def test_the_precision_is_measured_once_per_run(data, cache, tmp_path):
     config = FitConfig(data=data, batch=16, epochs=1, sizes=((16, 1),))
     fit(config, tmp_path, cache=cache)

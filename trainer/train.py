@@ -286,7 +286,9 @@ class Trainer:
         images = augment(images, config.augment, generator)
         images, targets = mix(images, targets, config.mixup, config.cutmix, generator)
         self.optimiser.zero_grad(set_to_none=True)
-        parts = list(zip(images.chunk(config.accumulate), targets.chunk(config.accumulate), strict=True))
+        # every part gets its share of the non-faces, which are the first images
+        count = config.accumulate
+        parts = [(images[first::count], targets[first::count]) for first in range(count)]
         total = torch.zeros((), device=images.device)
         for number, (some, wanted) in enumerate(parts, 1):
             with gradients_stay_local(self.network, number < len(parts)):
