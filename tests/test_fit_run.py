@@ -147,6 +147,23 @@ def test_a_fold_holds_equal_pictures_together_and_all_folds_hold_each_picture_on
     assert all(one | two == set(range(72)) for one, two in zip(held, trained, strict=True))
 
 
+def test_all_pictures_of_a_person_are_in_one_fold(tmp_path, cache):
+    random = np.random.default_rng(0)
+    for number in range(48):
+        folder = tmp_path / ("train" if number % 4 else "valid") / ("fear", "anger")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(
+            str(folder / f"p{'abcdefghijkl'[number // 4]}_{number}.png"), random.integers(0, 256, (48, 48), np.uint8)
+        )
+    config = FitConfig(data=f"folder:{tmp_path},by=person", batch=4, folds=3, fold=1)
+    spec = ARCHITECTURES["hybrid_lite"].spec
+    loaded = load_training_data(config, spec, cache=cache, dist=DistContext.alone(), num_workers=1)
+    images = [name for split in ("train", "valid") for name in open_data(config.data, split).images]
+    held, trained = ({images[row].rpartition("_")[0][-2:] for row in rows} for rows in (loaded.valid.rows, loaded.kept))
+    assert not held & trained
+    assert len(held | trained) == 12
+
+
 def test_folds_are_even_stay_when_pictures_are_added_and_spread_unreadable_ones():
     digests = np.arange(1, 5001, dtype=np.uint64) << np.uint64(40)  # the low bits are all the same
     folds = fold_numbers(digests, 5)

@@ -19,6 +19,7 @@ from trainer.data import Dataset, open_data, parse_data
 from trainer.data.dataset import crop_key
 from trainer.data.duplicates import UNREADABLE, also_in, picture_digests
 from trainer.data.faces import FaceSet, is_cached, load_faces
+from trainer.data.folders import person_digest
 from trainer.data.shards import ShardIndex, shard_index
 from trainer.errors import DataError, RunError
 from trainer.parallel import DistContext
@@ -145,9 +146,15 @@ def fold_numbers(digests: npt.NDArray[np.uint64], folds: int) -> npt.NDArray[np.
 def _held_out(
     config: FitConfig, sources: Sequence[Dataset], parts: Sequence[FaceSet], cache: Path, dist: DistContext
 ) -> npt.NDArray[np.bool_]:
-    """(N,) whether a face is in the run's fold; only the first two sets (train and validation split) have folds."""
+    """(N,) whether a face is in the run's fold; only the first two sets (train and validation split) have folds.
+
+    The pictures of a person are in one fold if the data set's splits keep persons apart.
+    """
+    by_person = parse_data(config.data)[2].get("by") == "person"
     digests = [
-        _digests(data, cache, dist, perceptual=True)[part.rows]
+        np.array([person_digest(data.images[row]) for row in part.rows], np.uint64)
+        if by_person
+        else _digests(data, cache, dist, perceptual=True)[part.rows]
         for data, part in zip(sources[:2], parts[:2], strict=True)
     ]
     held = fold_numbers(np.concatenate(digests), config.folds) == config.fold - 1
