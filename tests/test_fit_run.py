@@ -89,6 +89,14 @@ def test_a_runs_own_settings_make_the_same_run(tmp_path):
         ('data = "d"\nbatch = "many"', "batch"),
         ("data =", "is not a valid training configuration"),
         ('data = "d"\naugment = "wild"', "augment must be one of"),
+        ('data = "d"\nbatch = 0', "`$.batch`"),
+        ('data = "d"\nepochs = -1', "`$.epochs`"),
+        ('data = "d"\nsizes = [[50, 2]]', "`$.sizes"),
+        ('data = "d"\ndropout = 2.0', "`$.dropout`"),
+        ('data = "d"\nlearning_rate = nan', "`$.learning_rate`"),
+        ('data = "d"\n[loss]\nsmoothing = 1.5', "`$.loss.smoothing`"),
+        ('data = "d"\n[augment]\nnoise = -1.0', "`$.augment.noise`"),
+        ('data = "d"\nteacher_temperature = 0', "--teacher-temperature must be above 0"),
         ('network = "hybrid_lite"', "use --data KIND:PATH"),
         ('data = "d"', "use --network"),
         (None, "cannot read"),
@@ -113,6 +121,7 @@ def test_bad_settings_are_one_clear_line(content, said, tmp_path, capsys):
         (["--all", "--patience", "3"], "and --patience"),
         (["--batch", "10", "--accumulate", "3"], "equal parts"),
         (["--log", "nowhere"], "no logger named 'nowhere'"),
+        (["--teacher-temperature", "0"], "must be above 0"),
     ],
 )
 def test_settings_that_contradict_each_other_are_one_clear_line(options, said, data, tmp_path, capsys):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -30,7 +30,11 @@ BEST = "best.pt"  # in a run folder: the checkpoint with the highest validation 
 
 Augmentation = Literal["full", "light", "poster", "none"]
 Precision = Literal["bf16", "fp16", "fp32"]
-Sizes = tuple[tuple[int, int], ...]
+# the limits are checked where a file is read; `trainer.fit_options` checks options
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Sizes = tuple[tuple[Annotated[int, msgspec.Meta(ge=16, multiple_of=8)], Positive], ...]
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,10 @@ class LossConfig:
         focal: exponent of the focal loss: the weight of a face is (1 - p of its class) ** focal (Lin et al., 2017).
     """
 
-    smoothing: float = 0.0
+    smoothing: Share = 0.0
     class_weight: float = 0.0
-    logit_adjustment: float = 0.0
-    focal: float = 0.0
+    logit_adjustment: NotNegative = 0.0
+    focal: NotNegative = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.class_weight <= 1:
@@ -59,21 +63,21 @@ class LossConfig:
 class AugmentConfig:
     """Largest strength and probability of each change."""
 
-    flip: float = 0.5
-    rotate_degrees: float = 15.0
-    scale: float = 0.12  # 0.12: 0.88 to 1.12 times
-    shift: float = 0.06  # in sides of the picture
-    brightness: float = 0.2  # of the range 0..255
-    dim: float = 0.12  # probability of dimming the light to between an eighth and a half
-    contrast: float = 0.3
-    gamma: float = 0.3
-    noise: float = 6.0  # grey levels
-    blur: float = 0.15
-    low_resolution: float = 0.15
-    occlude: float = 0.3
-    occlude_side: float = 0.45  # of the side, at most
-    saturation: float = 0.3  # colour faces only, as hue
-    hue_degrees: float = 10.0
+    flip: NotNegative = 0.5
+    rotate_degrees: NotNegative = 15.0
+    scale: NotNegative = 0.12  # 0.12: 0.88 to 1.12 times
+    shift: NotNegative = 0.06  # in sides of the picture
+    brightness: NotNegative = 0.2  # of the range 0..255
+    dim: NotNegative = 0.12  # probability of dimming the light to between an eighth and a half
+    contrast: NotNegative = 0.3
+    gamma: NotNegative = 0.3
+    noise: NotNegative = 6.0  # grey levels
+    blur: NotNegative = 0.15
+    low_resolution: NotNegative = 0.15
+    occlude: NotNegative = 0.3
+    occlude_side: NotNegative = 0.45  # of the side, at most
+    saturation: NotNegative = 0.3  # colour faces only, as hue
+    hue_degrees: NotNegative = 10.0
 
 
 OFF = AugmentConfig(
@@ -156,32 +160,32 @@ class FitConfig:
     extra_data: tuple[str, ...] = ()
     start_from: str = ""
     head_only: bool = False
-    epochs: int = 60
-    batch: int = 128
-    accumulate: int = 1
+    epochs: Positive = 60
+    batch: Positive = 128
+    accumulate: Positive = 1
     train_on_all: bool = False
     folds: int = 0
     fold: int = 0
     optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 2e-3
-    momentum: float = 0.9  # of SGD
-    weight_decay: float = 0.05
-    warmup: float = 0.05
+    learning_rate: NotNegative = 2e-3
+    momentum: NotNegative = 0.9  # of SGD
+    weight_decay: NotNegative = 0.05
+    warmup: Share = 0.05
     sizes: Sizes = ()
-    ema_decay: float = 0.998
-    mixup: float = 0.2
-    cutmix: float = 0.0
-    non_faces: float = 0.0
-    clip_norm: float = 2.0
+    ema_decay: Share = 0.998
+    mixup: NotNegative = 0.2
+    cutmix: NotNegative = 0.0
+    non_faces: Share = 0.0
+    clip_norm: NotNegative = 2.0
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     valid_precision: Literal["bf16", "fp32"] = "fp32"
     patience: int = 0
-    dropout: float | None = None
+    dropout: Share | None = None
     seed: int = 0
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     teachers: tuple[str, ...] = ()
-    teacher_weight: float = 0.7
+    teacher_weight: Share = 0.7
     teacher_temperature: float = 2.0
     teacher_draw: bool = False
     recipe: str = ""
@@ -189,6 +193,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.patience < 0:
             raise ValueError(f"--patience is 0 (never) or a number of epochs, not {self.patience}")
+        if not self.teacher_temperature > 0:
+            raise ValueError(f"--teacher-temperature must be above 0, not {self.teacher_temperature:g}")
         if self.head_only and not self.start_from:
             raise ValueError("--head-only keeps the other layers as they are, so it needs --start-from")
         if self.sizes and self.epochs != sum(epochs for _, epochs in self.sizes):
