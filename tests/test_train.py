@@ -406,6 +406,17 @@ def test_weights_that_have_no_mean_are_one_clear_line(run, tmp_path, capsys):
     assert not (tmp_path / "soup.pt").exists()
 
 
+def test_averaged_weights_keep_their_input_size_and_sizes_are_not_mixed(run, tmp_path, capsys):
+    larger = tmp_path / "larger.pt"
+    torch.save(torch.load(run / "best.pt", weights_only=True) | {"size": 64}, larger)
+    soup = tmp_path / "soup.pt"
+    assert main(["average", str(larger), str(larger), "--output", str(soup)]) == 0
+    assert load_checkpoint(soup)[1].spec.size == 64
+    capsys.readouterr()
+    assert main(["average", str(larger), str(run), "--output", str(soup)]) == 2
+    assert "averaging needs one architecture and input size" in capsys.readouterr().err
+
+
 def test_a_bundle_that_favours_rare_classes_shifts_their_logits_alone(run, data, cache, tmp_path):
     make_bundle(run / "best.pt", data, tmp_path / "rare", cache=cache, extra_data=[data], logit_adjustment=0.5)
     _, model = load_checkpoint(run / "best.pt")

@@ -20,13 +20,14 @@ def average(sources: Sequence[Path], output: Path, shares: Sequence[float] | Non
     """Write a checkpoint whose weights are the weighted mean of several checkpoints.
 
     Args:
-        sources: run folders (their best epoch) or checkpoints of one architecture; a last.pt gives its moving average.
+        sources: run folders (their best epoch) or checkpoints of one architecture and input size; a last.pt gives its
+            moving average.
         output: the file to write.
         shares: weight of each, normalised to a sum of 1; default: equal.
 
     Raises:
-        RunError: a checkpoint cannot be read or has another architecture, the number of shares is wrong, or the file
-            cannot be written.
+        RunError: a checkpoint cannot be read or has another architecture or input size, the number of shares is wrong,
+            or the file cannot be written.
     """
     shares = [1.0] * len(sources) if shares is None else list(shares)
     if len(shares) != len(sources) or min(shares) < 0 or sum(shares) <= 0:
@@ -35,16 +36,20 @@ def average(sources: Sequence[Path], output: Path, shares: Sequence[float] | Non
     paths = [find_checkpoint(source) for source in sources]
     loaded = [load_checkpoint(path) for path in paths]
     arch, last = loaded[-1]
-    for path, (other, _) in zip(paths, loaded, strict=True):
-        if other != arch:
-            raise RunError(f"{path} is a {other}, {paths[-1]} a {arch}: averaging needs one architecture")
+    size = last.spec.size
+    for path, (other, model) in zip(paths, loaded, strict=True):
+        if (other, model.spec.size) != (arch, size):
+            raise RunError(
+                f"{path} is a {other} for {model.spec.size} px, {paths[-1]} a {arch} for {size} px: averaging needs "
+                "one architecture and input size"
+            )
     states = [model.network.state_dict() for _, model in loaded]
     mean = dict(last.network.state_dict())
     for name, value in mean.items():
         if value.is_floating_point():  # not a batch norm's counter
             mean[name] = torch.stack([share * state[name] for share, state in zip(shares, states, strict=True)]).sum(0)
     about = list_summaries(paths, "Weights averaged:", [f"{share:.0%} of" for share in shares])
-    state = {"arch": arch, "about": about}
+    state = {"arch": arch, "size": size, "about": about}
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
