@@ -33,7 +33,8 @@ class Objective:
         self._weight[nothing] = 1
         log_share = share.clamp_min(1e-6).log()
         self._log_share = log_share - (share * log_share).sum()
-        self._log_share[nothing] = 0
+        # nor that of absent classes: the network has to learn that they do not occur
+        self._log_share[~present] = 0
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
         """(N, K) logits and target distributions -> the mean loss."""
