@@ -136,6 +136,27 @@ def test_the_slopes_and_norms_of_a_split_batch_are_exactly_those_of_the_whole(tm
         assert torch.allclose(value, two[name], rtol=1e-7, atol=1e-11), name
 
 
+UNEQUAL = """
+from trainer.models import build
+from trainer.parallel import distributed, joined, sync_batchnorm
+
+with joined("cpu") as team:
+    model = sync_batchnorm(build("hybrid_lite"), team)
+    for value in (*model.parameters(), *model.buffers()):
+        value.data.fill_(team.rank)
+    distributed(model, team)
+    assert all((value == 0).all() for value in (*model.parameters(), *model.buffers()))
+"""
+
+
+def test_all_processes_begin_with_the_weights_and_statistics_of_the_first(tmp_path):
+    """A start from an engine measures the batch norms on each process's own faces."""
+    script = tmp_path / "unequal.py"
+    script.write_text(UNEQUAL)
+    codes, said = start_two(script)
+    assert codes == [0, 0], said
+
+
 def metrics(run):
     return [
         {key: float(value) for key, value in row.items() if key != "seconds"}

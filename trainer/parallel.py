@@ -206,6 +206,9 @@ def distributed(model: nn.Module, dist: DistContext) -> nn.Module:
     logits = Logits(model)
     if dist.world == 1:
         return logits
+    # DistributedDataParallel only does this with broadcast_buffers; a start from an engine measures them on each rank
+    for buffer in model.buffers():
+        torch.distributed.broadcast(buffer, 0)
     devices = [dist.device] if dist.device.type == "cuda" else None
     return DistributedDataParallel(logits, device_ids=devices, broadcast_buffers=False)
 
