@@ -89,6 +89,34 @@ def test_coloured_faces_keep_their_colour_order_and_are_resized(tmp_path):
         write_shards(data, load_faces(data, SPEC), SPEC, tmp_path / "shards")
 
 
+def test_shards_of_a_write_that_was_killed_are_not_listed(data, tmp_path):
+    split = open_data(data, "train")
+    faces = load_faces(split, SPEC)
+    for name in ("train", "valid"):
+        write_shards(replace(split, split=name), faces, SPEC, tmp_path, per_shard=8)
+    with pytest.raises(IndexError):  # as many faces as two of the new shards, then none
+        write_shards(split, replace(faces, faces=OnlyTwice(faces.faces)), SPEC, tmp_path, per_shard=4)
+    with pytest.raises(DataError, match="has no split 'train'; it has: valid"):
+        shard_index(str(tmp_path), "train")
+    assert shard_index(str(tmp_path), "valid").faces == 48
+
+
+class OnlyTwice:
+    """Faces of which eight can be read."""
+
+    def __init__(self, faces):
+        self._faces, self._left = faces, 8
+
+    def __len__(self):
+        return len(self._faces)
+
+    def __getitem__(self, row):
+        self._left -= 1
+        if self._left < 0:
+            raise IndexError(row)
+        return self._faces[row]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_epoch_has_each_face_once_in_an_order_of_its_own(shards, workers):
     first, again, second = (stream(shards, workers=workers, epoch=epoch) for epoch in (0, 0, 1))

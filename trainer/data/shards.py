@@ -80,6 +80,9 @@ def write_shards(
     shards = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if index["splits"].pop(data.split, None) is not None:
+            # a killed process must not leave a mixture of old and new shards that is listed
+            atomic_write(folder / INDEX, json.dumps(index, indent=1) + "\n")
         for number, start in enumerate(range(0, len(faces), per_shard)):
             rows = np.sort(order[start : start + per_shard])
             name = f"{data.split}-{number:06d}.tar"
