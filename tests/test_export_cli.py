@@ -207,6 +207,7 @@ def test_a_bundle_without_fp32_shows_its_fp16_and_says_what_more_would_need(with
     assert f"{without_fp32 / 'model.fp16.onnx'}: FP16 of small" in capsys.readouterr().out
     for arguments, said in (
         (["--fp16", "--force"], "ships without the FP32 model, which this export needs"),
+        (["--fp32"], "ships without the FP32 model, which this export needs"),
         (["--int8"], "small has FP16, no INT8: small ships without the FP32 model"),
         (["--int8", "--fp16", "--output", str(tmp_path / "made")], "small has FP16, no INT8"),
     ):
@@ -226,6 +227,13 @@ def test_the_fp32_model_that_is_put_back_is_taken_and_another_one_is_not(without
     same = make_network(tmp_path / "same" / "small")
     (without_fp32 / "model.onnx").write_bytes((same / "model.onnx").read_bytes())
     assert main(["--arch", "small", "--fp16", "--force"]) == 0
+
+
+def test_a_copy_without_fp32_replaces_another_bundle_as_a_whole(without_fp32, tmp_path):
+    other = make_network(tmp_path / "other", seed=1)
+    assert main(["--arch", "small", "--fp16", "--output", str(other)]) == 0
+    assert "model.onnx" not in names(other)
+    assert find_bundle(str(other)).read() == find_bundle(str(without_fp32)).read()
 
 
 def test_fp32_is_not_dropped_where_nothing_else_was_accepted(mine, capsys):

@@ -13,6 +13,7 @@ from engines.errors import ModelError
 from engines.files import can_write
 from engines.layout import CARD, FILES, SALIENCY, SCORES, SPEC, UNTRAINED
 from engines.manifest import write_manifest
+from engines.model_file import sha256_of
 from engines.parity import ParityRecord
 
 
@@ -57,6 +58,9 @@ def _copy_files(bundle: Bundle, output: Path) -> None:
     except ModelError:
         record = ParityRecord(source)
     names = [UNTRAINED, SPEC, FILES["fp32"], CARD, SCORES]
+    former = output / FILES["fp32"]
+    if not bundle.has_fp32 and former.is_file() and sha256_of(former) != source:
+        former.unlink()
     for export in theirs.exports:
         if export.accepted and not (record.of(export.precision) and (output / export.file).is_file()):
             record = record.with_export(export)

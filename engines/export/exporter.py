@@ -79,6 +79,8 @@ class Exporter:
         Raises:
             EngineError: nothing was written.
         """
+        if not self.bundle.has_fp32:
+            raise ExportError(missing_fp32(self.bundle))
         outcomes = []
         if precision != "fp32":
             outcomes.append(self._convert(precision))
@@ -95,8 +97,6 @@ class Exporter:
         from engines.export.opset import lowered
         from engines.export.quantise import to_int8
 
-        if not self.bundle.has_fp32:
-            raise ExportError(missing_fp32(self.bundle))
         model = lowered(parse(self.bundle.read()))
         self.say(f"converting {self.bundle.spec.name} to {precision.upper()}")
         if precision == "fp16":
