@@ -136,7 +136,8 @@ class FitConfig:
             see one part at a time.
         train_on_all: train on the validation split too; nothing is validated, and the last epoch is kept.
         folds, fold: the union of training and validation split is divided into `folds` parts, equal pictures into the
-            same part; part `fold`, counted from 1, is used for validation. 0: the data set's own splits.
+            same part (with by=person, all pictures of a person); part `fold`, counted from 1, is used for validation.
+            0: the data set's own splits.
         warmup: share of the run in which the learning rate rises.
         sizes: successive input sizes and their epochs, under one learning-rate schedule; empty: the network's own
             size. The finished network takes the last size.
