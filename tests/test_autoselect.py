@@ -122,7 +122,7 @@ def test_auto_does_not_hide_that_the_model_itself_is_broken(bundle):
 def test_a_choice_is_a_backend_and_perhaps_a_precision():
     assert parse_choice("onnx") == ("onnx", "")
     assert parse_choice("openvino:int8") == ("openvino", "int8")
-    assert parse_choice("tensorrt:int8s") == ("tensorrt", "int8_tensorrt")
+    assert parse_choice("tensorrt:int8s") == parse_choice("tensorrt:int8") == ("tensorrt", "int8_tensorrt")
     for wrong in ("onnx:", "onnx:fp8", "auto:fp16"):
         with pytest.raises(BackendUnavailable, match="precisions are"):
             parse_choice(wrong)

@@ -193,6 +193,15 @@ def test_an_accepted_export_travels_with_its_report_to_another_output(with_fp16,
     assert made.manifest is not None
 
 
+def test_a_check_makes_and_copies_nothing_whatever_else_is_asked_for(with_fp16, tmp_path, capsys):
+    more = ["--force", "--data", "nowhere", "--output", str(tmp_path / "made")]
+    assert main(["--arch", "small", "--fp16", "--check", *more]) == 0
+    assert f"{with_fp16 / 'model.fp16.onnx'}: FP16 of small" in capsys.readouterr().out
+    assert not (tmp_path / "made").exists()
+    assert main(["--arch", "small", "--int8", "--check", *more]) == 2
+    assert "small has no accepted INT8" in capsys.readouterr().err
+
+
 @pytest.fixture
 def without_fp32(with_fp16, capsys):
     """A bundle as a large network ships: the FP16 file, its report and the hash of the FP32 model."""

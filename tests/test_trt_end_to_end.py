@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from small_networks import make_network
+from test_export_cli import cut
 
 from engines.backends.cuda import CALLS
+from engines.bundle import find_bundle
 
 CUDA = """
 #include <stdlib.h>
@@ -147,6 +149,19 @@ def test_one_command_makes_the_fp16_file_and_where_a_gpu_is_the_plan_too(tmp_pat
     missing = export(device, folder, "--backend", "tensorrt", "--check")
     assert missing.returncode == 2
     assert "no plan was built for this device; build it: edgeemo-export --bundle" in missing.stderr
+
+
+def test_an_int8_plan_is_built_from_its_file_and_labelled_faces_alone(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    faces = cut(tmp_path / "faces.npz", find_bundle(str(folder)))
+    command = ("-m", "engines.export.cli", "--bundle", str(folder), "--int8", "--backend", "tensorrt")
+    made = run(device, *command, "--calibration", faces)
+    assert made.returncode == 0, made.stderr
+    (plan,) = (tmp_path / "system" / "plans").glob("small-*/int8_tensorrt-*.plan")
+    plan.unlink()
+    again = run(device, *command, "--data", faces)
+    assert again.returncode == 0, again.stderr
+    assert f"published: {plan}" in again.stdout
 
 
 def test_a_plan_of_another_version_is_built_again_not_loaded(tmp_path, device):

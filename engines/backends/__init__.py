@@ -83,7 +83,8 @@ def parse_choice(choice: str) -> tuple[str, str]:
         BackendUnavailable: one of them is unknown.
     """
     name, colon, precision = choice.partition(":")
-    precision = "int8_tensorrt" if precision == "int8s" else precision  # the former name, for one version
+    # int8s is the former name, for one version; the form of INT8 for processors cannot run on TensorRT
+    precision = "int8_tensorrt" if precision == "int8s" or choice == "tensorrt:int8" else precision
     if name not in BACKENDS:
         raise BackendUnavailable(name, hint=f"known backends are {', '.join(BACKENDS)}")
     if colon and (precision not in PRECISIONS or name == "auto"):

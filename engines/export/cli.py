@@ -128,13 +128,13 @@ def _export(options: argparse.Namespace) -> int:
     if options.backend == "tensorrt":
         expect_tensorrt(bundle, chosen)
     # the user's own faces require a new report
-    fresh = options.force or options.data or options.calibration or "fp32" in chosen
+    fresh = (not options.check and (options.force or options.data or options.calibration)) or "fp32" in chosen
     if options.backend == "tensorrt":
         to_make = [name for name in chosen if not is_accepted(bundle, name)]
     elif fresh or options.backend not in (None, "onnx"):
         to_make = chosen
     else:
-        to_make = show_accepted(bundle, chosen, options.output)
+        to_make = show_accepted(bundle, chosen, None if options.check else options.output)
     if options.check:
         return _check(bundle, chosen, to_make, options)
     faces: _Faces | None = None
@@ -156,11 +156,13 @@ def _export(options: argparse.Namespace) -> int:
 
 
 class _Faces:
-    """Faces for the report and for calibration, loaded on first use."""
+    """Faces for the report and for calibration, loaded on first use. A plan's file was calibrated when it was made."""
 
-    def __init__(self, options: argparse.Namespace, bundle: Bundle, precisions: list[str]) -> None:
+    def __init__(
+        self, options: argparse.Namespace, bundle: Bundle, precisions: list[str], *, calibrates: bool = True
+    ) -> None:
         integers = any(name.startswith("int8") for name in precisions)
-        if integers and not options.calibration:
+        if integers and calibrates and not options.calibration:
             raise EngineError("INT8 needs faces to calibrate with: add --calibration PATH (see edgeemo-export --help)")
         from engines.export.face_data import load_faces, portrait
 
@@ -219,7 +221,7 @@ def _plans(bundle: Bundle, precisions: list[str], options: argparse.Namespace, f
             continue
         from engines.export.plan_builder import PlanOptions
 
-        faces = faces or _Faces(options, bundle, [] if precision == "fp16" else precisions)
+        faces = faces or _Faces(options, bundle, [] if precision == "fp16" else precisions, calibrates=False)
         wanted = PlanOptions(precision, options.batch, options.workspace << 20)
         built = build(chosen, faces.data, wanted, threads=options.threads, progress=options.progress, say=print)
         passed = passed and built
