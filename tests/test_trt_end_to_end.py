@@ -128,6 +128,17 @@ def test_without_a_plan_onnx_runtime_serves_until_a_process_of_its_own_has_built
     assert len(list((tmp_path / "system" / "plans").glob("small-*/*.plan"))) == 1
 
 
+def test_an_engine_that_was_edited_on_purpose_gets_its_plan_too(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    assert export(device, folder, "--backend", "onnx").returncode == 0
+    (folder / "spec.json").write_text((folder / "spec.json").read_text().replace("0.08", "0.09"))
+    allowed = SWAP.replace("sys.argv[1]", "sys.argv[1], allow_modified=True")
+    done = run(device, "-c", allowed, str(folder))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["then"] == "TensorRT 10.3.0, Stub GPU, FP16"
+    assert run(device, "-c", SWAP, str(folder)).returncode == 1
+
+
 def test_one_command_makes_the_fp16_file_and_where_a_gpu_is_the_plan_too(tmp_path, device):
     folder = make_network(tmp_path / "small")
     done = export(device, folder)

@@ -123,11 +123,14 @@ class PlanBuild:
 
     name = "TensorRT"
 
-    def __init__(self, folder: Path, precision: str, command: list[str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, precision: str, command: list[str] | None = None, *, allow_modified: bool = False
+    ) -> None:
         self._command = command or [
             *(sys.executable, "-m", "engines.export.cli", "--bundle", str(folder)),
             f"--{precision.replace('_', '-')}",
             *("--backend", "tensorrt", "--progress", "json"),
+            *(["--allow-modified"] if allow_modified else []),
         ]
         self._process: subprocess.Popen[str] | None = None
         self._stopped = False

@@ -46,8 +46,10 @@ def open_tensorrt(bundle: Bundle, *, threads: int = 1) -> Backend:
             raise ModelError(f"the plan that was built cannot be used: {why}")
         return run_plan(built, bundle, cuda)
 
-    first = OrtBackend(load_bundle(bundle.folder), threads=threads)
-    return SwappingBackend(first, PlanBuild(bundle.folder, precision), prepare, why=reason)
+    modified = bundle.allow_modified
+    first = OrtBackend(load_bundle(bundle.folder, allow_modified=modified), threads=threads)
+    build = PlanBuild(bundle.folder, precision, allow_modified=modified)
+    return SwappingBackend(first, build, prepare, why=reason)
 
 
 def open_plan(bundle: Bundle) -> PlanRunner:

@@ -164,7 +164,7 @@ class PlanExporter:
     def _compare(self, built: Built, device: Device) -> Report:
         spec = self.bundle.spec
         description = f"TensorRT {device.tensorrt}, {device.gpu}, {self.bundle.precision}"
-        source = load_bundle(self.bundle.folder)
+        source = load_bundle(self.bundle.folder, allow_modified=self.bundle.allow_modified)
         with ExitStack() as stack:
             reference = stack.enter_context(closing(OrtBackend(source, threads=self.threads)))
             runner = PlanRunner(self.api, self.cuda, built.plan, spec, description=description)
