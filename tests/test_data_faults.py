@@ -65,6 +65,13 @@ def test_a_damaged_jpeg_is_refused_instead_of_filled_with_grey(kind, damage):
         decode(damage(jpeg(picture(side=240), *SETTINGS[kind])), "broken.jpg")
 
 
+def test_a_picture_that_claims_to_be_huge_is_refused():
+    picture = cv2.imencode(".bmp", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    claimed = picture[:18] + (60_000).to_bytes(4, "little") * 2 + picture[26:]
+    with pytest.raises(PictureError, match="not a picture, or damaged"):
+        decode(claimed, "huge.bmp")
+
+
 SETTINGS = {
     "plain": (),
     "progressive": (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
@@ -109,12 +116,13 @@ def labelled(folder, boxes, side=120):
 
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_box_outside_the_picture_is_refused_and_listed(tmp_path, cached):
-    data = labelled(tmp_path / "set", [(10, 10, 90, 90), (500, 10, 90, 90), (-200, -200, 90, 90), (80, 60, 90, 90)])
+    boxes = [(10, 10, 90, 90), (500, 10, 90, 90), (-200, -200, 90, 90), (80, 60, 90, 90), (-4e5, -4e5, 8e5, 8e5)]
+    data = labelled(tmp_path / "set", boxes)
     faces = load_faces(data, SPEC, tmp_path / "cache" if cached else None)
     assert faces.rows.tolist() == [0]
     if cached:
         (listed,) = (tmp_path / "cache").glob("*/skipped.csv")
-        assert listed.read_text().count(BOX_OUTSIDE) == 3
+        assert listed.read_text().count(BOX_OUTSIDE) == 4
 
 
 @pytest.mark.parametrize("cached", [True, False])

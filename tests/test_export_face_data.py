@@ -79,6 +79,12 @@ def test_a_table_without_the_columns_is_one_line(pictures):
         load_faces(str(pictures), SPEC)
 
 
+def test_a_picture_that_claims_to_be_huge_is_left_out(pictures):
+    picture = cv2.imencode(".bmp", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    (pictures / "huge.bmp").write_bytes(picture[:18] + (60_000).to_bytes(4, "little") * 2 + picture[26:])
+    assert len(load_faces(str(pictures), SPEC)) == 3
+
+
 def test_a_picture_that_cannot_be_decoded_is_left_out(pictures):
     (pictures / "others" / "broken.png").write_bytes(b"\x89PNG broken")
     (pictures / "others" / "empty.jpg").write_bytes(b"")

@@ -186,7 +186,10 @@ def _crop_pictures(name: str, names: list[str], read: Callable[[str], bytes], sp
         bar = tqdm(pictures, desc=f"faces of {name}", unit="face", disable=None, leave=False, file=terminal)
         for picture in bar:
             encoded = np.frombuffer(read(picture), np.uint8)
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+            try:
+                image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+            except cv2.error:  # for example more pixels than OpenCV allows
+                image = None
             if image is None:
                 log.warning("%s in %s cannot be decoded and is skipped", picture, name)
                 continue

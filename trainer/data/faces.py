@@ -46,6 +46,7 @@ BOX_OUTSIDE = "the data set's box is outside the picture"
 # up to this size and aspect ratio, a picture without a detection counts as a tight face crop
 CROP_SIDE, CROP_RATIO = 256, 1.5
 BLANK = 4.0  # a picture with a smaller standard deviation of grey levels is blank
+LARGEST_BOX = 4  # times the picture's longer side; a crop of a larger box takes memory without limit
 MIN_IOU = 0.3  # a detection with a smaller overlap with the data set's box is another face
 
 
@@ -158,9 +159,11 @@ def finished_crop(image: U8, spec: ModelSpec) -> U8:
 
 
 def _is_inside(box: F32, image: U8) -> bool:
-    """Whether the box's centre is in the picture."""
+    """Whether the box's centre is in the picture, and the box is not a mistake of another order of magnitude."""
+    height, width = image.shape[:2]
     x, y = (box[:2] + box[2:]) / 2
-    return bool(0 <= x < image.shape[1] and 0 <= y < image.shape[0])
+    small = (box[2:] - box[:2]).max() <= LARGEST_BOX * max(height, width)
+    return bool(0 <= x < width and 0 <= y < height and small)
 
 
 def _is_tight_crop(image: U8) -> bool:

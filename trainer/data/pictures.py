@@ -113,7 +113,10 @@ def decode(encoded: bytes, name: str) -> U8:
     """Bytes of a picture file -> (H, W, 3) BGR."""
     if encoded.startswith(b"\xff\xd8") and not jpeg_is_whole(encoded):
         raise PictureError(name, "a damaged JPEG")
-    image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
+    except cv2.error:  # for example more pixels than OpenCV allows
+        image = None
     if image is None:
         raise PictureError(name, "not a picture, or damaged")
     return np.asarray(image, np.uint8)
