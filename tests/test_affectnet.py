@@ -163,6 +163,16 @@ def test_bad_rows_are_counted_named_and_skipped(tmp_path):
     assert sum("is not 0 to 10" in reason for reason in reasons.elements()) == 3
 
 
+@pytest.mark.parametrize("row", [3, 215], ids=["near the beginning", "near the end"])
+def test_an_unclosed_quotation_mark_is_one_clear_line_and_swallows_no_rows(tmp_path, row):
+    root = make_affectnet(tmp_path / "AffectNet", 220, pictures=False)
+    table = root / "training.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:row], f'"{lines[row]}', *lines[row + 1 :]]))
+    with pytest.raises(DataError, match=r"is damaged .* an unclosed quotation mark"):
+        open_data(f"affectnet:{root}", "train")
+
+
 def test_missing_and_damaged_pictures_are_skipped(tmp_path):
     root = make_affectnet(tmp_path / "AffectNet", 44)
     spec = f"affectnet:{root}"

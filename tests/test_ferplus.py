@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from engines.spec import LABELS
+from trainer.cli import main
 from trainer.data import open_data
 from trainer.data.ferplus import distributions, majority
 from trainer.errors import DataError
@@ -72,6 +73,25 @@ def test_a_folder_and_a_zip_file_read_alike(ferplus, tmp_path):
         assert data.images == ("fer1.png", "fer2.png")
         assert data.scored.tolist() == [True, False]
         assert [int(data.read(row).mean()) for row in range(2)] == [40, 90]
+
+
+@pytest.mark.parametrize("kind", ["damaged", "encrypted"])
+def test_a_zip_file_whose_labels_cannot_be_read_is_one_clear_line(ferplus, tmp_path, kind, capsys):
+    packed = tmp_path / "packed.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for item in (ferplus / "ferplus" / "FER2013Valid").iterdir():
+            archive.write(item, f"FER2013Valid/{item.name}")
+    content = packed.read_bytes()
+    if kind == "damaged":
+        content = content.replace(b"gone.png", b"lost.png")
+    else:  # bit 0 of the general purpose flags, in local headers and in the directory
+        content = content.replace(b"PK\x03\x04\x14\x00\x00", b"PK\x03\x04\x14\x00\x01")
+        content = content.replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01")
+    packed.write_bytes(content)
+    assert main(["data", "prepare", f"ferplus:{packed}", "--split", "valid", "--cache", str(tmp_path / "cache")]) == 2
+    error = capsys.readouterr().err
+    assert f"cannot read {packed}: label.csv is damaged or encrypted" in error
+    assert error.count("\n") == 1
 
 
 def test_the_real_set_has_the_counts_of_its_paper(ferplus_zip):

@@ -188,13 +188,13 @@ def read_groups(column: str) -> dict[str, str]:
         raise DataError(f"--by must be FILE.csv:COLUMN, not {column!r}")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, strict=True)
             if not {"image", name} <= set(reader.fieldnames or ()):
                 raise DataError(
                     f"{path} must have the columns image and {name}; it has {', '.join(reader.fieldnames or ())}"
                 )
             return {row["image"]: row[name] for row in reader if row["image"] and row[name]}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}") from error
 
 

@@ -254,10 +254,10 @@ def _labels(names: list[str], pictures: list[str], read: Callable[[str], bytes])
 
 def _rows(table: str, content: bytes) -> Iterator[tuple[str, str]]:
     try:
-        for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig"))):
+        for row in csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True):
             yield row["image"], row["emotion"]
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise ExportError(f"{table} must be CSV with the columns image and emotion ({error} is missing)") from error
+        raise ExportError(f"{table} must be CSV with the columns image and emotion ({error})") from error
 
 
 def _from_npz(path: Path, name: str, spec: ModelSpec, limit: int) -> FaceData:

@@ -5,6 +5,7 @@ Called by training, evaluation, robustness and `edgeemo-train data`.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,6 +84,8 @@ def open_data(spec: str, split: str) -> Dataset:
         return reader.open(reader.place(place), split, **options)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or place}: {error.strerror or error}") from error
+    except csv.Error as error:
+        raise DataError(f"a table of {place} is damaged ({error}): look for an unclosed quotation mark") from error
 
 
 __all__ = ["READERS", "SPLITS", "Dataset", "Skipped", "open_data", "parse_data"]

@@ -152,7 +152,7 @@ def _labels_csv(root: Path) -> Table | None:
         return None
     index = _Index()
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = csv.reader(file)
+        rows = csv.reader(file, strict=True)
         header = [name.strip().lower() for name in next(rows, [])]
         image_column, label_column = (
             next((header.index(name) for name in known if name in header), None)
@@ -351,7 +351,7 @@ def _read_csv(path: Path, part: int, index: _Index) -> None:
     """Rows of training.csv or validation.csv; columns are found by name, so order and extra columns do not matter."""
     columns = {name: place for place, name in enumerate(COLUMNS)}
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
+        for number, row in enumerate(csv.reader(file, strict=True), start=1):
             if number == 1 and (found := _columns(path, row)) is not None:
                 columns = found
                 continue

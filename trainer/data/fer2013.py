@@ -42,7 +42,11 @@ class CsvPictures:
         row = int(name.removeprefix("fer"))
         with self.path.open("rb") as file:
             file.seek(int(self.starts[row]))
-            fields = next(csv.reader([file.readline().decode("ascii", errors="replace")]), [])
+            line = file.readline().decode("ascii", errors="replace")
+        try:
+            fields = next(csv.reader([line]), [])
+        except csv.Error as error:
+            raise PictureError(name, f"its row is damaged ({error})") from error
         pixels = np.array(fields[self.column].split(), dtype="S4") if len(fields) > self.column else np.array([])
         try:
             values = pixels.astype(np.int64)

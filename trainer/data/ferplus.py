@@ -57,7 +57,7 @@ def open_ferplus(path: Path, split: str) -> Dataset:
     there = pictures.names()
     votes, images, skipped = [], [], []
     text = pictures.read_bytes("label.csv").decode("utf-8", errors="replace")
-    for number, row in enumerate(csv.reader(io.StringIO(text)), start=1):
+    for number, row in enumerate(csv.reader(io.StringIO(text), strict=True), start=1):
         where = f"{label_file}, row {number}"
         try:
             counts = [float(value) for value in row[2:12]]

@@ -173,7 +173,7 @@ def _from_table(content: bytes, table: str, names: list[str]) -> tuple[list[Row]
     there = set(names)
     rows: list[Row] = []
     skipped = []
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")))
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace")), strict=True)
     columns = list(reader.fieldnames or ())
     image_column = next((name for name in IMAGE_COLUMNS if name in columns), None)
     emotion_column = next((name for name in EMOTION_COLUMNS if name in columns), None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -62,7 +64,11 @@ class ZipPictures:
         return {name.removeprefix(self.prefix) for name in names if name.startswith(self.prefix)}
 
     def read_bytes(self, name: str) -> bytes:
-        return _archive(self.path).read(self.prefix + name)
+        """Raises: KeyError: there is no such member. OSError: it is damaged or encrypted."""
+        try:
+            return _archive(self.path).read(self.prefix + name)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise OSError(errno.EIO, f"{name} is damaged or encrypted ({error})", str(self.path)) from error
 
     def identity(self, name: str) -> str:
         try:
@@ -76,8 +82,8 @@ class ZipPictures:
             return decode(self.read_bytes(name), name)
         except KeyError as error:
             raise PictureError(name, "missing file") from error
-        except (OSError, zipfile.BadZipFile, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-            raise PictureError(name, f"unreadable file ({error})") from error
+        except OSError as error:
+            raise PictureError(name, f"unreadable file ({error.strerror or error})") from error
 
 
 MISSING = "missing"
