@@ -101,6 +101,14 @@ def test_shards_of_a_write_that_was_killed_are_not_listed(data, tmp_path):
     assert shard_index(str(tmp_path), "valid").faces == 48
 
 
+def test_a_foreign_index_is_not_replaced(data, tmp_path, capsys):
+    for content in ("{}", "[]", '{"splits": 1}'):
+        (tmp_path / "index.json").write_text(content)
+        assert main(["data", "shard", data, "--output", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 2
+        assert "index.json is not an index of shards: choose another --output" in capsys.readouterr().err
+        assert (tmp_path / "index.json").read_text() == content
+
+
 class OnlyTwice:
     """Faces of which eight can be read."""
 

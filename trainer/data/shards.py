@@ -73,6 +73,8 @@ def write_shards(
         DataError: the folder cannot be written, or holds shards of faces with another size, colour or crop.
     """
     index = _read_index_file(folder / INDEX) if (folder / INDEX).is_file() else {"splits": {}}
+    if not isinstance(index, dict) or not isinstance(index.get("splits"), dict):
+        raise DataError(f"{folder / INDEX} is not an index of shards: choose another --output")
     made_of = {"size": spec.size, "colour": spec.colour, "crop": asdict(spec.crop)}
     if index.get("faces", made_of) != json.loads(json.dumps(made_of)) and index["splits"]:
         raise DataError(f"{folder} holds faces of another size, colour or crop: choose another --output")
