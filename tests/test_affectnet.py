@@ -219,6 +219,7 @@ def test_the_later_release_reads_alike(tmp_path):
         ("affectnet:{root},classes=9", "11, 8 or 7 classes"),
         ("affectnet:{root},classes=many", "must be a number"),
         ("affectnet:{root},protocol=mine", "poster or official"),
+        ("affectnet:{root},seed=-1", "seed must be 0 or more"),
         ("affectnet:{root},colour=red", "no option 'colour'"),
     ],
 )

@@ -122,6 +122,7 @@ def test_bad_settings_are_one_clear_line(content, said, tmp_path, capsys):
         (["--batch", "10", "--accumulate", "3"], "equal parts"),
         (["--log", "nowhere"], "no logger named 'nowhere'"),
         (["--teacher-temperature", "0"], "must be above 0"),
+        (["--seed", "999999999999999"], "--seed must be below 4,294,967,296"),
     ],
 )
 def test_settings_that_contradict_each_other_are_one_clear_line(options, said, data, tmp_path, capsys):

@@ -101,3 +101,6 @@ def test_a_condition_that_is_not_there_is_one_line(capsys):
     wrong = ["robustness", "--engine", "hybrid_lite", "--data", "ferplus:nowhere", "--conditions", "fog"]
     assert main(wrong) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(SystemExit, match="2"):
+        main([*wrong, "--seed", "-1"])
+    assert capsys.readouterr().err.count("\n") == 1

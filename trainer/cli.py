@@ -16,7 +16,7 @@ from engines.standard import MISTAKE, Parser, perform, told
 from trainer.config import SAFETENSORS
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
-from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder
+from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder, seed
 from trainer.outputs import check_output
 
 # imported on demand; an error names the missing one
@@ -251,7 +251,7 @@ def _add_robustness(commands: Any) -> None:
         metavar="KIND,...",
         help="conditions among blur, dark, jpeg, small, roll, cover, colour (default: all)",
     )
-    hard.add_argument("--seed", type=int, default=0, help="seed of the random changes")
+    hard.add_argument("--seed", type=seed, default=0, help="seed of the random changes")
     hard.add_argument("--output", type=Path, metavar="DIR", help="write robustness.csv and robustness.png")
     _add_workers(hard)
     hard.set_defaults(run_command=_robustness)

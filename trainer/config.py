@@ -26,6 +26,7 @@ from trainer.errors import RunError
 LARGEST_FILE = 1 << 16  # bytes of settings; the TOML parser takes minutes for some larger ones
 SAFETENSORS = ".safetensors"
 CHECKPOINT_SUFFIXES = (".pt", SAFETENSORS)
+LARGEST_SEED = 1 << 32  # seeds of epochs are multiples of it and have 64 bits
 BEST = "best.pt"  # in a run folder: the checkpoint with the highest validation accuracy
 
 Augmentation = Literal["full", "light", "poster", "none"]
@@ -194,6 +195,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.patience < 0:
             raise ValueError(f"--patience is 0 (never) or a number of epochs, not {self.patience}")
+        if abs(self.seed) >= LARGEST_SEED:
+            raise ValueError(f"--seed must be below {LARGEST_SEED:,}, not {self.seed}")
         if not self.teacher_temperature > 0:
             raise ValueError(f"--teacher-temperature must be above 0, not {self.teacher_temperature:g}")
         if self.head_only and not self.start_from:

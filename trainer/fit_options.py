@@ -19,6 +19,13 @@ def positive(text: str) -> int:
     return value
 
 
+def seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {value}")
+    return value
+
+
 def number(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):

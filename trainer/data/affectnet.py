@@ -45,6 +45,8 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
         raise DataError(f"AffectNet has 11, 8 or 7 classes, not {classes}")
     if protocol not in ("poster", "official"):
         raise DataError(f"protocol must be poster or official, not {protocol!r}")
+    if seed < 0:
+        raise DataError(f"seed must be 0 or more, not {seed}")
     table = read_affectnet(path)
     if protocol == "official" and not table.has_validation:
         raise DataError(f"{path} has no validation set, which protocol=official tests on: use protocol=poster")
