@@ -69,6 +69,16 @@ def test_every_way_is_listed_with_the_reason_why_not(bundle):
     assert "install onnxruntime-gpu" in ways["onnx-cuda:fp32"].fault or not ways["onnx-cuda:fp32"].fault
 
 
+def test_fp32_that_did_not_pass_on_a_runtime_is_not_chosen_there(bundle):
+    path = bundle.folder / "model.onnx"
+    reports = {"openvino": {"accepted": False}}
+    export = ExportRecord(path.name, "fp32", sha256_of(path), path.stat().st_size, reports=reports)
+    ParityRecord.about(bundle.folder, bundle.source_sha256).with_export(export).save(bundle.folder)
+    ways = {way.choice: way for way in options_of(bundle)}
+    assert ways["onnx:fp32"].passed
+    assert not ways["openvino:fp32"].passed
+
+
 def test_speeds_are_measured_once_and_remembered(bundle):
     first = benchmark(bundle)
     measured = {way.choice: way.milliseconds for way in first}

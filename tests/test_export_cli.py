@@ -249,6 +249,10 @@ def test_fp32_is_not_dropped_where_nothing_else_was_accepted(mine, capsys):
     assert main(["--drop-fp32", str(mine)]) == 2
     assert "has no accepted FP16 or INT8 file" in capsys.readouterr().err
     assert "model.onnx" in names(mine)
+    # a report of the FP32 file itself is none of another file
+    assert main(["--arch", "small", "--fp32"]) == 0
+    assert main(["--drop-fp32", str(mine)]) == 2
+    assert "model.onnx" in names(mine)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,10 @@ def options_of(bundle: Bundle) -> list[Option]:
             # parity report of FP16 decides
             judged = "fp16" if precision == "fp32" and not bundle.has_fp32 else precision
             export = record.of(judged) if record is not None else None
-            passed = judged == "fp32" or (export is not None and export.accepted_on(backend))
+            if export is not None and backend in export.reports:
+                passed = export.accepted_on(backend)
+            else:
+                passed = judged == "fp32"
             found.append(Option(backend, precision, fault=fault, passed=passed))
     return found
 
