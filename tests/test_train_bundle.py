@@ -14,7 +14,7 @@ from engines.bundle import load_bundle
 from engines.engine import Engine
 from engines.errors import EngineError
 from engines.export import cli as export_cli
-from engines.layout import FILES
+from engines.layout import FILES, UNTRAINED
 from engines.manifest import Manifest
 from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer import export
@@ -72,6 +72,7 @@ def small(place, data, run):
 def large(small, run, place, data):
     """A copy of `small`, bundled again with its FP32 model."""
     folder = shutil.copytree(small, place / "large")
+    (folder / UNTRAINED).write_text("random weights")  # as if it had been a bundle for timing
     make_bundle(run / "best.pt", data, folder, cache=place / "cache")
     return folder
 
@@ -162,6 +163,13 @@ def test_the_card_of_other_peoples_pictures_claims_nothing_of_the_web(run, place
     assert "web" not in card
     assert "How it was trained is not recorded." in card
     assert "Pictures and labels of mine, as provided by their owner." in card
+
+
+def test_random_weights_never_replace_a_trained_engine(tmp_path, capsys):
+    (tmp_path / "spec.json").write_text(ModelSpec("mine").to_json())
+    assert main(["untrained", "baseline64", "--output", str(tmp_path)]) == 2
+    assert "holds a trained engine" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.json"]
 
 
 def test_the_sets_on_a_card_are_those_of_the_running_program_for_data_with_fewer_classes():

@@ -140,8 +140,10 @@ def write_untrained(name: str, folder: Path) -> None:
     depend on it.
 
     Raises:
-        RunError: there is no such network, or the folder cannot be written to.
+        RunError: there is no such network, or the folder cannot be written to or holds a trained engine.
     """
+    if (folder / SPEC).is_file() and not (folder / UNTRAINED).is_file():
+        raise RunError(f"{folder} holds a trained engine; choose another --output")
     torch.manual_seed(0)
     model = build(name)
     last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
@@ -278,9 +280,9 @@ def _scores_json(valid: Dataset, split: str, evaluation: Evaluation) -> str:
 
 
 def _move(draft: Path, output: Path) -> None:
-    """Move the finished files into place; remove maps and the FP32 file of a former model."""
+    """Move the finished files into place; remove mark, maps and the FP32 file of a former model."""
     output.mkdir(exist_ok=True)
-    for name in (SALIENCY, FILES["fp32"]):
+    for name in (UNTRAINED, SALIENCY, FILES["fp32"]):
         if not (draft / name).is_file():
             (output / name).unlink(missing_ok=True)
     for path in sorted(item for item in draft.iterdir() if item.is_file()):

@@ -11,7 +11,7 @@ from pathlib import Path
 from engines.bundle import Bundle, load_bundle, user_folder
 from engines.errors import ModelError
 from engines.files import can_write
-from engines.layout import CARD, FILES, SALIENCY, SCORES, SPEC, UNTRAINED
+from engines.layout import CARD, FILES, PARITY, SALIENCY, SCORES, SPEC, UNTRAINED
 from engines.manifest import write_manifest
 from engines.model_file import sha256_of
 from engines.parity import ParityRecord
@@ -58,9 +58,6 @@ def _copy_files(bundle: Bundle, output: Path) -> None:
     except ModelError:
         record = ParityRecord(source)
     names = [UNTRAINED, SPEC, FILES["fp32"], CARD, SCORES]
-    former = output / FILES["fp32"]
-    if not bundle.has_fp32 and former.is_file() and sha256_of(former) != source:
-        former.unlink()
     for export in theirs.exports:
         if export.accepted and not (record.of(export.precision) and (output / export.file).is_file()):
             record = record.with_export(export)
@@ -69,8 +66,11 @@ def _copy_files(bundle: Bundle, output: Path) -> None:
         record = record.with_saliency(theirs.saliency)
         names.append(SALIENCY)
     for name in names:
+        there = output / name
         if (bundle.folder / name).is_file():
-            shutil.copyfile(bundle.folder / name, output / name)
-    if record.exports or record.saliency:
+            shutil.copyfile(bundle.folder / name, there)
+        elif name != FILES["fp32"] or (there.is_file() and sha256_of(there) != source):
+            there.unlink(missing_ok=True)  # of a former bundle
+    if record.exports or record.saliency or (output / PARITY).is_file():
         record.save(output)
     write_manifest(output, source_sha256=source)
