@@ -15,6 +15,7 @@ from engines.spec import LABELS
 from trainer.cli import main
 from trainer.config import RECIPES
 from trainer.models import build
+from trainer.outputs import check_output
 
 torch.set_num_threads(1)
 
@@ -84,6 +85,13 @@ def test_groups_are_scored_apart(place, capsys, tmp_path):
         assert "\n" not in capsys.readouterr().err.strip()
 
 
+def test_a_report_does_not_replace_the_scores_of_a_bundle(place, made, capsys):
+    before = (made / "scores.json").read_text()
+    assert main(arguments(place, "--engine", str(made), "--report", str(made))) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (made / "scores.json").read_text() == before
+
+
 def test_a_report_has_its_tables_and_pictures(place, tmp_path):
     report = tmp_path / "report"
     assert main(arguments(place, "--engine", str(place / "mine"), "--report", str(report))) == 0
@@ -95,6 +103,8 @@ def test_a_report_has_its_tables_and_pictures(place, tmp_path):
     curve = list(csv.DictReader((report / "risk_coverage.csv").open()))
     assert float(curve[-1]["coverage"]) == 1
     assert len(list(csv.DictReader((report / "predictions.csv").open()))) == 24
+    for name in ("scores.json", "predictions.csv"):  # it may be written again
+        check_output(report / name, name.partition(".")[0])
     (tmp_path / "file").write_text("")
     assert main(arguments(place, "--engine", str(place / "mine"), "--report", str(tmp_path / "file"))) == 2
 

@@ -288,6 +288,9 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if options.predictions is not None:
         check_output(options.predictions, "predictions", [options.data, (options.by or "").rpartition(":")[0]])
+    if options.report is not None:
+        check_output(options.report / "scores.json", "scores", [options.engine])
+        check_output(options.report / "predictions.csv", "predictions", [options.data])
     groups = scoring.read_groups(options.by) if options.by else None
 
     def score(name: str) -> scoring.Evaluation:

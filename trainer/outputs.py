@@ -20,6 +20,7 @@ def _is_predictions(head: bytes, tail: bytes) -> bool:
 
 OUTPUTS = {
     "predictions": OutputKind("a table of predictions", _is_predictions),
+    "scores": OutputKind("the scores of a report", lambda head, tail: b'"risk_at_coverage":' in head),
     "groups": OutputKind(
         "a table of picture groups", lambda head, tail: head.startswith(b"image,colour,tone,ita,light,face_px")
     ),
