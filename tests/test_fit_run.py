@@ -273,7 +273,7 @@ def test_gradients_in_parts_are_those_of_the_whole(data, cache, tmp_path):
 
 
 def test_every_part_of_a_step_has_its_share_of_the_non_faces(data, cache, tmp_path):
-    """Batch norm sees one part at a time: a part of non-faces alone would have statistics of its own."""
+    """Batch norm sees one part at a time: a part of non-faces alone would have statistics that no face has."""
     spec = ARCHITECTURES["hybrid_lite"].spec
     config = FitConfig(
         data=data, batch=16, accumulate=4, non_faces=0.25, sizes=((16, 1),), epochs=1, precision="fp32", mixup=0.0
