@@ -6,6 +6,7 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from conftest import MakeClip
 from fakes import make_bundle, result
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QFileDialog, QInputDialog
+from PyQt6.QtWidgets import QApplication, QFileDialog, QInputDialog
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows, shows
 
@@ -28,6 +29,7 @@ from edgeemo.recording.markers import write_markers
 from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.stages.overlay import draw
+from edgeemo.ui.language import use_language
 from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.people import person_menu
 from edgeemo.ui.scenes import Scenes
@@ -440,3 +442,29 @@ def test_open_dialogs_show_the_session_that_is_replayed(qtbot: QtBot, make: Wind
     assert [people.table.item(row, 0).text() for row in range(people.table.rowCount())] == ["Person 1"]  # type: ignore[union-attr]
     assert markers.table.rowCount() == 0
     assert not people.undo.isEnabled()
+
+
+@pytest.fixture
+def german(qapp: QApplication) -> Iterator[None]:
+    use_language(qapp, "de")
+    yield
+    use_language(qapp, "en")
+
+
+def test_a_label_that_is_shown_translated_stays_as_it_is_recorded(
+    qtbot: QtBot, german: None, make: Windows, tmp_path: Path
+) -> None:
+    folder = recorded(tmp_path)
+    write_markers(folder.path, [Marker(1.0, "no signal")])
+    window = replayed(qtbot, make, folder)
+    window.replaying.show_markers()
+    dialog, review = window.replaying.markers, window.replaying.review
+    assert dialog is not None
+    for typed, label in (("kein Signal", "no signal"), ("Pause", "Pause")):
+        dialog.rename_chosen()
+        asked = dialog.findChildren(QInputDialog)[-1]
+        assert asked.textValue() == "kein Signal"
+        asked.setTextValue(typed)
+        asked.accept()
+        assert review.recording is not None
+        assert [marker.label for marker in review.recording.markers] == [label]

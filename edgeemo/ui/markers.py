@@ -111,8 +111,14 @@ class MarkersDialog(QDialog):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setWindowTitle(tr("Rename"))
         dialog.setLabelText(tr("Label of the marker:"))
-        dialog.setTextValue(marker_words(marker.label))
-        dialog.textValueSelected.connect(lambda label: self._review.rename_marker(marker, label))
+        shown = marker_words(marker.label)
+        dialog.setTextValue(shown)
+
+        def rename(label: str) -> None:
+            if label != shown:  # otherwise the translation of a label would be stored
+                self._review.rename_marker(marker, label)
+
+        dialog.textValueSelected.connect(rename)
         dialog.open()
 
     def _ask(self, title: str, then: Callable[[Path], None], *, save: bool = False) -> None:
