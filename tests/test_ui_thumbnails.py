@@ -6,7 +6,10 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+import tracemalloc
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from fakes import result as made_result
 from PyQt6.QtCore import Qt
@@ -52,6 +55,27 @@ def test_large_pictures_are_kept_smaller_with_their_faces(qtbot: QtBot) -> None:
     strip.setCurrentRow(0)
     assert kept[0].frame.image.shape[1] == LONGEST
     assert kept[0].faces.boxes[0].tolist() == pytest.approx((made_result(2).faces.boxes[0] * 0.4).tolist())
+
+
+def test_pictures_to_step_back_to_are_kept_compressed_and_look_the_same(qtbot: QtBot) -> None:
+    strip = Thumbnails()
+    qtbot.addWidget(strip)
+    shown: list[Result] = []
+    strip.chosen.connect(shown.append)
+    ramp = np.linspace(0, 255, 1000, dtype=np.uint8)
+    image = np.dstack(
+        [np.tile(ramp, (800, 1)), np.tile(ramp[:800, None], (1, 1000)), np.full((800, 1000), 90, np.uint8)]
+    )
+    tracemalloc.start()
+    for index in range(40):
+        plain = made_result(1, index=index)
+        strip.add(replace(plain, frame=replace(plain.frame, image=image.copy())))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 8 << 20  # the pixels of 40 pictures are 92 MiB
+    strip.setCurrentRow(7)
+    assert shown[0].frame.index == 7
+    assert np.abs(shown[0].frame.image.astype(int) - image).max() <= 12
 
 
 def test_a_picture_without_a_face_says_so_in_german(qtbot: QtBot, qapp: QApplication) -> None:

@@ -18,7 +18,9 @@ from edgeemo.ui.words import display_of
 
 MOST = 500
 LONGEST = 1280  # maximum longer side of the kept pictures in pixels
+QUALITY = 95  # of the kept JPEG pictures: as pixels, `MOST` of them would take 1.6 GB
 THUMB = QSize(84, 56)
+NO_IMAGE = np.zeros((1, 1, 3), np.uint8)  # a frame has at least one pixel
 
 
 class Thumbnails(QListWidget):
@@ -42,7 +44,7 @@ class Thumbnails(QListWidget):
         self.setSpacing(4)
         self.setFixedHeight(THUMB.height() + 50)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._results: list[Result] = []
+        self._results: list[tuple[Result, U8]] = []  # without its picture; the picture as JPEG
         self._adding = False
         self.currentRowChanged.connect(self._on_row)
         self.hide()
@@ -66,7 +68,7 @@ class Thumbnails(QListWidget):
             tr("unsure") if result.reasons(row) else display_of(emotion) for row, emotion in enumerate(result.emotions)
         )
         item.setToolTip(f"{result.frame.origin}: {names or tr('no face')}")
-        self._results.append(kept)
+        self._results.append((_with_image(kept, NO_IMAGE), _encoded(kept.frame.image)))
         self._adding = True
         self.addItem(item)
         self.setCurrentItem(item)
@@ -81,7 +83,17 @@ class Thumbnails(QListWidget):
 
     def _on_row(self, row: int) -> None:
         if not self._adding and 0 <= row < len(self._results):
-            self.chosen.emit(self._results[row])
+            result, encoded = self._results[row]
+            image = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+            self.chosen.emit(_with_image(result, image))
+
+
+def _encoded(image: U8) -> U8:
+    return np.asarray(cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1], np.uint8)
+
+
+def _with_image(result: Result, image: U8) -> Result:
+    return replace(result, frame=replace(result.frame, image=image))
 
 
 def _smaller(result: Result) -> Result:
