@@ -61,7 +61,7 @@ def cut_texts(window: Window) -> list[str]:
 
 
 SCALED = """
-import sys
+import os, sys
 sys.path.insert(0, sys.argv[1])
 from PyQt6.QtWidgets import QDialog
 from edgeemo.ui.language import use_language
@@ -101,6 +101,8 @@ def look():
 window.player.arrived.connect(look)
 app.exec()
 window.close()
+sys.stdout.flush()
+os._exit(0)  # as the app ends: the self-test may still be loading libraries with threads
 """
 
 

@@ -20,7 +20,8 @@ from windows import Clip, Studio, Windows, shows
 from edgeemo.ui.player import PlayerState
 from engines.bundle import ZOO
 
-MEASURING = """
+# %s: what keeps a thread in native code when the window closes
+CLOSING = """
 import sys
 import time
 import edgeemo.ui.app as app
@@ -34,8 +35,8 @@ class Closing(app.Window):
 
     def measure(self):
         self.player.arrived.disconnect(self.measure)
-        self.live.find_facts(["densenet", "hybrid"], True, lambda facts: None)
-        QTimer.singleShot(2000, self.close)
+        %s
+        QTimer.singleShot(%d, self.close)
 
 class Slow:
     def __del__(self):
@@ -106,12 +107,22 @@ def test_the_window_answers_while_a_session_is_being_opened(qtbot: QtBot, make: 
     shows(qtbot, window)
 
 
-@pytest.mark.skipif(not (ZOO / "densenet" / "manifest.json").is_file(), reason="not trained yet")
-def test_closing_while_an_engine_is_measured_ends_without_a_crash(tmp_path: Path) -> None:
+def closed(tmp_path: Path, step: str, after_ms: int) -> subprocess.CompletedProcess[str]:
     # neither settings nor remembered speeds
     own = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(tmp_path))
     environment = {**os.environ, **own, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURING], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, "-c", CLOSING % (step, after_ms)]
+    return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.skipif(not (ZOO / "densenet" / "manifest.json").is_file(), reason="not trained yet")
+def test_closing_while_an_engine_is_measured_ends_without_a_crash(tmp_path: Path) -> None:
+    step = 'self.live.find_facts(["densenet", "hybrid"], True, lambda facts: None)'
+    done = closed(tmp_path, step, 2000)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("after_ms", [400, 900])
+def test_closing_during_the_self_test_ends_without_a_crash(tmp_path: Path, after_ms: int) -> None:
+    done = closed(tmp_path, "self.dialogs.show_doctor()", after_ms)
     assert done.returncode == 0, done.stderr

@@ -84,8 +84,8 @@ def run(config: Config, *, engine_given: bool = False) -> int:
         sys.excepthook = hook
         ended = window.player.shutdown()
     code = INTERRUPTED if stop.is_set() else DONE
-    if not ended:
-        # a thread in native code would crash the interpreter when it ends (std::terminate)
+    if not ended or threading.active_count() > 1:
+        # a thread in native code, for example of the self-test, would crash the interpreter's end (std::terminate)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
