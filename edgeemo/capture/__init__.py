@@ -24,7 +24,7 @@ from edgeemo.capture.picture_header import animation_of
 from edgeemo.capture.pictures import AnimatedWebp, Pictures, is_picture
 from edgeemo.capture.stream import OPEN_TIMEOUT_S, READ_TIMEOUT_S, SCHEMES, Stream
 from edgeemo.errors import PathError, SourceError
-from edgeemo.system.file_url import path_of_url
+from edgeemo.system.file_url import path_of_url, stream_of
 from edgeemo.types import Source
 from edgeemo.values import shortened, whole_number
 from engines.files import user_path
@@ -81,7 +81,7 @@ def open_source(
     if scheme and scheme[1].lower() not in SCHEMES:
         raise SourceError(f"{scheme[1].lower()}:// is not a kind of source; give {_GRAMMAR}")
     if scheme:
-        address, stream = _stream_of(uri)
+        address, stream = stream_of(uri)
         return Stream(
             address, open_timeout=open_timeout, read_timeout=read_timeout, loop=loop, paced=paced, stream=stream
         )
@@ -94,7 +94,7 @@ def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None
     try:
         path = user_path(uri)
         if not path.exists():
-            address, stream = _stream_of(uri)
+            address, stream = stream_of(uri)
             path = user_path(address)
         kind = path.stat().st_mode
     except PathError as error:
@@ -126,9 +126,3 @@ def _open_path(uri: str, *, loop: bool, paced: bool, camera: CameraFormat | None
         if not animation:
             return Pictures(path)
     return VideoFile(path, loop=loop, paced=paced, stream=stream)
-
-
-def _stream_of(uri: str) -> tuple[str, int | None]:
-    """ "clip.mkv#stream=1" -> ("clip.mkv", 1)."""
-    found = re.fullmatch(r"(.+)#stream=(\d{1,3})", uri, re.DOTALL)
-    return (found[1], int(found[2])) if found else (uri, None)

@@ -29,4 +29,10 @@ def path_of_source(uri: str) -> str:
     """The path that a source names: file:///a.mkv or /a.mkv#stream=1 -> /a.mkv. Other texts are unchanged."""
     if uri[:7].lower() == "file://":
         return path_of_url(uri)
-    return uri if os.path.exists(os.path.expanduser(uri)) else re.sub(r"(?s)(?<=.)#stream=\d{1,3}$", "", uri)
+    return uri if os.path.exists(os.path.expanduser(uri)) else stream_of(uri)[0]
+
+
+def stream_of(uri: str) -> tuple[str, int | None]:
+    """ "clip.mkv#stream=1" -> ("clip.mkv", 1)."""
+    found = re.fullmatch(r"(.+)#stream=(\d{1,3})", uri, re.DOTALL)
+    return (found[1], int(found[2])) if found else (uri, None)

@@ -28,13 +28,14 @@ class Bars(QWidget):
 
     def show_classes(self, classes: list[tuple[str, float]], shown: str, *, short: bool) -> None:
         """Show the values of `shown_classes` and highlight the class `shown`."""
-        before, drawn = (self._short, self._shown, len(self._classes)), self._drawn
+        taller = short is not self._short or len(classes) != len(self._classes)
+        whole = taller or short or shown != self._shown
+        drawn = self._drawn
         self._classes, self._shown, self._short = classes, shown, short
         self._drawn = [(key, percent(probability), round(probability * self.width())) for key, probability in classes]
-        if before != (short, shown, len(classes)):
+        if taller:
             self.updateGeometry()
-            self.update()
-        elif short:
+        if whole:
             self.update()
         else:
             # most classes look the same in the next picture
