@@ -156,7 +156,7 @@ def engine(name: str, say: Say) -> dict[str, Any]:
 
 def _one(bundle: Bundle, choice: str, faces: Any, expected: Any) -> dict[str, Any]:
     try:
-        with closing(open_backend(choice, bundle)) as backend:
+        with closing(open_backend(choice, bundle, exact=True)) as backend:
             given = np.concatenate([backend.infer(faces[row : row + 8]) for row in range(0, len(faces), 8)])
             parity = compare_probs(expected, given)
             return {

@@ -24,11 +24,14 @@ class Engine:
         self._backend = backend
 
     @classmethod
-    def open(cls, name: str, *, backend: str = "onnx", threads: int = 1, allow_modified: bool = False) -> Engine:
+    def open(
+        cls, name: str, *, backend: str = "onnx", threads: int = 1, allow_modified: bool = False, exact: bool = False
+    ) -> Engine:
         """Load a bundle by name or path.
 
         Args:
             allow_modified: accept files that differ from the manifest.
+            exact: see `open_backend`.
 
         Raises:
             EngineError: there is no such bundle or backend, or a file is wrong.
@@ -38,7 +41,7 @@ class Engine:
             raise ModelError(
                 f"{bundle.folder} has random weights, for timing only (scripts/bench-engines); name another engine"
             )
-        return cls(bundle.spec, open_backend(backend, bundle, threads=threads))
+        return cls(bundle.spec, open_backend(backend, bundle, threads=threads, exact=exact))
 
     @property
     def description(self) -> str:

@@ -15,6 +15,15 @@ U8: TypeAlias = npt.NDArray[np.uint8]
 F32: TypeAlias = npt.NDArray[np.float32]
 
 
+def decode(encoded: bytes) -> U8 | None:
+    """Bytes of a picture file -> (H, W, 3) BGR; None if OpenCV cannot decode them (damaged, too large)."""
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
+    except cv2.error:
+        return None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
 def roll(keypoints: F32) -> float:
     """Angle in radians of the line from the right to the left eye (first two rows); 0 is level.
 

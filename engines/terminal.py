@@ -21,6 +21,11 @@ def one_line(error: BaseException) -> str:
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} ... {line[-LONGEST_LINE // 2 :]}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of a library's error, at most 200 characters; the name of its class if the message is empty."""
+    return next((line[:200] for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def _written_out(code: int) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # surrogate escape: a byte of a file name that is not UTF-8
         code -= 0xDC00

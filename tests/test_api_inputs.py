@@ -183,6 +183,15 @@ def test_pil_images_of_every_mode(mode: str) -> None:
     assert np.array_equal(pixels(image, "bgr"), right), "PIL knows its own order"
 
 
+def test_a_pil_image_that_is_premultiplied_or_closed() -> None:
+    image_module = pytest.importorskip("PIL.Image")
+    image = image_module.fromarray(RGB).convert("LA")
+    assert np.array_equal(pixels(image.convert("La")), pixels(image))
+    image.close()
+    with pytest.raises(SourceError, match="cannot be decoded"):
+        read_image(image)
+
+
 def test_pil_images_are_upright_and_keep_their_name(tmp_path: Path) -> None:
     image_module = pytest.importorskip("PIL.Image")
     path = tmp_path / "turned.png"

@@ -81,7 +81,7 @@ def test_a_preparation_that_was_killed_goes_on_where_it_stopped(affectnet, whole
     killed.wait()
     if not (folder / "rows.npy").is_file():
         # a kill during a write leaves bytes after the last recorded chunk
-        with (folder / "faces.npy").open("ab") as file:
+        with (folder / "faces.part").open("ab") as file:
             file.write(b"half a face")
     faces = load_faces(data, SPEC, tmp_path)
     assert np.array_equal(faces.rows, whole.rows)

@@ -127,6 +127,26 @@ def test_a_picture_that_could_not_be_read_once_is_tried_again(leaky, tmp_path, m
         "read_bytes",
         lambda self, name: b"" if name == path.name else (self.root / name).read_bytes(),
     )
-    assert len(load_faces(data, SPEC, tmp_path / "cache")) == 11
+    mapped = load_faces(data, SPEC, tmp_path / "cache")
+    before = np.array(mapped.faces)
+    assert len(mapped) == 11
     monkeypatch.undo()
     assert len(load_faces(open_data(f"ferplus:{leaky}", "valid"), SPEC, tmp_path / "cache")) == 12
+    # the former file was cut and written again, while a training may have it mapped
+    assert np.array_equal(mapped.faces, before)
+
+
+def test_a_test_split_that_cannot_be_read_is_reported(leaky, tmp_path, capsys, caplog):
+    """Regression: it counted as missing, so leaked pictures were trained on."""
+    make_ferplus(leaky, "FER2013Test", 4, seed=2)
+    for path in (leaky / "FER2013Test").glob("*.png"):
+        path.unlink()
+    fitted = ["--network", "hybrid_lite", "--epochs", "1", "--batch", "16", "--run", str(tmp_path / "run")]
+    data = ["--data", f"ferplus:{leaky}", "--cache", str(tmp_path / "cache")]
+    assert main(["fit", *data, *fitted]) == 2
+    assert "no picture that FER2013Test/label.csv names exists" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    shutil.rmtree(leaky / "FER2013Test")
+    (leaky / "FER2013Train" / "label.csv").write_text("")
+    assert main(["evaluate", *data, "--engine", "hybrid_lite"]) == 0
+    assert "also in the training split are not left out: no picture that FER2013Train" in caplog.text

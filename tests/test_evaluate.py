@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -63,6 +65,31 @@ def test_a_checkpoint_is_scored_like_the_bundle_made_of_it(place, made, capsys):
     assert bundled["calibration"]["before"] == pytest.approx(checkpointed["calibration"]["before"], abs=1e-3)
     scores = json.loads((made / "scores.json").read_text())
     assert scores["accuracy"] == bundled["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "said"),
+    [
+        ("mine", ["--backend", "tensorrt"], "is a checkpoint, which runs in PyTorch: make an engine with"),
+        ("hybrid_lite", ["--device", "cuda"], "hybrid_lite is an engine: choose its runtime with --backend"),
+    ],
+)
+def test_an_option_that_no_model_would_use_is_refused(engine, options, said, place, capsys):
+    engine = str(place / engine) if engine == "mine" else engine
+    assert main(arguments(place, "--engine", engine, *options)) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the command is stopped while it reads a pipe")
+def test_a_command_that_does_not_resume_does_not_say_so(place, tmp_path):
+    pipe = tmp_path / "groups.csv"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "trainer.cli", *arguments(place, "--engine", "x", "--by", f"{pipe}:age")]
+    # the pipe opens when the command reads it
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running, pipe.open("w"):
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=60)[1] == "edgeemo-train: interrupted\n"
+    assert running.returncode == 130
 
 
 def test_two_models_are_compared_on_the_same_faces(place, capsys):

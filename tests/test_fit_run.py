@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +30,7 @@ from trainer.models import ARCHITECTURES
 from trainer.out_of_fold import predict_out_of_fold
 from trainer.parallel import DistContext
 from trainer.run_log import RunLog
-from trainer.runs import append_metrics, load_checkpoint, load_state, require_space
+from trainer.runs import LAST, append_metrics, load_checkpoint, load_state, locked, require_space
 from trainer.train import Trainer, fit
 from trainer.training_data import fold_numbers, load_training_data
 
@@ -270,6 +272,44 @@ def test_gradients_in_parts_are_those_of_the_whole(data, cache, tmp_path):
     assert states[0][0] == pytest.approx(states[1][0], rel=1e-5)
     for one, two in zip(states[0][1], states[1][1], strict=True):
         assert torch.allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_is_not_resumed_with_other_data(data, cache, tmp_path):
+    config = FitConfig(data=data, batch=16, precision="fp32")
+    loaded = load_training_data(
+        config, ARCHITECTURES["hybrid_lite"].spec, cache=cache, dist=DistContext.alone(), num_workers=1
+    )
+    Trainer(config, tmp_path, loaded, DistContext.alone(), 600.0).save_last()
+    Trainer(config, tmp_path, loaded, DistContext.alone(), 600.0).check_data()
+    fewer = replace(loaded, kept=loaded.kept[:-1])
+    with pytest.raises(RunError, match=r"42, 24\] before, \[41, 24\] now\): restore them"):
+        Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0).check_data()
+    # an older trainer stored no numbers; a batch behind the end of the epoch gave NaN
+    state = torch.load(tmp_path / LAST)
+    del state["faces"]
+    torch.save(state, tmp_path / LAST)
+    Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0).check_data()
+    torch.save(state | {"step": 2}, tmp_path / LAST)
+    with pytest.raises(RunError, match="have changed"):
+        Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0).check_data()
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(data, cache, tmp_path, capsys):
+    run, command = tmp_path / "run", ["fit", *QUICK, *PLAIN, "--data", data, "--cache", str(cache)]
+    with locked(run):
+        assert main([*command, "--run", str(run)]) == 2
+        assert f"another process trains in {run}: wait for its end" in capsys.readouterr().err
+    assert not run.exists()
+    run.mkdir()
+    holding = "from pathlib import Path; import sys, time; from engines.lock import hold_lock\n"
+    holding += "with hold_lock(Path(sys.argv[1])) as free: print(free, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holding, run / ".lock"], stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline().split() == [b"True"]
+        with pytest.raises(RunError, match="another process"), locked(run):
+            pass
+        other.kill()
+    with locked(run):
+        pass
 
 
 def test_every_part_of_a_step_has_its_share_of_the_non_faces(data, cache, tmp_path):

@@ -202,6 +202,13 @@ def test_a_layout_without_a_validation_set_has_no_official_test(tmp_path):
         open_data(f"{data},protocol=official", "test")
 
 
+def test_two_validation_folders_of_affectnet_are_refused(tmp_path):
+    for folder in ("train", "val", "validation"):
+        put(tmp_path / folder / "1" / "1.png", 1, HAPPY)
+    with pytest.raises(DataError, match="has two folders of one split, val and validation"):
+        open_data(f"affectnet:{tmp_path}", "train")
+
+
 @pytest.mark.parametrize("kind", ["affectnet", "rafdb", "expw", "folder"])
 def test_another_layout_is_refused_with_what_is_recognised_and_what_was_found(kind, tmp_path):
     put(tmp_path / "stuff" / "1.png", 1, HAPPY)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from datasets import make_ferplus
 from small_networks import make_network
 from test_export_cli import cut
 
@@ -244,3 +245,20 @@ def test_faces_are_detected_with_plans_and_on_the_cpu_without(tmp_path, device):
     again = run(device, "-m", "engines.export.cli", "--detector")
     assert again.stdout.count("accepted on this device") == 2
     assert "building" not in again.stdout
+
+
+def test_tensorrt_is_scored_or_the_command_that_builds_its_plan_is_named(tmp_path, device):
+    """Regression: without a plan, ONNX Runtime was scored, and a build began."""
+    folder = make_network(tmp_path / "small")
+    assert export(device, folder, "--backend", "onnx").returncode == 0
+    data = f"ferplus:{make_ferplus(tmp_path / 'set', 'FER2013Valid', 12)}"
+    wanted = ("--engine", str(folder), "--data", data, "--backend", "tensorrt")
+    for command in ("evaluate", "robustness"):
+        refused = run(device, "-m", "trainer.cli", command, *wanted)
+        assert refused.returncode == 2
+        assert f"build it: edgeemo-export --bundle {folder} --fp16 --backend tensorrt" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+    assert export(device, folder, "--backend", "tensorrt").returncode == 0
+    scored = run(device, "-m", "trainer.cli", "evaluate", *wanted)
+    assert scored.returncode == 0, scored.stderr
+    assert "accuracy" in scored.stdout

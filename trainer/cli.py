@@ -13,7 +13,7 @@ from typing import Any
 from engines.errors import EdgeemoError
 from engines.installation import pip_install
 from engines.standard import MISTAKE, Parser, perform, told
-from trainer.config import SAFETENSORS
+from trainer.config import SAFETENSORS, is_checkpoint
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder, seed
@@ -39,7 +39,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"edgeemo-train: {error.name} is not installed: {pip_install('train')}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        print("edgeemo-train: interrupted; the same command continues from the last epoch", file=sys.stderr)
+        resumes = "; the same command continues" if options.resumes and not getattr(options, "dry_run", False) else ""
+        print(f"edgeemo-train: interrupted{resumes}", file=sys.stderr)
         return 130
     except Exception as error:
         said = told(error, TrainerError, EdgeemoError)
@@ -68,6 +69,7 @@ class _Parser(Parser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="edgeemo-train", description="Train, score and package networks.")
+    parser.set_defaults(resumes=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     cached = argparse.ArgumentParser(add_help=False)
     cached.add_argument("--cache", type=Path, default=default_cache(), metavar="DIR", help="where face crops are kept")
@@ -138,7 +140,7 @@ def _add_fit(commands: Any, cached: argparse.ArgumentParser) -> None:
         help="only estimate faces, steps, hours (from 20 measured steps), memory and disk; no run folder is written",
     )
     add_fit_options(fit, DATA_HELP)
-    fit.set_defaults(run_command=_fit)
+    fit.set_defaults(run_command=_fit, resumes=True)
 
 
 def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
@@ -291,6 +293,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.report is not None:
         check_output(options.report / "scores.json", "scores", [options.engine])
         check_output(options.report / "predictions.csv", "predictions", [options.data])
+    _check_runtime(options, options.engine, options.against)
     groups = scoring.read_groups(options.by) if options.by else None
 
     def score(name: str) -> scoring.Evaluation:
@@ -322,12 +325,32 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_runtime(options: argparse.Namespace, *models: str | None) -> None:
+    """Refuse a --backend or --device that no model would use.
+
+    Raises:
+        RunError: there is no engine for --backend, or no checkpoint for --device.
+    """
+    kinds = {is_checkpoint(Path(name)) for name in models if name}
+    if options.backend != "onnx" and False not in kinds:
+        raise RunError(
+            f"--backend {options.backend} is for engines, but {options.engine} is a checkpoint, which runs in PyTorch: "
+            "make an engine with edgeemo-train bundle, or omit --backend"
+        )
+    if options.device not in ("auto", "cpu") and True not in kinds:
+        raise RunError(
+            f"--device {options.device} is for checkpoints, but {options.engine} is an engine: "
+            "choose its runtime with --backend, for example onnx-cuda"
+        )
+
+
 def _robustness(options: argparse.Namespace) -> int:
     from trainer import robustness
     from trainer.conditions import choose
     from trainer.evaluate import open_model
 
     conditions = choose(options.conditions)
+    _check_runtime(options, options.engine)
     with open_model(options.engine, backend=options.backend, device=options.device) as model:
         table = robustness.measure(
             model,

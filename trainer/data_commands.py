@@ -37,7 +37,7 @@ def add_data_commands(commands: Any, cached: argparse.ArgumentParser) -> None:
     )
     add_alias(prepare, "--arch", "network")
     prepare.add_argument("--split", action="append", help="repeatable (default: train and valid)")
-    prepare.set_defaults(run_command=_prepare)
+    prepare.set_defaults(run_command=_prepare, resumes=True)
     _add_shard(actions, cached)
     info = actions.add_parser("info", help="pictures per class, duplicates in and across splits, unusable rows")
     info.add_argument("data", metavar="KIND:PATH", help=DATA_HELP)

@@ -2,6 +2,7 @@
 
 TrainerError                base; the user can fix it: one line, exit code 2
 ├── DataError               a data set is missing, empty or in an unknown layout
+│   ├── NoSplit             the data set is there, but not this split of it
 │   └── PictureError        one picture cannot be read; it is counted and skipped
 └── RunError                a run folder or checkpoint does not fit, or training failed
 """
@@ -14,6 +15,10 @@ class TrainerError(Exception):
 
 
 class DataError(TrainerError):
+    pass
+
+
+class NoSplit(DataError):
     pass
 
 

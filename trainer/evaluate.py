@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ from trainer.config import is_checkpoint
 from trainer.data import Dataset, open_data
 from trainer.data.duplicates import also_in, picture_digests
 from trainer.data.faces import FaceSet, load_faces
-from trainer.errors import DataError
+from trainer.errors import DataError, NoSplit
+
+log = logging.getLogger(__name__)
 
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.5)
 
@@ -65,7 +68,7 @@ def open_model(name: str, *, backend: str = "onnx", device: str = "cpu") -> Iter
 
         yield Checkpoint(find_checkpoint(path), device)
         return
-    with Engine.open(name, backend=backend, threads=os.cpu_count() or 1) as engine:
+    with Engine.open(name, backend=backend, threads=os.cpu_count() or 1, exact=True) as engine:
         yield engine
 
 
@@ -145,13 +148,15 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
 
 def _also_trained_on(data: str, opened: Dataset, cache: Path | None) -> npt.NDArray[np.bool_]:
     """(N,) whether a picture's pixels occur in the training split of the same data set."""
-    try:
-        train = open_data(data, "train") if opened.split in ("valid", "test") else None
-    except DataError:
-        train = None
-    if train is None:
-        return np.zeros(len(opened), bool)
-    return also_in(picture_digests(opened, cache), picture_digests(train, cache))
+    if opened.split in ("valid", "test"):
+        try:
+            train = open_data(data, "train")
+            return also_in(picture_digests(opened, cache), picture_digests(train, cache))
+        except NoSplit:
+            pass
+        except DataError as error:
+            log.warning("pictures that are also in the training split are not left out: %s", error)
+    return np.zeros(len(opened), bool)
 
 
 def infer(model: Model, faces: FaceSet, batch: int = 64) -> F32:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from engines.terminal import first_line
 from trainer.config import FitConfig
 from trainer.errors import RunError
 
@@ -139,9 +140,7 @@ def open_loggers(names: Sequence[str], run: Path, config: FitConfig, first_epoch
         except RunError:
             raise
         except Exception as error:  # these libraries share no base
-            raise RunError(
-                f"cannot log to {name}: {str(error).splitlines()[0][:200] if str(error) else error!r}"
-            ) from error
+            raise RunError(f"cannot log to {name}: {first_line(error)}") from error
     return Loggers(opened)
 
 

@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from engines.preprocess import F32
+from engines.terminal import first_line
 from trainer.errors import RunError
 
 T = TypeVar("T")
@@ -115,8 +116,7 @@ def find_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise RunError(f"device {name!r} cannot be used ({reason}); choose --device cpu") from error
+        raise RunError(f"device {name!r} cannot be used ({first_line(error)}); choose --device cpu") from error
     return device
 
 

@@ -5,12 +5,14 @@ Reads and writes these files; called by `trainer.train`, which fills them, and b
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
+import os
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ import numpy as np
 import torch
 
 from engines.files import atomic_path, atomic_write, read_file
+from engines.lock import try_lock
 from engines.preprocess import F32, U8, batch
+from engines.terminal import first_line
 from trainer.config import BEST, SAFETENSORS, FitConfig, changed_settings, config_from_json, config_to_json, is_longer
 from trainer.errors import RunError
 from trainer.models import Classifier, build
@@ -28,6 +32,7 @@ CONFIG = "config.json"
 METRICS = "metrics.csv"
 RESULT = "result.json"
 LAST = "last.pt"
+LOCK = ".lock"
 
 
 def check_run_dir(run: Path, config: FitConfig) -> None:
@@ -51,6 +56,35 @@ def check_run_dir(run: Path, config: FitConfig) -> None:
             f"{run} holds a run with other settings ({', '.join(changed)}): "
             "choose another --run, or use its settings to continue it"
         )
+
+
+@contextlib.contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep other processes from training in the same folder; the lock ends with this process, however it ends.
+
+    The folder is created, and removed again if no run was begun in it.
+
+    Raises:
+        RunError: another process trains in it, or it cannot be written.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    except OSError as error:
+        raise RunError(f"cannot write the run folder {run}: {error.strerror}") from error
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            if not try_lock(descriptor):
+                raise RunError(f"another process trains in {run}: wait for its end, or choose another --run")
+        try:
+            yield
+        finally:
+            if not (run / CONFIG).is_file():
+                with contextlib.suppress(OSError):
+                    (run / LOCK).unlink()
+                    run.rmdir()
+    finally:
+        os.close(descriptor)
 
 
 def init_run_dir(run: Path, config: FitConfig) -> None:
@@ -223,8 +257,7 @@ def reason(error: Exception) -> str:
     """Short reason why a file is unreadable; for a refused pickle, without torch's advice to load it unsafely."""
     if "weights_only" in str(error) or isinstance(error, pickle.UnpicklingError):
         return "it is damaged or holds objects other than tensors and numbers, which are never loaded"
-    lines = str(error).splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return first_line(error)
 
 
 def save_checkpoint(state: Mapping[str, object], path: Path) -> None:

@@ -6,6 +6,7 @@ the step.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ from trainer.runs import (
     checkpoint_bytes,
     init_run_dir,
     load_state,
+    locked,
     read_metrics,
     reason,
     require_space,
@@ -103,15 +105,18 @@ def fit(
         The best checkpoint; without validation, that of the last epoch.
 
     Raises:
-        TrainerError: the data is missing, the folder belongs to another configuration, or the loss became NaN.
+        TrainerError: the data is missing, the folder belongs to another configuration or another process trains in it,
+            or the loss became NaN.
     """
-    with joined(device) as dist:
+    with joined(device) as dist, contextlib.ExitStack() as stack:
         prepare_process(config, dist)
         check_loggers(loggers)
         if dist.first:
             check_run_dir(run, config)
+            stack.enter_context(locked(run))
         data = load_training_data(config, input_spec(config), cache=cache, dist=dist, num_workers=num_workers)
         trainer = Trainer(config, run, data, dist, save_minutes * 60, num_workers=num_workers)
+        trainer.check_data()
         if dist.first:
             require_space(run, checkpoint_bytes(count_parameters(trainer.model)), "the run's checkpoints")
             init_run_dir(run, config)
@@ -179,6 +184,7 @@ class Trainer:
             self.teachers = Teachers(config.teachers, spec, config.teacher_temperature, dist.device)
         self.generator = torch.Generator(dist.device)
         self.progress = Progress()
+        self.begun_with: list[int] | None = None
         if state is not None:
             self._resume(state)
         costs = [float(self.size_at(epoch) ** 2) for epoch in range(config.epochs)]
@@ -395,6 +401,7 @@ class Trainer:
             "arch": self.config.arch,
             "size": self.size_at(max(progress.epoch - (progress.step == 0), 0)),
             **asdict(progress),
+            "faces": self._counts(),
             "precision": self.precision,
             "model": self.model.state_dict(),
             "average": self.ema.state_dict(),
@@ -422,6 +429,24 @@ class Trainer:
             )
         except Exception as error:  # a state of another layout raises whatever it meets first
             raise RunError(f"cannot continue from {self.run / LAST}: {reason(error)}") from error
+        self.begun_with = state.get("faces")  # an older trainer did not store them
+
+    def check_data(self) -> None:
+        """Check that a resumed run has the data that it was begun with.
+
+        Raises:
+            RunError: the number of faces has changed.
+        """
+        before, now = self.begun_with or self._counts(), self._counts()
+        if before != now or self.progress.step >= self.steps:
+            raise RunError(
+                f"the data of the run have changed (faces for training and validation: {before} before, {now} now): "
+                "restore them, or choose another --run"
+            )
+
+    def _counts(self) -> list[int]:
+        """Numbers of faces for training and validation."""
+        return [self.data.count, 0 if self.data.valid is None else len(self.data.valid)]
 
     def _result(self, scores: Scores) -> dict[str, object]:
         return {

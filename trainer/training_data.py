@@ -21,7 +21,7 @@ from trainer.data.duplicates import UNREADABLE, also_in, picture_digests
 from trainer.data.faces import FaceSet, is_cached, load_faces
 from trainer.data.folders import person_digest
 from trainer.data.shards import ShardIndex, shard_index
-from trainer.errors import DataError, RunError
+from trainer.errors import DataError, NoSplit, RunError
 from trainer.parallel import DistContext
 from trainer.runs import require_space
 
@@ -58,7 +58,8 @@ def load_training_data(
     """Load the faces, cropped at the largest size of all stages.
 
     Raises:
-        DataError: a data set is missing, does not fill one batch, or has no face to validate on.
+        DataError: a data set is missing, does not fill one batch, or has no face to validate on, or its test split
+            cannot be read, so that leaked pictures cannot be found.
         RunError: the disk has no room for the faces.
     """
     crops = crop_spec(config, spec)
@@ -187,7 +188,7 @@ def _load(data: Dataset, spec: ModelSpec, cache: Path, dist: DistContext, num_wo
 def _test_digests(config: FitConfig, cache: Path, dist: DistContext) -> npt.NDArray[np.uint64]:
     try:
         test = open_data(config.data, "test")
-    except DataError:  # the data set has no test split
+    except NoSplit:
         return np.zeros(0, np.uint64)
     return _digests(test, cache, dist)
 

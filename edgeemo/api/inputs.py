@@ -209,12 +209,14 @@ def _from_pil(image: Any) -> Image:
     name = getattr(image, "filename", "") or ""
     try:
         upright = ImageOps.exif_transpose(image)
+        if upright.mode == "La":  # PIL converts it to LA only
+            upright = upright.convert("LA")
         if upright.mode in ("F", "I") or upright.mode.startswith("I;"):
             pixels = _from_array(np.asarray(upright), "rgb")
         else:
-            transparent = upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info
+            transparent = upright.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in upright.info
             pixels = _from_array(np.asarray(upright.convert("RGBA" if transparent else "RGB")), "rgb")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: it is closed, or PIL cannot convert its mode
         raise SourceError(f"{name or 'the PIL image'} cannot be decoded: {error}") from error
     named = isinstance(name, str | Path) and str(name)
     path = Path(name).absolute() if named and Path(name).is_file() else None

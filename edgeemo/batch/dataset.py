@@ -24,10 +24,10 @@ import msgspec
 
 from edgeemo.batch.inputs import Input, Shard
 from edgeemo.errors import ConfigError, SinkError
-from edgeemo.system.lock import hold_lock
 from edgeemo.values import as_utf8
 from engines.files import atomic_write, read_file
 from engines.installation import pip_install
+from engines.lock import hold_lock
 
 try:
     import pyarrow

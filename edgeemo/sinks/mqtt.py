@@ -26,12 +26,12 @@ from edgeemo.sinks.event import event
 from edgeemo.sinks.mqtt_connection import address, expect_settings, new_client, password_of, tls_of
 from edgeemo.sinks.outbox import Outbox
 from edgeemo.system.faults import FaultLog
-from edgeemo.system.lock import hold_lock
 from edgeemo.system.paths import state_folder
 from edgeemo.types import Result, Sink, State
 from edgeemo.values import as_utf8
 from engines.files import user_path
 from engines.installation import installed_version
+from engines.lock import hold_lock
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)

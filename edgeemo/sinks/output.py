@@ -17,10 +17,10 @@ from edgeemo.errors import SinkError
 from edgeemo.sinks import STANDARD_OUTPUT, ReaderGone, SinkContext
 from edgeemo.sinks.presence import Presence, reopening
 from edgeemo.system.file_url import path_of_source
-from edgeemo.system.lock import try_lock
 from edgeemo.system.outputs import check_output, refusal
 from edgeemo.types import Sink
 from engines.files import replace_file
+from engines.lock import try_lock
 
 log = logging.getLogger(__name__)
 

@@ -52,16 +52,18 @@ def install_hint(backend: str) -> str:
     return pip_install("openvino") if backend == "openvino" else _INSTALL.get(backend, pip_install())
 
 
-def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
+def open_backend(choice: str, bundle: Bundle, *, threads: int = 1, exact: bool = False) -> Backend:
     """Load a bundle's model into a runtime.
 
     Args:
         choice: BACKEND or BACKEND:PRECISION. Without a precision: FP32, on TensorRT FP16.
+        exact: run nothing but the choice; by default, ONNX Runtime replaces TensorRT until its plan is built.
 
     Raises:
         BackendUnavailable: the name is unknown or its library is not installed.
         ModelError, SpecError: the file cannot be loaded or does not fit its spec, its outputs are not probabilities,
-            or that precision was not exported.
+            or that precision was not exported. With `exact` also: no plan fits; the message has the command that builds
+            one.
     """
     name, precision = parse_choice(choice)
     module, cls, usual = BACKENDS[name]
@@ -72,7 +74,8 @@ def open_backend(choice: str, bundle: Bundle, *, threads: int = 1) -> Backend:
     # without a requested precision, keep that of the bundle if it is not FP32
     if precision or bundle.precision == "FP32":
         bundle = bundle.at(precision or usual)
-    backend: Backend = getattr(loaded, cls)(bundle, threads=threads)
+    plan_only = exact and name == "tensorrt"
+    backend: Backend = loaded.open_plan(bundle) if plan_only else getattr(loaded, cls)(bundle, threads=threads)
     return CheckedBackend(backend, bundle.spec)
 
 

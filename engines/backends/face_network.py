@@ -17,6 +17,7 @@ from engines.errors import BackendUnavailable, EngineError, ModelError
 from engines.installation import pip_install
 from engines.model_file import read_model, sha256_of
 from engines.preprocess import F32, U8
+from engines.terminal import first_line
 
 log = logging.getLogger(__name__)
 
@@ -197,5 +198,4 @@ BACKENDS: dict[str, Callable[[FaceModel, int], FaceNetwork]] = {
 
 
 def _broken(path: Path, error: Exception) -> ModelError:
-    reason = str(error).splitlines()[0][:200]
-    return ModelError(f"cannot load {path}: {reason}; reinstall edgeemo")
+    return ModelError(f"cannot load {path}: {first_line(error)}; reinstall edgeemo")

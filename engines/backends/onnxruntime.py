@@ -19,6 +19,7 @@ from engines.errors import BackendUnavailable, ModelError, SpecError
 from engines.model_file import read_model
 from engines.preprocess import F32
 from engines.spec import ModelSpec
+from engines.terminal import first_line
 
 # backend -> (execution provider, its name in descriptions)
 PROVIDERS = {
@@ -62,8 +63,7 @@ class OrtBackend:
             (probabilities,) = self._session.run([self._spec.output], {self._spec.input: faces})
         except Exception as error:
             # onnxruntime's errors share no base class; some errors in a graph show only when it runs
-            reason = str(error).splitlines()[0][:200]
-            raise ModelError(f"{self._spec.name} cannot be run on {len(faces)} faces: {reason}") from error
+            raise ModelError(f"{self._spec.name} cannot be run on {len(faces)} faces: {first_line(error)}") from error
         return np.asarray(probabilities, dtype=np.float32)
 
     def close(self) -> None:
@@ -94,8 +94,7 @@ class OrtMaps:
         try:
             (maps,) = self._session.run([self._output], {self._spec.input: faces})
         except Exception as error:  # onnxruntime's errors share no base class
-            reason = str(error).splitlines()[0][:200]
-            raise ModelError(f"the maps of {self._spec.name} cannot be computed: {reason}") from error
+            raise ModelError(f"the maps of {self._spec.name} cannot be computed: {first_line(error)}") from error
         if maps.ndim != 4 or maps.shape[:2] != (len(faces), len(self._spec.labels)) or 0 in maps.shape:
             raise SpecError(f"the maps of {self._spec.name} have the shape {maps.shape}; make the bundle again")
         return np.asarray(maps, dtype=np.float32)
@@ -163,8 +162,7 @@ def _open(content: bytes, path: Path, threads: int, providers: list[Any]) -> Any
         # the bytes that were checked, not the path: the file may have changed since
         return ort.InferenceSession(content, sess_options=options, providers=providers, enable_fallback=0)
     except Exception as error:  # onnxruntime's errors share no base class
-        reason = str(error).splitlines()[0][:200]
-        raise ModelError(f"cannot load {path}: {reason}; export or download the bundle again") from error
+        raise ModelError(f"cannot load {path}: {first_line(error)}; export or download the bundle again") from error
 
 
 def _providers(backend: str) -> list[str]:

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from engines.export.errors import ExportError
 from engines.face_detector import FaceDetector, largest
 from engines.files import user_path
-from engines.preprocess import F32, U8, crop
+from engines.preprocess import F32, U8, crop, decode
 from engines.spec import EXPRESSIONS, ModelSpec
 
 log = logging.getLogger(__name__)
@@ -185,17 +185,13 @@ def _crop_pictures(name: str, names: list[str], read: Callable[[str], bytes], sp
         stack.callback(detector.close)
         bar = tqdm(pictures, desc=f"faces of {name}", unit="face", disable=None, leave=False, file=terminal)
         for picture in bar:
-            encoded = np.frombuffer(read(picture), np.uint8)
-            try:
-                image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-            except cv2.error:  # for example more pixels than OpenCV allows
-                image = None
+            image = decode(read(picture))
             if image is None:
                 log.warning("%s in %s cannot be decoded and is skipped", picture, name)
                 continue
-            found = _largest_face(np.asarray(image, np.uint8), detector)
+            found = _largest_face(image, detector)
             if found is not None:
-                faces.append(crop(np.asarray(image, np.uint8), *found, spec))
+                faces.append(crop(image, *found, spec))
                 truth.append(labels.get(picture, -1))
     if not faces:
         raise ExportError(f"no face was found in the {len(pictures)} pictures of {name}")

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from engines.export.errors import ExportError
 from engines.preprocess import F32
+from engines.terminal import first_line
 
 PROBE_PIXELS = 8 * 64 * 64  # input pixels per run of `watch`, which keeps every tensor of the graph in memory
 AnyArray = npt.NDArray[np.generic]
@@ -28,7 +29,7 @@ def parse(content: bytes) -> ModelProto:
         model = onnx.load_model_from_string(content)
         onnx.checker.check_model(model)
     except Exception as error:  # onnx and protobuf raise classes without a common base
-        raise ExportError(f"the model is not valid ONNX: {str(error).splitlines()[0][:200]}") from error
+        raise ExportError(f"the model is not valid ONNX: {first_line(error)}") from error
     taken: set[str] = set()
     for number, node in enumerate(model.graph.node):
         if not node.name or node.name in taken:

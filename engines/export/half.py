@@ -24,6 +24,7 @@ from engines.export.emulate import LARGEST, emulate_half
 from engines.export.errors import ExportError
 from engines.export.graph import constants, predict, producers, try_predict, watch
 from engines.preprocess import F32
+from engines.terminal import first_line
 
 SMALLEST = 5.96e-8  # smallest number of FP16, a subnormal
 HEADROOM = 4.0  # safety factor, because other data may have larger values
@@ -168,7 +169,7 @@ def convert(model: ModelProto, kept: list[str]) -> ModelProto:
         _restore_float_outputs(half)
         onnx.checker.check_model(half, full_check=True)
     except Exception as error:  # converter and checker raise exceptions of many types
-        raise ExportError(f"the model cannot be converted to FP16: {str(error).splitlines()[0][:200]}") from error
+        raise ExportError(f"the model cannot be converted to FP16: {first_line(error)}") from error
     assert isinstance(half, ModelProto)
     return half
 

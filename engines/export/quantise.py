@@ -40,6 +40,7 @@ from engines.export.face_data import FaceData
 from engines.export.graph import Loaded, layers, predict, watch
 from engines.preprocess import F32, batch
 from engines.spec import ModelSpec
+from engines.terminal import first_line
 
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool", "Split", "Relu")
 WEIGHTED = ("Conv", "Gemm", "MatMul")
@@ -107,7 +108,7 @@ class _Job:
             model = onnx.load(str(path))
             answered = _predict(Loaded(model, ""), self.judges)
         except Exception as error:  # the tool raises plain exceptions of all kinds
-            raise ExportError(f"the model cannot be quantised: {str(error).splitlines()[0][:200]}") from error
+            raise ExportError(f"the model cannot be quantised: {first_line(error)}") from error
         return model, compare_probs(self.expected, answered).kl_mean
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from engines.spec import LABELS
 from trainer.data.affectnet_layouts import NUMBERING, read_affectnet
 from trainer.data.dataset import Dataset
-from trainer.errors import DataError
+from trainer.errors import DataError, NoSplit
 
 # the poster's split of its 390,969 pictures
 POSTER_SPLIT = {"train": 351_874, "valid": 19_542, "test": 19_553}
@@ -40,7 +40,7 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
         DataError: the folder is not AffectNet, has no usable row, or lacks the validation set that "official" needs.
     """
     if split not in POSTER_SPLIT:
-        raise DataError(f"AffectNet has no split {split!r}; choose one of {', '.join(POSTER_SPLIT)}")
+        raise NoSplit(f"AffectNet has no split {split!r}; choose one of {', '.join(POSTER_SPLIT)}")
     if classes not in (7, 8, 11):
         raise DataError(f"AffectNet has 11, 8 or 7 classes, not {classes}")
     if protocol not in ("poster", "official"):
@@ -61,7 +61,7 @@ def open_affectnet(path: Path, split: str, *, classes: int = 11, protocol: str =
         held_out = round(len(training) / 20)
         chosen = training[:held_out] if split == "valid" else training[held_out:]
     if not len(chosen):
-        raise DataError(f"{path} has no usable row for split {split!r}: {len(table.skipped)} rows were skipped")
+        raise NoSplit(f"{path} has no usable row for split {split!r}: {len(table.skipped)} rows were skipped")
     chosen = np.sort(chosen)
     return Dataset(
         name=f"affectnet{classes}-{protocol}",

@@ -125,12 +125,17 @@ def _split_folders(root: Path) -> Table | None:
     """A training and a validation folder, each with one folder per class.
 
     Raises:
-        DataError: there are folders for both validation and test; AffectNet has only one of them.
+        DataError: there are folders for both validation and test; AffectNet has only one of them. Or two folders are
+            the same split.
     """
     found: dict[str, str] = {}
     for item in sorted(root.iterdir()):
         split = SPLIT_FOLDERS.get(item.name.lower())
         if split is not None and item.is_dir() and _holds_classes(item):
+            if split in found:
+                raise DataError(
+                    f"{root} has two folders of one split, {found[split]} and {item.name}: remove or merge one of them"
+                )
             found[split] = item.name
     if len(found) == 3:
         raise DataError(

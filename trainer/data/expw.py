@@ -15,7 +15,7 @@ from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.folders import hashed_split
 from trainer.data.pictures import OUTSIDE_ROOT, FolderPictures, leaves_root
-from trainer.errors import DataError
+from trainer.errors import DataError, NoSplit
 
 NUMBERING = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 SPLITS = ("train", "valid", "test")
@@ -52,7 +52,7 @@ def open_expw(path: Path, split: str) -> Dataset:
         DataError: label.lst or the pictures are missing, or no row is usable.
     """
     if split not in SPLITS:
-        raise DataError(f"ExpW has no split {split!r}; choose one of {', '.join(SPLITS)}")
+        raise NoSplit(f"ExpW has no split {split!r}; choose one of {', '.join(SPLITS)}")
     listing = next((path / name for name in LISTS if (path / name).is_file()), None)
     images = next((path / name for name in IMAGES if (path / name).is_dir()), None)
     if listing is None or images is None:
@@ -71,7 +71,7 @@ def open_expw(path: Path, split: str) -> Dataset:
         elif hashed_split(image) == split:
             rows[name] = label, box
     if not rows:
-        raise DataError(f"{path} has no usable row of split {split!r}: {len(skipped)} rows were skipped")
+        raise NoSplit(f"{path} has no usable row of split {split!r}: {len(skipped)} rows were skipped")
     return Dataset(
         name="expw",
         split=split,

@@ -2,7 +2,8 @@
 
 Called by training, evaluation, `trainer.export` and `edgeemo-train data`. A cache folder holds faces.npy
 (memory-mapped), rows.npy (their pictures' numbers) and skipped.csv. While the cache is made, faces are appended in the
-data set's order and progress.json stores the state, so that a killed run continues.
+data set's order to files named *.part and progress.json stores the state, so that a killed run continues. Finished
+files are replaced, never changed: other processes may have them mapped.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from engines.face_detector import FaceDetector, largest, resolve_runtime
-from engines.files import atomic_path, atomic_write
+from engines.files import atomic_path, atomic_write, replace_file
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.data.dataset import Dataset, Skipped, crop_key
@@ -202,22 +203,22 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num
         faces = np.stack([face for _, face in crops])
     else:
         folder = cache_folder(data, spec, cache)
-        if (folder / "rows.npy").is_file() and _readable_again(data, folder):
-            (folder / "rows.npy").unlink()
-        if not (folder / "rows.npy").is_file():
-            try:
+        try:
+            if not _is_complete(data, folder):
                 _prepare(data, spec, folder, num_workers)
-            except OSError as error:
-                raise DataError(f"cannot keep faces in {folder}: {error.strerror or error}") from error
-        faces = np.load(folder / "faces.npy", mmap_mode="r")
-        rows = np.load(folder / "rows.npy")
+            faces = np.load(folder / "faces.npy", mmap_mode="r")
+            rows = np.load(folder / "rows.npy")
+        except OSError as error:
+            raise DataError(f"cannot keep faces in {folder}: {error.strerror or error}") from error
         skipped = _read_skipped(folder / "skipped.csv")
     whole = sum(item.reason == WHOLE_PICTURE for item in skipped)
     return FaceSet(faces, rows, data.targets[rows], data.scored[rows], data.classes, whole)
 
 
-def _readable_again(data: Dataset, folder: Path) -> bool:
-    """Whether a picture can be read that was unreadable when the cache was made, so that the cache is stale."""
+def _is_complete(data: Dataset, folder: Path) -> bool:
+    """Whether the cache is finished, and no picture can be read that was unreadable when it was made."""
+    if not (folder / "rows.npy").is_file():
+        return False
     known = set(data.images)
     for failed in _read_skipped(folder / "skipped.csv"):
         if failed.reason in (NO_FACE, WHOLE_PICTURE, BOX_OUTSIDE) or failed.where not in known:
@@ -226,8 +227,8 @@ def _readable_again(data: Dataset, folder: Path) -> bool:
             data.pictures(failed.where)
         except PictureError:
             continue
-        return True
-    return False
+        return False
+    return True
 
 
 def cache_folder(data: Dataset, spec: ModelSpec, cache: Path) -> Path:
@@ -242,11 +243,15 @@ def is_cached(data: Dataset, spec: ModelSpec, cache: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Progress:
-    """State of an unfinished cache: pictures done, faces written, bytes of skipped.csv."""
+    """State of an unfinished cache: pictures done, faces written, bytes of the list of skipped ones."""
 
     done: int = 0
     faces: int = 0
     skipped_bytes: int = 0
+
+    def sizes(self, face_bytes: int) -> tuple[int, int, int]:
+        """Bytes of the files with the faces, their rows and the skipped pictures."""
+        return HEADER + self.faces * face_bytes, self.faces * 8, self.skipped_bytes
 
     @classmethod
     def load(cls, path: Path) -> _Progress:
@@ -262,19 +267,18 @@ class _Progress:
 def _prepare(data: Dataset, spec: ModelSpec, folder: Path, num_workers: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with file_lock(folder / "lock"):
-        if (folder / "rows.npy").is_file():  # another process made it while this one waited
+        if _is_complete(data, folder):  # another process made it while this one waited
             return
-        progress = _Progress.load(folder / "progress.json")
         shape = (spec.size, spec.size, spec.channels)
-        face_bytes = int(np.prod(shape))
+        parts = [folder / f"{name}.part" for name in ("faces", "rows", "skipped")]
+        progress = _Progress.load(folder / "progress.json")
+        sizes = progress.sizes(int(np.prod(shape)))
+        if any(not part.is_file() or part.stat().st_size < size for part, size in zip(parts, sizes, strict=True)):
+            progress = _Progress()
+            sizes = progress.sizes(0)
         with contextlib.ExitStack() as stack:
             faces, rows, skipped = (
-                stack.enter_context(_append(folder / name, size))
-                for name, size in (
-                    ("faces.npy", HEADER + progress.faces * face_bytes),
-                    ("rows.part", progress.faces * 8),
-                    ("skipped.csv", progress.skipped_bytes),
-                )
+                stack.enter_context(_append(part, size)) for part, size in zip(parts, sizes, strict=True)
             )
             bar = stack.enter_context(
                 tqdm(
@@ -296,14 +300,18 @@ def _prepare(data: Dataset, spec: ModelSpec, folder: Path, num_workers: int) -> 
                 progress.save(folder / "progress.json")
                 bar.update(crops.stop - crops.start)
             if not progress.faces:
-                raise _nothing(data, _read_skipped(folder / "skipped.csv"))
+                (folder / "progress.json").unlink(missing_ok=True)  # try all of them again
+                raise _nothing(data, _read_skipped(parts[2]))
             faces.seek(0)
             faces.write(_header((progress.faces, *shape)))
-        # written last: this file marks the cache as complete
+        # rows.npy marks the cache as complete: a stale one goes first, the new one is written last
+        (folder / "rows.npy").unlink(missing_ok=True)
+        replace_file(parts[0], folder / "faces.npy")
+        replace_file(parts[2], folder / "skipped.csv")
         with atomic_path(folder / "rows.npy") as draft:
-            np.save(draft, np.fromfile(folder / "rows.part", "<i8"))
-        for name in ("rows.part", "progress.json"):
-            (folder / name).unlink(missing_ok=True)
+            np.save(draft, np.fromfile(parts[1], "<i8"))
+        for path in (parts[1], folder / "progress.json"):
+            path.unlink(missing_ok=True)
 
 
 def skipped_pictures(data: Dataset, folder: Path) -> list[Skipped]:
@@ -437,7 +445,8 @@ def file_lock(path: Path) -> Iterator[None]:
     import fcntl
 
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

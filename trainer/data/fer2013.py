@@ -18,7 +18,7 @@ from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.ferplus import TYPICAL_BOX
 from trainer.data.pictures import file_identity
-from trainer.errors import DataError, PictureError
+from trainer.errors import DataError, NoSplit, PictureError
 
 # FER2013's numbering, in the project's names
 NUMBERING = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -71,7 +71,7 @@ def open_fer2013(path: Path, split: str) -> Dataset:
         DataError: there is no such file, or it is not FER2013.
     """
     if split not in USAGES:
-        raise DataError(f"FER2013 has no split {split!r}; choose one of {', '.join(USAGES)}")
+        raise NoSplit(f"FER2013 has no split {split!r}; choose one of {', '.join(USAGES)}")
     if path.is_dir():
         path = next((path / name for name in ("fer2013.csv", "icml_face_data.csv") if (path / name).is_file()), path)
     if not path.is_file():
@@ -105,7 +105,7 @@ def open_fer2013(path: Path, split: str) -> Dataset:
                 images.append(f"fer{row:07d}")
                 labels.append(LABELS.index(NUMBERING[int(fields[emotion])]))
     if not images:
-        raise DataError(f"{path} has no usable row of {USAGES[split]}")
+        raise NoSplit(f"{path} has no usable row of {USAGES[split]}")
     return Dataset(
         name="fer2013",
         split=split,

@@ -16,7 +16,7 @@ from engines.preprocess import F32
 from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.pictures import FolderPictures, ZipPictures
-from trainer.errors import DataError
+from trainer.errors import DataError, NoSplit
 
 # FER+'s ten columns, in its order, in the project's names
 COLUMNS = (
@@ -51,7 +51,7 @@ def open_ferplus(path: Path, split: str) -> Dataset:
         DataError: the path or split does not exist, or holds no usable row.
     """
     if split not in FOLDERS:
-        raise DataError(f"FER+ has no split {split!r}; choose one of {', '.join(FOLDERS)}")
+        raise NoSplit(f"FER+ has no split {split!r}; choose one of {', '.join(FOLDERS)}")
     pictures = _pictures(path, FOLDERS[split])
     label_file = f"{FOLDERS[split]}/label.csv"
     there = pictures.names()
@@ -112,7 +112,7 @@ def _pictures(path: Path, folder: str) -> FolderPictures | ZipPictures:
         for root in (path / folder, path / "ferplus" / folder):
             if (root / "label.csv").is_file():
                 return FolderPictures(root)
-        raise DataError(f"no FER+ split in {path}: {hint}")
+        raise NoSplit(f"no FER+ split in {path}: {hint}")
     if not path.is_file():
         raise DataError(f"there is no {path}: {hint}")
     try:
@@ -121,5 +121,5 @@ def _pictures(path: Path, folder: str) -> FolderPictures | ZipPictures:
         raise DataError(f"{path} is not a zip file: {hint}") from error
     labels = [name for name in names if name.endswith(f"{folder}/label.csv")]
     if not labels:
-        raise DataError(f"no FER+ split in {path}: {hint}")
+        raise NoSplit(f"no FER+ split in {path}: {hint}")
     return ZipPictures(path, labels[0].removesuffix("label.csv"))

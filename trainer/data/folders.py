@@ -18,7 +18,7 @@ from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.parquet import ParquetPictures, find_parquet, parquet_rows, split_of_file
 from trainer.data.pictures import FolderPictures, Pictures, ZipPictures
-from trainer.errors import DataError
+from trainer.errors import DataError, NoSplit
 
 SPLITS = ("train", "valid", "test", "all")
 # usual names of split folders, in lower case
@@ -72,13 +72,13 @@ def open_folder(path: Path, split: str, by: str = "picture") -> Dataset:
     if by not in ("picture", "person"):
         raise DataError(f"a folder is split by=picture or by=person, not by={by}")
     if split not in SPLITS:
-        raise DataError(f"a folder has no split {split!r}; choose one of {', '.join(SPLITS)}")
+        raise NoSplit(f"a folder has no split {split!r}; choose one of {', '.join(SPLITS)}")
     rows, skipped, pictures = _labelled(path)
     splits = _splits([name for name, _, _ in rows], by)
     skipped += [Skipped(row[0], "in no split folder") for row, own in zip(rows, splits, strict=True) if own is None]
     wanted = [row for row, own in zip(rows, splits, strict=True) if split == "all" or own == split]
     if not wanted:
-        raise DataError(f"{path} has no picture of split {split!r}")
+        raise NoSplit(f"{path} has no picture of split {split!r}")
     boxes = np.array([[np.nan] * 4 if box is None else box for _, _, box in wanted], np.float32)
     return Dataset(
         name=f"folder-{path.stem}",

@@ -16,6 +16,7 @@ from typing import Any
 
 from engines.installation import pip_install
 from engines.preprocess import U8
+from engines.terminal import first_line
 from trainer.data.pictures import decode, file_identity
 from trainer.errors import DataError, PictureError
 
@@ -139,7 +140,7 @@ def _open(path: Path, identity: str) -> Any:
     try:
         return parquet.ParquetFile(path)
     except ArrowException as error:
-        raise DataError(f"{path} is not a complete Parquet file: {str(error).splitlines()[0][:120]}") from error
+        raise DataError(f"{path} is not a complete Parquet file: {first_line(error)}") from error
 
 
 @lru_cache(maxsize=GROUPS_KEPT)

@@ -11,9 +11,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-import cv2
-import numpy as np
-
+from engines import preprocess
 from engines.preprocess import U8
 from trainer.errors import PictureError
 
@@ -119,13 +117,10 @@ def decode(encoded: bytes, name: str) -> U8:
     """Bytes of a picture file -> (H, W, 3) BGR."""
     if encoded.startswith(b"\xff\xd8") and not jpeg_is_whole(encoded):
         raise PictureError(name, "a damaged JPEG")
-    try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
-    except cv2.error:  # for example more pixels than OpenCV allows
-        image = None
+    image = preprocess.decode(encoded)
     if image is None:
         raise PictureError(name, "not a picture, or damaged")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 # in compressed data 0xff is followed by 0x00 or 0xff; any other pair is a marker

@@ -10,7 +10,7 @@ from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.folders import SPLIT_FOLDERS, SUFFIXES, VALID_SHARE, hashed_share
 from trainer.data.pictures import FolderPictures, leaves_root
-from trainer.errors import DataError
+from trainer.errors import DataError, NoSplit
 
 # RAF-DB numbers its classes from 1
 NUMBERING = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
@@ -39,7 +39,7 @@ def open_rafdb(path: Path, split: str) -> Dataset:
         DataError: the folder holds neither layout, or no usable row.
     """
     if split not in SPLITS:
-        raise DataError(f"RAF-DB has no split {split!r}; choose one of {', '.join(SPLITS)}")
+        raise NoSplit(f"RAF-DB has no split {split!r}; choose one of {', '.join(SPLITS)}")
     if not path.is_dir():
         raise DataError(f"no RAF-DB folder at {path}: {HINT}")
     skipped: list[Skipped] = []
@@ -57,7 +57,7 @@ def open_rafdb(path: Path, split: str) -> Dataset:
         raise DataError(f"no RAF-DB in {path}: {HINT}; found: {found}")
     chosen = [row for row in rows if _split_of(row[0]) == split]
     if not chosen:
-        raise DataError(f"{path} has no usable picture of split {split!r}: {len(skipped)} rows were skipped")
+        raise NoSplit(f"{path} has no usable picture of split {split!r}: {len(skipped)} rows were skipped")
     return Dataset(
         name="rafdb",
         split=split,

@@ -25,7 +25,7 @@ from engines.spec import LABELS, ModelSpec
 from trainer.data.dataset import Dataset, crop_key
 from trainer.data.faces import FaceSet
 from trainer.data.pictures import MISSING, decode, file_identity
-from trainer.errors import DataError, PictureError
+from trainer.errors import DataError, NoSplit, PictureError
 
 INDEX = "index.json"
 QUALITY = 95  # of the JPEG crops
@@ -143,7 +143,7 @@ def open_shards(where: str, split: str, valid: str = "") -> Dataset:
         where = valid
     index = shard_index(where, split)
     if any("://" in shard.url for shard in index.shards):
-        raise DataError(
+        raise NoSplit(
             f"{where} is not on this machine: it can be streamed for training only; "
             "name local shards of the other splits with ,valid=FOLDER"
         )
@@ -154,7 +154,7 @@ def open_shards(where: str, split: str, valid: str = "") -> Dataset:
             targets.append(target)
             scored.append(counts)
     if not names:
-        raise DataError(f"{where} has no face of split {split!r}")
+        raise NoSplit(f"{where} has no face of split {split!r}")
     return Dataset(
         name="wds",
         split=split,
@@ -194,7 +194,7 @@ def _index(content: dict[str, Any], root: str, split: str, named: Sequence[str] 
     try:
         about, made_of = content["splits"], content["faces"]
         if split not in about:
-            raise DataError(f"{root}{INDEX} has no split {split!r}; it has: {', '.join(about) or 'none'}")
+            raise NoSplit(f"{root}{INDEX} has no split {split!r}; it has: {', '.join(about) or 'none'}")
         found = {str(name): int(count) for name, count in about[split]["shards"]}
         if named is not None and split == "train":
             unknown = [name for name in named if name not in found]

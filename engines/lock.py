@@ -1,6 +1,6 @@
 """File locks between processes; the operating system releases the lock of a process that dies.
 
-Called by `edgeemo.sinks.output` and `edgeemo.batch.dataset`.
+Called by `edgeemo.sinks`, `edgeemo.batch.dataset` and `trainer.runs`.
 """
 
 from __future__ import annotations
