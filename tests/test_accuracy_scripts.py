@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgeemo
 from edgeemo.config import Config, SmoothConfig
 from edgeemo.run.open import open_pipeline
 from edgeemo.types import Faces, Frame
-from engines.spec import LABELS
+from engines.spec import EXPRESSIONS, LABELS
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 
@@ -26,6 +27,7 @@ def script(name):
 
 shapes = script("bench-nonfaces")
 stability = script("bench-stability")
+alternatives = script("bench-alternatives")
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,31 @@ def test_without_a_face_there_is_nothing_to_change():
     empty = [stability.Seen(n / 30, Faces.none(), np.zeros((0, len(LABELS)), np.float32)) for n in range(90)]
     assert stability.changes(stability.shown(empty, LABELS, SmoothConfig())) == 0
     assert stability.delay_ms(empty, LABELS, SmoothConfig()) is None
+
+
+def test_a_program_is_judged_by_its_largest_face_and_a_missed_face_is_wrong(tmp_path, pictures_of_clip, capsys):
+    picture = pictures_of_clip[0]
+    for name, image in (("1", picture), ("2", np.full((64, 64, 3), 90, np.uint8))):
+        alternatives.write_picture(image, tmp_path, name)
+    raw = (tmp_path / "1.rgb").read_bytes()
+    assert np.frombuffer(raw[:8], "<u4").tolist() == list(picture.shape[:2])
+    assert np.array_equal(np.frombuffer(raw[8:], np.uint8).reshape(picture.shape), picture[..., ::-1])
+    largest = max(edgeemo.recognise(picture), key=lambda face: alternatives.area(face.box))
+    found = alternatives.by_edgeemo(tmp_path, "hybrid_lite")
+    assert found == [largest.emotion, ""]
+    alternatives.print_table("test", np.array([largest.emotion, "neutral"]), {"edgeemo": found, "none": ["", ""]})
+    cells = [line.split("|") for line in capsys.readouterr().out.splitlines() if "%" in line]
+    assert [(row[1].strip(), row[2].split()[0], row[4].strip()) for row in cells] == [
+        ("edgeemo", "50.0%", "1"),
+        ("none", "0.0%", "2"),
+    ]
+
+
+def test_the_other_programs_expressions_are_ours():
+    assert set(alternatives.OURS.values()) == set(EXPRESSIONS) - {"contempt"}
+
+
+def test_missing_data_ends_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bench-alternatives", "--data", f"folder:{tmp_path / 'nowhere'}"])
+    assert alternatives.main() == 2
+    assert capsys.readouterr().err.startswith("bench-alternatives: ")
