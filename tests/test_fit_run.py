@@ -200,6 +200,8 @@ def test_all_trains_on_both_splits_keeps_the_last_epoch_and_is_calibrated_out_of
     for fold in ("1", "2"):
         wanted = ["--folds", "2", "--fold", fold, "--run", str(tmp_path / fold)]
         assert main(["fit", *fitted, *wanted]) == 0
+    assert main(["bundle", str(tmp_path / "1"), *shared, "--output", str(tmp_path / "mine")]) == 2
+    assert "name the runs of fit --folds" in capsys.readouterr().err
     assert main([*bundle, "--out-of-fold", str(tmp_path / "1")]) == 2
     assert "one run per fold" in capsys.readouterr().err
     adjusted = ["--logit-adjustment", "1", "--out-of-fold", str(tmp_path / "2"), str(tmp_path / "1")]

@@ -14,14 +14,12 @@ from engines.metrics import over_expressions, wilson
 from engines.parity import ParityRecord, summary
 from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer.analysis import risk_at, risk_coverage
-from trainer.config import FitConfig, augmentation_name, config_from_json, poster_accuracy
+from trainer.config import TRAINED_ON_ALL, FitConfig, augmentation_name, config_from_json, poster_accuracy
 from trainer.data import Dataset
 from trainer.evaluate import COVERAGES, Evaluation
 from trainer.models import ARCHITECTURES, Classifier
 from trainer.models.cost import count_parameters, multiply_adds
 from trainer.runs import CONFIG, LAST, about_checkpoint, read_metrics, read_result
-
-TRAINED_ON_ALL = "trained on the validation split too"  # in the summary of a run of `fit --all`
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,12 +239,10 @@ def training_summary(checkpoint: Path) -> str:
     parts = _settings(config, epoch)
     if config.train_on_all:
         parts.append(f"{TRAINED_ON_ALL}, for a fixed number of epochs")
+    elif config.folds:
+        parts.append(f"the {'last' if last else 'best'} epoch on fold {config.fold} of {config.folds}")
     elif not last:
-        parts.append(
-            f"the best epoch on fold {config.fold} of {config.folds}"
-            if config.folds
-            else "the best epoch on the validation split"
-        )
+        parts.append("the best epoch on the validation split")
     return "; ".join(parts) + ".\n"
 
 

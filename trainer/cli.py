@@ -13,7 +13,7 @@ from typing import Any
 from engines.errors import EdgeemoError
 from engines.installation import pip_install
 from engines.standard import MISTAKE, Parser, perform, told
-from trainer.config import SAFETENSORS, is_checkpoint
+from trainer.config import SAFETENSORS, FitConfig, is_checkpoint
 from trainer.data_commands import DATA_HELP, add_data_commands, default_cache
 from trainer.errors import RunError, TrainerError
 from trainer.fit_options import add_alias, add_fit_options, fit_config, number, positive, run_folder, seed
@@ -191,7 +191,7 @@ def _add_bundle(commands: Any, data: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="RUN",
-        help="for a RUN of fit --all: runs of fit --folds, for temperature and accuracy",
+        help="for a RUN of fit --all or an ensemble of folds: runs of fit --folds, for temperature and accuracy",
     )
     pack.set_defaults(run_command=_bundle)
 
@@ -293,7 +293,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.report is not None:
         check_output(options.report / "scores.json", "scores", [options.engine])
         check_output(options.report / "predictions.csv", "predictions", [options.data])
-    _check_runtime(options, options.engine, options.against)
+    _check_models(options, options.engine, options.against)
     groups = scoring.read_groups(options.by) if options.by else None
 
     def score(name: str) -> scoring.Evaluation:
@@ -325,13 +325,16 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_runtime(options: argparse.Namespace, *models: str | None) -> None:
-    """Refuse a --backend or --device that no model would use.
+def _check_models(options: argparse.Namespace, *models: str | None) -> None:
+    """Refuse a --backend or --device that no model would use; warn of models that were trained on the scored faces.
 
     Raises:
         RunError: there is no engine for --backend, or no checkpoint for --device.
     """
-    kinds = {is_checkpoint(Path(name)) for name in models if name}
+    from trainer.lineage import trained_on_validation
+
+    names = [name for name in models if name]
+    kinds = {is_checkpoint(Path(name)) for name in names}
     if options.backend != "onnx" and False not in kinds:
         raise RunError(
             f"--backend {options.backend} is for engines, but {options.engine} is a checkpoint, which runs in PyTorch: "
@@ -342,6 +345,9 @@ def _check_runtime(options: argparse.Namespace, *models: str | None) -> None:
             f"--device {options.device} is for checkpoints, but {options.engine} is an engine: "
             "choose its runtime with --backend, for example onnx-cuda"
         )
+    for name in names if options.split in ("valid", "all") else ():
+        if trained_on_validation(name, FitConfig(data=options.data)):
+            print(f"edgeemo-train: warning: {name} was trained on faces of this split", file=sys.stderr)
 
 
 def _robustness(options: argparse.Namespace) -> int:
@@ -350,7 +356,7 @@ def _robustness(options: argparse.Namespace) -> int:
     from trainer.evaluate import open_model
 
     conditions = choose(options.conditions)
-    _check_runtime(options, options.engine)
+    _check_models(options, options.engine)
     with open_model(options.engine, backend=options.backend, device=options.device) as model:
         table = robustness.measure(
             model,

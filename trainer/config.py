@@ -27,6 +27,7 @@ LARGEST_FILE = 1 << 16  # bytes of settings; the TOML parser takes minutes for s
 SAFETENSORS = ".safetensors"
 CHECKPOINT_SUFFIXES = (".pt", SAFETENSORS)
 LARGEST_SEED = 1 << 32  # seeds of epochs are multiples of it and have 64 bits
+TRAINED_ON_ALL = "trained on the validation split too"  # in the summary of a run of `fit --all`
 BEST = "best.pt"  # in a run folder: the checkpoint with the highest validation accuracy
 
 Augmentation = Literal["full", "light", "poster", "none"]

@@ -33,13 +33,15 @@ from engines.parity import ParityRecord
 from engines.preprocess import batch
 from engines.spec import ModelSpec
 from trainer.calibrate import adjust_logits, set_threshold, subtract_no_face_margin, temperature
-from trainer.card import TRAINED_ON_ALL, CardFacts, card, list_summaries, training_summary
+from trainer.card import CardFacts, card, list_summaries, training_summary
 from trainer.class_activation import Activation, activation_of, half_weights
+from trainer.config import FitConfig
 from trainer.data import Dataset, open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.ensemble import load_together
 from trainer.errors import RunError
 from trainer.evaluate import Evaluation, evaluate
+from trainer.lineage import summary_overlaps
 from trainer.models import Classifier, build
 from trainer.out_of_fold import OutOfFold, predict_out_of_fold
 from trainer.predict import predict
@@ -84,7 +86,7 @@ def make_bundle(
 
     Raises:
         RunError: a checkpoint cannot be read, their inputs differ, the exported graph differs from torch, or a network
-            that was trained on all faces comes without `out_of_fold`.
+            that was trained on faces of the validation split comes without `out_of_fold`.
         DataError: the data is missing.
     """
     checkpoints = [checkpoints] if isinstance(checkpoints, Path) else list(checkpoints)
@@ -94,7 +96,7 @@ def make_bundle(
     adjust(model)
     valid = open_data(data, "valid")
     faces = load_faces(valid, made_for, cache)
-    folds = _out_of_fold(checkpoints, out_of_fold, cache, adjust, mirror=mirror)
+    folds = _out_of_fold(checkpoints, data, out_of_fold, cache, adjust, mirror=mirror)
     spec = _calibrated(model, dataclasses.replace(made_for, name=name or made_for.name), faces, folds)
     precisions = ("int8",) if int8_only else ("fp16", "int8") if without_fp32 else ()
     with _draft(output, keep_record=not precisions) as draft:
@@ -181,6 +183,7 @@ def _draft(output: Path, *, keep_record: bool) -> Iterator[Path]:
 
 def _out_of_fold(
     checkpoints: Sequence[Path],
+    data: str,
     runs: Sequence[Path],
     cache: Path,
     adjust: Callable[[Classifier], None],
@@ -190,7 +193,7 @@ def _out_of_fold(
     if runs:
         return predict_out_of_fold(runs, cache, adjust, mirror=mirror)
     for path in checkpoints:
-        if trains_on_all(path.parent) or TRAINED_ON_ALL in training_summary(path):
+        if trains_on_all(path.parent) or summary_overlaps(training_summary(path), FitConfig(data=data)):
             raise RunError(
                 f"{path} was also trained on the validation split, so no face is left for calibration and scoring: "
                 "name the runs of fit --folds with --out-of-fold RUN..."

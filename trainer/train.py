@@ -27,6 +27,7 @@ from trainer.data.loader import Loader
 from trainer.distill import Teachers, override_no_face
 from trainer.errors import RunError
 from trainer.initial import MEASURED_FACES, initial_model
+from trainer.lineage import trained_on_validation
 from trainer.loggers import Loggers, check_loggers, open_loggers
 from trainer.losses import Objective, soft_target_loss
 from trainer.memory import keep_freed_memory
@@ -249,6 +250,11 @@ class Trainer:
         )
         if data.leaked:
             self.log.say(f"left out {data.leaked} training pictures that are also in the validation or test split")
+        known = (name for name in (config.start_from, *config.teachers) if name)
+        if self.dist.first and (seen := [name for name in known if trained_on_validation(name, config)]):
+            self.log.say(
+                f"warning: {', '.join(seen)} was trained on faces of this run's validation: its accuracy is too high"
+            )
         sets = data.train if data.valid is None else (*data.train, data.valid)
         whole = sum(part.whole_pictures for part in sets)
         if whole:
