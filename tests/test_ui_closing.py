@@ -9,15 +9,20 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+from PyQt6.QtCore import QSettings
 from PyQt6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from sessions import record
 from windows import Clip, Studio, Windows, shows
 
+from edgeemo.recording import load
 from edgeemo.ui.player import PlayerState
+from edgeemo.ui.settings import Settings
 from engines.bundle import ZOO
 
 # %s: what keeps a thread in native code when the window closes
@@ -89,6 +94,31 @@ def test_closing_a_paused_window_ends_every_thread(qtbot: QtBot, make: Windows) 
     window.player.pause()
     window.close()
     assert own_threads(before) == []
+
+
+def test_edits_that_are_made_while_a_source_opens_are_written_when_the_window_closes(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
+    folder = record(tmp_path / "sessions")
+    store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+    window = make(begin=False, settings=Settings(store))
+    release = threading.Event()
+    try:
+        window.library.replay(folder)
+        qtbot.waitUntil(lambda: window.replay.recording is not None)
+        # as a source or an engine whose opening takes long
+        window.player.in_background(partial(release.wait, 30), lambda: None, lambda error: None)  # type: ignore[arg-type]
+        window.replaying.review.name(1, "Anna")
+        window.mark("late")
+        window.take_snapshot()
+        window.close()
+        read = load(folder.path)
+        assert [track.name for track in read.tracks] == ["Anna"]
+        assert "late" in [marker.label for marker in read.markers]
+        assert len(list((tmp_path / "Pictures").iterdir())) == 1
+        assert "geometry" in (tmp_path / "settings.ini").read_text()
+    finally:
+        release.set()
 
 
 def test_the_window_answers_while_a_session_is_being_opened(qtbot: QtBot, make: Windows, studio: Studio) -> None:

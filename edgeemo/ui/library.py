@@ -95,16 +95,14 @@ class Library(QObject):
                     (tr("Find it…"), lambda: self._ask_for_video(folder, moved[0])),
                 )
 
-        self._player.in_background(read, show, self.failed.emit)
+        self._player.with_files(read, show, self.failed.emit)
 
     def _ask_for_video(self, folder: SessionFolder, was: Path) -> None:
         title = tr("Where is {name}?", name=was.name)
         dialog = open_dialog(self._settings, "video", title, self._window, [VIDEOS])
 
         def found(path: str) -> None:
-            self._player.in_background(
-                lambda: folder.find_file(Path(path)), lambda: self.replay(folder), self.failed.emit
-            )
+            self._player.with_files(lambda: folder.find_file(Path(path)), lambda: self.replay(folder), self.failed.emit)
 
         dialog.fileSelected.connect(found)
         dialog.open()
@@ -153,7 +151,7 @@ class Library(QObject):
         def begin() -> None:
             self._player.beside(work, then, self.failed.emit)
 
-        self._player.in_background(lambda: None, begin, self.failed.emit)
+        self._player.with_files(lambda: None, begin, self.failed.emit)
 
     def tell_recorded(self, folder: SessionFolder, missing: Sequence[str] = ()) -> None:
         """Report that a session has ended: what is missing, and possible next steps."""

@@ -1,6 +1,7 @@
 """Open, play and close pipelines without blocking the window. Only this module of the app uses runners.
 
-One worker thread does slow work in order; a timer in the window's thread collects the results.
+One worker thread opens and closes runs in order, another one reads and writes the user's files; a timer in the window's
+thread collects the results.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = ["Counters", "Opener", "Player", "PlayerState", "analyse", "open_for_s
 
 BUSY_MS, IDLE_MS = 8, 50  # interval of the timer with and without new pictures
 JOB_POLL_S = 1.0
+STORE_S = 10.0  # time to write the user's files when the window closes
 CLOSE_S = 1.5  # time for a run to end; closing the window may take 2 s
 
 
@@ -100,10 +102,11 @@ class Player(QObject):
         self._attached: dict[Sink, NumberedSink] = {}
         self._ticket = 0
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._files: SimpleQueue[Job | None] = SimpleQueue()
         self._done: SimpleQueue[Job] = SimpleQueue()
         self._beside: list[threading.Thread] = []
-        self._worker = threading.Thread(target=self._work, name="edgeemo-window-worker", daemon=True)
-        self._worker.start()
+        self._worker = _worker(self._jobs, "edgeemo-window-worker")
+        self._writer = _worker(self._files, "edgeemo-window-files")
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._collect)
@@ -261,8 +264,12 @@ class Player(QObject):
         self._set_state(PlayerState.STOPPED)
 
     def in_background(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
-        """Run `work` in the worker, then `then` or `otherwise` in the window's thread."""
+        """Run `work` in the worker, then `then` or `otherwise` in the window's thread. Closing does not wait for it."""
         self._jobs.put(self._job(work, then, otherwise))
+
+    def with_files(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
+        """As `in_background`, for the user's files: it waits for no source or engine, and closing waits for it."""
+        self._files.put(self._job(work, then, otherwise))
 
     def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
         """As `in_background`, but in a separate thread for long work; closing does not wait for its end."""
@@ -293,30 +300,23 @@ class Player(QObject):
         self._let_go()
         self._jobs.put(None)
         self._worker.join(max(0.0, deadline - monotonic()))
+        self._finish_done()  # a runner may just have been opened, or a recorder, which is closed with the files
+        self._files.put(None)
+        self._writer.join(STORE_S)
+        self._finish_done()
+        for thread in self._beside:  # a short export may still end
+            thread.join(max(0.0, deadline - monotonic()))
+        for thread, limit in ((self._worker, timeout), (self._writer, STORE_S)):
+            if thread.is_alive():
+                log.warning("a thread did not end within %.0f s; it keeps running", limit)
+        return not any(thread.is_alive() for thread in (self._worker, self._writer, *self._beside))
+
+    def _finish_done(self) -> None:
         while True:
-            # a runner may just have been opened
             try:
                 self._done.get_nowait()()
             except Empty:
-                break
-        for thread in self._beside:  # a short export may still end
-            thread.join(max(0.0, deadline - monotonic()))
-        if self._worker.is_alive():
-            log.warning("a thread did not end within %.0f s; it keeps running", timeout)
-        return not any(thread.is_alive() for thread in (self._worker, *self._beside))
-
-    def _work(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=JOB_POLL_S)
-            except Empty:
-                continue
-            if job is None:
                 return
-            try:
-                job()
-            except Exception:
-                log.exception("in the window's worker")
 
     def _let_go(self) -> None:
         self._ticket += 1
@@ -350,12 +350,7 @@ class Player(QObject):
         self.failed.emit(error)
 
     def _collect(self) -> None:
-        while True:
-            try:
-                step = self._done.get_nowait()
-            except Empty:
-                break
-            step()
+        self._finish_done()
         # while a file is paused, results still come: of the frame in progress, and of frames that the user steps to
         steps = self._state is PlayerState.PAUSED and self.playhead is not None
         if self._runner is None or not (self._state is PlayerState.PLAYING or steps):
@@ -381,3 +376,24 @@ class Player(QObject):
         if self._timer.isActive():
             self._timer.setInterval(BUSY_MS if state in (PlayerState.PLAYING, PlayerState.OPENING) else IDLE_MS)
         self.changed.emit(state)
+
+
+def _worker(jobs: SimpleQueue[Job | None], name: str) -> threading.Thread:
+    """A thread that does the jobs in order, until one is None."""
+
+    def work() -> None:
+        while True:
+            try:
+                job = jobs.get(timeout=JOB_POLL_S)
+            except Empty:
+                continue
+            if job is None:
+                return
+            try:
+                job()
+            except Exception:
+                log.exception("in the thread %s", name)
+
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread

@@ -23,7 +23,7 @@ MODES = {"none": translatable("data only"), "blurred": translatable("faces cover
 
 
 class RecordControl(QObject):
-    """Records the player's run, at most once at a time. Files are opened and closed in the player's worker thread.
+    """Records the player's run, at most once at a time. Files are opened and closed in the player's threads.
 
     A lost source that comes back is recorded into the same session.
 
@@ -169,7 +169,7 @@ class RecordControl(QObject):
             else:
                 self.failed.emit(recorder.error)
 
-        self._player.in_background(recorder.close, done, self.failed.emit)
+        self._player.with_files(recorder.close, done, self.failed.emit)
 
     def _on_state(self, state: PlayerState) -> None:
         recorder = self._recorder

@@ -25,7 +25,7 @@ class Review(QObject):
     """The replayed session after the latest change.
 
     Args:
-        player: its worker writes the files.
+        player: its second thread writes the files.
         time: returns the media time of the frame on screen.
 
     Signals:
@@ -165,5 +165,5 @@ class Review(QObject):
                 write_edits(new.path, new.edits, stored[PERSONS].edits)
                 stored[PERSONS] = new
 
-        self._player.in_background(write, lambda: None, self.failed.emit)
+        self._player.with_files(write, lambda: None, self.failed.emit)
         self.changed.emit(new)

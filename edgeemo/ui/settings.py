@@ -37,6 +37,11 @@ class Settings:
     def lasting(self) -> bool:
         return self._store is not None
 
+    def save(self) -> None:
+        """Write changes to the disk now."""
+        if self._store is not None:
+            self._store.sync()
+
     @property
     def welcomed(self) -> bool:
         return self._text("welcomed", "no") == "yes"

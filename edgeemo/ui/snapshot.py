@@ -48,7 +48,7 @@ def save_snapshot(result: Result, folder: Path, now: datetime, names: Names = NO
 
 
 class Snapshots(QObject):
-    """Saves snapshots in the player's worker; the banner shows the path.
+    """Saves snapshots outside the window's thread; the banner shows the path.
 
     Args:
         folder: target folder; None: the user's Pictures folder.
@@ -64,7 +64,7 @@ class Snapshots(QObject):
             return
         saved: list[Path] = []
         folder, now = self._folder or pictures_folder(), datetime.now()
-        self._player.in_background(
+        self._player.with_files(
             lambda: saved.append(save_snapshot(result, folder, now, names)),
             lambda: self._on_saved(saved[0]),
             self._banner.show_error,

@@ -290,6 +290,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802
         self._figures_timer.stop()
         self.settings.geometry = self.saveGeometry()
+        self.settings.save()
         # hide at once, while threads still end
         self.hide()
         self.replay.end()
