@@ -126,14 +126,15 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
     try:
         yield draft
         if durable:
-            _sync(draft)
+            _sync(draft, os.O_RDWR)  # Windows flushes only what is open for writing
         replace_file(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
     if durable and sys.platform != "win32":  # Windows cannot open a folder
-        _sync(path.parent)
+        with contextlib.suppress(OSError):  # some network file systems refuse it; the file is complete
+            _sync(path.parent, os.O_RDONLY)
 
 
 def atomic_write(path: Path, content: bytes | str, *, durable: bool = False) -> None:
@@ -237,8 +238,8 @@ def _size(limit: int) -> str:
     )
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +18,7 @@ from fakes import result
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
 from edgeemo.recording.atomic import atomic_draft
+from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.recorder import RESERVE_BYTES, Loss
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.sinks import SinkContext, open_sink
@@ -38,6 +43,41 @@ def test_a_session_without_an_end_is_as_long_as_its_events(tmp_path: Path) -> No
     assert (folder.read().frames, folder.read().seconds) == (3, 2.0)
     folder.write(replace(folder.read(), ended="now", frames=7, seconds=9.0))
     assert (folder.read().frames, folder.read().seconds) == (7, 9.0)
+
+
+def test_files_of_a_session_are_on_the_disk_before_they_replace_the_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced = set()
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        forced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    folder = SessionFolder.create(tmp_path, SessionInfo("Visit"))
+    write_edits(folder.path, (Name(1, "Anna"),))
+    with atomic_draft(folder.path / "events.tsv") as draft:
+        draft.write_text("onset")
+    assert {path.stat().st_ino for path in folder.path.iterdir()} <= forced
+    assert folder.path.stat().st_ino in forced
+
+
+def test_rows_in_the_log_of_a_database_that_cannot_be_written_are_read(tmp_path: Path) -> None:
+    running = SessionFolder.create(tmp_path / "running", SessionInfo("Visit"))
+    write("sqlite", running.events, (1.0, "clip.mp4", 0), (2.0, "clip.mp4", 0))
+    copied = SessionFolder.create(tmp_path / "copied", SessionInfo("Visit"))
+    with closing(sqlite3.connect(running.events)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("UPDATE frames SET time = 7.0 WHERE time = 2.0")
+        database.commit()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{running.events}{suffix}", f"{copied.events}{suffix}")
+    Path(f"{copied.events}-shm").symlink_to("nowhere")  # SQLite cannot create this file, as on a read-only disk
+    assert load(copied.path).times.tolist() == [1.0, 7.0]
+    assert load(copied.events).times.tolist() == [1.0, 7.0]
+    assert copied.read().seconds == 6.0
 
 
 def test_a_session_without_events_is_empty(tmp_path: Path) -> None:

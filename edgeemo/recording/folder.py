@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -16,10 +15,11 @@ from typing import Any
 import msgspec
 
 from edgeemo.errors import RecordingError
+from edgeemo.recording.database import DATABASE_FAULTS, read_database
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.system.paths import data_folder
 from edgeemo.values import as_utf8
-from engines.files import read_file, user_path
+from engines.files import atomic_write, read_file, user_path
 
 META, EVENTS, VIDEO, CARD = "session.json", "events.sqlite", "video.mkv", "CARD.md"
 TRASH = ".trash"
@@ -132,16 +132,15 @@ class SessionFolder:
         return info if info.ended else replace(info, **self._extent())
 
     def write(self, info: SessionInfo) -> None:
-        """Replace session.json atomically.
+        """Replace session.json atomically; after a power cut the old or the new file is complete.
 
         Raises:
             RecordingError: it cannot be written.
         """
-        draft = self.path / f".{META}.new"
+        content = json.dumps(asdict(info), ensure_ascii=False, indent=2) + "\n"
         try:
-            content = json.dumps(asdict(info), ensure_ascii=False, indent=2) + "\n"
-            draft.write_text(content, encoding="utf-8", errors="replace")  # names of files may not be UTF-8
-            draft.replace(self.path / META)
+            # names of files may not be UTF-8
+            atomic_write(self.path / META, content.encode("utf-8", "replace"), durable=True)
         except OSError as error:
             raise RecordingError(f"cannot write {self.path / META} ({error.strerror or error})") from error
 
@@ -219,10 +218,10 @@ class SessionFolder:
 
     def _extent(self) -> dict[str, Any]:
         try:
-            with contextlib.closing(sqlite3.connect(self.events.as_uri() + "?mode=rw", uri=True)) as database:
-                frames, first, last = database.execute("SELECT count(*), min(time), max(time) FROM frames").fetchone()
+            query = "SELECT count(*), min(time), max(time) FROM frames"
+            frames, first, last = read_database(self.events, lambda database: database.execute(query).fetchone())
             return {"frames": int(frames), "seconds": float(last - first) if frames else 0.0}
-        except (sqlite3.Error, TypeError, ValueError):  # times stored as text
+        except (*DATABASE_FAULTS, TypeError, ValueError):  # times stored as text
             return {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections import defaultdict
@@ -16,6 +15,7 @@ import numpy as np
 
 from edgeemo.columns import QUALITY
 from edgeemo.errors import RecordingError
+from edgeemo.recording.database import DATABASE_FAULTS, read_database
 from edgeemo.recording.folder import SessionFolder, sessions_folder
 from edgeemo.recording.people import does_not_fit, edited, read_edits
 from edgeemo.recording.recording import Recording, Track
@@ -37,9 +37,6 @@ from engines.files import user_path
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
-
-# SQLite quotes damaged names in its messages, which are then not UTF-8
-DATABASE_FAULTS = (sqlite3.Error, UnicodeDecodeError)
 
 UNFINISHED = "The end: the recording was not closed (a crash or a full disk), so up to one second is missing."
 _FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
@@ -113,16 +110,7 @@ def _from_folder(folder: SessionFolder) -> Recording:
 
 def _from_database(path: Path, run: int | None) -> Recording:
     try:
-        # writable, because SQLite repairs a database on opening after a crash
-        with contextlib.closing(sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True)) as database:
-            return _read(database, path, run)
-    except DATABASE_FAULTS:
-        pass
-    try:
-        with contextlib.closing(
-            sqlite3.connect(path.absolute().as_uri() + "?mode=ro&immutable=1", uri=True)
-        ) as database:
-            return _read(database, path, run)
+        return read_database(path, lambda database: _read(database, path, run))
     except DATABASE_FAULTS as error:
         raise RecordingError(f"{path} is not a database of results ({error})") from error
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeemo.errors import ServiceError
+from engines.files import atomic_write
 
 MARK = "# Written by: edgeemo service install"  # first line of every unit that edgeemo writes
 UNITS = Path("/etc/systemd/system")
@@ -177,7 +178,7 @@ def install(unit: Unit, *, folder: Path = UNITS) -> list[str]:
                 "put edgeemo and the configuration elsewhere (for example /opt, /etc), or give another --user"
             )
     try:
-        path.write_text(unit.text(), encoding="utf-8")
+        atomic_write(path, unit.text(), durable=True)
     except OSError as error:
         raise ServiceError(f"cannot write {path}: {error.strerror or error}") from error
     done.append(f"wrote {path}")
