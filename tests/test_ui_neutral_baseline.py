@@ -61,10 +61,14 @@ def test_the_face_at_rest_is_taken_told_kept_and_taken_back(
     assert not window.timeline.relative.isVisible()
 
 
-def test_a_baseline_of_another_engine_is_not_compared_with(qtbot: QtBot, make: Windows, studio: Studio) -> None:
+def test_a_baseline_of_another_engine_is_not_compared_with(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path
+) -> None:
     studio.clip = FastClip
     window = make()
     shows(qtbot, window)
+    window.record_or_end()
+    qtbot.waitUntil(lambda: window.recording.active)
     window.neutral_baseline.take()
     qtbot.waitUntil(lambda: "baseline is taken" in window.banner.text)
     window.live.choose_preset("Calm")
@@ -73,6 +77,10 @@ def test_a_baseline_of_another_engine_is_not_compared_with(qtbot: QtBot, make: W
     window.live.choose_engine("other")
     qtbot.waitUntil(lambda: "baselines of the other engine were removed" in window.banner.text)
     assert window.neutral_baseline.baselines.of(1) is None
+    window.recording.end()
+    qtbot.waitUntil(lambda: "Recorded" in window.banner.text)
+    (path,) = (tmp_path / "sessions").iterdir()
+    assert [track.baseline for track in load(path).tracks] == [None]
 
 
 def test_without_a_face_there_is_no_face_at_rest(qtbot: QtBot, make: Windows, studio: Studio) -> None:

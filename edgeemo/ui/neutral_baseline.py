@@ -37,6 +37,11 @@ class Baselines:
         """(K,) the person's neutral baseline; None if it was not taken."""
         return self._kept.get(person)
 
+    @property
+    def people(self) -> list[int]:
+        """Numbers of the persons that have one."""
+        return list(self._kept)
+
     def keep(self, person: int, values: Mapping[str, float]) -> None:
         self._kept[person] = np.array([values.get(label, 0.0) for label in self.labels], np.float32)
 
@@ -108,6 +113,10 @@ class BaselineControl(QObject):
     def on_switched(self, config: Config) -> None:
         """Delete the baselines of another engine, from whose probabilities the new one's may differ anyway."""
         if self._engine not in ("", config.engine):
+            recorder = self._recording.recorder
+            if recorder is not None:
+                for person in self.baselines.people:
+                    recorder.keep_baseline(person, None)
             self.reset()
             self._banner.show_message("notice", tr("The neutral baselines of the other engine were removed."))
 
