@@ -10,13 +10,14 @@ from pathlib import Path
 from time import monotonic
 
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
-from PyQt6.QtWidgets import QDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from edgeemo.capture.ffmpeg import open_video
 from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo
 from edgeemo.recording.source_file import SourceFile
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr
 from edgeemo.ui.player import Opener, analyse
 from edgeemo.ui.record import engine_card
@@ -62,14 +63,14 @@ class AnalyseDialog(QDialog):
         self.progress = QProgressBar()
         self.progress.setRange(0, 0)
         self.progress.setAccessibleName(tr("Progress"))
-        self.figures = named(QLabel(tr("Opening …")), "muted")
+        self.figures = named(Label(tr("Opening …")), "muted")
         self.cancel = QPushButton(tr("Cancel"))
         self.cancel.clicked.connect(self.reject)
         row = QHBoxLayout()
         row.addWidget(self.figures, 1)
         row.addWidget(self.cancel)
         layout = QVBoxLayout(self)
-        layout.addWidget(QLabel(path.name))
+        layout.addWidget(Label(path.name))
         layout.addWidget(self.progress)
         layout.addLayout(row)
         self._thread = threading.Thread(target=self._work, name="edgeemo-analysis", daemon=True)

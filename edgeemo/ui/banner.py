@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
-from PyQt6.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PyQt6.QtWidgets import QApplication, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from edgeemo.errors import EdgeemoError
 from edgeemo.ui.icons import icon, pixmap
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr
 from edgeemo.ui.messages import error_words
 from edgeemo.ui.theme import LIGHT, Theme, named
@@ -34,10 +35,9 @@ class Banner(QFrame):
         self.setObjectName("banner")
         self._theme = LIGHT
         self._kind: Kind = "notice"
-        self._mark = QLabel()
-        self._text = QLabel()
+        self._mark = Label()
+        self._text = Label()
         self._text.setWordWrap(True)
-        self._text.setTextFormat(Qt.TextFormat.PlainText)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._actions = QHBoxLayout()
@@ -93,7 +93,7 @@ class Banner(QFrame):
             button.hide()
             button.deleteLater()
         for words, action in actions:
-            button = QPushButton(words)
+            button = QPushButton(words.replace("&", "&&"))  # an ampersand would become a mnemonic
             button.clicked.connect(lambda _=False, action=action: self._act(action))
             self._actions.addWidget(button)
             if (before := self.dismiss_button.previousInFocusChain()) is not None:

@@ -20,7 +20,6 @@ from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QScrollArea,
     QStackedLayout,
     QVBoxLayout,
@@ -31,6 +30,7 @@ from edgeemo.report.classes import UNSURE, folded, shown_class, shown_classes
 from edgeemo.stages.overlay import coloured_as, fitted
 from edgeemo.types import U8, UNTRACKED, Frame, Result
 from edgeemo.ui.bars import Bars
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, named, person_colour
@@ -100,18 +100,18 @@ class FaceCard(QFrame):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._number = UNTRACKED
         self.thumb = Thumb()
-        self.expression = named(QLabel(), "expression")
-        self.confidence = named(QLabel(), "expression")
-        self.person = named(QLabel(), "muted")
-        self.extent = named(QLabel(), "muted")
+        self.expression = named(Label(), "expression")
+        self.confidence = named(Label(), "expression")
+        self.person = named(Label(), "muted")
+        self.extent = named(Label(), "muted")
         self.extent.setToolTip(tr("Width of the face in the picture"))
         self.bars = Bars()
-        self.others = named(QLabel(), "muted")
+        self.others = named(Label(), "muted")
         self.others.hide()
-        self.reason = named(QLabel(), "muted")
+        self.reason = named(Label(), "muted")
         self.reason.setWordWrap(True)
         self.reason.hide()
-        self.relative = named(QLabel(), "muted")
+        self.relative = named(Label(), "muted")
         self.relative.setWordWrap(True)
         self.relative.hide()
         font = self.expression.font()
@@ -240,8 +240,8 @@ class FacePanel(QWidget):
         self._names: Mapping[int, str] = {}
         self._chosen = UNTRACKED
 
-        self.heading = named(QLabel(tr("Faces")), "heading")
-        self.count = named(QLabel(""), "muted")
+        self.heading = named(Label(tr("Faces")), "heading")
+        self.count = named(Label(""), "muted")
         top = QHBoxLayout()
         top.setContentsMargins(16, 12, 16, 2)
         top.addWidget(self.heading)
@@ -251,7 +251,7 @@ class FacePanel(QWidget):
         self._pages = QStackedLayout()
         self._pages.addWidget(self._empty_page())
         self._pages.addWidget(self._cards_page())
-        self.promise = named(QLabel(tr(PROMISE)), "muted")
+        self.promise = named(Label(tr(PROMISE)), "muted")
         self.promise.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.promise.setToolTip(
             tr(
@@ -272,8 +272,8 @@ class FacePanel(QWidget):
         self.clear("")
 
     def _empty_page(self) -> QWidget:
-        self.nobody = named(QLabel(tr("No face")), "nobody")
-        self.hint = named(QLabel(""), "nobody_hint")
+        self.nobody = named(Label(tr("No face")), "nobody")
+        self.hint = named(Label(""), "nobody_hint")
         self.hint.setWordWrap(True)
         for label in (self.nobody, self.hint):
             label.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -376,6 +376,6 @@ class FacePanel(QWidget):
         return self.height() - self.heading.height() - self.promise.height() - 40
 
 
-def _set(label: QLabel, text: str) -> None:
+def _set(label: Label, text: str) -> None:
     if label.text() != text:
         label.setText(text)

@@ -9,7 +9,6 @@ from PyQt6.QtWidgets import (
     QDialog,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QTableWidgetItem,
@@ -19,6 +18,7 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.recording.folder import SessionFolder, SessionInfo
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr
 from edgeemo.ui.screen import open_with_size
 from edgeemo.ui.tables import Cell, RowTable
@@ -58,7 +58,7 @@ class GroupsDialog(QDialog):
             if folder.path in paths:
                 self._group_of[row] = min(paths.index(folder.path), FEWEST - 1)
         self.names: list[QLineEdit] = []
-        self._labels: list[QLabel] = []
+        self._labels: list[Label] = []
         self._fields = QGridLayout()
         self.add = action_button(tr("Add a group"), self.add_group)
         self.remove = action_button(tr("Remove the last group"), self.remove_group)
@@ -66,7 +66,7 @@ class GroupsDialog(QDialog):
         changes.addWidget(self.add)
         changes.addWidget(self.remove)
         changes.addStretch()
-        self.hint = named(QLabel(), "muted")
+        self.hint = named(Label(), "muted")
         self.hint.setWordWrap(True)
         self.compare = QPushButton(tr("Make the page"))
         self.compare.setDefault(True)
@@ -117,7 +117,7 @@ class GroupsDialog(QDialog):
         name.setAccessibleName(tr("Name of group {letter}", letter=letter))
         name.setMaxLength(60)
         name.textChanged.connect(self._enable)
-        label = QLabel(tr("Name of &{letter}:", letter=letter))
+        label = Label(tr("Name of &{letter}:", letter=letter))
         label.setBuddy(name)
         row, place = divmod(group, NAMES_IN_A_ROW)
         self._fields.addWidget(label, row, 2 * place)

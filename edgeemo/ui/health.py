@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QDialog, QGridLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QGridLayout, QVBoxLayout, QWidget
 
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.player import Counters
 from edgeemo.ui.theme import named
@@ -78,7 +79,7 @@ class HealthDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle(tr("Health"))
         self.setMinimumWidth(560)
-        self.values: dict[str, QLabel] = {}
+        self.values: dict[str, Label] = {}
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(24)
         self._grid.setColumnStretch(1, 1)
@@ -118,10 +119,10 @@ class HealthDialog(QDialog):
 
     def _row(self, name: str, words: str) -> None:
         row = self._grid.rowCount()
-        value = QLabel()
+        value = Label()
         value.setWordWrap(True)
         value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._grid.addWidget(named(QLabel(words), "muted"), row, 0, Qt.AlignmentFlag.AlignTop)
+        self._grid.addWidget(named(Label(words), "muted"), row, 0, Qt.AlignmentFlag.AlignTop)
         self._grid.addWidget(value, row, 1)
         self.values[name] = value
 

@@ -11,7 +11,6 @@ from PyQt6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QInputDialog,
-    QLabel,
     QVBoxLayout,
     QWidget,
 )
@@ -19,6 +18,7 @@ from PyQt6.QtWidgets import (
 from edgeemo.recording import Marker
 from edgeemo.ui.buttons import action_button
 from edgeemo.ui.file_dialogs import open_dialog, save_dialog
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import marker_words
 from edgeemo.ui.review import Review
@@ -48,7 +48,7 @@ class MarkersDialog(QDialog):
         self.table = RowTable(tr("Markers"), [tr("Label"), tr("At"), tr("Lasts")], wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.go_to_chosen())
-        self.nothing = named(QLabel(tr("No markers yet. Press M, or 1 to 9, at the frame that is shown.")), "muted")
+        self.nothing = named(Label(tr("No markers yet. Press M, or 1 to 9, at the frame that is shown.")), "muted")
         self.add = action_button(tr("Add here"), review.mark)
         self.go = action_button(tr("Go to"), self.go_to_chosen)
         self.rename = action_button(tr("Rename…"), self.rename_chosen)

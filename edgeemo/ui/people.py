@@ -11,7 +11,6 @@ from PyQt6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QInputDialog,
-    QLabel,
     QMenu,
     QVBoxLayout,
     QWidget,
@@ -20,6 +19,7 @@ from PyQt6.QtWidgets import (
 from edgeemo.recording import Recording, Track
 from edgeemo.recording.people import excluded_people
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.review import Review
 from edgeemo.ui.screen import open_with_size
@@ -46,7 +46,7 @@ def ask_for_name(review: Review, person: int, parent: QWidget) -> None:
     dialog = QInputDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle(tr("Name"))
-    dialog.setLabelText(tr("Name of {person}:", person=called(track)))
+    dialog.setLabelText(tr("Name of {person}:", person=person_name(person)))
     dialog.setTextValue(track.name)
     dialog.textValueSelected.connect(partial(review.name, person))
     dialog.open()
@@ -91,7 +91,7 @@ class PeopleDialog(QDialog):
         self.table = RowTable(tr("Persons"), [tr("Name"), tr("Number"), tr("First seen"), tr("Seen for"), ""], wide=0)
         self.table.itemSelectionChanged.connect(self._enable)
         self.table.itemDoubleClicked.connect(lambda _: self.name_chosen())
-        self.hint = named(QLabel(tr(HINT)), "muted")
+        self.hint = named(Label(tr(HINT)), "muted")
         self.hint.setWordWrap(True)
         self.name = action_button(tr("Name…"), self.name_chosen)
         self.merge = action_button(tr("Merge"), lambda: review.merge(self.chosen))

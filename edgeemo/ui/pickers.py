@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QFileDialog, QInputDialog, QMenu, QPushButton, QWidg
 from edgeemo.capture import CameraInfo
 from edgeemo.ui.engine_facts import EngineFacts
 from edgeemo.ui.file_dialogs import PICTURES, VIDEOS, folder_dialog, open_dialog
+from edgeemo.ui.labels import tip_of
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.settings import Settings
 
@@ -67,7 +68,7 @@ class Picker(QPushButton):
 
     def name(self, text: str) -> None:
         self._name = text
-        self.setToolTip(f"{self._title}: {text}")
+        self.setToolTip(tip_of(f"{self._title}: {text}"))
         self.setAccessibleName(f"{self._title}: {text}")
         self._cut()
 
@@ -122,7 +123,8 @@ class SourcePicker(Picker):
         self.choices.clear()
         cameras = list(self._cameras())
         for camera in cameras:
-            self._choice(camera.name, camera.uri, self._uri in (camera.uri, camera.device)).setToolTip(camera.device)
+            choice = self._choice(camera.name, camera.uri, self._uri in (camera.uri, camera.device))
+            choice.setToolTip(tip_of(camera.device))
         if not cameras:
             nothing = self.choices.addAction(tr("No camera found"))
             if nothing is not None:
@@ -199,7 +201,7 @@ class EnginePicker(Picker):
             # text after a tab is right-aligned
             words = engine.replace("&", "&&") + (f"\t{facts.words}" if facts is not None else "")
             action = QAction(words, self.choices)
-            action.setToolTip(facts.tip if facts is not None else "")
+            action.setToolTip(tip_of(facts.tip if facts is not None else engine))
             action.setData(engine)
             action.setCheckable(True)
             action.setChecked(engine == self._engine)

@@ -13,7 +13,6 @@ from PyQt6.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -21,6 +20,7 @@ from PyQt6.QtWidgets import (
 
 from edgeemo.config import QualityConfig
 from edgeemo.ui.buttons import action_button
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import SYSTEM, languages, tr, translatable
 from edgeemo.ui.settings import PRESETS, THEMES, VIDEO_CHOICES, Settings
 from edgeemo.ui.theme import named
@@ -63,7 +63,7 @@ class SettingsDialog(QDialog):
         self.limit.setSuffix(" %")
         self.limit.setValue(round(settings.min_confidence * 100))
         self.limit.setToolTip(tr("Default: {percent}", percent=percent(QualityConfig().min_confidence)))
-        self.place = QLabel(str(sessions()))
+        self.place = Label(str(sessions()))
         self.place.setWordWrap(True)
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.choose = action_button(tr("Choose…"), self._ask_for_folder)
@@ -79,7 +79,7 @@ class SettingsDialog(QDialog):
         form.addRow(tr("&Unsure below"), self.limit)
         form.addRow(tr("Sessions in"), row)
         self.hint = named(
-            QLabel(tr("Playback continues; a recording gets a marker for a change of smoothing or limit.")), "muted"
+            Label(tr("Playback continues; a recording gets a marker for a change of smoothing or limit.")), "muted"
         )
         self.hint.setWordWrap(True)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

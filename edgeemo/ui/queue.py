@@ -15,7 +15,6 @@ from PyQt6.QtCore import Qt, QTimer, QUrl, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QDesktopServices, QDragEnterEvent, QDropEvent
 from PyQt6.QtWidgets import (
     QDialog,
-    QLabel,
     QMessageBox,
     QProgressBar,
     QVBoxLayout,
@@ -30,6 +29,7 @@ from edgeemo.config import CaptureConfig, Config
 from edgeemo.errors import EdgeemoError
 from edgeemo.ui.buttons import action_button, button_rows
 from edgeemo.ui.file_dialogs import VIDEOS, folder_dialog, open_dialog
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import error_words, message_words
 from edgeemo.ui.screen import open_with_size
@@ -197,6 +197,7 @@ class QueueDialog(QDialog):
             return
         words = tr("Stop the queue? Finished files are kept, and it can be resumed.")
         box = QMessageBox(QMessageBox.Icon.NoIcon, tr("Stop"), words, parent=self)
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         go_on = box.addButton(tr("Keep running"), QMessageBox.ButtonRole.RejectRole)
         stop = box.addButton(tr("Stop"), QMessageBox.ButtonRole.DestructiveRole)
@@ -322,14 +323,14 @@ class QueueDialog(QDialog):
 
     def _make_parts(self) -> None:
         self.table = RowTable(tr("Videos"), [tr("File"), tr("Size"), tr("State")], wide=2)
-        self.nothing = named(QLabel(tr(EMPTY)), "muted")
-        self.place = named(QLabel(), "muted")
+        self.nothing = named(Label(tr(EMPTY)), "muted")
+        self.place = named(Label(), "muted")
         self.place.setWordWrap(True)
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         self.progress.setFormat("%p %")
         self.progress.setAccessibleName(tr("Progress"))
-        self.figures = named(QLabel(), "muted")
+        self.figures = named(Label(), "muted")
         self.figures.setWordWrap(True)
         self.files = action_button(tr("Add files…"), self._ask_for_files)
         self.folder = action_button(

@@ -13,7 +13,6 @@ from PyQt6.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QInputDialog,
-    QLabel,
     QMessageBox,
     QVBoxLayout,
     QWidget,
@@ -24,6 +23,7 @@ from edgeemo.recording.folder import TRASH, SessionFolder, SessionInfo, list_ses
 from edgeemo.ui.buttons import action_button, button_rows
 from edgeemo.ui.file_dialogs import save_dialog
 from edgeemo.ui.groups_dialog import GroupsDialog
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import message_words
 from edgeemo.ui.screen import open_with_size
@@ -75,7 +75,7 @@ class SessionsDialog(QDialog):
         words = tr("Nothing is recorded yet. Press the red button while the picture plays, or analyse a video.")
         self.open_video = action_button(tr("Open a video…"), partial(self.wanted.emit, "video"))
         self.analyse = action_button(tr("Analyse a video…"), partial(self.wanted.emit, "analysis"))
-        hint = named(QLabel(words), "muted")
+        hint = named(Label(words), "muted")
         hint.setWordWrap(True)
         self.nothing = (hint, self.open_video, self.analyse)
         self.replay = action_button(tr("Replay"), self.replay_chosen, tr("Play it again (Enter)"))
@@ -92,7 +92,7 @@ class SessionsDialog(QDialog):
             tr("Undo delete"), self.restore_deleted, tr("Restore what was moved to the trash (Ctrl+Z)")
         )
         self._deleted: list[SessionFolder] = []
-        self.place = named(QLabel(), "muted")
+        self.place = named(Label(), "muted")
         self.place.setWordWrap(True)
         self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = QVBoxLayout(self)
@@ -190,6 +190,7 @@ class SessionsDialog(QDialog):
             trash=TRASH,
         )
         box = QMessageBox(QMessageBox.Icon.NoIcon, tr("Delete"), words, parent=self)
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         cancel = box.addButton(tr("Cancel"), QMessageBox.ButtonRole.RejectRole)
         move = box.addButton(tr("Move to trash"), QMessageBox.ButtonRole.DestructiveRole)

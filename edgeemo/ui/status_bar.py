@@ -4,29 +4,37 @@ from __future__ import annotations
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QResizeEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
+from edgeemo.ui.labels import Label, tip_of
 from edgeemo.ui.language import tr
 from edgeemo.ui.player import Counters
 from edgeemo.ui.theme import named
 from edgeemo.ui.words import number
 
 
-class ElidedLabel(QLabel):
-    """Shows its tool tip, right-aligned and elided so that it does not widen the window."""
+class ElidedLabel(Label):
+    """Right-aligned, and elided so that it does not widen the window; the tool tip has the whole text."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._whole = ""
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802
         super().resizeEvent(event)
-        self.elide()
+        self._elide()
 
-    def elide(self) -> None:
+    def show_whole(self, text: str) -> None:
+        if text != self._whole:
+            self._whole = text
+            self.setToolTip(tip_of(text))
+            self._elide()
+
+    def _elide(self) -> None:
         room = max(self.width() - 4, 0)
-        self.setText(self.fontMetrics().elidedText(self.toolTip(), Qt.TextElideMode.ElideRight, room))
+        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, room))
 
 
 class StatusBar(QWidget):
@@ -34,7 +42,7 @@ class StatusBar(QWidget):
         super().__init__(parent)
         self.setObjectName("status_bar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.figures = named(QLabel(), "muted")
+        self.figures = named(Label(), "muted")
         self.figures.setToolTip(
             tr(
                 "Frames recognised per second; time from a frame's capture until it is on the screen (median); "
@@ -73,6 +81,4 @@ class StatusBar(QWidget):
 
     def describe(self, engine: str) -> None:
         """Show engine and runtime; "" without an engine."""
-        if engine != self.description.toolTip():
-            self.description.setToolTip(engine)
-            self.description.elide()
+        self.description.show_whole(engine)

@@ -8,6 +8,8 @@ from typing import Any
 from PyQt6.QtCore import QItemSelectionModel, Qt
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
+from edgeemo.ui.labels import tip_of
+
 Cell = str | tuple[str, float | str]  # text, or (text, sort key)
 
 
@@ -77,7 +79,7 @@ class RowTable(QTableWidget):
         for row, cells in enumerate(records):
             for column, cell in enumerate(cells):
                 item = _Item(cell, row)
-                item.setToolTip(tips[row] if tips else "")
+                item.setToolTip(tip_of(tips[row]) if tips else "")
                 self.setItem(row, column, item)
         model.blockSignals(False)
         if records:

@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QListView, QListWidget, QListWidgetItem, QWidget
 
 from edgeemo.stages.overlay import fitted
 from edgeemo.types import U8, Result
+from edgeemo.ui.labels import tip_of
 from edgeemo.ui.language import tr
 from edgeemo.ui.pixels import as_pixmap
 from edgeemo.ui.words import display_of
@@ -67,7 +68,7 @@ class Thumbnails(QListWidget):
         names = ", ".join(
             tr("unsure") if result.reasons(row) else display_of(emotion) for row, emotion in enumerate(result.emotions)
         )
-        item.setToolTip(f"{result.frame.origin}: {names or tr('no face')}")
+        item.setToolTip(tip_of(f"{result.frame.origin}: {names or tr('no face')}"))
         self._results.append((_with_image(kept, NO_IMAGE), _encoded(kept.frame.image)))
         self._adding = True
         self.addItem(item)

@@ -12,12 +12,13 @@ from time import monotonic
 
 import numpy as np
 from PyQt6.QtCore import QPoint, Qt, QTimer, pyqtSignal
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from edgeemo.report.classes import DASHED, folded, shown_classes
 from edgeemo.types import F32
 from edgeemo.ui.bars import Bars
 from edgeemo.ui.history import History, thinned
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr
 from edgeemo.ui.plot_file import ask_and_save
 from edgeemo.ui.settings import Settings
@@ -353,11 +354,11 @@ class Timeline(QWidget):
                 action.toggled.connect(partial(self.show_class, key))
 
     def _make_header(self) -> None:
-        self.dot = QLabel()
+        self.dot = Label()
         self.dot.setFixedSize(10, 10)
         self.dot.hide()
-        self.title = named(QLabel(tr("Timeline")), "heading")
-        self.legend = named(QLabel(), "muted")
+        self.title = named(Label(tr("Timeline")), "heading")
+        self.legend = named(Label(), "muted")
         self.legend.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.relative = named(QPushButton(tr("Relative")), "small")
         self.relative.setCheckable(True)

@@ -6,9 +6,10 @@ from functools import partial
 
 from PyQt6.QtCore import QLocale, Qt
 from PyQt6.QtGui import QActionGroup, QKeyEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSlider, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSlider, QWidget
 
 from edgeemo.ui.icons import icon
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr
 from edgeemo.ui.theme import LIGHT, Theme, named
 
@@ -39,7 +40,7 @@ class Transport(QWidget):
         self.speed = QPushButton()
         self.speed.setToolTip(tr("Speed (- and +)"))
         self._choose_speed_from_menu()
-        self.place = named(QLabel(), "muted")
+        self.place = named(Label(), "muted")
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(14, 4, 14, 4)
         self._row.setSpacing(10)

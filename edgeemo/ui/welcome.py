@@ -10,6 +10,7 @@ from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPlainTextEdit, Q
 
 from edgeemo.config import Config
 from edgeemo.doctor import Check, examine
+from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import finding_words
 from edgeemo.ui.screen import open_with_size
@@ -62,7 +63,7 @@ class DoctorDialog(QDialog):
         self.text = QPlainTextEdit()
         self.text.setReadOnly(True)
         self.text.setAccessibleName(tr("Findings"))
-        self.verdict = QLabel(tr("Looking …"))
+        self.verdict = Label(tr("Looking …"))
         layout = QVBoxLayout(self)
         layout.addWidget(self.verdict)
         layout.addWidget(self.text, 1)
