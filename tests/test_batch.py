@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import multiprocessing
@@ -11,8 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,7 @@ import pandas as pd
 
 import edgeemo
 from edgeemo.api.watching import Sampling
+from edgeemo.batch.command import _Work
 from edgeemo.batch.dataset import Dataset
 from edgeemo.batch.inputs import Input, Shard, find_inputs
 from edgeemo.batch.pool import ATTEMPTS, Pool, _WorkerProcess
@@ -32,8 +36,9 @@ from edgeemo.batch.progress import Progress
 from edgeemo.batch.rows import RowWriter
 from edgeemo.batch.seams import join_parts, same_faces
 from edgeemo.batch.split import WARM_UP_S, Part, VideoPart, split
-from edgeemo.batch.work import Job, Task, Worker, _line
+from edgeemo.batch.work import Job, Task, Worker, _line, could_not_read
 from edgeemo.capture import open_source
+from edgeemo.capture.ffmpeg import Video
 from edgeemo.capture.file import VideoFile
 from edgeemo.cli import main
 from edgeemo.config import Config
@@ -210,6 +215,48 @@ def test_damaged_and_unreadable_files_are_listed_and_the_others_are_done(archive
     capsys.readouterr()
     assert batch(archive, "--output", dataset, *QUICK) == 3  # unchanged, so it is not read again
     assert "4 of 4 files are already done" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("split_s", [0, 4])
+def test_a_file_that_the_system_could_not_read_is_read_again_by_the_next_batch(split_s, media, tmp_path, monkeypatch):
+    """FFmpeg fails as it does if a network drive goes away."""
+
+    class Gone(Video):
+        def _demux(self):
+            yield from islice(super()._demux(), 20)
+            self._broken = OSError("Input/output error")
+            self._broken.__cause__ = av.error.OSError(errno.EIO, "Input/output error")
+
+    clip = media / "two_faces.mp4"
+    each = Input(str(clip), clip.stat().st_size, clip.stat().st_mtime_ns)
+    with contextlib.closing(Dataset(tmp_path / "d", {"labels": list(LABELS)}, Shard())) as dataset:
+        job = Job(Config(), Sampling(), dataset.drafts, split_s)
+        work = _Work(Config(), dataset, job)
+
+        def outcomes():
+            with contextlib.closing(Worker(job)) as worker:
+
+                def runner(tasks, running, on_outcome, stop):
+                    while tasks:
+                        task = tasks.pop(0)
+                        tasks += on_outcome(task, worker.do(task, lambda *done: None))
+
+                work.do([each], Progress([each], quiet=True), threading.Event(), runner)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("edgeemo.capture.file.open_decoder", Gone)
+            outcomes()
+        assert "Input/output error" in dataset.failure_of(each).reason
+        assert not dataset.is_done(each)
+        outcomes()
+        assert dataset.is_done(each)
+
+
+def test_a_file_that_can_be_read_failed_for_its_content(tmp_path):
+    for content in (b"", b"x"):
+        (tmp_path / "a.mp4").write_bytes(content)
+        assert not could_not_read(SourceError("is not a video"), tmp_path / "a.mp4")
+    assert could_not_read(SourceError("is not a video"), tmp_path / "gone.mp4")
 
 
 def test_damaged_pictures_are_counted_per_file_and_in_total(demo_clip, cases, tmp_path, capsys):

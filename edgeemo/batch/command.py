@@ -212,9 +212,10 @@ class _Work:
             return []
         lost = [(part, each) for part, each in parts.items() if each is not None and not part.target.exists()]
         if lost:
-            part, each = lost[0]
+            part, each = min(lost, key=lambda item: item[1].final)
             self._dataset.add_failure(part.file, each.reason, 0, final=each.final)
-            self._dataset.forget_parts(part.file)
+            if each.final:
+                self._dataset.forget_parts(part.file)
             return []
         return self._joining(task.file, task.sha256)
 

@@ -45,8 +45,7 @@ def local_copy(file: str, folder: Path) -> Iterator[Path]:
     """The path of a file; for an address the path of a copy in `folder`, which is deleted at the end.
 
     Raises:
-        OSError: the disk is full.
-        SourceError: the address cannot be read.
+        OSError: the disk is full, or the address cannot be read now.
     """
     if not is_remote(file):
         yield Path(file)
@@ -59,7 +58,7 @@ def local_copy(file: str, folder: Path) -> Iterator[Path]:
         except OSError:
             raise
         except Exception as error:
-            raise SourceError(f"cannot read {file}: {' '.join(str(error).split())[:200]}") from error
+            raise OSError(f"cannot read {file}: {' '.join(str(error).split())[:200]}") from error
         yield copy
     finally:
         copy.unlink(missing_ok=True)

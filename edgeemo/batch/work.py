@@ -104,7 +104,8 @@ class Worker:
                 return Outcome("full", reason=str(error))
             return Outcome("failed", reason=_line(error), final=False)
         except EdgeemoError as error:
-            return Outcome("failed", reason=_line(error), final=isinstance(error, SourceError))
+            final = isinstance(error, SourceError) and not could_not_read(error, task.file.file)
+            return Outcome("failed", reason=_line(error), final=final)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -147,6 +148,8 @@ class Worker:
                     inside += ours
                     progress(count, last, max(0, frame.index + 1 - start) / length if length else 0.0)
             except SourceError as error:
+                if could_not_read(error, path):  # the next run reads it again from its start
+                    raise
                 broken = _line(error)
             if not count:
                 raise SourceError(broken or f"{path} has no frame to process")
@@ -168,6 +171,25 @@ class Worker:
 def is_full(error: OSError) -> bool:
     """Whether an error means a full disk or quota, which pyarrow reports only in its message."""
     return error.errno in FULL or "No space left" in str(error)
+
+
+def could_not_read(error: BaseException, path: str | Path) -> bool:
+    """Whether a file failed because the operating system could not read it, for example from a network drive."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:  # FFmpeg's errors about the content of a file are no OSErrors
+            return True
+        cause = cause.__cause__
+    if is_remote(str(path)):
+        return False  # its copy is on this machine's disk
+    try:
+        with open(path, "rb") as file:  # FFmpeg does not say why it cannot open a file
+            for place in (0, max(0, os.path.getsize(path) - 1)):
+                file.seek(place)
+                file.read(1)
+    except OSError:
+        return True
+    return False
 
 
 def _about(file: Input, frames: int, seconds: float, broken: str, damaged: int) -> dict[str, Any]:

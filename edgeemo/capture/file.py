@@ -134,7 +134,7 @@ def play(
     while True:
         video = _opened(opener, shown, playhead, log.debug if index else log.warning)
         first, last = index, 0.0
-        broken = ""
+        broken, cause = "", None
         try:
             while _grab(video, playhead, pace, index):
                 last = video.time
@@ -150,11 +150,14 @@ def play(
                 yield Frame(image, index - 1, start + last, name, damage=video.take_damage())
             broken = video.missing()
         except OSError as error:
-            broken = str(error) or "reading failed"
+            broken, cause = str(error) or "reading failed", error
         finally:
             video.close()
         decoded = round(last * video.fps) + 1 if playhead.has_seeked else index - first
-        _expect_all(video, shown, decoded, broken, log.debug if first else log.warning)
+        try:
+            _expect_all(video, shown, decoded, broken, log.debug if first else log.warning)
+        except SourceError as error:
+            raise error from cause
         if not loop:
             return
         start += last + 1 / video.fps
