@@ -7,10 +7,10 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from edgeemo.capture import gstreamer, open_source
+from edgeemo.capture import csi, gstreamer, open_source
 from edgeemo.capture.camera import CameraFormat
 from edgeemo.capture.csi import CsiCamera, source
-from edgeemo.capture.gstreamer import GStreamerError, Pipeline
+from edgeemo.capture.gstreamer import GStreamerError, Pipeline, Sample
 from edgeemo.errors import SourceError
 
 
@@ -62,6 +62,25 @@ def test_a_camera_that_is_not_there_is_told_in_one_line() -> None:
         next(frames)
     assert "csi://0" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_picture_that_gstreamer_cannot_pass_on_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unmappable(Pipeline):
+        def __init__(self, description: str) -> None:
+            pass
+
+        def play(self) -> None:
+            pass
+
+        def pull(self, wait_s: float) -> Sample | None:
+            raise GStreamerError("cannot map the memory of a picture")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(csi, "Pipeline", Unmappable)
+    with pytest.raises(SourceError, match="csi://test stopped after 0 frames: cannot map the memory"):
+        next(open_source("csi://test").frames())
 
 
 @pytest.mark.parametrize(

@@ -78,15 +78,13 @@ class CsiCamera:
                 last = since(began, last)
                 yield Frame(sample.image, index, last, self.name)
                 index += 1
+        except GStreamerError as error:
+            raise SourceError(f"{self.name} stopped after {index} frames: {error}; check its cable") from error
         finally:
             running.close()
 
     def _expect_well(self, running: Pipeline, index: int, silent: float, advice: str) -> None:
-        try:
-            ended = running.has_ended()
-        except GStreamerError as error:
-            raise SourceError(f"{self.name} stopped after {index} frames: {error}; check its cable") from error
-        if ended:
+        if running.has_ended():
             raise SourceError(f"{self.name} ended after {index} frames; check its cable")
         if silent > (SILENCE_S if index else FIRST_S):
             raise SourceError(f"{self.name} has delivered no picture for {silent:.0f} s; {advice}")
