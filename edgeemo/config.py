@@ -299,7 +299,8 @@ class ServiceConfig:
 
     Attributes:
         stalled_s: a live source without a frame for this long counts as stalled.
-        hang_s: a source without a frame for this long is abandoned and reopened.
+        hang_s: a source without a frame for this long is abandoned and reopened; for the first frame of a file the time
+            doubles with each attempt.
         backoff_s: pause before a lost source is reopened; doubled with each failure, up to `backoff_max_s`.
         backoff_max_s: maximum pause before a lost source is reopened.
         open_timeout_s, read_timeout_s: time-outs of a stream for opening and for the next frame.

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 import pytest
+from conftest import MakeClip
 from fakes import result
 
+from edgeemo.cli import main
 from edgeemo.run.headless import summary, undelivered
 from edgeemo.run.status import RECENT_RESULTS, Rate, Tally
 from edgeemo.stages.pipeline import STAGES
@@ -105,3 +108,21 @@ def test_only_sinks_that_lack_results_are_named_when_a_run_ends() -> None:
     )
     assert len(lines) == len(expected)
     assert all(map(re.fullmatch, expected, lines)), lines
+
+
+def test_a_file_that_is_cut_off_ends_a_run_with_2_alone_and_among_several(
+    tmp_path: Path, make_clip: MakeClip, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, cut = make_clip("whole.mkv"), make_clip("cut.mkv")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    output = tmp_path / "out.jsonl"
+    assert main(["run", "--source", str(cut), "--sink", f"jsonl:{output}", "--quiet"]) == 2
+    alone = len(output.read_text().splitlines())
+    assert "is cut off after frame" in capsys.readouterr().err
+    config = tmp_path / "edge.toml"
+    sources = "".join(f'[[sources]]\nname = "{each.stem}"\nuri = "{each}"\n' for each in (whole, cut))
+    config.write_text(f'sinks = ["jsonl:{output}"]\n{sources}')
+    assert main(["run", "--config", str(config), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert f"edgeemo: source cut: {cut} is cut off after frame {alone}" in said
+    assert len(output.read_text().splitlines()) in (30 + alone, 30 + 2 * alone)

@@ -168,6 +168,14 @@ def test_a_limit_of_frames_ends_it() -> None:
     assert len(keep.seen) == 5
 
 
+def test_a_limit_of_frames_is_exact_for_several_sources() -> None:
+    keep = Keeper()
+    parts = FakeParts({name: FakeSource(50) for name in "abc"}, {"keep": keep})
+    with Runner(configuration(*"abc", frames=7), parts) as runner:
+        runner.run(threading.Event())
+    assert len(keep.seen) == 7
+
+
 def test_reading_the_configuration_again_leaves_alone_what_is_the_same() -> None:
     a, b, c, keep, more = Endless(), Endless(), Endless(), Keeper(), Keeper()
     parts = FakeParts({"a": a, "b": b, "c": c}, {"keep": keep, "more": more})

@@ -286,6 +286,31 @@ def test_a_file_that_hangs_is_not_read_again_from_its_beginning() -> None:
     assert [each.index for each in running.frames] == list(range(10))
 
 
+def test_a_file_that_opens_slowly_is_given_more_time() -> None:
+    class OnSlowDrive(FakeSource):
+        def frames(self) -> Iterator[Frame]:
+            time.sleep(1.5)
+            yield from super().frames()
+
+    config = ServiceConfig(0.1, 1, 0.02, 0.1, open_timeout_s=0.5, read_timeout_s=0.5)  # hang_s is 1
+    with Running(OnSlowDrive, config) as running:
+        until(lambda: running.worker.ended)
+    assert [each.index for each in running.frames] == list(range(5))
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_file_that_replaces_a_source_continues_its_number_and_time(live: bool) -> None:
+    with Running(Openings(FakeSource(5, live=live))) as before:
+        until(lambda: len(before.frames) > 0 and before.worker.status().state is not State.LIVE)
+    after = Running(Openings(FakeSource(5)))
+    after.worker.continue_from(before.worker)
+    with after:
+        until(lambda: after.worker.ended)
+    frames = before.frames + after.frames
+    assert all(one.time < other.time and one.index < other.index for one, other in pairwise(frames))
+    assert after.frames[-1].time - after.frames[0].time == pytest.approx(4 / 25)
+
+
 def test_a_source_that_fails_after_each_opening_logs_one_line(caplog: pytest.LogCaptureFixture) -> None:
     failing = [FakeSource(2, live=True, error=SourceError(f"stopped after {2 + row} frames")) for row in range(8)]
     with Running(Openings(*failing)) as running:

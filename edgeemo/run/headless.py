@@ -18,7 +18,7 @@ from edgeemo.sinks.announcements import Withdrawal
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.system.signals import ending_on_signals
 from edgeemo.types import Counters, Status
-from engines.standard import NOT_DELIVERED, finish, tell
+from engines.standard import MISTAKE, NOT_DELIVERED, finish, tell
 from engines.terminal import printable
 
 DONE, PARTLY, INTERRUPTED = 0, 3, 130
@@ -36,9 +36,9 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
             no longer used are cleared.
 
     Returns:
-        The exit code: 0 done (also if the reader of a pipe closed it), 3 done but some pictures of a folder could not
-        be read, 4 done but an output did not receive everything, 130 interrupted. If a source or sink hangs, this
-        function ends the process.
+        The exit code: 0 done (also if the reader of a pipe closed it), 2 a file of `config.sources` could not be read
+        to its end, 3 done but some pictures of a folder could not be read, 4 done but an output did not receive
+        everything, 130 interrupted. If a source or sink hangs, this function ends the process.
 
     Raises:
         EdgeemoError: a mistake that the user can correct.
@@ -70,10 +70,15 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
                     broken = broken or str(error)
                     clean = runner.close()
                 missing = undelivered(runner.status())
+                cut = runner.cut_short()
         except ReaderGone:
             return DONE
-    code = INTERRUPTED if stop.is_set() else NOT_DELIVERED if broken or missing else PARTLY if partly else DONE
-    for line in (partly, broken, *missing, "" if quiet else said):
+    unread = PARTLY if partly or cut else DONE
+    if any(not isinstance(error, PartlyReadError) for _, error in cut):
+        unread = MISTAKE  # as for a single source
+    code = INTERRUPTED if stop.is_set() else NOT_DELIVERED if broken or missing else unread
+    lines = [f"source {name}: {error}" for name, error in cut]
+    for line in (partly, *lines, broken, *missing, "" if quiet else said):
         if line:
             tell(f"edgeemo: {printable(' '.join(line.split()))}")
     if not clean:

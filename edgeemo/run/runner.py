@@ -244,6 +244,11 @@ class Runner:
             sink_ms=sum(sink.write_ms for sink in list(self._now.sinks.values())),
         )
 
+    def cut_short(self) -> list[tuple[str, Exception]]:
+        """Name and error of every file of `config.sources` that could not be read to its end."""
+        workers = [lane.worker for lane in list(self._now.lanes.values())]
+        return [(worker.name, worker.cut_short) for worker in workers if worker.cut_short is not None]
+
     def status(self) -> Status:
         """State of every source and sink; may be called from any thread."""
         if self._setup is None:
@@ -380,8 +385,10 @@ class Runner:
                 return
             self._finish_ahead()
             has_room = all(sink.has_room for sink in now.sinks.values())
-            work = []
+            work: list[tuple[Lane, Captured]] = []
             for lane in now.lanes.values():
+                if now.config.frames and self._tally.frames + len(work) >= now.config.frames:
+                    break
                 # a file waits for a slow sink; for a live source the sink's queue drops results
                 if has_room or not lane.worker.must_arrive:
                     captured = lane.worker.take()

@@ -27,6 +27,7 @@ MOST_STUCK = 3  # threads of one source blocked in a driver; each new one would 
 STOP_S = 1.0  # time-out for stopping a single source
 HISTORY = 64
 READ_AHEAD = 4  # frames of a file decoded ahead of recognition
+LEAST_STEP_S = 0.04  # from the last frame of a source to the first one of the file that replaces it
 READ_AHEAD_BYTES = 16 << 20  # limit for the pictures decoded ahead, not counting the first one
 
 
@@ -65,6 +66,7 @@ class SourceWorker:
     Attributes:
         history: the latest (time, state), by the monotonic clock.
         failure: the error that ended a source without `reopen`; None if there was none.
+        cut_short: the error that ended a file with `reopen`; None if there was none.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class SourceWorker:
         self.name = name
         self.history: deque[tuple[float, State]] = deque(maxlen=HISTORY)
         self.failure: Exception | None = None
+        self.cut_short: Exception | None = None
         self._opener = opener
         self._first = self._source = first
         self._wake = wake
@@ -97,6 +100,8 @@ class SourceWorker:
         self._changed = self._began
         self._heard = self._began
         self._index = 0
+        self._time = self._base_time = 0.0  # media time of the newest frame, and the least one of the next source
+        self._patience = 1.0  # factor of `hang_s` while a file is opened
         self._captured = self._processed = self._dropped = self._connects = self._faces = self._damaged = 0
         self._error = ""
         self._faults = FaultLog(log, f"source {name}", f"source {name} is live")
@@ -111,6 +116,7 @@ class SourceWorker:
     def continue_from(self, other: SourceWorker) -> None:
         """Continue index and time of a stopped worker of the same name. Call it before `start`; needs `reopen`."""
         self._index, self._began = other._index, other._began
+        self._base_time = other._time + LEAST_STEP_S if other._index else 0.0
 
     def start(self) -> None:
         self.history.append((monotonic(), self._state))
@@ -172,11 +178,13 @@ class SourceWorker:
                 self._enter(State.STALLED)
             # a file is not opened again after its first frame: that would deliver the same results twice
             may_reopen = self._state is State.CONNECTING or (self._state is State.STALLED and not self._finite)
-            hangs = may_reopen and silent > self._config.hang_s
+            hangs = may_reopen and silent > self._config.hang_s * self._patience
             self._stuck = [thread for thread in self._stuck if thread.is_alive()]
             if hangs and self._reopen and not self._stop.is_set() and len(self._stuck) < MOST_STUCK:
                 # its thread is blocked in a driver; later frames of it are ignored
                 self._lose("no frames arrived, and its driver cannot be interrupted")
+                if self._finite:  # a large file on a slow drive may only need more time
+                    self._patience *= 2
                 self._stuck.append(self._thread)
                 self._thread = self._new_thread()
                 self._heard = now
@@ -259,6 +267,7 @@ class SourceWorker:
         with self._lock:
             if failure is not None and self._reopen:
                 self._lose(_line(failure))
+                self.cut_short = failure
             elif failure is not None:
                 self._error, self.failure = _line(failure), failure
             self._enter(State.ENDED)
@@ -271,7 +280,8 @@ class SourceWorker:
         newest_only = source.live or self._newest_only
         self._finite = not source.live
         opened = monotonic()
-        base, offset = self._index, opened - self._began if newest_only else 0.0
+        base = self._index
+        offset = max(opened - self._began if newest_only else 0.0, self._base_time)
         expected = 0
         frames = source.frames()
         box: Mailbox[Captured] | None = None
@@ -291,7 +301,7 @@ class SourceWorker:
                     self._captured += 1 + left_out
                     self._dropped += left_out
                     self._damaged += frame.damage
-                    self._index = base + expected
+                    self._index, self._time = base + expected, offset + frame.time
                     self._heard = monotonic()
                     self._arrivals.add(self._heard)
                     if self._state is not State.LIVE:
