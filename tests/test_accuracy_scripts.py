@@ -80,7 +80,8 @@ def test_a_program_is_judged_by_its_largest_face_and_a_missed_face_is_wrong(tmp_
     raw = (tmp_path / "1.rgb").read_bytes()
     assert np.frombuffer(raw[:8], "<u4").tolist() == list(picture.shape[:2])
     assert np.array_equal(np.frombuffer(raw[8:], np.uint8).reshape(picture.shape), picture[..., ::-1])
-    largest = max(edgeemo.recognise(picture), key=lambda face: alternatives.area(face.box))
+    faces = edgeemo.recognise(picture)
+    largest = max(faces, key=lambda face: (face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
     found = alternatives.by_edgeemo(tmp_path, "hybrid_lite")
     assert found == [largest.emotion, ""]
     alternatives.print_table("test", np.array([largest.emotion, "neutral"]), {"edgeemo": found, "none": ["", ""]})
