@@ -9,7 +9,6 @@ import contextlib
 import csv
 import dataclasses
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ import numpy as np
 import torch
 
 from engines.files import atomic_path, atomic_write, read_file
-from engines.lock import try_lock
+from engines.lock import hold_lock
 from engines.preprocess import F32, U8, batch
 from engines.terminal import first_line
 from trainer.config import BEST, SAFETENSORS, FitConfig, changed_settings, config_from_json, config_to_json, is_longer
@@ -67,15 +66,14 @@ def locked(run: Path) -> Iterator[None]:
     Raises:
         RunError: another process trains in it, or it cannot be written.
     """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-    except OSError as error:
-        raise RunError(f"cannot write the run folder {run}: {error.strerror}") from error
-    try:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            if not try_lock(descriptor):
-                raise RunError(f"another process trains in {run}: wait for its end, or choose another --run")
+    with contextlib.ExitStack() as stack:
+        try:
+            run.mkdir(parents=True, exist_ok=True)
+            free = stack.enter_context(hold_lock(run / LOCK, required=False))
+        except OSError as error:
+            raise RunError(f"cannot write the run folder {run}: {error.strerror}") from error
+        if not free:
+            raise RunError(f"another process trains in {run}: wait for its end, or choose another --run")
         try:
             yield
         finally:
@@ -83,8 +81,6 @@ def locked(run: Path) -> Iterator[None]:
                 with contextlib.suppress(OSError):
                     (run / LOCK).unlink()
                     run.rmdir()
-    finally:
-        os.close(descriptor)
 
 
 def init_run_dir(run: Path, config: FitConfig) -> None:

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -31,6 +30,7 @@ from tqdm import tqdm
 
 from engines.face_detector import FaceDetector, largest, resolve_runtime
 from engines.files import atomic_path, atomic_write, replace_file
+from engines.lock import hold_lock
 from engines.preprocess import F32, U8, crop
 from engines.spec import EXPRESSIONS, ModelSpec
 from trainer.data.dataset import Dataset, Skipped, crop_key
@@ -266,7 +266,8 @@ class _Progress:
 
 def _prepare(data: Dataset, spec: ModelSpec, folder: Path, num_workers: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with file_lock(folder / "lock"):
+    # another command may prepare the same faces
+    with hold_lock(folder / "lock", wait=True, required=False):
         if _is_complete(data, folder):  # another process made it while this one waited
             return
         shape = (spec.size, spec.size, spec.channels)
@@ -434,20 +435,6 @@ def _read_skipped(path: Path) -> list[Skipped]:
 def _nothing(data: Dataset, skipped: list[Skipped]) -> DataError:
     reasons = ", ".join(f"{count} x {reason}" for reason, count in by_reason(skipped).most_common(3))
     return DataError(f"no picture of {data.name} {data.split} has a face ({reasons}): check the path of the pictures")
-
-
-@contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Make commands that prepare the same faces wait for each other, if the system has file locks."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    with path.open("w") as file:
-        with contextlib.suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def save_crops(
