@@ -262,3 +262,18 @@ def test_tensorrt_is_scored_or_the_command_that_builds_its_plan_is_named(tmp_pat
     scored = run(device, "-m", "trainer.cli", "evaluate", *wanted)
     assert scored.returncode == 0, scored.stderr
     assert "accuracy" in scored.stdout
+
+
+def test_a_batch_and_a_benchmark_run_nothing_but_the_chosen_backend(tmp_path, device, demo_clip):
+    folder = make_network(tmp_path / "small")
+    assert export(device, folder, "--backend", "onnx").returncode == 0
+    chosen = ["--engine", str(folder), "--backend", "tensorrt"]
+    bench = ["-m", "edgeemo", "bench", "--source", "demo", "--frames", "12", "--json", *chosen]
+    batch = ["-m", "edgeemo", "batch", str(demo_clip), "--output", str(tmp_path / "dataset"), *chosen]
+    for command in (bench, batch):
+        done = run(device, *command)
+        assert done.returncode == 2, done.stderr
+        assert f"no plan was built for this device; build it: edgeemo-export --bundle {folder} --fp16" in done.stderr
+    assert not (tmp_path / "dataset").exists()
+    assert export(device, folder, "--backend", "tensorrt").returncode == 0
+    assert json.loads(run(device, *bench).stdout)["engine"].startswith("small, TensorRT 10.3.0, Stub GPU, FP16")

@@ -237,10 +237,10 @@ def _runner(options: Options, job: Job) -> Callable[..., None]:
 
 def _settings(config: Config, options: Options) -> dict[str, Any]:
     """The manifest: everything that the rows depend on. Opens the engine, so that its errors are raised first."""
-    classifier = Stages().classifier(config)
+    classifier = Stages().classifier(config, exact=True)
     labels, description = classifier.labels, classifier.description
     classifier.close()
-    bundle = find_bundle(config.engine)
+    bundle = find_bundle(config.engine, allow_modified=config.allow_modified)
     return {
         "edgeemo": installed_version(),
         "description": description,

@@ -129,7 +129,7 @@ class Worker:
         count, inside, damaged, last, broken = 0, 0, 0, 0.0, ""
         with ExitStack() as stack:
             if self._classifier is None:
-                self._classifier = SharedClassifier(Stages().classifier(job.config))
+                self._classifier = SharedClassifier(Stages().classifier(job.config, exact=True))
             pipeline = Stages().pipeline(job.config, self._classifier)
             stack.callback(pipeline.close)
             writer = stack.enter_context(RowWriter(draft, task.file.file, sha256, pipeline.labels))

@@ -45,11 +45,13 @@ def open_runner(
 def open_pipeline(config: Config, stack: ExitStack) -> tuple[Pipeline, str]:
     """The stages between source and sinks, closed by `stack`, and the description of the engine in use.
 
+    The backend is exactly the chosen one, so the description holds for all results.
+
     Raises:
-        EngineError: there is no such engine or backend, or its files are invalid.
+        EngineError: there is no such engine or backend, its files are invalid, or TensorRT has no plan.
     """
     stages = Stages()
-    classifier = stages.classifier(config)
+    classifier = stages.classifier(config, exact=True)
     stack.callback(classifier.close)
     pipeline = stages.pipeline(config, classifier)
     stack.callback(pipeline.close)
@@ -66,12 +68,25 @@ class Stages:
     def __init__(self, owner: str = "") -> None:
         self._owner = owner
 
-    def classifier(self, config: Config) -> Classifier:
+    def classifier(self, config: Config, *, exact: bool = False) -> Classifier:
+        """The engine.
+
+        Args:
+            exact: see `engines.backends.open_backend`.
+
+        Raises:
+            EngineError: there is no such engine or backend, its files are invalid, or, with `exact`, TensorRT has no
+                plan.
+        """
         from edgeemo.stages.classify import EngineClassifier
         from engines import Engine
 
         engine = Engine.open(
-            config.engine, backend=config.backend, threads=config.threads, allow_modified=config.allow_modified
+            config.engine,
+            backend=config.backend,
+            threads=config.threads,
+            allow_modified=config.allow_modified,
+            exact=exact,
         )
         return EngineClassifier(engine)
 
