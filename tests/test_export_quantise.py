@@ -9,6 +9,7 @@ from onnx import TensorProto, numpy_helper
 from small_networks import make_network
 
 from engines.bundle import find_bundle
+from engines.export import quantise
 from engines.export.compare import compare_probs
 from engines.export.errors import ExportError
 from engines.export.face_data import portrait
@@ -103,6 +104,27 @@ def test_a_layer_that_does_not_bear_it_stays_float32(tmp_path):
     made = to_int8(parse(read_model(bundle.model)), portrait(bundle.spec, 64), bundle.spec)
     assert made.divergence <= TARGET
     assert [why for name, why in made.kept.items() if name in ("two_", "three") and why.startswith("quantising only")]
+
+
+def test_percentiles_never_take_more_faces_than_there_is_memory_for(small, monkeypatch):
+    """Regression: with layers that stay float32, the final file was made with all faces."""
+    model, spec = small
+    seen, make = [], quantise._Job.make
+
+    def watched(job, method, faces, excluded):
+        seen.append((method, len(faces)))
+        return make(job, method, faces, excluded)
+
+    face = batch(list(portrait(spec, 1).faces), spec)
+    monkeypatch.setattr(quantise._Job, "make", watched)
+    monkeypatch.setattr(
+        quantise, "HISTOGRAM_MEMORY", 40 * sum(item.nbytes for item in next(quantise.watch(model, face)).values())
+    )
+    monkeypatch.setattr(quantise, "TARGET", -1.0)  # so that layers stay float32
+    to_int8(model, portrait(spec, 96), spec)
+    assert ("MinMax", 72) in seen
+    assert {count for method, count in seen if method == "Percentile"} == {40}
+    assert seen[-1][0] == "Percentile"
 
 
 def test_too_few_faces_are_refused(small):

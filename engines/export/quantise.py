@@ -16,7 +16,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,23 +138,23 @@ def to_int8(model: ModelProto, calibration: FaceData, spec: ModelSpec, *, signed
             )
         job = _Job(prepared, folder, spec.input, faces, judges, predict(model, judges), signed)
         normalising = _before_weights(model)
-        method, made, divergence = _best_method(job, model, list(normalising))
+        method, job, made, divergence = _best_method(job, model, list(normalising))
         kept = dict(normalising)
         if divergence > TARGET:
             for name, alone in _ranked(job, model, method, set(kept)):
                 kept[name] = f"quantising only this layer gives a KL of {alone:.3g}"
-                made, divergence = job.make(method, _few(faces), list(kept))
+                made, divergence = job.make(method, _few(job.faces), list(kept))
                 if divergence <= TARGET:
                     break
-            made, divergence = job.make(method, faces, list(kept))
+            made, divergence = job.make(method, job.faces, list(kept))
     return Quantised(made, kept, divergence, f"onnxruntime {ort.__version__}, ranges by {method}")
 
 
-def _best_method(job: _Job, model: ModelProto, excluded: list[str]) -> tuple[str, ModelProto, float]:
+def _best_method(job: _Job, model: ModelProto, excluded: list[str]) -> tuple[str, _Job, ModelProto, float]:
     """Quantise with ranges of all values (MinMax) and of 99.999 % of them (Percentile).
 
     Returns:
-        The method with the lower divergence, its model and that divergence.
+        The method with the lower divergence, the job with the faces that it has memory for, its model, that divergence.
     """
     bytes_per_face = sum(item.nbytes for item in next(watch(model, job.faces[:1])).values())
     fit = min(len(job.faces), HISTOGRAM_MEMORY // max(bytes_per_face, 1))
@@ -164,8 +164,8 @@ def _best_method(job: _Job, model: ModelProto, excluded: list[str]) -> tuple[str
     tried = []
     for method, faces in tqdm(methods, desc="setting ranges", unit="method", disable=None, leave=False):
         made, divergence = job.make(method, faces, excluded)
-        tried.append((method, made, divergence))
-    return min(tried, key=lambda one: one[2])
+        tried.append((method, replace(job, faces=faces), made, divergence))
+    return min(tried, key=lambda one: one[3])
 
 
 def _ranked(job: _Job, model: ModelProto, method: str, kept: set[str]) -> list[tuple[str, float]]:
