@@ -88,8 +88,8 @@ def wilson(hits: int, count: int, z: float = 1.96) -> tuple[float, float]:
     share, spread = hits / count, z * z / count
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
-    # for shares of 0 and 1, rounding errors exceed the range slightly
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    # for shares of 0 and 1, rounding errors would exclude the share or exceed the range
+    return max(0.0, min(share, float(centre - half))), min(1.0, max(share, float(centre + half)))
 
 
 def calibration_error(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_], bins: int = 15) -> float:
@@ -106,8 +106,11 @@ def calibration_error(confidence: npt.NDArray[np.floating], right: npt.NDArray[n
 def fit_temperature(logits: F32, targets: F32) -> float:
     """The temperature that minimises the cross-entropy of softmax(logits / T) with the target distributions.
 
-    Golden-section search over log T in [0.2, 5]; the loss is unimodal in it (Guo et al., 2017).
+    Golden-section search over log T in [0.2, 5]; the loss is unimodal in it (Guo et al., 2017). With one class the
+    temperature has no effect: 1.
     """
+    if logits.shape[1] < 2:
+        return 1.0
 
     def loss(log_temperature: float) -> float:
         scaled = logits.astype(np.float64) / np.exp(log_temperature)

@@ -31,6 +31,8 @@ def test_the_interval_is_wilsons():
     # 81 of 263: a worked example of Newcombe, Statistics in Medicine 17 (1998), table I
     low, high = wilson(81, 263)
     assert (low, high) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    # error bars are the distances from the share, which must not be negative
+    assert all(wilson(count, count)[1] == 1 and wilson(0, count)[0] == 0 for count in range(1, 100))
 
 
 def test_the_eight_expressions_are_picked_by_name_and_rescaled():
@@ -64,3 +66,7 @@ def test_the_temperature_that_made_the_labels_is_found(temperature):
     assert fit_temperature(logits, one_hot(drawn)) == pytest.approx(temperature, rel=0.05)
     # the complete distribution of votes gives the same
     assert fit_temperature(logits, probabilities) == pytest.approx(temperature, rel=0.01)
+
+
+def test_one_class_has_no_temperature():
+    assert fit_temperature(np.array([[3.0], [-1.0]], np.float32), np.ones((2, 1), np.float32)) == 1
