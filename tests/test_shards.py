@@ -156,6 +156,24 @@ def test_a_rank_whose_shards_are_short_begins_again(shards):
     assert len(stream(shards, steps=8)) == 64
 
 
+def test_an_epoch_has_all_its_steps_whatever_the_shards_sizes(data, shards, tmp_path, monkeypatch):
+    """Regression: a worker without the faces of a batch ended silently, and so did a continued epoch."""
+    assert len(stream(shards, batch=16, steps=3, workers=6)) == 48
+    split = open_data(data, "train")
+    write_shards(split.part(0, 24), load_faces(split.part(0, 24), SPEC), SPEC, tmp_path, per_shard=10)
+    for epoch in range(6):  # the shard of four faces is the last one in some of them
+        assert len(stream(tmp_path, steps=3, first_step=2, epoch=epoch)) == 8
+    refused = []
+    for rank in range(3):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "3")
+        try:
+            stream(tmp_path, batch=24, steps=1, dist=DistContext(rank, rank, 3, torch.device("cpu")))
+        except DataError as error:
+            refused.append(str(error))
+    assert refused == ["no worker has the 8 faces of a batch in its shards: lower --num-workers or --batch"]
+
+
 def test_a_network_is_trained_validated_and_scored_on_shards(shards, tmp_path, capsys):
     pytest.importorskip("webdataset")
     wanted = ["--data", f"wds:{shards}", "--cache", str(tmp_path / "cache"), "--num-workers", "2"]

@@ -81,8 +81,10 @@ class ShardSource:
         shards = len(self.index.shards)
         if shards < self.dist.world:
             raise DataError(f"{shards} shards cannot be shared by {self.dist.world} processes: write smaller ones")
-        # every worker needs its own shard
-        self.num_workers = min(self.num_workers, shards // self.dist.world)
+        # every worker needs its own shard, and faces for a batch
+        self.num_workers = min(
+            self.num_workers, shards // self.dist.world, max(self.index.faces // self.config.batch, 1)
+        )
         _library()
 
     def batches(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -93,19 +95,30 @@ class ShardSource:
         per_worker = len(self.index.shards) // (self.dist.world * workers)
         shard = self.index.faces / len(self.index.shards)
         done = min(int(first_step * local / workers / shard), per_worker - 1)
+        skip = _Skip(done)
         pipeline = wds.DataPipeline(
             wds.SimpleShardList([shard.url for shard in self.index.shards], seed=seed),
             wds.split_by_node,
             wds.split_by_worker,
-            _Skip(done),
+            skip,
             wds.tarfile_to_samples(),
             wds.shuffle(SHUFFLED, initial=SHUFFLED // 4, rng=random.Random(seed)),
             wds.map(_Decode(self.spec)),
             wds.batched(local, collation_fn=_collate, partial=False),
         ).repeat()
         loader = torch.utils.data.DataLoader(pipeline, batch_size=None, num_workers=self.num_workers)
-        for faces, targets in _read(itertools.islice(loader, self.steps - first_step)):
-            yield faces.to(self.dist.device, non_blocking=True), targets.to(self.dist.device, non_blocking=True)
+        left, skipped = self.steps - first_step, done
+        # a worker ends early if the shards that it has not skipped do not fill a batch
+        while left:
+            before = left
+            for faces, targets in _read(itertools.islice(loader, left)):
+                left -= 1
+                yield faces.to(self.dist.device, non_blocking=True), targets.to(self.dist.device, non_blocking=True)
+            if left == before and not skipped:
+                raise DataError(
+                    f"no worker has the {local} faces of a batch in its shards: lower --num-workers or --batch"
+                )
+            skip.count = skipped = 0
 
 
 def _read(batches: Iterator[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
