@@ -79,6 +79,33 @@ def test_what_is_also_in_the_validation_split_is_not_trained_on(leaky, tmp_path,
     assert "21 training faces do not fill one batch of 22" in capsys.readouterr().err
 
 
+def test_without_a_picture_that_is_only_in_the_training_split_nothing_is_trained(leaky, tmp_path, capsys):
+    shutil.rmtree(leaky / "FER2013Valid")
+    shutil.copytree(leaky / "FER2013Train", leaky / "FER2013Valid")
+    arguments = ["fit", "--network", "hybrid_lite", "--data", f"ferplus:{leaky}", "--cache", str(tmp_path / "cache")]
+    assert main([*arguments, "--run", str(tmp_path / "run")]) == 2
+    assert "no training face is left: 24 pictures are also in the validation" in capsys.readouterr().err
+
+
+def test_a_picture_in_fer2013s_table_equals_the_same_picture_in_a_file(leaky, tmp_path):
+    faces = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in sorted((leaky / "FER2013Train").glob("*.png"))]
+    lines = [f"3,{' '.join(map(str, face.ravel()))},Training" for face in faces]
+    (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n")
+    table = open_data(f"fer2013:{tmp_path / 'fer2013.csv'}", "train")
+    for perceptual in (False, True):
+        assert np.array_equal(
+            picture_digests(table, perceptual=perceptual), digests(leaky, "train", perceptual=perceptual)
+        )
+
+
+def test_data_info_counts_the_unusable_rows_of_every_split(leaky, tmp_path, capsys):
+    for number, split in enumerate(("FER2013Train", "FER2013Valid"), start=1):
+        with (leaky / split / "label.csv").open("a") as file:
+            file.write("no.png,,x\n" * number)
+    assert main(["data", "info", f"ferplus:{leaky}", "--cache", str(tmp_path / "cache")]) == 0
+    assert "skipped: 3 rows" in capsys.readouterr().out
+
+
 def test_evaluate_gives_the_accuracy_without_leaked_pictures_too(leaky, tmp_path, capsys):
     arguments = ["evaluate", "--engine", "hybrid_lite", "--data", f"ferplus:{leaky}", "--cache", str(tmp_path)]
     assert main([*arguments, "--json"]) == 0

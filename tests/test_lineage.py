@@ -37,6 +37,8 @@ def make_run(folder, **settings):
         ({}, FitConfig(data=FERPLUS, **FOLD), True),
         ({"data": "affectnet:A,seed=1"}, FitConfig(data="affectnet:A"), True),
         ({"data": "affectnet:A,seed=0"}, FitConfig(data="affectnet:A"), False),
+        ({"train_on_all": True, "data": "fer2013:x.csv"}, PLAIN, True),  # the same pictures
+        ({"data": "fer2013:x.csv"}, PLAIN, False),
         ({"data": "folder:A", "train_on_all": True}, FitConfig(data="folder:B"), False),
     ],
 )
@@ -54,7 +56,8 @@ def test_a_run_that_was_trained_on_the_validation_faces_is_known(run, config, se
 
 def test_engines_are_known_by_their_card(tmp_path):
     assert not trained_on_validation("hybrid_lite", PLAIN)
-    assert trained_on_validation("hybrid_lite", FitConfig(data=FERPLUS, **FOLD))
+    for data in (FERPLUS, "fer2013:some.csv"):
+        assert trained_on_validation("hybrid_lite", FitConfig(data=data, **FOLD))
     assert not trained_on_validation("hybrid_lite", FitConfig(data="expw:x", **FOLD))
     assert not trained_on_validation(str(tmp_path / "nothing"), PLAIN)
 

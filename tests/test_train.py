@@ -273,6 +273,9 @@ def test_every_way_of_training_runs_and_writes_its_record(data, cache, tmp_path,
 def test_too_few_faces_for_a_batch_is_one_clear_line(data, cache, tmp_path):
     with pytest.raises(DataError, match="do not fill one batch of 100"):
         fit(settings(data, batch=100), tmp_path, cache=cache)
+    # its head has a batch norm over single numbers
+    with pytest.raises(RunError, match="baseline64 needs 2 faces or more at once"):
+        fit(settings(data, arch="baseline64", batch=4, accumulate=4), tmp_path / "one", cache=cache)
     with pytest.raises(RunError, match="choose --device cpu"):
         fit(settings(data), tmp_path / "gpu", cache=cache, device="cuda:77")
 

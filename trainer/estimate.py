@@ -121,8 +121,6 @@ def estimate(config: FitConfig, run: Path, *, cache: Path, device: str, num_work
             if (run / LAST).is_file():
                 shutil.copy(run / LAST, place)
             trainer = Trainer(config, place, data, dist, 3600.0, num_workers=num_workers)
-            if not missing:
-                trainer.check_data()
             stages = _stages(trainer, valid)
             saved = time.perf_counter()
             trainer.save_last()

@@ -16,6 +16,7 @@ from trainer.data import READERS, parse_data
 _ALL = re.compile(rf"{TRAINED_ON_ALL}|also trained on the validation split")  # in a summary or a card
 _FOLD = re.compile(r"fold (\d+) of (\d+)")
 _DATA = re.compile(r"--data (\w+):PATH")  # in a card
+_SAME_PICTURES = {"fer2013": "ferplus"}  # and the same splits; only the labels differ
 
 
 def trained_on_validation(name: str, config: FitConfig, above: frozenset[str] = frozenset()) -> bool:
@@ -45,7 +46,7 @@ def trained_on_validation(name: str, config: FitConfig, above: frozenset[str] = 
 def summary_overlaps(text: str, config: FitConfig) -> bool:
     """Whether a network was trained on faces on which `config` validates, by its card or training summary."""
     data = _DATA.search(text)
-    if config.train_on_all or (data is not None and data[1] != parse_data(config.data)[0]):
+    if config.train_on_all or (data is not None and _pictures(data[1]) != _pictures(parse_data(config.data)[0])):
         return False
     folds = {(int(fold), int(count)) for fold, count in _FOLD.findall(text)}
     other_split = config.folds > 0 and data is not None and not folds
@@ -54,11 +55,15 @@ def summary_overlaps(text: str, config: FitConfig) -> bool:
 
 def _run_overlaps(run: FitConfig, config: FitConfig) -> bool:
     (kind, place), (wanted, wanted_place) = (parse_data(one.data)[:2] for one in (run, config))
-    if config.train_on_all or kind != wanted:
+    if config.train_on_all or _pictures(kind) != _pictures(wanted):
         return False
     if kind in ("folder", "wds") and Path(place).resolve() != Path(wanted_place).resolve():
         return False
     return run.train_on_all or _split(run) != _split(config)
+
+
+def _pictures(kind: str) -> str:
+    return _SAME_PICTURES.get(kind, kind)
 
 
 def _split(run: FitConfig) -> tuple[int, int, dict[str, object]]:

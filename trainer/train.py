@@ -117,7 +117,6 @@ def fit(
             stack.enter_context(locked(run))
         data = load_training_data(config, input_spec(config), cache=cache, dist=dist, num_workers=num_workers)
         trainer = Trainer(config, run, data, dist, save_minutes * 60, num_workers=num_workers)
-        trainer.check_data()
         if dist.first:
             require_space(run, checkpoint_bytes(count_parameters(trainer.model)), "the run's checkpoints")
             init_run_dir(run, config)
@@ -145,7 +144,8 @@ class Trainer:
     """The state of one run: network, moving average, optimiser and progress.
 
     Raises:
-        RunError: the initial weights, a teacher or the run's last.pt cannot be loaded.
+        RunError: the initial weights, a teacher or the run's last.pt cannot be loaded, or a resumed run was begun with
+            other data.
     """
 
     def __init__(
@@ -168,6 +168,8 @@ class Trainer:
         self.source = self._source(num_workers)
         model = initial_model(config, lambda: self._first_faces(spec.size))
         model.spec = spec
+        if config.batch == config.accumulate and any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()):
+            raise RunError(f"{config.arch} needs 2 faces or more at once: raise --batch or lower --accumulate")
         _set_dropout(model, config.dropout)
         self.frozen = model.network.feature_layers() if config.head_only else []
         for layer in self.frozen:
@@ -185,7 +187,6 @@ class Trainer:
             self.teachers = Teachers(config.teachers, spec, config.teacher_temperature, dist.device)
         self.generator = torch.Generator(dist.device)
         self.progress = Progress()
-        self.begun_with: list[int] | None = None
         if state is not None:
             self._resume(state)
         costs = [float(self.size_at(epoch) ** 2) for epoch in range(config.epochs)]
@@ -408,6 +409,7 @@ class Trainer:
             "size": self.size_at(max(progress.epoch - (progress.step == 0), 0)),
             **asdict(progress),
             "faces": self._counts(),
+            "data": self.data.fingerprint,
             "precision": self.precision,
             "model": self.model.state_dict(),
             "average": self.ema.state_dict(),
@@ -435,20 +437,24 @@ class Trainer:
             )
         except Exception as error:  # a state of another layout raises whatever it meets first
             raise RunError(f"cannot continue from {self.run / LAST}: {reason(error)}") from error
-        self.begun_with = state.get("faces")  # an older trainer did not store them
+        if self.data.fingerprint:  # not a sample of the data
+            self._expect_same_data(state)
 
-    def check_data(self) -> None:
-        """Check that a resumed run has the data that it was begun with.
+    def _expect_same_data(self, state: Mapping[str, Any]) -> None:
+        """Check that a resumed run has the data that it was begun with; an older trainer did not store these facts.
 
         Raises:
-            RunError: the number of faces has changed.
+            RunError: the number of faces, the pictures or the labels have changed.
         """
-        before, now = self.begun_with or self._counts(), self._counts()
+        now = self._counts()
+        before = state.get("faces") or now
         if before != now or self.progress.step >= self.steps:
-            raise RunError(
-                f"the data of the run have changed (faces for training and validation: {before} before, {now} now): "
-                "restore them, or choose another --run"
-            )
+            changed = f"faces for training and validation: {before} before, {now} now"
+        elif state.get("data") not in (None, "", self.data.fingerprint):
+            changed = "pictures or labels differ, but not their number"
+        else:
+            return
+        raise RunError(f"the data of the run have changed ({changed}): restore them, or choose another --run")
 
     def _counts(self) -> list[int]:
         """Numbers of faces for training and validation."""

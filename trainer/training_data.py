@@ -5,9 +5,12 @@ Called by `trainer.train`, `trainer.estimate` and `trainer.out_of_fold`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +40,8 @@ class TrainingData:
         leaked: number of faces left out because their pictures are also in the validation or test split.
         valid: validation faces, or None.
         shards: source of streamed faces, instead of `train` and `kept`.
+        fingerprint: hash of the pictures (of streamed faces: names and counts of the shards) and labels; "" for a
+            sample of a run's data.
     """
 
     train: tuple[FaceSet, ...]
@@ -45,6 +50,7 @@ class TrainingData:
     leaked: int
     valid: FaceSet | None
     shards: ShardIndex | None = None
+    fingerprint: str = ""
 
     @property
     def count(self) -> int:
@@ -73,25 +79,41 @@ def load_training_data(
     require_space(cache, missing * crops.size**2 * crops.channels, f"the cache of {missing:,} faces")
     loaded = [_load(data, crops, cache, dist, num_workers) for data in wanted]
     parts = loaded[: len(sources)]
-    digests = [_digests(data, cache, dist)[part.rows] for data, part in zip(sources, parts, strict=True)]
-    held = np.zeros(sum(map(len, parts)), bool)
+    digests = np.concatenate(
+        [_digests(data, cache, dist)[part.rows] for data, part in zip(sources, parts, strict=True)]
+    )
+    held = np.zeros(len(digests), bool)
     valid_faces = None if together else loaded[-1]
     if config.folds:
         held = _held_out(config, sources, parts, cache, dist)
         valid_faces = _selected(parts[:2], held[: len(parts[0]) + len(parts[1])])
-    forbidden = [np.concatenate(digests)[held], _test_digests(config, cache, dist)]
-    if not together:
-        forbidden.append(_digests(valid, cache, dist))
-    leaked = ~held & also_in(np.concatenate(digests), np.concatenate(forbidden))
+    valid_digests = digests[held] if together else _digests(valid, cache, dist)
+    leaked = ~held & also_in(digests, np.concatenate([valid_digests, _test_digests(config, cache, dist)]))
     kept = np.flatnonzero(~held & ~leaked)
-    if len(kept) < config.batch:
-        raise DataError(
-            f"{len(kept)} training faces do not fill one batch of {config.batch}: choose --batch {len(kept)} or less"
-        )
+    _expect_batch(len(kept), config, int(leaked.sum()))
     if valid_faces is not None and not valid_faces.scored.any():
         raise DataError("the data set's protocol scores no picture of the validation split, so no epoch can be chosen")
     targets = np.concatenate([part.targets for part in parts])
-    return TrainingData(tuple(parts), targets, kept, int(leaked.sum()), valid_faces)
+    judged = [valid_digests, *([] if valid_faces is None else [valid_faces.targets, valid_faces.scored])]
+    fingerprint = _fingerprint(digests[kept], targets[kept], *judged)
+    return TrainingData(tuple(parts), targets, kept, int(leaked.sum()), valid_faces, fingerprint=fingerprint)
+
+
+def _expect_batch(faces: int, config: FitConfig, leaked: int = 0) -> None:
+    """Raises: DataError: the training faces do not fill one batch."""
+    if not faces:
+        raise DataError(f"no training face is left: {leaked} pictures are also in the validation or test split")
+    if faces < config.batch:
+        raise DataError(
+            f"{faces} training faces do not fill one batch of {config.batch}: choose --batch {faces} or less"
+        )
+
+
+def _fingerprint(*facts: npt.NDArray[Any] | str) -> str:
+    digest = hashlib.sha256()
+    for fact in facts:
+        digest.update(fact.encode() if isinstance(fact, str) else f"{fact.shape}".encode() + fact.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _streamed(config: FitConfig, crops: ModelSpec, *, cache: Path, dist: DistContext, num_workers: int) -> TrainingData:
@@ -99,10 +121,7 @@ def _streamed(config: FitConfig, crops: ModelSpec, *, cache: Path, dist: DistCon
     if config.train_on_all or config.folds or config.extra_data:
         raise RunError("faces in shards are streamed; --all, --folds and --extra-data need a data set that is not wds:")
     index = shard_index(parse_data(config.data)[1], "train")
-    if index.faces < config.batch:
-        raise DataError(
-            f"{index.faces} training faces do not fill one batch of {config.batch}: choose --batch {index.faces}"
-        )
+    _expect_batch(index.faces, config)
     if crop_key(index.colour, index.crop) != crop_key(crops.colour, asdict(crops.crop)):
         raise DataError(
             f"the shards ({index.colour}) have another colour or crop geometry than {crops.name} ({crops.colour}): "
@@ -111,7 +130,10 @@ def _streamed(config: FitConfig, crops: ModelSpec, *, cache: Path, dist: DistCon
     valid = _load(open_data(config.data, "valid"), crops, cache, dist, num_workers)
     if not valid.scored.any():
         raise DataError("the data set's protocol scores no picture of the validation split, so no epoch can be chosen")
-    return TrainingData((), np.array([index.targets], np.float32), np.zeros(0, np.int64), 0, valid, index)
+    shards = json.dumps([(PurePosixPath(shard.url).name, shard.faces) for shard in index.shards])
+    targets = np.array([index.targets], np.float32)
+    fingerprint = _fingerprint(shards, targets, valid.targets, valid.scored)
+    return TrainingData((), targets, np.zeros(0, np.int64), 0, valid, index, fingerprint)
 
 
 def crop_spec(config: FitConfig, spec: ModelSpec) -> ModelSpec:

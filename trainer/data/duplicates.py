@@ -43,7 +43,7 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
     Raises:
         DataError: the cache cannot be written.
     """
-    kind = "perceptual" if perceptual else "exact"
+    kind = "perceptual" if perceptual else "pixels"
     path = None if cache is None else cache / f"{data.name}-{data.split}-{kind}-{data.content_key}.npy"
     if path is not None and path.is_file():
         kept: Digests = np.load(path)
@@ -104,6 +104,8 @@ def find_duplicates(digests: dict[str, Digests]) -> Duplicates:
 
 
 def _exact(image: U8) -> int:
+    if image.ndim == 2:  # of FER2013's CSV file; the same picture in a file is decoded to three equal channels
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
     content = str(image.shape).encode() + np.ascontiguousarray(image).tobytes()
     return max(1, int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little"))
 
