@@ -188,6 +188,12 @@ def test_the_table_puts_runs_beside_the_posters_rows(tmp_path, capsys):
     hybrid = next(line for line in lines if line.startswith("| Hybrid |"))
     assert "63.4% | 61.00% | 60.3% to 61.7% | 50.0% | affectnet valid, 11 classes | 2 of 5" in hybrid
     assert lines[-1].startswith("| resnet64 (c) | 64x64 |  | 50.00%")
+    run_folder(runs / "e", "resnet64", {}, 0.5)
+    (runs / "e" / "metrics.csv").unlink()  # its first epoch is running
+    assert main(["table", str(runs)]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines() == lines
+    assert f"left out, without a finished epoch: {runs / 'e'}" in told.err
     run_folder(runs / "d", "hybrid_wide", {}, 0.64)  # not shipped, so a run has its best accuracy
     assert main(["models", "--runs", str(runs)]) == 0
     said = capsys.readouterr().out

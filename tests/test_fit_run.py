@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -282,18 +283,59 @@ def test_a_run_is_not_resumed_with_other_data(data, cache, tmp_path):
         config, ARCHITECTURES["hybrid_lite"].spec, cache=cache, dist=DistContext.alone(), num_workers=1
     )
     Trainer(config, tmp_path, loaded, DistContext.alone(), 600.0).save_last()
-    Trainer(config, tmp_path, loaded, DistContext.alone(), 600.0).check_data()
+    Trainer(config, tmp_path, loaded, DistContext.alone(), 600.0)
     fewer = replace(loaded, kept=loaded.kept[:-1])
     with pytest.raises(RunError, match=r"42, 24\] before, \[41, 24\] now\): restore them"):
-        Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0).check_data()
+        Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0)
+    Trainer(config, tmp_path, replace(fewer, fingerprint=""), DistContext.alone(), 600.0)  # a sample, for an estimate
     # an older trainer stored no numbers; a batch behind the end of the epoch gave NaN
     state = torch.load(tmp_path / LAST)
-    del state["faces"]
+    del state["faces"], state["data"]
     torch.save(state, tmp_path / LAST)
-    Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0).check_data()
+    Trainer(config, tmp_path, replace(fewer, fingerprint="x"), DistContext.alone(), 600.0)
     torch.save(state | {"step": 2}, tmp_path / LAST)
     with pytest.raises(RunError, match="have changed"):
-        Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0).check_data()
+        Trainer(config, tmp_path, fewer, DistContext.alone(), 600.0)
+
+
+@pytest.mark.parametrize("split", ["FER2013Train", "FER2013Valid"])
+@pytest.mark.parametrize("what", ["picture", "label", "place"])
+def test_a_run_is_resumed_with_data_in_another_place_but_not_with_other_pictures_or_labels(
+    what, split, data, tmp_path, capsys
+):
+    root, moved = tmp_path / "set", tmp_path / "moved"
+    shutil.copytree(data.removeprefix("ferplus:"), root)
+    command = ["fit", *QUICK, *PLAIN, "--cache", str(tmp_path / "cache"), "--run", str(tmp_path / "run")]
+    assert main([*command, "--data", f"ferplus:{root}"]) == 0
+    path = root / split / "label.csv"
+    if what == "picture":
+        cv2.imwrite(str(root / split / "fer0011.png"), np.full((48, 48), 99, np.uint8))
+    elif what == "label":
+        path.write_text(re.sub("(fer0011.*),2,0,0,8,", r"\1,2,0,8,0,", path.read_text()))
+    else:  # the copy has the same pictures with other times
+        shutil.copytree(root, moved, copy_function=shutil.copyfile)
+        shutil.rmtree(root)
+        moved.rename(root)
+    code = main([*command, "--data", f"ferplus:{root}"])
+    said = capsys.readouterr().err
+    assert code == (0 if what == "place" else 2), said
+    assert ("pictures or labels differ, but not their number): restore them" in said) == (what != "place")
+
+
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        ([], "--output {}\n"),
+        (["--all"], "--output {} --out-of-fold FOLD_RUN...\n"),
+        (["--folds", "2", "--fold", "1"], ""),
+    ],
+)
+def test_the_next_command_is_one_that_works(more, hint, data, cache, tmp_path, capsys):
+    command = ["fit", *PLAIN, "--network", "hybrid_lite", "--sizes", "16:1", "--batch", "16", "--precision", "fp32"]
+    assert main([*command, "--data", data, "--cache", str(cache), "--run", str(tmp_path), *more]) == 0
+    said = capsys.readouterr().out
+    assert ("next: " in said) == bool(hint)
+    assert said.endswith(hint.format(tmp_path.name))
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(data, cache, tmp_path, capsys):

@@ -281,7 +281,9 @@ def _fit(options: argparse.Namespace) -> int:
     )
     if os.environ.get("RANK", "0") == "0":
         print(f"best checkpoint: {best}")
-        print(f"next: edgeemo-train bundle {run} --data {config.data} --output {run.name}")
+        if not config.folds:  # a run of one fold is for --out-of-fold
+            folds = " --out-of-fold FOLD_RUN..." if config.train_on_all else ""
+            print(f"next: edgeemo-train bundle {run} --data {config.data} --output {run.name}{folds}")
     return 0
 
 
@@ -464,10 +466,14 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from trainer.runs import trains_on_all
+    from trainer.runs import read_metrics, trains_on_all
     from trainer.table import find_runs, load_result, table
 
-    print(table(load_result(run) for run in find_runs(options.runs) if not trains_on_all(run)))
+    scored = [run for run in find_runs(options.runs) if not trains_on_all(run)]
+    finished = [run for run in scored if read_metrics(run)] or scored
+    print(table(load_result(run) for run in finished))
+    if begun := [str(run) for run in scored if run not in finished]:
+        print(f"edgeemo-train: left out, without a finished epoch: {', '.join(begun)}", file=sys.stderr)
     return 0
 
 

@@ -155,10 +155,11 @@ def _info(options: argparse.Namespace) -> int:
         shares = [int((data.targets.argmax(axis=1) == column).sum()) for data in found.values()]
         print(f"{label:12}" + "".join(f"{share:10,}" for share in shares))
     _print_duplicates(found, options.cache, near=options.near)
-    last = next(iter(found.values()))
-    if last.skipped:
-        print(f"skipped: {len(last.skipped)} rows")
-        for reason, count in by_reason(last.skipped).most_common(5):
+    # some readers list the unusable rows of all splits with each of them
+    skipped = dict.fromkeys(item for data in found.values() for item in data.skipped)
+    if skipped:
+        print(f"skipped: {len(skipped)} rows")
+        for reason, count in by_reason(skipped).most_common(5):
             print(f"    {count} x {reason}")
     return 0
 
