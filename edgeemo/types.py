@@ -393,6 +393,7 @@ class Tracker(Protocol):
 class Classifier(Protocol):
     labels: tuple[str, ...]
     plausible_from: float  # see `Result.plausible_from`
+    fingerprint: str  # hash of the engine's files; another one means other outputs
 
     @property
     def description(self) -> str:

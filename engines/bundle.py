@@ -104,6 +104,17 @@ class Bundle:
         return sha256_of(self.folder / FILES["fp32"])
 
     @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what determines the outputs, except for rounding: the FP32 model and the spec.
+
+        Raises:
+            ModelError: the model cannot be read.
+        """
+        # a modified model differs from the manifest's hash
+        source = sha256_of(self.model) if self.allow_modified else self.source_sha256
+        return hashlib.sha256(f"{source} {self.spec}".encode()).hexdigest()
+
+    @property
     def accuracy(self) -> Accuracy | None:
         """The accuracy in scores.json; None if the file is missing or malformed."""
         try:

@@ -17,10 +17,15 @@ from engines.spec import ModelSpec
 
 
 class Engine:
-    """Classifies faces. Use it as a context manager, or call `close()`."""
+    """Classifies faces. Use it as a context manager, or call `close()`.
 
-    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+    Attributes:
+        fingerprint: `Bundle.fingerprint`; empty if the engine was not opened by `open`.
+    """
+
+    def __init__(self, spec: ModelSpec, backend: Backend, fingerprint: str = "") -> None:
         self.spec = spec
+        self.fingerprint = fingerprint
         self._backend = backend
 
     @classmethod
@@ -41,7 +46,7 @@ class Engine:
             raise ModelError(
                 f"{bundle.folder} has random weights, for timing only (scripts/bench-engines); name another engine"
             )
-        return cls(bundle.spec, open_backend(backend, bundle, threads=threads, exact=exact))
+        return cls(bundle.spec, open_backend(backend, bundle, threads=threads, exact=exact), bundle.fingerprint)
 
     @property
     def description(self) -> str:

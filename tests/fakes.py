@@ -128,8 +128,9 @@ class FakeTracker:
 
 
 class FakeClassifier:
-    def __init__(self, labels: tuple[str, ...] = LABELS, *, description: str = "fake") -> None:
+    def __init__(self, labels: tuple[str, ...] = LABELS, *, description: str = "fake", fingerprint: str = "") -> None:
         self.labels = labels
+        self.fingerprint = fingerprint
         self.plausible_from = 0.0
         self.description = description
         self.calls: list[int] = []

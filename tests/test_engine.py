@@ -1,8 +1,10 @@
 import dataclasses
 import os
+import shutil
 import threading
 
 import numpy as np
+import onnx
 import pytest
 from fakes import FakeBackend, grey, make_bundle
 
@@ -10,6 +12,7 @@ from engines import LABELS, Engine, ModelSpec
 from engines.backends import open_backend
 from engines.bundle import find_bundle
 from engines.errors import BackendUnavailable, ModelError, SpecError
+from engines.manifest import write_manifest
 
 
 def faces(count):
@@ -106,3 +109,26 @@ def test_a_spec_that_does_not_fit_its_graph_is_refused(tmp_path, change, said):
 def test_an_unknown_backend_lists_the_known_ones(tmp_path):
     with pytest.raises(BackendUnavailable, match="known backends are onnx"):
         open_backend("tpu", find_bundle(str(make_bundle(tmp_path / "tiny"))))
+
+
+def test_the_fingerprint_changes_with_the_files_that_determine_the_outputs(tmp_path):
+    def fingerprint(folder, **options):
+        with Engine.open(str(folder), **options) as engine:
+            return engine.fingerprint
+
+    folder = make_bundle(tmp_path / "tiny")
+    first = fingerprint(folder)
+    write_manifest(folder)
+    assert fingerprint(folder) == first
+    assert fingerprint(shutil.copytree(folder, tmp_path / "copy" / "tiny")) == first
+    model = onnx.load(str(folder / "model.onnx"))
+    model.graph.initializer[1].float_data[0] *= 2
+    onnx.save(model, str(folder / "model.onnx"))
+    modified = fingerprint(folder, allow_modified=True)
+    assert modified != first
+    write_manifest(folder)
+    assert fingerprint(folder) == modified
+    spec = ModelSpec.load(folder / "spec.json")
+    (folder / "spec.json").write_text(dataclasses.replace(spec, temperature=2.0).to_json())
+    write_manifest(folder)
+    assert fingerprint(folder) not in (first, modified)

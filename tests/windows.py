@@ -101,6 +101,7 @@ class Studio:
         self.sinks: dict[str, FakeSink] = {}
         self.classes: dict[str, tuple[str, ...]] = {}  # of an engine; else all
         self.engine_s = 0.0  # time to open an engine
+        self.fingerprints: dict[str, str] = {}  # of an engine; else its name
 
     def open(self, config: Config) -> Runner:
         self.configs.append(config)
@@ -124,7 +125,11 @@ class Studio:
         if config.engine == "nosuch":
             raise BundleNotFound("no engine named 'nosuch'; there are: hybrid_lite")
         sleep(self.engine_s)
-        return FakeClassifier(self.classes.get(config.engine, LABELS), description=f"{config.engine}, fake runtime")
+        return FakeClassifier(
+            self.classes.get(config.engine, LABELS),
+            description=f"{config.engine}, fake runtime",
+            fingerprint=self.fingerprints.get(config.engine, config.engine),
+        )
 
 
 class Closing(FakeSink):

@@ -342,6 +342,7 @@ class SharedClassifier(Classifier):
     def __init__(self, engine: Classifier) -> None:
         self.labels = engine.labels
         self.plausible_from = engine.plausible_from
+        self.fingerprint = engine.fingerprint
         self._engine = engine
         self._lock = threading.Lock()
         self._ended = False

@@ -139,6 +139,11 @@ class Runner:
         return descriptions.pop() if descriptions else now.classifier.description
 
     @property
+    def engine_fingerprint(self) -> str:
+        """Hash of the engine's files; another one means other outputs."""
+        return self._now.classifier.fingerprint
+
+    @property
     def labels(self) -> tuple[str, ...]:
         return self._now.classifier.labels
 

@@ -20,6 +20,7 @@ class EngineClassifier:
         self._engine = engine
         self.labels: tuple[str, ...] = engine.spec.labels
         self.plausible_from = engine.spec.plausible_from
+        self.fingerprint = engine.fingerprint
 
     @property
     def description(self) -> str:

@@ -50,6 +50,7 @@ def connect_recorded(window: Window) -> None:
     window.library.wanted.connect(window.ask_for_video)
     window.replaying.asked_for_sessions.connect(window.library.show)
     window.replaying.begins.connect(showing.on_replay)
+    window.replaying.edited.connect(window.neutral_baseline.take_over)
     window.replaying.began.connect(showing.show_buttons)
     window.replaying.began.connect(showing.show_figures)
     window.library.failed.connect(window.banner.show_error)

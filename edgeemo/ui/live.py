@@ -212,7 +212,8 @@ class LiveControl(QObject):
 
     def _on_switched(self) -> None:
         self._settings.engine = self._config.engine
-        self._banner.dismiss()
+        if self._banner.kind == "error":
+            self._banner.dismiss()
         self.switched.emit(self._config)
 
     def _on_switch_failure(self, error: Exception) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import numpy as np
 from PyQt6.QtCore import QObject
 
-from edgeemo.config import Config
 from edgeemo.recording import Recording
 from edgeemo.recording.recorder import baseline_of
 from edgeemo.types import F32, Result
@@ -100,19 +99,23 @@ class BaselineControl(QObject):
         super().__init__(parent)
         self._player, self._timeline, self._recording, self._banner = player, timeline, recording, banner
         self._taking: BaselineCapture | None = None
-        self._engine = ""  # of the latest baseline
+        self._engine = ""  # fingerprint of the latest baseline's engine
+        self._replayed: dict[int, F32] = {}  # the baselines that the replayed session has
         self.reset()
         recording.changed.connect(self._record_all)
 
     def reset(self) -> None:
         """Delete all baselines, because other people are shown."""
-        self._taking, self._engine = None, ""
+        self._taking, self._engine, self._replayed = None, "", {}
         self.baselines = Baselines()
         self._timeline.show_baselines(self.baselines.of)
 
-    def on_switched(self, config: Config) -> None:
-        """Delete the baselines of another engine, from whose probabilities the new one's may differ anyway."""
-        if self._engine not in ("", config.engine):
+    def check_engine(self) -> None:
+        """Delete the baselines of another engine, from whose probabilities the new one's may differ anyway.
+
+        Engines are compared by their files: a reopened source may find other files under the same name.
+        """
+        if self._engine and self._engine != (self._player.engine_fingerprint or self._engine):
             recorder = self._recording.recorder
             if recorder is not None:
                 for person in self.baselines.people:
@@ -121,11 +124,15 @@ class BaselineControl(QObject):
             self._banner.show_message("notice", tr("The neutral baselines of the other engine were removed."))
 
     def take_over(self, recording: Recording) -> None:
-        """Load the baselines of a recorded session; call `reset` before."""
+        """Load the baselines of a replayed session, and again after an edit of its persons; call `reset` before."""
         self.baselines.labels = recording.labels
-        for track in recording.tracks:
-            if track.baseline is not None:
-                self.baselines.keep(track.id, dict(zip(recording.labels, track.baseline.tolist(), strict=True)))
+        before = self._replayed
+        self._replayed = {track.id: track.baseline for track in recording.tracks if track.baseline is not None}
+        for person in before.keys() - self._replayed.keys():
+            self.baselines.forget(person)
+        for person, values in self._replayed.items():
+            if before.get(person) is not values:  # one that the user forgot stays forgotten
+                self.baselines.keep(person, dict(zip(recording.labels, values.tolist(), strict=True)))
 
     def take(self) -> None:
         """Take the baseline from the next ten seconds of the selected person; then also show differences from it."""
@@ -136,7 +143,7 @@ class BaselineControl(QObject):
             )
             return
         self._taking = BaselineCapture(person, self._timeline.history.end)
-        self._engine = self._player.config.engine if self._player.config is not None else ""
+        self._engine = self._player.engine_fingerprint
         self._banner.show_message(
             "notice",
             tr("Person {number}: look neutral for %n seconds.", round(TAKE_S), number=person),
@@ -154,7 +161,10 @@ class BaselineControl(QObject):
 
     def look(self) -> None:
         """Check whether the baseline is complete; called after each result."""
-        history, taking = self._timeline.history, self._taking
+        history = self._timeline.history
+        if self._taking is not None and history.end < self._taking.begin:  # the user has gone back in a file
+            self._taking = BaselineCapture(self._taking.person, history.end)
+        taking = self._taking
         if taking is None or taking.left(history.end) > 0:
             return
         self._taking = None

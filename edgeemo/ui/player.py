@@ -105,6 +105,7 @@ class Player(QObject):
         self._files: SimpleQueue[Job | None] = SimpleQueue()
         self._done: SimpleQueue[Job] = SimpleQueue()
         self._beside: list[threading.Thread] = []
+        self._closed = False
         self._worker = _worker(self._jobs, "edgeemo-window-worker")
         self._writer = _worker(self._files, "edgeemo-window-files")
         self._timer = QTimer(self)
@@ -128,6 +129,11 @@ class Player(QObject):
     @property
     def engine_description(self) -> str:
         return self._runner.engine_description if self._runner is not None else ""
+
+    @property
+    def engine_fingerprint(self) -> str:
+        """Hash of the engine's files; another one means other outputs; empty if nothing plays."""
+        return self._runner.engine_fingerprint if self._runner is not None else ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -273,6 +279,8 @@ class Player(QObject):
 
     def beside(self, work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
         """As `in_background`, but in a separate thread for long work; closing does not wait for its end."""
+        if self._closed:
+            return
         thread = threading.Thread(target=self._job(work, then, otherwise), name="edgeemo-beside", daemon=True)
         self._beside = [each for each in self._beside if each.is_alive()] + [thread]
         thread.start()
@@ -290,7 +298,7 @@ class Player(QObject):
         return job
 
     def shutdown(self, timeout: float = 2.0) -> bool:
-        """Close everything and end every thread.
+        """Close everything and end every thread. Errors of work that ends meanwhile are passed on as usual.
 
         Returns:
             False if a thread still runs: it hangs, for example in a driver, or was started by `beside`.
@@ -306,6 +314,8 @@ class Player(QObject):
         self._finish_done()
         for thread in self._beside:  # a short export may still end
             thread.join(max(0.0, deadline - monotonic()))
+        self._closed = True
+        self._finish_done()
         for thread, limit in ((self._worker, timeout), (self._writer, STORE_S)):
             if thread.is_alive():
                 log.warning("a thread did not end within %.0f s; it keeps running", limit)

@@ -35,11 +35,13 @@ class Replaying(QObject):
     Signals:
         begins: the Recording about to be shown.
         began: it is shown.
+        edited: the Recording after a change of persons or markers, which is about to be shown.
         asked_for_sessions: nothing is replayed, and the user wants to select a session.
     """
 
     begins = pyqtSignal(object)
     began = pyqtSignal()
+    edited = pyqtSignal(object)
     asked_for_sessions = pyqtSignal()
 
     def __init__(
@@ -117,6 +119,7 @@ class Replaying(QObject):
             self._banner.dismiss()
         self._refused = ""
         self._show_names(recording)
+        self.edited.emit(recording)
         self._timeline.change_history(History.of(recording))
         self._bar.change(recording)
 

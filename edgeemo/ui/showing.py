@@ -47,7 +47,7 @@ class Showing(QObject):
     def on_switched(self, config: Config) -> None:
         """Show another engine or smoothing, with which the source continues."""
         self._window.toolbar.engine.show_engine(config.engine)
-        self._window.neutral_baseline.on_switched(config)
+        self._window.neutral_baseline.check_engine()
         self._window.marking.mark_change(config)
         if self._window.saliency.active:
             self._window.saliency.start(config)
@@ -80,6 +80,7 @@ class Showing(QObject):
     def on_result(self, result: Result) -> None:
         first = self._window.video.result is None
         self._window.live.on_result(result)
+        self._window.neutral_baseline.check_engine()
         self.show(result)
         self._window.history.add(result)
         if result.markers:
