@@ -6,6 +6,7 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from pytestqt.qtbot import QtBot
 from sessions import record
 from windows import Clip, Studio, Windows, shows
 
+from edgeemo.errors import SinkError
 from edgeemo.recording import load
 from edgeemo.ui.player import PlayerState
 from edgeemo.ui.settings import Settings
@@ -119,6 +121,25 @@ def test_edits_that_are_made_while_a_source_opens_are_written_when_the_window_cl
         assert "geometry" in (tmp_path / "settings.ini").read_text()
     finally:
         release.set()
+
+
+def test_a_write_that_fails_while_the_window_closes_is_logged(
+    qtbot: QtBot, make: Windows, studio: Studio, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    replayed = record(tmp_path / "sessions", frames=5)
+    studio.closing = SinkError("csv:rows.csv: the disk is full")
+    (tmp_path / "file").touch()
+    window = make(settings=Settings(QSettings(str(tmp_path / "file" / "s.ini"), QSettings.Format.IniFormat)))
+    shows(qtbot, window)
+    window.library.export([replayed], tmp_path / "none" / "out.csv")
+    window.replaying.review.begin(load(replayed.path))
+    shutil.rmtree(replayed.path)
+    window.replaying.review.name(1, "Anna")
+    window.close()
+    told = "\n".join(each.getMessage() for each in caplog.records if each.levelname == "ERROR")
+    for expected in ("the disk is full", "people.json", str(replayed.path), "cannot write the settings"):
+        assert expected in told
+    assert "Traceback" not in caplog.text
 
 
 def test_the_window_answers_while_a_session_is_being_opened(qtbot: QtBot, make: Windows, studio: Studio) -> None:

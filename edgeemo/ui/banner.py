@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,6 +16,8 @@ from edgeemo.ui.language import tr
 from edgeemo.ui.messages import error_words
 from edgeemo.ui.theme import LIGHT, Theme, named
 from engines.errors import EngineError
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["error", "notice"]
 Action = tuple[str, Callable[[], None]]
@@ -109,9 +112,14 @@ class Banner(QFrame):
             self._timer.start(round(seconds * 1000))
 
     def show_error(self, error: BaseException, *actions: Action) -> None:
-        """Show an error; one that is not an `EdgeemoError` or `EngineError` is reported as a bug."""
+        """Show an error; one that is not an `EdgeemoError` or `EngineError` is reported as a bug.
+
+        It is logged if nobody can see it, because the window is closing.
+        """
         text = error_words(error)
-        if not isinstance(error, EdgeemoError | EngineError):
+        if not self.window().isVisible():  # type: ignore[union-attr]
+            log.error("%s", " ".join(str(error).split()), exc_info=None if _expected(error) else error)
+        if not _expected(error):
             plain = " ".join(str(error).split())
             text = tr("This is a bug in edgeemo, please report it: {error}", error=f"{type(error).__name__}: {plain}")
         self.show_message("error", text, *actions)
@@ -141,3 +149,8 @@ class Banner(QFrame):
     def _paint_mark(self) -> None:
         colour = self._theme.error[1] if self._kind == "error" else self._theme.notice[1]
         self._mark.setPixmap(pixmap(self._kind, colour, 22, self.devicePixelRatioF()))
+
+
+def _expected(error: BaseException) -> bool:
+    """Whether the user can correct an error."""
+    return isinstance(error, EdgeemoError | EngineError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,8 @@ from PyQt6.QtCore import QByteArray, QSettings
 
 from edgeemo.config import QualityConfig, SmoothConfig
 from edgeemo.ui.language import SYSTEM, languages, translatable
+
+log = logging.getLogger(__name__)
 
 # name -> smoothing parameters
 PRESETS = {
@@ -41,6 +44,8 @@ class Settings:
         """Write changes to the disk now."""
         if self._store is not None:
             self._store.sync()
+            if self._store.status() is not QSettings.Status.NoError:
+                log.error("cannot write the settings to %s; check its permissions", self._store.fileName())
 
     @property
     def welcomed(self) -> bool:
