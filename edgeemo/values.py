@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from edgeemo.errors import ConfigError
@@ -123,3 +124,14 @@ def clock(seconds: float, digits: int = 1) -> str:
     hours, minutes, rest = steps // (3600 * scale), steps // (60 * scale) % 60, steps % (60 * scale)
     ending = f"{rest // scale:02}" + (f".{rest % scale:0{digits}}" if digits else "")
     return f"{sign}{hours}:{minutes:02}:{ending}" if hours else f"{sign}{minutes}:{ending}"
+
+
+def date_time(text: str) -> str:
+    """A time in ISO 8601 for people, with its offset from UTC: "2026-11-24 09:12:03+01:00"; other texts are unchanged.
+
+    Sessions store local time, databases and JSON lines UTC.
+    """
+    try:
+        return datetime.fromisoformat(text).isoformat(" ", "seconds")
+    except ValueError:
+        return text

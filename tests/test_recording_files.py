@@ -18,9 +18,11 @@ from fakes import result
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
 from edgeemo.recording.atomic import atomic_draft
+from edgeemo.recording.export import columns_of
 from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.recorder import RESERVE_BYTES, Loss
 from edgeemo.recording.source_file import SourceFile
+from edgeemo.report import page
 from edgeemo.sinks import SinkContext, open_sink
 from engines import LABELS
 
@@ -146,6 +148,29 @@ def test_the_origin_of_each_frame_is_kept_where_there_are_several(tmp_path: Path
     two = load(write(kind, tmp_path / f"two.{kind}", (0.0, "a.jpg", 0), (0.5, "b.jpg", 0)))
     assert (two.source, two.origins) == ("two", {0: "a.jpg", 1: "b.jpg"})
     assert one.times.tolist() == two.times.tolist() == [0.0, 0.5]
+
+
+def test_the_runs_of_a_service_in_one_file_are_not_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "two.jsonl"
+    context = SinkContext(LABELS, draw=lambda result: result.frame.image)
+    sink = open_sink(f"jsonl:{path}", context)
+    # two cameras, then a start an hour later with one of them
+    for start, origins in ((1.8e9, ("door", "desk")), (1.8e9 + 3600, ("desk",))):
+        for index in range(10):
+            for origin in origins:
+                shown = result(1, index=index, origin=origin)
+                sink.write(replace(shown, frame=replace(shown.frame, wall=start + index / 25)))
+    sink.close()
+    with pytest.raises(RecordingError, match=r"3 runs: #1 door 2027-01-15 08:00:00\+00:00, #2 desk .*, #3 desk .*09:"):
+        load(path)
+    for number, origin, hour in ((1, "door", 8), (2, "desk", 8), (3, "desk", 9)):
+        read = load(f"{path}#{number}")
+        assert (read.source, len(read.times), read.seconds) == (origin, 10, pytest.approx(0.4))
+        assert read.started == f"2027-01-15T0{hour}:00:00.000+00:00"
+        assert f"2027-01-15 0{hour}:00:00+00:00" in page([("x", [read])])
+        assert columns_of([read])["wall"][0] == 1.8e9 + 3600 * (hour - 8)
+    with pytest.raises(RecordingError, match="has 3 runs"):
+        load(f"{path}#4")
 
 
 def test_a_line_without_a_time_is_at_the_beginning(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from edgeemo.recording.rows import (
     DamagedRows,
     DecodingErrors,
     DoubtRow,
+    Event,
     FaceRow,
     FrameRow,
     MarkerRow,
@@ -32,12 +34,13 @@ from edgeemo.recording.rows import (
     lines,
 )
 from edgeemo.types import Marker
-from edgeemo.values import as_utf8
+from edgeemo.values import as_utf8, date_time
 from engines.files import user_path
 from engines.spec import LABELS
 
 log = logging.getLogger(__name__)
 
+MOST_RUNS = 8  # runs that a message lists
 UNFINISHED = "The end: the recording was not closed (a crash or a full disk), so up to one second is missing."
 _FACE_COLUMNS = ("frame", "id", "x1", "y1", "x2", "y2", "score", "emotion", "confidence")
 
@@ -47,7 +50,7 @@ def load(target: str | Path) -> Recording:
 
     Args:
         target: folder or name of a session, a .sqlite or .db file (PATH#2: its second run; default: the last run), or a
-            .jsonl file.
+            .jsonl file (PATH#2 likewise, if a service has appended several runs to it; it has no default).
 
     Damaged rows are skipped; `missing` has their number.
 
@@ -58,13 +61,11 @@ def load(target: str | Path) -> Recording:
     path = user_path(text)
     if path.is_dir():
         return _from_folder(SessionFolder(path))
-    if path.suffix.lower() in (".jsonl", ".ndjson", ".json") and path.is_file():
-        return _from_lines(path)
     if path.is_file():
-        return _from_database(path, None)
+        return _from_file(path, None)
     stem, _, number = text.rpartition("#")
     if stem and number.isdecimal() and len(number) < 16 and user_path(stem).is_file():
-        return _from_database(user_path(stem), int(number))
+        return _from_file(user_path(stem), int(number))
     from edgeemo.recording.folder import list_sessions
 
     if "/" not in text and text:
@@ -74,6 +75,11 @@ def load(target: str | Path) -> Recording:
     raise RecordingError(
         f"there is no session {text!r}; give the folder or name of a session, a .sqlite or a .jsonl file of results"
     )
+
+
+def _from_file(path: Path, run: int | None) -> Recording:
+    read = _from_lines if path.suffix.lower() in (".jsonl", ".ndjson", ".json") else _from_database
+    return read(path, run)
 
 
 def _from_folder(folder: SessionFolder) -> Recording:
@@ -214,46 +220,90 @@ def _markers(database: sqlite3.Connection, run: int, damaged: DamagedRows) -> tu
     )
 
 
-def _from_lines(path: Path) -> Recording:
-    frames: list[tuple[int, float, str]] = []
-    rows: list[FaceRow] = []
-    doubts: dict[int, dict[int, str]] = defaultdict(dict)
+@dataclass
+class _RunOfLines:
+    """The lines of one source from one start to its end."""
+
+    frames: list[tuple[int, float, str]] = field(default_factory=list)
+    walls: dict[int, float] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
-    markers: list[Marker] = []
-    damaged, spoiled = DamagedRows(), DecodingErrors()
+    rows: list[FaceRow] = field(default_factory=list)
+    doubts: dict[int, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    markers: list[Marker] = field(default_factory=list)
+    spoiled: DecodingErrors = field(default_factory=DecodingErrors)
+
+    @property
+    def started(self) -> str:
+        """Clock time of its first frame; empty if it was not stored."""
+        first = min(self.walls.values(), default=None)
+        return "" if first is None else datetime.fromtimestamp(first, timezone.utc).isoformat(timespec="milliseconds")
+
+    def add(self, event: Event, damaged: DamagedRows) -> None:
+        self.frames.append((event.frame, event.time or 0.0, event.origin))
+        if event.wall is not None:
+            self.walls[event.frame] = event.wall
+        self.spoiled.add(event.time or 0.0, event.damage)
+        self.markers += [Marker(each.time, each.label, 0.0, each.wall) for each in event.markers]
+        for face in event.faces:
+            if not any(label in LABELS for label in face.probabilities):
+                damaged.add(f"a face of frame {event.frame}", "it has no probabilities of known classes")
+                continue
+            self.labels = self.labels or tuple(label for label in face.probabilities if label in LABELS)
+            if face.unsure:
+                self.doubts[face.id][event.frame] = "; ".join(face.unsure)
+            self.rows.append(
+                FaceRow(
+                    event.frame,
+                    face.id,
+                    face.box,
+                    face.score,
+                    face.emotion,
+                    face.confidence,
+                    [face.probabilities.get(label) for label in self.labels],
+                    face.turned,
+                    tuple(face.quality.get(name) for name in QUALITY),
+                )
+            )
+
+
+def _from_lines(path: Path, number: int | None) -> Recording:
+    damaged = DamagedRows()
     try:
         with path.open("rb") as file:
-            for event in lines(file, damaged):
-                frames.append((event.frame, event.time or 0.0, event.origin))
-                spoiled.add(event.time or 0.0, event.damage)
-                markers += [Marker(each.time, each.label, 0.0, each.wall) for each in event.markers]
-                for face in event.faces:
-                    if not any(label in LABELS for label in face.probabilities):
-                        damaged.add(f"a face of frame {event.frame}", "it has no probabilities of known classes")
-                        continue
-                    labels = labels or tuple(label for label in face.probabilities if label in LABELS)
-                    if face.unsure:
-                        doubts[face.id][event.frame] = "; ".join(face.unsure)
-                    values = [face.probabilities.get(label) for label in labels]
-                    rows.append(
-                        FaceRow(
-                            event.frame,
-                            face.id,
-                            face.box,
-                            face.score,
-                            face.emotion,
-                            face.confidence,
-                            values,
-                            face.turned,
-                            tuple(face.quality.get(name) for name in QUALITY),
-                        )
-                    )
+            runs = _runs_of_lines(lines(file, damaged), damaged)
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror or error}") from error
-    markers.sort(key=lambda marker: marker.time)
-    notes = _Notes(tuple(markers), doubts)
-    read = _assemble(path, "", labels or LABELS, frames, rows, notes, damaged=damaged)
-    return replace(read, missing=(*read.missing, *spoiled.note()))
+    place = (1 if len(runs) == 1 else 0) if number is None else number
+    if not 0 < place <= len(runs):
+        known = [
+            f"#{index} {run.frames[0][2]} {date_time(run.started)}".strip()
+            for index, run in enumerate(runs[:MOST_RUNS], 1)
+            if run.frames
+        ]
+        more = f" and {len(runs) - MOST_RUNS} more" if len(runs) > MOST_RUNS else ""
+        raise RecordingError(f"{path} has {len(runs)} runs: {', '.join(known)}{more}; give one of them: {path}#1")
+    run = runs[place - 1]
+    run.markers.sort(key=lambda marker: marker.time)
+    notes = _Notes(tuple(run.markers), run.doubts)
+    read = _assemble(path, run.started, run.labels or LABELS, run.frames, run.rows, notes, damaged=damaged)
+    return replace(read, walls=run.walls, missing=(*read.missing, *run.spoiled.note()))
+
+
+def _runs_of_lines(events: Iterable[Event], damaged: DamagedRows) -> list[_RunOfLines]:
+    """At least one. A service appends the results of all sources, and of all its starts, to one file.
+
+    Its events have a clock time; the frame numbers of each source begin again with each start.
+    """
+    runs: list[_RunOfLines] = []
+    newest: dict[str, _RunOfLines] = {}
+    for event in events:
+        source = "" if event.wall is None else event.origin
+        run = newest.get(source)
+        if run is None or event.frame in run.walls:
+            run = newest[source] = _RunOfLines()
+            runs.append(run)
+        run.add(event, damaged)
+    return runs or [_RunOfLines()]
 
 
 def _assemble(

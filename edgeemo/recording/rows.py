@@ -101,6 +101,7 @@ class Event(msgspec.Struct):
     faces: list[FaceEvent]
     damage: Number = 0
     markers: list[MarkerEvent] = []
+    wall: Wall = None
 
 
 class DecodingErrors:

@@ -25,7 +25,7 @@ from edgeemo.report.markdown import to_html
 from edgeemo.report.numbers import binned, interval_shares, marker_changes, shares, transitions
 from edgeemo.report.plots import BINS, share_bar, timeline
 from edgeemo.types import F32
-from edgeemo.values import clock
+from edgeemo.values import clock, date_time
 
 MOST_PEOPLE = 12  # persons shown in detail; those visible most briefly share one line
 MOST_PAIRS = 10
@@ -178,7 +178,7 @@ def _session(recording: Recording) -> _Session:
     facts = [
         ("Source", recording.source),
         ("Engine", recording.engine),
-        ("Recorded", recording.started.replace("T", " ")[:19]),
+        ("Recorded", date_time(recording.started)),
         ("Length", clock(recording.seconds)),
         ("Frames", f"{len(recording.times):,}".replace(",", " ")),
         ("Persons", str(len(recording.tracks))),
