@@ -7,6 +7,7 @@ import os
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from conftest import MakeClip
@@ -159,8 +160,10 @@ def test_closing_asks_before_it_stops_what_runs(
     assert dialog.running
     dialog.reject()
     (stop,) = [each for each in dialog.findChildren(QPushButton) if each.text() == "Stop" and each.isVisible()]
+    began = monotonic()
     stop.click()
-    assert not dialog.running
+    assert monotonic() - began < 0.5, "the window waits for the workers"
+    qtbot.waitUntil(lambda: not dialog.running and not dialog.isVisible(), timeout=LONG_MS)
     assert window.settings.queue != ()
 
 

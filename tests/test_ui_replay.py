@@ -7,7 +7,9 @@ import os
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import av
@@ -29,13 +31,14 @@ from edgeemo.recording.markers import write_markers
 from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.stages.overlay import draw
+from edgeemo.ui import saliency_overlay
 from edgeemo.ui.language import use_language
 from edgeemo.ui.overlay_video import write_overlay
 from edgeemo.ui.people import person_menu
 from edgeemo.ui.scenes import Scenes
 from edgeemo.ui.transport import SPEEDS
 from edgeemo.ui.window import Window
-from engines import LABELS, Emotion
+from engines import LABELS, Emotion, ModelSpec
 
 
 def recorded(parent: Path, *, frames: int = 100, faces: int = 1, file: Path | None = None) -> SessionFolder:
@@ -237,16 +240,35 @@ def test_markers_are_set_ended_renamed_deleted_and_exchanged(qtbot: QtBot, make:
     qtbot.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
     assert window.replay.slider.value() == 25
     review.export_markers(tmp_path / "events.tsv")
-    assert "2 markers written" in window.banner.text
+    qtbot.waitUntil(lambda: "2 markers written" in window.banner.text)
     review.delete_markers(dialog.chosen)
     assert dialog.table.rowCount() == 1
     review.import_markers(tmp_path / "events.tsv")
-    assert dialog.table.rowCount() == 3
+    qtbot.waitUntil(lambda: dialog.table.rowCount() == 3)
     qtbot.mouseClick(dialog.undo, Qt.MouseButton.LeftButton)
     assert dialog.table.rowCount() == 1
     review.import_markers(tmp_path / "none.tsv")
-    assert "cannot read" in window.banner.text.lower()
+    qtbot.waitUntil(lambda: "cannot read" in window.banner.text.lower())
     qtbot.waitUntil(lambda: load(folder.path).markers == (Marker(3.0, "mark 2"),))
+
+
+def test_the_window_does_not_wait_for_the_engine_of_saliency_maps(
+    qtbot: QtBot, make: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = saliency_overlay._open
+
+    def slow(config: Config, stack: ExitStack) -> tuple[ModelSpec, saliency_overlay.HeatOf]:
+        sleep(1)
+        return opened(config, stack)
+
+    monkeypatch.setattr(saliency_overlay, "_open", slow)
+    window = make()
+    shows(qtbot, window)
+    began = monotonic()
+    for _ in range(2):
+        window.menus.saliency_action.trigger()
+    assert monotonic() - began < 0.5
+    assert not window.saliency.active
 
 
 def test_a_saliency_map_of_the_source_is_not_painted_over_a_replay(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:

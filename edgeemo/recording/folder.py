@@ -218,7 +218,9 @@ class SessionFolder:
 
     def _extent(self) -> dict[str, Any]:
         try:
-            query = "SELECT count(*), min(time), max(time) FROM frames"
+            # min(time) and max(time) would read all rows: a tenth of a second for hours of recording
+            edges = [f"SELECT time FROM frames ORDER BY run {way}, frame {way} LIMIT 1" for way in ("ASC", "DESC")]
+            query = f"SELECT (SELECT count(*) FROM frames), ({edges[0]}), ({edges[1]})"
             frames, first, last = read_database(self.events, lambda database: database.execute(query).fetchone())
             return {"frames": int(frames), "seconds": float(last - first) if frames else 0.0}
         except (*DATABASE_FAULTS, TypeError, ValueError):  # times stored as text

@@ -80,7 +80,13 @@ class AnalyseDialog(QDialog):
         self._timer.start(TICK_MS)
 
     def reject(self) -> None:
-        """Cancel, also with the window's close button."""
+        """Cancel, also with the window's close button; closes when the thread has ended."""
+        self._stop.set()
+        self.cancel.setEnabled(False)
+        self.figures.setText(tr("Cancelling …"))
+
+    def end(self) -> None:
+        """Cancel and wait briefly, because the window is closing."""
         self._timer.stop()
         self._stop.set()
         self._thread.join(END_S)
@@ -108,7 +114,7 @@ class AnalyseDialog(QDialog):
             log.debug("the analysis ended with an error", exc_info=True)
             self._error = error
         if self._stop.is_set():
-            # `reject` may have stopped waiting
+            # `end` may have stopped waiting
             self._discard()
         else:
             self._note_missing()
@@ -136,7 +142,7 @@ class AnalyseDialog(QDialog):
 
     def _tick(self) -> None:
         recorder = self._recorder
-        if recorder is not None:
+        if recorder is not None and not self._stop.is_set():
             frames, seconds = recorder.frames, max(monotonic() - self._began, 1e-3)
             if self._total:
                 self.progress.setRange(0, self._total)
@@ -150,6 +156,9 @@ class AnalyseDialog(QDialog):
                 )
             )
         if self._thread.is_alive():
+            return
+        if self._stop.is_set():
+            self.end()
             return
         self._timer.stop()
         folder, error = self._folder, self._error

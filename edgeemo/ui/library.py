@@ -56,7 +56,7 @@ class Library(QObject):
     def show(self) -> None:
         """Open the list, or bring it to the front."""
         if self.dialog is None:
-            self.dialog = SessionsDialog(self._folder, self._settings, self._window)
+            self.dialog = SessionsDialog(self._folder, self._settings, self._window, self._player.with_files)
             self.dialog.wanted.connect(self.wanted)
             self.dialog.replayed.connect(self.replay)
             self.dialog.reported.connect(self.report)

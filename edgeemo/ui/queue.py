@@ -118,7 +118,7 @@ class QueueDialog(QDialog):
         self._ending: Ending | None = None
         self._error: Exception | None = None
         self._began = 0.0
-        self._finished = False
+        self._finished = self._leaving = False
         self._make_parts()
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
@@ -160,7 +160,7 @@ class QueueDialog(QDialog):
             now = self._window_config()
             self._config = replace(now, source="", sinks=(), frames=0, capture=CaptureConfig())
         self._settings.queue = [str(self._output), *self._paths]
-        self._stop = threading.Event()
+        self._stop, self._leaving = threading.Event(), False
         if self._watcher is not None:
             self._ended |= self._watcher.completed.ended_files
         self._watcher, self._ending, self._error = None, None, None
@@ -203,11 +203,17 @@ class QueueDialog(QDialog):
         stop = box.addButton(tr("Stop"), QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(go_on)
         box.setEscapeButton(go_on)
-        box.buttonClicked.connect(lambda button: self.end() if button is stop else None)
+        box.buttonClicked.connect(lambda button: self._stop_and_leave() if button is stop else None)
         box.open()
 
+    def _stop_and_leave(self) -> None:
+        """Stop, and close when the files in progress have been given up."""
+        self._leaving = True
+        self._stop.set()
+        self.figures.setText(tr("Stopping …"))
+
     def end(self) -> None:
-        """Stop at once and close; the queue is stored for the next time."""
+        """Stop, wait and close, because the window is closing; the queue is stored for the next time."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(END_S)
@@ -248,6 +254,8 @@ class QueueDialog(QDialog):
             self._timer.stop()
             self._thread = None
             self._on_end()
+            if self._leaving:
+                super().reject()
         elif self._watcher is not None and not self._stop.is_set():
             self._show_progress(self._watcher)
         self.fill()

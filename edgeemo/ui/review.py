@@ -102,24 +102,26 @@ class Review(QObject):
         recording = self.recording
         if recording is None:
             return
-        try:
-            added = read_events(path, recording.begin)
-        except RecordingError as error:
-            self.failed.emit(error)
-            return
-        self._set_markers([*recording.markers, *added])
+        added: list[Marker] = []
+        stored = self._stored
+
+        def add() -> None:
+            if self.recording is not None and self._stored is stored:  # the same session is still replayed
+                self._set_markers([*self.recording.markers, *added])
+
+        self._player.with_files(lambda: added.extend(read_events(path, recording.begin)), add, self.failed.emit)
 
     def export_markers(self, path: Path) -> None:
         """Write all markers as a table of events."""
         recording = self.recording
         if recording is None:
             return
-        try:
-            count = write_events(recording, path)
-        except RecordingError as error:
-            self.failed.emit(error)
-            return
-        self.exported.emit(count, path)
+        count: list[int] = []
+        self._player.with_files(
+            lambda: count.append(write_events(recording, path)),
+            lambda: self.exported.emit(count[0], path),
+            self.failed.emit,
+        )
 
     def undo(self) -> None:
         """Undo the latest change; after reopening the session, the latest change of persons."""

@@ -69,14 +69,14 @@ class Saliency(QObject):
         super().__init__(parent)
         self._work: Mailbox[tuple[Result, int]] | None = None
         self._done: Mailbox[Heat] | None = None
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._due = 0.0
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._collect)
 
     @property
     def active(self) -> bool:
-        return self._thread is not None
+        return self._work is not None
 
     def start(self, config: Config) -> None:
         """Open the engine of a configuration."""
@@ -84,17 +84,24 @@ class Saliency(QObject):
         work: Mailbox[tuple[Result, int]] = Mailbox(newest_only=True)
         done: Mailbox[Heat] = Mailbox(newest_only=True)
         self._work, self._done = work, done
-        self._thread = threading.Thread(target=_run, args=(config, work, done), name="edgeemo-saliency", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=_run, args=(config, work, done), name="edgeemo-saliency", daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+        thread.start()
         self._timer.start(TICK_MS)
 
-    def stop(self, timeout: float = 1.0) -> None:
+    def stop(self) -> None:
+        """Compute no more maps; does not wait for the thread, which may still open its engine."""
         self._timer.stop()
         if self._work is not None:
             self._work.close()
-        if self._thread is not None:
-            self._thread.join(timeout)
-        self._thread = self._work = self._done = None
+        self._work = self._done = None
+
+    def close(self, timeout: float = 1.0) -> None:
+        """As `stop`, and wait for the threads, because the window is closing."""
+        self.stop()
+        deadline = monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - monotonic()))
 
     def offer(self, result: Result, person: int | None) -> None:
         """Offer a new result; it is used if a map is due and the person is in it."""

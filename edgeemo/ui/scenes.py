@@ -36,10 +36,13 @@ class Scenes:
     def change(self, recording: Recording) -> None:
         """Continue with the same session after changes of persons or markers."""
         self.recording = recording
-        self._rows: dict[int, list[tuple[int, int]]] = {}
-        for which, track in enumerate(recording.tracks):
-            for row, frame in enumerate(track.frames.tolist()):
-                self._rows.setdefault(frame, []).append((which, row))
+        # all rows by frame, then by track: number of the frame, index of the track, and of the row in it
+        counts = [len(track) for track in recording.tracks]
+        frames = np.concatenate([np.zeros(0, np.int64), *(track.frames for track in recording.tracks)])
+        order = np.argsort(frames, kind="stable")
+        self._frames = frames[order]
+        self._tracks = np.repeat(np.arange(len(counts)), counts)[order]
+        self._track_rows = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])[order]
 
     def __len__(self) -> int:
         return len(self.recording.times)
@@ -58,7 +61,8 @@ class Scenes:
         recording = self.recording
         number, time = int(recording.frames[index]), float(recording.times[index])
         image = self._image(recording.video_time(time) if recording.video is not None else time)
-        rows = self._rows.get(number, [])
+        first, last = np.searchsorted(self._frames, [number, number + 1]).tolist()
+        rows = zip(self._tracks[first:last].tolist(), self._track_rows[first:last].tolist(), strict=True)
         tracks = [(recording.tracks[which], row) for which, row in rows]
         count, classes = len(tracks), len(recording.labels)
         boxes = np.array([track.boxes[row] for track, row in tracks], np.float32).reshape(count, 4)

@@ -26,6 +26,7 @@ from edgeemo.ui.groups_dialog import GroupsDialog
 from edgeemo.ui.labels import Label
 from edgeemo.ui.language import tr, translatable
 from edgeemo.ui.messages import message_words
+from edgeemo.ui.player import Job
 from edgeemo.ui.screen import open_with_size
 from edgeemo.ui.settings import Settings
 from edgeemo.ui.tables import Cell, RowTable
@@ -44,6 +45,10 @@ ANALYSED = translatable("the analysed file")
 class SessionsDialog(QDialog):
     """The recorded sessions, newest first.
 
+    Args:
+        folder: returns the folder of sessions.
+        work: `Player.with_files`, because deleting a long video takes seconds; None: in the window's thread.
+
     Signals:
         replayed: a SessionFolder.
         reported: a list of SessionFolders.
@@ -61,11 +66,16 @@ class SessionsDialog(QDialog):
     failed = pyqtSignal(object)
 
     def __init__(
-        self, folder: Callable[[], Path], settings: Settings | None = None, parent: QWidget | None = None
+        self,
+        folder: Callable[[], Path],
+        settings: Settings | None = None,
+        parent: QWidget | None = None,
+        work: Callable[[Job, Job, Callable[[Exception], None]], None] | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Sessions"))
         self._folder = folder
+        self._work = work or _in_place
         self._settings = settings or Settings()
         self._listed: list[tuple[SessionFolder, SessionInfo]] = []
         headings = [tr("Name"), tr("Recorded"), tr("Length"), tr("Source"), tr("Video")]
@@ -227,11 +237,11 @@ class SessionsDialog(QDialog):
         self.table.choose(records or [self.table.record_at(nearest)])
 
     def _try(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except EdgeemoError as error:
+        def failed(error: Exception) -> None:
             self.failed.emit(error)
-        self.fill()
+            self.fill()
+
+        self._work(action, self.fill, failed)
 
     def _enable(self) -> None:
         count = len(self.chosen)
@@ -252,6 +262,15 @@ def _cells(info: SessionInfo) -> Sequence[Cell]:
 def file_name(name: str) -> str:
     """A session's name as a file name that every operating system permits."""
     return re.sub(r'[\x00-\x1f<>:"/\\|?*]+', " ", name).strip(" .")[:80] or "session"
+
+
+def _in_place(work: Job, then: Job, otherwise: Callable[[Exception], None]) -> None:
+    try:
+        work()
+    except EdgeemoError as error:
+        otherwise(error)
+    else:
+        then()
 
 
 def _restore(folder: SessionFolder) -> None:

@@ -295,11 +295,11 @@ class Window(QMainWindow):
         self.hide()
         self.replay.end()
         self.recording.end_now()
-        self.saliency.stop()
+        self.saliency.close()
         if self.queue is not None:
             self.queue.end()
         for analysis in self.findChildren(AnalyseDialog):
-            analysis.reject()
+            analysis.end()
         self.live.shutdown()
         super().closeEvent(event)
 

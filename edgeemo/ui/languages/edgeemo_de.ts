@@ -45,6 +45,11 @@
     </message>
     <message>
         <location filename="../analyse.py"/>
+        <source>Cancelling …</source>
+        <translation>Bricht ab …</translation>
+    </message>
+    <message>
+        <location filename="../analyse.py"/>
         <source>{length} of video, {rate} frames per second, {times} times real time</source>
         <translation>{length} Video, {rate} Bilder pro Sekunde, {times}-fache Echtzeit</translation>
     </message>
@@ -2461,6 +2466,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../queue.py"/>
         <source>Keep running</source>
         <translation>Weiter</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Stopping …</source>
+        <translation>Beendet …</translation>
     </message>
     <message>
         <location filename="../queue.py"/>
