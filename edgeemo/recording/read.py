@@ -292,7 +292,7 @@ def _from_lines(path: Path, number: int | None) -> Recording:
 def _runs_of_lines(events: Iterable[Event], damaged: DamagedRows) -> list[_RunOfLines]:
     """At least one. A service appends the results of all sources, and of all its starts, to one file.
 
-    Its events have a clock time; the frame numbers of each source begin again with each start.
+    Its events have a clock time; each start counts the frames of a source from 0.
     """
     runs: list[_RunOfLines] = []
     newest: dict[str, _RunOfLines] = {}
