@@ -117,6 +117,19 @@ def test_systemd_hears_of_readiness_and_of_every_beat(
         assert process.wait(LIMIT_S) == 130
 
 
+def test_standard_output_gets_results_after_a_reload_if_no_sink_is_configured(
+    started: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = started(source("clip", "demo", "loop = true", "paced = true"))
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["frame"] == 0
+    process.send_signal(signal.SIGHUP)
+    until(lambda: json.loads(process.stdout.readline())["frame"] > 60, "results")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130
+
+
 def test_a_damaged_engine_is_refused_while_the_old_one_goes_on(
     tmp_path: Path, engines: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:

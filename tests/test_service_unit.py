@@ -62,6 +62,7 @@ def test_the_unit_restarts_is_watched_and_ends_cleanly() -> None:
     lines = Unit(Path("/etc/edgeemo/edge.toml"), outputs=OUTPUTS).text().splitlines()
     for line in (
         "Type=notify", "WatchdogSec=30", "Restart=on-failure", "SuccessExitStatus=130", "User=edgeemo", "MemoryMax=2G",
+        "RestartPreventExitStatus=3 4",
         "StartLimitIntervalSec=0", "NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=",
         "ReadWritePaths=/srv/edge", "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'", "PrivateTmp=yes",
     ):  # fmt: skip

@@ -18,7 +18,7 @@ from edgeemo.sinks.announcements import Withdrawal
 from edgeemo.system.sd_notify import Notifier
 from edgeemo.system.signals import ending_on_signals
 from edgeemo.types import Counters, Status
-from engines.standard import MISTAKE, NOT_DELIVERED, finish, tell
+from engines.standard import NOT_DELIVERED, finish, tell
 from engines.terminal import printable
 
 DONE, PARTLY, INTERRUPTED = 0, 3, 130
@@ -36,17 +36,16 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
             no longer used are cleared.
 
     Returns:
-        The exit code: 0 done (also if the reader of a pipe closed it), 2 a file of `config.sources` could not be read
-        to its end, 3 done but some pictures of a folder could not be read, 4 done but an output did not receive
-        everything, 130 interrupted. If a source or sink hangs, this function ends the process.
+        The exit code: 0 done (also if the reader of a pipe closed it), 3 done but some pictures of a folder, or a file
+        of `config.sources`, could not be read to the end, 4 done but an output did not receive everything, 130
+        interrupted. If a source or sink hangs, this function ends the process.
 
     Raises:
         EdgeemoError: a mistake that the user can correct.
     """
     if not config.source and not config.sources:
         raise ConfigError("no source: give --source with a video, a folder of pictures, a camera number, a URL or demo")
-    if not config.sinks:
-        config = replace(config, sinks=("jsonl:-",))
+    config = _with_sink(config)
     partly, broken = "", ""
     stop, reload = threading.Event(), threading.Event()
     with ending_on_signals(stop, reload=reload if config.sources else None):
@@ -58,7 +57,7 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
                 withdrawal.begin(config)
                 gc.freeze()  # else full collections traverse the libraries' objects: pauses of 35 ms
                 try:
-                    runner.run(stop, reload, load)
+                    runner.run(stop, reload, None if load is None else lambda: _with_sink(load()))
                 except PartlyReadError as error:
                     partly = str(error)
                 except SinkError as error:
@@ -74,8 +73,6 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
         except ReaderGone:
             return DONE
     unread = PARTLY if partly or cut else DONE
-    if any(not isinstance(error, PartlyReadError) for _, error in cut):
-        unread = MISTAKE  # as for a single source
     code = INTERRUPTED if stop.is_set() else NOT_DELIVERED if broken or missing else unread
     lines = [f"source {name}: {error}" for name, error in cut]
     for line in (partly, *lines, broken, *missing, "" if quiet else said):
@@ -85,6 +82,10 @@ def run(config: Config, load: Callable[[], Config] | None = None, *, quiet: bool
         # a thread is blocked in a driver; a normal exit would wait for it or crash
         os._exit(finish(code))
     return code
+
+
+def _with_sink(config: Config) -> Config:
+    return config if config.sinks else replace(config, sinks=("jsonl:-",))
 
 
 def undelivered(status: Status) -> list[str]:

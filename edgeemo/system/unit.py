@@ -99,6 +99,8 @@ class Unit:
             "RestartSec=2",
             "# 130: ended by SIGTERM, as asked",
             "SuccessExitStatus=130",
+            "# 3, 4: every source has ended; the service would read the same files again, for ever",
+            "RestartPreventExitStatus=3 4",
             "TimeoutStartSec=5min",
             "TimeoutStopSec=10",
             "WatchdogSec=30",
