@@ -382,3 +382,18 @@ def test_frames_that_grow_beyond_what_is_read_are_damage(
     monkeypatch.setattr("edgeemo.capture.ffmpeg.MAX_PIXELS", 100 * 100)
     frames, _ = read(open_source(str(tmp_path / "grows.mjpeg")))
     assert [frame.image.shape for frame in frames] == [(48, 64, 3)]
+
+
+def test_a_picture_without_data_does_not_end_a_video(ffmpeg: str, tmp_path: Path) -> None:
+    """Recorders store the pictures that they left out like this."""
+    path = encode(ffmpeg, tmp_path, "-f", "lavfi", "-i", "testsrc=s=64x48:d=2:r=12", "-c:v", "mjpeg", "a.mp4")
+    data = bytearray(path.read_bytes())
+    sizes = data.index(b"stsz") + 16
+    assert struct.unpack_from(">I", data, sizes - 4) == (24,)
+    # the size of one picture is added to the previous one
+    before, size = struct.unpack_from(">II", data, sizes + 4 * 9)
+    struct.pack_into(">II", data, sizes + 4 * 9, before + size, 0)
+    path.write_bytes(data)
+    frames, error = read(open_source(str(path)))
+    assert error == ""
+    assert [frame.time for frame in frames] == pytest.approx([each for n, each in enumerate(TWELFTHS) if n != 10])

@@ -207,3 +207,23 @@ def test_status_and_doctor_show_which_decoder_runs(
 def test_without_the_jetsons_element_ffmpeg_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CHOICE, raising=False)
     assert element_for("h264") == element_for("hevc") == ""
+
+
+def test_a_header_that_only_ffmpeg_accepts_leaves_the_video_to_ffmpeg(
+    ffmpeg: str, element: str, demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = encode(ffmpeg, tmp_path, "-i", str(demo_clip), "-an", "-t", "1", "-c:v", "libx265", "a.mp4")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"hvcC") + 4
+    kinds, place = data[place + 22], place + 23
+    for _ in range(kinds):  # arrays of parameter sets: type, number, and each with its length
+        begin = place
+        count, place = int.from_bytes(data[place + 1 : place + 3], "big"), place + 3
+        for _ in range(count):
+            place += 2 + int.from_bytes(data[place : place + 2], "big")
+    data[begin] = 48  # a type that the standard leaves unspecified, instead of the encoder's settings
+    path.write_bytes(data)
+    monkeypatch.setenv(CHOICE, H265)
+    source = open_source(str(path))
+    frames, said = read(source)
+    assert (len(frames), said, source.decoder) == (25, "", "FFmpeg")

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sources import read
 
 from edgeemo import recognise
 from edgeemo.capture import open_source
@@ -166,3 +167,11 @@ def test_a_single_broken_picture_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(SourceError, match="not a readable picture"):
         list(open_source(str(tmp_path / "broken.jpg")).frames())
+
+
+def test_an_animation_that_vanishes_before_it_is_read_is_an_error_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    path.write_bytes(b"RIFF\0\0\0\0WEBPVP8X" + bytes([10, 0, 0, 0, 0b10]) + bytes(9))
+    source = open_source(str(path))
+    path.unlink()
+    assert read(source) == ([], f"cannot read {path}: No such file or directory")

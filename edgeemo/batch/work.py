@@ -17,7 +17,7 @@ from edgeemo.batch.remote import is_remote, local_copy
 from edgeemo.batch.rows import RowWriter
 from edgeemo.batch.seams import join_parts
 from edgeemo.batch.split import Part, VideoPart, split
-from edgeemo.capture.file import VideoFile
+from edgeemo.capture.file import VideoFile, is_of_system
 from edgeemo.config import Config
 from edgeemo.errors import EdgeemoError, SourceError
 from edgeemo.run.open import Stages
@@ -175,11 +175,8 @@ def is_full(error: OSError) -> bool:
 
 def could_not_read(error: BaseException, path: str | Path) -> bool:
     """Whether a file failed because the operating system could not read it, for example from a network drive."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno:  # FFmpeg's errors about the content of a file are no OSErrors
-            return True
-        cause = cause.__cause__
+    if is_of_system(error):
+        return True
     if is_remote(str(path)):
         return False  # its copy is on this machine's disk
     try:

@@ -231,12 +231,15 @@ class Video:
             except MemoryError:
                 raise
             except av.error.FFmpegError as error:
-                self._broken = OSError(str(getattr(error, "strerror", "") or error))
+                timed_out = isinstance(error, av.error.ExitError)
+                said = "no data arrived in time" if timed_out else str(getattr(error, "strerror", "") or error)
+                self._broken = (TimeoutError if timed_out else OSError)(said)
                 self._broken.__cause__ = error
                 return
-            if packet is None or not packet.size:
+            if packet is None:
                 return
-            yield packet
+            if packet.size:  # PyAV's last packet is empty; so are those of pictures that a recorder left out
+                yield packet
 
     def _decode(self, packets: Iterator[Any]) -> Generator[Any, None, None]:
         for packet in chain(packets, (None,)):  # None flushes the decoder

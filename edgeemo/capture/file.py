@@ -155,12 +155,22 @@ def play(
             video.close()
         decoded = round(last * video.fps) + 1 if playhead.has_seeked else index - first
         try:
-            _expect_all(video, shown, decoded, broken, log.debug if first else log.warning)
+            _expect_all(video, shown, decoded, broken, cause, log.debug if first else log.warning)
         except SourceError as error:
             raise error from cause
         if not loop:
             return
         start += last + 1 / video.fps
+
+
+def is_of_system(error: BaseException | None) -> bool:
+    """Whether the operating system or the network failed, for example a disk; not the content of a file."""
+    while error is not None:
+        # FFmpeg's errors about the content are no OSErrors with a number
+        if isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _opened(opener: Callable[[], Video], shown: str, playhead: Playhead, tell: Callable[..., None]) -> Video:
@@ -181,13 +191,18 @@ def _grab(video: Video, playhead: Playhead, pace: Pace | None, index: int) -> bo
     return here or (playhead.wait_at_end() and _grab(video, playhead, pace, index))
 
 
-def _expect_all(video: Video, shown: str, decoded: int, broken: str, tell: Callable[..., None]) -> None:
+def _expect_all(
+    video: Video, shown: str, decoded: int, broken: str, cause: OSError | None, tell: Callable[..., None]
+) -> None:
+    of_all = f" of {video.count}" if video.count >= decoded else ""
+    if is_of_system(cause):
+        place = f" after frame {decoded}{of_all}" if decoded else ""
+        raise SourceError(f"{shown} cannot be read{place}: {broken}; check its disk or network, then try again")
     if not decoded and (broken or video.count):
         raise SourceError(_nothing_left(shown))
     if not decoded:
         raise SourceError(f"{shown} has no frame that can be decoded; copy or record it again")
     if broken:
-        of_all = f" of {video.count}" if video.count >= decoded else ""
         raise SourceError(
             f"{shown} is cut off after frame {decoded}{of_all}: the file is not complete ({broken}); "
             "copy or record it again"

@@ -226,7 +226,10 @@ class HardwareVideo(Video):
         import av
 
         names = f"{CODECS[self.codec_context.name][2]},dump_extra=freq=keyframe"
-        complete = av.bitstream.BitStreamFilterContext(names, self._stream)
+        try:
+            complete = av.bitstream.BitStreamFilterContext(names, self._stream)
+        except av.error.FFmpegError as error:  # stricter than FFmpeg's decoder
+            raise GStreamerError(f"its header is not valid: {error.strerror}") from error
         for number, packet in enumerate(packets):
             self._follow(packet)
             if not number:

@@ -203,7 +203,10 @@ def _pictures_in(path: Path) -> Iterator[U8]:
 
 def _webp_frames(path: Path) -> Iterator[tuple[U8, float]]:
     """The frames of an animated WebP, which FFmpeg does not decode, and their durations in seconds."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
     width, height = picture_size(data) or (1, 1)
     most = max(1, MAX_ANIMATION_BYTES // (width * height * 4))
     try:

@@ -993,6 +993,31 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../messages.py"/>
+        <source>{path} cannot be read after frame {frame} of {count}: {reason}</source>
+        <translation>{path} kann nach Bild {frame} von {count} nicht weiter gelesen werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} cannot be read after frame {frame}: {reason}</source>
+        <translation>{path} kann nach Bild {frame} nicht weiter gelesen werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>{path} cannot be read: {reason}</source>
+        <translation>{path} kann nicht gelesen werden: {reason}</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>check its disk or network, then try again</source>
+        <translation>Datenträger oder Netzwerk prüfen, dann erneut versuchen</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
+        <source>no data arrived in time</source>
+        <translation>es kamen nicht rechtzeitig Daten</translation>
+    </message>
+    <message>
+        <location filename="../messages.py"/>
         <source>the rest cannot be decoded</source>
         <translation>der Rest ist nicht lesbar</translation>
     </message>
