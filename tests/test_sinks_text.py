@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import select
 import sqlite3
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import frame, result
+from servers import until
 
 from edgeemo.columns import QUALITY, codes_of, column_names
 from edgeemo.config import Config, CsvConfig, JsonlConfig
 from edgeemo.errors import ConfigError, SinkError
+from edgeemo.run.sink_worker import SinkWorker
 from edgeemo.sinks import SINKS, ReaderGone, SinkContext, open_sink, parse
 from edgeemo.sinks.event import event, line
 from edgeemo.types import Doubt, Faces, Quality, Result, Sink
@@ -175,6 +178,23 @@ def test_a_reader_that_closes_its_pipe_is_told_apart_from_a_fault(tmp_path: Path
     with pytest.raises(ReaderGone):
         sink.write(result(1, index=1))
     sink.close()
+
+
+def test_a_service_waits_for_the_next_reader_of_a_named_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    worker = SinkWorker("pipe", lambda: open_sink(f"jsonl:{path}", replace(CONTEXT, lasting=True)), size=8)
+    for number in (0, 2):
+        until(lambda: not worker.status().error)
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        worker.offer(result(1, index=number))
+        until(lambda reader=reader: select.select([reader], [], [], 0)[0])
+        assert json.loads(os.read(reader, 1 << 16))["frame"] == number
+        os.close(reader)
+        worker.offer(result(1, index=number + 1))
+        until(lambda number=number: worker.status().dropped == 1 + number // 2)
+    assert worker.failure is None
+    assert worker.close()
 
 
 def test_csv_has_one_row_a_face_and_a_header_even_without_faces(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import pytest
 from browser import find_chromium
 from fakes import frame, result
 from servers import serving
+from sources import encode
 
+from edgeemo.capture import open_source
 from edgeemo.cli import main
 from edgeemo.config import Config
-from edgeemo.errors import SinkError
+from edgeemo.errors import SinkError, SourceError
 from edgeemo.sinks import SinkContext, open_sink
 from edgeemo.sinks.video import fitted
 from edgeemo.types import U8, Faces, Result
@@ -395,3 +398,82 @@ def test_a_video_that_is_closed_leaves_no_file_open(tmp_path: Path, name: str) -
     assert open_files()
     sink.close()
     assert open_files() == set()
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov"])
+def test_a_service_keeps_no_index_of_a_video_in_memory(tmp_path: Path, name: str) -> None:
+    """An ordinary MP4 has its index in memory: 73 bytes per picture, 2.8 GB in a month with 15 per second."""
+    path = tmp_path / name
+    sink = open_sink(f"video:{path}", replace(CONTEXT, lasting=True))
+    for index in range(120):
+        sink.write(empty(index % 40, index / 4))
+    crashed = tmp_path / f"crashed{path.suffix}"
+    crashed.write_bytes(path.read_bytes())
+    times, seconds = read(crashed)[1], len(read(crashed)[1]) / 4
+    assert 20 <= seconds < 30  # all but the last ten seconds
+    sink.close()
+    assert read(path)[1] == pytest.approx([index / 4 for index in range(120)])
+    assert times == read(path)[1][: len(times)]
+    frames = list(open_source(str(path)).frames())
+    assert (len(frames), frames[-1].time) == (120, 29.75)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_a_service_keeps_the_video_before_a_failed_write(tmp_path: Path, name: str) -> None:
+    """Here a limit of the file's size; a quota and a failing disk do the same."""
+    writer = (
+        "import resource, sys; sys.path[:0] = sys.argv[2:]; import numpy as np\n"
+        "from test_sinks_video import CONTEXT, empty; from edgeemo.sinks import open_sink\n"
+        "from edgeemo.errors import SinkError; from dataclasses import replace\n"
+        "noise = np.random.default_rng(0).integers(0, 255, (64, 128, 3), np.uint8)\n"
+        "context = replace(CONTEXT, lasting=True, draw=lambda result: np.roll(noise, result.frame.index))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
+        "for _ in range(2):\n"
+        "    sink = open_sink('video:' + sys.argv[1], context)\n"
+        "    try:\n"
+        "        for index in range(400):\n"
+        "            sink.write(empty(index % 40, index / 5))\n"
+        "        sys.exit('the file was not limited')\n"
+        "    except SinkError as error:\n"
+        "        assert 'earlier frames are kept' in str(error), error\n"
+        "    try:\n"
+        "        sink.close()\n"
+        "    except SinkError:\n"
+        "        pass\n"
+        "    assert sink.lost == 0\n"
+    )
+    path = tmp_path / name
+    done = subprocess.run([sys.executable, "-c", writer, str(path), *sys.path], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    for each in (path, path.with_name(f"out.1{path.suffix}")):
+        assert len(read_part(each)) >= 20
+
+
+def read_part(path: Path) -> list[float]:
+    """The times of the pictures before the place where a video is cut off."""
+    times = []
+    with contextlib.suppress(SourceError):
+        for each in open_source(str(path)).frames():
+            times.append(each.time)
+    return times
+
+
+def test_damaged_sound_costs_no_picture(
+    ffmpeg: str, demo_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lavfi = ["-f", "lavfi", "-i", "testsrc=s=64x48:d=2:r=10", "-f", "lavfi", "-i", "sine=d=2", "-shortest"]
+    data = bytearray(encode(ffmpeg, tmp_path, *lavfi, "-c:v", "mpeg2video", "-c:a", "aac", "a.ts").read_bytes())
+    noise = np.random.default_rng(1)
+    for place in noise.integers(len(data) // 4, len(data), 200):
+        data[place] = noise.integers(256)
+    (tmp_path / "a.ts").write_bytes(data)
+    sink = open_sink(f"video:{tmp_path}/out.mp4", replace(CONTEXT, config=Config(source=f"{tmp_path}/a.ts")))
+    for index in range(20):
+        sink.write(empty(index, index / 10))
+    sink.close()
+    assert len(read(tmp_path / "out.mp4")[0]) == 20
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        assert sum(packet.size > 0 for packet in made.demux(audio=0)) > 10
+    assert [each.getMessage().partition(" is ")[2] for each in caplog.records] == [
+        "damaged (Invalid data found when processing input) and copied only in part"
+    ]

@@ -163,9 +163,10 @@ class MqttSink(Sink):
             with self._lock:
                 self._states[source] = state
         now = monotonic()
-        if self._config.interval_s and now - self._sent.get(source, -1e9) < self._config.interval_s:
-            return
-        self._sent[source] = now
+        if self._config.interval_s:
+            if now - self._sent.get(source, -1e9) < self._config.interval_s:
+                return
+            self._sent[source] = now
         payload = json.dumps(event(result), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         self._taken += 1
         self._outbox.append(f"{source}/results", payload.encode())

@@ -77,13 +77,13 @@ class TextOutput:
         lost: number of calls of `write` whose lines were lost with deleted files.
 
     Raises:
-        SinkError: the target cannot be opened or written to, another run writes to it, or a pipe has no reader when the
-            run ends. A file never keeps an incomplete line.
+        SinkError: the target cannot be opened or written to, another run writes to it, a pipe has no reader when the
+            run ends, or the reader of a service's named pipe closed it. A file never keeps an incomplete line.
         ReaderGone: the reader closed the pipe.
     """
 
     def __init__(self, target: str, kind: str, context: SinkContext, *, rotate_bytes: int = 0, keep: int = 1) -> None:
-        lasting = context.lasting
+        self._lasting = lasting = context.lasting
         self._name = "standard output" if target == STANDARD_OUTPUT else target
         self._path: Path | None = None
         self._rotate_bytes = rotate_bytes
@@ -135,7 +135,9 @@ class TextOutput:
             self._size += len(content)
             self._lines += 1
         except BrokenPipeError as error:
-            raise ReaderGone(f"the reader of {self._name} closed it") from error
+            gone = f"the reader of {self._name} closed it"
+            # a service waits for the next reader
+            raise SinkError(gone) if self._lasting and self._path is not None else ReaderGone(gone) from error
         except OSError as error:
             if self._regular:
                 with contextlib.suppress(OSError):

@@ -43,6 +43,7 @@ class Sound:
         self._packets: Iterator[Packet[Any]] = source.demux(self._stream)
         self._next: Packet[Any] | None = None
         self._last = float("-inf")
+        self._told = False
 
     @classmethod
     def of(cls, path: str, output: OutputContainer, suffix: str) -> Sound | None:
@@ -80,8 +81,10 @@ class Sound:
             return None
 
     def copy_up_to(self, time: float) -> None:
-        """Write the packets before a time in seconds since the first frame."""
-        while (packet := self._next or next(self._packets, None)) is not None:
+        """Write the packets before a time in seconds since the first frame, without damaged ones."""
+        from av.error import InvalidDataError
+
+        while (packet := self._next or self._read()) is not None:
             self._next = None
             if packet.pts is None or not packet.size:
                 continue
@@ -96,7 +99,26 @@ class Sound:
             packet.pts -= shift
             packet.dts = packet.pts
             packet.stream = self._copy
-            self._output.mux(packet)
+            try:
+                self._output.mux(packet)
+            except InvalidDataError as error:
+                self._tell(error)
+
+    def _read(self) -> Packet[Any] | None:
+        from av.error import FFmpegError
+
+        try:
+            return next(self._packets, None)
+        except FFmpegError as error:
+            self._packets = iter(())
+            self._tell(error)
+            return None
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            self._told = True
+            why = getattr(error, "strerror", None) or error
+            log.warning("the sound of %s is damaged (%s) and copied only in part", self._source.name, why)
 
     def close(self) -> None:
         self._source.close()

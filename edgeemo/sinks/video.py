@@ -52,9 +52,17 @@ AVI_TICKS = 600  # AVI has a fixed rate: each tick without a frame costs 24 byte
 # ticks between two pictures that a container can store; a longer gap (a camera was away) repeats the picture
 LONGEST_STEP = {"avi": 60_000, "mp4": 1 << 30, "mov": 1 << 30}
 FIRST_STEP_S = 0.04  # duration of the frame of a video that has only one
+# an MP4 of a service is a series of fragments: an index of months would take gigabytes of memory, and moving it to the
+# beginning longer than a service has for its end
+FRAGMENTS = {
+    "movflags": "frag_keyframe+empty_moov+default_base_moof",
+    "frag_duration": "10000000",  # microseconds
+    "flush_packets": "1",
+}
+CLUSTERS = {"cluster_time_limit": "1000", "flush_packets": "1"}
 SPARE_BYTES = 4 << 20
 ENTRY_BYTES = 32
-# videos that this process has finished; a service that opens one again (after a full disk, at a reload) keeps it
+# readable videos of this process; a service that opens one again (after a full disk, at a reload) keeps it
 _finished: set[Path] = set()
 # H.264 user data (SEI type 5) before the first picture marks the file as ours. An MP4 has its comment at its end, which
 # is missing after a crash; a service would then refuse to overwrite the file.
@@ -66,7 +74,8 @@ class VideoSink(Sink):
 
     Every frame has its own time, so the video is as long as its source. Later pictures of another size are fitted into
     the first size. Renaming or deleting the file is an error, because a video cannot be continued in a new file. The
-    sound of a source file is copied if the container supports it.
+    sound of a source file is copied if the container supports it. After a crash, .mkv is readable up to the last
+    second, .mp4, .m4v and .mov of a service up to the last ten seconds.
     """
 
     pictures = True
@@ -82,6 +91,8 @@ class VideoSink(Sink):
         self._ticks = AVI_TICKS if self._format == "avi" else TICKS
         self._draw = context.draw
         self._lasting = context.lasting
+        self._fragmented = context.lasting and self._format in ("mp4", "mov")
+        self._needs_end = self._format != "matroska" and not self._fragmented  # unreadable without its end
         config = context.config
         self._sound_of = "" if config.sources or config.capture.loop else config.source
         self._container: OutputContainer | None = None
@@ -143,7 +154,7 @@ class VideoSink(Sink):
             presence, self._presence = self._presence, None
             assert presence is not None
             deleted = presence.has_moved(now=True) and presence.is_deleted()
-            if deleted or (not finished and self._format != "matroska"):
+            if deleted or (self._needs_end and not finished):
                 self._lost += self._pictures
             elif self._pictures and self._lasting:
                 _finished.add(self._path)
@@ -159,8 +170,8 @@ class VideoSink(Sink):
         self._size = (max(2, picture.shape[1] // 2 * 2), max(2, picture.shape[0] // 2 * 2))
         self._zero = time
         options = {"movflags": "faststart"} if self._format in ("mp4", "mov") else {}
-        if self._format == "matroska":  # readable after a crash up to the last second
-            options = {"cluster_time_limit": "1000", "flush_packets": "1"}
+        if not self._needs_end:
+            options = FRAGMENTS if self._fragmented else CLUSTERS
         try:
             if self._path in _finished:
                 _set_aside(self._path)
@@ -228,7 +239,7 @@ class VideoSink(Sink):
         try:
             action()
         except (av.error.FFmpegError, OSError) as error:
-            if self._format == "matroska":
+            if not self._needs_end:
                 why = f"cannot continue writing {self._path} ({_reason(error)}); earlier frames are kept"
             else:
                 why = (
@@ -248,15 +259,17 @@ class VideoSink(Sink):
         except OSError as error:
             raise SinkError(f"cannot continue writing {self._path}: its folder was moved or deleted") from error
         # the index at the end: 12 bytes per picture of an MP4, 24 per tick of an AVI, and the sound's entries
-        entries = {"mp4": self._pictures, "mov": self._pictures, "avi": max(0, self._last)}.get(self._format, 0)
+        entries = max(0, self._last) if self._format == "avi" else self._pictures if self._needs_end else 0
         if free < SPARE_BYTES + ENTRY_BYTES * entries:
             self.close()
             raise SinkError(f"cannot continue writing {self._path}: the disk is full; earlier frames are kept")
 
 
 def _set_aside(path: Path) -> None:
-    """Rename a finished video: out.mp4 to out.1.mp4, or to the next free number."""
-    if path.exists():
+    """Rename a finished video: out.mp4 to out.1.mp4, or to the next free number. An empty file is left to be replaced:
+    a disk that stays full would get one per second.
+    """
+    if path.exists() and path.stat().st_size:
         names = (path.with_name(f"{path.stem}.{number}{path.suffix}") for number in count(1))
         target = next(name for name in names if not name.exists())
         replace_file(path, target)
