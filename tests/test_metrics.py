@@ -68,5 +68,10 @@ def test_the_temperature_that_made_the_labels_is_found(temperature):
     assert fit_temperature(logits, probabilities) == pytest.approx(temperature, rel=0.01)
 
 
-def test_one_class_has_no_temperature():
+def test_faces_that_are_all_right_do_not_determine_a_temperature():
+    """Regression: it was the limit, 0.2 (5 with a single class), which distorts every probability of the bundle."""
     assert fit_temperature(np.array([[3.0], [-1.0]], np.float32), np.ones((2, 1), np.float32)) == 1
+    logits, targets = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 0.5]], np.float32), one_hot([0, 1, 0], 2)
+    assert fit_temperature(logits, targets) == 1
+    assert fit_temperature(logits, 0.8 * targets + 0.1) == pytest.approx(0.5, abs=0.4)
+    assert fit_temperature(logits, one_hot([0, 1, 1], 2)) > 0.21
