@@ -277,3 +277,24 @@ def test_a_batch_and_a_benchmark_run_nothing_but_the_chosen_backend(tmp_path, de
     assert not (tmp_path / "dataset").exists()
     assert export(device, folder, "--backend", "tensorrt").returncode == 0
     assert json.loads(run(device, *bench).stdout)["engine"].startswith("small, TensorRT 10.3.0, Stub GPU, FP16")
+
+
+def test_saliency_starts_no_second_build(tmp_path, device):
+    folder = make_network(tmp_path / "small")
+    assert export(device, folder, "--backend", "onnx").returncode == 0
+    opened = """
+import sys
+from contextlib import ExitStack
+from edgeemo.config import Config
+from edgeemo.ui import saliency_overlay
+
+opened = []
+saliency_overlay.occlusion = lambda engine, face, column: opened.append(engine.description)
+with ExitStack() as stack:
+    saliency_overlay._open(Config(engine=sys.argv[1], backend="tensorrt"), stack)[1](None, 0)
+print(opened)
+"""
+    done = run(device | {"QT_QPA_PLATFORM": "offscreen"}, "-c", opened, str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "ONNX Runtime" in done.stdout
+    assert "being built" not in done.stdout

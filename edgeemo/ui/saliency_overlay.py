@@ -22,6 +22,7 @@ from edgeemo.config import Config
 from edgeemo.mailbox import Closed, Mailbox
 from edgeemo.types import F32, U8, Result
 from engines import Engine, EngineError, ModelSpec, find_bundle
+from engines.errors import ModelError
 from engines.preprocess import crop
 from engines.saliency import class_activation, occlusion, open_maps
 
@@ -169,9 +170,11 @@ def _open(config: Config, opened: ExitStack) -> tuple[ModelSpec, HeatOf]:
         opened.callback(maps.close)
         return bundle.spec, lambda face, column: class_activation(maps, bundle.spec, face, column)
     modified = config.allow_modified
-    engine = opened.enter_context(
-        Engine.open(config.engine, backend=config.backend, threads=1, allow_modified=modified)
-    )
+    try:
+        engine = Engine.open(config.engine, backend=config.backend, threads=1, allow_modified=modified, exact=True)
+    except ModelError:  # there is no TensorRT plan, and the window's own engine builds it
+        engine = Engine.open(config.engine, threads=1, allow_modified=modified)
+    opened.enter_context(engine)
     return engine.spec, lambda face, column: occlusion(engine, face, column)
 
 
