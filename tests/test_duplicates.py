@@ -15,6 +15,7 @@ from trainer.config import FitConfig
 from trainer.data import open_data
 from trainer.data.duplicates import UNREADABLE, also_in, find_duplicates, picture_digests
 from trainer.data.faces import load_faces
+from trainer.errors import DataError
 from trainer.train import fit
 
 SPEC = ModelSpec("test", size=32, colour="grey")
@@ -177,3 +178,18 @@ def test_a_test_split_that_cannot_be_read_is_reported(leaky, tmp_path, capsys, c
     (leaky / "FER2013Train" / "label.csv").write_text("")
     assert main(["evaluate", *data, "--engine", "hybrid_lite"]) == 0
     assert "also in the training split are not left out: no picture that FER2013Train" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00"], ids=["empty", "cut"])
+def test_a_cache_that_a_power_cut_damaged_is_made_again_or_named(content, leaky, tmp_path):
+    data = open_data(f"ferplus:{leaky}", "valid")
+    before = picture_digests(data, tmp_path)
+    (kept,) = tmp_path.glob("*.npy")
+    kept.write_bytes(content)
+    assert np.array_equal(picture_digests(data, tmp_path), before)
+    load_faces(data, SPEC, tmp_path)
+    (rows,) = tmp_path.glob("*/rows.npy")
+    for path in (rows, rows.with_name("faces.npy")):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=f"the faces in {rows.parent} are damaged .*: delete this folder"):
+            load_faces(data, SPEC, tmp_path)

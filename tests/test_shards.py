@@ -189,6 +189,12 @@ def test_a_network_is_trained_validated_and_scored_on_shards(shards, tmp_path, c
     assert scores["accuracy"] >= 0.9
     assert main(["fit", *fitted, "--all", "--run", str(tmp_path / "all")]) == 2
     assert "are streamed" in capsys.readouterr().err
+    for command in (
+        ["robustness", "--engine", "hybrid_lite", "--data", f"wds:{shards}"],
+        ["data", "groups", f"wds:{shards}", "--output", str(tmp_path / "groups.csv")],
+    ):
+        assert main(command) == 2
+        assert "holds only crops of faces, but whole pictures are needed" in capsys.readouterr().err
 
 
 def test_two_processes_train_on_shards(shards, tmp_path):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from engines.face_detector import FaceDetector
 from engines.preprocess import F32, U8
 from trainer.data import open_data
-from trainer.data.faces import find_face
+from trainer.data.faces import expect_pictures, find_face
 from trainer.errors import DataError, PictureError
 
 COLUMNS = ("image", "colour", "tone", "ita", "light", "face_px")
@@ -76,9 +76,10 @@ def write_groups(data: str, split: str, path: Path) -> dict[str, int]:
     """Write a row per picture, for `edgeemo-train evaluate --by PATH:COLUMN`; returns the count per tone.
 
     Raises:
-        DataError: the data is missing, or the file cannot be written.
+        DataError: the data is missing or has only crops, or the file cannot be written.
     """
     opened = open_data(data, split)
+    expect_pictures(opened)
     counts: dict[str, int] = {}
     try:
         with path.open("w", newline="", encoding="utf-8") as file, contextlib.closing(FaceDetector()) as detector:

@@ -30,7 +30,7 @@ from engines.spec import LABELS, ModelSpec
 from trainer.conditions import Changed, Condition, change, generator, leaning
 from trainer.data import open_data
 from trainer.data.dataset import Dataset
-from trainer.data.faces import find_face
+from trainer.data.faces import expect_pictures, find_face
 from trainer.errors import DataError, PictureError
 from trainer.evaluate import Model
 
@@ -100,9 +100,10 @@ def measure(
         num_workers: processes that change and crop pictures; more than 1 starts new interpreters.
 
     Raises:
-        DataError: the data is missing, or its protocol scores no picture.
+        DataError: the data is missing or has only crops, or its protocol scores no picture.
     """
     opened = open_data(data, split)
+    expect_pictures(opened)
     rows = np.flatnonzero(opened.scored)
     if limit is not None and limit < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]

@@ -6,6 +6,7 @@ without such pictures, and `edgeemo-train data info` counts both kinds.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections import Counter
@@ -46,9 +47,10 @@ def picture_digests(data: Dataset, cache: Path | None = None, *, perceptual: boo
     kind = "perceptual" if perceptual else "pixels"
     path = None if cache is None else cache / f"{data.name}-{data.split}-{kind}-{data.content_key}.npy"
     if path is not None and path.is_file():
-        kept: Digests = np.load(path)
-        if len(kept) == len(data) and UNREADABLE not in kept:
-            return kept
+        with contextlib.suppress(OSError, ValueError, EOFError):  # damaged: compute them again
+            kept: Digests = np.load(path)
+            if len(kept) == len(data) and UNREADABLE not in kept:
+                return kept
     digest = _perceptual if perceptual else _exact
 
     def of(row: int) -> int:

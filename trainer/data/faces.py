@@ -76,6 +76,12 @@ class FaceSet:
         return np.asarray(np.where(self.scored & (top < len(EXPRESSIONS)), top, -1), np.int64)
 
 
+def expect_pictures(data: Dataset) -> None:
+    """Raises: DataError: the data set has only finished crops, in which no face can be detected."""
+    if data.cropped:
+        raise DataError(f"{data.name} holds only crops of faces, but whole pictures are needed: name the original data")
+
+
 def find_face(
     image: U8, detector: FaceDetector, enlarge: float = 1.0, near: F32 | None = None
 ) -> tuple[F32, F32] | None:
@@ -210,6 +216,8 @@ def load_faces(data: Dataset, spec: ModelSpec, cache: Path | None = None, *, num
             rows = np.load(folder / "rows.npy")
         except OSError as error:
             raise DataError(f"cannot keep faces in {folder}: {error.strerror or error}") from error
+        except (ValueError, EOFError) as error:  # for example after a power cut
+            raise DataError(f"the faces in {folder} are damaged ({error}): delete this folder") from error
         skipped = _read_skipped(folder / "skipped.csv")
     whole = sum(item.reason == WHOLE_PICTURE for item in skipped)
     return FaceSet(faces, rows, data.targets[rows], data.scored[rows], data.classes, whole)
