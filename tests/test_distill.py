@@ -6,6 +6,7 @@ import torch
 from datasets import make_ferplus
 from fakes import make_bundle
 
+from engines.layout import UNTRAINED
 from engines.spec import LABELS, CropGeometry, ModelSpec
 from trainer.cli import main
 from trainer.distill import Teachers, fit_input, override_no_face
@@ -101,6 +102,13 @@ def test_teachers_are_not_asked_about_what_is_no_face():
     assert torch.equal(believed[:2], torch.eye(11)[[0, nothing]])
     assert believed[2, [2, nothing]].tolist() == [0.75, 0.25]
     assert override_no_face(answers[:0], targets[:0]).shape == (0, 11)
+
+
+def test_an_engine_with_random_weights_is_no_teacher(tmp_path):
+    folder = make_bundle(tmp_path / "timed")
+    (folder / UNTRAINED).touch()
+    with pytest.raises(RunError, match="has random weights, for timing only"):
+        Teachers([str(folder)], STUDENT, 2.0, CPU)
 
 
 def test_a_student_is_trained_by_a_run_and_the_run_remembers_it(teacher, tmp_path):

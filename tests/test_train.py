@@ -2,6 +2,7 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -268,6 +269,17 @@ def test_every_way_of_training_runs_and_writes_its_record(data, cache, tmp_path,
     assert cv2.imread(str(tmp_path / "curves.png")).size > 0
     if importlib.util.find_spec("tensorboardX") is not None:
         assert any((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_run_continues_without_what_it_started_from_and_without_figures(run, data, cache, tmp_path, capsys):
+    start, folder = tmp_path / "start.pt", tmp_path / "run"
+    shutil.copyfile(run / "best.pt", start)
+    (folder / "curves.png").mkdir(parents=True)
+    for epochs in (1, 2):
+        fit(settings(data, epochs=epochs, start_from=str(start)), folder, cache=cache)
+        assert f"cannot write {folder / 'curves.png'}: Is a directory" in capsys.readouterr().out
+        start.unlink(missing_ok=True)
+    assert torch.load(folder / "last.pt")["epoch"] == 2
 
 
 def test_too_few_faces_for_a_batch_is_one_clear_line(data, cache, tmp_path):

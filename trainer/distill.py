@@ -35,7 +35,7 @@ class Teachers:
     mirroring, at the cost of one prediction.
 
     Raises:
-        RunError: a teacher cannot be loaded, or was trained with another crop geometry.
+        RunError: a teacher cannot be loaded, has random weights, or was trained with another crop geometry.
         EngineError: a teacher's engine cannot be loaded.
     """
 
@@ -98,6 +98,8 @@ def _load(name: str, device: torch.device) -> tuple[ModelSpec, Predict]:
         _, model = load_checkpoint(find_checkpoint(path))
         return model.spec, model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     bundle = find_bundle(name)
+    if bundle.untrained:
+        raise RunError(f"teacher {name} has random weights, for timing only")
     backend = open_backend("onnx", bundle, threads=torch.get_num_threads())
     columns = [LABELS.index(label) for label in bundle.spec.labels]
 

@@ -31,7 +31,7 @@ from trainer.lineage import trained_on_validation
 from trainer.loggers import Loggers, check_loggers, open_loggers
 from trainer.losses import Objective, soft_target_loss
 from trainer.memory import keep_freed_memory
-from trainer.models import Classifier, input_spec
+from trainer.models import Classifier, build, input_spec
 from trainer.models.cost import count_parameters
 from trainer.optim import build_ema, build_optimiser, learning_rate
 from trainer.parallel import DistContext, distributed, gradients_stay_local, joined, sync_batchnorm
@@ -166,7 +166,8 @@ class Trainer:
         self.precision = self._precision(state)
         torch.manual_seed(config.seed)
         self.source = self._source(num_workers)
-        model = initial_model(config, lambda: self._first_faces(spec.size))
+        # a resumed run has all weights in last.pt and does not need `start_from` again
+        model = build(config.arch) if state else initial_model(config, lambda: self._first_faces(spec.size))
         model.spec = spec
         if config.batch == config.accumulate and any(isinstance(layer, nn.BatchNorm1d) for layer in model.modules()):
             raise RunError(f"{config.arch} needs 2 faces or more at once: raise --batch or lower --accumulate")
@@ -239,8 +240,7 @@ class Trainer:
             self._record(row, board)
         if board is not None:
             board.close()
-            if read_metrics(self.run):
-                draw_curves(read_metrics(self.run), self.run / "curves.png")
+            self._draw()
 
     def _say_what(self) -> None:
         config, data = self.config, self.data
@@ -392,15 +392,23 @@ class Trainer:
             return
         append_metrics(self.run, row)
         board.add(row)
-        if self.progress.epoch % DRAW_EVERY == 0:
-            draw_curves(read_metrics(self.run), self.run / "curves.png")
         self.save_last()
+        if self.progress.epoch % DRAW_EVERY == 0:
+            self._draw()
         told = f"epoch {self.progress.epoch}: loss {row['train_loss']:.3f}"
         if "valid_accuracy" in row:
             told += f", accuracy {row['valid_accuracy']:.2%} on valid, best {self.progress.best:.2%}"
             recalls = [(name, value) for name, value in row.items() if name.startswith("recall_")]
             told += "; recall " + ", ".join(f"{name.removeprefix('recall_')} {value:.0%}" for name, value in recalls)
         self.log.say(told)
+
+    def _draw(self) -> None:
+        rows, path = read_metrics(self.run), self.run / "curves.png"
+        try:
+            if rows:
+                draw_curves(rows, path)
+        except OSError as error:  # a figure must not end days of training
+            self.log.say(f"cannot write {path}: {error.strerror or error}")
 
     def save_last(self) -> None:
         progress = self.progress
