@@ -99,6 +99,23 @@ def test_two_models_are_compared_on_the_same_faces(place, capsys):
     assert "McNemar's exact test" in said
 
 
+def test_only_pictures_count_as_skipped(tmp_path, capsys):
+    """Regression: files that are no pictures, and those of other splits, counted as pictures without a face."""
+    for split in ("train", "valid"):
+        folder = make_ferplus(tmp_path, f"{split}/happiness", 4)
+        for name in (f"{split}/happiness/notes.txt", f"{split}/bored.png", "loose.png"):
+            (folder / name).write_text("x")
+    (tmp_path / "valid" / "happiness" / "fer0001.png").write_bytes(b"cut")
+    given = ["--engine", "hybrid_lite", "--cache", str(tmp_path / "cache"), "--json"]
+    assert main(["evaluate", "--data", f"folder:{tmp_path}", *given]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["faces"], scores["skipped"]) == (3, 1)
+    with (make_ferplus(tmp_path / "set", "FER2013Valid", 4) / "FER2013Valid" / "label.csv").open("a") as file:
+        file.write(f"gone.png,,{',8' * 10}\n".replace(",,,", ",,"))
+    assert main(["evaluate", "--data", f"ferplus:{tmp_path / 'set'}", *given]) == 0
+    assert json.loads(capsys.readouterr().out)["skipped"] == 1
+
+
 def test_groups_are_scored_apart(place, capsys, tmp_path):
     table = tmp_path / "groups.csv"
     table.write_text("image,age\n" + "".join(f"fer{n:04d}.png,{'old' if n % 3 else 'young'}\n" for n in range(20)))

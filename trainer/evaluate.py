@@ -38,6 +38,7 @@ from trainer.config import is_checkpoint
 from trainer.data import Dataset, open_data
 from trainer.data.duplicates import also_in, picture_digests
 from trainer.data.faces import FaceSet, load_faces
+from trainer.data.pictures import MISSING_FILE
 from trainer.errors import DataError, NoSplit
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Evaluation:
     Attributes:
         images: N picture names.
         probabilities: (N, K) in the order of `labels`.
-        skipped: pictures that are unreadable or show no face; excluded from all figures.
+        skipped: pictures that are missing, unreadable or show no face; excluded from all figures.
         whole_pictures: pictures without a detection, scored as a whole.
         classes: the C classes that the data set's protocol distinguishes.
         scored: (N,) which faces the protocol scores: M of them.
@@ -130,11 +131,13 @@ def evaluate(model: Model, data: str, split: str, *, cache: Path | None = None, 
     predictions = over_expressions(probabilities, model.spec.labels, faces.classes)[faces.scored]
     targets = faces.targets[faces.scored]
     truth = targets[:, [LABELS.index(name) for name in faces.classes]].argmax(axis=1)
+    # the reader also lists files that are no pictures, and rows of other splits
+    missing = sum(item.reason.startswith(MISSING_FILE) for item in opened.skipped)
     return Evaluation(
         images=tuple(opened.images[row] for row in faces.rows),
         labels=model.spec.labels,
         probabilities=probabilities,
-        skipped=len(opened) + len(opened.skipped) - len(faces),
+        skipped=len(opened) - len(faces) + missing,
         classes=faces.classes,
         scored=faces.scored,
         predictions=predictions,

@@ -15,7 +15,7 @@ import numpy as np
 from engines.preprocess import F32
 from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
-from trainer.data.pictures import FolderPictures, ZipPictures
+from trainer.data.pictures import MISSING_FILE, FolderPictures, ZipPictures
 from trainer.errors import DataError, NoSplit
 
 # FER+'s ten columns, in its order, in the project's names
@@ -66,7 +66,7 @@ def open_ferplus(path: Path, split: str) -> Dataset:
         if len(counts) != len(COLUMNS) or not all(0 <= count <= 100 for count in counts):
             skipped.append(Skipped(where, f"ten votes expected, got {','.join(row[2:12])[:60]!r}"))
         elif row[0] not in there:
-            skipped.append(Skipped(where, f"missing file {row[0]}"))
+            skipped.append(Skipped(where, f"{MISSING_FILE} {row[0]}"))
         else:
             images.append(row[0])
             votes.append(counts)

@@ -17,7 +17,7 @@ import numpy as np
 from engines.spec import LABELS
 from trainer.data.dataset import Dataset, Skipped
 from trainer.data.parquet import ParquetPictures, find_parquet, parquet_rows, split_of_file
-from trainer.data.pictures import FolderPictures, Pictures, ZipPictures
+from trainer.data.pictures import MISSING_FILE, FolderPictures, Pictures, ZipPictures
 from trainer.errors import DataError, NoSplit
 
 SPLITS = ("train", "valid", "test", "all")
@@ -189,7 +189,7 @@ def _from_table(content: bytes, table: str, names: list[str]) -> tuple[list[Row]
         name = next((place for place in places if place in there), None)
         label = class_name(emotion)
         if name is None:
-            skipped.append(Skipped(where, f"missing file {image[:80]!r}"))
+            skipped.append(Skipped(where, f"{MISSING_FILE} {image[:80]!r}"))
         elif label is None:
             skipped.append(Skipped(where, f"{emotion[:40]!r} is not a class"))
         else:

@@ -47,7 +47,7 @@ class FolderPictures:
         try:
             return decode(self.read_bytes(name), name)
         except FileNotFoundError as error:
-            raise PictureError(name, "missing file") from error
+            raise PictureError(name, MISSING_FILE) from error
         except OSError as error:
             raise PictureError(name, f"unreadable file ({error.strerror})") from error
 
@@ -79,12 +79,13 @@ class ZipPictures:
         try:
             return decode(self.read_bytes(name), name)
         except KeyError as error:
-            raise PictureError(name, "missing file") from error
+            raise PictureError(name, MISSING_FILE) from error
         except OSError as error:
             raise PictureError(name, f"unreadable file ({error.strerror or error})") from error
 
 
 MISSING = "missing"
+MISSING_FILE = "missing file"
 OUTSIDE_ROOT = "a path outside the data set's folder"
 
 
