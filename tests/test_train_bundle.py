@@ -20,7 +20,7 @@ from engines.spec import EXPRESSIONS, LABELS, ModelSpec
 from trainer import export
 from trainer.card import CardFacts, _sets
 from trainer.cli import main
-from trainer.config import RECIPES, FitConfig
+from trainer.config import RECIPES, FitConfig, config_to_json
 from trainer.data import open_data
 from trainer.data.faces import FaceSet, load_faces
 from trainer.errors import RunError
@@ -163,6 +163,16 @@ def test_the_card_of_other_peoples_pictures_claims_nothing_of_the_web(run, place
     assert "web" not in card
     assert "How it was trained is not recorded." in card
     assert "Pictures and labels of mine, as provided by their owner." in card
+
+
+def test_a_bundle_for_other_data_than_the_runs_is_warned_of(tmp_path, caplog):
+    config = FitConfig(data="ferplus:a.zip", extra_data=("folder:b",))
+    (tmp_path / "config.json").write_text(config_to_json(config))
+    for named in (("ferplus:c", "folder:d"), ("rafdb:e", "folder:b"), ("ferplus:c",)):
+        export.warn_of_unnamed_data([tmp_path / "best.pt", tmp_path / "no" / "best.pt"], named)
+    assert [record.args for record in caplog.records] == [
+        (tmp_path / "best.pt", kind) for kind in ("ferplus", "folder")
+    ]
 
 
 def test_random_weights_never_replace_a_trained_engine(tmp_path, capsys):

@@ -282,8 +282,9 @@ def _fit(options: argparse.Namespace) -> int:
     if os.environ.get("RANK", "0") == "0":
         print(f"best checkpoint: {best}")
         if not config.folds:  # a run of one fold is for --out-of-fold
-            folds = " --out-of-fold FOLD_RUN..." if config.train_on_all else ""
-            print(f"next: edgeemo-train bundle {run} --data {config.data} --output {run.name}{folds}")
+            more = f" --extra-data {' '.join(config.extra_data)}" if config.extra_data else ""
+            more += " --out-of-fold FOLD_RUN..." if config.train_on_all else ""
+            print(f"next: edgeemo-train bundle {run} --data {config.data} --output {run.name}{more}")
     return 0
 
 

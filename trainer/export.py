@@ -45,7 +45,9 @@ from trainer.lineage import summary_overlaps
 from trainer.models import Classifier, build
 from trainer.out_of_fold import OutOfFold, predict_out_of_fold
 from trainer.predict import predict
-from trainer.runs import trains_on_all
+from trainer.runs import load_config, trains_on_all
+
+log = logging.getLogger(__name__)
 
 LARGEST_DIFFERENCE = 1e-4
 CALIBRATION_FACES = 512
@@ -91,6 +93,7 @@ def make_bundle(
     """
     checkpoints = [checkpoints] if isinstance(checkpoints, Path) else list(checkpoints)
     title, made_for, model = load_together(checkpoints, mirror=mirror)
+    warn_of_unnamed_data(checkpoints, (data, *extra_data))
     trained_on = [open_data(source, "train") for source in (data, *extra_data)]
     adjust = _adjustment(trained_on, logit_adjustment, no_face_margin)
     adjust(model)
@@ -112,6 +115,22 @@ def make_bundle(
         atomic_write(draft / SCORES, _scores_json(valid, "valid" if folds is None else "out of fold", evaluation))
         _move(draft, output)
     return evaluation
+
+
+def warn_of_unnamed_data(checkpoints: Sequence[Path], named: Sequence[str]) -> None:
+    """Log a warning about runs that were trained on another kind of data set than those `named` for the bundle."""
+    kinds = {data.partition(":")[0] for data in named}
+    for path in checkpoints:
+        with contextlib.suppress(RunError):  # it is not in a run folder
+            config = load_config(path.parent)
+            trained_on = (data.partition(":")[0] for data in (config.data, *config.extra_data))
+            if unnamed := [kind for kind in trained_on if kind not in kinds]:
+                log.warning(
+                    "%s was trained on %s: without --data or --extra-data for it, the card and --logit-adjustment are "
+                    "about other data",
+                    path,
+                    ", ".join(unnamed),
+                )
 
 
 def _adjustment(
