@@ -27,6 +27,7 @@ class Engine:
         self.spec = spec
         self.fingerprint = fingerprint
         self._backend = backend
+        self._closed = False
 
     @classmethod
     def open(
@@ -66,13 +67,22 @@ class Engine:
         return self.infer([crop(image, box, points, self.spec) for box, points in zip(boxes, keypoints, strict=True)])
 
     def infer(self, faces: list[U8]) -> F32:
-        """(S, S, C) crops -> (N, K) probabilities; an empty list gives (0, K) without calling the runtime."""
+        """(S, S, C) crops -> (N, K) probabilities; an empty list gives (0, K) without calling the runtime.
+
+        Raises:
+            ModelError: the engine is closed, or the runtime failed.
+        """
+        if self._closed:
+            raise ModelError(f"the engine {self.spec.name} is closed; open it again")
         if not faces:
             return np.zeros((0, len(self.spec.labels)), dtype=np.float32)
         return self._backend.infer(batch(faces, self.spec))
 
     def close(self) -> None:
-        self._backend.close()
+        """Release the runtime; may be called twice."""
+        if not self._closed:
+            self._closed = True
+            self._backend.close()
 
     def __enter__(self) -> Engine:
         return self

@@ -38,6 +38,13 @@ def test_leaving_the_block_closes_the_backend():
     assert backend.closed
 
 
+def test_a_closed_engine_may_be_closed_again_and_says_so_when_it_is_used(tmp_path):
+    with Engine.open(str(make_bundle(tmp_path / "tiny"))) as engine:
+        engine.close()
+        with pytest.raises(ModelError, match="the engine tiny is closed; open it again"):
+            engine.infer([grey(16, 0)])
+
+
 def test_a_real_graph_runs_and_says_what_it_runs_on(tmp_path):
     with Engine.open(str(make_bundle(tmp_path / "tiny"))) as engine:
         out = engine.infer([grey(16, 0), grey(16, 255)])

@@ -325,17 +325,18 @@ def test_a_run_is_resumed_with_data_in_another_place_but_not_with_other_pictures
 @pytest.mark.parametrize(
     ("more", "hint"),
     [
-        ([], "--output {}\n"),
+        (["--extra-data", "DATA"], "--output {} --extra-data {}\n"),
         (["--all"], "--output {} --out-of-fold FOLD_RUN...\n"),
         (["--folds", "2", "--fold", "1"], ""),
     ],
 )
 def test_the_next_command_is_one_that_works(more, hint, data, cache, tmp_path, capsys):
+    more = [data if word == "DATA" else word for word in more]
     command = ["fit", *PLAIN, "--network", "hybrid_lite", "--sizes", "16:1", "--batch", "16", "--precision", "fp32"]
     assert main([*command, "--data", data, "--cache", str(cache), "--run", str(tmp_path), *more]) == 0
     said = capsys.readouterr().out
     assert ("next: " in said) == bool(hint)
-    assert said.endswith(hint.format(tmp_path.name))
+    assert said.endswith(hint.format(tmp_path.name, data))
 
 
 def test_a_folder_in_which_another_process_trains_is_refused(data, cache, tmp_path, capsys):
