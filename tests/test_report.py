@@ -75,7 +75,16 @@ def test_dropped_frames_do_not_change_the_shares() -> None:
 def test_an_absence_is_nobodys_time() -> None:
     times = np.array([0.0, 0.1, 0.2, 60.0, 60.1])
     each = shares(replace(track([HAPPY] * 5), times=times), LABELS)
-    assert each.seconds < 2
+    assert each.seconds == pytest.approx(0.5)
+
+
+def test_the_last_frame_of_a_visit_counts_as_any_other() -> None:
+    """Merged tracks have many visits; the frame before each absence counted as a second."""
+    visit = np.arange(5) * 0.04
+    times = np.concatenate([start + visit for start in range(0, 200, 10)])
+    each = shares(replace(track([NEUTRAL, NEUTRAL, NEUTRAL, NEUTRAL, HAPPY] * 20), times=times), LABELS)
+    assert each.seconds == pytest.approx(4.0)
+    assert each.parts == pytest.approx({"neutral": 0.8, "happiness": 0.2})
 
 
 def test_unsure_time_is_told_apart() -> None:

@@ -31,6 +31,7 @@ from edgeemo.recording.markers import write_markers
 from edgeemo.recording.people import Name, write_edits
 from edgeemo.recording.source_file import SourceFile
 from edgeemo.stages.overlay import draw
+from edgeemo.types import U8
 from edgeemo.ui import saliency_overlay
 from edgeemo.ui.language import use_language
 from edgeemo.ui.overlay_video import write_overlay
@@ -60,6 +61,11 @@ def replayed(qtbot: QtBot, make: Windows, folder: SessionFolder) -> Window:
     return window
 
 
+def settled(qtbot: QtBot, window: Window) -> None:
+    """Wait until the picture of the slider's place is shown."""
+    qtbot.waitUntil(lambda: window.replay._pending is None)
+
+
 def grey(window: Window) -> float:
     assert window.video.result is not None
     return float(window.video.result.frame.image.mean())
@@ -80,6 +86,7 @@ def test_an_analysed_file_is_seen_under_its_replay_and_asked_for_once_when_moved
     window.replay.pause()
     for index in (40, 10, 11):
         window.replay.slider.setValue(index)
+        settled(qtbot, window)
         assert grey(window) == pytest.approx(20 + 4 * index, abs=8)
 
     moved = clip.rename(tmp_path / "elsewhere.mp4")
@@ -94,8 +101,40 @@ def test_an_analysed_file_is_seen_under_its_replay_and_asked_for_once_when_moved
     )
     window.replay.pause()
     window.replay.slider.setValue(40)
+    settled(qtbot, window)
     assert grey(window) == pytest.approx(180, abs=8)
     assert window.banner.text == ""
+
+
+def test_a_picture_that_takes_long_to_decode_does_not_freeze_the_window(
+    qtbot: QtBot, make: Windows, tmp_path: Path, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seek behind a distant key frame: 0.4 s of computing in a clip of 1280x720, more in larger ones."""
+    decoded: list[float] = []
+    image = Scenes._image
+
+    def slow(scenes: Scenes, at: float) -> U8:
+        sleep(0.3)
+        decoded.append(at)
+        return image(scenes, at)
+
+    window = replayed(qtbot, make, recorded(tmp_path, frames=50, file=make_clip("talk.mp4", frames=50)))
+    settled(qtbot, window)
+    monkeypatch.setattr(Scenes, "_image", slow)
+    began = monotonic()
+    for index in (10, 20, 30, 40):
+        window.replay.slider.setValue(index)
+    assert monotonic() - began < 0.25
+    assert window.replay.place.text().startswith("0:01.6 of")
+    qtbot.waitUntil(lambda: window.video.result is not None and window.video.result.frame.index == 40)
+    assert decoded == [0.4, 1.6], "every place of a drag is decoded"
+    assert grey(window) == pytest.approx(180, abs=8)
+    window.replay.slider.setValue(20)
+    window.replay.end()
+    assert window.video.result is None or window.video.result.frame.index == 40
+    before = monotonic()
+    window.close()
+    assert monotonic() - before < 2
 
 
 def test_another_file_is_not_taken_for_the_one_that_was_analysed(tmp_path: Path, make_clip: MakeClip) -> None:

@@ -106,16 +106,17 @@ def test_the_list_replays_and_scrubs_a_session(qtbot: QtBot, make: Windows, tmp_
     window.library.dialog.replay_chosen()
     qtbot.waitUntil(lambda: window.replay.recording is not None)
     assert not window.library.dialog.isVisible()
-    assert window.video.result is not None
+    qtbot.waitUntil(lambda: window.video.result is not None)
     assert window.timeline.history.people == [1]
     assert [marker.label for marker in window.timeline.history.markers] == ["smile"]
     window.replay.pause()
     window.timeline.sought.emit(0.81)
-    assert window.video.result.frame.index == 20
+    qtbot.waitUntil(lambda: window.video.result is not None and window.video.result.frame.index == 20)
     window.replay.slider.setValue(3)
-    assert window.video.result.frame.index == 3
+    qtbot.waitUntil(lambda: window.video.result is not None and window.video.result.frame.index == 3)
     assert window.faces.cards[0].expression.text() == "Happiness"
     # the fake's pictures are grey and become lighter
+    assert window.video.result is not None
     assert abs(int(window.video.result.frame.image.mean()) - 43) < 6
     qtbot.mouseClick(window.replay.leave, Qt.MouseButton.LeftButton)
     assert window.replay.recording is None

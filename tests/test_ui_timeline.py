@@ -39,6 +39,17 @@ def test_history_keeps_a_row_a_face_and_frame(faces: int) -> None:
     assert history.shares(99) == []
 
 
+def test_unsure_time_is_told_apart_as_in_reports() -> None:
+    history = History()
+    for index in range(101):
+        shown = made_result(1, index=index)
+        history.add(replace(shown, doubts=(("face 31 px",),)) if index < 50 else shown)
+    shares = dict(history.shares(1))
+    assert (shares["unsure"], shares["happiness"]) == pytest.approx((0.5, 0.5))
+    history.add(made_result(1, index=81))  # the file is played again from there
+    assert dict(history.shares(1))["unsure"] == pytest.approx(50 / 81)
+
+
 def test_history_does_not_grow_for_ever() -> None:
     history = History()
     frame = made_result(1)

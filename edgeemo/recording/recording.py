@@ -87,15 +87,15 @@ class Track:
         return None if self.baseline is None else np.asarray(self.probabilities - self.baseline, np.float32)
 
     def seconds_of(self, longest: float = 1.0) -> F64:
-        """(n,) duration of each row: the time to the next row.
+        """(n,) duration of each row in seconds: the time to the next row.
 
-        A gap longer than `longest` counts as `longest`, because the face was absent.
+        Before a gap longer than `longest` seconds it is the median duration, because the face was absent then.
         """
         if len(self) < 2:
             return np.full(len(self), 0.0)
         steps = np.diff(self.times)
         usual = float(np.median(steps))
-        return np.append(np.minimum(steps, max(longest, usual)), min(usual, longest))
+        return np.append(np.where(steps > max(longest, usual), usual, steps), min(usual, longest))
 
 
 @dataclass(frozen=True, eq=False)

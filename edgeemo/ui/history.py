@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeemo.palette import UNSURE
 from edgeemo.recording import Marker, Recording
 from edgeemo.types import F32, I64, Result
 
@@ -128,12 +129,13 @@ class History:
         return np.asarray(series.values[row], np.float32)
 
     def shares(self, person: int) -> list[tuple[str, float]]:
-        """Share of a person's time per label, in the engine's order; empty before the second frame."""
+        """Share of a person's time per label, in the engine's order, and of unsure time; empty before the second frame."""
         columns = self._people.get(person)
         if columns is None or columns.held.sum() <= 0:
             return []
         return [
-            (label, float(part)) for label, part in zip(self.labels, columns.held / columns.held.sum(), strict=True)
+            (label, float(part))
+            for label, part in zip((*self.labels, UNSURE), columns.held / columns.held.sum(), strict=True)
         ]
 
 
@@ -146,7 +148,8 @@ class _Columns:
         self._emotions: I8 = np.zeros(room, np.int8)
         self._unsure = np.zeros(room, bool)
         self._count = 0
-        self.held: F64 = np.zeros(classes)  # seconds per expression; updated incrementally, because it is always shown
+        # seconds per class, then unsure ones, as in reports; updated incrementally, because they are always shown
+        self.held: F64 = np.zeros(classes + 1)
 
     @classmethod
     def filled(cls, times: F64, values: F32, emotions: I8 | I64, unsure: npt.NDArray[np.bool_]) -> _Columns:
@@ -162,7 +165,7 @@ class _Columns:
         if self._count:
             step = time - float(self._times[self._count - 1])
             if 0 < step <= AWAY_S:
-                self.held[self._emotions[self._count - 1]] += step
+                self.held[-1 if self._unsure[self._count - 1] else self._emotions[self._count - 1]] += step
         at = self._count
         self._times[at], self._values[at], self._emotions[at], self._unsure[at] = time, values, emotion, unsure
         self._count += 1
@@ -178,7 +181,8 @@ class _Columns:
 
     def _sum_held(self) -> None:
         steps, self.held = np.diff(self._times[: self._count]), np.zeros_like(self.held)
-        np.add.at(self.held, self._emotions[: len(steps)], np.where(steps <= AWAY_S, steps, 0.0))
+        places = np.where(self._unsure[: len(steps)], len(self.held) - 1, self._emotions[: len(steps)])
+        np.add.at(self.held, places, np.where(steps <= AWAY_S, steps, 0.0))
 
     @property
     def last(self) -> float:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import monotonic
 
 from PyQt6.QtCore import QTimer, pyqtSignal
 from PyQt6.QtWidgets import QPushButton, QWidget
 
 from edgeemo.recording import Recording
+from edgeemo.types import Result
 from edgeemo.ui.language import tr
 from edgeemo.ui.scenes import Scenes
 from edgeemo.ui.transport import Transport
 from edgeemo.ui.words import clock
 
 TICK_MS = 33
+PATIENCE_S = 0.03  # time to wait for a picture: nearly all are decoded by then
+POLL_MS = 10
+CLOSE_S = 1.0  # time for the last picture when the window closes
 
 
 class ReplayBar(Transport):
     """Plays a session; a button ends the replay.
 
+    Pictures are decoded in another thread: far behind a key frame, one takes seconds.
+
     Signals:
-        arrived: a Result to show.
+        arrived: a Result to show. During a drag of the slider some frames are left out.
         toggled: playback started or paused.
         left: the replay was closed.
     """
@@ -32,6 +39,13 @@ class ReplayBar(Transport):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(tr("the recording"), parent)
         self._scenes: Scenes | None = None
+        self._decoding = ThreadPoolExecutor(1, "edgeemo-replay")
+        self._closing: Future[None] | None = None
+        self._pending: Future[Result] | None = None  # the frame that is being decoded
+        self._wanted: int | None = None  # the frame to decode after it
+        self._poll = QTimer(self)
+        self._poll.setInterval(POLL_MS)
+        self._poll.timeout.connect(self._collect)
         self._began = (0.0, 0.0)
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
@@ -133,15 +147,23 @@ class ReplayBar(Transport):
             self.hide()
             self.left.emit()
 
+    def close_decoder(self) -> None:
+        """End the thread, because the window is closing."""
+        self._decoding.shutdown(wait=False)
+        if self._closing is not None:
+            wait([self._closing], CLOSE_S)
+
     def _show_button(self) -> None:
         super()._show_button()
         self.toggled.emit()
 
     def _drop(self) -> None:
         self._timer.stop()
-        if self._scenes is not None:
-            self._scenes.close()
-        self._scenes = None
+        self._poll.stop()
+        if self._scenes is not None and self._scenes.has_pictures:
+            # in its thread, which may be decoding
+            self._closing = self._decoding.submit(self._scenes.close)
+        self._scenes = self._pending = self._wanted = None
         self._show_button()
 
     def _restart(self) -> None:
@@ -149,7 +171,7 @@ class ReplayBar(Transport):
             self._began = monotonic(), self.time
 
     def _tick(self) -> None:
-        if self._scenes is None:
+        if self._scenes is None or self._pending is not None:
             return
         clocked, media = self._began
         index = self._scenes.nearest(media + (monotonic() - clocked) * self._speed)
@@ -161,9 +183,31 @@ class ReplayBar(Transport):
     def _show(self, index: int) -> None:
         if self._scenes is None:
             return
-        result = self._scenes.result(index)
         recording = self._scenes.recording
-        self.place.setText(
-            tr("{time} of {length}", time=clock(result.frame.time - recording.begin), length=clock(recording.seconds))
-        )
-        self.arrived.emit(result)
+        time = float(recording.times[index]) - recording.begin
+        self.place.setText(tr("{time} of {length}", time=clock(time), length=clock(recording.seconds)))
+        self._wanted = index
+        if self._pending is None:
+            self._decode()
+
+    def _decode(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if self._scenes is None or wanted is None:
+            return
+        if not self._scenes.has_pictures:
+            self.arrived.emit(self._scenes.result(wanted))
+            return
+        self._pending = self._decoding.submit(self._scenes.result, wanted)
+        self._poll.start()
+        wait([self._pending], PATIENCE_S)
+        self._collect()
+
+    def _collect(self) -> None:
+        if self._pending is None or not self._pending.done():
+            return
+        done, self._pending = self._pending, None
+        self._poll.stop()
+        try:
+            self.arrived.emit(done.result())
+        finally:
+            self._decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,48 @@ import numpy as np
 from edgeemo.capture.ffmpeg import Video, open_video
 from edgeemo.capture.playhead import SeekTarget, go_to
 from edgeemo.errors import SourceError
-from edgeemo.recording import Recording
-from edgeemo.types import F32, U8, Faces, Frame, Result
+from edgeemo.recording import Recording, Track
+from edgeemo.types import F32, I64, U8, Faces, Frame, Result
 
 log = logging.getLogger(__name__)
 
 AHEAD_S = 2.0  # up to this distance forward, decoding is faster than seeking
+NOTHING = np.zeros((1, 1, 3), np.uint8)  # until the size of the empty picture is computed
 EMPTY = 38  # grey level of the picture if no video was recorded
 
 
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of all tracks, by frame, then by track.
+
+    Attributes:
+        frames, tracks, rows: (n,) number of the frame, index of the track, and of the row in it.
+    """
+
+    recording: Recording
+    frames: I64
+    tracks: I64
+    rows: I64
+
+    @classmethod
+    def of(cls, recording: Recording) -> _Rows:
+        counts = [len(track) for track in recording.tracks]
+        frames = np.concatenate([np.zeros(0, np.int64), *(track.frames for track in recording.tracks)])
+        order = np.argsort(frames, kind="stable")
+        rows = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])
+        return cls(recording, frames[order], np.repeat(np.arange(len(counts)), counts)[order], rows[order])
+
+    def at(self, frame: int) -> list[tuple[Track, int]]:
+        """The tracks that are visible in a frame, and their rows."""
+        first, last = np.searchsorted(self.frames, [frame, frame + 1]).tolist()
+        rows = zip(self.tracks[first:last].tolist(), self.rows[first:last].tolist(), strict=True)
+        return [(self.recording.tracks[which], row) for which, row in rows]
+
+
 class Scenes:
-    """The results of a recording, by frame index.
+    """The results of a recording, by frame index. The video is opened with the first of them.
+
+    `result` and `close` may be called in another thread, at most one of them at a time.
 
     Args:
         recording: the session; it is not modified.
@@ -28,21 +60,24 @@ class Scenes:
 
     def __init__(self, recording: Recording) -> None:
         self.change(recording)
-        self._decoder = _decoder(recording)
+        self._opened = False
+        self._decoder: Video | None = None
         self._at = -1.0
         self._picture: U8 | None = None
-        self._empty = self._blank()
+        self._empty = NOTHING
 
     def change(self, recording: Recording) -> None:
         """Continue with the same session after changes of persons or markers."""
-        self.recording = recording
-        # all rows by frame, then by track: number of the frame, index of the track, and of the row in it
-        counts = [len(track) for track in recording.tracks]
-        frames = np.concatenate([np.zeros(0, np.int64), *(track.frames for track in recording.tracks)])
-        order = np.argsort(frames, kind="stable")
-        self._frames = frames[order]
-        self._tracks = np.repeat(np.arange(len(counts)), counts)[order]
-        self._track_rows = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])[order]
+        self._rows = _Rows.of(recording)
+
+    @property
+    def recording(self) -> Recording:
+        return self._rows.recording
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there is a video to decode, unless it is missing."""
+        return self.recording.video is not None or self.recording.file is not None
 
     def __len__(self) -> int:
         return len(self.recording.times)
@@ -58,12 +93,11 @@ class Scenes:
 
     def result(self, index: int) -> Result:
         """The result of a frame, 0 <= index < len."""
-        recording = self.recording
+        rows = self._rows
+        recording = rows.recording
         number, time = int(recording.frames[index]), float(recording.times[index])
         image = self._image(recording.video_time(time) if recording.video is not None else time)
-        first, last = np.searchsorted(self._frames, [number, number + 1]).tolist()
-        rows = zip(self._tracks[first:last].tolist(), self._track_rows[first:last].tolist(), strict=True)
-        tracks = [(recording.tracks[which], row) for which, row in rows]
+        tracks = rows.at(number)
         count, classes = len(tracks), len(recording.labels)
         boxes = np.array([track.boxes[row] for track, row in tracks], np.float32).reshape(count, 4)
         values: F32 = np.array([track.probabilities[row] for track, row in tracks], np.float32).reshape(count, classes)
@@ -86,6 +120,8 @@ class Scenes:
         )
 
     def _image(self, at: float) -> U8:
+        if not self._opened:
+            self._opened, self._decoder, self._empty = True, _decoder(self.recording), self._blank()
         try:
             if at < self._at - 1e-3 or at > self._at + AHEAD_S:
                 self._picture = None

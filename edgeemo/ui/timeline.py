@@ -14,7 +14,7 @@ import numpy as np
 from PyQt6.QtCore import QPoint, Qt, QTimer, pyqtSignal
 from PyQt6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from edgeemo.report.classes import DASHED, folded, shown_classes
+from edgeemo.report.classes import DASHED, UNSURE, folded, shown_classes
 from edgeemo.types import F32
 from edgeemo.ui.bars import Bars
 from edgeemo.ui.history import History, thinned
@@ -279,7 +279,10 @@ class Timeline(QWidget):
         self.dot.setStyleSheet(f"background: {person_colour(person).name()}; border-radius: 5px;")
         keys = shown_classes(self._history.labels)
         parts = np.array([part for _, part in self._history.shares(person)], np.float32)
-        shares = list(zip(keys, folded(parts, self._history.labels).tolist(), strict=True)) if len(parts) else []
+        shares: list[tuple[str, float]] = []
+        if len(parts):
+            values = [*folded(parts[:-1], self._history.labels).tolist(), float(parts[-1])]
+            shares = list(zip((*keys, UNSURE), values, strict=True))
         self.legend.setText(self._fitting(self._under_pointer(person) or _ranked(shares)))
         self.legend.setToolTip(tr("Share of this person's time so far"))
         self.distribution.show_classes(shares, "", short=True)

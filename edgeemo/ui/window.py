@@ -294,6 +294,7 @@ class Window(QMainWindow):
         # hide at once, while threads still end
         self.hide()
         self.replay.end()
+        self.replay.close_decoder()
         self.recording.end_now()
         self.saliency.close()
         if self.queue is not None:
