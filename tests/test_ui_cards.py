@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fakes import result as made_result
 from pytestqt.qtbot import QtBot
 
 from edgeemo.types import F32, Faces, Frame, Result
@@ -42,6 +43,15 @@ def test_an_unsure_face_says_so_with_the_reasons_on_its_card(qtbot: QtBot) -> No
     panel.show_result(judged(values, "fear"))
     assert card.expression.text() == "Fear"
     assert card.reason.isHidden()
+
+
+def test_a_screen_reader_is_told_of_an_unsure_face(qtbot: QtBot) -> None:
+    view = VideoView()
+    qtbot.addWidget(view)
+    shown = made_result(2)
+    for doubts, words in (((), "Happiness, Happiness"), ((("face 31 px",), ()), "Unsure, Happiness")):
+        view.show_result(replace(shown, doubts=doubts))
+        assert view.accessibleDescription() == words
 
 
 def test_a_short_unsure_card_names_its_leading_classes(qtbot: QtBot) -> None:

@@ -6,8 +6,9 @@ import os
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
+from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from conftest import MakeClip
@@ -17,7 +18,7 @@ from PyQt6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 from windows import Clip, Studio, Windows
 
-from edgeemo.batch.inputs import Input
+from edgeemo.batch.inputs import Input, Inputs, find_inputs
 from edgeemo.batch.split import Part
 from edgeemo.batch.work import Task
 from edgeemo.ui.player import PlayerState
@@ -34,6 +35,14 @@ LONG_MS = 120_000
 def states(dialog: QueueDialog) -> list[str]:
     items = (dialog.table.item(row, 2) for row in range(dialog.table.rowCount()))
     return [item.text() for item in items if item is not None]
+
+
+def found(qtbot: QtBot, window: Window) -> QueueDialog:
+    """The queue after its videos have been found."""
+    dialog = window.queue
+    assert dialog is not None
+    qtbot.waitUntil(lambda: not dialog.looking)
+    return dialog
 
 
 @pytest.fixture
@@ -56,8 +65,7 @@ def test_dropped_videos_become_one_dataset_and_a_damaged_one_is_told(
     window.dropEvent(drop)
     assert drop.isAccepted()
     assert drop.dropAction() == Qt.DropAction.CopyAction, "the program it comes from may delete a moved file"
-    dialog = window.queue
-    assert dialog is not None
+    dialog = found(qtbot, window)
     assert states(dialog) == ["waits"] * 3
     output = tmp_path / "dataset"
     dialog._set_output(str(output))
@@ -91,7 +99,8 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     monkeypatch.setattr("edgeemo.batch.command.usable_cpus", lambda: 1)
     for number in range(4):
         make_clip(f"{number}.mp4", frames=50, width=320, height=240)
-    dialog = window.show_queue([str(tmp_path)])
+    window.show_queue([str(tmp_path)])
+    dialog = found(qtbot, window)
     output = tmp_path / "dataset"
     dialog._set_output(str(output))
     dialog.start_or_pause()
@@ -116,6 +125,7 @@ def test_a_queue_is_paused_kept_and_resumed_the_next_time(
     resume.click()
     assert again.queue is not None
     assert again.banner.text == "", "the offer is taken"
+    found(qtbot, again)
     qtbot.waitUntil(lambda: again.queue is not None and not again.queue.running, timeout=LONG_MS)
     assert states(again.queue) == ["done"] * 4
     assert again.queue._watcher is not None
@@ -148,7 +158,8 @@ def test_closing_asks_before_it_stops_what_runs(
     qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
 ) -> None:
     make_clip("a.mp4", frames=200)
-    dialog = window.show_queue([str(tmp_path / "a.mp4")])
+    window.show_queue([str(tmp_path / "a.mp4")])
+    dialog = found(qtbot, window)
     dialog._set_output(str(tmp_path / "dataset"))
     dialog.start_or_pause()
     dialog.close()
@@ -181,7 +192,8 @@ def test_a_folder_of_videos_goes_to_the_queue_and_one_of_pictures_is_played(
 
 
 def test_what_is_no_video_is_refused_in_one_line(qtbot: QtBot, window: Window, tmp_path: Path) -> None:
-    dialog = window.show_queue([str(tmp_path / "none.mp4")])
+    window.show_queue([str(tmp_path / "none.mp4")])
+    dialog = found(qtbot, window)
     assert "no file or folder" in dialog.figures.text()
     assert not dialog.start.isEnabled()
 
@@ -189,7 +201,8 @@ def test_what_is_no_video_is_refused_in_one_line(qtbot: QtBot, window: Window, t
 def test_the_queue_uses_the_engine_of_the_window_until_it_has_begun(
     qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
 ) -> None:
-    dialog = window.show_queue([str(make_clip("a.mp4", frames=3))])
+    window.show_queue([str(make_clip("a.mp4", frames=3))])
+    dialog = found(qtbot, window)
     dialog._faults = {str(tmp_path / "a.mp4"): "it was damaged"}
     dialog._set_output(str(tmp_path / "dataset"))
     assert states(dialog) == ["waits"], "the fault is that of another dataset"
@@ -206,25 +219,50 @@ def test_the_queue_uses_the_engine_of_the_window_until_it_has_begun(
 def test_a_video_that_is_dropped_while_the_queue_runs_is_read_too(
     qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
 ) -> None:
-    dialog = window.show_queue([str(make_clip("a.mp4", frames=12))])
+    window.show_queue([str(make_clip("a.mp4", frames=12))])
+    dialog = found(qtbot, window)
     dialog._set_output(str(tmp_path / "dataset"))
     dialog.start_or_pause()
     window.show_queue([str(make_clip("b.mp4", frames=12))])
+    found(qtbot, window)
     assert states(dialog)[1] == "waits"
     assert len(window.settings.queue) == 3
     qtbot.waitUntil(dialog.show_folder.isEnabled, timeout=LONG_MS)
     assert states(dialog) == ["done", "done"]
     assert len(list((tmp_path / "dataset" / "rows").glob("*.parquet"))) == 2
     window.show_queue([str(make_clip("c.mp4", frames=12))])
+    found(qtbot, window)
     assert states(dialog) == ["done", "done", "waits"]
 
 
 def test_a_video_that_is_gone_does_not_keep_the_others_from_being_resumed(
-    window: Window, tmp_path: Path, make_clip: MakeClip
+    qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip
 ) -> None:
     here = make_clip("a.mp4", frames=3)
     window.settings.queue = [str(tmp_path / "dataset"), str(tmp_path / "gone.mp4"), str(here)]
-    dialog = window.show_queue()
+    window.show_queue()
+    dialog = found(qtbot, window)
     assert states(dialog) == ["waits"]
     assert "gone.mp4" in dialog.figures.text()
     assert dialog.start.isEnabled()
+
+
+def test_a_slow_folder_does_not_freeze_the_window_and_the_queue_starts_when_it_is_read(
+    qtbot: QtBot, window: Window, tmp_path: Path, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(paths: Sequence[str]) -> Inputs:
+        sleep(0.4)
+        return find_inputs(paths)
+
+    monkeypatch.setattr("edgeemo.ui.queue.find_inputs", slow)
+    window.settings.queue = [str(tmp_path / "dataset"), str(make_clip("a.mp4", frames=3))]
+    began = monotonic()
+    dialog = window.show_queue()
+    dialog.start_or_pause()
+    window.show_queue([str(make_clip("b.mp4", frames=3))])
+    assert monotonic() - began < 0.35
+    assert dialog.figures.text() == "Looking for videos …"
+    assert not dialog.running
+    qtbot.waitUntil(lambda: dialog.running, timeout=10_000)
+    assert states(dialog) == ["waits"] * 2
+    dialog.end()

@@ -14,6 +14,7 @@ import pytest
 from fakes import frame
 from fakes import result as made_result
 from PyQt6.QtCore import QSettings, Qt
+from PyQt6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 from windows import Studio, Windows, shows
 
@@ -183,3 +184,13 @@ def test_a_class_that_another_engine_lacks_is_not_shown_for_everyone(qtbot: QtBo
         timeline.show_history(history)
         timeline.show_everyone("other")
         assert timeline.title.text() == title
+
+
+def test_the_plot_is_saved_without_a_mouse(qtbot: QtBot, make: Windows, tmp_path: Path) -> None:
+    window = make()
+    shows(qtbot, window)
+    qtbot.keyClick(window, Qt.Key.Key_S, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    (dialog,) = window.findChildren(QFileDialog)
+    dialog.fileSelected.emit(str(tmp_path / "plot.svg"))
+    assert "Plot written" in window.banner.text
+    assert (tmp_path / "plot.svg").stat().st_size > 0

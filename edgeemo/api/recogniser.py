@@ -162,7 +162,8 @@ class Recogniser:
 
         Raises:
             SourceError: there is no such source; from the generator: the source failed.
-            ConfigError, SinkError: an option or a sink is wrong.
+            ConfigError: an option or a sink is wrong.
+            SinkError: from the generator: a sink cannot be opened or written to.
         """
         return self._watch(
             source, Sampling(every, start, end), fps=fps, color=color, sinks=sinks, progress=progress,
@@ -201,6 +202,7 @@ class Recogniser:
         Raises:
             SourceError: there is no such source, or it failed.
             ConfigError: no such library is installed; an option or a sink is wrong; a camera or stream without `end`.
+            SinkError: a sink cannot be opened or written to.
         """
         library = find_library(to)
         check_columns(columns)

@@ -145,6 +145,9 @@ class Result(types.Result):
         Args:
             bars: show one bar per expression beside a face, if there is room.
             color: "bgr" as in OpenCV, "rgb" for Matplotlib and PIL.
+
+        Raises:
+            SourceError: `color` is neither of them.
         """
         drawn = overlay.draw(self.frame.image, self, bars=bars)
         if check_colour(color) == "rgb":
@@ -184,7 +187,11 @@ class Result(types.Result):
         return line(self)
 
     def to_df(self, to: Library | None = None, *, columns: Columns = "edgeemo") -> Any:
-        """A table with one row per face, as from `edgeemo.table`."""
+        """A table with one row per face, as from `edgeemo.table`.
+
+        Raises:
+            ConfigError: no such library is installed, or a name is unknown.
+        """
         return to_table([self], self.labels, to=to, columns=columns)
 
     def to_supervision(self) -> Any:

@@ -129,7 +129,7 @@ class History:
         return np.asarray(series.values[row], np.float32)
 
     def shares(self, person: int) -> list[tuple[str, float]]:
-        """Share of a person's time per label, in the engine's order, and of unsure time; empty before the second frame."""
+        """Shares of a person's time per label, in the engine's order, then of unsure time; empty for a single row."""
         columns = self._people.get(person)
         if columns is None or columns.held.sum() <= 0:
             return []

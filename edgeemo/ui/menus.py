@@ -27,8 +27,8 @@ class Menus(QObject):
         settings: the initial choices. A choice of what a recording keeps is stored there immediately.
 
     Signals:
-        record, mark, sessions, people, markers, queue, take_baseline, forget_baseline, health, preferences, doctor,
-            welcome, keys, about: the entry was selected.
+        record, mark, sessions, people, markers, queue, plot, take_baseline, forget_baseline, health, preferences,
+            doctor, welcome, keys, about: the entry was selected.
         analyse: Path of a video file.
         video: what a recording stores from now on.
         timeline, saliency: whether it is checked now.
@@ -41,6 +41,7 @@ class Menus(QObject):
     people = pyqtSignal()
     markers = pyqtSignal()
     queue = pyqtSignal()
+    plot = pyqtSignal()
     analyse = pyqtSignal(object)
     timeline = pyqtSignal(bool)
     preset = pyqtSignal(str)
@@ -108,6 +109,7 @@ class Menus(QObject):
     def _fill_view(self, menu: QMenu) -> None:
         self.timeline_action = self._tick(menu, tr("Timeline"), self.timeline.emit, "Ctrl+T")
         self.timeline_action.setChecked(self._settings.timeline)
+        self._action(menu, tr("Save the timeline…"), self.plot.emit, "Ctrl+Shift+S")
         presets = _menu(menu.addMenu(tr("Smoothing")))
         group = QActionGroup(self)
         self.preset_actions = {
@@ -169,6 +171,7 @@ def connect_menus(menus: Menus, window: Window) -> None:
     menus.analyse.connect(window.analyse_file)
     menus.queue.connect(window.show_queue)
     menus.timeline.connect(window.show_timeline)
+    menus.plot.connect(window.timeline.ask_for_file)
     menus.video.connect(lambda _: window.show_mode())
     menus.preset.connect(window.live.choose_preset)
     menus.take_baseline.connect(window.neutral_baseline.take)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # these import pyarrow, which is optional
 log = logging.getLogger(__name__)
 
 TICK_MS = 200
+FIND_MS, PATIENCE_S = 30, 0.03  # nearly all videos are found within `PATIENCE_S`
 MOST_REFUSED = 3  # paths that cannot be read and are named
 END_S = 8.0  # time for the workers to end when closing
 WAITS, DONE = translatable("waits"), translatable("done")
@@ -84,6 +85,35 @@ class QueueWatcher:
         return self.completed.done / self.completed.size if self.completed.size else 1.0
 
 
+class Finder(threading.Thread):
+    """Looks for videos.
+
+    Args:
+        paths: files and folders.
+        added: those of them that are new.
+
+    Attributes:
+        usable, refused: paths that can be read, and errors of the others.
+        found: real path -> video.
+    """
+
+    def __init__(self, paths: Sequence[str], added: Sequence[str]) -> None:
+        super().__init__(name="edgeemo-queue-finder", daemon=True)
+        self.added = added
+        self.usable: list[str] = []
+        self.refused: list[Exception] = []
+        self.found: dict[str, Input] = {}
+        self._asked = dict.fromkeys(paths)
+
+    def run(self) -> None:
+        for path in self._asked:
+            try:
+                self.found |= {os.path.realpath(each.file): each for each in find_inputs([path]).files}
+                self.usable.append(path)
+            except EdgeemoError as error:
+                self.refused.append(error)
+
+
 class QueueDialog(QDialog):
     """Add videos, start, pause and resume. Finished files are kept; `settings` stores the queue in case of a crash.
 
@@ -119,7 +149,12 @@ class QueueDialog(QDialog):
         self._error: Exception | None = None
         self._began = 0.0
         self._finished = self._leaving = False
+        self._asked: list[str] = []  # paths to look for after those of the finder
+        self._finder: Finder | None = None
+        self._starts_later = False  # start when the videos have been found
         self._make_parts()
+        self._found_timer = QTimer(self)
+        self._found_timer.timeout.connect(self._on_found)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._tick)
         self.fill()
@@ -130,23 +165,45 @@ class QueueDialog(QDialog):
         return self._thread is not None
 
     def add(self, paths: Sequence[str]) -> None:
-        """Add video files, and folders to search for video files. Paths that cannot be read are named and left out."""
-        usable: list[str] = []
-        refused: list[str] = []
-        found: dict[str, Input] = {}
-        for path in dict.fromkeys((*self._paths, *paths)):
-            try:
-                found |= {os.path.realpath(each.file): each for each in find_inputs([path]).files}
-                usable.append(path)
-            except EdgeemoError as error:
-                refused.append(error_words(error))
-        if refused:
-            self.figures.setText("\n".join(refused[:MOST_REFUSED]))
-        self._finished &= not any(path in usable for path in paths)
-        self._paths, self._inputs = usable, tuple(sorted(found.values()))
+        """Add video files, and folders to search for video files. Paths that cannot be read are named and left out.
+
+        They are read in another thread: a folder may be large, or on a slow network drive.
+        """
+        self._asked += paths
+        if not self.looking:
+            self._look()
+
+    @property
+    def looking(self) -> bool:
+        """Whether videos are being looked for."""
+        return self._finder is not None
+
+    def _look(self) -> None:
+        added, self._asked = self._asked, []
+        self._finder = Finder((*self._paths, *added), added)
+        self._finder.start()
+        self._finder.join(PATIENCE_S)
+        if self._finder.is_alive():
+            self.figures.setText(tr("Looking for videos …"))
+        self._found_timer.start(FIND_MS)
+        self._on_found()
+
+    def _on_found(self) -> None:
+        finder = self._finder
+        if finder is None or finder.is_alive():
+            return
+        self._finder = None
+        self._found_timer.stop()
+        self.figures.setText("\n".join(map(error_words, finder.refused[:MOST_REFUSED])))
+        self._finished &= not any(path in finder.usable for path in finder.added)
+        self._paths, self._inputs = finder.usable, tuple(sorted(finder.found.values()))
         if self.running:  # they are read when the run ends
             self._settings.queue = [str(self._output), *self._paths]
         self.fill()
+        if self._asked:
+            self._look()
+        elif self._starts_later:
+            self.start_or_pause()
 
     def start_or_pause(self) -> None:
         """Start, resume or pause. After a pause, files in progress, or their last part, start again."""
@@ -154,7 +211,8 @@ class QueueDialog(QDialog):
             self._stop.set()
             self.figures.setText(tr("Pausing …"))
             return
-        if not self._inputs:
+        self._starts_later = self.looking
+        if self.looking or not self._inputs:
             return
         if not self._began or self._error is not None:
             now = self._window_config()
@@ -278,7 +336,7 @@ class QueueDialog(QDialog):
         elif ending is not None and ending.full:
             self.figures.setText(tr("The disk is full ({path}); free space, then resume.", path=ending.full))
         elif ending is not None and not self._stop.is_set():
-            if any(each.file not in self._begun for each in self._inputs):
+            if self.looking or any(each.file not in self._begun for each in self._inputs):
                 self.start_or_pause()
                 return
             self._finished = True
@@ -380,7 +438,8 @@ def is_for_queue(paths: Sequence[str]) -> bool:
     if not folder.is_dir():
         return False
     try:
-        names = [each for each in folder.iterdir() if each.is_file()]
+        with os.scandir(folder) as entries:  # without a call to the disk per file
+            names = [Path(each.path) for each in entries if each.is_file()]
     except OSError:
         return False
     return any(each.suffix.lower() in VIDEO_SUFFIXES for each in names) and not any(map(is_picture, names))

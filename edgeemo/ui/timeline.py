@@ -182,6 +182,10 @@ class Timeline(QWidget):
         begin, end = self.plot.view
         self._show_range(begin + share * (end - begin), end + share * (end - begin))
 
+    def ask_for_file(self) -> None:
+        """Ask for a file and save the plot."""
+        ask_and_save(self, self._settings, self.saved.emit, self.failed.emit)
+
     def reset_range(self) -> None:
         """Follow the newest frame again; show all of a replay."""
         if self._whole:
@@ -332,9 +336,7 @@ class Timeline(QWidget):
     def _on_asked(self, where: QPoint) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.addAction(
-            tr("Save as PNG or SVG…"), lambda: ask_and_save(self, self._settings, self.saved.emit, self.failed.emit)
-        )
+        menu.addAction(tr("Save as PNG or SVG…"), self.ask_for_file)
         menu.popup(where)
 
     def _fill_people(self) -> None:

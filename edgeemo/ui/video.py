@@ -15,6 +15,7 @@ from PyQt6.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QResizeEvent
 from PyQt6.QtWidgets import QPushButton, QSizePolicy, QWidget
 
+from edgeemo.palette import UNSURE
 from edgeemo.stages.overlay import Rect, Tag, arrange, fitted, ink_on
 from edgeemo.types import U8, UNTRACKED, Result
 from edgeemo.ui.health import Paints
@@ -22,7 +23,7 @@ from edgeemo.ui.language import tr
 from edgeemo.ui.pixels import as_image
 from edgeemo.ui.saliency_overlay import Heat
 from edgeemo.ui.theme import LIGHT, Theme, emotion_colour, person_colour
-from edgeemo.ui.words import display_of, title_of
+from edgeemo.ui.words import display_of, name_of, title_of
 from engines.preprocess import square
 
 SMALLEST_TEXT, LARGEST_TEXT = 11.0, 19.0  # logical pixels
@@ -71,8 +72,8 @@ class VideoView(QWidget):
         self.update()
 
     def show_result(self, result: Result) -> None:
-        if self._result is None or result.emotions != self._result.emotions:
-            self.setAccessibleDescription(described(result))
+        if (words := described(result)) != self.accessibleDescription():
+            self.setAccessibleDescription(words)
         self._result = result
         self._message = ""
         self._dimmed = False
@@ -248,7 +249,9 @@ def described(result: Result) -> str:
     """A description of the picture for screen readers."""
     if not result.emotions:
         return tr("No face")
-    return ", ".join(display_of(emotion) for emotion in result.emotions)
+    return ", ".join(
+        name_of(UNSURE) if result.reasons(row) else display_of(emotion) for row, emotion in enumerate(result.emotions)
+    )
 
 
 def _paint_heat(painter: QPainter, heat: Heat, result: Result, scale: float) -> None:

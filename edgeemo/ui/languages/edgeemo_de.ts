@@ -788,6 +788,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
     </message>
     <message>
         <location filename="../menus.py"/>
+        <source>Save the timeline…</source>
+        <translation>Zeitverlauf speichern…</translation>
+    </message>
+    <message>
+        <location filename="../menus.py"/>
         <source>Smoothing</source>
         <translation>Glättung</translation>
     </message>
@@ -2461,6 +2466,11 @@ Alle Bilder werden hier ausgewertet; keines wird verschickt.</translation>
         <location filename="../queue.py"/>
         <source>Queue of videos</source>
         <translation>Warteschlange von Videos</translation>
+    </message>
+    <message>
+        <location filename="../queue.py"/>
+        <source>Looking for videos …</source>
+        <translation>Sucht Videos …</translation>
     </message>
     <message>
         <location filename="../queue.py"/>
