@@ -270,7 +270,7 @@ def test_a_session_is_exported_renamed_and_deleted(qtbot: QtBot, make: Windows, 
     assert Path(files.selectedFiles()[0]).name == f"{name}.parquet"
     files.accept()
     parquet_file = tmp_path / f"{name}.parquet"
-    qtbot.waitUntil(lambda: str(parquet_file) in window.banner.text)
+    qtbot.waitUntil(lambda: str(parquet_file) in window.banner.text, timeout=20_000)  # pyarrow is imported
     assert parquet.read_table(parquet_file).num_rows == 30
     listed.rename_chosen()
     (dialog,) = listed.findChildren(QInputDialog)
