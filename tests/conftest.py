@@ -35,6 +35,7 @@ SLOW_TIMEOUT_S = 1200
 LONGEST = (
     "test_train.py",
     "test_batch.py",
+    "test_batch_split.py",
     "test_train_bundle.py",
     "test_fit_run.py",
     "test_cli.py",

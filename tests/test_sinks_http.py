@@ -27,7 +27,6 @@ from edgeemo.config import Config, MetricsConfig, WebConfig
 from edgeemo.errors import ConfigError, SinkError
 from edgeemo.report.colours import contrast
 from edgeemo.sinks import SinkContext, open_sink
-from edgeemo.sinks.access import Guard, address, is_loopback, is_own_name
 from edgeemo.sinks.http import BURST, REQUESTS_PER_S, OncePerMinute, _TokenBucket
 from edgeemo.sinks.metrics import MetricsSink, temperatures
 from edgeemo.sinks.web import PICTURE_S, WebSink
@@ -368,37 +367,6 @@ def test_the_page_asks_for_the_token_and_shows_nothing_before(tmp_path: Path, to
     assert TOKEN not in page
 
 
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [("127.0.0.1:80", ("127.0.0.1", 80)), ("[::1]:80", ("::1", 80)), ("8080", ("127.0.0.1", 8080))],
-)
-def test_addresses_are_read(target: str, expected: tuple[str, int]) -> None:
-    assert address("web", target) == expected
-
-
-@pytest.mark.parametrize("target", ["", "host", "host:", ":80", "host:-1", "host:65536", "host:८०"])
-def test_what_is_no_address_is_a_mistake(target: str) -> None:
-    with pytest.raises(ConfigError, match="write web:HOST:PORT"):
-        address("web", target)
-
-
-def test_what_counts_as_this_machine() -> None:
-    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1")))
-    assert not any(map(is_loopback, ("0.0.0.0", "::", "192.168.1.2", "example.org", "")))
-    assert all(map(is_own_name, ("", "localhost", "localhost:80", "127.0.0.1:80", "[::1]:80", "192.168.1.2")))
-    assert not any(map(is_own_name, ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "[x]:80")))
-
-
-def test_a_token_that_is_short_or_missing_is_a_mistake_that_does_not_show_it(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    path.write_text("short-one")
-    with pytest.raises(ConfigError, match="at least 16") as caught:
-        Guard("web", "127.0.0.1", str(path))
-    assert "short-one" not in str(caught.value)
-    with pytest.raises(ConfigError, match=r"cannot read the token of sink .*: No such file or directory$"):
-        Guard("web", "127.0.0.1", str(tmp_path / "none"))
-
-
 def test_strangers_cannot_fill_the_log(metrics: MetricsSink, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(12):
         with socket.create_connection(("127.0.0.1", metrics.port), timeout=10) as stranger:
@@ -414,29 +382,6 @@ def test_the_lines_that_are_left_out_are_counted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("edgeemo.sinks.http.QUIET_S", 0.0)
     assert limit.filter(records[4])
     assert records[4].getMessage() == "refused (and 3 more since the last such line)"
-
-
-def test_a_token_is_asked_for_as_bearer_and_compared_as_a_whole(token: str) -> None:
-    guard = Guard("web", "0.0.0.0", token)
-    assert guard.wants_token
-    for right in (f"Bearer {TOKEN}", f"bearer  {TOKEN} "):
-        assert guard.allows(right, "evil.example")
-    for wrong in (
-        "",
-        TOKEN,
-        "Bearer",
-        f"Bearer {TOKEN}x",
-        f"Bearer {TOKEN[:-1]}",
-        f"Basic {TOKEN}",
-        "Bearer \xf6",
-    ):
-        assert not guard.allows(wrong, "localhost")
-
-
-def test_a_token_of_sixteen_characters_is_long_enough(tmp_path: Path) -> None:
-    path = tmp_path / "token"
-    path.write_text("x" * 16 + "\n")
-    assert Guard("web", "0.0.0.0", str(path)).allows("Bearer " + "x" * 16, "")
 
 
 def test_requests_are_limited_on_average_with_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:

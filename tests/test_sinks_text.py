@@ -180,6 +180,29 @@ def test_a_reader_that_closes_its_pipe_is_told_apart_from_a_fault(tmp_path: Path
     sink.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_file_whose_opening_failed_half_way_can_be_opened_again(tmp_path: Path) -> None:
+    import resource
+
+    lowest = os.dup(0)
+    os.close(lowest)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, before[1]))  # enough for the file, but not for watching it
+    try:
+        with pytest.raises(SinkError, match=r"cannot write to .*: Too many open files"):
+            open_sink(f"jsonl:{tmp_path}/a.jsonl", CONTEXT)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    open_sink(f"jsonl:{tmp_path}/a.jsonl", CONTEXT).close()
+
+
+def test_a_table_whose_first_line_is_too_long_is_refused_and_released(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"frame,{'x' * 200_000}\n")
+    for _ in range(2):
+        with pytest.raises(SinkError, match="its first line cannot be read"):
+            open_sink(f"csv:{tmp_path}/a.csv", replace(CONTEXT, lasting=True))
+
+
 def test_a_service_waits_for_the_next_reader_of_a_named_pipe(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)

@@ -15,6 +15,7 @@ from edgeemo.batch.dataset import Dataset, Failure, Totals
 from edgeemo.batch.inputs import Input, Inputs, Shard, find_inputs
 from edgeemo.batch.pool import Pool
 from edgeemo.batch.progress import Progress, Watcher, counted, duration
+from edgeemo.batch.remote import is_remote
 from edgeemo.batch.work import Job, Outcome, Task, is_full
 from edgeemo.capture.file import VideoFile
 from edgeemo.config import Config
@@ -261,8 +262,11 @@ def _settings(config: Config, options: Options) -> dict[str, Any]:
 
 def _dry_run(found: Inputs, inputs: tuple[Input, ...], options: Options) -> int:
     """Print what would be read (files, gigabytes, hours), and name files with an unreadable header."""
-    seconds, unreadable = 0.0, 0
+    seconds, unreadable, remote = 0.0, 0, 0
     for each in inputs:
+        if is_remote(each.file):  # would have to be copied
+            remote += 1
+            continue
         try:
             length = VideoFile(Path(each.file)).duration()
         except EdgeemoError as error:
@@ -271,7 +275,8 @@ def _dry_run(found: Inputs, inputs: tuple[Input, ...], options: Options) -> int:
             continue
         seconds += length
     size = sum(each.size for each in inputs)
-    print(f"{len(inputs)} of {len(found.files)} files, {size / 1e9:.2f} GB, {duration(seconds)} of video")
+    unknown = f"; {remote} at addresses, whose length is unknown" if remote else ""
+    print(f"{len(inputs)} of {len(found.files)} files, {size / 1e9:.2f} GB, {duration(seconds)} of video{unknown}")
     if found.left_out:
         print(f"skipped, not videos: {counted(found.left_out)}")
     return PARTLY if unreadable else DONE

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from edgeemo.columns import BOX, cell, column_names
+from edgeemo.errors import SinkError
 from edgeemo.sinks import STANDARD_OUTPUT, SinkContext
 from edgeemo.sinks.event import codes, event
 from edgeemo.sinks.output import TextOutput, TextSink
@@ -25,7 +26,11 @@ class CsvSink(TextSink):
         super().__init__(TextOutput(target, "csv", context))
         self._labels = context.labels
         self._mark = BYTE_ORDER_MARK if context.config.csv.bom else ""
-        self._columns = _header(target) if context.lasting and target != STANDARD_OUTPUT else ()
+        try:
+            self._columns = _header(target) if context.lasting and target != STANDARD_OUTPUT else ()
+        except (OSError, csv.Error) as error:
+            self.close()  # also releases the lock
+            raise SinkError(f"cannot continue {target}: its first line cannot be read ({error})") from error
         if self._columns:
             self._output.header = self._first_line()
 

@@ -109,11 +109,20 @@ class TextOutput:
             self._path is not None and self._descriptor != NOT_YET and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         )
         self._replaces = self._regular and not lasting
-        if self._regular:
-            self._lock()
-            self._watch()
-        self._size = os.fstat(self._descriptor).st_size if self._regular else 0
-        if self._regular and lasting and self._path is not None:
+        self._size = 0
+        try:
+            self._begin()
+        except OSError as error:
+            self.close()  # also releases the lock
+            raise SinkError(f"cannot write to {self._name}: {error.strerror or error}") from error
+
+    def _begin(self) -> None:
+        if not self._regular or self._path is None:
+            return
+        self._lock()
+        self._watch()
+        self._size = os.fstat(self._descriptor).st_size
+        if self._lasting:
             self._size = _end_of_lines(self._path, self._size)
             os.ftruncate(self._descriptor, self._size)
 

@@ -181,13 +181,13 @@ class VideoSink(Sink):
             self._stream = self._add_stream(container)
             self._sound = Sound.of(self._sound_of, container, self._path.suffix.lower()) if self._sound_of else None
             container.start_encoding()
+            self._presence = Presence(self._path)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SinkError(
                 f"cannot encode a video of {self._size[0]}x{self._size[1]} pixels into {self._path} "
                 f"({_reason(error)}); choose another path or a smaller source"
             ) from error
         self._container = container
-        self._presence = Presence(self._path)
 
     def _add_stream(self, container: OutputContainer) -> VideoStream:
         codec = _codec(self._format)
