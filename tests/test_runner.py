@@ -217,6 +217,19 @@ def test_a_source_that_a_reload_changes_keeps_its_numbers_and_a_database_gets_ev
     assert keep.of("a") == sorted(set(keep.of("a")))
 
 
+def test_a_file_is_not_read_again_when_a_reload_changes_the_service() -> None:
+    keep, camera = Keeper(), Endless()
+    parts = FakeParts({"a": camera, "b": lambda: FakeSource(5)}, {"keep": keep})
+    after = replace(configuration("a", "b"), service=replace(QUICK, stalled_s=3))
+    with running(configuration("a", "b"), parts, lambda: after) as (runner, _, reload):
+        until(lambda: runner.status().sources[1].state is State.ENDED)
+        reload.set()
+        until(lambda: camera.opened == 2)
+        count = len(keep.of("a"))
+        until(lambda: len(keep.of("a")) > count + 20)
+    assert keep.of("b") == list(range(5))
+
+
 def test_a_sink_that_a_reload_removes_gets_the_frames_of_a_file_that_are_in_detection() -> None:
     class Slow(FakeDetector):
         def detect(self, frame: Frame) -> Faces:

@@ -215,7 +215,9 @@ class Assembler:
         self, old: Setup, config: Config, source: SourceConfig, classifier: Classifier, undo: ExitStack
     ) -> Lane:
         lane = old.lanes.get(source.name)
-        if lane is None or lane.config != source or config.service != old.config.service:
+        # a file that is open keeps the former [service], because it would be read again from its beginning
+        same_service = config.service == old.config.service or (lane is not None and lane.worker.finite)
+        if lane is None or lane.config != source or not same_service:
             lane = self._open_lane(config, source, self._first(config, source), classifier)
             undo.callback(lane.pipeline.close)
             return lane

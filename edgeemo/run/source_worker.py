@@ -141,6 +141,11 @@ class SourceWorker:
             self._results.add(monotonic())
 
     @property
+    def finite(self) -> bool:
+        """Whether its source is known to be a file."""
+        return self._finite
+
+    @property
     def must_arrive(self) -> bool:
         """Whether no frame of the source may be dropped."""
         return self._finite and not self._newest_only
