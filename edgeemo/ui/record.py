@@ -113,7 +113,7 @@ class RecordControl(QObject):
                 return
             if not self._player.attach(made[0]):
                 # playback stopped meanwhile
-                self._finish(made[0])
+                self._abandon(made[0])
                 return
             self._recorder = made[0]
             self._mode, self._waiting = video, False
@@ -161,6 +161,15 @@ class RecordControl(QObject):
             )
         if not recorder.writing:
             self.end()
+
+    def _abandon(self, recorder: Recorder) -> None:
+        """Remove a session that has received nothing."""
+
+        def remove() -> None:
+            recorder.close()
+            recorder.folder.delete()
+
+        self._player.with_files(remove, lambda: None, self.failed.emit)
 
     def _finish(self, recorder: Recorder) -> None:
         def done() -> None:
