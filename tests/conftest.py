@@ -205,6 +205,18 @@ def written(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[
 
 
 @pytest.fixture
+def qtbot(qtbot: QtBot) -> Iterator[QtBot]:
+    """pytest-qt's; releases Shift and Ctrl after the test. Qt keeps the modifiers of the last key that was sent, and
+    selecting a row with Shift would select several.
+    """
+    from PyQt6.QtCore import Qt
+    from PyQt6.QtWidgets import QWidget
+
+    yield qtbot
+    qtbot.keyRelease(QWidget(), Qt.Key.Key_Shift)
+
+
+@pytest.fixture
 def studio() -> Studio:
     from windows import Studio
 
