@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from fakes import result
 
+from edgeemo.cli import main
 from edgeemo.errors import RecordingError
 from edgeemo.recording import Recorder, SessionFolder, SessionInfo, load
 from edgeemo.recording.atomic import atomic_draft
@@ -171,6 +172,11 @@ def test_the_runs_of_a_service_in_one_file_are_not_mixed(tmp_path: Path) -> None
         assert columns_of([read])["wall"][0] == 1.8e9 + 3600 * (hour - 8)
     with pytest.raises(RecordingError, match="has 3 runs"):
         load(f"{path}#4")
+    # the report of one run does not replace that of another
+    for number in (1, 3):
+        assert main(["report", f"{path}#{number}"]) == 0
+    assert "desk" in (tmp_path / "two.3.html").read_text()
+    assert "desk" not in (tmp_path / "two.1.html").read_text()
 
 
 def test_a_line_without_a_time_is_at_the_beginning(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def run(options: Options) -> int:
     groups = _groups(options)
     sessions = [recording for _, members in groups for recording in members]
     _expect_conditions(options, sessions)
-    chosen = user_path(options.output) if options.output else _page_of(sessions[0].path)
+    chosen = user_path(options.output) if options.output else _page_of(sessions[0].path, options.sessions)
     kind = {".csv": "csv", ".parquet": "parquet", ".eaf": "elan"}.get(chosen.suffix.lower(), "report")
     if kind == "report" and chosen.suffix.lower() not in PAGES:
         raise EdgeemoError(f"{chosen}: the suffix must be .html for a report, .csv or .parquet for rows")
@@ -114,5 +114,10 @@ def _table(options: Options, inputs: Sequence[Path]) -> Path | None:
     return check_output(path, "csv", inputs=inputs, overwrite=options.overwrite)
 
 
-def _page_of(session: Path) -> Path:
-    return session / "report.html" if session.is_dir() else session.with_suffix(".html")
+def _page_of(session: Path, targets: Sequence[str]) -> Path:
+    if session.is_dir():
+        return session / "report.html"
+    stem, _, run = targets[0].rpartition("#") if targets else ("", "", "")
+    # each run of a file has its own page
+    numbered = stem and run.isdecimal() and not user_path(targets[0]).is_file()
+    return session.with_suffix(f".{run}.html" if numbered else ".html")
